@@ -1,0 +1,173 @@
+/**
+ * Reading with bounds and writing without halves: a file is read whole or refused with one sentence,
+ * and a file that is written exists completely or not at all.
+ */
+import { type FileHandle, mkdir, open, rename, stat, unlink } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { InputError, messageOf, systemCode, UsageError } from './errors.ts';
+
+/** `readv`/`writev` take at most this many pieces (IOV_MAX of Linux) … */
+const MAX_PIECES = 1024;
+/** … and at most this many bytes (2 GiB less a page) at a time. */
+const MAX_BYTES_PER_CALL = 0x7ffff000;
+
+/** The sentence for a system error met while doing `verb` to `path`. */
+export function fileError(verb: 'read' | 'write', path: string, error: unknown): Error {
+  switch (systemCode(error)) {
+    case 'ENOENT':
+      return new UsageError(
+        verb === 'read'
+          ? `${path} does not exist; check the path.`
+          : `${path} cannot be written because its folder does not exist; create it first.`,
+      );
+    case 'EISDIR':
+      return new UsageError(`${path} is a directory where a file is needed; name a file in it.`);
+    case 'ENOTDIR':
+      return new UsageError(`${path} runs through a file as if it were a directory; check the path.`);
+    case 'EACCES':
+    case 'EPERM':
+      return new InputError(`${path} cannot be ${verb === 'read' ? 'read' : 'written'}: permission denied.`);
+    case 'ENOSPC':
+    case 'EDQUOT':
+    case 'EFBIG':
+      return new InputError(`${path} was not written because the disk is full; free some space and try again.`);
+    default:
+      return new InputError(`${path} cannot be ${verb === 'read' ? 'read' : 'written'}: ${messageOf(error)}.`);
+  }
+}
+
+/**
+ * The bytes of a file, in one allocation of its size, which is checked against `maxBytes` first.
+ * @throws UsageError if it does not exist or is a directory, InputError if it is larger or unreadable.
+ */
+export async function readBytes(path: string, maxBytes = Number.MAX_SAFE_INTEGER): Promise<Uint8Array<ArrayBuffer>> {
+  let file: FileHandle | undefined;
+  try {
+    file = await open(path, 'r');
+    const info = await file.stat();
+    if (info.isDirectory()) throw Object.assign(new Error('is a directory'), { code: 'EISDIR' });
+    if (!info.isFile()) throw new InputError(`${path} is not a regular file; dino8 reads regular files only.`);
+    if (info.size > maxBytes)
+      throw new InputError(`${path} has ${info.size} bytes, more than the ${maxBytes} accepted here.`);
+    return await readRange(file, 0, info.size);
+  } catch (error) {
+    throw error instanceof InputError ? error : fileError('read', path, error);
+  } finally {
+    await file?.close();
+  }
+}
+
+/** `length` bytes from `offset` of an open file; fewer if it ends before. */
+async function readRange(file: FileHandle, offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = new Uint8Array(length);
+  let done = 0;
+  while (done < length) {
+    const wanted = Math.min(length - done, MAX_BYTES_PER_CALL);
+    const { bytesRead } = await file.read(bytes, done, wanted, offset + done);
+    if (bytesRead === 0) return bytes.subarray(0, done);
+    done += bytesRead;
+  }
+  return bytes;
+}
+
+/** The text of a UTF-8 file of at most `maxBytes`. */
+export async function readText(path: string, maxBytes = 1 << 29): Promise<string> {
+  const bytes = await readBytes(path, maxBytes);
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    throw new InputError(`${path} is not UTF-8 text; is it the right file?`);
+  }
+}
+
+/** The JSON value of a file. What it contains is for the caller to check. */
+export async function readJson(path: string, maxBytes?: number): Promise<unknown> {
+  const text = await readText(path, maxBytes);
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new InputError(`${path} is not valid JSON (${messageOf(error)}).`);
+  }
+}
+
+/**
+ * Writes `pieces` to `path` so that the file appears whole or not at all: into a temporary file beside it,
+ * synchronised to the disk, then renamed over. The pieces are not copied or joined.
+ */
+export async function writeAtomic(path: string, pieces: string | Iterable<Uint8Array>): Promise<void> {
+  const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.${Date.now().toString(36)}.tmp`);
+  let file: FileHandle | undefined;
+  try {
+    if ((await stat(path).catch(() => undefined))?.isDirectory())
+      throw Object.assign(new Error('is a directory'), { code: 'EISDIR' });
+    file = await open(temporary, 'wx');
+    if (typeof pieces === 'string') await file.writeFile(pieces);
+    else await writeAll(file, pieces);
+    await file.sync();
+    await file.close();
+    file = undefined;
+    await rename(temporary, path);
+    await syncDirectory(dirname(path));
+  } catch (error) {
+    await file?.close().catch(() => undefined);
+    await unlink(temporary).catch(() => undefined);
+    throw fileError('write', path, error);
+  }
+}
+
+/** Appends all pieces with as few system calls as the platform allows, finishing partial writes. */
+async function writeAll(file: FileHandle, pieces: Iterable<Uint8Array>): Promise<void> {
+  let pending: Uint8Array[] = [];
+  let bytes = 0;
+  const flush = async () => {
+    while (pending.length > 0) {
+      const { bytesWritten } = await file.writev(pending);
+      pending = dropBytes(pending, bytesWritten);
+    }
+    bytes = 0;
+  };
+  for (const whole of pieces) {
+    for (let start = 0; start < whole.length; start += MAX_BYTES_PER_CALL) {
+      const piece = whole.subarray(start, start + MAX_BYTES_PER_CALL);
+      if (pending.length === MAX_PIECES || bytes + piece.length > MAX_BYTES_PER_CALL) await flush();
+      pending.push(piece);
+      bytes += piece.length;
+    }
+  }
+  await flush();
+}
+
+function dropBytes(pieces: Uint8Array[], count: number): Uint8Array[] {
+  let left = count;
+  let index = 0;
+  while (index < pieces.length && left >= (pieces[index]?.length ?? 0)) left -= pieces[index++]?.length ?? 0;
+  const rest = pieces.slice(index);
+  if (left > 0 && rest[0]) rest[0] = rest[0].subarray(left);
+  return rest;
+}
+
+/** A rename is durable once its directory is on the disk; file systems that cannot say so are left alone. */
+async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, 'r').catch(() => undefined);
+  await directory?.sync().catch(() => undefined);
+  await directory?.close();
+}
+
+/** Creates a directory and its parents, or explains why not. */
+export async function makeDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true });
+  } catch (error) {
+    throw systemCode(error) === 'EEXIST'
+      ? new UsageError(`${path} is a file where a directory is needed; name another.`)
+      : fileError('write', path, error);
+  }
+}
+
+export async function isDirectory(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
+}
+
+export async function exists(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined)) !== undefined;
+}

@@ -1,0 +1,75 @@
+/** Attributes of nodes: read with a default, written from plain values. */
+import { create } from '@bufbuild/protobuf';
+import { AttributeProto_AttributeType as AttributeType, AttributeProtoSchema } from 'onnx-buf';
+import type { AttributeProto, NodeProto, TensorProto } from './types.ts';
+
+/** What an attribute can be made from: integers (`bigint` or a whole `number`), `float(x)`, text, tensors, lists. */
+export type AttributeValue = number | bigint | string | Float | TensorProto | readonly number[] | readonly Float[] | Reference;
+
+/** A float attribute; plain numbers are integers, as most attributes are. */
+export class Float {
+  constructor(readonly value: number) {}
+}
+
+/** Inside a function body: the attribute of the calling node of that name. */
+export class Reference {
+  constructor(
+    readonly name: string,
+    readonly type: AttributeType,
+  ) {}
+}
+
+export const float = (value: number): Float => new Float(value);
+export const integerAttributeOf = (name: string): Reference => new Reference(name, AttributeType.INT);
+
+export function makeAttribute(name: string, value: AttributeValue): AttributeProto {
+  const attribute = create(AttributeProtoSchema, { name });
+  if (value instanceof Reference) {
+    attribute.type = value.type;
+    attribute.refAttrName = value.name;
+  } else if (value instanceof Float) {
+    attribute.type = AttributeType.FLOAT;
+    attribute.f = value.value;
+  } else if (typeof value === 'string') {
+    attribute.type = AttributeType.STRING;
+    attribute.s = new TextEncoder().encode(value);
+  } else if (typeof value === 'number' || typeof value === 'bigint') {
+    attribute.type = AttributeType.INT;
+    attribute.i = BigInt(value);
+  } else if ('$typeName' in value) {
+    attribute.type = AttributeType.TENSOR;
+    attribute.t = value;
+  } else if (value.some((item) => item instanceof Float)) {
+    attribute.type = AttributeType.FLOATS;
+    attribute.floats = value.map((item) => (item instanceof Float ? item.value : item));
+  } else {
+    attribute.type = AttributeType.INTS;
+    attribute.ints = value.map((item) => BigInt(Number(item)));
+  }
+  return attribute;
+}
+
+export function findAttribute(node: NodeProto, name: string): AttributeProto | undefined {
+  return node.attribute.find((attribute) => attribute.name === name);
+}
+
+export function integerAttribute(node: NodeProto, name: string): number | undefined;
+export function integerAttribute(node: NodeProto, name: string, otherwise: number): number;
+export function integerAttribute(node: NodeProto, name: string, otherwise?: number): number | undefined {
+  const attribute = findAttribute(node, name);
+  return attribute ? Number(attribute.i) : otherwise;
+}
+
+export function integersAttribute(node: NodeProto, name: string): number[] | undefined {
+  return findAttribute(node, name)?.ints.map(Number);
+}
+
+export function textAttribute(node: NodeProto, name: string, otherwise: string): string {
+  const attribute = findAttribute(node, name);
+  return attribute ? new TextDecoder().decode(attribute.s) : otherwise;
+}
+
+/** Sets or replaces an attribute. */
+export function setAttribute(node: NodeProto, name: string, value: AttributeValue): void {
+  node.attribute = [...node.attribute.filter((attribute) => attribute.name !== name), makeAttribute(name, value)];
+}

@@ -1,0 +1,87 @@
+/** Shape inference over nodes, functions and whole graphs. */
+import { DataType, type Dimension, type FunctionProto, type GraphProto, type NodeProto, type TensorInfo, type TensorProto } from '../types.ts';
+import type { Model } from '../read.ts';
+import { isExternal, tensorElements } from '../tensor.ts';
+import { valueInfoToTensorInfo } from '../value-info.ts';
+import { computeRules } from './compute.ts';
+import { elementwiseRules } from './elementwise.ts';
+import { movementRules } from './movement.ts';
+import { LONGEST_SHAPE, type Rule } from './rule.ts';
+
+const rules: Record<string, Rule> = { ...elementwiseRules, ...movementRules, ...computeRules };
+
+export type Infos = Map<string, TensorInfo>;
+
+/** Finds the function a node calls; undefined if it is an operator. */
+export type FindFunction = (domain: string, name: string) => FunctionProto | undefined;
+
+/** True if shape inference has a rule for the ONNX operator. */
+export function hasShapeRule(opType: string): boolean {
+  return Object.hasOwn(rules, opType);
+}
+
+/**
+ * What is known of a node's outputs. Operators without a rule, and subgraphs, yield unknown.
+ */
+export function inferNode(node: NodeProto, known: Infos, findFunction: FindFunction): readonly (TensorInfo | undefined)[] {
+  const inputs = node.input.map((name) => (name ? known.get(name) : undefined));
+  const body = findFunction(node.domain, node.opType);
+  if (body) return inferFunction(body, inputs, findFunction);
+  const constant = node.attribute.find((attribute) => attribute.name === 'value')?.t;
+  if (node.opType === 'Constant' && constant) return [tensorInfo(constant)];
+  if (node.domain !== '' && node.domain !== 'ai.onnx') return node.output.map(() => undefined);
+  const rule = Object.hasOwn(rules, node.opType) ? rules[node.opType] : undefined;
+  return rule ? rule({ node, inputs }) : node.output.map(() => undefined);
+}
+
+/** A function is inferred by inferring its body with the arguments for parameters. */
+function inferFunction(body: FunctionProto, inputs: readonly (TensorInfo | undefined)[], findFunction: FindFunction) {
+  const known: Infos = new Map();
+  for (const [index, name] of body.input.entries()) setKnown(known, name, inputs[index]);
+  const withoutRecursion: FindFunction = (domain, name) =>
+    domain === body.domain && name === body.name ? undefined : findFunction(domain, name);
+  inferNodes(body.node, known, withoutRecursion);
+  return body.output.map((name) => known.get(name));
+}
+
+function inferNodes(nodes: readonly NodeProto[], known: Infos, findFunction: FindFunction): void {
+  for (const node of nodes) {
+    const outputs = inferNode(node, known, findFunction);
+    for (const [index, name] of node.output.entries()) setKnown(known, name, outputs[index]);
+  }
+}
+
+function setKnown(known: Infos, name: string, info: TensorInfo | undefined): void {
+  if (name && info) known.set(name, info);
+}
+
+/** What is known of every value of a model's main graph, by name. The nodes must be in topological order. */
+export function inferShapes(model: Model): Infos {
+  const known = declaredInfos(model.graph);
+  inferNodes(model.graph.node, known, functionFinder(model.functions));
+  return known;
+}
+
+/** What a graph states about its inputs and initializers. */
+function declaredInfos(graph: GraphProto): Infos {
+  const known: Infos = new Map();
+  for (const input of graph.input) setKnown(known, input.name, valueInfoToTensorInfo(input));
+  for (const tensor of graph.initializer) known.set(tensor.name, tensorInfo(tensor));
+  return known;
+}
+
+export function functionFinder(functions: readonly FunctionProto[]): FindFunction {
+  const byName = new Map(functions.map((body) => [`${body.domain}::${body.name}`, body]));
+  return (domain, name) => byName.get(`${domain}::${name}`);
+}
+
+/** What is known of a stored tensor: all of its shape, and its values if it can be one. */
+export function tensorInfo(tensor: TensorProto): TensorInfo {
+  const type = tensor.dataType as DataType; // the numbers of the file are those of the enum
+  const shape = tensor.dims.map(Number);
+  const isShape = (type === DataType.INT64 || type === DataType.INT32) && shape.length <= 1 && !isExternal(tensor);
+  if (!isShape || (shape[0] ?? 1) > LONGEST_SHAPE) return { type, shape };
+  const values: Dimension[] = [];
+  for (const element of tensorElements(tensor)) values.push(Number(element));
+  return { type, shape, values };
+}

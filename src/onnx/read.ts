@@ -1,0 +1,87 @@
+/**
+ * Reading an ONNX file. The bytes of the initializers stay views into the file's one buffer, so a model costs its
+ * size once, and reading 700 MB takes as long as the disk needs.
+ */
+import { basename, dirname, isAbsolute, join, normalize, sep } from 'node:path';
+import { clearField, fromBinary } from '@bufbuild/protobuf';
+import { ModelProtoSchema, TensorProtoSchema } from 'onnx-buf';
+import { InputError, messageOf } from '../base/errors.ts';
+import { readBytes } from '../base/files.ts';
+import { checkTensorSize, isExternal } from './tensor.ts';
+import { tensorsOf } from './traverse.ts';
+import type { GraphProto, ModelProto, TensorProto } from './types.ts';
+
+/** A model that is known to have a graph. */
+export type Model = ModelProto & { graph: GraphProto };
+
+/**
+ * Reads a model and its external data.
+ * @throws UsageError if the file does not exist; InputError, naming it, if it is not a well-formed ONNX model.
+ */
+export async function readModel(path: string): Promise<Model> {
+  const model = parseModel(await readBytes(path), path);
+  await readExternalData(model, path);
+  return model;
+}
+
+/** Decodes the bytes of a model; `source` names it in errors. External data is not read. */
+export function parseModel(bytes: Uint8Array, source: string): Model {
+  let model: ModelProto;
+  try {
+    model = fromBinary(ModelProtoSchema, bytes);
+  } catch (error) {
+    throw new InputError(`${source} is not a readable ONNX model (${messageOf(error)}); is the file complete?`);
+  }
+  if (!model.graph || model.irVersion === 0n)
+    throw new InputError(`${source} is not an ONNX model: it has no graph or no IR version.`);
+  try {
+    for (const tensor of tensorsOf(model)) checkTensorSize(tensor);
+  } catch (error) {
+    throw new InputError(`${source}: ${messageOf(error)}`);
+  }
+  return Object.assign(model, { graph: model.graph });
+}
+
+/**
+ * Replaces references to external files by views into them. Each file is read once. A reference may not leave the
+ * folder of the model: the location comes from a stranger.
+ */
+async function readExternalData(model: Model, path: string): Promise<void> {
+  const files = new Map<string, Uint8Array<ArrayBuffer>>();
+  for (const tensor of tensorsOf(model)) {
+    if (!isExternal(tensor)) continue;
+    const { location, offset, length } = externalReference(tensor, path);
+    let bytes = files.get(location);
+    if (!bytes) {
+      bytes = await readBytes(join(dirname(path), location));
+      files.set(location, bytes);
+    }
+    const end = length === undefined ? bytes.length : offset + length;
+    if (end > bytes.length)
+      throw new InputError(
+        `${path}: the initializer ${tensor.name} needs bytes up to ${end} of ${location}, which has only ${bytes.length}.`,
+      );
+    tensor.rawData = bytes.subarray(offset, end);
+    clearField(tensor, TensorProtoSchema.field.dataLocation);
+    clearField(tensor, TensorProtoSchema.field.externalData);
+    checkTensorSize(tensor);
+  }
+}
+
+function externalReference(tensor: TensorProto, path: string) {
+  const entries = new Map(tensor.externalData.map((entry) => [entry.key, entry.value]));
+  const location = normalize(entries.get('location') ?? '');
+  if (location === '.' || isAbsolute(location) || location.split(sep).includes('..'))
+    throw new InputError(
+      `${path}: the initializer ${tensor.name} points to "${entries.get('location') ?? ''}", outside the folder of ${basename(path)}; refused.`,
+    );
+  const number = (key: string) => {
+    const text = entries.get(key);
+    if (text === undefined) return undefined;
+    const value = Number(text);
+    if (!Number.isSafeInteger(value) || value < 0)
+      throw new InputError(`${path}: the initializer ${tensor.name} has the impossible ${key} "${text}".`);
+    return value;
+  };
+  return { location, offset: number('offset') ?? 0, length: number('length') };
+}

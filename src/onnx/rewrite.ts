@@ -1,0 +1,106 @@
+/** What rewrites share. A rewrite is a function of a graph that answers how many changes it made. */
+import { create } from '@bufbuild/protobuf';
+import { NodeProtoSchema } from 'onnx-buf';
+import { type AttributeValue, makeAttribute } from './attributes.ts';
+import { usedBy } from './graph-index.ts';
+import { nodesOf } from './traverse.ts';
+import type { GraphProto, ModelProto, NodeProto } from './types.ts';
+
+/** A node outside of a builder. Its name is its module path and what it does: `model.encoder.layers.0.fc1/MatMul`. */
+export function makeNode(
+  opType: string,
+  name: string,
+  input: readonly string[],
+  output: readonly string[],
+  attributes: Readonly<Record<string, AttributeValue>> = {},
+): NodeProto {
+  const attribute = Object.entries(attributes).map(([key, value]) => makeAttribute(key, value));
+  return create(NodeProtoSchema, { opType, name, input: [...input], output: [...output], attribute });
+}
+
+/** The module path of a node: its name up to the last slash. */
+export function modulePath(node: NodeProto): string {
+  const slash = node.name.lastIndexOf('/');
+  return slash < 0 ? '' : node.name.slice(0, slash);
+}
+
+/** Makes every use of `from`, in subgraphs too, a use of `to`, except by the nodes in `except`. */
+export function replaceUses(graph: GraphProto, from: string, to: string, except: ReadonlySet<NodeProto> = new Set()): number {
+  let changes = 0;
+  for (const node of nodesOf(graph)) {
+    if (except.has(node)) continue;
+    for (const [index, name] of node.input.entries())
+      if (name === from) {
+        node.input[index] = to;
+        changes++;
+      }
+  }
+  return changes;
+}
+
+/** Removes nodes whose results nobody uses, then initializers, then functions. */
+export function removeUnused(model: ModelProto): number {
+  const { graph } = model;
+  if (!graph) return 0;
+  const needed = new Set(graph.output.map((output) => output.name));
+  const kept: NodeProto[] = [];
+  for (const node of graph.node.toReversed()) {
+    if (!node.output.some((name) => needed.has(name))) continue;
+    for (const name of usedBy(node)) needed.add(name);
+    kept.push(node);
+  }
+  const tensors = graph.initializer.filter((tensor) => needed.has(tensor.name));
+  const functions = usedFunctions(model, kept);
+  const removed =
+    graph.node.length - kept.length + graph.initializer.length - tensors.length + model.functions.length - functions.length;
+  graph.node = kept.reverse();
+  graph.initializer = tensors;
+  model.functions = functions;
+  return removed;
+}
+
+/** The functions that are called from `nodes`, directly or by a function that is. */
+function usedFunctions(model: ModelProto, nodes: readonly NodeProto[]) {
+  const called = new Set<string>();
+  const visit = (node: NodeProto) => {
+    const body = model.functions.find(({ domain, name }) => domain === node.domain && name === node.opType);
+    const key = `${node.domain}::${node.opType}`;
+    if (!body || called.has(key)) return;
+    called.add(key);
+    for (const inner of nodesOf(body)) visit(inner);
+  };
+  for (const node of nodes) visit(node);
+  return model.functions.filter(({ domain, name }) => called.has(`${domain}::${name}`));
+}
+
+/**
+ * Orders nodes so that each follows what it needs, changing as little as possible.
+ * @throws Error if there is a cycle: only a rewrite can have made it.
+ */
+export function sortTopologically(graph: GraphProto): void {
+  const producer = new Map<string, NodeProto>();
+  for (const node of graph.node) for (const name of node.output) producer.set(name, node);
+  const state = new Map<NodeProto, 'open' | 'done'>();
+  const sorted: NodeProto[] = [];
+  for (const root of graph.node) {
+    const stack = [root];
+    while (stack.length > 0) {
+      const node = stack.at(-1);
+      if (!node || state.get(node) === 'done') {
+        stack.pop();
+        continue;
+      }
+      const missing = [...usedBy(node)].flatMap((name) => producer.get(name) ?? []).filter((p) => state.get(p) !== 'done');
+      if (missing.length === 0) {
+        state.set(node, 'done');
+        sorted.push(node);
+        stack.pop();
+      } else if (state.get(node) === 'open') throw new Error(`${graph.name} has a cycle at ${node.name}`);
+      else {
+        state.set(node, 'open');
+        stack.push(...missing.toReversed());
+      }
+    }
+  }
+  graph.node = sorted;
+}

@@ -1,0 +1,150 @@
+/** Tensors inside an ONNX file: their bytes as views, their elements as typed arrays. */
+import { create } from '@bufbuild/protobuf';
+import { TensorProto_DataLocation, TensorProtoSchema } from 'onnx-buf';
+import { InputError } from '../base/errors.ts';
+import { byteLength, DataType, elementCount, type TensorProto } from './types.ts';
+
+export type TypedArray =
+  | Float32Array
+  | Float64Array
+  | Int8Array
+  | Uint8Array
+  | Int16Array
+  | Uint16Array
+  | Int32Array
+  | Uint32Array
+  | BigInt64Array
+  | BigUint64Array;
+
+interface TypedArrayConstructor {
+  readonly BYTES_PER_ELEMENT: number;
+  new (buffer: ArrayBufferLike, byteOffset: number, length: number): TypedArray;
+}
+
+/** The array that holds elements of a type as they are in memory; float16 as its bits. */
+const ARRAYS: Partial<Record<DataType, TypedArrayConstructor>> = {
+  [DataType.FLOAT]: Float32Array,
+  [DataType.DOUBLE]: Float64Array,
+  [DataType.INT8]: Int8Array,
+  [DataType.UINT8]: Uint8Array,
+  [DataType.BOOL]: Uint8Array,
+  [DataType.INT16]: Int16Array,
+  [DataType.UINT16]: Uint16Array,
+  [DataType.FLOAT16]: Uint16Array,
+  [DataType.BFLOAT16]: Uint16Array,
+  [DataType.INT32]: Int32Array,
+  [DataType.UINT32]: Uint32Array,
+  [DataType.INT64]: BigInt64Array,
+  [DataType.UINT64]: BigUint64Array,
+  [DataType.INT4]: Uint8Array,
+  [DataType.UINT4]: Uint8Array,
+};
+
+/** The element type a typed array stands for when nothing else is said. */
+export function typeOfArray(array: TypedArray): DataType {
+  if (array instanceof Float32Array) return DataType.FLOAT;
+  if (array instanceof Float64Array) return DataType.DOUBLE;
+  if (array instanceof Int8Array) return DataType.INT8;
+  if (array instanceof Uint8Array) return DataType.UINT8;
+  if (array instanceof Int16Array) return DataType.INT16;
+  if (array instanceof Uint16Array) return DataType.UINT16;
+  if (array instanceof Int32Array) return DataType.INT32;
+  if (array instanceof Uint32Array) return DataType.UINT32;
+  return array instanceof BigInt64Array ? DataType.INT64 : DataType.UINT64;
+}
+
+/** `bytes` as elements of `type`: a view, or a copy when the bytes are not aligned to the element size. */
+export function viewAs(type: DataType, bytes: Uint8Array): TypedArray {
+  const constructor = ARRAYS[type];
+  if (!constructor) throw new InputError(`Tensors of type ${DataType[type] ?? type} are not supported.`);
+  const size = constructor.BYTES_PER_ELEMENT;
+  const aligned = bytes.byteOffset % size === 0 ? bytes : bytes.slice();
+  return new constructor(aligned.buffer, aligned.byteOffset, Math.floor(aligned.byteLength / size));
+}
+
+/** The bytes of any typed array, as a view. */
+export function bytesOf(array: TypedArray): Uint8Array<ArrayBuffer> {
+  // A TypedArray over a SharedArrayBuffer never enters dino8: every array is made by it, or is a Node.js Buffer.
+  return new Uint8Array(array.buffer as ArrayBuffer, array.byteOffset, array.byteLength);
+}
+
+/** The extents of a tensor as numbers. @throws InputError if one is negative or beyond 2^53. */
+export function dimensionsOf(tensor: TensorProto): number[] {
+  return tensor.dims.map((extent) => {
+    const number = Number(extent);
+    if (number < 0 || !Number.isSafeInteger(number))
+      throw new InputError(`The initializer ${tensor.name} has the impossible extent ${extent}.`);
+    return number;
+  });
+}
+
+/** True where the bytes are in another file that has not been read. */
+export function isExternal(tensor: TensorProto): boolean {
+  return tensor.dataLocation === TensorProto_DataLocation.EXTERNAL;
+}
+
+/**
+ * The elements of a tensor as little-endian bytes, a view wherever the format allows it: `raw_data` as it is,
+ * the typed fields (`float_data`, `int32_data`, …) converted as the ONNX specification says.
+ */
+export function tensorBytes(tensor: TensorProto): Uint8Array {
+  if (isExternal(tensor)) throw new InputError(`The initializer ${tensor.name} is in an external file that was not read.`);
+  if (tensor.rawData.length > 0) return tensor.rawData;
+  const type = tensor.dataType as DataType; // an enum on the wire; unknown numbers fall through to the last line
+  if (tensor.floatData.length > 0) return bytesOf(Float32Array.from(tensor.floatData));
+  if (tensor.doubleData.length > 0) return bytesOf(Float64Array.from(tensor.doubleData));
+  if (tensor.int64Data.length > 0) return bytesOf(BigInt64Array.from(tensor.int64Data));
+  if (tensor.uint64Data.length > 0)
+    return type === DataType.UINT32
+      ? bytesOf(Uint32Array.from(tensor.uint64Data, Number))
+      : bytesOf(BigUint64Array.from(tensor.uint64Data));
+  if (tensor.int32Data.length > 0) return narrow(tensor.int32Data, type);
+  return new Uint8Array(0);
+}
+
+/** `int32_data` holds every type of at most 32 bits, one element each (two for the 4-bit types). */
+function narrow(data: readonly number[], type: DataType): Uint8Array {
+  switch (byteLength(type, 2)) {
+    case 8:
+      return bytesOf(Int32Array.from(data));
+    case 4:
+      return bytesOf(Uint16Array.from(data));
+    default:
+      return Uint8Array.from(data);
+  }
+}
+
+/** The elements of a tensor. @throws InputError if their number does not match its shape. */
+export function tensorElements(tensor: TensorProto): TypedArray {
+  checkTensorSize(tensor);
+  return viewAs(tensor.dataType as DataType, tensorBytes(tensor)); // checked by viewAs
+}
+
+/** @throws InputError if the bytes of a tensor do not add up to its shape. */
+export function checkTensorSize(tensor: TensorProto): void {
+  const type = tensor.dataType as DataType; // byteLength answers undefined for what is no DataType
+  if (isExternal(tensor) || type === DataType.STRING) return;
+  const needed = byteLength(type, elementCount(dimensionsOf(tensor)));
+  if (needed === undefined)
+    throw new InputError(`The initializer ${tensor.name} has the unknown element type ${tensor.dataType}.`);
+  const present = tensorBytes(tensor).length;
+  if (present !== needed)
+    throw new InputError(
+      `The initializer ${tensor.name} holds ${present} bytes where its shape [${tensor.dims.join(', ')}] needs ${needed}; the file is damaged.`,
+    );
+}
+
+/** A tensor that shares the memory of `data`. */
+export function makeTensor(
+  name: string,
+  shape: readonly number[],
+  data: TypedArray,
+  type: DataType = typeOfArray(data),
+): TensorProto {
+  return create(TensorProtoSchema, {
+    name,
+    dataType: type,
+    dims: shape.map((extent) => BigInt(extent)),
+    rawData: bytesOf(data),
+  });
+}

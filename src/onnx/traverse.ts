@@ -1,0 +1,34 @@
+/** Walking every part of a model: nodes with their subgraphs, function bodies, tensors. */
+import type { FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto } from './types.ts';
+
+/** Subgraphs in a node's attributes (the branches of If, the bodies of Loop and Scan). */
+export function subgraphsOf(node: NodeProto): GraphProto[] {
+  return node.attribute.flatMap((attribute) => (attribute.g ? [attribute.g, ...attribute.graphs] : attribute.graphs));
+}
+
+/** All nodes of a graph or function body and, after each, those of its subgraphs. */
+export function* nodesOf(body: GraphProto | FunctionProto): Generator<NodeProto> {
+  for (const node of body.node) {
+    yield node;
+    for (const graph of subgraphsOf(node)) yield* nodesOf(graph);
+  }
+}
+
+/** Every tensor stored in a model: initializers of all graphs, constants in attributes. */
+export function* tensorsOf(model: ModelProto): Generator<TensorProto> {
+  if (model.graph) yield* graphTensors(model.graph);
+  for (const body of model.functions) for (const node of body.node) yield* nodeTensors(node);
+}
+
+function* graphTensors(graph: GraphProto): Generator<TensorProto> {
+  yield* graph.initializer;
+  for (const node of graph.node) yield* nodeTensors(node);
+}
+
+function* nodeTensors(node: NodeProto): Generator<TensorProto> {
+  for (const attribute of node.attribute) {
+    if (attribute.t) yield attribute.t;
+    yield* attribute.tensors;
+  }
+  for (const graph of subgraphsOf(node)) yield* graphTensors(graph);
+}

@@ -1,0 +1,117 @@
+/**
+ * Writing an ONNX file without ever holding a second copy of the weights: the message is encoded without its
+ * initializers, and each initializer's bytes go to the disk from where they are.
+ *
+ * Protobuf allows the fields of a message in any order (https://protobuf.dev/programming-guides/encoding/#order), so
+ * a message may be written as the concatenation of encodings of its parts.
+ */
+import { basename, dirname, join } from 'node:path';
+import { create, toBinary } from '@bufbuild/protobuf';
+import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+import {
+  GraphProtoSchema,
+  ModelProtoSchema,
+  StringStringEntryProtoSchema,
+  TensorProto_DataLocation,
+  TensorProtoSchema,
+} from 'onnx-buf';
+import { writeAtomic } from '../base/files.ts';
+import type { Model } from './read.ts';
+import { isExternal } from './tensor.ts';
+import type { TensorProto } from './types.ts';
+
+/** Field numbers in onnx.proto. */
+const MODEL_GRAPH = 7;
+const GRAPH_INITIALIZER = 5;
+const TENSOR_RAW_DATA = 9;
+
+/** A protobuf message cannot be larger than 2 GiB; beyond this the weights go to an external file. */
+const LARGEST_MESSAGE = 2 ** 31 - 2 ** 20;
+/** External tensors start at multiples of a page, so that a runtime may map them. */
+const ALIGNMENT = 4096;
+/** Initializers smaller than this stay in the model: ONNX Runtime needs shapes and scalars there for constant folding. */
+const SMALLEST_EXTERNAL = 1024;
+
+export interface WriteOptions {
+  /** Put the weights in `<model>.data` beside the model. Default: only if the model would exceed 2 GiB. */
+  readonly externalData?: boolean;
+}
+
+/** Writes a model, atomically. With external data, the data file is complete before the model that refers to it exists. */
+export async function writeModel(model: Model, path: string, options: WriteOptions = {}): Promise<void> {
+  const pieces = encodeModel(model);
+  const external = options.externalData ?? totalLength(pieces) > LARGEST_MESSAGE;
+  if (!external) return writeAtomic(path, pieces);
+  const location = `${basename(path)}.data`;
+  const { initializers, data } = moveOut(model.graph.initializer, location);
+  await writeAtomic(join(dirname(path), location), data);
+  await writeAtomic(path, encodeModel(model, initializers));
+}
+
+/** The encoding of a model as a list of pieces whose concatenation is the file. Weights are views, not copies. */
+export function encodeModel(model: Model, initializers: readonly TensorProto[] = model.graph.initializer): Uint8Array[] {
+  const { graph, ...rest } = model;
+  const tensors = initializers.flatMap(encodeInitializer);
+  const body = toBinary(GraphProtoSchema, { ...graph, initializer: [] });
+  const length = body.length + totalLength(tensors);
+  return [
+    toBinary(ModelProtoSchema, rest),
+    new BinaryWriter().tag(MODEL_GRAPH, WireType.LengthDelimited).uint32(length).finish(),
+    body,
+    ...tensors,
+  ];
+}
+
+/** The encoding of a model in one buffer, for a runtime that loads from memory. */
+export function modelBytes(model: Model): Uint8Array<ArrayBuffer> {
+  const pieces = encodeModel(model);
+  const bytes = new Uint8Array(totalLength(pieces));
+  let offset = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, offset);
+    offset += piece.length;
+  }
+  return bytes;
+}
+
+function encodeInitializer(tensor: TensorProto): Uint8Array[] {
+  const { rawData: raw, ...rest } = tensor;
+  const pieces =
+    raw.length === 0
+      ? [toBinary(TensorProtoSchema, tensor)]
+      : [
+          toBinary(TensorProtoSchema, rest as TensorProto), // raw_data is optional on the wire, and follows
+          new BinaryWriter().tag(TENSOR_RAW_DATA, WireType.LengthDelimited).uint32(raw.length).finish(),
+          raw,
+        ];
+  const length = totalLength(pieces);
+  return [new BinaryWriter().tag(GRAPH_INITIALIZER, WireType.LengthDelimited).uint32(length).finish(), ...pieces];
+}
+
+/** Copies of the initializers that refer to a data file, and the pieces of that file. */
+function moveOut(initializers: readonly TensorProto[], location: string) {
+  const data: Uint8Array[] = [];
+  let offset = 0;
+  const moved = initializers.map((tensor) => {
+    const { rawData: raw } = tensor;
+    if (isExternal(tensor) || raw.length < SMALLEST_EXTERNAL) return tensor;
+    const padding = (ALIGNMENT - (offset % ALIGNMENT)) % ALIGNMENT;
+    data.push(new Uint8Array(padding), raw);
+    const start = offset + padding;
+    offset = start + raw.length;
+    const where = { location, offset: start, length: raw.length };
+    const externalData = Object.entries(where).map(([key, value]) =>
+      create(StringStringEntryProtoSchema, { key, value: String(value) }),
+    );
+    const { rawData: _, $typeName: __, ...rest } = tensor;
+    const reference = create(TensorProtoSchema, rest);
+    reference.externalData = externalData;
+    reference.dataLocation = TensorProto_DataLocation.EXTERNAL;
+    return reference;
+  });
+  return { initializers: moved, data };
+}
+
+function totalLength(pieces: readonly Uint8Array[]): number {
+  return pieces.reduce((sum, piece) => sum + piece.length, 0);
+}

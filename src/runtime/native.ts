@@ -1,0 +1,210 @@
+/**
+ * ONNX Runtime's C API (onnxruntime_c_api.h), called in the shared library that `onnxruntime-node` brings.
+ *
+ * The library exports one function, `OrtGetApiBase`; everything else is a table of function pointers whose order is
+ * part of the ABI: functions are only ever appended. The table below gives the position of each function used here.
+ */
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import koffi from 'koffi';
+import { RuntimeError } from './error.ts';
+
+/** A native address. 0n is the null pointer. */
+export type Pointer = bigint;
+
+/** Memory that a native function reads or fills; it must stay referenced until the call is over. */
+export type Memory = NodeJS.TypedArray;
+
+/** The version of the function table asked for: that of ONNX Runtime 1.20, which has all that is used. */
+const API_VERSION = 20;
+
+const POINTER_SIZE = 8;
+
+/** Position in OrtApi and C prototype. Every function that can fail returns an OrtStatus pointer. */
+const functions = {
+  GetErrorCode: [1, 'int (const void *status)'],
+  GetErrorMessage: [2, 'const char *(const void *status)'],
+  CreateEnv: [3, 'void *(int level, const char *id, void *out)'],
+  CreateSession: [7, 'void *(void *env, const char *path, void *options, void *out)'],
+  CreateSessionFromArray: [8, 'void *(void *env, void *data, size_t size, void *options, void *out)'],
+  Run: [9, 'void *(void *session, void *options, void *names, void *inputs, size_t n, void *outNames, size_t m, void *outputs)'],
+  CreateSessionOptions: [10, 'void *(void *out)'],
+  SetOptimizedModelFilePath: [11, 'void *(void *options, const char *path)'],
+  EnableProfiling: [14, 'void *(void *options, const char *prefix)'],
+  DisableMemPattern: [17, 'void *(void *options)'],
+  DisableCpuMemArena: [19, 'void *(void *options)'],
+  SetSessionLogSeverityLevel: [22, 'void *(void *options, int level)'],
+  SetSessionGraphOptimizationLevel: [23, 'void *(void *options, int level)'],
+  SetIntraOpNumThreads: [24, 'void *(void *options, int threads)'],
+  SetInterOpNumThreads: [25, 'void *(void *options, int threads)'],
+  SessionGetInputCount: [30, 'void *(void *session, void *out)'],
+  SessionGetOutputCount: [31, 'void *(void *session, void *out)'],
+  SessionGetInputTypeInfo: [33, 'void *(void *session, size_t index, void *out)'],
+  SessionGetOutputTypeInfo: [34, 'void *(void *session, size_t index, void *out)'],
+  SessionGetInputName: [36, 'void *(void *session, size_t index, void *allocator, void *out)'],
+  SessionGetOutputName: [37, 'void *(void *session, size_t index, void *allocator, void *out)'],
+  CreateRunOptions: [39, 'void *(void *out)'],
+  RunOptionsSetTerminate: [46, 'void *(void *options)'],
+  CreateTensorWithDataAsOrtValue: [49, 'void *(void *memory, void *data, size_t bytes, void *dims, size_t rank, int type, void *out)'],
+  GetTensorMutableData: [51, 'void *(void *value, void *out)'],
+  CastTypeInfoToTensorInfo: [55, 'void *(void *info, void *out)'],
+  GetTensorElementType: [60, 'void *(void *info, void *out)'],
+  GetDimensionsCount: [61, 'void *(void *info, void *out)'],
+  GetDimensions: [62, 'void *(void *info, void *dims, size_t rank)'],
+  GetSymbolicDimensions: [63, 'void *(void *info, void *names, size_t rank)'],
+  GetTensorTypeAndShape: [65, 'void *(void *value, void *out)'],
+  CreateCpuMemoryInfo: [69, 'void *(int allocator, int type, void *out)'],
+  AllocatorFree: [76, 'void *(void *allocator, void *data)'],
+  GetAllocatorWithDefaultOptions: [78, 'void *(void *out)'],
+  ReleaseStatus: [93, 'void (void *status)'],
+  ReleaseSession: [95, 'void (void *session)'],
+  ReleaseValue: [96, 'void (void *value)'],
+  ReleaseRunOptions: [97, 'void (void *options)'],
+  ReleaseTypeInfo: [98, 'void (void *info)'],
+  ReleaseTensorTypeAndShapeInfo: [99, 'void (void *info)'],
+  ReleaseSessionOptions: [100, 'void (void *options)'],
+  SessionEndProfiling: [110, 'void *(void *session, void *allocator, void *out)'],
+  GetAvailableProviders: [125, 'void *(void *out, void *count)'],
+  ReleaseAvailableProviders: [126, 'void *(void *names, int count)'],
+  AddSessionConfigEntry: [130, 'void *(void *options, const char *key, const char *value)'],
+  SessionOptionsAppendExecutionProvider_TensorRT_V2: [170, 'void *(void *options, void *provider)'],
+  CreateTensorRTProviderOptions: [171, 'void *(void *out)'],
+  UpdateTensorRTProviderOptions: [172, 'void *(void *provider, const char **keys, const char **values, size_t n)'],
+  ReleaseTensorRTProviderOptions: [174, 'void (void *provider)'],
+  SessionOptionsAppendExecutionProvider_CUDA_V2: [204, 'void *(void *options, void *provider)'],
+  CreateCUDAProviderOptions: [205, 'void *(void *out)'],
+  UpdateCUDAProviderOptions: [206, 'void *(void *provider, const char **keys, const char **values, size_t n)'],
+  ReleaseCUDAProviderOptions: [208, 'void (void *provider)'],
+  SessionOptionsAppendExecutionProvider: [216, 'void *(void *options, const char *name, const char **keys, const char **values, size_t n)'],
+  RegisterCustomOpsLibrary_V2: [228, 'void *(void *options, const char *path)'],
+} as const satisfies Record<string, readonly [number, string]>;
+
+type FunctionName = keyof typeof functions;
+type Argument = Pointer | Memory | number | string | null | readonly string[];
+type Result = Pointer | string | number | null | undefined;
+
+/** A function of the table: called at once, or on a thread of its own with the result in a promise. */
+interface NativeFunction {
+  (...args: Argument[]): Result;
+  async(...args: [...Argument[], (error: unknown, result: Result) => void]): void;
+}
+
+/** Where the shared library is, by platform. @throws RuntimeError if there is none for this one. */
+export function libraryPath(): string {
+  const manifest = createRequire(import.meta.url).resolve('onnxruntime-node/package.json');
+  const folder = join(dirname(manifest), 'bin', 'napi-v6', process.platform, process.arch);
+  const names = { linux: 'libonnxruntime.so.1', darwin: 'libonnxruntime.1.dylib', win32: 'onnxruntime.dll' };
+  const name = names[process.platform as keyof typeof names]; // other platforms give undefined, handled below
+  const path = name && join(folder, name);
+  if (!path || !existsSync(path))
+    throw new RuntimeError(`onnxruntime-node has no ONNX Runtime for ${process.platform} ${process.arch}; dino8 needs one.`);
+  return path;
+}
+
+class OrtApi {
+  readonly version: string;
+  readonly #table: Pointer;
+  readonly #functions = new Map<FunctionName, NativeFunction>();
+
+  constructor() {
+    const base: Pointer = koffi.load(libraryPath()).func('void *OrtGetApiBase()')();
+    const slot = (table: Pointer, index: number): Pointer => koffi.decode(table, index * POINTER_SIZE, 'void *');
+    this.version = koffi.call(slot(base, 1), koffi.proto('const char *GetVersionString()'));
+    this.#table = koffi.call(slot(base, 0), koffi.proto('void *GetApi(uint32_t version)'), API_VERSION);
+    if (!this.#table)
+      throw new RuntimeError(`ONNX Runtime ${this.version} is older than the 1.${API_VERSION} that dino8 needs.`);
+  }
+
+  /** Calls a function that cannot fail. */
+  call(name: FunctionName, ...args: Argument[]): Result {
+    return this.#find(name)(...args);
+  }
+
+  /** Calls a function that returns a status. @throws RuntimeError with `context` and ONNX Runtime's own words. */
+  do(context: string, name: FunctionName, ...args: Argument[]): void {
+    this.#check(this.#find(name)(...args), context);
+  }
+
+  /** As `do`, on another thread. What the arguments point to must stay alive until the promise settles. */
+  doAsync(context: string, name: FunctionName, ...args: Argument[]): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#find(name).async(...args, (error, status) => {
+        try {
+          if (error) throw error;
+          this.#check(status, context);
+          resolve();
+        } catch (failure) {
+          reject(failure);
+        }
+      });
+    });
+  }
+
+  /** Calls a function whose last argument receives a pointer, and answers that pointer. */
+  get(context: string, name: FunctionName, ...args: Argument[]): Pointer {
+    const out = new BigUint64Array(1);
+    this.do(context, name, ...args, out);
+    return out[0] ?? 0n;
+  }
+
+  #find(name: FunctionName): NativeFunction {
+    const known = this.#functions.get(name);
+    if (known) return known;
+    const [index, prototype] = functions[name];
+    const address: Pointer = koffi.decode(this.#table, index * POINTER_SIZE, 'void *');
+    const split = prototype.indexOf('(');
+    const type = koffi.proto(`${prototype.slice(0, split)} ${name}${prototype.slice(split)}`);
+    const decoded: NativeFunction = koffi.decode(address, type);
+    this.#functions.set(name, decoded);
+    return decoded;
+  }
+
+  #check(status: Result, context: string): void {
+    if (!status) return;
+    const message = String(this.call('GetErrorMessage', status as Pointer)); // a status is an address
+    this.call('ReleaseStatus', status as Pointer); // as above
+    throw new RuntimeError(`${context}: ${readable(message)}`);
+  }
+}
+
+/** ONNX Runtime's message on one line, without the paths of the machine it was built on. */
+function readable(message: string): string {
+  return message
+    .replace(/\s+/g, ' ')
+    .replace(/\/\S*\/onnxruntime\/(\S+?:\d+)/g, '$1')
+    .trim()
+    .replace(/\.?$/, '.');
+}
+
+let api: OrtApi | undefined;
+
+/** The API, loaded at the first use. */
+export function ort(): OrtApi {
+  api ??= new OrtApi();
+  return api;
+}
+
+let environment: Pointer | undefined;
+
+/** ONNX Runtime's process-wide state: one for all sessions, never released. */
+export function ortEnvironment(): Pointer {
+  const LOG_FATAL = 4; // an error is thrown where it is met; printing it as well would be noise
+  environment ??= ort().get('ONNX Runtime did not start', 'CreateEnv', LOG_FATAL, 'dino8');
+  return environment;
+}
+
+/** The memory at an address as an ArrayBuffer, without a copy. */
+export function viewMemory(address: Pointer, bytes: number): ArrayBuffer {
+  return koffi.view(address, bytes);
+}
+
+/** The NUL-terminated text at an address. */
+export function readString(address: Pointer): string {
+  return koffi.decode(address, 'char', -1);
+}
+
+/** The address of the memory of a typed array. */
+export function addressOf(memory: Memory): Pointer {
+  return koffi.address(memory);
+}

@@ -1,0 +1,136 @@
+/** What a session can be asked for, and its translation into ONNX Runtime's session options. */
+import { availableParallelism } from 'node:os';
+import { messageOf } from '../base/errors.ts';
+import { RuntimeError } from './error.ts';
+import { ort, type Pointer, readString, viewMemory } from './native.ts';
+
+export type OptimizationLevel = 'none' | 'basic' | 'extended' | 'layout' | 'all';
+
+/** A device by the name users know it by. */
+export type ProviderName = 'cpu' | 'webgpu' | 'cuda' | 'tensorrt';
+
+export interface Provider {
+  readonly name: ProviderName;
+  /** Passed to the provider as they are: `device_id`, `trt_engine_cache_enable`, … */
+  readonly options?: Readonly<Record<string, string>>;
+}
+
+export interface SessionOptions {
+  /** Threads within an operator. Default: one per core. */
+  readonly threads?: number | undefined;
+  readonly optimization?: OptimizationLevel | undefined;
+  /** Tried in order; `cpu` is always there as the last. Default: cpu alone. */
+  readonly providers?: readonly (ProviderName | Provider)[] | undefined;
+  /** Session config entries, such as `session.disable_prepacking`. */
+  readonly config?: Readonly<Record<string, string>> | undefined;
+  /** Shared libraries with custom operators. */
+  readonly customOperators?: readonly string[] | undefined;
+  /** Write the optimized graph to this file. */
+  readonly optimizedModelPath?: string | undefined;
+  /** Write a profile; `session.endProfiling()` answers its path, which begins with this. */
+  readonly profilePrefix?: string | undefined;
+  /** Reuse memory between runs (the default), or give it back after each: slower, smaller. */
+  readonly memoryArena?: boolean | undefined;
+}
+
+const OPTIMIZATION: Record<OptimizationLevel, number> = { none: 0, basic: 1, extended: 2, layout: 3, all: 99 };
+
+/** ONNX Runtime's names of the providers. */
+const PROVIDERS: Record<ProviderName, string> = {
+  cpu: 'CPUExecutionProvider',
+  webgpu: 'WebGpuExecutionProvider',
+  cuda: 'CUDAExecutionProvider',
+  tensorrt: 'TensorrtExecutionProvider',
+};
+
+/** The names of the providers that this ONNX Runtime was built with, its own spelling. */
+export function availableProviders(): string[] {
+  const api = ort();
+  const out = new BigUint64Array(1);
+  const count = new Int32Array(1);
+  const context = 'ONNX Runtime could not list its execution providers';
+  api.do(context, 'GetAvailableProviders', out, count);
+  const [list = 0n] = out;
+  const [length = 0] = count;
+  const names = pointersAt(list, length).map(readString);
+  api.do(context, 'ReleaseAvailableProviders', list, length);
+  return names;
+}
+
+function pointersAt(address: Pointer, count: number): Pointer[] {
+  return [...new BigUint64Array(viewMemory(address, count * BigUint64Array.BYTES_PER_ELEMENT))];
+}
+
+/** Builds native session options, hands them to `use`, and frees them whatever happens. */
+export async function withSessionOptions<T>(options: SessionOptions, use: (options: Pointer) => Promise<T>): Promise<T> {
+  const api = ort();
+  const handle = api.get('ONNX Runtime gave no session options', 'CreateSessionOptions');
+  try {
+    applyOptions(handle, options);
+    return await use(handle);
+  } finally {
+    api.call('ReleaseSessionOptions', handle);
+  }
+}
+
+function applyOptions(handle: Pointer, options: SessionOptions): void {
+  const api = ort();
+  const context = 'A session option was refused';
+  const LOG_FATAL = 4; // an error is thrown where it is met; printing it as well would be noise
+  api.do(context, 'SetSessionLogSeverityLevel', handle, LOG_FATAL);
+  api.do(context, 'SetIntraOpNumThreads', handle, options.threads ?? availableParallelism());
+  api.do(context, 'SetInterOpNumThreads', handle, 1);
+  api.do(context, 'SetSessionGraphOptimizationLevel', handle, OPTIMIZATION[options.optimization ?? 'all']);
+  if (options.memoryArena === false) {
+    api.do(context, 'DisableCpuMemArena', handle);
+    api.do(context, 'DisableMemPattern', handle);
+  }
+  if (options.optimizedModelPath) api.do(context, 'SetOptimizedModelFilePath', handle, options.optimizedModelPath);
+  if (options.profilePrefix) api.do(context, 'EnableProfiling', handle, options.profilePrefix);
+  for (const [key, value] of Object.entries(options.config ?? {}))
+    api.do(`The session config entry ${key} was refused`, 'AddSessionConfigEntry', handle, key, value);
+  for (const library of options.customOperators ?? [])
+    api.do(`The custom operators in ${library} could not be loaded`, 'RegisterCustomOpsLibrary_V2', handle, library);
+  for (const provider of options.providers ?? [])
+    appendProvider(handle, typeof provider === 'string' ? { name: provider } : provider);
+}
+
+function appendProvider(handle: Pointer, { name, options = {} }: Provider): void {
+  if (name === 'cpu') return;
+  const available = availableProviders();
+  if (!available.includes(PROVIDERS[name])) {
+    const known = Object.entries(PROVIDERS).flatMap(([short, native]) => (available.includes(native) ? [short] : []));
+    throw new RuntimeError(
+      `The execution provider ${name} is not in this build of ONNX Runtime, which has ${known.join(', ')}; ${ADVICE}.`,
+    );
+  }
+  try {
+    startProvider(handle, name, options);
+  } catch (error) {
+    // A build may know a provider whose libraries are not installed; ONNX Runtime then names its own source files.
+    if (messageOf(error).includes('Failed to load library'))
+      throw new RuntimeError(`The execution provider ${name} is not installed; ${ADVICE}.`);
+    throw error;
+  }
+}
+
+const ADVICE = 'install onnxruntime-node with its GPU libraries (see CONTRIBUTING.md) or choose another provider';
+
+function startProvider(handle: Pointer, name: Exclude<ProviderName, 'cpu'>, options: Readonly<Record<string, string>>): void {
+  const api = ort();
+  const context = `The execution provider ${name} did not start`;
+  const keys = Object.keys(options);
+  const values = Object.values(options);
+  if (name === 'webgpu') {
+    api.do(context, 'SessionOptionsAppendExecutionProvider', handle, 'WebGPU', keys, values, keys.length);
+    return;
+  }
+  const kind = name === 'cuda' ? 'CUDA' : 'TensorRT';
+  const settings = api.get(context, `Create${kind}ProviderOptions`);
+  try {
+    api.do(context, `Update${kind}ProviderOptions`, settings, keys, values, keys.length);
+    api.do(context, `SessionOptionsAppendExecutionProvider_${kind}_V2`, handle, settings);
+  } finally {
+    api.call(`Release${kind}ProviderOptions`, settings);
+  }
+}

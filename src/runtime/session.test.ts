@@ -1,0 +1,129 @@
+import { readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { describe, expect, test } from 'vitest';
+import { GraphBuilder } from '../onnx/builder.ts';
+import { DataType } from '../onnx/types.ts';
+import { modelBytes } from '../onnx/write.ts';
+import { RuntimeError } from './error.ts';
+import { Session } from './session.ts';
+import { floatData, floats, type Tensor, tensor } from './tensor.ts';
+
+/** y = x · x, for a square matrix of any size, and the sum of y. */
+function squareModel(): Uint8Array {
+  const b = new GraphBuilder('square');
+  const x = b.input('x', DataType.FLOAT, ['n', 'n']);
+  const y = b.matmul(x, x);
+  b.output('y', y);
+  b.output('sum', b.reduceSum(y, [0, 1], false));
+  return modelBytes(b.finish());
+}
+
+const identity = (n: number): Tensor =>
+  floats(Float32Array.from({ length: n * n }, (_, index) => (index % (n + 1) === 0 ? 2 : 0)), [n, n]);
+
+describe('a session', () => {
+  test('runs with dynamic shapes and tells its signature', async () => {
+    await using session = await Session.create(squareModel(), {}, 'square');
+    expect([...session.inputs]).toEqual([['x', { type: DataType.FLOAT, shape: ['n', 'n'] }]]);
+    for (const n of [1, 3, 5]) {
+      using outputs = await session.run({ x: identity(n) });
+      expect(outputs.get('y').shape).toEqual([n, n]);
+      expect(floatData(outputs.get('sum'))[0]).toBe(4 * n);
+    }
+  });
+
+  test('computes only the outputs that were asked for', async () => {
+    await using session = await Session.create(squareModel());
+    using outputs = await session.run({ x: identity(2) }, { outputs: ['sum'] });
+    expect(outputs.names).toEqual(['sum']);
+  });
+
+  test('outputs are empty after they are disposed of', async () => {
+    await using session = await Session.create(squareModel());
+    const outputs = await session.run({ x: identity(3) });
+    const { data } = outputs.get('y');
+    expect(data.length).toBe(9);
+    outputs.dispose();
+    expect(data.length).toBe(0);
+  });
+
+  test('runs off the main thread: timers fire during a run', async () => {
+    await using session = await Session.create(squareModel(), { threads: 1 });
+    const n = 1200;
+    let ticks = 0;
+    const timer = setInterval(() => ticks++, 1);
+    const outputs = await session.run({ x: identity(n) });
+    clearInterval(timer);
+    outputs.dispose();
+    expect(ticks).toBeGreaterThan(2);
+  });
+
+  test('several sessions run at once', async () => {
+    const sessions = await Promise.all([1, 2, 3].map(() => Session.create(squareModel())));
+    const sums = await Promise.all(
+      sessions.map(async (session, index) => {
+        using outputs = await session.run({ x: identity(index + 2) });
+        return floatData(outputs.get('sum'))[0];
+      }),
+    );
+    expect(sums).toEqual([8, 12, 16]);
+    await Promise.all(sessions.map((session) => session.close()));
+  });
+
+  test('a signal stops a run', async () => {
+    await using session = await Session.create(squareModel(), { threads: 1 });
+    await expect(session.run({ x: identity(8) }, { signal: AbortSignal.abort(new Error('enough')) })).rejects.toThrow('enough');
+  });
+
+  test('closing waits for the runs under way', async () => {
+    const session = await Session.create(squareModel());
+    const run = session.run({ x: identity(600) });
+    await session.close();
+    using outputs = await run;
+    expect(floatData(outputs.get('sum'))[0]).toBe(2400);
+    await expect(session.run({ x: identity(2) })).rejects.toThrow('closed');
+  });
+
+  test.each([
+    ['a missing input', {}, /needs the input x/],
+    ['an unknown input', { x: identity(2), z: identity(2) }, /has no input z/],
+    ['a wrong type', { x: tensor(new Int32Array(4), [2, 2]) }, /takes x as FLOAT\[n, n\] and was given INT32\[2, 2\]/],
+    ['a wrong rank', { x: floats(new Float32Array(4), [4]) }, /was given FLOAT\[4\]/],
+    ['shapes that a node refuses', { x: floats(new Float32Array(6), [2, 3]) }, /square failed on x FLOAT\[2, 3\]: .*MatMul/],
+  ])('%s is a one-sentence error', async (_, feeds, message) => {
+    await using session = await Session.create(squareModel(), {}, 'square');
+    const failure = await session.run(feeds).catch((error: unknown) => error);
+    expect(failure).toBeInstanceOf(RuntimeError);
+    expect(String(failure)).toMatch(message);
+    expect(String(failure)).not.toContain('\n');
+  });
+
+  test('a provider that is not there is a one-sentence error', async () => {
+    await expect(Session.create(squareModel(), { providers: ['tensorrt'] })).rejects.toThrow(
+      /^The execution provider tensorrt is not .*; install/,
+    );
+  });
+
+  test('bytes that are no model are refused', async () => {
+    await expect(Session.create(new Uint8Array(100), {}, 'noise')).rejects.toThrow(/^noise does not load: /);
+  });
+
+  test('does not leak over 10,000 runs', async () => {
+    await using session = await Session.create(squareModel(), { threads: 1 });
+    const x = identity(64); // 16 kB out per run: a leak of the outputs alone would be 160 MB
+    const runs = async (count: number) => {
+      for (let index = 0; index < count; index++) (await session.run({ x })).dispose();
+      globalThis.gc?.();
+      await delay(10);
+      return residentBytes();
+    };
+    const before = await runs(1000);
+    const after = await runs(10_000);
+    expect(after - before).toBeLessThan(24e6);
+  });
+});
+
+function residentBytes(): number {
+  const pages = Number(readFileSync('/proc/self/statm', 'utf8').split(' ')[1]);
+  return pages * 4096;
+}

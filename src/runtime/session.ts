@@ -1,0 +1,304 @@
+/**
+ * A model that runs. Runs happen off the main thread; inputs and outputs are shared with ONNX Runtime, not copied.
+ *
+ * Lifetime: outputs are views into ONNX Runtime's memory and live until `outputs.dispose()` (or the end of a `using`
+ * block); afterwards their arrays are empty, never dangling. Forgotten outputs are freed by the garbage collector.
+ */
+import { access, constants, stat } from 'node:fs/promises';
+import { fileError } from '../base/files.ts';
+import { viewAs } from '../onnx/tensor.ts';
+import { byteLength, DataType, type Dimension, elementCount, type TensorInfo } from '../onnx/types.ts';
+import { detach } from './detach.ts';
+import { RuntimeError } from './error.ts';
+import { addressOf, ort, ortEnvironment, type Pointer, readString, viewMemory } from './native.ts';
+import { type SessionOptions, withSessionOptions } from './options.ts';
+import { describeTensor, type Tensor, tensorData } from './tensor.ts';
+
+export type Feeds = Readonly<Record<string, Tensor>>;
+
+export interface RunOptions {
+  /** The outputs to compute. Default: all. */
+  readonly outputs?: readonly string[] | undefined;
+  /** Stops the run between two nodes; the promise rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The names, types and shapes of one side of a session. */
+export type Signature = ReadonlyMap<string, TensorInfo>;
+
+/** What a run computed. */
+export class Outputs implements Disposable {
+  readonly #tensors: ReadonlyMap<string, Tensor>;
+  readonly #memory: ArrayBuffer[];
+  readonly #values: Pointer[];
+
+  constructor(tensors: ReadonlyMap<string, Tensor>, memory: ArrayBuffer[], values: Pointer[]) {
+    this.#tensors = tensors;
+    this.#memory = memory;
+    this.#values = values;
+    forgotten.register(this, values, this);
+  }
+
+  /** @throws RuntimeError if there is no output of that name. */
+  get(name: string): Tensor {
+    const found = this.#tensors.get(name);
+    if (!found) throw new RuntimeError(`The run has no output ${name}; it has ${[...this.#tensors.keys()].join(', ')}.`);
+    return found;
+  }
+
+  get names(): string[] {
+    return [...this.#tensors.keys()];
+  }
+
+  /** Frees the memory and empties every array that was a view of it. */
+  dispose(): void {
+    forgotten.unregister(this);
+    for (const buffer of this.#memory.splice(0)) detach(buffer);
+    releaseValues(this.#values);
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+function releaseValues(values: Pointer[]): void {
+  for (const value of values.splice(0)) ort().call('ReleaseValue', value);
+}
+
+const forgotten = new FinalizationRegistry<Pointer[]>(releaseValues);
+
+/** Text as C expects it, kept alive by whoever holds the array. */
+const cString = (text: string) => Buffer.from(`${text}\0`);
+
+export class Session implements AsyncDisposable {
+  /** How errors name the model: its path, or what the caller said. */
+  readonly name: string;
+  readonly inputs: Signature;
+  readonly outputs: Signature;
+  #handle: Pointer;
+  readonly #names = new Map<string, Buffer>();
+  readonly #running = new Set<Promise<unknown>>();
+
+  private constructor(handle: Pointer, name: string) {
+    this.#handle = handle;
+    this.name = name;
+    this.inputs = readSignature(handle, 'Input', name);
+    this.outputs = readSignature(handle, 'Output', name);
+    for (const key of [...this.inputs.keys(), ...this.outputs.keys()]) this.#names.set(key, cString(key));
+  }
+
+  /** Loads a model from a file (external data beside it) or from bytes. @throws RuntimeError if it does not load. */
+  static async create(model: string | Uint8Array, options: SessionOptions = {}, name?: string): Promise<Session> {
+    const label = name ?? (typeof model === 'string' ? model : 'the model');
+    const context = `${label} does not load`;
+    const environment = ortEnvironment();
+    if (typeof model === 'string') await checkReadable(model);
+    return withSessionOptions(options, async (settings) => {
+      const out = new BigUint64Array(1);
+      if (typeof model === 'string')
+        await ort().doAsync(context, 'CreateSession', environment, model, settings, out);
+      else await ort().doAsync(context, 'CreateSessionFromArray', environment, model, model.length, settings, out);
+      return new Session(out[0] ?? 0n, label);
+    });
+  }
+
+  /**
+   * Runs the model on another thread. The arrays in `feeds` must not change until the promise settles.
+   * @throws RuntimeError for a missing or unknown input, a wrong type or shape, or a failure in a node.
+   */
+  async run(feeds: Feeds, options: RunOptions = {}): Promise<Outputs> {
+    options.signal?.throwIfAborted();
+    const work = this.#run(feeds, options);
+    this.#running.add(work);
+    try {
+      return await work;
+    } finally {
+      this.#running.delete(work);
+    }
+  }
+
+  /** Ends profiling and answers the path of the profile, in Chrome's trace format. */
+  endProfiling(): string {
+    const context = `${this.name} was not profiled`;
+    return takeString(ort().get(context, 'SessionEndProfiling', this.#open(), allocator()));
+  }
+
+  /** Frees the model once the runs that are under way are over. */
+  async close(): Promise<void> {
+    const handle = this.#handle;
+    this.#handle = 0n;
+    await Promise.allSettled(this.#running);
+    if (handle) ort().call('ReleaseSession', handle);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #run(feeds: Feeds, options: RunOptions): Promise<Outputs> {
+    const handle = this.#open();
+    const inputs = this.#checkFeeds(feeds);
+    const outputs = [...(options.outputs ?? this.outputs.keys())];
+    const inputNames = this.#nameList(inputs.map(([key]) => key));
+    const outputNames = this.#nameList(outputs);
+    const values = new BigUint64Array(inputs.length);
+    const results = new BigUint64Array(outputs.length);
+    const settings = options.signal ? ort().get('ONNX Runtime gave no run options', 'CreateRunOptions') : 0n;
+    const stop = () => ort().do('The run was not stopped', 'RunOptionsSetTerminate', settings);
+    options.signal?.addEventListener('abort', stop);
+    try {
+      for (const [index, [key, value]] of inputs.entries()) values[index] = this.#shareTensor(key, value);
+      const counts = [inputNames.length, outputNames.length] as const;
+      const described = inputs.map(([key, value]) => `${key} ${describeTensor(value)}`).join(', ');
+      const context = `${this.name} failed on ${described}`;
+      await ort().doAsync(
+        context, 'Run', handle, settings, inputNames, values, counts[0], outputNames, counts[1], results,
+      );
+    } catch (error) {
+      releaseValues([...results].filter(Boolean));
+      options.signal?.throwIfAborted();
+      throw error;
+    } finally {
+      options.signal?.removeEventListener('abort', stop);
+      releaseValues([...values].filter(Boolean));
+      if (settings) ort().call('ReleaseRunOptions', settings);
+    }
+    return collect(outputs, [...results]);
+  }
+
+  #open(): Pointer {
+    if (!this.#handle) throw new RuntimeError(`${this.name} was closed.`);
+    return this.#handle;
+  }
+
+  #checkFeeds(feeds: Feeds): [string, Tensor][] {
+    const unknown = Object.keys(feeds).find((key) => !this.inputs.has(key));
+    if (unknown !== undefined)
+      throw new RuntimeError(`${this.name} has no input ${unknown}; its inputs are ${[...this.inputs.keys()].join(', ')}.`);
+    return [...this.inputs].map(([key, info]) => {
+      const value = feeds[key];
+      if (!value) throw new RuntimeError(`${this.name} needs the input ${key}, which was not given.`);
+      const fits =
+        value.type === info.type &&
+        (!info.shape ||
+          (info.shape.length === value.shape.length &&
+            info.shape.every((extent, axis) => typeof extent !== 'number' || extent === value.shape[axis])));
+      if (!fits)
+        throw new RuntimeError(
+          `${this.name} takes ${key} as ${DataType[info.type]}[${info.shape?.map((extent) => extent ?? '?').join(', ') ?? '…'}] and was given ${describeTensor(value)}.`,
+        );
+      return [key, value];
+    });
+  }
+
+  #nameList(keys: readonly string[]): BigUint64Array {
+    return BigUint64Array.from(keys, (key) => {
+      const text = this.#names.get(key);
+      if (!text) throw new RuntimeError(`${this.name} has no output ${key}; its outputs are ${[...this.outputs.keys()].join(', ')}.`);
+      return addressOf(text);
+    });
+  }
+
+  /** An OrtValue over the memory of a tensor. */
+  #shareTensor(key: string, value: Tensor): Pointer {
+    const bytes = tensorData(value);
+    const shape = BigInt64Array.from(value.shape, BigInt);
+    return ort().get(
+      `${this.name} refused the input ${key}`,
+      'CreateTensorWithDataAsOrtValue',
+      cpuMemory(), bytes, bytes.length, shape, shape.length, value.type,
+    );
+  }
+}
+
+/** ONNX Runtime's own words for a path that is wrong name its sources; ours name the path. */
+async function checkReadable(path: string): Promise<void> {
+  try {
+    if ((await stat(path)).isDirectory()) throw Object.assign(new Error('is a directory'), { code: 'EISDIR' });
+    await access(path, constants.R_OK);
+  } catch (error) {
+    throw fileError('read', path, error);
+  }
+}
+
+let cpuMemoryInfo: Pointer | undefined;
+
+function cpuMemory(): Pointer {
+  const ARENA = 1;
+  const DEFAULT = 0;
+  cpuMemoryInfo ??= ort().get('ONNX Runtime has no CPU memory', 'CreateCpuMemoryInfo', ARENA, DEFAULT);
+  return cpuMemoryInfo;
+}
+
+function allocator(): Pointer {
+  return ort().get('ONNX Runtime has no allocator', 'GetAllocatorWithDefaultOptions');
+}
+
+/** Reads a text that ONNX Runtime allocated, and frees it. */
+function takeString(address: Pointer): string {
+  const text = readString(address);
+  ort().do('ONNX Runtime did not take back a text', 'AllocatorFree', allocator(), address);
+  return text;
+}
+
+function collect(names: readonly string[], values: Pointer[]): Outputs {
+  const tensors = new Map<string, Tensor>();
+  const memory: ArrayBuffer[] = [];
+  for (const [index, name] of names.entries()) {
+    const value = values[index] ?? 0n;
+    const { type, shape } = describeValue(value);
+    const extents = shape.map(Number);
+    const bytes = byteLength(type, elementCount(extents)) ?? 0;
+    const address = ort().get(`The output ${name} is not a tensor`, 'GetTensorMutableData', value);
+    const buffer = bytes > 0 ? viewMemory(address, bytes) : new ArrayBuffer(0);
+    memory.push(buffer);
+    tensors.set(name, { type, shape: extents, data: viewAs(type, new Uint8Array(buffer)) });
+  }
+  return new Outputs(tensors, memory, values);
+}
+
+function describeValue(value: Pointer): { type: DataType; shape: Dimension[] } {
+  const info = ort().get('An output is not a tensor', 'GetTensorTypeAndShape', value);
+  try {
+    return readTypeAndShape(info);
+  } finally {
+    ort().call('ReleaseTensorTypeAndShapeInfo', info);
+  }
+}
+
+/** The element types of ONNX Runtime's C API are numbered as those of the file format. */
+function readTypeAndShape(info: Pointer): { type: DataType; shape: Dimension[] } {
+  const context = 'ONNX Runtime could not describe a tensor';
+  const type = new Int32Array(1);
+  const rank = new BigUint64Array(1);
+  ort().do(context, 'GetTensorElementType', info, type);
+  ort().do(context, 'GetDimensionsCount', info, rank);
+  const extents = new BigInt64Array(Number(rank[0]));
+  if (extents.length > 0) ort().do(context, 'GetDimensions', info, extents, extents.length);
+  const symbols = new BigUint64Array(extents.length);
+  if (extents.length > 0) ort().do(context, 'GetSymbolicDimensions', info, symbols, symbols.length);
+  const shape = Array.from(extents, (extent, axis): Dimension => {
+    if (extent >= 0n) return Number(extent);
+    return readString(symbols[axis] ?? 0n) || undefined;
+  });
+  return { type: (type[0] ?? 0) as DataType, shape };
+}
+
+function readSignature(session: Pointer, side: 'Input' | 'Output', name: string): Signature {
+  const context = `${name} could not be described`;
+  const count = Number(ort().get(context, `SessionGet${side}Count`, session));
+  const signature = new Map<string, TensorInfo>();
+  for (let index = 0; index < count; index++) {
+    const key = takeString(ort().get(context, `SessionGet${side}Name`, session, index, allocator()));
+    const info = ort().get(context, `SessionGet${side}TypeInfo`, session, index);
+    try {
+      const cast = ort().get(context, 'CastTypeInfoToTensorInfo', info);
+      if (!cast) throw new RuntimeError(`${name} has the ${side.toLowerCase()} ${key}, which is not a tensor.`);
+      signature.set(key, readTypeAndShape(cast));
+    } finally {
+      ort().call('ReleaseTypeInfo', info);
+    }
+  }
+  return signature;
+}

@@ -1,0 +1,45 @@
+/** Tensors outside of a graph: what goes into a session and what comes out. */
+import { bytesOf, type TypedArray, typeOfArray } from '../onnx/tensor.ts';
+import { byteLength, DataType, elementCount } from '../onnx/types.ts';
+import { RuntimeError } from './error.ts';
+
+export interface Tensor {
+  readonly type: DataType;
+  readonly shape: readonly number[];
+  /** Elements in row-major order; booleans as bytes, float16 as its bits. */
+  readonly data: TypedArray;
+}
+
+/** A tensor over `data`, which is shared. @throws RuntimeError if the shape and the number of elements disagree. */
+export function tensor(data: TypedArray, shape: readonly number[], type: DataType = typeOfArray(data)): Tensor {
+  const needed = byteLength(type, elementCount(shape));
+  if (needed !== data.byteLength)
+    throw new RuntimeError(`A tensor of shape [${shape.join(', ')}] needs ${needed} bytes and was given ${data.byteLength}.`);
+  return { type, shape, data };
+}
+
+export const floats = (data: Float32Array, shape: readonly number[]): Tensor => tensor(data, shape);
+
+export function integers(data: BigInt64Array | readonly number[], shape: readonly number[]): Tensor {
+  return tensor(data instanceof BigInt64Array ? data : BigInt64Array.from(data, BigInt), shape);
+}
+
+export const booleans = (data: Uint8Array, shape: readonly number[]): Tensor => tensor(data, shape, DataType.BOOL);
+
+/** The elements of a float tensor. @throws RuntimeError if it has another type. */
+export function floatData(value: Tensor): Float32Array {
+  if (value.data instanceof Float32Array) return value.data;
+  throw new RuntimeError(`A float tensor is needed and ${DataType[value.type]} was given.`);
+}
+
+/** A tensor that owns its memory, and so outlives the outputs it came from. */
+export function copyTensor({ type, shape, data }: Tensor): Tensor {
+  return { type, shape: [...shape], data: data.slice() };
+}
+
+export function describeTensor(value: Tensor): string {
+  return `${DataType[value.type]}[${value.shape.join(', ')}]`;
+}
+
+/** The bytes of a tensor, as a view. */
+export const tensorData = (value: Tensor): Uint8Array<ArrayBuffer> => bytesOf(value.data);
