@@ -64,9 +64,13 @@ const configSchema = z.object({
   two_stage_bbox_embed_share: z.literal(false).default(false),
   embedding_init_target: z.literal(true).default(true),
   layer_norm_eps: z.number().positive().default(1e-5),
+  transformers_version: z.string().optional(),
 });
 
-export type Config = z.output<typeof configSchema>;
+export type Config = z.output<typeof configSchema> & {
+  /** Whether text position embeddings are cut to whole numbers, as transformers does since version 5: see `sineTable`. */
+  readonly whole_text_positions: boolean;
+};
 export type SwinConfig = Config['backbone_config'];
 export type BertConfig = Config['text_config'];
 
@@ -92,5 +96,6 @@ export function parseConfig(value: unknown, source: string): Config {
   ];
   for (const [what, size, parts] of divisions)
     if (size % parts !== 0) throw new InputError(`${source} contradicts itself: ${what} = ${size} / ${parts} is not whole.`);
-  return config;
+  const whole = Number.parseInt(config.transformers_version ?? '0', 10) >= 5;
+  return { ...config, whole_text_positions: whole };
 }

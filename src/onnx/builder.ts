@@ -57,6 +57,17 @@ export class GraphBuilder {
     }
   }
 
+  /** Runs `build` outside of every scope, for a module that lives elsewhere in the tree than where it is used. */
+  outside<T>(build: () => T): T {
+    const scopes = this.#scopes;
+    this.#scopes = [];
+    try {
+      return build();
+    } finally {
+      this.#scopes = scopes;
+    }
+  }
+
   /** The module path of the innermost scope. */
   get path(): string {
     return this.#scopes.join('.');

@@ -1,0 +1,77 @@
+/** The tensors of a checkpoint as values of a graph, with every mismatch collected for one message. */
+import type { GraphBuilder, Value } from '../onnx/builder.ts';
+import { makeTensor, viewAs } from '../onnx/tensor.ts';
+import { DataType } from '../onnx/types.ts';
+import { InputError } from '../base/errors.ts';
+import type { Checkpoint } from './checkpoint/checkpoint.ts';
+
+/** How many names a message lists before it only counts. */
+const LONGEST_LIST = 20;
+
+export class Weights {
+  readonly #builder: GraphBuilder;
+  readonly #checkpoint: Checkpoint;
+  readonly #values = new Map<string, Value>();
+  readonly #missing: string[] = [];
+  readonly #misshaped: string[] = [];
+
+  constructor(builder: GraphBuilder, checkpoint: Checkpoint) {
+    this.#builder = builder;
+    this.#checkpoint = checkpoint;
+  }
+
+  /**
+   * The tensor `name`, which must have `shape`, as float32. Asked for twice, it is stored once.
+   * One that is missing or has another shape stands in as empty and is reported by `check`.
+   */
+  get(name: string, shape: readonly number[]): Value {
+    const known = this.#values.get(name);
+    if (known) return known;
+    const value = this.#load(name, shape);
+    this.#values.set(name, value);
+    return value;
+  }
+
+  /** A matrix [out, in] of the checkpoint as the [in, out] that MatMul takes. */
+  transposed(name: string, shape: readonly [number, number]): Value {
+    const known = this.#values.get(`${name}ᵀ`);
+    if (known) return known;
+    const value = this.#builder.named(name, this.#builder.transpose(this.#load(name, shape, `${name}ᵀ`), [1, 0]));
+    this.#values.set(`${name}ᵀ`, value);
+    return value;
+  }
+
+  #load(name: string, shape: readonly number[], as = name): Value {
+    const stored = this.#checkpoint.get(name);
+    if (!stored) this.#missing.push(name);
+    else if (stored.shape.join() !== shape.join())
+      this.#misshaped.push(`${name} is [${stored.shape.join(', ')}] instead of [${shape.join(', ')}]`);
+    else {
+      const tensor = makeTensor(as, shape, viewAs(stored.type, stored.bytes), stored.type);
+      const value = this.#builder.initializer(tensor);
+      return stored.type === DataType.FLOAT ? value : this.#builder.cast(value, DataType.FLOAT);
+    }
+    const absent = makeTensor(as, [0], new Float32Array(0));
+    absent.dims = shape.map(BigInt);
+    return this.#builder.initializer(absent);
+  }
+
+  /** @throws InputError that lists all missing and mis-shaped tensors, and those that nothing asked for. */
+  check(source: string): void {
+    if (this.#missing.length + this.#misshaped.length === 0) return;
+    const used = new Set(this.#values.keys());
+    const unexpected = [...this.#checkpoint.keys()].filter((name) => !used.has(name) && !used.has(`${name}ᵀ`));
+    const parts = [
+      list(this.#missing, 'missing'),
+      list(this.#misshaped, 'of another shape'),
+      list(unexpected, 'unexpected'),
+    ];
+    throw new InputError(`${source} does not fit its config.json: ${parts.filter(Boolean).join('; ')}.`);
+  }
+}
+
+function list(names: readonly string[], what: string): string {
+  if (names.length === 0) return '';
+  const more = names.length > LONGEST_LIST ? ` and ${names.length - LONGEST_LIST} more` : '';
+  return `${names.length} ${what} (${names.slice(0, LONGEST_LIST).join(', ')}${more})`;
+}

@@ -1,0 +1,85 @@
+/**
+ * Computing once what does not depend on the inputs: transposed weights, gathered bias tables, converted types.
+ * ONNX Runtime does the computing; TypeScript only decides what can be computed.
+ */
+import { create } from '@bufbuild/protobuf';
+import { GraphProtoSchema, ModelProtoSchema } from 'onnx-buf';
+import { inferShapes } from '../onnx/infer/infer.ts';
+import type { Model } from '../onnx/read.ts';
+import { removeUnused } from '../onnx/rewrite.ts';
+import { isExternal, makeTensor, tensorElements } from '../onnx/tensor.ts';
+import { subgraphsOf } from '../onnx/traverse.ts';
+import { DataType, type NodeProto, type TensorProto } from '../onnx/types.ts';
+import { makeValueInfo } from '../onnx/value-info.ts';
+import { modelBytes } from '../onnx/write.ts';
+import { Session } from './session.ts';
+import { copyTensor, type Tensor, tensor } from './tensor.ts';
+
+/** Their output differs from run to run, or is larger than what it is made from. */
+const NEVER_FOLDED = new Set([
+  'RandomNormal', 'RandomNormalLike', 'RandomUniform', 'RandomUniformLike', 'Bernoulli', 'Multinomial', 'DequantizeLinear',
+]);
+
+/** Replaces every node that depends on initializers alone by its result. Answers the number of nodes folded. */
+export async function foldConstants(model: Model): Promise<number> {
+  const { graph } = model;
+  const stored = new Map(graph.initializer.map((initializer) => [initializer.name, initializer]));
+  const overridable = new Set(graph.input.map((input) => input.name));
+  const constant = new Set([...stored.keys()].filter((name) => !overridable.has(name)));
+  const folded = graph.node.filter((node) => {
+    if (!isFoldable(node, model) || !node.input.every((name) => name === '' || constant.has(name))) return false;
+    for (const name of node.output) constant.add(name);
+    return true;
+  });
+  if (folded.length === 0) return 0;
+  const gone = new Set(folded);
+  graph.node = graph.node.filter((node) => !gone.has(node));
+  const needed = new Set([
+    ...graph.node.flatMap((node) => node.input),
+    ...graph.output.map((output) => output.name),
+  ]);
+  const results = folded.flatMap((node) => node.output).filter((name) => needed.has(name));
+  const computed = results.length > 0 ? await compute(model, folded, results, stored) : [];
+  graph.initializer.push(...computed);
+  removeUnused(model);
+  return folded.length;
+}
+
+function isFoldable(node: NodeProto, model: Model): boolean {
+  const isOperator = node.domain === '' || node.domain === 'ai.onnx';
+  const feedsOutput = node.output.some((name) => model.graph.output.some((output) => output.name === name));
+  return isOperator && !feedsOutput && !NEVER_FOLDED.has(node.opType) && subgraphsOf(node).length === 0;
+}
+
+/** Runs `nodes` alone, the initializers they need as inputs: given as memory, so that none is copied. */
+async function compute(
+  model: Model,
+  nodes: NodeProto[],
+  results: readonly string[],
+  stored: ReadonlyMap<string, TensorProto>,
+): Promise<TensorProto[]> {
+  const needed = [...new Set(nodes.flatMap((node) => node.input))].flatMap((name) => stored.get(name) ?? []);
+  const graph = create(GraphProtoSchema, { name: 'constants', node: nodes });
+  const feeds: Record<string, Tensor> = {};
+  for (const initializer of needed) {
+    const shape = initializer.dims.map(Number);
+    // Small integers stay constants: shapes must be known for the nodes that use them to be valid.
+    if (initializer.dataType === DataType.INT64 || isExternal(initializer)) {
+      graph.initializer.push(initializer);
+      continue;
+    }
+    const type = initializer.dataType as DataType; // a number of the file format
+    graph.input.push(makeValueInfo(initializer.name, type, shape));
+    feeds[initializer.name] = tensor(tensorElements(initializer), shape, type);
+  }
+  const message = create(ModelProtoSchema, { irVersion: model.irVersion, opsetImport: model.opsetImport, graph });
+  const part = Object.assign(message, { graph });
+  const infos = inferShapes(part);
+  for (const name of results) graph.output.push(makeValueInfo(name, infos.get(name)?.type ?? DataType.FLOAT, undefined));
+  await using session = await Session.create(modelBytes(part), {}, 'the constants of the model');
+  using outputs = await session.run(feeds);
+  return results.map((name) => {
+    const { data, shape, type } = copyTensor(outputs.get(name));
+    return makeTensor(name, shape, data, type);
+  });
+}
