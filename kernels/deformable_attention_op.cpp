@@ -1,0 +1,146 @@
+// The custom operator: reads and checks the tensors, and hands the queries to ONNX Runtime's threads.
+#include <algorithm>
+#include <climits>
+
+#include "cpu_path.h"
+#include "deformable_attention_op.h"
+
+namespace dino8 {
+namespace {
+
+// Enough work to be worth a task, small enough to share out evenly.
+constexpr int64_t kQueriesPerTask = 32;
+
+enum Input { kValue, kSpatialShapes, kReferencePoints, kOffsetScale, kSamplingOffsets, kAttentionLogits, kInputs };
+constexpr size_t kRanks[kInputs] = {4, 2, 4, 4, 6, 4};
+
+struct Kernel {
+  OrtApi api;
+  QueryRange queries;
+};
+
+struct Tensor {
+  const void* data = nullptr;
+  int64_t dims[6] = {};
+};
+
+OrtStatus* read_input(const OrtApi& api, OrtKernelContext* context, Input index, Tensor& out) {
+  const OrtValue* value = nullptr;
+  OrtTensorTypeAndShapeInfo* info = nullptr;
+  void* data = nullptr;
+  if (OrtStatus* status = api.input(context, index, &value)) return status;
+  if (OrtStatus* status = api.tensorData(const_cast<OrtValue*>(value), &data)) return status;
+  if (OrtStatus* status = api.typeAndShape(value, &info)) return status;
+  size_t rank = 0;
+  OrtStatus* status = api.dimensionsCount(info, &rank);
+  if (!status && rank != kRanks[index])
+    status = api.createStatus(kInvalidArgument, "MultiScaleDeformableAttention: an input has the wrong rank");
+  if (!status) status = api.dimensions(info, out.dims, rank);
+  api.releaseTypeAndShape(info);
+  out.data = data;
+  return status;
+}
+
+bool same(const int64_t* dims, std::initializer_list<int64_t> expected) {
+  return std::equal(expected.begin(), expected.end(), dims);
+}
+
+// Null if the shapes agree; otherwise what is wrong. Nothing outside of the tensors is read after this.
+const char* describe(const Tensor (&in)[kInputs], DeformableAttention& a) {
+  a.batch = in[kValue].dims[0], a.positions = in[kValue].dims[1];
+  a.heads = in[kValue].dims[2], a.size = in[kValue].dims[3];
+  a.queries = in[kSamplingOffsets].dims[1], a.levels = in[kSamplingOffsets].dims[3];
+  a.points = in[kSamplingOffsets].dims[4];
+  if (a.levels < 1 || a.levels > kMaxLevels || a.points < 1 || a.levels * a.points > kMaxSamples)
+    return "MultiScaleDeformableAttention: too many levels or points, or none";
+  const int64_t* scale = in[kOffsetScale].dims;
+  if (!same(in[kSamplingOffsets].dims, {a.batch, a.queries, a.heads, a.levels, a.points, 2}) ||
+      !same(in[kAttentionLogits].dims, {a.batch, a.queries, a.heads, a.levels * a.points}) ||
+      !same(in[kReferencePoints].dims, {a.batch, a.queries, a.levels, 2}) ||
+      !same(in[kSpatialShapes].dims, {a.levels, 2}) || scale[2] != a.levels || scale[3] != 2 ||
+      (scale[0] != 1 && scale[0] != a.batch) || (scale[1] != 1 && scale[1] != a.queries))
+    return "MultiScaleDeformableAttention: the shapes of the inputs contradict each other";
+  a.scale_query_stride = scale[1] == 1 ? 0 : a.levels * 2;
+  a.scale_batch_stride = scale[0] == 1 ? 0 : scale[1] * a.levels * 2;
+
+  const auto* shapes = static_cast<const int64_t*>(in[kSpatialShapes].data);
+  int64_t start = 0;
+  for (int64_t level = 0; level < a.levels; level++) {
+    const int64_t height = shapes[level * 2], width = shapes[level * 2 + 1];
+    if (height < 1 || width < 1 || height > INT_MAX || width > INT_MAX || height * width > a.positions - start)
+      return "MultiScaleDeformableAttention: spatial_shapes do not fit the value";
+    a.height[level] = height, a.width[level] = width, a.start[level] = start;
+    start += height * width;
+  }
+  if (start != a.positions) return "MultiScaleDeformableAttention: spatial_shapes do not cover the value";
+  a.value = static_cast<const float*>(in[kValue].data);
+  a.reference_points = static_cast<const float*>(in[kReferencePoints].data);
+  a.offset_scale = static_cast<const float*>(in[kOffsetScale].data);
+  a.sampling_offsets = static_cast<const float*>(in[kSamplingOffsets].data);
+  a.attention_logits = static_cast<const float*>(in[kAttentionLogits].data);
+  return nullptr;
+}
+
+struct Work {
+  DeformableAttention attention;
+  QueryRange queries;
+};
+
+void run_task(void* data, size_t index) {
+  const Work& work = *static_cast<const Work*>(data);
+  const int64_t begin = static_cast<int64_t>(index) * kQueriesPerTask;
+  const int64_t total = work.attention.batch * work.attention.queries;
+  work.queries(work.attention, begin, std::min(begin + kQueriesPerTask, total));
+}
+
+OrtStatus* compute(void* data, OrtKernelContext* context) {
+  const Kernel& kernel = *static_cast<const Kernel*>(data);
+  Tensor inputs[kInputs];
+  for (int index = 0; index < kInputs; index++)
+    if (OrtStatus* status = read_input(kernel.api, context, static_cast<Input>(index), inputs[index])) return status;
+  Work work{{}, kernel.queries};
+  DeformableAttention& a = work.attention;
+  if (const char* problem = describe(inputs, a)) return kernel.api.createStatus(kInvalidArgument, problem);
+
+  const int64_t dims[] = {a.batch, a.queries, a.heads * a.size};
+  OrtValue* output = nullptr;
+  void* out = nullptr;
+  if (OrtStatus* status = kernel.api.output(context, 0, dims, 3, &output)) return status;
+  if (OrtStatus* status = kernel.api.tensorData(output, &out)) return status;
+  a.output = static_cast<float*>(out);
+  const int64_t tasks = (a.batch * a.queries + kQueriesPerTask - 1) / kQueriesPerTask;
+  if (tasks == 0) return nullptr;
+  return kernel.api.parallelFor(context, run_task, static_cast<size_t>(tasks), &work);
+}
+
+OrtStatus* create(const OrtCustomOp*, const void* api, const OrtKernelInfo*, void** kernel) {
+  *kernel = new Kernel{{static_cast<const void* const*>(api)}, choose_cpu_path().deformable_attention};
+  return nullptr;
+}
+
+OrtCustomOp describe_op() {
+  OrtCustomOp op{};
+  op.version = kApiVersion - 1;  // the last whose further callbacks are all optional
+  op.GetName = [](const OrtCustomOp*) { return "MultiScaleDeformableAttention"; };
+  op.GetExecutionProviderType = [](const OrtCustomOp*) -> const char* { return "CPUExecutionProvider"; };
+  op.GetInputTypeCount = [](const OrtCustomOp*) -> size_t { return kInputs; };
+  op.GetInputType = [](const OrtCustomOp*, size_t index) { return index == kSpatialShapes ? kInt64 : kFloat; };
+  op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return 1; };
+  op.GetOutputType = [](const OrtCustomOp*, size_t) { return kFloat; };
+  op.GetInputCharacteristic = [](const OrtCustomOp*, size_t) { return kRequired; };
+  op.GetOutputCharacteristic = [](const OrtCustomOp*, size_t) { return kRequired; };
+  op.GetInputMemoryType = [](const OrtCustomOp*, size_t) { return kMemTypeDefault; };
+  op.CreateKernelV2 = create;
+  op.KernelComputeV2 = compute;
+  op.KernelDestroy = [](void* kernel) { delete static_cast<Kernel*>(kernel); };
+  return op;
+}
+
+}  // namespace
+
+const OrtCustomOp* deformable_attention_op() {
+  static const OrtCustomOp op = describe_op();
+  return &op;
+}
+
+}  // namespace dino8

@@ -1,0 +1,105 @@
+// The computation, written once over a vector type `V` that each instruction set provides:
+//   V::Lanes, V::zero(), V::load(pointer), V::store(pointer, v), V::multiply_add(v, scalar, sum).
+// The channels of a head are adjacent, so a corner of a sample is a few vector loads.
+#pragma once
+
+#include <cmath>
+
+#include "deformable_attention.h"
+
+namespace dino8 {
+
+// The four positions around a sampling point and their bilinear weights; a position outside has weight 0.
+struct Corners {
+  int64_t offset[4];
+  float weight[4];
+};
+
+// x and y in positions, the centre of the first at 0. False if all four corners are outside (or not a number).
+inline bool find_corners(float x, float y, int64_t height, int64_t width, float weight, int64_t stride, Corners& out) {
+  if (!(x > -1.0f && y > -1.0f && x < static_cast<float>(width) && y < static_cast<float>(height))) return false;
+  const float left = std::floor(x), top = std::floor(y);
+  const int64_t x0 = static_cast<int64_t>(left), y0 = static_cast<int64_t>(top);
+  const float right_part = x - left, lower_part = y - top;
+  for (int corner = 0; corner < 4; corner++) {
+    const int64_t cx = x0 + (corner & 1), cy = y0 + (corner >> 1);
+    const bool inside = cx >= 0 && cx < width && cy >= 0 && cy < height;
+    const float across = (corner & 1) ? right_part : 1.0f - right_part;
+    const float down = (corner >> 1) ? lower_part : 1.0f - lower_part;
+    out.offset[corner] = inside ? (cy * width + cx) * stride : 0;
+    out.weight[corner] = inside ? weight * across * down : 0.0f;
+  }
+  return true;
+}
+
+inline void softmax(const float* logits, int64_t count, float* out) {
+  float highest = logits[0];
+  for (int64_t i = 1; i < count; i++) highest = logits[i] > highest ? logits[i] : highest;
+  float sum = 0.0f;
+  for (int64_t i = 0; i < count; i++) sum += out[i] = std::exp(logits[i] - highest);
+  for (int64_t i = 0; i < count; i++) out[i] /= sum;
+}
+
+// Channels `first` … `first + Vectors * Lanes − 1` of one head of one query, summed in registers.
+template <class V, int Vectors>
+void sum_channels(const Corners* corners, const float* const* maps, int64_t samples, int64_t first, float* out) {
+  typename V::Type sums[Vectors];
+  for (int v = 0; v < Vectors; v++) sums[v] = V::zero();
+  for (int64_t sample = 0; sample < samples; sample++)
+    for (int corner = 0; corner < 4; corner++) {
+      const float* from = maps[sample] + corners[sample].offset[corner] + first;
+      const float weight = corners[sample].weight[corner];
+      for (int v = 0; v < Vectors; v++) sums[v] = V::multiply_add(V::load(from + v * V::Lanes), weight, sums[v]);
+    }
+  for (int v = 0; v < Vectors; v++) V::store(out + first + v * V::Lanes, sums[v]);
+}
+
+struct OneLane {
+  using Type = float;
+  static constexpr int Lanes = 1;
+  static Type zero() { return 0.0f; }
+  static Type load(const float* from) { return *from; }
+  static void store(float* to, Type value) { *to = value; }
+  static Type multiply_add(Type value, float weight, Type sum) { return value * weight + sum; }
+};
+
+template <class V>
+void head_of_query(const DeformableAttention& a, int64_t item, int64_t head) {
+  const int64_t batch = item / a.queries, query = item % a.queries;
+  const int64_t samples = a.levels * a.points, row = a.heads * a.size;
+  float weights[kMaxSamples];
+  Corners corners[kMaxSamples];
+  const float* maps[kMaxSamples];
+  softmax(a.attention_logits + (item * a.heads + head) * samples, samples, weights);
+
+  const float* offset = a.sampling_offsets + (item * a.heads + head) * samples * 2;
+  const float* reference = a.reference_points + item * a.levels * 2;
+  const float* scale = a.offset_scale + batch * a.scale_batch_stride + query * a.scale_query_stride;
+  const float* value = a.value + batch * a.positions * row + head * a.size;
+  int64_t found = 0;
+  for (int64_t level = 0; level < a.levels; level++) {
+    const float width = static_cast<float>(a.width[level]), height = static_cast<float>(a.height[level]);
+    for (int64_t point = 0; point < a.points; point++) {
+      const int64_t sample = level * a.points + point;
+      const float x = (reference[level * 2] + offset[sample * 2] * scale[level * 2]) * width - 0.5f;
+      const float y = (reference[level * 2 + 1] + offset[sample * 2 + 1] * scale[level * 2 + 1]) * height - 0.5f;
+      if (!find_corners(x, y, a.height[level], a.width[level], weights[sample], row, corners[found])) continue;
+      maps[found++] = value + a.start[level] * row;
+    }
+  }
+
+  float* out = a.output + item * row + head * a.size;
+  int64_t channel = 0;
+  for (; channel + 4 * V::Lanes <= a.size; channel += 4 * V::Lanes) sum_channels<V, 4>(corners, maps, found, channel, out);
+  for (; channel + 2 * V::Lanes <= a.size; channel += 2 * V::Lanes) sum_channels<V, 2>(corners, maps, found, channel, out);
+  for (; channel + V::Lanes <= a.size; channel += V::Lanes) sum_channels<V, 1>(corners, maps, found, channel, out);
+  for (; channel < a.size; channel++) sum_channels<OneLane, 1>(corners, maps, found, channel, out);
+}
+
+template <class V>
+void query_range(const DeformableAttention& a, int64_t begin, int64_t end) {
+  for (int64_t item = begin; item < end; item++)
+    for (int64_t head = 0; head < a.heads; head++) head_of_query<V>(a, item, head);
+}
+
+}  // namespace dino8

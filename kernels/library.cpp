@@ -1,0 +1,30 @@
+// What the shared library exports: the entry point that ONNX Runtime calls, and what `dino8 doctor` asks.
+#include "cpu_path.h"
+#include "deformable_attention_op.h"
+
+namespace {
+
+OrtStatus* make_domain(const OrtApi& api, OrtCustomOpDomain** domain) {
+  if (OrtStatus* status = api.createCustomOpDomain("ai.dino8", domain)) return status;
+  return api.addOperator(*domain, dino8::deformable_attention_op());
+}
+
+}  // namespace
+
+#if defined(_WIN32)
+#define DINO8_EXPORT extern "C" __declspec(dllexport)
+#else
+#define DINO8_EXPORT extern "C" __attribute__((visibility("default")))
+#endif
+
+// The domain outlives every session, so it is made once and kept.
+DINO8_EXPORT OrtStatus* RegisterCustomOps(OrtSessionOptions* options, const OrtApiBase* base) {
+  static OrtCustomOpDomain* domain = nullptr;
+  const OrtApi api{base->GetApi(kApiVersion)};
+  if (domain == nullptr)
+    if (OrtStatus* status = make_domain(api, &domain)) return status;
+  return api.addDomain(options, domain);
+}
+
+// The instruction set in use: "avx512", "avx2", "neon" or "scalar".
+DINO8_EXPORT const char* dino8_cpu_path() { return dino8::choose_cpu_path().name; }

@@ -1,0 +1,99 @@
+// The part of ONNX Runtime's C ABI that a custom operator needs, declared here because the npm package that brings the
+// shared library brings no headers. Source: onnxruntime_c_api.h, API version 17. The ABI is append-only: the function
+// table and OrtCustomOp only ever grow at their ends.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+struct OrtStatus;
+struct OrtValue;
+struct OrtTensorTypeAndShapeInfo;
+struct OrtKernelInfo;
+struct OrtKernelContext;
+struct OrtCustomOpDomain;
+struct OrtSessionOptions;
+
+struct OrtApiBase {
+  const void* const* (*GetApi)(uint32_t version);
+  const char* (*GetVersionString)();
+};
+
+constexpr uint32_t kApiVersion = 17;  // the first with KernelContext_ParallelFor
+constexpr int kFloat = 1;             // ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT
+constexpr int kInt64 = 7;             // ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64
+constexpr int kInvalidArgument = 2;   // ORT_INVALID_ARGUMENT
+constexpr int kRequired = 0;          // INPUT_OUTPUT_REQUIRED
+constexpr int kMemTypeDefault = 0;    // OrtMemTypeDefault
+
+struct OrtCustomOp {
+  uint32_t version;
+  void* (*CreateKernel)(const OrtCustomOp*, const void* api, const OrtKernelInfo*);
+  const char* (*GetName)(const OrtCustomOp*);
+  const char* (*GetExecutionProviderType)(const OrtCustomOp*);
+  int (*GetInputType)(const OrtCustomOp*, size_t);
+  size_t (*GetInputTypeCount)(const OrtCustomOp*);
+  int (*GetOutputType)(const OrtCustomOp*, size_t);
+  size_t (*GetOutputTypeCount)(const OrtCustomOp*);
+  void (*KernelCompute)(void* kernel, OrtKernelContext*);
+  void (*KernelDestroy)(void* kernel);
+  int (*GetInputCharacteristic)(const OrtCustomOp*, size_t);
+  int (*GetOutputCharacteristic)(const OrtCustomOp*, size_t);
+  int (*GetInputMemoryType)(const OrtCustomOp*, size_t);
+  int (*GetVariadicInputMinArity)(const OrtCustomOp*);
+  int (*GetVariadicInputHomogeneity)(const OrtCustomOp*);
+  int (*GetVariadicOutputMinArity)(const OrtCustomOp*);
+  int (*GetVariadicOutputHomogeneity)(const OrtCustomOp*);
+  OrtStatus* (*CreateKernelV2)(const OrtCustomOp*, const void* api, const OrtKernelInfo*, void** kernel);
+  OrtStatus* (*KernelComputeV2)(void* kernel, OrtKernelContext*);
+};
+
+// The functions used, by their position in the table.
+struct OrtApi {
+  const void* const* table;
+
+  template <class Function>
+  Function at(size_t index) const {
+    return reinterpret_cast<Function>(const_cast<void*>(table[index]));
+  }
+
+  OrtStatus* createStatus(int code, const char* message) const {
+    return at<OrtStatus* (*)(int, const char*)>(0)(code, message);
+  }
+  OrtStatus* createCustomOpDomain(const char* name, OrtCustomOpDomain** out) const {
+    return at<OrtStatus* (*)(const char*, OrtCustomOpDomain**)>(26)(name, out);
+  }
+  OrtStatus* addOperator(OrtCustomOpDomain* domain, const OrtCustomOp* op) const {
+    return at<OrtStatus* (*)(OrtCustomOpDomain*, const OrtCustomOp*)>(27)(domain, op);
+  }
+  OrtStatus* addDomain(OrtSessionOptions* options, OrtCustomOpDomain* domain) const {
+    return at<OrtStatus* (*)(OrtSessionOptions*, OrtCustomOpDomain*)>(28)(options, domain);
+  }
+  OrtStatus* tensorData(OrtValue* value, void** out) const {
+    return at<OrtStatus* (*)(OrtValue*, void**)>(51)(value, out);
+  }
+  OrtStatus* dimensionsCount(const OrtTensorTypeAndShapeInfo* info, size_t* out) const {
+    return at<OrtStatus* (*)(const OrtTensorTypeAndShapeInfo*, size_t*)>(61)(info, out);
+  }
+  OrtStatus* dimensions(const OrtTensorTypeAndShapeInfo* info, int64_t* out, size_t count) const {
+    return at<OrtStatus* (*)(const OrtTensorTypeAndShapeInfo*, int64_t*, size_t)>(62)(info, out, count);
+  }
+  OrtStatus* typeAndShape(const OrtValue* value, OrtTensorTypeAndShapeInfo** out) const {
+    return at<OrtStatus* (*)(const OrtValue*, OrtTensorTypeAndShapeInfo**)>(65)(value, out);
+  }
+  OrtStatus* input(const OrtKernelContext* context, size_t index, const OrtValue** out) const {
+    return at<OrtStatus* (*)(const OrtKernelContext*, size_t, const OrtValue**)>(90)(context, index, out);
+  }
+  OrtStatus* output(OrtKernelContext* context, size_t index, const int64_t* dims, size_t rank, OrtValue** out) const {
+    return at<OrtStatus* (*)(OrtKernelContext*, size_t, const int64_t*, size_t, OrtValue**)>(91)(context, index, dims,
+                                                                                                rank, out);
+  }
+  void releaseTypeAndShape(OrtTensorTypeAndShapeInfo* info) const {
+    at<void (*)(OrtTensorTypeAndShapeInfo*)>(99)(info);
+  }
+  OrtStatus* parallelFor(const OrtKernelContext* context, void (*task)(void*, size_t), size_t total, void* data) const {
+    constexpr size_t kAutomatic = 0;
+    return at<OrtStatus* (*)(const OrtKernelContext*, void (*)(void*, size_t), size_t, size_t, void*)>(274)(
+        context, task, total, kAutomatic, data);
+  }
+};
