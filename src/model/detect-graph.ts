@@ -14,7 +14,7 @@ export interface DetectInputs {
   /** Normalised pixels [batch, 3, height, width]. */
   readonly pixels: Value;
   /** True where a pixel is of the image and not padding, [batch, height, width]. */
-  readonly pixelMask: Value;
+  readonly validPixels: Value;
   /** [batch, tokens, d_model] */
   readonly textFeatures: Value;
   readonly text: TextMasks;
@@ -27,19 +27,6 @@ export interface TextMasks {
   readonly selfAttentionMask: Value;
   /** Tokens that are not padding [batch, tokens], boolean. */
   readonly tokenMask: Value;
-}
-
-export function declareDetectInputs({ b }: Network, config: Config): DetectInputs {
-  return {
-    pixels: b.input('pixel_values', DataType.FLOAT, ['batch', 3, 'height', 'width']),
-    pixelMask: b.input('pixel_mask', DataType.BOOL, ['batch', 'height', 'width']),
-    textFeatures: b.input('text_features', DataType.FLOAT, ['batch', 'tokens', config.d_model]),
-    text: {
-      positions: b.input('position_ids', DataType.INT64, ['batch', 'tokens']),
-      selfAttentionMask: b.input('text_self_attention_mask', DataType.BOOL, ['batch', 'tokens', 'tokens']),
-      tokenMask: b.input('text_token_mask', DataType.BOOL, ['batch', 'tokens']),
-    },
-  };
 }
 
 /** Everything a user or a test may want to see of a run, by name; `logits` and `pred_boxes` are the results. */
@@ -56,7 +43,7 @@ function detectorBody(network: Network, config: Config, inputs: DetectInputs): S
   const { b } = network;
   const maps = b.scope('backbone.conv_encoder.model', () => swin(network, config.backbone_config, inputs.pixels));
   const projections = projectMaps(network, config, maps);
-  const { levels, positions } = b.scope('levels', () => describeLevels(network, config, projections, inputs.pixelMask));
+  const { levels, positions } = b.scope('levels', () => describeLevels(network, config, projections, inputs.validPixels));
 
   const shared = b.scope('levels', () => {
     const mask = b.concat(levels.map((level) => b.reshape(level.mask, [0, -1, 1])), 1);

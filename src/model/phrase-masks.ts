@@ -28,7 +28,8 @@ export function phraseMasks(network: Network, tokens: Value): { positions: Value
   const closed = b.and(b.greater(next, b.integer(0)), b.less(next, b.sub(count, b.integer(1))));
   const samePhrase = b.equal(b.unsqueeze(next, [2]), b.unsqueeze(next, [1]));
   const self = b.equal(index, row);
-  const selfAttentionMask = b.or(self, b.and(samePhrase, b.unsqueeze(closed, [2])));
+  const mask = b.or(self, b.and(samePhrase, b.unsqueeze(closed, [2])));
+  const selfAttentionMask = b.named('text_self_attention_mask', mask);
   const place = b.max(b.sub(b.sub(index, last), b.integer(1)), b.integer(0));
-  return { positions: b.mul(place, b.cast(closed, DataType.INT64)), selfAttentionMask };
+  return { positions: b.named('position_ids', b.mul(place, b.cast(closed, DataType.INT64))), selfAttentionMask };
 }

@@ -1,6 +1,5 @@
 /** The text side: token ids → text features, once per prompt. */
 import type { Value } from '../onnx/builder.ts';
-import { DataType } from '../onnx/types.ts';
 import { bert } from './bert.ts';
 import type { Config } from './config.ts';
 import type { Network } from './network.ts';
@@ -16,16 +15,6 @@ export interface TextInputs {
   readonly selfAttentionMask: Value;
 }
 
-export const TEXT_FEATURES = 'text_features';
-
-export function declareTextInputs({ b }: Network): TextInputs {
-  return {
-    tokens: b.input('input_ids', DataType.INT64, ['batch', 'tokens']),
-    positions: b.input('position_ids', DataType.INT64, ['batch', 'tokens']),
-    selfAttentionMask: b.input('text_self_attention_mask', DataType.BOOL, ['batch', 'tokens', 'tokens']),
-  };
-}
-
 /** @returns the last hidden state of BERT [batch, tokens, hidden] and its projection [batch, tokens, d_model] */
 export function textEncoder(network: Network, config: Config, inputs: TextInputs): { hidden: Value; features: Value } {
   const { b } = network;
@@ -36,7 +25,7 @@ export function textEncoder(network: Network, config: Config, inputs: TextInputs
     bert(network, config.text_config, inputs.tokens, inputs.positions, mask),
   );
   const features = b.scope('model', () =>
-    network.linear('text_projection', hidden, config.text_config.hidden_size, config.d_model),
+    b.named('text_features', network.linear('text_projection', hidden, config.text_config.hidden_size, config.d_model)),
   );
   return { hidden, features };
 }

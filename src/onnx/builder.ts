@@ -28,6 +28,9 @@ export interface Value {
   readonly shape: Shape | undefined;
 }
 
+/** Stands for an optional input that is not given. */
+const ABSENT: Value = { name: '', type: undefined, shape: undefined };
+
 /** Anything that can be an operand: a value, or a number that becomes a float scalar constant. */
 export type Operand = Value | number;
 
@@ -80,7 +83,7 @@ export class GraphBuilder {
 
   /** Declares `value` as the graph output `name`, with `shape` where inference knows less. */
   output(name: string, value: Value, shape = value.shape): void {
-    this.#node('Identity', [value.name], [this.#claim(name)], {}, '', name);
+    if (value.name !== name) this.#node('Identity', [value.name], [this.#claim(name)], {}, '', name);
     this.#graph.output.push(makeValueInfo(name, value.type ?? DataType.FLOAT, shape));
   }
 
@@ -223,6 +226,9 @@ export class GraphBuilder {
     const [values, indices] = this.#add('TopK', [x, k], { axis }, 2, '');
     return { values: defined(values), indices: defined(indices) };
   }
+  /** Linear interpolation with antialiasing that leaves out what is beyond the border, as PIL's; `sizes`: all extents. */
+  resizeAntialiased = (x: Value, sizes: Value): Value =>
+    this.#one('Resize', [x, ABSENT, ABSENT, sizes], { mode: 'linear', antialias: 1, exclude_outside: 1 });
   gridSample = (x: Value, grid: Value): Value =>
     this.#one('GridSample', [x, grid], { mode: 'linear', padding_mode: 'zeros', align_corners: 0 });
 

@@ -222,6 +222,14 @@ const flatten: Rule = ({ node, inputs: [x] }) => {
   return [{ type: x.type, shape: [multiply(x.shape.slice(0, cut)), multiply(x.shape.slice(cut))] }];
 };
 
+/** By `sizes`, as far as they are known; by `scales` only the rank is. */
+const resize: Rule = ({ node, inputs: [x, , , sizes] }) => {
+  const rank = x?.shape?.length;
+  const keepsAxes = !node.attribute.some((attribute) => attribute.name === 'axes');
+  const known = keepsAxes && sizes?.values?.length === rank ? sizes?.values : undefined;
+  return [x && { type: x.type, shape: known ?? (rank === undefined ? undefined : unknownShape(rank)) }];
+};
+
 const sameShape: Rule = ({ inputs: [x] }) => [x && { type: x.type, shape: x.shape } satisfies TensorInfo];
 
 export const movementRules: Record<string, Rule> = {
@@ -244,4 +252,5 @@ export const movementRules: Record<string, Rule> = {
   Pad: pad,
   ConstantOfShape: constantOfShape,
   Flatten: flatten,
+  Resize: resize,
 };

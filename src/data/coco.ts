@@ -1,0 +1,94 @@
+/** Folders in COCO's layout (https://cocodataset.org/#format-data): images, and annotations as one JSON file. */
+import { readdir } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { z } from 'zod';
+import { InputError, UsageError } from '../base/errors.ts';
+import { exists, isDirectory } from '../base/files.ts';
+import { readJsonAs } from '../base/schema.ts';
+
+const identifier = z.number().int();
+
+const imageSchema = z.object({
+  id: identifier,
+  file_name: z.string().min(1),
+  width: z.number().int().positive(),
+  height: z.number().int().positive(),
+});
+
+const annotationSchema = z.object({
+  id: identifier,
+  image_id: identifier,
+  category_id: identifier,
+  bbox: z.tuple([z.number(), z.number(), z.number(), z.number()]),
+  area: z.number(),
+  iscrowd: z.union([z.literal(0), z.literal(1)]).default(0),
+});
+
+const categorySchema = z.object({ id: identifier, name: z.string().min(1), supercategory: z.string().optional() });
+
+const datasetSchema = z.object({
+  images: z.array(imageSchema),
+  annotations: z.array(annotationSchema),
+  categories: z.array(categorySchema),
+});
+
+export type CocoImage = z.output<typeof imageSchema>;
+export type CocoAnnotation = z.output<typeof annotationSchema>;
+export type CocoCategory = z.output<typeof categorySchema>;
+export type CocoAnnotations = z.output<typeof datasetSchema>;
+
+export interface CocoDataset extends CocoAnnotations {
+  /** Path of an image. */
+  readonly pathOf: (image: CocoImage) => string;
+}
+
+/** @throws UsageError or InputError, naming the file and the first field that is wrong */
+export async function readAnnotations(path: string): Promise<CocoAnnotations> {
+  const dataset = await readJsonAs(datasetSchema, path);
+  const images = new Set(dataset.images.map((image) => image.id));
+  const categories = new Set(dataset.categories.map((category) => category.id));
+  for (const annotation of dataset.annotations) {
+    if (!images.has(annotation.image_id))
+      throw new InputError(`${path}: the annotation ${annotation.id} is of the image ${annotation.image_id}, which is not listed.`);
+    if (!categories.has(annotation.category_id))
+      throw new InputError(`${path}: the annotation ${annotation.id} is of the category ${annotation.category_id}, which is not listed.`);
+  }
+  for (const image of dataset.images)
+    if (image.file_name.startsWith('/') || image.file_name.split(/[\\/]/).includes('..'))
+      throw new InputError(`${path}: the image ${image.id} points to "${image.file_name}", outside of its folder; refused.`);
+  return dataset;
+}
+
+/**
+ * Opens a folder of images whose annotations are where COCO's tools put them: `DIR/../annotations/instances_NAME.json`
+ * for the images folder `DIR/NAME`, or `DIR/annotations.json`, or one `*.json` in `DIR` or `DIR/annotations`.
+ */
+export async function openCoco(folder: string): Promise<CocoDataset> {
+  if (!(await isDirectory(folder)))
+    throw new UsageError(`${folder} is not a directory; a folder with images in COCO's layout is needed.`);
+  const path = await findAnnotations(folder);
+  const annotations = await readAnnotations(path);
+  return { ...annotations, pathOf: (image) => join(folder, image.file_name) };
+}
+
+async function findAnnotations(folder: string): Promise<string> {
+  const beside = join(dirname(folder), 'annotations', `instances_${basename(folder)}.json`);
+  if (await exists(beside)) return beside;
+  const nested = join(folder, 'annotations');
+  for (const place of [folder, nested]) {
+    if (!(await isDirectory(place))) continue;
+    const found = (await readdir(place)).filter((name) => name.endsWith('.json'));
+    const [only] = found;
+    if (found.length === 1 && only) return join(place, only);
+    if (found.length > 1)
+      throw new UsageError(`${place} has ${found.length} JSON files; keep only the annotations of these images there.`);
+  }
+  throw new UsageError(`${folder} has no annotations: neither ${beside} nor a JSON file in ${folder} or ${nested}.`);
+}
+
+/** The first `count` images and what belongs to them, for a quicker look. */
+export function takeImages(dataset: CocoDataset, count: number): CocoDataset {
+  const images = dataset.images.slice(0, count);
+  const kept = new Set(images.map((image) => image.id));
+  return { ...dataset, images, annotations: dataset.annotations.filter((annotation) => kept.has(annotation.image_id)) };
+}

@@ -1,0 +1,135 @@
+/** Images and phrases → boxes. The prompt is encoded once, however many images follow. */
+import { extractHalf } from '../model/grounding-dino.ts';
+import type { ModelPackage } from '../model/package.ts';
+import { modelBytes } from '../onnx/write.ts';
+import { kernelLibrary } from '../runtime/kernels.ts';
+import type { SessionOptions } from '../runtime/options.ts';
+import { type Feeds, Session } from '../runtime/session.ts';
+import { booleans, copyTensor, floatData, integers, type Tensor } from '../runtime/tensor.ts';
+import type { Image } from './image.ts';
+import { groundedBoxes, type RawDetections, rankedBoxes, type ScoredBox } from './postprocess.ts';
+import { Preprocessor, type PreparedImages } from './preprocess.ts';
+import { createPrompt, type Prompt, type PromptChunk } from './prompt.ts';
+import type { Size } from './size.ts';
+import { createTokenizer, type Tokenizer } from './tokenizer.ts';
+
+/** The published default: boxes below are not shown. */
+export const DEFAULT_THRESHOLD = 0.35;
+
+export interface Detection extends ScoredBox {
+  /** The phrase itself, as the user gave it. */
+  readonly label: string;
+}
+
+/** A chunk of a prompt with the inputs that depend on it alone. */
+interface EncodedChunk {
+  readonly chunk: PromptChunk;
+  readonly feeds: Feeds;
+}
+
+export interface EncodedPrompt {
+  readonly prompt: Prompt;
+  readonly chunks: readonly EncodedChunk[];
+}
+
+export type DetectorOptions = Pick<SessionOptions, 'threads' | 'providers' | 'config' | 'optimization'>;
+
+export class Detector implements AsyncDisposable {
+  readonly #text: Session;
+  readonly #detect: Session;
+  readonly #preprocessor: Preprocessor;
+  readonly #tokenizer: Tokenizer;
+  readonly #longestText: number;
+
+  private constructor(text: Session, detect: Session, preprocessor: Preprocessor, tokenizer: Tokenizer, longestText: number) {
+    this.#text = text;
+    this.#detect = detect;
+    this.#preprocessor = preprocessor;
+    this.#tokenizer = tokenizer;
+    this.#longestText = longestText;
+  }
+
+  /** Loads a model; dino8's kernels are used where they were built. @throws InputError or RuntimeError if it does not load */
+  static async create(modelPackage: ModelPackage, options: DetectorOptions = {}): Promise<Detector> {
+    const { model, config, preprocessing, source } = modelPackage;
+    const library = kernelLibrary();
+    const settings: SessionOptions = { ...options, customOperators: library ? [library] : [] };
+    const tokenizer = createTokenizer(modelPackage.tokenizer, source);
+    const load = (half: 'text' | 'detect') => Session.create(modelBytes(extractHalf(model, half)), settings, source);
+    const text = await load('text');
+    const detect = await load('detect');
+    const preprocessor = await Preprocessor.create(preprocessing, options.threads);
+    const longest = Math.min(config.max_text_len, config.text_config.max_position_embeddings);
+    return new Detector(text, detect, preprocessor, tokenizer, longest);
+  }
+
+  /** Encodes phrases. @throws UsageError if they make no prompt */
+  async encodePrompt(phrases: readonly string[] | string): Promise<EncodedPrompt> {
+    const prompt = createPrompt(phrases, this.#tokenizer, this.#longestText);
+    const chunks: EncodedChunk[] = [];
+    for (const chunk of prompt.chunks) chunks.push({ chunk, feeds: await this.#encodeChunk(chunk) });
+    return { prompt, chunks };
+  }
+
+  async #encodeChunk(chunk: PromptChunk): Promise<Feeds> {
+    const count = chunk.tokens.length;
+    const masks = {
+      position_ids: integers(chunk.positionIds, [1, count]),
+      text_self_attention_mask: booleans(chunk.selfAttentionMask, [1, count, count]),
+    };
+    using outputs = await this.#text.run({ input_ids: integers(chunk.tokens, [1, count]), ...masks });
+    return {
+      ...masks,
+      text_features: copyTensor(outputs.get('text_features')),
+      text_token_mask: booleans(new Uint8Array(count).fill(1), [1, count]),
+    };
+  }
+
+  prepare(image: Image): Promise<PreparedImages> {
+    return this.#preprocessor.prepare([image]);
+  }
+
+  /** What a user asks for: boxes in pixels of the image with their phrase, best first. */
+  async detect(image: Image, prompt: EncodedPrompt, threshold = DEFAULT_THRESHOLD): Promise<Detection[]> {
+    const boxes = await this.#perChunk(image, prompt, (raw, chunk) => groundedBoxes(raw, chunk, image, threshold));
+    return boxes.map((box) => ({ ...box, label: prompt.prompt.phrases[box.phrase] ?? '' }));
+  }
+
+  /** COCO's protocol: the `most` best pairs of box and phrase, without threshold or suppression. */
+  async rank(image: Image, prompt: EncodedPrompt, most: number): Promise<ScoredBox[]> {
+    const boxes = await this.#perChunk(image, prompt, (raw, chunk) => rankedBoxes(raw, chunk, image, most));
+    return boxes.slice(0, most);
+  }
+
+  /** Runs the model alone on a prepared image and one chunk, and answers the seconds it took. */
+  async time(prepared: PreparedImages, prompt: EncodedPrompt): Promise<number> {
+    const start = performance.now();
+    for (const { feeds } of prompt.chunks) (await this.#run(prepared, feeds)).dispose();
+    return (performance.now() - start) / 1000;
+  }
+
+  async #perChunk(
+    image: Image & Size,
+    prompt: EncodedPrompt,
+    score: (raw: RawDetections, chunk: PromptChunk) => ScoredBox[],
+  ): Promise<ScoredBox[]> {
+    const prepared = await this.prepare(image);
+    const found: ScoredBox[] = [];
+    for (const { chunk, feeds } of prompt.chunks) {
+      using outputs = await this.#run(prepared, feeds);
+      const [logits, boxes] = [outputs.get('logits'), outputs.get('pred_boxes')];
+      found.push(...score({ logits: floatData(logits), boxes: floatData(boxes), queries: queriesOf(boxes) }, chunk));
+    }
+    return prompt.chunks.length > 1 ? found.sort((a, b) => b.score - a.score) : found;
+  }
+
+  #run(prepared: PreparedImages, feeds: Feeds) {
+    return this.#detect.run({ pixel_values: prepared.pixelValues, valid_pixels: prepared.validPixels, ...feeds });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([this.#text.close(), this.#detect.close(), this.#preprocessor[Symbol.asyncDispose]()]);
+  }
+}
+
+const queriesOf = (boxes: Tensor) => boxes.shape[1] ?? 0;

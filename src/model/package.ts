@@ -1,0 +1,115 @@
+/**
+ * A model with all that is needed to use it: the graph, the configuration, the tokenizer, the image preprocessing.
+ * On disk it is a Hugging Face folder, or one ONNX file that carries the other three as metadata.
+ */
+import { extname, join } from 'node:path';
+import { z } from 'zod';
+import { InputError, UsageError } from '../base/errors.ts';
+import { isDirectory, readJson } from '../base/files.ts';
+import { parseWith } from '../base/schema.ts';
+import { getMetadata, setMetadata } from '../onnx/metadata.ts';
+import { type Model, readModel } from '../onnx/read.ts';
+import { writeModel } from '../onnx/write.ts';
+import { readHuggingFace } from './checkpoint/hugging-face.ts';
+import { type Config, parseConfig } from './config.ts';
+import { buildModel } from './grounding-dino.ts';
+
+const channels = z.tuple([z.number(), z.number(), z.number()]);
+
+const preprocessingSchema = z.object({
+  image_mean: channels.default([0.485, 0.456, 0.406]),
+  image_std: channels.refine((values) => values.every((value) => value > 0), 'must be positive').default([0.229, 0.224, 0.225]),
+  rescale_factor: z.number().positive().default(1 / 255),
+  size: z
+    .object({
+      shortest_edge: z.number().int().min(1).max(16_384).default(800),
+      longest_edge: z.number().int().min(1).max(16_384).default(1333),
+    })
+    .prefault({}),
+});
+
+/** How pixels become the model's input: see detect/preprocess. */
+export type Preprocessing = z.output<typeof preprocessingSchema>;
+
+/** `tokenizer.json` and `tokenizer_config.json`, as they are. */
+export interface TokenizerFiles {
+  readonly tokenizer: unknown;
+  readonly config: unknown;
+}
+
+export interface ModelPackage {
+  /** Where it came from, for messages. */
+  readonly source: string;
+  readonly model: Model;
+  readonly config: Config;
+  readonly preprocessing: Preprocessing;
+  readonly tokenizer: TokenizerFiles;
+}
+
+/** The files of a folder that travel inside an ONNX file, and the metadata key of each. */
+const FILES = {
+  config: ['config.json', 'dino8.config'],
+  preprocessing: ['preprocessor_config.json', 'dino8.preprocessing'],
+  tokenizer: ['tokenizer.json', 'dino8.tokenizer'],
+  tokenizerConfig: ['tokenizer_config.json', 'dino8.tokenizer_config'],
+} as const;
+
+type FileKey = keyof typeof FILES;
+
+const LARGEST_JSON = 1 << 26;
+
+/** Reads a model from a Hugging Face folder, building its graph, or from an ONNX file that dino8 wrote. */
+export async function readPackage(path: string): Promise<ModelPackage> {
+  return (await isDirectory(path)) ? readFolder(path) : readFile(path);
+}
+
+async function readFolder(folder: string): Promise<ModelPackage> {
+  const checkpoint = await readHuggingFace(folder);
+  const read = (key: FileKey) => readJson(join(folder, FILES[key][0]), LARGEST_JSON);
+  const texts: Record<FileKey, unknown> = {
+    config: await read('config'),
+    preprocessing: await read('preprocessing'),
+    tokenizer: await read('tokenizer'),
+    tokenizerConfig: await read('tokenizerConfig'),
+  };
+  const model = await buildModel(checkpoint, { source: folder });
+  for (const [key, value] of Object.entries(texts)) setMetadata(model, FILES[key as FileKey][1], JSON.stringify(value)); // keys of FILES
+  return assemble(folder, model, texts);
+}
+
+async function readFile(path: string): Promise<ModelPackage> {
+  if (extname(path) === '.safetensors')
+    throw new UsageError(`${path} is one file of a checkpoint; name the folder that holds it and its config.json.`);
+  const model = await readModel(path);
+  const read = (key: FileKey): unknown => {
+    const text = getMetadata(model, FILES[key][1]);
+    if (text === undefined)
+      throw new InputError(`${path} does not carry its ${FILES[key][0]}; use a model that dino8 wrote, or a Hugging Face folder.`);
+    try {
+      return JSON.parse(text);
+    } catch {
+      throw new InputError(`${path} carries a ${FILES[key][0]} that is not valid JSON.`);
+    }
+  };
+  return assemble(path, model, {
+    config: read('config'),
+    preprocessing: read('preprocessing'),
+    tokenizer: read('tokenizer'),
+    tokenizerConfig: read('tokenizerConfig'),
+  });
+}
+
+function assemble(source: string, model: Model, texts: Record<FileKey, unknown>): ModelPackage {
+  return {
+    source,
+    model,
+    config: parseConfig(texts.config, `${source}: config.json`),
+    preprocessing: parseWith(preprocessingSchema, texts.preprocessing, `${source}: preprocessor_config.json`),
+    tokenizer: { tokenizer: texts.tokenizer, config: texts.tokenizerConfig },
+  };
+}
+
+/** Writes a model as one ONNX file (and its external data beyond 2 GiB). */
+export async function writePackage({ model }: ModelPackage, path: string): Promise<void> {
+  await writeModel(model, path);
+}

@@ -1,0 +1,48 @@
+/** Cutting a part out of a model: everything between two sets of values. */
+import { create } from '@bufbuild/protobuf';
+import { GraphProtoSchema, ModelProtoSchema } from 'onnx-buf';
+import { InputError } from '../base/errors.ts';
+import { usedBy } from './graph-index.ts';
+import { inferShapes } from './infer/infer.ts';
+import type { Model } from './read.ts';
+import { removeUnused } from './rewrite.ts';
+import { makeValueInfo } from './value-info.ts';
+
+/**
+ * The model that computes `outputs` from `inputs`, both names of any values of `model`. Nodes and weights are shared
+ * with it, not copied; metadata is kept.
+ * @throws InputError if a value does not exist, or if something else is needed as well
+ */
+export function extractModel(model: Model, inputs: readonly string[], outputs: readonly string[]): Model {
+  const { graph } = model;
+  const infos = inferShapes(model);
+  const declared = new Map([...graph.input, ...graph.output].map((info) => [info.name, info]));
+  const describe = (name: string) => {
+    const info = infos.get(name);
+    const known = declared.get(name) ?? (info && makeValueInfo(name, info.type, info.shape));
+    if (!known) throw new InputError(`${graph.name} has no value ${name}; is it a model made by dino8?`);
+    return known;
+  };
+  const given = new Set(inputs);
+  const part = create(GraphProtoSchema, {
+    name: graph.name,
+    node: graph.node.filter((node) => !node.output.some((name) => given.has(name))),
+    initializer: graph.initializer,
+    input: inputs.map(describe),
+    output: outputs.map(describe),
+  });
+  const extracted = create(ModelProtoSchema, {
+    irVersion: model.irVersion,
+    producerName: model.producerName,
+    opsetImport: model.opsetImport,
+    functions: model.functions,
+    metadataProps: model.metadataProps,
+    graph: part,
+  });
+  const result = Object.assign(extracted, { graph: part });
+  removeUnused(result);
+  const made = new Set([...inputs, ...part.initializer.map((tensor) => tensor.name), ...part.node.flatMap((node) => node.output)]);
+  const missing = part.node.flatMap((node) => [...usedBy(node)]).find((name) => !made.has(name));
+  if (missing !== undefined) throw new InputError(`${outputs.join(', ')} of ${graph.name} also depend on ${missing}.`);
+  return result;
+}
