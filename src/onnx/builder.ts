@@ -257,9 +257,16 @@ export class GraphBuilder {
   unsqueeze = (x: Value, axes: number[]): Value => this.#one('Unsqueeze', [x, this.integers(...axes)]);
   squeeze = (x: Value, axes: number[]): Value => this.#one('Squeeze', [x, this.integers(...axes)]);
   expand = (x: Value, shape: readonly (number | Value)[]): Value => this.#one('Expand', [x, this.vector(shape)]);
-  /** `fill` after the end of `axes`, as many as the vector `amounts` says. */
-  padEnd = (x: Value, amounts: Value, axes: number[], fill = 0): Value =>
-    this.#one('Pad', [x, this.concat([this.integers(...axes.map(() => 0)), amounts], 0), fill, this.integers(...axes)]);
+  /**
+   * `fill` after the end of `axes`, as many as the vector `amounts` says. All axes are named in the node, because ONNX
+   * Runtime's transpose optimizer mistakes the amounts of some for those of all.
+   */
+  padEnd(x: Value, amounts: Value, axes: number[], fill = 0): Value {
+    const parts = this.split(amounts, this.integers(...axes.map(() => 1)), axes.length, 0);
+    const rank = x.shape?.length ?? 0;
+    const ends = Array.from({ length: rank }, (_, axis) => parts[axes.indexOf(axis)] ?? 0);
+    return this.#one('Pad', [x, this.vector([...ends.map(() => 0), ...ends]), fill]);
+  }
   /** Scalars `start`, `start + 1`, … below `limit`. */
   range = (start: Value, limit: Value, delta: Value): Value => this.#one('Range', [start, limit, delta]);
 

@@ -1,0 +1,41 @@
+/** Running a detector over a dataset and scoring it: every category is a phrase of one prompt. */
+import type { WorkOptions } from '../base/progress.ts';
+import { UsageError } from '../base/errors.ts';
+import type { CocoDataset } from '../data/coco.ts';
+import type { Detector } from '../detect/detector.ts';
+import { readImage } from '../detect/image.ts';
+import { averagePrecision, type CocoDetection, type CocoResult } from './average-precision.ts';
+
+/** COCO's protocol for this model: this many best boxes of an image, over all phrases. */
+const BOXES_PER_IMAGE = 300;
+
+export interface DatasetScore extends CocoResult {
+  readonly images: number;
+  readonly detections: readonly CocoDetection[];
+}
+
+/**
+ * Detects every category in every image. Memory is that of the detections (at most 300 an image), not of the images.
+ * @throws UsageError if there is nothing to score
+ */
+export async function scoreDataset(
+  detector: Detector,
+  dataset: CocoDataset,
+  { onProgress, signal }: WorkOptions = {},
+  label = 'Scoring',
+): Promise<DatasetScore> {
+  if (dataset.images.length === 0 || dataset.categories.length === 0)
+    throw new UsageError('The dataset has no images or no categories; there is nothing to score.');
+  const categories = dataset.categories.toSorted((a, b) => a.id - b.id);
+  const prompt = await detector.encodePrompt(categories.map((category) => category.name));
+  const detections: CocoDetection[] = [];
+  for (const [done, image] of dataset.images.entries()) {
+    signal?.throwIfAborted();
+    onProgress?.({ label, done, total: dataset.images.length });
+    const picture = await readImage(dataset.pathOf(image));
+    for (const { phrase, score, box } of await detector.rank(picture, prompt, BOXES_PER_IMAGE))
+      detections.push({ image_id: image.id, category_id: categories[phrase]?.id ?? -1, bbox: box, score });
+  }
+  onProgress?.({ label, done: dataset.images.length, total: dataset.images.length });
+  return { ...averagePrecision(dataset, detections), images: dataset.images.length, detections };
+}
