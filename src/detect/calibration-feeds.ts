@@ -1,0 +1,33 @@
+/** Images of a dataset as inputs of the combined model, one at a time: what calibration runs on. */
+import type { CocoDataset } from '../data/coco.ts';
+import type { ModelPackage } from '../model/package.ts';
+import type { Feeds } from '../runtime/session.ts';
+import { integers, type Tensor } from '../runtime/tensor.ts';
+import { readImage } from './image.ts';
+import { Preprocessor } from './preprocess.ts';
+import { createPrompt } from './prompt.ts';
+import { createTokenizer } from './tokenizer.ts';
+
+/** Each image with the dataset's categories as its phrases; if they need several chunks, the images take turns. */
+export async function* calibrationFeeds(
+  { config, preprocessing, tokenizer, source }: ModelPackage,
+  dataset: CocoDataset,
+): AsyncGenerator<Feeds> {
+  const longest = Math.min(config.max_text_len, config.text_config.max_position_embeddings);
+  const phrases = dataset.categories.map((category) => category.name);
+  const { chunks } = createPrompt(phrases, createTokenizer(tokenizer, source), longest);
+  await using preprocessor = await Preprocessor.create(preprocessing);
+  for (const [index, image] of dataset.images.entries()) {
+    const { pixelValues, validPixels } = await preprocessor.prepare([await readImage(dataset.pathOf(image))]);
+    const tokens = chunks[index % chunks.length]?.tokens ?? [];
+    yield {
+      pixel_values: pixelValues,
+      pixel_mask: asIntegers(validPixels),
+      input_ids: integers(tokens, [1, tokens.length]),
+      attention_mask: integers(tokens.map(() => 1), [1, tokens.length]),
+    };
+  }
+}
+
+/** Hugging Face's interface has masks of 64-bit integers. */
+const asIntegers = ({ data, shape }: Tensor) => integers(BigInt64Array.from(data as Uint8Array, BigInt), shape); // booleans are bytes

@@ -1,0 +1,64 @@
+/** A model and a recipe → an INT8 model. */
+import { InputError } from '../base/errors.ts';
+import { copyModel } from '../onnx/copy.ts';
+import type { Model } from '../onnx/read.ts';
+import { removeUnused } from '../onnx/rewrite.ts';
+import type { NodeProto } from '../onnx/types.ts';
+import { foldConstants } from '../runtime/fold-constants.ts';
+import type { Ranges } from './calibrate.ts';
+import { type DynamicActivation, quantizeDynamically } from './dynamic.ts';
+import type { Recipe } from './recipe.ts';
+import { observedValues, quantizeStatically } from './static.ts';
+import { type Assignment, assignTreatments } from './targets.ts';
+import type { Additions } from './weights.ts';
+
+/** The values whose ranges `quantizeModel` needs for a recipe, each once. */
+export function valuesToObserve(model: Model, recipe: Recipe): string[] {
+  const assignments = assignTreatments(model, recipe).filter(({ treatment }) => treatment === 'static');
+  return [...new Set(assignments.flatMap(observedValues))];
+}
+
+/** How many nodes got each treatment. */
+export type TreatmentCounts = Readonly<Record<Assignment['treatment'], number>>;
+
+export interface Quantized {
+  readonly model: Model;
+  readonly counts: TreatmentCounts;
+}
+
+/**
+ * Quantizes a model by a recipe. `model` itself is not changed; what stays float is shared with it.
+ * @throws UsageError if the recipe does not fit the model, InputError if a range is missing
+ */
+export async function quantizeModel(model: Model, recipe: Recipe, ranges: Ranges = new Map()): Promise<Quantized> {
+  const quantized = copyModel(model);
+  const { graph } = quantized;
+  const assignments = assignTreatments(quantized, recipe);
+  const byNode = new Map(assignments.map((assignment) => [assignment.node, assignment]));
+  const added: Additions = { nodes: [], tensors: [], weights: new Map() };
+  const dynamicActivations = new Map<string, DynamicActivation>();
+  const staticActivations = new Map<string, string>();
+  const rangeOf = (name: string) => {
+    const range = ranges.get(name);
+    if (!range) throw new InputError(`The recipe ${recipe.name} needs the range of ${name}; calibrate with the same recipe and model.`);
+    return range;
+  };
+  const replace = (node: NodeProto): NodeProto[] => {
+    const assignment = byNode.get(node);
+    switch (assignment?.treatment) {
+      case 'dynamic':
+        return quantizeDynamically(assignment, dynamicActivations, added);
+      case 'static':
+        return quantizeStatically(assignment, rangeOf, staticActivations, added);
+      default:
+        return [node];
+    }
+  };
+  const nodes = graph.node.flatMap(replace);
+  graph.node = [...added.nodes, ...nodes];
+  graph.initializer.push(...added.tensors);
+  await foldConstants(quantized);
+  removeUnused(quantized);
+  const count = (treatment: Assignment['treatment']) => assignments.filter((each) => each.treatment === treatment).length;
+  return { model: quantized, counts: { float: count('float'), dynamic: count('dynamic'), static: count('static') } };
+}

@@ -1,0 +1,56 @@
+/** The affine map between real numbers and integers: q = clamp(round(x / scale) + zeroPoint), x̂ = (q − zeroPoint) · scale. */
+
+/** A closed range of real numbers that was seen. */
+export interface Range {
+  readonly min: number;
+  readonly max: number;
+}
+
+/** Integers from `lowest` to `highest`; symmetric: the zero point is 0 and the range is centred on it. */
+export interface Scheme {
+  readonly lowest: number;
+  readonly highest: number;
+  readonly symmetric: boolean;
+}
+
+/** Activations on x64: ONNX Runtime's kernels take unsigned ones, with a zero point. */
+export const UINT8: Scheme = { lowest: 0, highest: 255, symmetric: false };
+/** Weights: −128 is not used, so that the negative of every weight is one as well. */
+export const INT8: Scheme = { lowest: -127, highest: 127, symmetric: true };
+
+export interface Affine {
+  readonly scale: number;
+  readonly zeroPoint: number;
+}
+
+/** The smallest scale: a tensor that is zero throughout still has to be divided by it. */
+export const SMALLEST_SCALE = 2 ** -100;
+
+/**
+ * Scale and zero point for a range, which is first widened to contain 0, so that 0 is represented exactly
+ * (Jacob et al. 2017, https://arxiv.org/abs/1712.05877, section 2.1).
+ */
+export function affineOf(range: Range, scheme: Scheme): Affine {
+  const min = Math.min(0, range.min);
+  const max = Math.max(0, range.max);
+  const steps = scheme.highest - scheme.lowest;
+  if (scheme.symmetric)
+    return { scale: Math.max(Math.max(-min, max) / scheme.highest, SMALLEST_SCALE), zeroPoint: 0 };
+  const scale = Math.max((max - min) / steps, SMALLEST_SCALE);
+  const zeroPoint = Math.min(Math.max(roundHalfToEven(scheme.lowest - min / scale), scheme.lowest), scheme.highest);
+  return { scale, zeroPoint };
+}
+
+export function quantize(x: number, { scale, zeroPoint }: Affine, scheme: Scheme): number {
+  return Math.min(Math.max(roundHalfToEven(x / scale) + zeroPoint, scheme.lowest), scheme.highest);
+}
+
+export function dequantize(q: number, { scale, zeroPoint }: Affine): number {
+  return (q - zeroPoint) * scale;
+}
+
+export function roundHalfToEven(x: number): number {
+  const floor = Math.floor(x);
+  const rest = x - floor;
+  return rest > 0.5 || (rest === 0.5 && floor % 2 !== 0) ? floor + 1 : floor;
+}
