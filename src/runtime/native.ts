@@ -172,6 +172,7 @@ class OrtApi {
 function readable(message: string): string {
   return message
     .replace(/\s+/g, ' ')
+    .replace(/\S+\.(?:cc|h):\d+ .*? was false\. /g, '')
     .replace(/\/\S*\/onnxruntime\/(\S+?:\d+)/g, '$1')
     .trim()
     .replace(/\.?$/, '.');

@@ -1,0 +1,175 @@
+import { execFile } from 'node:child_process';
+import { stat } from 'node:fs/promises';
+import { availableParallelism, cpus } from 'node:os';
+import { basename, join } from 'node:path';
+import { promisify } from 'node:util';
+import { Command } from 'commander';
+import { z } from 'zod';
+import { InputError, messageOf } from '../base/errors.ts';
+import { makeDirectory, readBytes, writeAtomic } from '../base/files.ts';
+import { packageVersion } from '../base/package-root.ts';
+import { parseWith } from '../base/schema.ts';
+import { bundledCalibration, bundledModel, bundledValidation } from '../data/bundled.ts';
+import { type CocoDataset, openCoco, takeImages } from '../data/coco.ts';
+import { Detector } from '../detect/detector.ts';
+import { decodeImage } from '../detect/image.ts';
+import type { CocoFigures } from '../evaluate/average-precision.ts';
+import { scoreDataset } from '../evaluate/score-dataset.ts';
+import { readPackage, writePackage } from '../model/package.ts';
+import { readRecipe } from '../quant/recipe.ts';
+import { type Comparison, renderReport } from '../report/html.ts';
+import { pointsAgainst, type Variant } from '../report/variants.ts';
+import { quantizePackage } from './quantize.ts';
+import { interruption, megabytes, milliseconds, points, print, printJson, signed, table, wholeNumber, work } from './terminal.ts';
+
+interface Options {
+  images: number;
+  out: string;
+  report: string;
+  json?: true;
+}
+
+const CALIBRATION_IMAGES = 64;
+const TIMED_RUNS = 40;
+/** Images shown in the report: with several objects each. */
+const SHOWN = 4;
+
+/** The precisions that are compared. FP32 is the model as it is. */
+const VARIANTS = [
+  { name: 'FP32', recipe: undefined },
+  { name: 'dynamic', recipe: 'dynamic' },
+  { name: 'static', recipe: 'static' },
+] as const;
+
+export function demoCommand(): Command {
+  return new Command('demo')
+    .description('The whole pipeline on the bundled model: build, quantize, score, measure, report.')
+    .option('--images <count>', 'validation images to score (of 500)', wholeNumber('--images'), 200)
+    .option('--out <folder>', 'where the models are written', join('.dino8', 'demo'))
+    .option('--report <file>', 'the report to write', 'dino8-report.html')
+    .option('--json', 'print the result as JSON')
+    .addHelpText('after', '\nExample:\n  $ dino8 demo --images 500')
+    .action(async (options: Options) => {
+      await makeDirectory(options.out);
+      const validation = takeImages(await openCoco(bundledValidation), options.images);
+      const files = await writeVariants(options.out);
+      const measured: Measured[] = [];
+      for (const file of files) measured.push(await measureVariant(file, validation));
+      const variants = measured.map(({ variant }) => variant);
+      const comparisons = await Promise.all(measured[0]?.shown.map((_, index) => compare(measured, index)) ?? []);
+      const summary = `${validation.images.length} validation images, ${validation.categories.length} phrases in one prompt; latency is the median of ${TIMED_RUNS} runs of the model on one image with ${availableParallelism()} threads; memory is the peak of a process of its own. ${cpus()[0]?.model.trim() ?? ''}, dino8 ${packageVersion()}.`;
+      const title = 'dino8: GroundingDINO in 8 bits';
+      await writeAtomic(options.report, renderReport({ title, summary, variants, comparisons }));
+      if (options.json) return printJson({ report: options.report, variants });
+      print(resultTable(variants));
+      print(`\nThe report is ${options.report}; the models are in ${options.out}.`);
+    });
+}
+
+interface VariantFile {
+  readonly name: string;
+  readonly description: string;
+  readonly path: string;
+}
+
+async function writeVariants(folder: string): Promise<VariantFile[]> {
+  const source = await readPackage(bundledModel);
+  const files: VariantFile[] = [];
+  for (const { name, recipe: recipeName } of VARIANTS) {
+    const path = join(folder, `${name.toLowerCase()}.onnx`);
+    if (recipeName === undefined) {
+      await writePackage(source, path);
+      files.push({ name, path, description: 'The checkpoint as it is, in 32-bit floating point.' });
+      continue;
+    }
+    const recipe = await readRecipe(recipeName);
+    await quantizePackage(source, recipe, path, { calibration: bundledCalibration, images: CALIBRATION_IMAGES });
+    files.push({ name, path, description: recipe.description });
+  }
+  return files;
+}
+
+interface ShownImage {
+  readonly path: string;
+  readonly bytes: Uint8Array;
+  readonly width: number;
+  readonly height: number;
+  readonly found: Comparison['detections'][number]['found'];
+}
+
+interface Measured {
+  readonly variant: Variant;
+  readonly shown: readonly ShownImage[];
+}
+
+async function measureVariant({ name, description, path }: VariantFile, validation: CocoDataset): Promise<Measured> {
+  const { figures, shown } = await scoreVariant(name, path, validation);
+  const image = validation.images[0];
+  if (!image) throw new InputError('The bundled validation set has no images.');
+  const timing = await measureInOwnProcess(path, validation.pathOf(image), validation.categories.map((category) => category.name));
+  const { size: fileBytes } = await stat(path);
+  return { variant: { name, description, file: path, fileBytes, figures, ...timing }, shown };
+}
+
+async function scoreVariant(name: string, path: string, validation: CocoDataset): Promise<{ figures: CocoFigures; shown: ShownImage[] }> {
+  await using detector = await Detector.create(await readPackage(path));
+  const { figures } = await scoreDataset(detector, validation, work(), `Scoring ${name}`);
+  const prompt = await detector.encodePrompt(validation.categories.map((category) => category.name));
+  const objects = (id: number) => validation.annotations.filter((annotation) => annotation.image_id === id).length;
+  const busiest = validation.images.toSorted((a, b) => objects(b.id) - objects(a.id) || a.id - b.id).slice(0, SHOWN);
+  const shown: ShownImage[] = [];
+  for (const image of busiest) {
+    const imagePath = validation.pathOf(image);
+    const bytes = await readBytes(imagePath);
+    const { width, height, ...decoded } = await decodeImage(bytes, imagePath);
+    shown.push({ path: imagePath, bytes, width, height, found: await detector.detect({ width, height, ...decoded }, prompt) });
+  }
+  return { figures, shown };
+}
+
+const measurementSchema = z.object({
+  medianSeconds: z.number(),
+  runSeconds: z.array(z.number()),
+  peakMemoryBytes: z.number(),
+});
+
+/** `dino8 measure`, in a process of its own: the peak memory is that of this model alone. */
+async function measureInOwnProcess(model: string, image: string, phrases: readonly string[]) {
+  const [, entry = ''] = process.argv;
+  const args = [entry, 'measure', model, image, '--phrases', phrases.join(','), '--runs', String(TIMED_RUNS), '--json'];
+  try {
+    const { stdout } = await promisify(execFile)(process.execPath, args, { signal: interruption() });
+    return parseWith(measurementSchema, JSON.parse(stdout), 'The measurement');
+  } catch (error) {
+    interruption().throwIfAborted();
+    throw new InputError(`${model} could not be measured (${messageOf(error)}).`);
+  }
+}
+
+async function compare(measured: readonly Measured[], index: number): Promise<Comparison> {
+  const first = measured[0]?.shown[index];
+  if (!first) throw new InputError('There is no image to show.');
+  return {
+    name: basename(first.path),
+    width: first.width,
+    height: first.height,
+    bytes: first.bytes,
+    mediaType: 'image/jpeg',
+    detections: measured.map(({ variant, shown }) => ({ variant: variant.name, found: shown[index]?.found ?? [] })),
+  };
+}
+
+function resultTable(variants: readonly Variant[]): string {
+  const [reference] = variants;
+  if (!reference) return '';
+  const ratio = (part: number, whole: number) => `${(whole / part).toFixed(2)}x`;
+  const rows = variants.map((variant) => [
+    variant.name,
+    `${megabytes(variant.fileBytes)} ${ratio(variant.fileBytes, reference.fileBytes)}`,
+    `${megabytes(variant.peakMemoryBytes)} ${ratio(variant.peakMemoryBytes, reference.peakMemoryBytes)}`,
+    `${milliseconds(variant.medianSeconds)} ${ratio(variant.medianSeconds, reference.medianSeconds)}`,
+    `${points(variant.figures.AP)} ${signed(pointsAgainst(variant, reference, 'AP'))}`,
+    `${points(variant.figures.AP50)} ${signed(pointsAgainst(variant, reference, 'AP50'))}`,
+  ]);
+  return table(['', 'file', 'peak memory', 'median latency', 'AP', 'AP50'], rows);
+}

@@ -1,0 +1,96 @@
+import { readFileSync } from 'node:fs';
+import { availableParallelism, cpus, totalmem } from 'node:os';
+import { Command } from 'commander';
+import { messageOf } from '../base/errors.ts';
+import { packageVersion } from '../base/package-root.ts';
+import { GraphBuilder } from '../onnx/builder.ts';
+import { DataType } from '../onnx/types.ts';
+import { modelBytes } from '../onnx/write.ts';
+import { kernelCpuPath, kernelLibrary } from '../runtime/kernels.ts';
+import { ort } from '../runtime/native.ts';
+import { availableProviders, type ProviderName } from '../runtime/options.ts';
+import { Session } from '../runtime/session.ts';
+import { floats } from '../runtime/tensor.ts';
+import { megabytes, print, printJson } from './terminal.ts';
+
+/** The CPU features that matter to quantized models. */
+const FEATURES = ['sse4_2', 'avx', 'avx2', 'fma', 'avx512f', 'avx512_vnni', 'avx_vnni', 'amx_int8', 'asimd', 'asimddp', 'i8mm'];
+const PROVIDERS: readonly ProviderName[] = ['cpu', 'webgpu', 'cuda', 'tensorrt'];
+
+export function doctorCommand(): Command {
+  return new Command('doctor')
+    .description('What this machine can do: versions, CPU features, kernels, execution providers.')
+    .option('--json', 'print the result as JSON')
+    .addHelpText('after', '\nExample:\n  $ dino8 doctor')
+    .action(async (options: { json?: true }) => {
+      const report = await examine();
+      if (options.json) return printJson(report);
+      for (const [key, value] of Object.entries(report)) print(`${key.padEnd(20)} ${describe(value)}`);
+    });
+}
+
+async function examine() {
+  const library = kernelLibrary();
+  const providers: Record<string, string> = {};
+  for (const name of PROVIDERS) providers[name] = await tryProvider(name);
+  return {
+    dino8: packageVersion(),
+    'Node.js': process.version,
+    'ONNX Runtime': ort().version,
+    platform: `${process.platform} ${process.arch}`,
+    CPU: cpus()[0]?.model.trim() ?? 'unknown',
+    cores: availableParallelism(),
+    memory: megabytes(totalmem()),
+    'CPU features': cpuFeatures(),
+    kernels: library === undefined
+      ? 'not built (no C++ compiler at install): models run by their function bodies, slower but the same'
+      : await tryKernels(library),
+    'execution providers': { ...providers, 'built in': availableProviders().join(', ') },
+  };
+}
+
+/** Loads the library as a session does: a file that is there is not yet one that works. */
+async function tryKernels(library: string): Promise<string> {
+  try {
+    await using _ = await Session.create(smallestModel(), { customOperators: [library] }, 'the kernel library');
+    return `in use (${kernelCpuPath(library)})`;
+  } catch (error) {
+    return `not in use: ${messageOf(error)}`;
+  }
+}
+
+function cpuFeatures(): string[] {
+  try {
+    const line = readFileSync('/proc/cpuinfo', 'utf8').match(/^(?:flags|Features)\s*:\s*(.*)$/m)?.[1] ?? '';
+    const flags = new Set(line.split(' '));
+    return FEATURES.filter((feature) => flags.has(feature));
+  } catch {
+    return ['unknown on this platform'];
+  }
+}
+
+/** Runs one addition on a provider: being built in is not yet working. */
+async function tryProvider(name: ProviderName): Promise<string> {
+  try {
+    await using session = await Session.create(smallestModel(), { providers: [name] });
+    (await session.run({ x: floats(Float32Array.of(1), [1]) })).dispose();
+    return 'works';
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
+function smallestModel(): Uint8Array {
+  const b = new GraphBuilder('smallest');
+  b.output('y', b.add(b.input('x', DataType.FLOAT, ['n']), 1));
+  return modelBytes(b.finish());
+}
+
+function describe(value: unknown): string {
+  if (Array.isArray(value)) return value.join(' ');
+  if (typeof value === 'object' && value !== null)
+    return Object.entries(value)
+      .map(([key, entry]) => `${key.padEnd(9)} ${entry}`)
+      .join(`\n${' '.repeat(21)}`);
+  return String(value);
+}

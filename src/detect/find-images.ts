@@ -1,0 +1,46 @@
+/** Files, folders and glob patterns → image paths. */
+import { readdir } from 'node:fs/promises';
+import { basename, dirname, extname, join } from 'node:path';
+import { UsageError } from '../base/errors.ts';
+import { exists, isDirectory } from '../base/files.ts';
+
+const EXTENSIONS = new Set(['.jpg', '.jpeg', '.png', '.webp']);
+
+/** @throws UsageError if something names no image */
+export async function findImages(names: readonly string[]): Promise<string[]> {
+  const found: string[] = [];
+  for (const name of names) {
+    const paths = await expand(name);
+    if (paths.length === 0) throw new UsageError(`${name} names no images; give JPEG, PNG or WebP files, folders of them, or a pattern such as "photos/*.jpg".`);
+    found.push(...paths);
+  }
+  return [...new Set(found)];
+}
+
+async function expand(name: string): Promise<string[]> {
+  if (await isDirectory(name)) return imagesIn(name, () => true);
+  if ((await exists(name)) || !name.includes('*')) return [name];
+  const parts = basename(name).split('*');
+  const folder = dirname(name);
+  if (folder.includes('*')) throw new UsageError(`${name} has a * in a folder; only file names may have one.`);
+  return (await isDirectory(folder)) ? imagesIn(folder, (file) => fits(file, parts)) : [];
+}
+
+async function imagesIn(folder: string, accept: (name: string) => boolean): Promise<string[]> {
+  const names = (await readdir(folder)).filter((name) => EXTENSIONS.has(extname(name).toLowerCase()) && accept(name));
+  return names.sort().map((name) => join(folder, name));
+}
+
+/** `parts`: a pattern cut at its asterisks. */
+function fits(name: string, parts: readonly string[]): boolean {
+  const [first = '', ...rest] = parts;
+  const last = rest.pop() ?? '';
+  if (!name.startsWith(first) || !name.endsWith(last)) return false;
+  let from = first.length;
+  for (const part of rest) {
+    const at = name.indexOf(part, from);
+    if (at < 0) return false;
+    from = at + part.length;
+  }
+  return from <= name.length - last.length;
+}

@@ -1,0 +1,25 @@
+/** dino8 as a library: what the command line is made of. */
+export { Dino8Error, InputError, UsageError } from './base/errors.ts';
+export type { OnProgress, Progress, WorkOptions } from './base/progress.ts';
+export { type CocoAnnotations, type CocoDataset, openCoco, readAnnotations, takeImages } from './data/coco.ts';
+export { calibrationFeeds } from './detect/calibration-feeds.ts';
+export { DEFAULT_THRESHOLD, type Detection, Detector, type DetectorOptions, type EncodedPrompt } from './detect/detector.ts';
+export { decodeImage, type Image, readImage } from './detect/image.ts';
+export { averagePrecision, type CocoDetection, type CocoFigures, type CocoResult } from './evaluate/average-precision.ts';
+export { type Measurement, measure } from './evaluate/measure.ts';
+export { type DatasetScore, scoreDataset } from './evaluate/score-dataset.ts';
+export { type LoadedCheckpoint, readHuggingFace } from './model/checkpoint/hugging-face.ts';
+export { type Config, parseConfig } from './model/config.ts';
+export { buildModel, extractHalf } from './model/grounding-dino.ts';
+export { type ModelPackage, readPackage, writePackage } from './model/package.ts';
+export { GraphBuilder, type Value } from './onnx/builder.ts';
+export { inferShapes } from './onnx/infer/infer.ts';
+export { type Model, parseModel, readModel } from './onnx/read.ts';
+export { modelBytes, writeModel } from './onnx/write.ts';
+export { calibrate, type Ranges } from './quant/calibrate.ts';
+export { type Quantized, quantizeModel, valuesToObserve } from './quant/quantize.ts';
+export { bundledRecipes, parseRecipe, type Recipe, readRecipe } from './quant/recipe.ts';
+export { RuntimeError } from './runtime/error.ts';
+export type { Provider, ProviderName, SessionOptions } from './runtime/options.ts';
+export { type Feeds, type Outputs, Session } from './runtime/session.ts';
+export { booleans, floats, integers, type Tensor, tensor } from './runtime/tensor.ts';

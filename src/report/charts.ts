@@ -1,0 +1,52 @@
+/** Charts as SVG text, drawn by Observable Plot on a document that exists only in memory. */
+import * as Plot from '@observablehq/plot';
+import { parseHTML } from 'linkedom';
+
+export interface Bar {
+  readonly name: string;
+  readonly value: number;
+  /** The ends of a whisker, if the value varied. */
+  readonly low?: number;
+  readonly high?: number;
+}
+
+const COLOURS = ['#64748b', '#0d9488', '#4f46e5', '#c026d3', '#ea580c'];
+const WIDTH = 340;
+const ROW = 34;
+
+/** A horizontal bar chart with the value at each bar's end. */
+export function barChart(title: string, unit: string, bars: readonly Bar[], digits: number): string {
+  const { document } = parseHTML('<!doctype html><html><body></body></html>');
+  const names = bars.map((bar) => bar.name);
+  const most = Math.max(...bars.map((bar) => bar.high ?? bar.value), 0);
+  const ranged = bars.filter((bar) => bar.low !== undefined);
+  const figure = Plot.plot({
+    // Plot is typed for a browser's document, and asks only for what linkedom's has.
+    document: document as never,
+    width: WIDTH,
+    height: bars.length * ROW + 24,
+    marginLeft: 70,
+    marginRight: 62,
+    marginTop: 4,
+    marginBottom: 20,
+    x: { domain: [0, most > 0 ? most : 1], label: null, ticks: 4, grid: true },
+    y: { domain: names, label: null, tickSize: 0 },
+    color: { domain: names, range: COLOURS },
+    style: { fontSize: '12px', background: 'transparent' },
+    marks: [
+      Plot.barX(bars, { x: 'value', y: 'name', fill: 'name', insetTop: 3, insetBottom: 3, rx: 2 }),
+      Plot.ruleY(ranged, { x1: 'low', x2: 'high', y: 'name', stroke: '#0f172a', strokeOpacity: 0.55 }),
+      Plot.text(bars, {
+        x: (bar: Bar) => bar.high ?? bar.value,
+        y: 'name',
+        text: (bar: Bar) => `${bar.value.toFixed(digits)} ${unit}`,
+        textAnchor: 'start',
+        dx: 5,
+      }),
+    ],
+  });
+  const svg = figure.tagName.toLowerCase() === 'svg' ? figure : figure.querySelector('svg');
+  svg?.setAttribute('role', 'img');
+  svg?.setAttribute('aria-label', title);
+  return svg?.outerHTML ?? '';
+}
