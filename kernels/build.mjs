@@ -8,13 +8,26 @@ import { fileURLToPath } from 'node:url';
 const here = dirname(fileURLToPath(import.meta.url));
 const out = join(here, 'build');
 
-const common = ['-std=c++17', '-O3', '-fPIC', '-fvisibility=hidden', '-ffp-contract=fast', '-Wall', '-Wextra', '-Werror'];
+const common = [
+  '-std=c++17',
+  '-O3',
+  '-fPIC',
+  '-fvisibility=hidden',
+  '-ffp-contract=fast',
+  '-Wall',
+  '-Wextra',
+  '-Werror',
+];
 const sources = [
   { file: 'library.cpp' },
   { file: 'deformable_attention_op.cpp' },
   { file: 'deformable_attention_scalar.cpp' },
   { file: 'deformable_attention_avx2.cpp', arch: 'x64', flags: ['-mavx2', '-mfma'] },
-  { file: 'deformable_attention_avx512.cpp', arch: 'x64', flags: ['-mavx512f', '-mavx512vl', '-mavx512dq', '-mavx512bw', '-mfma'] },
+  {
+    file: 'deformable_attention_avx512.cpp',
+    arch: 'x64',
+    flags: ['-mavx512f', '-mavx512vl', '-mavx512dq', '-mavx512bw', '-mfma'],
+  },
   { file: 'deformable_attention_neon.cpp', arch: 'arm64' },
 ];
 
@@ -45,13 +58,15 @@ function build(compiler) {
 }
 
 const compiler = findCompiler();
-if (!compiler) console.log('dino8: no C++ compiler found; models will run without dino8\'s own kernels.');
+if (!compiler) console.log("dino8: no C++ compiler found; models will run without dino8's own kernels.");
 else {
   try {
     build(compiler);
     console.log(`dino8: kernels built with ${compiler}.`);
   } catch (error) {
-    const reason = String(error.stderr ?? error.message).trim().split('\n')[0];
+    const reason = String(error.stderr ?? error.message)
+      .trim()
+      .split('\n')[0];
     console.log(`dino8: kernels were not built (${reason}); models will run without them.`);
   }
 }

@@ -3,9 +3,20 @@ export { Dino8Error, InputError, UsageError } from './base/errors.ts';
 export type { OnProgress, Progress, WorkOptions } from './base/progress.ts';
 export { type CocoAnnotations, type CocoDataset, openCoco, readAnnotations, takeImages } from './data/coco.ts';
 export { calibrationFeeds } from './detect/calibration-feeds.ts';
-export { DEFAULT_THRESHOLD, type Detection, Detector, type DetectorOptions, type EncodedPrompt } from './detect/detector.ts';
+export {
+  DEFAULT_THRESHOLD,
+  type Detection,
+  Detector,
+  type DetectorOptions,
+  type EncodedPrompt,
+} from './detect/detector.ts';
 export { decodeImage, type Image, readImage } from './detect/image.ts';
-export { averagePrecision, type CocoDetection, type CocoFigures, type CocoResult } from './evaluate/average-precision.ts';
+export {
+  averagePrecision,
+  type CocoDetection,
+  type CocoFigures,
+  type CocoResult,
+} from './evaluate/average-precision.ts';
 export { type Measurement, measure } from './evaluate/measure.ts';
 export { type DatasetScore, scoreDataset } from './evaluate/score-dataset.ts';
 export { type LoadedCheckpoint, readHuggingFace } from './model/checkpoint/hugging-face.ts';

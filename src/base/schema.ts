@@ -1,7 +1,7 @@
 /** zod at the border: what comes from a file is checked once, and trusted inside. */
 import type { z } from 'zod';
-import { readJson } from './files.ts';
 import { InputError } from './errors.ts';
+import { readJson } from './files.ts';
 
 /** `value` as `schema` sees it. @throws InputError naming `source`, the first wrong place and how many more. */
 export function parseWith<T extends z.ZodType>(schema: T, value: unknown, source: string): z.output<T> {

@@ -20,7 +20,18 @@ import { readRecipe } from '../quant/recipe.ts';
 import { type Comparison, renderReport } from '../report/html.ts';
 import { pointsAgainst, type Variant } from '../report/variants.ts';
 import { quantizePackage } from './quantize.ts';
-import { interruption, megabytes, milliseconds, points, print, printJson, signed, table, wholeNumber, work } from './terminal.ts';
+import {
+  interruption,
+  megabytes,
+  milliseconds,
+  points,
+  print,
+  printJson,
+  signed,
+  table,
+  wholeNumber,
+  work,
+} from './terminal.ts';
 
 interface Options {
   images: number;
@@ -106,12 +117,20 @@ async function measureVariant({ name, description, path }: VariantFile, validati
   const { figures, shown } = await scoreVariant(name, path, validation);
   const image = validation.images[0];
   if (!image) throw new InputError('The bundled validation set has no images.');
-  const timing = await measureInOwnProcess(path, validation.pathOf(image), validation.categories.map((category) => category.name));
+  const timing = await measureInOwnProcess(
+    path,
+    validation.pathOf(image),
+    validation.categories.map((category) => category.name),
+  );
   const { size: fileBytes } = await stat(path);
   return { variant: { name, description, file: path, fileBytes, figures, ...timing }, shown };
 }
 
-async function scoreVariant(name: string, path: string, validation: CocoDataset): Promise<{ figures: CocoFigures; shown: ShownImage[] }> {
+async function scoreVariant(
+  name: string,
+  path: string,
+  validation: CocoDataset,
+): Promise<{ figures: CocoFigures; shown: ShownImage[] }> {
   await using detector = await Detector.create(await readPackage(path));
   const { figures } = await scoreDataset(detector, validation, work(), `Scoring ${name}`);
   const prompt = await detector.encodePrompt(validation.categories.map((category) => category.name));
@@ -122,7 +141,13 @@ async function scoreVariant(name: string, path: string, validation: CocoDataset)
     const imagePath = validation.pathOf(image);
     const bytes = await readBytes(imagePath);
     const { width, height, ...decoded } = await decodeImage(bytes, imagePath);
-    shown.push({ path: imagePath, bytes, width, height, found: await detector.detect({ width, height, ...decoded }, prompt) });
+    shown.push({
+      path: imagePath,
+      bytes,
+      width,
+      height,
+      found: await detector.detect({ width, height, ...decoded }, prompt),
+    });
   }
   return { figures, shown };
 }

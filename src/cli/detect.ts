@@ -28,7 +28,11 @@ export function detectCommand(): Command {
     .description('Find what phrases describe, in one image or many.')
     .argument('<images...>', 'files, folders, or patterns such as "photos/*.jpg"')
     .requiredOption('--phrases <list>', 'what to find, separated by commas or periods')
-    .option('--model <model>', 'an ONNX file that dino8 wrote, or a Hugging Face folder (default: the bundled model)', bundledModel)
+    .option(
+      '--model <model>',
+      'an ONNX file that dino8 wrote, or a Hugging Face folder (default: the bundled model)',
+      bundledModel,
+    )
     .option('--threshold <score>', 'leave out boxes with a lower score', fraction('--threshold'), DEFAULT_THRESHOLD)
     .option('--threads <count>', 'threads to run with (default: one per core)', wholeNumber('--threads'))
     .option('--out <folder>', 'write the images there with the boxes drawn in')
@@ -44,7 +48,9 @@ export function detectCommand(): Command {
       const found = await detectAll(detector, images, options);
       if (options.json) return printJson(found);
       const rows = found.flatMap(({ image, detections }) => detections.map((detection) => row(image, detection)));
-      print(rows.length > 0 ? table(['image', 'phrase', 'score', 'x', 'y', 'width', 'height'], rows) : 'Nothing was found.');
+      print(
+        rows.length > 0 ? table(['image', 'phrase', 'score', 'x', 'y', 'width', 'height'], rows) : 'Nothing was found.',
+      );
     });
 }
 

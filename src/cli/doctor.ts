@@ -14,7 +14,19 @@ import { floats } from '../runtime/tensor.ts';
 import { megabytes, print, printJson } from './terminal.ts';
 
 /** The CPU features that matter to quantized models. */
-const FEATURES = ['sse4_2', 'avx', 'avx2', 'fma', 'avx512f', 'avx512_vnni', 'avx_vnni', 'amx_int8', 'asimd', 'asimddp', 'i8mm'];
+const FEATURES = [
+  'sse4_2',
+  'avx',
+  'avx2',
+  'fma',
+  'avx512f',
+  'avx512_vnni',
+  'avx_vnni',
+  'amx_int8',
+  'asimd',
+  'asimddp',
+  'i8mm',
+];
 const PROVIDERS: readonly ProviderName[] = ['cpu', 'webgpu', 'cuda', 'tensorrt'];
 
 export function doctorCommand(): Command {
@@ -42,9 +54,10 @@ async function examine() {
     cores: availableParallelism(),
     memory: megabytes(totalmem()),
     'CPU features': cpuFeatures(),
-    kernels: library === undefined
-      ? 'not built (no C++ compiler at install): models run by their function bodies, slower but the same'
-      : await tryKernels(library),
+    kernels:
+      library === undefined
+        ? 'not built (no C++ compiler at install): models run by their function bodies, slower but the same'
+        : await tryKernels(library),
     'execution providers': { ...providers, 'built in': availableProviders().join(', ') },
   };
 }

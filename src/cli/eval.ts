@@ -20,7 +20,17 @@ export function evalCommand(): Command {
       const { figures, averagePrecisionOf, images } = await scoreDataset(detector, dataset, work());
       const categories = dataset.categories.map(({ id, name }) => ({ id, name, AP: averagePrecisionOf.get(id) ?? -1 }));
       if (options.json) return printJson({ images, figures, categories });
-      print(table(['figure', 'points'], Object.entries(figures).map(([name, value]) => [name, points(value)])));
-      print(table(['category', 'AP'], categories.map(({ name, AP }) => [name, points(AP)])));
+      print(
+        table(
+          ['figure', 'points'],
+          Object.entries(figures).map(([name, value]) => [name, points(value)]),
+        ),
+      );
+      print(
+        table(
+          ['category', 'AP'],
+          categories.map(({ name, AP }) => [name, points(AP)]),
+        ),
+      );
     });
 }

@@ -1,4 +1,7 @@
 #!/usr/bin/env node
+import { receiveArguments, runWithShortCommandLine } from './long-arguments.ts';
 import { main } from './main.ts';
 
-process.exitCode = await main(process.argv);
+const [node = '', entry = '', ...given] = process.argv;
+const inherited = await receiveArguments(given);
+process.exitCode = await (inherited ? main([node, entry, ...inherited]) : runWithShortCommandLine(entry, given, main));

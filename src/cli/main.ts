@@ -16,8 +16,19 @@ function program(): Command {
     .description('Open-vocabulary detection in 8 bits: GroundingDINO to a measured, deployable INT8 ONNX model.')
     .version(packageVersion())
     .showHelpAfterError('(add --help for what the command takes)')
-    .addHelpText('after', '\nStart with:\n  $ dino8 demo          the whole pipeline on the bundled model, with a report\n  $ dino8 doctor        what this machine can do');
-  const commands = [detectCommand(), convertCommand(), quantizeCommand(), evalCommand(), measureCommand(), demoCommand(), doctorCommand()];
+    .addHelpText(
+      'after',
+      '\nStart with:\n  $ dino8 demo          the whole pipeline on the bundled model, with a report\n  $ dino8 doctor        what this machine can do',
+    );
+  const commands = [
+    detectCommand(),
+    convertCommand(),
+    quantizeCommand(),
+    evalCommand(),
+    measureCommand(),
+    demoCommand(),
+    doctorCommand(),
+  ];
   for (const command of commands) root.addCommand(command);
   for (const command of [root, ...commands]) command.exitOverride();
   return root;

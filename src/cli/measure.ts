@@ -25,6 +25,8 @@ export function measureCommand(): Command {
       const result = await measure(model, image, options.phrases, { ...(options.json ? {} : work()), runs, threads });
       if (options.json) return printJson(result);
       const fastest = milliseconds(Math.min(...result.runSeconds));
-      print(`${milliseconds(result.medianSeconds)} median of ${runs} (fastest ${fastest}), ${megabytes(result.peakMemoryBytes)} peak, ${threads} threads`);
+      print(
+        `${milliseconds(result.medianSeconds)} median of ${runs} (fastest ${fastest}), ${megabytes(result.peakMemoryBytes)} peak, ${threads} threads`,
+      );
     });
 }

@@ -38,7 +38,9 @@ export function quantizeCommand(): Command {
       const { counts } = await quantizePackage(source, recipe, options.output, options);
       const { size } = await stat(options.output);
       if (options.json) return printJson({ output: options.output, bytes: size, recipe: recipe.name, layers: counts });
-      print(`${options.output}: ${megabytes(size)}; ${counts.static} layers static, ${counts.dynamic} dynamic, ${counts.float} float`);
+      print(
+        `${options.output}: ${megabytes(size)}; ${counts.static} layers static, ${counts.dynamic} dynamic, ${counts.float} float`,
+      );
     });
 }
 
@@ -55,11 +57,18 @@ export async function quantizePackage(
   return { counts };
 }
 
-async function findRanges(source: ModelPackage, recipe: Recipe, options: { calibration?: string; images: number }): Promise<Ranges> {
+async function findRanges(
+  source: ModelPackage,
+  recipe: Recipe,
+  options: { calibration?: string; images: number },
+): Promise<Ranges> {
   const values = valuesToObserve(source.model, recipe);
   if (values.length === 0) return new Map();
   if (options.calibration === undefined)
     throw new UsageError(`The recipe ${recipe.name} has static parts; name images to calibrate on with --calibration.`);
   const dataset = takeImages(await openCoco(options.calibration), options.images);
-  return calibrate(source.model, values, calibrationFeeds(source, dataset), { ...work(), total: dataset.images.length });
+  return calibrate(source.model, values, calibrationFeeds(source, dataset), {
+    ...work(),
+    total: dataset.images.length,
+  });
 }

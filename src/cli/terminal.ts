@@ -58,14 +58,17 @@ export const interruption = (): AbortSignal => controller.signal;
 export function duration(seconds: number): string {
   if (seconds < 60) return `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`;
   const minutes = Math.floor(seconds / 60);
-  return minutes < 60 ? `${minutes} min ${Math.round(seconds % 60)} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  return minutes < 60
+    ? `${minutes} min ${Math.round(seconds % 60)} s`
+    : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
 export const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
 export const milliseconds = (seconds: number): string => `${(seconds * 1000).toFixed(1)} ms`;
 /** An average precision in COCO's points. */
 export const points = (value: number): string => (value < 0 ? '–' : (value * 100).toFixed(2));
-export const signed = (value: number, digits = 2): string => `${value >= 0 ? '+' : '−'}${Math.abs(value).toFixed(digits)}`;
+export const signed = (value: number, digits = 2): string =>
+  `${value >= 0 ? '+' : '−'}${Math.abs(value).toFixed(digits)}`;
 
 /** A table; the first row is the heading. Numbers are right-aligned. */
 export function table(heading: readonly string[], rows: readonly (readonly string[])[]): string {
@@ -98,7 +101,8 @@ export function wholeNumber(option: string, least = 1): (text: string) => number
 export function fraction(option: string): (text: string) => number {
   return (text) => {
     const value = Number(text);
-    if (text.trim() === '' || !(value >= 0 && value <= 1)) throw new UsageError(`${option} must be a number from 0 to 1, not "${text}".`);
+    if (text.trim() === '' || !(value >= 0 && value <= 1))
+      throw new UsageError(`${option} must be a number from 0 to 1, not "${text}".`);
     return value;
   };
 }

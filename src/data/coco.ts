@@ -3,8 +3,8 @@ import { readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { InputError, UsageError } from '../base/errors.ts';
-import { exists, isDirectory } from '../base/files.ts';
-import { readJsonAs } from '../base/schema.ts';
+import { exists, isDirectory, readJson } from '../base/files.ts';
+import { parseWith } from '../base/schema.ts';
 
 const identifier = z.number().int();
 
@@ -44,18 +44,29 @@ export interface CocoDataset extends CocoAnnotations {
 
 /** @throws UsageError or InputError, naming the file and the first field that is wrong */
 export async function readAnnotations(path: string): Promise<CocoAnnotations> {
-  const dataset = await readJsonAs(datasetSchema, path);
+  return parseAnnotations(await readJson(path), path);
+}
+
+/** Checks the value of an annotation file; `path` names it in errors. */
+export function parseAnnotations(value: unknown, path: string): CocoAnnotations {
+  const dataset = parseWith(datasetSchema, value, path);
   const images = new Set(dataset.images.map((image) => image.id));
   const categories = new Set(dataset.categories.map((category) => category.id));
   for (const annotation of dataset.annotations) {
     if (!images.has(annotation.image_id))
-      throw new InputError(`${path}: the annotation ${annotation.id} is of the image ${annotation.image_id}, which is not listed.`);
+      throw new InputError(
+        `${path}: the annotation ${annotation.id} is of the image ${annotation.image_id}, which is not listed.`,
+      );
     if (!categories.has(annotation.category_id))
-      throw new InputError(`${path}: the annotation ${annotation.id} is of the category ${annotation.category_id}, which is not listed.`);
+      throw new InputError(
+        `${path}: the annotation ${annotation.id} is of the category ${annotation.category_id}, which is not listed.`,
+      );
   }
   for (const image of dataset.images)
     if (image.file_name.startsWith('/') || image.file_name.split(/[\\/]/).includes('..'))
-      throw new InputError(`${path}: the image ${image.id} points to "${image.file_name}", outside of its folder; refused.`);
+      throw new InputError(
+        `${path}: the image ${image.id} points to "${image.file_name}", outside of its folder; refused.`,
+      );
   return dataset;
 }
 

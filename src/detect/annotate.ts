@@ -5,7 +5,18 @@ import type { Detection } from './detector.ts';
 import type { Image } from './image.ts';
 
 /** Distinct and readable on photographs; a phrase keeps its colour within a prompt. */
-const COLOURS = ['#e6194b', '#0082c8', '#3cb44b', '#f58231', '#911eb4', '#008080', '#d4a017', '#f032e6', '#aa6e28', '#46bdc6'];
+const COLOURS = [
+  '#e6194b',
+  '#0082c8',
+  '#3cb44b',
+  '#f58231',
+  '#911eb4',
+  '#008080',
+  '#d4a017',
+  '#f032e6',
+  '#aa6e28',
+  '#46bdc6',
+];
 
 export const colourOf = (phrase: number): string => COLOURS[phrase % COLOURS.length] ?? '#e6194b';
 
@@ -13,7 +24,10 @@ const escapeXml = (text: string) =>
   text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`).replace(/[^\t\n\r\x20-\uFFFD]/g, '?');
 
 /** The boxes as an SVG overlay of the image's size. */
-export function drawBoxes({ width, height }: Pick<Image, 'width' | 'height'>, detections: readonly Detection[]): string {
+export function drawBoxes(
+  { width, height }: Pick<Image, 'width' | 'height'>,
+  detections: readonly Detection[],
+): string {
   const unit = Math.max(1, Math.min(width, height) / 300);
   const font = 8 * unit;
   const shapes = detections.toReversed().map(({ box: [x, y, w, h], label, score, phrase }) => {

@@ -24,7 +24,10 @@ export async function* calibrationFeeds(
       pixel_values: pixelValues,
       pixel_mask: asIntegers(validPixels),
       input_ids: integers(tokens, [1, tokens.length]),
-      attention_mask: integers(tokens.map(() => 1), [1, tokens.length]),
+      attention_mask: integers(
+        tokens.map(() => 1),
+        [1, tokens.length],
+      ),
     };
   }
 }

@@ -8,7 +8,7 @@ import { type Feeds, Session } from '../runtime/session.ts';
 import { booleans, copyTensor, floatData, integers, type Tensor } from '../runtime/tensor.ts';
 import type { Image } from './image.ts';
 import { groundedBoxes, type RawDetections, rankedBoxes, type ScoredBox } from './postprocess.ts';
-import { Preprocessor, type PreparedImages } from './preprocess.ts';
+import { type PreparedImages, Preprocessor } from './preprocess.ts';
 import { createPrompt, type Prompt, type PromptChunk } from './prompt.ts';
 import type { Size } from './size.ts';
 import { createTokenizer, type Tokenizer } from './tokenizer.ts';
@@ -41,7 +41,13 @@ export class Detector implements AsyncDisposable {
   readonly #tokenizer: Tokenizer;
   readonly #longestText: number;
 
-  private constructor(text: Session, detect: Session, preprocessor: Preprocessor, tokenizer: Tokenizer, longestText: number) {
+  private constructor(
+    text: Session,
+    detect: Session,
+    preprocessor: Preprocessor,
+    tokenizer: Tokenizer,
+    longestText: number,
+  ) {
     this.#text = text;
     this.#detect = detect;
     this.#preprocessor = preprocessor;

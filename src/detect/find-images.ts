@@ -11,7 +11,10 @@ export async function findImages(names: readonly string[]): Promise<string[]> {
   const found: string[] = [];
   for (const name of names) {
     const paths = await expand(name);
-    if (paths.length === 0) throw new UsageError(`${name} names no images; give JPEG, PNG or WebP files, folders of them, or a pattern such as "photos/*.jpg".`);
+    if (paths.length === 0)
+      throw new UsageError(
+        `${name} names no images; give JPEG, PNG or WebP files, folders of them, or a pattern such as "photos/*.jpg".`,
+      );
     found.push(...paths);
   }
   return [...new Set(found)];

@@ -32,14 +32,17 @@ export async function decodeImage(bytes: Uint8Array, source: string): Promise<Im
     const { format, width, height } = await input.metadata();
     if (!FORMATS.has(format)) throw new InputError(`${source} is ${format}, not JPEG, PNG or WebP.`);
     if (width * height > MOST_PIXELS)
-      throw new InputError(`${source} has ${width}x${height} pixels, more than the ${MOST_PIXELS} that can be decoded; make it smaller.`);
+      throw new InputError(
+        `${source} has ${width}x${height} pixels, more than the ${MOST_PIXELS} that can be decoded; make it smaller.`,
+      );
     const { data, info } = await input
       .autoOrient()
       .toColourspace('srgb')
       .removeAlpha()
       .raw({ depth: 'uchar' })
       .toBuffer({ resolveWithObject: true });
-    if (info.channels !== 3) throw new InputError(`${source} has ${info.channels} colour channels after conversion to RGB.`);
+    if (info.channels !== 3)
+      throw new InputError(`${source} has ${info.channels} colour channels after conversion to RGB.`);
     return { width: info.width, height: info.height, pixels: data };
   } catch (error) {
     if (error instanceof InputError) throw error;

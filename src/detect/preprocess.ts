@@ -2,10 +2,11 @@
  * Images → the model's input, as one small ONNX graph: resized as PIL does (ONNX Runtime's antialiased `Resize` is the
  * same triangle filter in the same 8-bit arithmetic), normalised, channels first, padded on the right and at the bottom.
  */
+
+import type { Preprocessing } from '../model/package.ts';
 import { GraphBuilder } from '../onnx/builder.ts';
 import { DataType } from '../onnx/types.ts';
 import { modelBytes } from '../onnx/write.ts';
-import type { Preprocessing } from '../model/package.ts';
 import { Session } from '../runtime/session.ts';
 import { booleans, floatData, floats, integers, type Tensor, tensor } from '../runtime/tensor.ts';
 import type { Image } from './image.ts';

@@ -31,7 +31,10 @@ export interface Prompt {
 
 /** The phrases in a text such as "red circle . blue square ." or "red circle, blue square". */
 export function splitPhrases(text: string): string[] {
-  return text.split(/[.,;\n]/).map((phrase) => phrase.trim()).filter(Boolean);
+  return text
+    .split(/[.,;\n]/)
+    .map((phrase) => phrase.trim())
+    .filter(Boolean);
 }
 
 /**
@@ -41,7 +44,8 @@ export function splitPhrases(text: string): string[] {
  */
 export function createPrompt(phrases: readonly string[] | string, tokenizer: Tokenizer, longest: number): Prompt {
   const names = typeof phrases === 'string' ? splitPhrases(phrases) : phrases.map((phrase) => phrase.trim());
-  if (names.length === 0) throw new UsageError('The prompt has no phrases; name what to find, as in "red circle, blue square".');
+  if (names.length === 0)
+    throw new UsageError('The prompt has no phrases; name what to find, as in "red circle, blue square".');
   if (names.length > MOST_PHRASES)
     throw new UsageError(`The prompt has ${names.length} phrases; at most ${MOST_PHRASES} are taken at once.`);
   const room = longest - 3; // [CLS], the period, [SEP]
@@ -56,7 +60,9 @@ export function createPrompt(phrases: readonly string[] | string, tokenizer: Tok
 
 /** The tokens of one phrase. A period or question mark inside ("St. Bernard") would end it, so it is left out. */
 function encodePhrase(name: string, tokenizer: Tokenizer): number[] {
-  const tokens = tokenizer.encode(name.toLowerCase()).filter((token) => !DELIMITERS.some((delimiter) => delimiter === token));
+  const tokens = tokenizer
+    .encode(name.toLowerCase())
+    .filter((token) => !DELIMITERS.some((delimiter) => delimiter === token));
   if (tokens.length === 0 || !/[\p{L}\p{N}]/u.test(name))
     throw new UsageError(`The phrase "${name}" has no words; name what to find, as in "red circle".`);
   return tokens;

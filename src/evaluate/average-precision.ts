@@ -78,7 +78,9 @@ export function averagePrecision(
   });
   return {
     figures: summarize(curves),
-    averagePrecisionOf: new Map(categories.map((category, index) => [category, meanPrecision([curves[index]?.all[2]])])),
+    averagePrecisionOf: new Map(
+      categories.map((category, index) => [category, meanPrecision([curves[index]?.all[2]])]),
+    ),
   };
 }
 
@@ -154,7 +156,8 @@ function mean(values: readonly number[]): number {
 
 /** The mean over all categories, IoU thresholds (or one of them) and recall thresholds. */
 function meanPrecision(curves: readonly Curve[], threshold?: number): number {
-  const of = (curve: Curve) => (threshold === undefined ? curve?.precision : curve?.precision.slice(threshold, threshold + 1));
+  const of = (curve: Curve) =>
+    threshold === undefined ? curve?.precision : curve?.precision.slice(threshold, threshold + 1);
   return mean(curves.flatMap((curve) => of(curve)?.flat() ?? []));
 }
 

@@ -17,14 +17,20 @@ export interface Match {
   readonly countedTruth: number;
 }
 
-export function matchImage(truth: readonly CocoAnnotation[], found: readonly CocoDetection[], options: MatchOptions): Match {
+export function matchImage(
+  truth: readonly CocoAnnotation[],
+  found: readonly CocoDetection[],
+  options: MatchOptions,
+): Match {
   const [least, most] = options.area;
   const isOutside = (area: number) => area < least || area > most;
   const described = truth.map((object) => ({ object, ignored: object.iscrowd === 1 || isOutside(object.area) }));
   // Those that count come first; both sorts are stable.
   const objects = described.sort((a, b) => Number(a.ignored) - Number(b.ignored));
   const best = found.toSorted((a, b) => b.score - a.score).slice(0, options.most);
-  const overlaps = best.map((detection) => objects.map(({ object }) => overlap(detection.bbox, object.bbox, object.iscrowd === 1)));
+  const overlaps = best.map((detection) =>
+    objects.map(({ object }) => overlap(detection.bbox, object.bbox, object.iscrowd === 1)),
+  );
   const rows = best.map((detection) => ({
     score: detection.score,
     area: detection.bbox[2] * detection.bbox[3],

@@ -11,7 +11,9 @@ test('FP32 on all validation images scores as the reference implementation does'
   const dataset = await openCoco(join(packageRoot, 'assets/shapes/val'));
   await using detector = await Detector.create(await readPackage(join(packageRoot, 'assets/nano')));
   const { figures, detections } = await scoreDataset(detector, dataset);
-  const novel = dataset.categories.filter((category) => category.supercategory === 'novel').map((category) => category.id);
+  const novel = dataset.categories
+    .filter((category) => category.supercategory === 'novel')
+    .map((category) => category.id);
   const unseen = averagePrecision(dataset, detections, { categories: novel });
   // pycocotools on the detections of HF transformers 5.18: fixtures' stats.json
   expect(Math.abs(figures.AP - 0.67853)).toBeLessThan(0.002);

@@ -1,6 +1,7 @@
 /** Running a detector over a dataset and scoring it: every category is a phrase of one prompt. */
-import type { WorkOptions } from '../base/progress.ts';
+
 import { UsageError } from '../base/errors.ts';
+import type { WorkOptions } from '../base/progress.ts';
 import type { CocoDataset } from '../data/coco.ts';
 import type { Detector } from '../detect/detector.ts';
 import { readImage } from '../detect/image.ts';

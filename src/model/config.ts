@@ -95,7 +95,8 @@ export function parseConfig(value: unknown, source: string): Config {
     ]),
   ];
   for (const [what, size, parts] of divisions)
-    if (size % parts !== 0) throw new InputError(`${source} contradicts itself: ${what} = ${size} / ${parts} is not whole.`);
+    if (size % parts !== 0)
+      throw new InputError(`${source} contradicts itself: ${what} = ${size} / ${parts} is not whole.`);
   const whole = Number.parseInt(config.transformers_version ?? '0', 10) >= 5;
   return { ...config, whole_text_positions: whole };
 }

@@ -30,7 +30,12 @@ export interface DecoderLayerOutput {
 }
 
 /** What each layer computed, the last one last. `references`: the initial boxes [batch, queries, 4]. */
-export function decoder(network: Network, config: Config, references: Value, context: DecoderContext): DecoderLayerOutput[] {
+export function decoder(
+  network: Network,
+  config: Config,
+  references: Value,
+  context: DecoderContext,
+): DecoderLayerOutput[] {
   const { b } = network;
   const width = config.d_model;
   let hidden = initialQueries(network, config, references);
@@ -72,7 +77,11 @@ function queryPositions(network: Network, scaled: Value, width: number): Value {
   const box = b.squeeze(b.slice(scaled, [0], [1], [2]), [2]); // on the first level
   const angles = b.mul(b.gather(box, b.integers(1, 0, 2, 3), 2), 2 * Math.PI);
   const embedded = sineEmbedding(network, b.unsqueeze(angles, [3]), width / 2, TEMPERATURE);
-  return network.multilayerPerceptron('reference_points_head', b.reshape(embedded, [0, 0, 2 * width]), [2 * width, width, width]);
+  return network.multilayerPerceptron('reference_points_head', b.reshape(embedded, [0, 0, 2 * width]), [
+    2 * width,
+    width,
+    width,
+  ]);
 }
 
 function decoderLayer(

@@ -28,7 +28,14 @@ export function deformableAttentionFunction(levels: number): FunctionProto {
   const spatialShapes = b.input('spatial_shapes', DataType.INT64, [levels, 2]);
   const referencePoints = b.input('reference_points', DataType.FLOAT, ['batch', 'queries', levels, 2]);
   const offsetScale = b.input('offset_scale', DataType.FLOAT, [undefined, undefined, levels, 2]);
-  const samplingOffsets = b.input('sampling_offsets', DataType.FLOAT, ['batch', 'queries', 'heads', levels, 'points', 2]);
+  const samplingOffsets = b.input('sampling_offsets', DataType.FLOAT, [
+    'batch',
+    'queries',
+    'heads',
+    levels,
+    'points',
+    2,
+  ]);
   const attentionLogits = b.input('attention_logits', DataType.FLOAT, ['batch', 'queries', 'heads', undefined]);
 
   const ones = b.integers(...Array.from({ length: levels }, () => 1));

@@ -43,15 +43,32 @@ function detectorBody(network: Network, config: Config, inputs: DetectInputs): S
   const { b } = network;
   const maps = b.scope('backbone.conv_encoder.model', () => swin(network, config.backbone_config, inputs.pixels));
   const projections = projectMaps(network, config, maps);
-  const { levels, positions } = b.scope('levels', () => describeLevels(network, config, projections, inputs.validPixels));
+  const { levels, positions } = b.scope('levels', () =>
+    describeLevels(network, config, projections, inputs.validPixels),
+  );
 
   const shared = b.scope('levels', () => {
-    const mask = b.concat(levels.map((level) => b.reshape(level.mask, [0, -1, 1])), 1);
-    const spatialShapes = b.concat(levels.map((level) => b.unsqueeze(level.size, [0])), 0);
+    const mask = b.concat(
+      levels.map((level) => b.reshape(level.mask, [0, -1, 1])),
+      1,
+    );
+    const spatialShapes = b.concat(
+      levels.map((level) => b.unsqueeze(level.size, [0])),
+      0,
+    );
     const extents = b.unsqueeze(b.cast(b.gather(spatialShapes, b.integers(1, 0), 1), DataType.FLOAT), [0]); // (w, h)
-    const valid = b.concat(levels.map((level) => b.unsqueeze(b.concat([level.validWidth, level.validHeight], 1), [1])), 1);
+    const valid = b.concat(
+      levels.map((level) => b.unsqueeze(b.concat([level.validWidth, level.validHeight], 1), [1])),
+      1,
+    );
     const validRatios = b.unsqueeze(b.div(valid, extents), [1]); // [batch, 1, levels, 2]
-    const points = b.unsqueeze(b.concat(levels.map((level) => centers(network, level)), 1), [2]);
+    const points = b.unsqueeze(
+      b.concat(
+        levels.map((level) => centers(network, level)),
+        1,
+      ),
+      [2],
+    );
     return {
       mask,
       spatialShapes,
@@ -71,17 +88,27 @@ function detectorBody(network: Network, config: Config, inputs: DetectInputs): S
   }));
   const textMask = b.scope('text', () => b.unsqueeze(text.mask, [1]));
 
-  const image = b.scope('levels', () => b.concat(levels.map((level) => level.features), 1));
-  const encoded = encoder(network, config, { image, text: inputs.textFeatures }, {
-    imagePositions: positions,
-    imageMask: shared.imageMask,
-    validPositions: shared.mask,
-    spatialShapes: shared.spatialShapes,
-    references: shared.references,
-    textPositions: text.positions,
-    textMask,
-    phraseMask: text.phraseMask,
-  });
+  const image = b.scope('levels', () =>
+    b.concat(
+      levels.map((level) => level.features),
+      1,
+    ),
+  );
+  const encoded = encoder(
+    network,
+    config,
+    { image, text: inputs.textFeatures },
+    {
+      imagePositions: positions,
+      imageMask: shared.imageMask,
+      validPositions: shared.mask,
+      spatialShapes: shared.spatialShapes,
+      references: shared.references,
+      textPositions: text.positions,
+      textMask,
+      phraseMask: text.phraseMask,
+    },
+  );
 
   const proposal = b.scope('proposals', () => proposals(network, levels, shared.mask));
   const initial = selectQueries(network, config, encoded.image, encoded.text, text.mask, proposal);
@@ -94,7 +121,11 @@ function detectorBody(network: Network, config: Config, inputs: DetectInputs): S
   const last = layers.at(-1);
   if (!last) throw new Error('the decoder has at least one layer');
 
-  const stack = (values: Value[]) => b.concat(values.map((value) => b.unsqueeze(value, [1])), 1);
+  const stack = (values: Value[]) =>
+    b.concat(
+      values.map((value) => b.unsqueeze(value, [1])),
+      1,
+    );
   return {
     ...Object.fromEntries(maps.map((map, level) => [`backbone_map_${level}`, map])),
     ...Object.fromEntries(projections.map((map, level) => [`input_proj_${level}`, map])),
@@ -103,7 +134,9 @@ function detectorBody(network: Network, config: Config, inputs: DetectInputs): S
     init_reference_points: initial,
     decoder_hidden_states: stack(layers.map((layer) => layer.hidden)),
     decoder_reference_points: stack(layers.map((layer) => layer.references)),
-    logits: b.scope('class_head', () => contrastiveLogits(network, config, last.hidden, encoded.text, inputs.text.tokenMask)),
+    logits: b.scope('class_head', () =>
+      contrastiveLogits(network, config, last.hidden, encoded.text, inputs.text.tokenMask),
+    ),
     pred_boxes: last.boxes,
   };
 }
@@ -117,7 +150,9 @@ function projectMaps(network: Network, config: Config, maps: readonly Value[]): 
     const extra = level - maps.length;
     const source = (extra < 0 ? maps[level] : extra === 0 ? maps.at(-1) : levels.at(-1)) as Value; // there are three maps
     const channels = extra > 0 ? config.d_model : base * 2 ** Math.min(level + 1, maps.length);
-    levels.push(b.scope(`input_proj_vision.${level}`, () => projectMap(network, config, source, channels, extra < 0 ? 1 : 3)));
+    levels.push(
+      b.scope(`input_proj_vision.${level}`, () => projectMap(network, config, source, channels, extra < 0 ? 1 : 3)),
+    );
   }
   return levels;
 }
@@ -153,7 +188,9 @@ function groupNorm(network: Network, x: Value, width: number): Value {
 function describeLevels(network: Network, config: Config, maps: readonly Value[], pixelMask: Value) {
   const { b } = network;
   const width = config.d_model;
-  const embedding = b.outside(() => b.scope('model', () => network.parameter('level_embed', [config.num_feature_levels, width])));
+  const embedding = b.outside(() =>
+    b.scope('model', () => network.parameter('level_embed', [config.num_feature_levels, width])),
+  );
   const described = maps.map((map, index) => {
     const size = b.shapeOf(map, 2, 4);
     const mask = b.cast(resizeMask(network, pixelMask, size), DataType.FLOAT);
@@ -168,7 +205,10 @@ function describeLevels(network: Network, config: Config, maps: readonly Value[]
   });
   return {
     levels: described.map(({ level }) => level),
-    positions: b.concat(described.map(({ position }) => position), 1),
+    positions: b.concat(
+      described.map(({ position }) => position),
+      1,
+    ),
   };
 }
 

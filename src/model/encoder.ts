@@ -86,7 +86,12 @@ function textEnhancer(network: Network, config: Config, text: Value, context: En
   const placed = b.add(text, context.textPositions);
   const attended = b.scope('self_attn', () => {
     const inputs = { queries: placed, keys: placed, values: text, mask: context.phraseMask };
-    return network.linear('out_proj', network.attention(inputs, width, config.encoder_attention_heads / 2), width, width);
+    return network.linear(
+      'out_proj',
+      network.attention(inputs, width, config.encoder_attention_heads / 2),
+      width,
+      width,
+    );
   });
   const middle = network.layerNorm('layer_norm_before', b.add(text, attended), width, config.layer_norm_eps);
   const forward = network.linear('fc2', b.relu(network.linear('fc1', middle, width, inner)), inner, width);

@@ -25,9 +25,20 @@ const cases = [
 ];
 
 const stages = [
-  'bert_last_hidden_state', 'text_features', 'backbone_map_0', 'backbone_map_1', 'backbone_map_2', 'input_proj_0',
-  'input_proj_1', 'input_proj_2', 'input_proj_3', 'encoder_vision', 'encoder_text', 'init_reference_points',
-  'decoder_hidden_states', 'decoder_reference_points',
+  'bert_last_hidden_state',
+  'text_features',
+  'backbone_map_0',
+  'backbone_map_1',
+  'backbone_map_2',
+  'input_proj_0',
+  'input_proj_1',
+  'input_proj_2',
+  'input_proj_3',
+  'encoder_vision',
+  'encoder_text',
+  'init_reference_points',
+  'decoder_hidden_states',
+  'decoder_reference_points',
 ];
 
 const LOGITS = 1e-4;

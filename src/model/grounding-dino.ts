@@ -25,7 +25,14 @@ export const INTERFACES = {
     outputs: ['text_features'],
   },
   detect: {
-    inputs: ['pixel_values', 'valid_pixels', 'text_features', 'position_ids', 'text_self_attention_mask', 'text_token_mask'],
+    inputs: [
+      'pixel_values',
+      'valid_pixels',
+      'text_features',
+      'position_ids',
+      'text_self_attention_mask',
+      'text_token_mask',
+    ],
     outputs: ['logits', 'pred_boxes'],
   },
 } as const;

@@ -69,7 +69,10 @@ export class Network {
   ): Value {
     const { b } = this;
     const query = this.splitHeads(this.linear(names[0], inputs.queries, width, width), heads);
-    const key = b.transpose(b.reshape(this.linear(names[1], inputs.keys, width, width), [0, 0, heads, -1]), [0, 2, 3, 1]);
+    const key = b.transpose(
+      b.reshape(this.linear(names[1], inputs.keys, width, width), [0, 0, heads, -1]),
+      [0, 2, 3, 1],
+    );
     const value = this.splitHeads(this.linear(names[2], inputs.values, width, width), heads);
     const scores = b.mul(b.matmul(query, key), 1 / Math.sqrt(width / heads));
     const masked = inputs.mask ? b.add(scores, inputs.mask) : scores;

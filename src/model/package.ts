@@ -18,8 +18,13 @@ const channels = z.tuple([z.number(), z.number(), z.number()]);
 
 const preprocessingSchema = z.object({
   image_mean: channels.default([0.485, 0.456, 0.406]),
-  image_std: channels.refine((values) => values.every((value) => value > 0), 'must be positive').default([0.229, 0.224, 0.225]),
-  rescale_factor: z.number().positive().default(1 / 255),
+  image_std: channels
+    .refine((values) => values.every((value) => value > 0), 'must be positive')
+    .default([0.229, 0.224, 0.225]),
+  rescale_factor: z
+    .number()
+    .positive()
+    .default(1 / 255),
   size: z
     .object({
       shortest_edge: z.number().int().min(1).max(16_384).default(800),
@@ -84,7 +89,9 @@ async function readFile(path: string): Promise<ModelPackage> {
   const read = (key: FileKey): unknown => {
     const text = getMetadata(model, FILES[key][1]);
     if (text === undefined)
-      throw new InputError(`${path} does not carry its ${FILES[key][0]}; use a model that dino8 wrote, or a Hugging Face folder.`);
+      throw new InputError(
+        `${path} does not carry its ${FILES[key][0]}; use a model that dino8 wrote, or a Hugging Face folder.`,
+      );
     try {
       return JSON.parse(text);
     } catch {

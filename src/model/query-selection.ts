@@ -62,11 +62,12 @@ export function selectQueries(
   );
   const { indices } = b.topk(logits, b.integers(config.num_queries), 1);
   // Only the selected candidates need a box.
-  const deltas = network.multilayerPerceptron(
-    'encoder_output_bbox_embed',
-    b.gatherRows(candidates, indices),
-    [width, width, width, 4],
-  );
+  const deltas = network.multilayerPerceptron('encoder_output_bbox_embed', b.gatherRows(candidates, indices), [
+    width,
+    width,
+    width,
+    4,
+  ]);
   return b.sigmoid(b.add(deltas, b.gatherRows(proposal.logits, indices)));
 }
 

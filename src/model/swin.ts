@@ -63,7 +63,13 @@ function patchMerging(network: Network, x: Value, channels: number): Value {
   const pairs = b.reshape(even, [0, rows, 2, columns, 2, channels]);
   // The order of the four neighbours in the checkpoints: column outermost, then row.
   const joined = b.reshape(b.transpose(pairs, [0, 1, 3, 4, 2, 5]), [0, rows, columns, 4 * channels]);
-  return network.linear('reduction', network.layerNorm('norm', joined, 4 * channels, 1e-5), 4 * channels, 2 * channels, false);
+  return network.linear(
+    'reduction',
+    network.layerNorm('norm', joined, 4 * channels, 1e-5),
+    4 * channels,
+    2 * channels,
+    false,
+  );
 }
 
 /** What the blocks of a stage share because it depends only on the size of the map. */
@@ -112,7 +118,14 @@ function shiftMask(network: Network, rows: Value, columns: Value, size: number):
   return b.unsqueeze(b.where(same, 0, ACROSS_BORDERS), [1]);
 }
 
-function swinBlock(network: Network, config: SwinConfig, x: Value, stage: number, windows: Windows, shifted: boolean): Value {
+function swinBlock(
+  network: Network,
+  config: SwinConfig,
+  x: Value,
+  stage: number,
+  windows: Windows,
+  shifted: boolean,
+): Value {
   const { b } = network;
   const channels = config.embed_dim * 2 ** stage;
   const hidden = Math.trunc(channels * config.mlp_ratio);
@@ -127,7 +140,10 @@ function swinBlock(network: Network, config: SwinConfig, x: Value, stage: number
   const residual = b.add(x, cropped);
   const after = network.layerNorm('layernorm_after', residual, channels, config.layer_norm_eps);
   const inner = b.scope('intermediate', () => b.gelu(network.linear('dense', after, channels, hidden)));
-  return b.add(residual, b.scope('output', () => network.linear('dense', inner, hidden, channels)));
+  return b.add(
+    residual,
+    b.scope('output', () => network.linear('dense', inner, hidden, channels)),
+  );
 }
 
 /** Moves a map up and to the left by `shift`, cyclically. */
@@ -169,12 +185,15 @@ function windowAttention(
   const context = b.scope('self', () => {
     const bias = relativePositionBias(network, windows.size, heads);
     const mask = shifted ? b.add(windows.shiftMask, bias) : bias; // [windows or 1, heads, tokens, tokens]
-    const perBatch = (value: Value) => b.reshape(value, [-1, b.mul(windows.rows, windows.columns), heads, tokens, tokens]);
+    const perBatch = (value: Value) =>
+      b.reshape(value, [-1, b.mul(windows.rows, windows.columns), heads, tokens, tokens]);
     const query = network.splitHeads(network.linear('query', x, channels, channels), heads);
     const key = b.transpose(b.reshape(network.linear('key', x, channels, channels), [0, 0, heads, -1]), [0, 2, 3, 1]);
     const value = network.splitHeads(network.linear('value', x, channels, channels), heads);
     const scores = b.matmul(b.mul(query, 1 / Math.sqrt(channels / heads)), key);
-    const biased = shifted ? b.reshape(b.add(perBatch(scores), mask), [-1, heads, tokens, tokens]) : b.add(scores, mask);
+    const biased = shifted
+      ? b.reshape(b.add(perBatch(scores), mask), [-1, heads, tokens, tokens])
+      : b.add(scores, mask);
     return network.mergeHeads(b.matmul(b.softmax(biased), value));
   });
   return b.scope('output', () => network.linear('dense', context, channels, channels));

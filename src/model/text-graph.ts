@@ -18,9 +18,7 @@ export interface TextInputs {
 /** @returns the last hidden state of BERT [batch, tokens, hidden] and its projection [batch, tokens, d_model] */
 export function textEncoder(network: Network, config: Config, inputs: TextInputs): { hidden: Value; features: Value } {
   const { b } = network;
-  const mask = b.scope('model.text_backbone', () =>
-    additiveMask(network, b.unsqueeze(inputs.selfAttentionMask, [1])),
-  );
+  const mask = b.scope('model.text_backbone', () => additiveMask(network, b.unsqueeze(inputs.selfAttentionMask, [1])));
   const hidden = b.scope('model.text_backbone', () =>
     bert(network, config.text_config, inputs.tokens, inputs.positions, mask),
   );

@@ -1,8 +1,9 @@
 /** The tensors of a checkpoint as values of a graph, with every mismatch collected for one message. */
+
+import { InputError } from '../base/errors.ts';
 import type { GraphBuilder, Value } from '../onnx/builder.ts';
 import { makeTensor, viewAs } from '../onnx/tensor.ts';
 import { DataType } from '../onnx/types.ts';
-import { InputError } from '../base/errors.ts';
 import type { Checkpoint } from './checkpoint/checkpoint.ts';
 
 /** How many names a message lists before it only counts. */

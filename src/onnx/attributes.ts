@@ -1,10 +1,18 @@
 /** Attributes of nodes: read with a default, written from plain values. */
 import { create } from '@bufbuild/protobuf';
-import { AttributeProto_AttributeType as AttributeType, AttributeProtoSchema } from 'onnx-buf';
+import { AttributeProtoSchema, AttributeProto_AttributeType as AttributeType } from 'onnx-buf';
 import type { AttributeProto, NodeProto, TensorProto } from './types.ts';
 
 /** What an attribute can be made from: integers (`bigint` or a whole `number`), `float(x)`, text, tensors, lists. */
-export type AttributeValue = number | bigint | string | Float | TensorProto | readonly number[] | readonly Float[] | Reference;
+export type AttributeValue =
+  | number
+  | bigint
+  | string
+  | Float
+  | TensorProto
+  | readonly number[]
+  | readonly Float[]
+  | Reference;
 
 /** A float attribute; plain numbers are integers, as most attributes are. */
 export class Float {

@@ -11,10 +11,17 @@ import {
   OperatorSetIdProtoSchema,
 } from 'onnx-buf';
 import { type AttributeValue, float, makeAttribute } from './attributes.ts';
-import { type FindFunction, functionFinder, inferNode, type Infos, tensorInfo } from './infer/infer.ts';
+import { type FindFunction, functionFinder, type Infos, inferNode, tensorInfo } from './infer/infer.ts';
 import type { Model } from './read.ts';
 import { makeTensor, type TypedArray } from './tensor.ts';
-import { DataType, type FunctionProto, type GraphProto, type Shape, type TensorInfo, type TensorProto } from './types.ts';
+import {
+  DataType,
+  type FunctionProto,
+  type GraphProto,
+  type Shape,
+  type TensorInfo,
+  type TensorProto,
+} from './types.ts';
 import { makeValueInfo } from './value-info.ts';
 
 /** The operator set and file format that dino8 writes: LayerNormalization, Gelu, 4-bit types, readable since ONNX Runtime 1.18. */
@@ -247,7 +254,13 @@ export class GraphBuilder {
     return this.#add('Split', [x, sizes], { axis }, parts, '');
   }
   slice = (x: Value, starts: number[], ends: (number | Value)[], axes: number[], steps = axes.map(() => 1)): Value =>
-    this.#one('Slice', [x, this.integers(...starts), this.vector(ends), this.integers(...axes), this.integers(...steps)]);
+    this.#one('Slice', [
+      x,
+      this.integers(...starts),
+      this.vector(ends),
+      this.integers(...axes),
+      this.integers(...steps),
+    ]);
   gather = (x: Value, indices: Value, axis: number): Value => this.#one('Gather', [x, indices], { axis });
   gatherElements = (x: Value, indices: Value, axis: number): Value =>
     this.#one('GatherElements', [x, indices], { axis });
@@ -290,7 +303,9 @@ export class GraphBuilder {
   #add(type: string, operands: readonly Operand[], attributes: Attributes, outputs: number, domain: string): Value[] {
     const inputs = operands.map((operand) => (typeof operand === 'number' ? this.scalar(operand) : operand).name);
     const name = this.#unique(this.path ? `${this.path}/${type}` : type);
-    const results = Array.from({ length: outputs }, (_, index) => this.#claim(outputs > 1 ? `${name}:${index}` : `${name}:`));
+    const results = Array.from({ length: outputs }, (_, index) =>
+      this.#claim(outputs > 1 ? `${name}:${index}` : `${name}:`),
+    );
     const infos = this.#node(type, inputs, results, attributes, domain, name);
     return results.map((result, index) => this.#know(result, infos[index]));
   }
@@ -318,14 +333,20 @@ export class GraphBuilder {
 
   #unique(base: string): string {
     let name = base;
-    for (let suffix = 1; this.#names.has(`${name}:`) || this.#names.has(`${name}:0`); suffix++) name = `${base}_${suffix}`;
+    for (let suffix = 1; this.#names.has(`${name}:`) || this.#names.has(`${name}:0`); suffix++)
+      name = `${base}_${suffix}`;
     return name;
   }
 }
 
 function constantNode(tensor: TensorProto) {
   const { name } = tensor;
-  return create(NodeProtoSchema, { opType: 'Constant', name, output: [name], attribute: [makeAttribute('value', tensor)] });
+  return create(NodeProtoSchema, {
+    opType: 'Constant',
+    name,
+    output: [name],
+    attribute: [makeAttribute('value', tensor)],
+  });
 }
 
 function defined<T>(value: T | undefined): T {

@@ -41,7 +41,11 @@ export function extractModel(model: Model, inputs: readonly string[], outputs: r
   });
   const result = Object.assign(extracted, { graph: part });
   removeUnused(result);
-  const made = new Set([...inputs, ...part.initializer.map((tensor) => tensor.name), ...part.node.flatMap((node) => node.output)]);
+  const made = new Set([
+    ...inputs,
+    ...part.initializer.map((tensor) => tensor.name),
+    ...part.node.flatMap((node) => node.output),
+  ]);
   const missing = part.node.flatMap((node) => [...usedBy(node)]).find((name) => !made.has(name));
   if (missing !== undefined) throw new InputError(`${outputs.join(', ')} of ${graph.name} also depend on ${missing}.`);
   return result;

@@ -1,5 +1,5 @@
 /** Who makes and who uses each value of a graph. */
-import { nodesOf } from './traverse.ts';
+import { nodesOf, subgraphsOf } from './traverse.ts';
 import type { GraphProto, NodeProto, TensorProto } from './types.ts';
 
 export interface GraphIndex {
@@ -30,10 +30,9 @@ export function indexGraph(graph: GraphProto): GraphIndex {
 /** The values a node needs: its inputs, and what its subgraphs take from outside. */
 export function usedBy(node: NodeProto): Set<string> {
   const names = new Set(node.input.filter(Boolean));
-  for (const attribute of node.attribute)
-    for (const graph of attribute.g ? [attribute.g, ...attribute.graphs] : attribute.graphs) {
-      for (const inner of nodesOf(graph)) for (const name of inner.input) if (name) names.add(name);
-      for (const output of graph.output) names.add(output.name);
-    }
+  for (const graph of subgraphsOf(node)) {
+    for (const output of graph.output) names.add(output.name);
+    for (const inner of nodesOf(graph)) for (const name of inner.input) if (name) names.add(name);
+  }
   return names;
 }

@@ -25,7 +25,12 @@ export function modulePath(node: NodeProto): string {
 }
 
 /** Makes every use of `from`, in subgraphs too, a use of `to`, except by the nodes in `except`. */
-export function replaceUses(graph: GraphProto, from: string, to: string, except: ReadonlySet<NodeProto> = new Set()): number {
+export function replaceUses(
+  graph: GraphProto,
+  from: string,
+  to: string,
+  except: ReadonlySet<NodeProto> = new Set(),
+): number {
   let changes = 0;
   for (const node of nodesOf(graph)) {
     if (except.has(node)) continue;
@@ -52,7 +57,12 @@ export function removeUnused(model: ModelProto): number {
   const tensors = graph.initializer.filter((tensor) => needed.has(tensor.name));
   const functions = usedFunctions(model, kept);
   const removed =
-    graph.node.length - kept.length + graph.initializer.length - tensors.length + model.functions.length - functions.length;
+    graph.node.length -
+    kept.length +
+    graph.initializer.length -
+    tensors.length +
+    model.functions.length -
+    functions.length;
   graph.node = kept.reverse();
   graph.initializer = tensors;
   model.functions = functions;
@@ -90,7 +100,9 @@ export function sortTopologically(graph: GraphProto): void {
         stack.pop();
         continue;
       }
-      const missing = [...usedBy(node)].flatMap((name) => producer.get(name) ?? []).filter((p) => state.get(p) !== 'done');
+      const missing = [...usedBy(node)]
+        .flatMap((name) => producer.get(name) ?? [])
+        .filter((p) => state.get(p) !== 'done');
       if (missing.length === 0) {
         state.set(node, 'done');
         sorted.push(node);

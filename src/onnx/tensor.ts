@@ -55,11 +55,11 @@ export function typeOfArray(array: TypedArray): DataType {
 
 /** `bytes` as elements of `type`: a view, or a copy when the bytes are not aligned to the element size. */
 export function viewAs(type: DataType, bytes: Uint8Array): TypedArray {
-  const constructor = ARRAYS[type];
-  if (!constructor) throw new InputError(`Tensors of type ${DataType[type] ?? type} are not supported.`);
-  const size = constructor.BYTES_PER_ELEMENT;
+  const ArrayType = ARRAYS[type];
+  if (!ArrayType) throw new InputError(`Tensors of type ${DataType[type] ?? type} are not supported.`);
+  const size = ArrayType.BYTES_PER_ELEMENT;
   const aligned = bytes.byteOffset % size === 0 ? bytes : bytes.slice();
-  return new constructor(aligned.buffer, aligned.byteOffset, Math.floor(aligned.byteLength / size));
+  return new ArrayType(aligned.buffer, aligned.byteOffset, Math.floor(aligned.byteLength / size));
 }
 
 /** The bytes of any typed array, as a view. */
@@ -88,7 +88,8 @@ export function isExternal(tensor: TensorProto): boolean {
  * the typed fields (`float_data`, `int32_data`, …) converted as the ONNX specification says.
  */
 export function tensorBytes(tensor: TensorProto): Uint8Array {
-  if (isExternal(tensor)) throw new InputError(`The initializer ${tensor.name} is in an external file that was not read.`);
+  if (isExternal(tensor))
+    throw new InputError(`The initializer ${tensor.name} is in an external file that was not read.`);
   if (tensor.rawData.length > 0) return tensor.rawData;
   const type = tensor.dataType as DataType; // an enum on the wire; unknown numbers fall through to the last line
   if (tensor.floatData.length > 0) return bytesOf(Float32Array.from(tensor.floatData));

@@ -49,7 +49,10 @@ export async function writeModel(model: Model, path: string, options: WriteOptio
 }
 
 /** The encoding of a model as a list of pieces whose concatenation is the file. Weights are views, not copies. */
-export function encodeModel(model: Model, initializers: readonly TensorProto[] = model.graph.initializer): Uint8Array[] {
+export function encodeModel(
+  model: Model,
+  initializers: readonly TensorProto[] = model.graph.initializer,
+): Uint8Array[] {
   const { graph, ...rest } = model;
   const tensors = initializers.flatMap(encodeInitializer);
   const body = toBinary(GraphProtoSchema, { ...graph, initializer: [] });

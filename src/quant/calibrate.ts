@@ -43,7 +43,11 @@ export async function calibrate(
   if (values.length === 0) return new Map();
   const library = kernelLibrary();
   const settings = { threads: options.threads, customOperators: library ? [library] : [] };
-  await using session = await Session.create(modelBytes(observingModel(model, values)), settings, 'the observing model');
+  await using session = await Session.create(
+    modelBytes(observingModel(model, values)),
+    settings,
+    'the observing model',
+  );
   const minima = values.map(() => Number.POSITIVE_INFINITY);
   const maxima = values.map(() => Number.NEGATIVE_INFINITY);
   let done = 0;
@@ -78,7 +82,10 @@ function observingModel(model: Model, values: readonly string[]): Model {
   const { graph } = observing;
   const one = 'dino8.one';
   graph.initializer.push(makeTensor(one, [1], BigInt64Array.of(1n)));
-  for (const [operator, result] of [['ReduceMin', MINIMA], ['ReduceMax', MAXIMA]] as const) {
+  for (const [operator, result] of [
+    ['ReduceMin', MINIMA],
+    ['ReduceMax', MAXIMA],
+  ] as const) {
     const each = values.map((name) => `${name}.${operator}`);
     for (const [index, name] of values.entries()) {
       const scalar = `${each[index]}.scalar`;

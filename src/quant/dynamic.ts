@@ -8,7 +8,11 @@ import type { Assignment } from './targets.ts';
 import { type Additions, quantizeWeight } from './weights.ts';
 
 /** What replaces `target.node`. Activations that feed several targets are quantized once: `shared` remembers them. */
-export function quantizeDynamically(target: Assignment, shared: Map<string, DynamicActivation>, added: Additions): NodeProto[] {
+export function quantizeDynamically(
+  target: Assignment,
+  shared: Map<string, DynamicActivation>,
+  added: Additions,
+): NodeProto[] {
   const { node, activation } = target;
   const inner = (what: string) => `${node.name}.${what}`;
   const [result = ''] = node.output;

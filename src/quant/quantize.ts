@@ -40,7 +40,10 @@ export async function quantizeModel(model: Model, recipe: Recipe, ranges: Ranges
   const staticActivations = new Map<string, string>();
   const rangeOf = (name: string) => {
     const range = ranges.get(name);
-    if (!range) throw new InputError(`The recipe ${recipe.name} needs the range of ${name}; calibrate with the same recipe and model.`);
+    if (!range)
+      throw new InputError(
+        `The recipe ${recipe.name} needs the range of ${name}; calibrate with the same recipe and model.`,
+      );
     return range;
   };
   const replace = (node: NodeProto): NodeProto[] => {
@@ -59,6 +62,7 @@ export async function quantizeModel(model: Model, recipe: Recipe, ranges: Ranges
   graph.initializer.push(...added.tensors);
   await foldConstants(quantized);
   removeUnused(quantized);
-  const count = (treatment: Assignment['treatment']) => assignments.filter((each) => each.treatment === treatment).length;
+  const count = (treatment: Assignment['treatment']) =>
+    assignments.filter((each) => each.treatment === treatment).length;
   return { model: quantized, counts: { float: count('float'), dynamic: count('dynamic'), static: count('static') } };
 }

@@ -49,7 +49,9 @@ export function bundledRecipes(): string[] {
 export async function readRecipe(nameOrPath: string): Promise<Recipe> {
   const isPath = /[./\\]/.test(nameOrPath);
   if (!isPath && !bundledRecipes().includes(nameOrPath))
-    throw new UsageError(`There is no recipe ${nameOrPath}; the bundled ones are ${bundledRecipes().join(', ')}, others are given by their path.`);
+    throw new UsageError(
+      `There is no recipe ${nameOrPath}; the bundled ones are ${bundledRecipes().join(', ')}, others are given by their path.`,
+    );
   const path = isPath ? nameOrPath : join(folder, `${nameOrPath}.yaml`);
   return parseRecipe(await readText(path, 1 << 20), path);
 }
@@ -57,7 +59,7 @@ export async function readRecipe(nameOrPath: string): Promise<Recipe> {
 export function parseRecipe(text: string, source: string): Recipe {
   let value: unknown;
   try {
-    value = parse(text, { maxAliasCount: 100 });
+    value = parse(text, { maxAliasCount: 100, logLevel: 'error' });
   } catch (error) {
     throw new InputError(`${source} is not valid YAML (${messageOf(error)}).`);
   }
@@ -83,7 +85,8 @@ function matchSegment(pattern: string, segment: string): boolean {
   const [first = ''] = parts;
   if (parts.length === 1) return pattern === segment;
   const last = parts.at(-1) ?? '';
-  if (!segment.startsWith(first) || !segment.endsWith(last) || segment.length < first.length + last.length) return false;
+  if (!segment.startsWith(first) || !segment.endsWith(last) || segment.length < first.length + last.length)
+    return false;
   let from = first.length;
   for (const part of parts.slice(1, -1)) {
     const at = segment.indexOf(part, from);

@@ -34,8 +34,7 @@ export function affineOf(range: Range, scheme: Scheme): Affine {
   const min = Math.min(0, range.min);
   const max = Math.max(0, range.max);
   const steps = scheme.highest - scheme.lowest;
-  if (scheme.symmetric)
-    return { scale: Math.max(Math.max(-min, max) / scheme.highest, SMALLEST_SCALE), zeroPoint: 0 };
+  if (scheme.symmetric) return { scale: Math.max(Math.max(-min, max) / scheme.highest, SMALLEST_SCALE), zeroPoint: 0 };
   const scale = Math.max((max - min) / steps, SMALLEST_SCALE);
   const zeroPoint = Math.min(Math.max(roundHalfToEven(scheme.lowest - min / scale), scheme.lowest), scheme.highest);
   return { scale, zeroPoint };

@@ -28,7 +28,11 @@ export function quantizeStatically(
     shared.set(activation, input);
     nodes.push(...quantizePair(activation, input, `${node.name}.Input`, rangeOf(activation), added));
   }
-  nodes.push(makeNode('DequantizeLinear', `${node.name}.WeightDequantizeLinear`, weightInputs, [weightInput], { axis: target.channelAxis }));
+  nodes.push(
+    makeNode('DequantizeLinear', `${node.name}.WeightDequantizeLinear`, weightInputs, [weightInput], {
+      axis: target.channelAxis,
+    }),
+  );
   const replaced = makeNode(node.opType, node.name, [input, weightInput, ...others], node.output);
   replaced.attribute = node.attribute;
   // A convolution becomes integer only if its output is quantized as well.

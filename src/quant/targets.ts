@@ -50,14 +50,19 @@ export function assignTreatments(model: Model, recipe: Recipe): Assignment[] {
   for (const rule of recipe.rules)
     for (const pattern of rule.match)
       if (!targets.some((target) => matchesPath(pattern, target.path) && appliesTo(rule, target)))
-        throw new UsageError(`The recipe ${recipe.name} has the pattern "${pattern}", which matches nothing in the model; correct or remove it.`);
+        throw new UsageError(
+          `The recipe ${recipe.name} has the pattern "${pattern}", which matches nothing in the model; correct or remove it.`,
+        );
   return targets.map((target) => {
     const rule = recipe.rules.findLast(
-      (candidate) => appliesTo(candidate, target) && candidate.match.some((pattern) => matchesPath(pattern, target.path)),
+      (candidate) =>
+        appliesTo(candidate, target) && candidate.match.some((pattern) => matchesPath(pattern, target.path)),
     );
     const treatment = rule?.treatment ?? 'float';
     if (treatment === 'dynamic' && target.node.opType !== 'MatMul')
-      throw new UsageError(`The recipe ${recipe.name} makes ${target.path} dynamic, a ${target.node.opType}; only MatMul can be: name \`operators: [MatMul]\` in the rule.`);
+      throw new UsageError(
+        `The recipe ${recipe.name} makes ${target.path} dynamic, a ${target.node.opType}; only MatMul can be: name \`operators: [MatMul]\` in the rule.`,
+      );
     return { ...target, treatment };
   });
 }

@@ -55,7 +55,8 @@ function resultTable(variants: readonly Variant[]): string {
   const [reference] = variants;
   if (!reference) return '';
   const rows = variants.map((variant) => {
-    const ratio = (part: number, whole: number) => (variant === reference ? '' : change(`${(whole / part).toFixed(2)}×`, part <= whole));
+    const ratio = (part: number, whole: number) =>
+      variant === reference ? '' : change(`${(whole / part).toFixed(2)}×`, part <= whole);
     const difference = (figure: 'AP' | 'AP50') => {
       const value = pointsAgainst(variant, reference, figure);
       return variant === reference ? '' : change(`${value >= 0 ? '+' : '−'}${Math.abs(value).toFixed(2)}`, value >= 0);
@@ -67,14 +68,17 @@ function resultTable(variants: readonly Variant[]): string {
 <td>${(variant.figures.AP * 100).toFixed(2)}${difference('AP')}</td>
 <td>${(variant.figures.AP50 * 100).toFixed(2)}${difference('AP50')}</td></tr>`;
   });
-  const heading = ['Variant', 'File', 'Peak memory', 'Median latency', 'AP', 'AP50'].map((name) => `<th>${name}</th>`).join('');
+  const heading = ['Variant', 'File', 'Peak memory', 'Median latency', 'AP', 'AP50']
+    .map((name) => `<th>${name}</th>`)
+    .join('');
   return `<table><thead><tr>${heading}</tr></thead><tbody>${rows.join('')}</tbody></table>`;
 }
 
 const change = (text: string, better: boolean) => `<span class="change ${better ? 'better' : 'worse'}">${text}</span>`;
 
 function charts(variants: readonly Variant[]): string {
-  const bars = (value: (variant: Variant) => number) => variants.map((variant) => ({ name: variant.name, value: value(variant) }));
+  const bars = (value: (variant: Variant) => number) =>
+    variants.map((variant) => ({ name: variant.name, value: value(variant) }));
   const latency = variants.map(({ name, medianSeconds, runSeconds }) => ({
     name,
     value: medianSeconds * 1000,
@@ -82,10 +86,34 @@ function charts(variants: readonly Variant[]): string {
     high: quantile(runSeconds, 0.9) * 1000,
   }));
   const drawn = [
-    ['Average precision (AP, points)', barChart('Average precision', '', bars(({ figures }) => figures.AP * 100), 2)],
+    [
+      'Average precision (AP, points)',
+      barChart(
+        'Average precision',
+        '',
+        bars(({ figures }) => figures.AP * 100),
+        2,
+      ),
+    ],
     ['Latency, median and 10–90 % (ms)', barChart('Latency', 'ms', latency, 1)],
-    ['File size (MB)', barChart('File size', 'MB', bars(({ fileBytes }) => fileBytes / 1e6), 2)],
-    ['Peak memory of the process (MB)', barChart('Peak memory', 'MB', bars(({ peakMemoryBytes }) => peakMemoryBytes / 1e6), 0)],
+    [
+      'File size (MB)',
+      barChart(
+        'File size',
+        'MB',
+        bars(({ fileBytes }) => fileBytes / 1e6),
+        2,
+      ),
+    ],
+    [
+      'Peak memory of the process (MB)',
+      barChart(
+        'Peak memory',
+        'MB',
+        bars(({ peakMemoryBytes }) => peakMemoryBytes / 1e6),
+        0,
+      ),
+    ],
   ];
   return drawn.map(([title, svg]) => `<div class="card"><h3>${title}</h3>${svg}</div>`).join('');
 }

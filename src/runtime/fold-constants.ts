@@ -17,7 +17,13 @@ import { copyTensor, type Tensor, tensor } from './tensor.ts';
 
 /** Their output differs from run to run, or is larger than what it is made from. */
 const NEVER_FOLDED = new Set([
-  'RandomNormal', 'RandomNormalLike', 'RandomUniform', 'RandomUniformLike', 'Bernoulli', 'Multinomial', 'DequantizeLinear',
+  'RandomNormal',
+  'RandomNormalLike',
+  'RandomUniform',
+  'RandomUniformLike',
+  'Bernoulli',
+  'Multinomial',
+  'DequantizeLinear',
 ]);
 
 /** Replaces every node that depends on initializers alone by its result. Answers the number of nodes folded. */
@@ -34,10 +40,7 @@ export async function foldConstants(model: Model): Promise<number> {
   if (folded.length === 0) return 0;
   const gone = new Set(folded);
   graph.node = graph.node.filter((node) => !gone.has(node));
-  const needed = new Set([
-    ...graph.node.flatMap((node) => node.input),
-    ...graph.output.map((output) => output.name),
-  ]);
+  const needed = new Set([...graph.node.flatMap((node) => node.input), ...graph.output.map((output) => output.name)]);
   const results = folded.flatMap((node) => node.output).filter((name) => needed.has(name));
   const computed = results.length > 0 ? await compute(model, folded, results, stored) : [];
   graph.initializer.push(...computed);
@@ -75,7 +78,8 @@ async function compute(
   const message = create(ModelProtoSchema, { irVersion: model.irVersion, opsetImport: model.opsetImport, graph });
   const part = Object.assign(message, { graph });
   const infos = inferShapes(part);
-  for (const name of results) graph.output.push(makeValueInfo(name, infos.get(name)?.type ?? DataType.FLOAT, undefined));
+  for (const name of results)
+    graph.output.push(makeValueInfo(name, infos.get(name)?.type ?? DataType.FLOAT, undefined));
   await using session = await Session.create(modelBytes(part), {}, 'the constants of the model');
   using outputs = await session.run(feeds);
   return results.map((name) => {

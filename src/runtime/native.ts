@@ -8,6 +8,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import koffi from 'koffi';
+import { commandLineLength, LONGEST_COMMAND_LINE } from './command-line.ts';
 import { RuntimeError } from './error.ts';
 
 /** A native address. 0n is the null pointer. */
@@ -28,7 +29,10 @@ const functions = {
   CreateEnv: [3, 'void *(int level, const char *id, void *out)'],
   CreateSession: [7, 'void *(void *env, const char *path, void *options, void *out)'],
   CreateSessionFromArray: [8, 'void *(void *env, void *data, size_t size, void *options, void *out)'],
-  Run: [9, 'void *(void *session, void *options, void *names, void *inputs, size_t n, void *outNames, size_t m, void *outputs)'],
+  Run: [
+    9,
+    'void *(void *session, void *options, void *names, void *inputs, size_t n, void *outNames, size_t m, void *outputs)',
+  ],
   CreateSessionOptions: [10, 'void *(void *out)'],
   SetOptimizedModelFilePath: [11, 'void *(void *options, const char *path)'],
   EnableProfiling: [14, 'void *(void *options, const char *prefix)'],
@@ -46,7 +50,10 @@ const functions = {
   SessionGetOutputName: [37, 'void *(void *session, size_t index, void *allocator, void *out)'],
   CreateRunOptions: [39, 'void *(void *out)'],
   RunOptionsSetTerminate: [46, 'void *(void *options)'],
-  CreateTensorWithDataAsOrtValue: [49, 'void *(void *memory, void *data, size_t bytes, void *dims, size_t rank, int type, void *out)'],
+  CreateTensorWithDataAsOrtValue: [
+    49,
+    'void *(void *memory, void *data, size_t bytes, void *dims, size_t rank, int type, void *out)',
+  ],
   GetTensorMutableData: [51, 'void *(void *value, void *out)'],
   CastTypeInfoToTensorInfo: [55, 'void *(void *info, void *out)'],
   GetTensorElementType: [60, 'void *(void *info, void *out)'],
@@ -76,7 +83,10 @@ const functions = {
   CreateCUDAProviderOptions: [205, 'void *(void *out)'],
   UpdateCUDAProviderOptions: [206, 'void *(void *provider, const char **keys, const char **values, size_t n)'],
   ReleaseCUDAProviderOptions: [208, 'void (void *provider)'],
-  SessionOptionsAppendExecutionProvider: [216, 'void *(void *options, const char *name, const char **keys, const char **values, size_t n)'],
+  SessionOptionsAppendExecutionProvider: [
+    216,
+    'void *(void *options, const char *name, const char **keys, const char **values, size_t n)',
+  ],
   RegisterCustomOpsLibrary_V2: [228, 'void *(void *options, const char *path)'],
 } as const satisfies Record<string, readonly [number, string]>;
 
@@ -98,7 +108,9 @@ export function libraryPath(): string {
   const name = names[process.platform as keyof typeof names]; // other platforms give undefined, handled below
   const path = name && join(folder, name);
   if (!path || !existsSync(path))
-    throw new RuntimeError(`onnxruntime-node has no ONNX Runtime for ${process.platform} ${process.arch}; dino8 needs one.`);
+    throw new RuntimeError(
+      `onnxruntime-node has no ONNX Runtime for ${process.platform} ${process.arch}; dino8 needs one.`,
+    );
   return path;
 }
 
@@ -106,6 +118,7 @@ class OrtApi {
   readonly version: string;
   readonly #table: Pointer;
   readonly #functions = new Map<FunctionName, NativeFunction>();
+  readonly #held = new Set<unknown>();
 
   constructor() {
     const base: Pointer = koffi.load(libraryPath()).func('void *OrtGetApiBase()')();
@@ -126,10 +139,16 @@ class OrtApi {
     this.#check(this.#find(name)(...args), context);
   }
 
-  /** As `do`, on another thread. What the arguments point to must stay alive until the promise settles. */
-  doAsync(context: string, name: FunctionName, ...args: Argument[]): Promise<void> {
+  /**
+   * As `do`, on another thread. The memory that the arguments point to, and `kept`, cannot be collected before the
+   * call is over: the garbage collector does not see what native code still reads.
+   */
+  doAsync(context: string, kept: unknown, name: FunctionName, ...args: Argument[]): Promise<void> {
+    const held = { kept, args };
+    this.#held.add(held);
     return new Promise((resolve, reject) => {
       this.#find(name).async(...args, (error, status) => {
+        this.#held.delete(held);
         try {
           if (error) throw error;
           this.#check(status, context);
@@ -190,6 +209,10 @@ let environment: Pointer | undefined;
 
 /** ONNX Runtime's process-wide state: one for all sessions, never released. */
 export function ortEnvironment(): Pointer {
+  if (environment === undefined && commandLineLength() > LONGEST_COMMAND_LINE)
+    throw new RuntimeError(
+      `ONNX Runtime crashes in a process whose command line is longer than ${LONGEST_COMMAND_LINE} bytes; pass long arguments in another way.`,
+    );
   const LOG_FATAL = 4; // an error is thrown where it is met; printing it as well would be noise
   environment ??= ort().get('ONNX Runtime did not start', 'CreateEnv', LOG_FATAL, 'dino8');
   return environment;

@@ -62,7 +62,10 @@ function pointersAt(address: Pointer, count: number): Pointer[] {
 }
 
 /** Builds native session options, hands them to `use`, and frees them whatever happens. */
-export async function withSessionOptions<T>(options: SessionOptions, use: (options: Pointer) => Promise<T>): Promise<T> {
+export async function withSessionOptions<T>(
+  options: SessionOptions,
+  use: (options: Pointer) => Promise<T>,
+): Promise<T> {
   const api = ort();
   const handle = api.get('ONNX Runtime gave no session options', 'CreateSessionOptions');
   try {
@@ -116,7 +119,11 @@ function appendProvider(handle: Pointer, { name, options = {} }: Provider): void
 
 const ADVICE = 'install onnxruntime-node with its GPU libraries (see CONTRIBUTING.md) or choose another provider';
 
-function startProvider(handle: Pointer, name: Exclude<ProviderName, 'cpu'>, options: Readonly<Record<string, string>>): void {
+function startProvider(
+  handle: Pointer,
+  name: Exclude<ProviderName, 'cpu'>,
+  options: Readonly<Record<string, string>>,
+): void {
   const api = ort();
   const context = `The execution provider ${name} did not start`;
   const keys = Object.keys(options);

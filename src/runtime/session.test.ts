@@ -19,7 +19,10 @@ function squareModel(): Uint8Array {
 }
 
 const identity = (n: number): Tensor =>
-  floats(Float32Array.from({ length: n * n }, (_, index) => (index % (n + 1) === 0 ? 2 : 0)), [n, n]);
+  floats(
+    Float32Array.from({ length: n * n }, (_, index) => (index % (n + 1) === 0 ? 2 : 0)),
+    [n, n],
+  );
 
 describe('a session', () => {
   test('runs with dynamic shapes and tells its signature', async () => {
@@ -72,7 +75,9 @@ describe('a session', () => {
 
   test('a signal stops a run', async () => {
     await using session = await Session.create(squareModel(), { threads: 1 });
-    await expect(session.run({ x: identity(8) }, { signal: AbortSignal.abort(new Error('enough')) })).rejects.toThrow('enough');
+    await expect(session.run({ x: identity(8) }, { signal: AbortSignal.abort(new Error('enough')) })).rejects.toThrow(
+      'enough',
+    );
   });
 
   test('closing waits for the runs under way', async () => {
@@ -89,7 +94,11 @@ describe('a session', () => {
     ['an unknown input', { x: identity(2), z: identity(2) }, /has no input z/],
     ['a wrong type', { x: tensor(new Int32Array(4), [2, 2]) }, /takes x as FLOAT\[n, n\] and was given INT32\[2, 2\]/],
     ['a wrong rank', { x: floats(new Float32Array(4), [4]) }, /was given FLOAT\[4\]/],
-    ['shapes that a node refuses', { x: floats(new Float32Array(6), [2, 3]) }, /square failed on x FLOAT\[2, 3\]: .*MatMul/],
+    [
+      'shapes that a node refuses',
+      { x: floats(new Float32Array(6), [2, 3]) },
+      /square failed on x FLOAT\[2, 3\]: .*MatMul/,
+    ],
   ])('%s is a one-sentence error', async (_, feeds, message) => {
     await using session = await Session.create(squareModel(), {}, 'square');
     const failure = await session.run(feeds).catch((error: unknown) => error);

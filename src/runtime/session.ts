@@ -42,7 +42,8 @@ export class Outputs implements Disposable {
   /** @throws RuntimeError if there is no output of that name. */
   get(name: string): Tensor {
     const found = this.#tensors.get(name);
-    if (!found) throw new RuntimeError(`The run has no output ${name}; it has ${[...this.#tensors.keys()].join(', ')}.`);
+    if (!found)
+      throw new RuntimeError(`The run has no output ${name}; it has ${[...this.#tensors.keys()].join(', ')}.`);
     return found;
   }
 
@@ -97,8 +98,9 @@ export class Session implements AsyncDisposable {
     return withSessionOptions(options, async (settings) => {
       const out = new BigUint64Array(1);
       if (typeof model === 'string')
-        await ort().doAsync(context, 'CreateSession', environment, model, settings, out);
-      else await ort().doAsync(context, 'CreateSessionFromArray', environment, model, model.length, settings, out);
+        await ort().doAsync(context, model, 'CreateSession', environment, model, settings, out);
+      else
+        await ort().doAsync(context, model, 'CreateSessionFromArray', environment, model, model.length, settings, out);
       return new Session(out[0] ?? 0n, label);
     });
   }
@@ -153,7 +155,17 @@ export class Session implements AsyncDisposable {
       const described = inputs.map(([key, value]) => `${key} ${describeTensor(value)}`).join(', ');
       const context = `${this.name} failed on ${described}`;
       await ort().doAsync(
-        context, 'Run', handle, settings, inputNames, values, counts[0], outputNames, counts[1], results,
+        context,
+        inputs,
+        'Run',
+        handle,
+        settings,
+        inputNames,
+        values,
+        counts[0],
+        outputNames,
+        counts[1],
+        results,
       );
     } catch (error) {
       releaseValues([...results].filter(Boolean));
@@ -175,7 +187,9 @@ export class Session implements AsyncDisposable {
   #checkFeeds(feeds: Feeds): [string, Tensor][] {
     const unknown = Object.keys(feeds).find((key) => !this.inputs.has(key));
     if (unknown !== undefined)
-      throw new RuntimeError(`${this.name} has no input ${unknown}; its inputs are ${[...this.inputs.keys()].join(', ')}.`);
+      throw new RuntimeError(
+        `${this.name} has no input ${unknown}; its inputs are ${[...this.inputs.keys()].join(', ')}.`,
+      );
     return [...this.inputs].map(([key, info]) => {
       const value = feeds[key];
       if (!value) throw new RuntimeError(`${this.name} needs the input ${key}, which was not given.`);
@@ -195,7 +209,10 @@ export class Session implements AsyncDisposable {
   #nameList(keys: readonly string[]): BigUint64Array {
     return BigUint64Array.from(keys, (key) => {
       const text = this.#names.get(key);
-      if (!text) throw new RuntimeError(`${this.name} has no output ${key}; its outputs are ${[...this.outputs.keys()].join(', ')}.`);
+      if (!text)
+        throw new RuntimeError(
+          `${this.name} has no output ${key}; its outputs are ${[...this.outputs.keys()].join(', ')}.`,
+        );
       return addressOf(text);
     });
   }
@@ -207,7 +224,12 @@ export class Session implements AsyncDisposable {
     return ort().get(
       `${this.name} refused the input ${key}`,
       'CreateTensorWithDataAsOrtValue',
-      cpuMemory(), bytes, bytes.length, shape, shape.length, value.type,
+      cpuMemory(),
+      bytes,
+      bytes.length,
+      shape,
+      shape.length,
+      value.type,
     );
   }
 }

@@ -14,7 +14,9 @@ export interface Tensor {
 export function tensor(data: TypedArray, shape: readonly number[], type: DataType = typeOfArray(data)): Tensor {
   const needed = byteLength(type, elementCount(shape));
   if (needed !== data.byteLength)
-    throw new RuntimeError(`A tensor of shape [${shape.join(', ')}] needs ${needed} bytes and was given ${data.byteLength}.`);
+    throw new RuntimeError(
+      `A tensor of shape [${shape.join(', ')}] needs ${needed} bytes and was given ${data.byteLength}.`,
+    );
   return { type, shape, data };
 }
 

@@ -34,11 +34,14 @@ async function readTensors(folder: string): Promise<Checkpoint> {
   if (await exists(single)) return readSafetensors(single);
   const indexPath = join(folder, 'model.safetensors.index.json');
   if (!(await exists(indexPath)))
-    throw new UsageError(`${folder} has neither model.safetensors nor model.safetensors.index.json; is the checkpoint complete?`);
+    throw new UsageError(
+      `${folder} has neither model.safetensors nor model.safetensors.index.json; is the checkpoint complete?`,
+    );
   const { weight_map: shardOf } = await readJsonAs(indexSchema, indexPath);
   const tensors = new Map<string, StoredTensor>();
   for (const shard of new Set(Object.values(shardOf))) {
-    if (shard !== basename(shard)) throw new InputError(`${indexPath} names the shard "${shard}", outside its folder; refused.`);
+    if (shard !== basename(shard))
+      throw new InputError(`${indexPath} names the shard "${shard}", outside its folder; refused.`);
     const path = join(folder, shard);
     const found = await readSafetensors(path);
     for (const [name, owner] of Object.entries(shardOf)) {

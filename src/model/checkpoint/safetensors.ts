@@ -48,8 +48,16 @@ export function parseSafetensors(file: Uint8Array<ArrayBuffer>, source: string):
   const tensors = new Map<string, StoredTensor>();
   let covered = 0;
   const entries = Object.entries(header).filter(([name]) => name !== '__metadata__');
-  const parsed = entries.map(([name, value]) => ({ name, ...parseWith(entrySchema, value, `${source}, tensor ${name}`) }));
-  for (const { name, dtype, shape, data_offsets: [begin, end] } of parsed.toSorted((a, b) => a.data_offsets[0] - b.data_offsets[0])) {
+  const parsed = entries.map(([name, value]) => ({
+    name,
+    ...parseWith(entrySchema, value, `${source}, tensor ${name}`),
+  }));
+  for (const {
+    name,
+    dtype,
+    shape,
+    data_offsets: [begin, end],
+  } of parsed.toSorted((a, b) => a.data_offsets[0] - b.data_offsets[0])) {
     const type = Object.hasOwn(TYPES, dtype) ? TYPES[dtype] : undefined;
     if (type === undefined) throw new InputError(`${source}: the tensor ${name} has the unsupported type ${dtype}.`);
     const needed = byteLength(type, elementCount(shape));
@@ -64,16 +72,21 @@ export function parseSafetensors(file: Uint8Array<ArrayBuffer>, source: string):
 }
 
 function splitFile(file: Uint8Array<ArrayBuffer>, source: string) {
-  if (file.length < PREFIX) throw new InputError(`${source} is not a safetensors file: it has only ${file.length} bytes.`);
+  if (file.length < PREFIX)
+    throw new InputError(`${source} is not a safetensors file: it has only ${file.length} bytes.`);
   const length = new DataView(file.buffer, file.byteOffset).getBigUint64(0, true);
   if (length > BigInt(Math.min(LARGEST_HEADER, file.length - PREFIX)))
-    throw new InputError(`${source} claims a header of ${length} bytes in a file of ${file.length}; it is damaged or no safetensors file.`);
+    throw new InputError(
+      `${source} claims a header of ${length} bytes in a file of ${file.length}; it is damaged or no safetensors file.`,
+    );
   const start = PREFIX + Number(length);
   let header: unknown;
   try {
     header = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(file.subarray(PREFIX, start)));
   } catch (error) {
-    throw new InputError(`${source} has a header that is not JSON (${messageOf(error)}); it is damaged or no safetensors file.`);
+    throw new InputError(
+      `${source} has a header that is not JSON (${messageOf(error)}); it is damaged or no safetensors file.`,
+    );
   }
   return { header: parseWith(z.record(z.string(), z.unknown()), header, source), data: file.subarray(start) };
 }

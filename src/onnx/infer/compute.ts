@@ -48,7 +48,9 @@ const reduction: Rule = ({ node, inputs: [x, axesInput] }) => {
   const given = node.input[1] ? axesInput?.values : integersAttribute(node, 'axes');
   if (node.input[1] && !given) return [{ type, shape: keep ? unknownShape(shape.length) : undefined }];
   const axes = given?.length ? given : integerAttribute(node, 'noop_with_empty_axes', 0) ? [] : shape.map((_, i) => i);
-  const reduced = new Set(axes.map((axis) => (typeof axis === 'number' ? normalizeAxis(axis, shape.length) : undefined)));
+  const reduced = new Set(
+    axes.map((axis) => (typeof axis === 'number' ? normalizeAxis(axis, shape.length) : undefined)),
+  );
   const extents = keep
     ? shape.map((extent, index) => (reduced.has(index) ? 1 : extent))
     : shape.filter((_, index) => !reduced.has(index));
@@ -79,7 +81,8 @@ const gridSample: Rule = ({ inputs: [x, grid] }) => {
   return [{ type: x.type, shape: [x.shape[0], x.shape[1], ...grid.shape.slice(1, -1)] }];
 };
 
-const REDUCTIONS = 'ReduceMax ReduceMin ReduceSum ReduceMean ReduceProd ReduceL1 ReduceL2 ReduceSumSquare ReduceLogSumExp';
+const REDUCTIONS =
+  'ReduceMax ReduceMin ReduceSum ReduceMean ReduceProd ReduceL1 ReduceL2 ReduceSumSquare ReduceLogSumExp';
 
 export const computeRules: Record<string, Rule> = {
   ...Object.fromEntries(REDUCTIONS.split(' ').map((name) => [name, reduction])),

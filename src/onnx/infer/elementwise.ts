@@ -81,8 +81,7 @@ const constant: Rule = ({ node }) => {
   if (integer) return [scalar(DataType.INT64)];
   if (findAttribute(node, 'value_float')) return [scalar(DataType.FLOAT)];
   const integers = findAttribute(node, 'value_ints');
-  if (integers)
-    return [{ type: DataType.INT64, shape: [integers.ints.length], values: integers.ints.map(Number) }];
+  if (integers) return [{ type: DataType.INT64, shape: [integers.ints.length], values: integers.ints.map(Number) }];
   const floats = findAttribute(node, 'value_floats');
   return [floats && { type: DataType.FLOAT, shape: [floats.floats.length] }];
 };

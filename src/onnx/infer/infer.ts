@@ -1,7 +1,16 @@
 /** Shape inference over nodes, functions and whole graphs. */
-import { DataType, type Dimension, type FunctionProto, type GraphProto, type NodeProto, type TensorInfo, type TensorProto } from '../types.ts';
+
 import type { Model } from '../read.ts';
 import { isExternal, tensorElements } from '../tensor.ts';
+import {
+  DataType,
+  type Dimension,
+  type FunctionProto,
+  type GraphProto,
+  type NodeProto,
+  type TensorInfo,
+  type TensorProto,
+} from '../types.ts';
 import { valueInfoToTensorInfo } from '../value-info.ts';
 import { computeRules } from './compute.ts';
 import { elementwiseRules } from './elementwise.ts';
@@ -23,7 +32,11 @@ export function hasShapeRule(opType: string): boolean {
 /**
  * What is known of a node's outputs. Operators without a rule, and subgraphs, yield unknown.
  */
-export function inferNode(node: NodeProto, known: Infos, findFunction: FindFunction): readonly (TensorInfo | undefined)[] {
+export function inferNode(
+  node: NodeProto,
+  known: Infos,
+  findFunction: FindFunction,
+): readonly (TensorInfo | undefined)[] {
   const inputs = node.input.map((name) => (name ? known.get(name) : undefined));
   const body = findFunction(node.domain, node.opType);
   if (body) return inferFunction(body, inputs, findFunction);

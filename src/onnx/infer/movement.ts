@@ -74,7 +74,8 @@ const concat: Rule = ({ node, inputs }) => {
     if (index === axis) return along.every((extent) => typeof extent === 'number') ? sum(along) : undefined;
     return along.find((extent) => typeof extent === 'number') ?? along.find((extent) => extent !== undefined);
   });
-  const values = rank === 1 && inputs.every((input) => input?.values) ? inputs.flatMap((input) => input?.values ?? []) : undefined;
+  const values =
+    rank === 1 && inputs.every((input) => input?.values) ? inputs.flatMap((input) => input?.values ?? []) : undefined;
   return [{ type: first.type, shape: extents, ...(values && values.length <= LONGEST_SHAPE ? { values } : {}) }];
 };
 
@@ -230,7 +231,7 @@ const resize: Rule = ({ node, inputs: [x, , , sizes] }) => {
   return [x && { type: x.type, shape: known ?? (rank === undefined ? undefined : unknownShape(rank)) }];
 };
 
-const sameShape: Rule = ({ inputs: [x] }) => [x && { type: x.type, shape: x.shape } satisfies TensorInfo];
+const sameShape: Rule = ({ inputs: [x] }) => [x && ({ type: x.type, shape: x.shape } satisfies TensorInfo)];
 
 export const movementRules: Record<string, Rule> = {
   Shape: shape,

@@ -1,0 +1,279 @@
+/** Each step from files to boxes, against the tools it has to agree with. */
+import { readFileSync } from 'node:fs';
+import { mkdtemp, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { InputError, UsageError } from '../base/errors.ts';
+import { packageRoot } from '../base/package-root.ts';
+import { openCoco } from '../data/coco.ts';
+import { readSafetensors } from '../model/checkpoint/safetensors.ts';
+import { type ModelPackage, readPackage } from '../model/package.ts';
+import { floatData } from '../runtime/tensor.ts';
+import { Detector } from './detector.ts';
+import { findImages } from './find-images.ts';
+import { decodeImage, readImage } from './image.ts';
+import { Preprocessor } from './preprocess.ts';
+import { createPrompt, splitPhrases } from './prompt.ts';
+import { resizedSize } from './size.ts';
+import { createTokenizer, type Tokenizer } from './tokenizer.ts';
+
+const golden = join(packageRoot, 'test/fixtures/golden');
+let model: ModelPackage;
+let tokenizer: Tokenizer;
+let folder: string;
+beforeAll(async () => {
+  model = await readPackage(join(packageRoot, 'assets/nano'));
+  tokenizer = createTokenizer(model.tokenizer, 'the bundled model');
+  folder = await mkdtemp(join(tmpdir(), 'dino8-detect-'));
+});
+
+test('tokens are those of the tokenizers library', () => {
+  const cases: { text: string; ids: number[] }[] = JSON.parse(readFileSync(join(golden, 'tokenizer.json'), 'utf8'));
+  expect(cases.length).toBeGreaterThan(5);
+  for (const { text, ids } of cases) expect(tokenizer.encodeWhole(text), text).toEqual(ids);
+});
+
+test('resizing is that of Pillow: at most one grey level apart, in at most 1 % of the pixels', async () => {
+  const tensors = await readSafetensors(join(golden, 'resize/bilinear.safetensors'));
+  const plain = { image_mean: [0, 0, 0], image_std: [1, 1, 1], rescale_factor: 1 } as const;
+  for (let index = 0; tensors.has(`${index}_in`); index++) {
+    const [before, after] = [tensors.get(`${index}_in`), tensors.get(`${index}_out`)];
+    const [height = 0, width = 0] = before?.shape ?? [];
+    const [newHeight = 0, newWidth = 0] = after?.shape ?? [];
+    const size = { shortest_edge: Math.min(newHeight, newWidth), longest_edge: Math.max(newHeight, newWidth) };
+    await using preprocessor = await Preprocessor.create({
+      ...plain,
+      image_mean: [0, 0, 0],
+      image_std: [1, 1, 1],
+      size,
+    });
+    const { pixelValues } = await preprocessor.prepare([{ height, width, pixels: before?.bytes ?? new Uint8Array() }]);
+    expect(pixelValues.shape, String(index)).toEqual([1, 3, newHeight, newWidth]);
+    const planes = floatData(pixelValues);
+    const plane = newHeight * newWidth;
+    const differences = Array.from(after?.bytes ?? [], (value, at) =>
+      Math.abs(value - (planes[(at % 3) * plane + Math.floor(at / 3)] ?? Number.NaN)),
+    );
+    expect(Math.max(...new Set(differences)), String(index)).toBeLessThanOrEqual(1);
+    expect(differences.filter(Boolean).length / differences.length, String(index)).toBeLessThan(0.01);
+  }
+});
+
+describe('sizes, as Hugging Face computes them', () => {
+  // get_size_with_aspect_ratio of transformers 5.18 for these (height, width, shortest, longest)
+  test.each([
+    [480, 640, 800, 1333, 800, 1066],
+    [427, 640, 800, 1333, 800, 1199],
+    [333, 500, 800, 1333, 800, 1201],
+    [300, 640, 800, 1333, 625, 1333],
+    [1080, 1920, 800, 1333, 750, 1333],
+    [640, 300, 800, 1333, 1333, 625],
+    [192, 256, 192, 256, 192, 256],
+    [1, 1, 800, 1333, 800, 800],
+  ])('%ix%i to %i/%i', (height, width, shortest, longest, newHeight, newWidth) => {
+    expect(resizedSize({ height, width }, shortest, longest)).toEqual({ height: newHeight, width: newWidth });
+  });
+
+  test('no side is ever less than one pixel or beyond the longest', () => {
+    const side = fc.integer({ min: 1, max: 30_000 });
+    fc.assert(
+      fc.property(side, side, (height, width) => {
+        const size = resizedSize({ height, width }, 800, 1333);
+        const sides = [size.height, size.width];
+        return Math.min(...sides) >= 1 && Math.max(...sides) <= 1334;
+      }),
+    );
+  });
+});
+
+test('a batch is padded on the right and at the bottom, and its mask says where', async () => {
+  await using preprocessor = await Preprocessor.create({
+    ...model.preprocessing,
+    size: { shortest_edge: 8, longest_edge: 16 },
+  });
+  const image = (height: number, width: number) => ({
+    height,
+    width,
+    pixels: new Uint8Array(height * width * 3).fill(255),
+  });
+  const { pixelValues, validPixels } = await preprocessor.prepare([image(8, 16), image(16, 8)]);
+  expect(pixelValues.shape).toEqual([2, 3, 16, 16]);
+  const valid = [...validPixels.data].map(Number);
+  expect(valid.slice(0, 256)).toEqual(Array.from({ length: 256 }, (_, at) => Number(at < 128)));
+  expect(valid.slice(256)).toEqual(Array.from({ length: 256 }, (_, at) => Number(at % 16 < 8)));
+  const values = floatData(pixelValues);
+  for (const [at, isValid] of valid.entries())
+    if (!isValid) expect(values[Math.floor(at / 256) * 768 + (at % 256)]).toBe(0);
+});
+
+describe('prompts', () => {
+  test('text and lists give the same phrases', () => {
+    expect(splitPhrases('red circle . blue square .')).toEqual(['red circle', 'blue square']);
+    expect(splitPhrases('red circle, blue square')).toEqual(['red circle', 'blue square']);
+  });
+
+  test('the tokens of a prompt are those of its text', () => {
+    const { chunks } = createPrompt(['red circle', 'blue square'], tokenizer, 256);
+    expect(chunks[0]?.tokens).toEqual(tokenizer.encodeWhole('red circle. blue square.'));
+    expect(chunks[0]?.positionIds).toEqual([0, 0, 1, 0, 0, 1, 0, 0]);
+  });
+
+  test('any number of phrases is split into chunks of whole ones, none lost', () => {
+    const phrase = fc
+      .array(fc.constantFrom('red', 'blue', 'circle', 'forklift', 'star'), { minLength: 1, maxLength: 4 })
+      .map((words) => words.join(' '));
+    fc.assert(
+      fc.property(
+        fc.array(phrase, { minLength: 1, maxLength: 120 }),
+        fc.integer({ min: 48, max: 256 }),
+        (phrases, longest) => {
+          const { chunks } = createPrompt(phrases, tokenizer, longest);
+          const spans = chunks.flatMap((chunk) => chunk.phrases.map((span) => ({ ...span, chunk })));
+          expect(spans.map((span) => span.phrase)).toEqual(phrases.map((_, index) => index));
+          for (const { phrase: index, begin, end, chunk } of spans)
+            expect(chunk.tokens.slice(begin, end)).toEqual(tokenizer.encode(phrases[index] ?? ''));
+          for (const chunk of chunks) expect(chunk.tokens.length).toBeLessThanOrEqual(longest);
+        },
+      ),
+      { numRuns: 50 },
+    );
+  });
+
+  test('5,000 phrases are taken', () => {
+    const prompt = createPrompt(
+      Array.from({ length: 5000 }, (_, index) => `thing ${index}`),
+      tokenizer,
+      256,
+    );
+    expect(prompt.chunks.flatMap((chunk) => chunk.phrases).length).toBe(5000);
+  });
+
+  test('a period inside of a phrase does not end it', () => {
+    const { chunks, phrases } = createPrompt(['st. circle'], tokenizer, 256);
+    expect(phrases).toEqual(['st. circle']);
+    expect(chunks[0]?.tokens.filter((token) => token === 1012).length).toBe(1);
+  });
+
+  test.each([
+    ['empty', []],
+    ['blank text', ' , . '],
+    ['only punctuation', ['...']],
+    ['a blank phrase', ['red', ' ']],
+    ['far too many', new Array(10_001).fill('a')],
+    ['one that is too long', ['star '.repeat(300)]],
+  ])('%s is refused in one sentence', (_, phrases) => {
+    expect(() => createPrompt(phrases, tokenizer, 256)).toThrow(UsageError);
+  });
+});
+
+describe('images', () => {
+  const red = { r: 250, g: 10, b: 20 };
+  const picture = (width: number, height: number, channels: 3 | 4 = 3) =>
+    sharp({
+      limitInputPixels: false,
+      create: { width, height, channels, background: channels === 4 ? { ...red, alpha: 0.3 } : red },
+    });
+
+  test.each([
+    ['1x1', () => picture(1, 1).png()],
+    ['alpha', () => picture(20, 10, 4).png()],
+    ['WebP', () => picture(20, 10).webp({ lossless: true })],
+    ['16-bit PNG', () => picture(20, 10).toColourspace('rgb16').png()],
+  ])('%s decodes to RGB', async (_, make) => {
+    const { width, height, pixels } = await decodeImage(await make().toBuffer(), 'it');
+    expect(pixels.length).toBe(width * height * 3);
+    const first = [...pixels.subarray(0, 3)];
+    for (const [index, value] of [red.r, red.g, red.b].entries())
+      expect(Math.abs((first[index] ?? 0) - value)).toBeLessThan(3);
+  });
+
+  test('grayscale and CMYK become RGB', async () => {
+    const gray = await decodeImage(await picture(9, 7).grayscale().jpeg().toBuffer(), 'it');
+    expect(gray.pixels.length).toBe(9 * 7 * 3);
+    expect(gray.pixels[0]).toBe(gray.pixels[1]);
+    const cmyk = await decodeImage(await picture(9, 7).toColourspace('cmyk').jpeg().toBuffer(), 'it');
+    expect(cmyk.pixels.length).toBe(9 * 7 * 3);
+    expect(cmyk.pixels[0]).toBeGreaterThan(200);
+  });
+
+  test('the first picture of an animation is taken', async () => {
+    const frames = Buffer.concat([Buffer.alloc(8 * 8 * 3, 200), Buffer.alloc(8 * 8 * 3, 20)]);
+    const animation = await sharp(frames, { raw: { width: 8, height: 16, channels: 3, pageHeight: 8 } })
+      .webp({ lossless: true, loop: 0 })
+      .toBuffer();
+    const { height, pixels } = await decodeImage(animation, 'it');
+    expect([height, pixels[0]]).toEqual([8, 200]);
+  });
+
+  test('EXIF orientation is honoured', async () => {
+    const turned = await picture(30, 10).jpeg().withMetadata({ orientation: 6 }).toBuffer();
+    const { width, height } = await decodeImage(turned, 'it');
+    expect([width, height]).toEqual([10, 30]);
+  });
+
+  test.each([
+    ['not an image', () => Promise.resolve(Buffer.from('hello'))],
+    ['an empty file', () => Promise.resolve(Buffer.alloc(0))],
+    ['a truncated JPEG', async () => (await picture(300, 300).jpeg().toBuffer()).subarray(0, 400)],
+    ['another format', () => picture(9, 9).tiff().toBuffer()],
+    ['SVG', () => Promise.resolve(Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'))],
+    ['20,000x20,000', () => picture(20_000, 20_000).png({ compressionLevel: 1 }).toBuffer()],
+  ])('%s is refused in one sentence', async (_, make) => {
+    const failure = await decodeImage(await make(), 'picture.jpg').catch((error: unknown) => error);
+    expect(failure).toBeInstanceOf(InputError);
+    expect(String(failure)).toMatch(/picture\.jpg/);
+    expect(String(failure)).not.toContain('\n');
+  });
+});
+
+test('files, folders and patterns name images', async () => {
+  for (const name of ['b.jpg', 'a.png', 'c.txt']) await writeFile(join(folder, name), '');
+  expect(await findImages([folder])).toEqual([join(folder, 'a.png'), join(folder, 'b.jpg')]);
+  expect(await findImages([join(folder, '*.jpg')])).toEqual([join(folder, 'b.jpg')]);
+  expect(await findImages([join(folder, 'c.txt')])).toEqual([join(folder, 'c.txt')]);
+  await expect(findImages([join(folder, '*.webp')])).rejects.toThrow(UsageError);
+});
+
+describe('detection', () => {
+  let detector: Detector;
+  beforeAll(async () => {
+    detector = await Detector.create(model);
+  });
+  afterAll(() => detector[Symbol.asyncDispose]());
+
+  test('finds the objects of a validation image, with their phrases', async () => {
+    const dataset = await openCoco(join(packageRoot, 'assets/shapes/val'));
+    const image = dataset.images.find((each) => each.id === 82);
+    if (!image) throw new Error('the image is bundled');
+    const prompt = await detector.encodePrompt(dataset.categories.map((category) => category.name));
+    const found = await detector.detect(await readImage(dataset.pathOf(image)), prompt);
+    const truth = dataset.annotations.filter((annotation) => annotation.image_id === image.id);
+    const hits = found.filter(({ label, box }) =>
+      truth.some(({ category_id, bbox }) => {
+        const name = dataset.categories.find((category) => category.id === category_id)?.name;
+        return name === label && Math.abs(bbox[0] - box[0]) < 4 && Math.abs(bbox[1] - box[1]) < 4;
+      }),
+    );
+    expect(found.length).toBeGreaterThan(5);
+    expect(hits.length / found.length).toBeGreaterThan(0.6);
+  });
+
+  test('splitting a prompt into chunks changes nothing', async () => {
+    // BERT sees one phrase at a time, but the detector fuses all of a prompt: chunks are compared with prompts of their own.
+    const many = Array.from({ length: 130 }, (_, index) => (index % 2 === 0 ? 'red circle' : 'blue square'));
+    const prompt = await detector.encodePrompt(many);
+    expect(prompt.chunks.length).toBe(2);
+    const image = await readImage(join(packageRoot, 'assets/shapes/val/000082.jpg'));
+    const whole = await detector.rank(image, prompt, 50);
+    const parts = [];
+    for (const { chunk } of prompt.chunks) {
+      const own = await detector.encodePrompt(chunk.phrases.map(({ phrase }) => many[phrase] ?? ''));
+      for (const box of await detector.rank(image, own, 50))
+        parts.push({ ...box, phrase: chunk.phrases[box.phrase]?.phrase ?? -1 });
+    }
+    expect(whole).toEqual(parts.sort((a, b) => b.score - a.score).slice(0, 50));
+  });
+});

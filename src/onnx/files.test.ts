@@ -1,0 +1,175 @@
+/** Reading and writing: nothing is lost, whatever is in the file. */
+import { mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { create, createRegistry, equals, fromBinary, toBinary } from '@bufbuild/protobuf';
+import fc from 'fast-check';
+import {
+  AttributeProtoSchema,
+  FunctionProtoSchema,
+  file_onnx,
+  GraphProtoSchema,
+  ModelProtoSchema,
+  NodeProtoSchema,
+  StringStringEntryProtoSchema,
+  TensorProto_DataLocation,
+  TensorProtoSchema,
+} from 'onnx-buf';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { InputError, UsageError } from '../base/errors.ts';
+import { type Model, parseModel, readModel } from './read.ts';
+import { tensorBytes } from './tensor.ts';
+import { DataType } from './types.ts';
+import { modelBytes, writeModel } from './write.ts';
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'dino8-onnx-'));
+});
+
+const name = fc.string({ minLength: 1, maxLength: 12 });
+
+const tensor = fc
+  .record({ name, values: fc.array(fc.float({ noNaN: true }), { maxLength: 600 }), raw: fc.boolean() })
+  .map(({ name: tensorName, values, raw }) =>
+    create(TensorProtoSchema, {
+      name: tensorName,
+      dataType: DataType.FLOAT,
+      dims: [BigInt(values.length)],
+      ...(raw ? { rawData: new Uint8Array(Float32Array.from(values).buffer) } : { floatData: values }),
+    }),
+  );
+
+/** Models with parts that dino8 has no use for: docs, metadata, subgraphs, functions, unknown operators and fields. */
+const anyModel = fc
+  .record({ tensors: fc.array(tensor, { maxLength: 5 }), names: fc.array(name, { maxLength: 5 }), doc: fc.string() })
+  .map(({ tensors, names, doc }) => {
+    const subgraph = create(GraphProtoSchema, { name: 'inner', docString: doc, initializer: tensors.slice(0, 1) });
+    const nodes = names.map((each) =>
+      create(NodeProtoSchema, {
+        name: each,
+        opType: 'Unheard',
+        domain: 'com.example',
+        input: ['', each],
+        output: [`${each}.out`],
+        attribute: [create(AttributeProtoSchema, { name: 'body', g: subgraph })],
+      }),
+    );
+    const graph = create(GraphProtoSchema, { name: 'g', docString: doc, node: nodes, initializer: tensors });
+    const model = create(ModelProtoSchema, {
+      irVersion: 8n,
+      docString: doc,
+      graph,
+      functions: [create(FunctionProtoSchema, { name: 'f', domain: 'd', node: nodes })],
+      metadataProps: names.map((key) => create(StringStringEntryProtoSchema, { key, value: doc })),
+    });
+    // A field that no version of ONNX has yet.
+    graph.$unknown = [{ no: 4000, wireType: 2, data: new Uint8Array([3, 1, 2, 3]) }];
+    return Object.assign(model, { graph });
+  });
+
+const registry = createRegistry(file_onnx);
+
+/** Equal as messages, whatever the order of fields in the bytes. */
+const sameModel = (a: Uint8Array, b: Uint8Array) =>
+  equals(ModelProtoSchema, fromBinary(ModelProtoSchema, a), fromBinary(ModelProtoSchema, b), {
+    unknown: true,
+    registry,
+  });
+
+test('a round trip keeps any model equal', () => {
+  fc.assert(
+    fc.property(anyModel, (model) => {
+      const original = toBinary(ModelProtoSchema, model);
+      return sameModel(modelBytes(parseModel(original, 'it')), original);
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test('external data round-trips through files', async () => {
+  await fc.assert(
+    fc.asyncProperty(anyModel, async (model) => {
+      const path = join(folder, 'external.onnx');
+      await writeModel(model as Model, path, { externalData: true });
+      const read = await readModel(path);
+      expect(read.graph.initializer.map((each) => tensorBytes(each))).toEqual(
+        model.graph.initializer.map((each) => tensorBytes(each)),
+      );
+      expect(sameModel(modelBytes(read), modelBytes(model as Model))).toBe(true);
+    }),
+    { numRuns: 30 },
+  );
+});
+
+function modelWith(tensors: ReturnType<typeof create<typeof TensorProtoSchema>>[]): Model {
+  const graph = create(GraphProtoSchema, { name: 'g', initializer: tensors });
+  return Object.assign(create(ModelProtoSchema, { irVersion: 8n, graph }), { graph });
+}
+
+test('initializers are views into the file', () => {
+  const bytes = modelBytes(
+    modelWith([
+      create(TensorProtoSchema, { name: 't', dataType: DataType.UINT8, dims: [4n], rawData: new Uint8Array(4) }),
+    ]),
+  );
+  const [read] = parseModel(bytes, 'it').graph.initializer;
+  expect(read?.rawData.buffer).toBe(bytes.buffer);
+});
+
+describe('what strangers send', () => {
+  const external = (location: string, extra: Record<string, string> = {}) =>
+    modelWith([
+      create(TensorProtoSchema, {
+        name: 'w',
+        dataType: DataType.FLOAT,
+        dims: [1n],
+        dataLocation: TensorProto_DataLocation.EXTERNAL,
+        externalData: Object.entries({ location, ...extra }).map(([key, value]) =>
+          create(StringStringEntryProtoSchema, { key, value }),
+        ),
+      }),
+    ]);
+
+  test.each(['../secret', '/etc/passwd', 'a/../../secret', ''])(
+    'external data at "%s" is refused',
+    async (location) => {
+      const path = join(folder, 'hostile.onnx');
+      await writeFile(path, toBinary(ModelProtoSchema, external(location)));
+      await expect(readModel(path)).rejects.toThrow(/outside the folder/);
+    },
+  );
+
+  test('external data beyond the end of its file is refused', async () => {
+    const path = join(folder, 'short.onnx');
+    await writeFile(join(folder, 'short.data'), new Uint8Array(2));
+    await writeFile(path, toBinary(ModelProtoSchema, external('short.data', { length: '4' })));
+    await expect(readModel(path)).rejects.toThrow(/needs bytes up to 4 of short.data, which has only 2/);
+  });
+
+  test('bytes that do not add up to the shape are refused', () => {
+    const bad = create(TensorProtoSchema, {
+      name: 'w',
+      dataType: DataType.FLOAT,
+      dims: [2n ** 40n],
+      rawData: new Uint8Array(4),
+    });
+    expect(() => parseModel(toBinary(ModelProtoSchema, modelWith([bad])), 'it')).toThrow(InputError);
+  });
+
+  test('a missing file and a directory are misuse', async () => {
+    await expect(readModel(join(folder, 'none.onnx'))).rejects.toThrow(UsageError);
+    await expect(readModel(folder)).rejects.toThrow(/is a directory/);
+  });
+});
+
+test('a write that fails leaves nothing behind', async () => {
+  const place = await mkdtemp(join(tmpdir(), 'dino8-full-'));
+  const target = join(place, 'taken');
+  await writeFile(target, 'precious');
+  const model = modelWith([]);
+  Object.defineProperty(model, 'irVersion', { get: () => 'not a number' });
+  await expect(writeModel(model, target)).rejects.toThrow();
+  expect(await readdir(place)).toEqual(['taken']);
+  expect(await readFile(target, 'utf8')).toBe('precious');
+});

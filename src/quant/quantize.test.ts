@@ -1,0 +1,251 @@
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { InputError, UsageError } from '../base/errors.ts';
+import { packageRoot } from '../base/package-root.ts';
+import { openCoco, takeImages } from '../data/coco.ts';
+import { calibrationFeeds } from '../detect/calibration-feeds.ts';
+import { extractHalf } from '../model/grounding-dino.ts';
+import { type ModelPackage, readPackage } from '../model/package.ts';
+import { GraphBuilder } from '../onnx/builder.ts';
+import type { Model } from '../onnx/read.ts';
+import { makeTensor, tensorElements } from '../onnx/tensor.ts';
+import { DataType } from '../onnx/types.ts';
+import { modelBytes } from '../onnx/write.ts';
+import { profileRun } from '../runtime/profile.ts';
+import { type Feeds, Session } from '../runtime/session.ts';
+import { floatData, floats } from '../runtime/tensor.ts';
+import { calibrate, type Ranges } from './calibrate.ts';
+import { quantizeModel, valuesToObserve } from './quantize.ts';
+import { matchesPath, parseRecipe, type Recipe, readRecipe } from './recipe.ts';
+import { affineOf, dequantize, INT8, quantize, UINT8 } from './scheme.ts';
+import { findTargets } from './targets.ts';
+
+const number = fc.float({ min: -1000, max: 1000, noNaN: true });
+const range = fc.tuple(number, number).map(([a, b]) => ({ min: Math.min(a, b), max: Math.max(a, b) }));
+
+describe('the affine map', () => {
+  test('0 is represented exactly, and every number in the range to half a step', () => {
+    fc.assert(
+      fc.property(
+        range,
+        fc.constantFrom(UINT8, INT8),
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        (seen, scheme, share) => {
+          const affine = affineOf(seen, scheme);
+          const wide = { min: Math.min(0, seen.min), max: Math.max(0, seen.max) };
+          const x = wide.min + share * (wide.max - wide.min);
+          const error = Math.abs(dequantize(quantize(x, affine, scheme), affine) - x);
+          return dequantize(quantize(0, affine, scheme), affine) === 0 && error <= affine.scale * 0.5000001 + 1e-9;
+        },
+      ),
+    );
+  });
+
+  test("rounds and clamps as ONNX Runtime's QuantizeLinear", async () => {
+    const b = new GraphBuilder('quantize');
+    const inputs = [
+      b.input('x', DataType.FLOAT, ['n']),
+      b.input('s', DataType.FLOAT, []),
+      b.input('z', DataType.UINT8, []),
+    ];
+    const [q] = b.call('', 'QuantizeLinear', inputs);
+    if (q) b.output('q', q, ['n']);
+    await using session = await Session.create(modelBytes(b.finish()));
+    await fc.assert(
+      fc.asyncProperty(range, fc.array(number, { minLength: 1, maxLength: 50 }), async (seen, numbers) => {
+        const { scale, zeroPoint } = affineOf(seen, UINT8);
+        const affine = { scale: Math.fround(scale), zeroPoint };
+        using outputs = await session.run({
+          x: floats(Float32Array.from(numbers), [numbers.length]),
+          s: floats(Float32Array.of(affine.scale), []),
+          z: { type: DataType.UINT8, shape: [], data: Uint8Array.of(zeroPoint) },
+        });
+        // In float32, as there: the quotient decides where exactly halves fall.
+        const expected = numbers.map((x) => quantize(Math.fround(x / affine.scale) * affine.scale, affine, UINT8));
+        const actual = [...outputs.get('q').data].map(Number);
+        return actual.every(
+          (value, index) =>
+            Math.abs(value - (expected[index] ?? -1)) <= (isTie((numbers[index] ?? 0) / affine.scale) ? 1 : 0),
+        );
+      }),
+      { numRuns: 60 },
+    );
+  });
+});
+
+/** So near to a half that float32 and double may round it apart. */
+const isTie = (x: number) => Math.abs(Math.abs(x % 1) - 0.5) < 1e-3;
+
+describe('recipes', () => {
+  test.each([
+    ['a.b.c', 'a.b.c', true],
+    ['a.*.c', 'a.b.c', true],
+    ['a.*', 'a.b.c', false],
+    ['**', 'a.b.c', true],
+    ['**.c', 'c', true],
+    ['a.**.c', 'a.c', true],
+    ['a.**', 'a', true],
+    ['**.l*r.c', 'x.layer.c', true],
+    ['**.l*r.c', 'x.layers.c', false],
+    ['a*b', 'ab', true],
+    ['a*b*c', 'a-c', false],
+  ])('%s on %s: %s', (pattern, path, expected) => {
+    expect(matchesPath(pattern, path)).toBe(expected);
+  });
+
+  test.each([
+    ['rules: []', /at description/],
+    ['description: x\nrules: [{match: a, treatment: int3}]', /at rules\.0\.treatment/],
+    ['description: x\nrules: [{match: a, treatment: float, bits: 3}]', /Unrecognized key/],
+    ['a: [', /not valid YAML/],
+  ])('%s is refused', (text, message) => {
+    expect(() => parseRecipe(text, 'mine.yaml')).toThrow(message);
+    expect(() => parseRecipe(text, 'mine.yaml')).toThrow(InputError);
+  });
+
+  test('the bundled ones are found by name, others by path', async () => {
+    expect((await readRecipe('dynamic')).name).toBe('dynamic');
+    await expect(readRecipe('best')).rejects.toThrow(/bundled ones are .*dynamic/);
+    await expect(readRecipe('./none.yaml')).rejects.toThrow(/does not exist/);
+  });
+});
+
+const recipe = (treatment: Recipe['rules'][number]['treatment'], match = ['**']): Recipe => ({
+  name: 'test',
+  description: 'for a test',
+  rules: [{ match, treatment }],
+});
+
+/** y = x · W, with x [n, 16] and one column of W zero. */
+function linearModel(): Model {
+  const b = new GraphBuilder('linear');
+  const x = b.input('x', DataType.FLOAT, ['n', 16]);
+  const weights = Float32Array.from({ length: 16 * 8 }, (_, index) =>
+    index % 8 === 3 ? 0 : Math.sin(index * 1.7) * (index % 8),
+  );
+  b.scope('layer', () => b.output('y', b.matmul(x, b.initializer(makeTensor('layer.weight', [16, 8], weights)))));
+  return b.finish();
+}
+
+async function* inputsOf(...batches: number[][]): AsyncGenerator<Feeds> {
+  for (const values of batches) yield { x: floats(Float32Array.from(values), [values.length / 16, 16]) };
+}
+
+describe('calibration', () => {
+  const first = Array.from({ length: 32 }, (_, index) => index / 4 - 3);
+
+  test('finds the range over all inputs, finite numbers only', async () => {
+    const infinite = first.with(3, Number.POSITIVE_INFINITY);
+    const ranges = await calibrate(
+      linearModel(),
+      ['x'],
+      inputsOf(first, infinite, [...first, ...first.map((x) => x - 9)]),
+      { total: 3 },
+    );
+    expect(ranges.get('x')).toEqual({ min: -12, max: 4.75 });
+  });
+
+  test('nothing to calibrate on, and values that are never finite, are refused', async () => {
+    await expect(calibrate(linearModel(), ['x'], inputsOf(), { total: 0 })).rejects.toThrow(/at least one image/);
+    const nothing = new Array(16).fill(Number.NaN);
+    await expect(calibrate(linearModel(), ['x'], inputsOf(nothing), { total: 1 })).rejects.toThrow(
+      /x was never finite/,
+    );
+  });
+});
+
+describe('a quantized layer', () => {
+  const values = Array.from({ length: 64 }, (_, index) => Math.cos(index) * 3);
+  const run = async (model: Model) => {
+    await using session = await Session.create(modelBytes(model));
+    using outputs = await session.run({ x: floats(Float32Array.from(values), [4, 16]) });
+    return floatData(outputs.get('y')).slice();
+  };
+  const ranges: Ranges = new Map([['x', { min: -3, max: 3 }]]);
+
+  test.each(['dynamic', 'static'] as const)(
+    '%s computes what the float one does, to the steps of its numbers',
+    async (treatment) => {
+      const model = linearModel();
+      const expected = await run(model);
+      const { model: quantized, counts } = await quantizeModel(model, recipe(treatment), ranges);
+      expect(counts[treatment]).toBe(1);
+      const actual = await run(quantized);
+      // 16 products, each off by at most half a step of x (6 / 255) times |w| ≤ 7, plus half a step of w (7 / 127) times |x| ≤ 3.
+      const bound = 16 * ((6 / 255 / 2) * 7 + (7 / 127 / 2) * 3);
+      for (const [index, value] of actual.entries())
+        expect(Math.abs(value - (expected[index] ?? 0))).toBeLessThan(bound / 2);
+      expect(await run(model)).toEqual(expected); // the model itself is as it was
+    },
+  );
+
+  test('weights are int8, one scale per output channel, the largest of each at ±127', async () => {
+    const { model } = await quantizeModel(linearModel(), recipe('dynamic'));
+    const stored = new Map(model.graph.initializer.map((tensor) => [tensor.name, tensor]));
+    const weights = stored.get('layer.weight.int8');
+    expect(weights?.dataType).toBe(DataType.INT8);
+    expect(stored.has('layer.weight')).toBe(false);
+    const integers = weights ? [...tensorElements(weights)].map(Number) : [];
+    for (let channel = 0; channel < 8; channel++) {
+      const column = integers.filter((_, index) => index % 8 === channel).map(Math.abs);
+      expect(Math.max(...column)).toBe(channel === 0 || channel === 3 ? 0 : 127);
+    }
+  });
+
+  test('a recipe that does not fit the model is refused', async () => {
+    await expect(quantizeModel(linearModel(), recipe('dynamic', ['**', 'typo.**']))).rejects.toThrow(UsageError);
+    await expect(quantizeModel(linearModel(), recipe('static'))).rejects.toThrow(/needs the range of x/);
+  });
+});
+
+describe('the bundled model', () => {
+  let source: ModelPackage;
+  beforeAll(async () => {
+    source = await readPackage(join(packageRoot, 'assets/nano'));
+  });
+
+  test('everything that a bundled recipe quantizes runs as integers in ONNX Runtime', async () => {
+    const dataset = takeImages(await openCoco(join(packageRoot, 'assets/shapes/calib')), 2);
+    for (const name of ['dynamic', 'static']) {
+      const bundled = await readRecipe(name);
+      const ranges = await calibrate(
+        source.model,
+        valuesToObserve(source.model, bundled),
+        calibrationFeeds(source, dataset),
+        { total: 2 },
+      );
+      const { model, counts } = await quantizeModel(source.model, bundled, ranges);
+      const { value: feeds } = await calibrationFeeds(source, dataset).next();
+      const nodes = await profileRun(modelBytes(model), {}, feeds ?? {});
+      const count = (pattern: RegExp) => nodes.filter((node) => pattern.test(node.operator)).length;
+      expect(count(/^(DynamicQuantizeMatMul|MatMulIntegerToFloat|MatMulInteger)$/)).toBe(
+        counts.dynamic + counts.static,
+      );
+      // No DequantizeLinear is left: each fused with the operator behind it.
+      expect(count(/^DequantizeLinear$/)).toBe(0);
+      expect(counts.dynamic + counts.static).toBeGreaterThan(80);
+    }
+  });
+
+  test('what is sensitive stays float by the default recipe', async () => {
+    const { model } = await quantizeModel(source.model, await readRecipe('dynamic'));
+    expect(findTargets(model).filter(({ node }) => node.opType === 'MatMul')).toEqual([]);
+    const bundled = await readRecipe('static');
+    const ranges = new Map(valuesToObserve(source.model, bundled).map((name) => [name, { min: -1, max: 1 }]));
+    const quantized = await quantizeModel(source.model, bundled, ranges);
+    const float = findTargets(quantized.model).map(({ path }) => path);
+    for (const part of [
+      'model.decoder.layers.0.fc1',
+      'bbox_embed.0.layers.0',
+      'model.encoder.layers.0.deformable_layer.self_attn.sampling_offsets',
+    ])
+      expect(float).toContain(part);
+    expect(float).not.toContain('model.encoder.layers.0.deformable_layer.fc1');
+  });
+
+  test('a quantized half is cut out as a float one is', async () => {
+    const { model } = await quantizeModel(source.model, await readRecipe('dynamic'));
+    expect(extractHalf(model, 'text').graph.output.map((output) => output.name)).toEqual(['text_features']);
+  });
+});

@@ -1,0 +1,50 @@
+/** Where a run spends its time, by ONNX Runtime's own profiler. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { readJsonAs } from '../base/schema.ts';
+import type { SessionOptions } from './options.ts';
+import { type Feeds, Session } from './session.ts';
+
+export interface ProfiledNode {
+  /** The node's name: in dino8's models its module path and operator. Fused nodes have names of ONNX Runtime's making. */
+  readonly name: string;
+  readonly operator: string;
+  /** Summed over the runs. */
+  readonly seconds: number;
+}
+
+const eventSchema = z.object({
+  cat: z.string(),
+  name: z.string(),
+  dur: z.number().default(0),
+  args: z.object({ op_name: z.string().optional() }).optional(),
+});
+
+const SUFFIX = '_kernel_time';
+
+/** Runs a model `runs` times after one to warm up, and answers what each node took. */
+export async function profileRun(
+  model: string | Uint8Array,
+  options: SessionOptions,
+  feeds: Feeds,
+  runs = 1,
+): Promise<ProfiledNode[]> {
+  const folder = await mkdtemp(join(tmpdir(), 'dino8-profile-'));
+  try {
+    await using session = await Session.create(model, { ...options, profilePrefix: join(folder, 'profile') });
+    for (let run = 0; run <= runs; run++) (await session.run(feeds)).dispose();
+    const events = await readJsonAs(z.array(eventSchema), session.endProfiling());
+    const perRun = events.filter((event) => event.cat === 'Node' && event.name.endsWith(SUFFIX));
+    const nodes = new Map<string, ProfiledNode>();
+    for (const event of perRun.slice(perRun.length / (runs + 1))) {
+      const name = event.name.slice(0, -SUFFIX.length);
+      const seconds = (nodes.get(name)?.seconds ?? 0) + event.dur / 1e6;
+      nodes.set(name, { name, operator: event.args?.op_name ?? '', seconds });
+    }
+    return [...nodes.values()];
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}

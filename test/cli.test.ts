@@ -1,0 +1,242 @@
+/** The command line as a user meets it: what it prints, what it refuses, and how. */
+import { execFile, spawn } from 'node:child_process';
+import { copyFile, cp, mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { packageRoot } from '../src/base/package-root.ts';
+
+const entry = join(packageRoot, 'dist/cli.mjs');
+const nano = join(packageRoot, 'assets/nano');
+const image = join(packageRoot, 'assets/shapes/val/000082.jpg');
+const validation = join(packageRoot, 'assets/shapes/val');
+const calibration = join(packageRoot, 'assets/shapes/calib');
+let folder: string;
+const at = (...parts: string[]) => join(folder, ...parts);
+
+interface Result {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function run(args: readonly string[], command = process.execPath, first: readonly string[] = [entry]): Promise<Result> {
+  return new Promise((resolve) => {
+    execFile(command, [...first, ...args], { maxBuffer: 1 << 28 }, (error, stdout, stderr) => {
+      const code = typeof error?.code === 'number' ? error.code : error ? -1 : 0;
+      resolve({ code, stdout, stderr: stderr.replace(/^.*(?:libvulkan|BackendVk).*$\n?/gm, '') });
+    });
+  });
+}
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'dino8-cli-'));
+  const converted = await run(['convert', nano, '-o', at('model.onnx')]);
+  expect(converted.code, converted.stderr).toBe(0);
+});
+
+describe('what works', () => {
+  test('every command explains itself with an example', async () => {
+    for (const command of ['detect', 'convert', 'quantize', 'eval', 'measure', 'demo', 'doctor']) {
+      const { code, stdout } = await run([command, '--help']);
+      expect(code).toBe(0);
+      expect(stdout).toMatch(/Examples?:\n/);
+    }
+  });
+
+  test('detect prints a table or JSON, and writes annotated images', async () => {
+    const args = [
+      'detect',
+      image,
+      '--model',
+      at('model.onnx'),
+      '--phrases',
+      'white star, orange triangle, orange ring',
+    ];
+    const table = await run([...args, '--out', at('drawn')]);
+    expect(table.stdout).toMatch(/white star/);
+    expect(await readdir(at('drawn'))).toEqual(['000082.jpg']);
+    const [{ detections }] = JSON.parse((await run([...args, '--json'])).stdout);
+    expect(detections.map((detection: { label: string }) => detection.label)).toContain('white star');
+  });
+
+  test('quantize and eval, with 5,000 phrases or none of the defaults', async () => {
+    const quantized = await run([
+      'quantize',
+      at('model.onnx'),
+      '--recipe',
+      'static',
+      '--calibration',
+      calibration,
+      '--images',
+      '4',
+      '-o',
+      at('int8.onnx'),
+      '--json',
+    ]);
+    expect(quantized.code, quantized.stderr).toBe(0);
+    expect(JSON.parse(quantized.stdout).layers.static).toBeGreaterThan(50);
+    const scored = await run(['eval', at('int8.onnx'), validation, '--images', '20', '--json']);
+    expect(JSON.parse(scored.stdout).figures.AP).toBeGreaterThan(0.4);
+    const many = Array.from({ length: 5000 }, (_, index) => `red thing ${index}`).join(',');
+    const found = await run(['detect', image, '--model', at('model.onnx'), '--phrases', many, '--json']);
+    expect(found.code, found.stderr).toBe(0);
+  });
+
+  test('doctor tells the versions and whether the kernels are in use', async () => {
+    const report = JSON.parse((await run(['doctor', '--json'])).stdout);
+    expect(report['ONNX Runtime']).toMatch(/^1\./);
+    expect(report.kernels).toMatch(/in use|not built/);
+    expect(report['execution providers'].cpu).toBe('works');
+    const without = await run(['DINO8_NO_KERNELS=1', process.execPath, entry, 'doctor', '--json'], 'env', []);
+    expect(JSON.parse(without.stdout).kernels).toMatch(/not built/);
+  });
+
+  test('a checkpoint in shards is that of one file', async () => {
+    await mkdir(at('sharded'));
+    await cp(nano, at('sharded'), { recursive: true });
+    await splitIntoShards(at('sharded'));
+    const { code, stderr } = await run(['convert', at('sharded'), '-o', at('sharded.onnx')]);
+    expect(code, stderr).toBe(0);
+    expect((await readFile(at('sharded.onnx'))).equals(await readFile(at('model.onnx')))).toBe(true);
+  });
+});
+
+/** Rewrites a folder's model.safetensors as two shards and their index. */
+async function splitIntoShards(target: string): Promise<void> {
+  const file = await readFile(join(target, 'model.safetensors'));
+  const length = Number(file.readBigUInt64LE(0));
+  const header: Record<string, { data_offsets: [number, number] }> = JSON.parse(
+    file.subarray(8, 8 + length).toString(),
+  );
+  const data = file.subarray(8 + length);
+  const names = Object.keys(header).filter((name) => name !== '__metadata__');
+  const weightMap: Record<string, string> = {};
+  for (const part of [0, 1]) {
+    const shard = `model-0000${part + 1}-of-00002.safetensors`;
+    const entries: Record<string, unknown> = {};
+    const pieces: Buffer[] = [];
+    let offset = 0;
+    for (const name of names.filter((_, index) => index % 2 === part)) {
+      const [begin, end] = header[name]?.data_offsets ?? [0, 0];
+      entries[name] = { ...header[name], data_offsets: [offset, offset + end - begin] };
+      pieces.push(data.subarray(begin, end));
+      offset += end - begin;
+      weightMap[name] = shard;
+    }
+    const head = Buffer.from(JSON.stringify(entries));
+    const size = Buffer.alloc(8);
+    size.writeBigUInt64LE(BigInt(head.length));
+    await writeFile(join(target, shard), Buffer.concat([size, head, ...pieces]));
+  }
+  await writeFile(join(target, 'model.safetensors.index.json'), JSON.stringify({ weight_map: weightMap }));
+  await rm(join(target, 'model.safetensors'));
+}
+
+/** One sentence on the standard error, the exit code of its kind, nothing on the standard output, no file. */
+async function expectRefusal(args: readonly string[], code: 1 | 2, message: RegExp): Promise<void> {
+  const result = await run(args);
+  expect(result.stderr).toMatch(message);
+  expect(result.stderr.trim().split('\n').length, result.stderr).toBe(1);
+  expect(result.stderr).toMatch(/^dino8: /);
+  expect(result.stderr).not.toMatch(/internal error|\n\s+at /);
+  expect(result.stdout).toBe('');
+  expect(result.code, result.stderr).toBe(code);
+}
+
+const detect = (model: string, picture = image, phrases = 'red circle') => [
+  'detect',
+  picture,
+  '--model',
+  model,
+  '--phrases',
+  phrases,
+];
+
+describe('bad input', () => {
+  test('a model that is missing, a directory without one, damaged, or not ours', async () => {
+    await expectRefusal(detect(at('none.onnx')), 2, /none\.onnx does not exist/);
+    await mkdir(at('empty'));
+    await expectRefusal(detect(at('empty')), 2, /config\.json does not exist/);
+    await writeFile(at('noise.onnx'), Buffer.from('this is no protobuf at all'));
+    await expectRefusal(detect(at('noise.onnx')), 1, /noise\.onnx is not/);
+    await copyFile(at('model.onnx'), at('short.onnx'));
+    await truncate(at('short.onnx'), 1_000_000);
+    await expectRefusal(detect(at('short.onnx')), 1, /short\.onnx is not a readable ONNX model/);
+    await expectRefusal(detect(join(nano, 'model.safetensors')), 2, /name the folder/);
+  });
+
+  test('a checkpoint whose tensors are missing or of another shape: all in one message', async () => {
+    await cp(nano, at('contradiction'), { recursive: true });
+    const config = JSON.parse(await readFile(join(nano, 'config.json'), 'utf8'));
+    await writeFile(
+      at('contradiction', 'config.json'),
+      JSON.stringify({ ...config, encoder_layers: 3, num_queries: 50 }),
+    );
+    const message =
+      /\d+ missing \(model\.encoder\.layers\.2\..*; 1 of another shape \(model\.query_position_embeddings\.weight is \[100, 64\] instead of \[50, 64\]\)/;
+    await expectRefusal(['convert', at('contradiction'), '-o', at('never.onnx')], 1, message);
+    await writeFile(at('contradiction', 'config.json'), JSON.stringify({ ...config, d_model: 65 }));
+    await expectRefusal(['convert', at('contradiction'), '-o', at('never.onnx')], 1, /contradicts itself/);
+    await writeFile(at('contradiction', 'config.json'), '{');
+    await expectRefusal(['convert', at('contradiction'), '-o', at('never.onnx')], 1, /config\.json is not valid JSON/);
+    await writeFile(at('contradiction', 'config.json'), JSON.stringify(config));
+    await truncate(at('contradiction', 'model.safetensors'), 5000);
+    await expectRefusal(['convert', at('contradiction'), '-o', at('never.onnx')], 1, /model\.safetensors/);
+    expect((await readdir(folder)).filter((name) => name.includes('never'))).toEqual([]);
+  });
+
+  test('images and prompts', async () => {
+    const model = at('model.onnx');
+    await expectRefusal(detect(model, at('none.jpg')), 2, /none\.jpg does not exist/);
+    await expectRefusal(detect(model, at('noise.onnx')), 1, /cannot be decoded/);
+    await expectRefusal(detect(model, at('empty')), 2, /names no images/);
+    await expectRefusal(detect(model, image, ' '), 2, /no phrases/);
+    await expectRefusal(detect(model, image, '!?'), 2, /no words/);
+    await expectRefusal([...detect(model), '--threshold', '7'], 2, /--threshold must be a number from 0 to 1/);
+  });
+
+  test('annotations, recipes and options', async () => {
+    const model = at('model.onnx');
+    await expectRefusal(['eval', model, at('none')], 2, /is not a directory/);
+    await expectRefusal(['eval', model, at('empty')], 2, /has no annotations/);
+    await mkdir(at('coco'));
+    await writeFile(at('coco', 'annotations.json'), '{"images": [{"id": "one"}]}');
+    await expectRefusal(['eval', model, at('coco')], 1, /annotations\.json is not as expected at images\.0\.id/);
+    await expectRefusal(['quantize', model, '-o', at('never.onnx')], 2, /--calibration/);
+    await expectRefusal(['quantize', model, '--recipe', 'best', '-o', at('never.onnx')], 2, /no recipe best/);
+    await writeFile(at('typo.yaml'), "description: x\nrules: [{match: 'model.bacbone.**', treatment: dynamic}]");
+    await expectRefusal(['quantize', model, '--recipe', at('typo.yaml'), '-o', at('never.onnx')], 2, /matches nothing/);
+    await expectRefusal(['convert', nano, '-o', at('nowhere', 'model.onnx')], 2, /folder does not exist/);
+    expect((await run(['detect'])).code).toBe(2);
+    expect((await run(['transmogrify'])).code).toBe(2);
+  });
+
+  test('a full disk leaves no partial file and says so', async () => {
+    // A limit on the size of files makes the kernel refuse a write in the middle, as a full disk does.
+    const target = at('full', 'model.onnx');
+    await mkdir(at('full'));
+    const { code, stderr } = await run(
+      ['-c', `ulimit -f 2000; exec "$0" "$@"`, process.execPath, entry, 'convert', nano, '-o', target],
+      'bash',
+      [],
+    );
+    expect(stderr).toMatch(/disk is full/);
+    expect(code).toBe(1);
+    expect(await readdir(at('full'))).toEqual([]);
+  });
+
+  test('Ctrl-C stops at once, with its own exit code and no partial file', async () => {
+    const child = spawn(process.execPath, [entry, 'eval', at('model.onnx'), validation], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    let heard = '';
+    child.stderr.on('data', (data: Buffer) => {
+      if (heard === '') child.kill('SIGINT');
+      heard += data.toString();
+    });
+    const code = await new Promise((resolve) => child.on('exit', resolve));
+    expect(code).toBe(130);
+    expect(heard).toMatch(/interrupted/);
+  });
+});

@@ -1,0 +1,154 @@
+/** Every reader of files that come from strangers: whatever is in them, a typed error or a result, and soon. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { Dino8Error } from '../src/base/errors.ts';
+import { packageRoot } from '../src/base/package-root.ts';
+import { parseAnnotations } from '../src/data/coco.ts';
+import { decodeImage } from '../src/detect/image.ts';
+import { createTokenizer } from '../src/detect/tokenizer.ts';
+import { parseSafetensors } from '../src/model/checkpoint/safetensors.ts';
+import { parseConfig } from '../src/model/config.ts';
+import { GraphBuilder } from '../src/onnx/builder.ts';
+import { inferShapes } from '../src/onnx/infer/infer.ts';
+import { parseModel } from '../src/onnx/read.ts';
+import { makeTensor } from '../src/onnx/tensor.ts';
+import { DataType } from '../src/onnx/types.ts';
+import { modelBytes } from '../src/onnx/write.ts';
+import { parseRecipe } from '../src/quant/recipe.ts';
+
+/** Changes that damage, lie about lengths, or move things. */
+const mutation = fc.record({
+  kind: fc.constantFrom('set', 'flip', 'truncate', 'insert', 'duplicate', 'ones'),
+  at: fc.double({ min: 0, max: 0.999999, noNaN: true }),
+  value: fc.integer({ min: 0, max: 255 }),
+  length: fc.integer({ min: 1, max: 64 }),
+});
+
+function mutate(
+  bytes: Uint8Array,
+  { kind, at, value, length }: typeof mutation extends fc.Arbitrary<infer T> ? T : never,
+): Uint8Array<ArrayBuffer> {
+  const place = Math.floor(at * bytes.length);
+  const copy = new Uint8Array(bytes);
+  switch (kind) {
+    case 'set':
+      copy[place] = value;
+      return copy;
+    case 'flip':
+      copy[place] = (copy[place] ?? 0) ^ (1 << (value % 8));
+      return copy;
+    case 'truncate':
+      return copy.slice(0, place);
+    case 'insert':
+      return Uint8Array.from([...copy.slice(0, place), ...new Array(length).fill(value), ...copy.slice(place)]);
+    case 'duplicate':
+      return Uint8Array.from([...copy.slice(0, place + length), ...copy.slice(place)]);
+    default:
+      return copy.fill(0xff, place, place + 8);
+  }
+}
+
+function smallModel(): Uint8Array {
+  const b = new GraphBuilder('small');
+  const x = b.input('x', DataType.FLOAT, ['n', 4]);
+  const weight = b.initializer(
+    makeTensor(
+      'w',
+      [4, 4],
+      Float32Array.from({ length: 16 }, (_, index) => index),
+    ),
+  );
+  const y = b.reshape(b.concat([b.matmul(x, weight), b.slice(x, [0], [2], [0])], 0), [-1, 2]);
+  b.output('y', b.padEnd(y, b.mod(b.extent(y, 0), b.integers(3)), [0]));
+  return modelBytes(b.finish());
+}
+
+function smallSafetensors(): Uint8Array {
+  const header = JSON.stringify({
+    __metadata__: { format: 'pt' },
+    a: { dtype: 'F32', shape: [2, 3], data_offsets: [0, 24] },
+    b: { dtype: 'I64', shape: [], data_offsets: [24, 32] },
+  });
+  const head = new TextEncoder().encode(header);
+  const length = new Uint8Array(new BigUint64Array([BigInt(head.length)]).buffer);
+  return Uint8Array.from([...length, ...head, ...new Uint8Array(32)]);
+}
+
+const asset = (path: string) => new Uint8Array(readFileSync(join(packageRoot, 'assets', path)));
+const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+const annotations = new TextEncoder().encode(
+  JSON.stringify({
+    images: [{ id: 1, file_name: 'a.jpg', width: 9, height: 9 }],
+    annotations: [{ id: 1, image_id: 1, category_id: 2, bbox: [0, 0, 3, 3], area: 9, iscrowd: 0 }],
+    categories: [{ id: 2, name: 'thing' }],
+  }),
+);
+const tokenizer = new TextEncoder().encode(
+  JSON.stringify({
+    ...JSON.parse(text(asset('nano/tokenizer.json'))),
+    model: {
+      type: 'WordPiece',
+      unk_token: '[UNK]',
+      continuing_subword_prefix: '##',
+      max_input_chars_per_word: 100,
+      vocab: { '[UNK]': 100, a: 1 },
+    },
+  }),
+);
+
+/** JSON that no longer parses is refused before a reader sees it: that is readJson's part. */
+function json(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(text(bytes));
+  } catch {
+    return undefined;
+  }
+}
+
+const readers: Record<string, { valid: Uint8Array; read: (bytes: Uint8Array<ArrayBuffer>) => unknown; runs: number }> =
+  {
+    ONNX: { valid: smallModel(), read: (bytes) => inferShapes(parseModel(bytes, 'it')), runs: 800 },
+    safetensors: { valid: smallSafetensors(), read: (bytes) => parseSafetensors(bytes, 'it'), runs: 500 },
+    'config.json': { valid: asset('nano/config.json'), read: (bytes) => parseConfig(json(bytes), 'it'), runs: 200 },
+    annotations: { valid: annotations, read: (bytes) => parseAnnotations(json(bytes), 'it'), runs: 300 },
+    recipe: {
+      valid: new Uint8Array(readFileSync(join(packageRoot, 'recipes/static.yaml'))),
+      read: (bytes) => parseRecipe(text(bytes), 'it'),
+      runs: 300,
+    },
+    tokenizer: {
+      valid: tokenizer,
+      read: (bytes) => createTokenizer({ tokenizer: json(bytes), config: {} }, 'it').encode('a b'),
+      runs: 200,
+    },
+    JPEG: { valid: asset('shapes/val/000001.jpg'), read: (bytes) => decodeImage(bytes, 'it'), runs: 200 },
+  };
+
+test.each(Object.entries(readers))('%s: no crash, hang or unbounded allocation', async (_, { valid, read, runs }) => {
+  await read(new Uint8Array(valid)); // the file is good before it is damaged
+  let refused = 0;
+  await fc.assert(
+    fc.asyncProperty(fc.array(mutation, { minLength: 1, maxLength: 3 }), async (mutations) => {
+      const damaged = mutations.reduce(
+        (bytes, each) => (bytes.length > 0 ? mutate(bytes, each) : bytes),
+        new Uint8Array(valid),
+      );
+      try {
+        await read(damaged);
+      } catch (error) {
+        if (!(error instanceof Dino8Error)) throw error;
+        expect(error.message).not.toContain('\n');
+        refused++;
+      }
+    }),
+    { numRuns: runs },
+  );
+  expect(refused).toBeGreaterThan(0);
+  expect(process.memoryUsage().rss).toBeLessThan(2e9);
+});
+
+test('that is at least 2,000 cases', () => {
+  expect(Object.values(readers).reduce((sum, { runs }) => sum + runs, 0)).toBeGreaterThanOrEqual(2000);
+});
