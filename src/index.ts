@@ -20,6 +20,7 @@ export {
 export { type Measurement, measure } from './evaluate/measure.ts';
 export { type DatasetScore, scoreDataset } from './evaluate/score-dataset.ts';
 export { type LoadedCheckpoint, readHuggingFace } from './model/checkpoint/hugging-face.ts';
+export { readSafetensors } from './model/checkpoint/safetensors.ts';
 export { type Config, parseConfig } from './model/config.ts';
 export { buildModel, extractHalf } from './model/grounding-dino.ts';
 export { type ModelPackage, readPackage, writePackage } from './model/package.ts';
@@ -31,6 +32,7 @@ export { calibrate, type Ranges } from './quant/calibrate.ts';
 export { type Quantized, quantizeModel, valuesToObserve } from './quant/quantize.ts';
 export { bundledRecipes, parseRecipe, type Recipe, readRecipe } from './quant/recipe.ts';
 export { RuntimeError } from './runtime/error.ts';
+export { kernelOptions } from './runtime/kernels.ts';
 export type { Provider, ProviderName, SessionOptions } from './runtime/options.ts';
 export { type Feeds, type Outputs, Session } from './runtime/session.ts';
-export { booleans, floats, integers, type Tensor, tensor } from './runtime/tensor.ts';
+export { booleans, floats, integers, type Tensor, tensor, tensorOf } from './runtime/tensor.ts';

@@ -2,7 +2,7 @@
 import { extractHalf } from '../model/grounding-dino.ts';
 import type { ModelPackage } from '../model/package.ts';
 import { modelBytes } from '../onnx/write.ts';
-import { kernelLibrary } from '../runtime/kernels.ts';
+import { kernelOptions } from '../runtime/kernels.ts';
 import type { SessionOptions } from '../runtime/options.ts';
 import { type Feeds, Session } from '../runtime/session.ts';
 import { booleans, copyTensor, floatData, integers, type Tensor } from '../runtime/tensor.ts';
@@ -58,8 +58,7 @@ export class Detector implements AsyncDisposable {
   /** Loads a model; dino8's kernels are used where they were built. @throws InputError or RuntimeError if it does not load */
   static async create(modelPackage: ModelPackage, options: DetectorOptions = {}): Promise<Detector> {
     const { model, config, preprocessing, source } = modelPackage;
-    const library = kernelLibrary();
-    const settings: SessionOptions = { ...options, customOperators: library ? [library] : [] };
+    const settings: SessionOptions = { ...options, ...kernelOptions() };
     const tokenizer = createTokenizer(modelPackage.tokenizer, source);
     const load = (half: 'text' | 'detect') => Session.create(modelBytes(extractHalf(model, half)), settings, source);
     const text = await load('text');

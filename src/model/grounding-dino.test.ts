@@ -7,7 +7,7 @@ import { DataType } from '../onnx/types.ts';
 import { modelBytes } from '../onnx/write.ts';
 import { kernelLibrary } from '../runtime/kernels.ts';
 import { Session } from '../runtime/session.ts';
-import { booleans, floatData, integers, type Tensor, tensor } from '../runtime/tensor.ts';
+import { booleans, floatData, integers, tensorOf } from '../runtime/tensor.ts';
 import type { StoredTensor } from './checkpoint/checkpoint.ts';
 import { readHuggingFace } from './checkpoint/hugging-face.ts';
 import { readSafetensors } from './checkpoint/safetensors.ts';
@@ -62,8 +62,6 @@ function combined(checkpoint: string, kernels: boolean): Promise<Session> {
   return session;
 }
 
-const asTensor = ({ type, shape, bytes }: StoredTensor): Tensor => tensor(viewAs(type, bytes), shape, type);
-
 /** The largest difference of finite elements; NaN if they are not finite in the same places. */
 function largestDifference(actual: Float32Array, expected: Float32Array): number {
   if (actual.length !== expected.length) return Number.NaN;
@@ -84,7 +82,7 @@ describe.each(withKernels)('with the kernel library: %s', (kernels) => {
     const expected = await readSafetensors(join(golden, `${file}.safetensors`));
     const session = await combined(checkpoint, kernels);
     const names = ['pixel_values', 'input_ids', 'attention_mask', 'pixel_mask'];
-    const feeds = Object.fromEntries(names.map((name) => [name, asTensor(expected.get(name) as StoredTensor)]));
+    const feeds = Object.fromEntries(names.map((name) => [name, tensorOf(expected.get(name) as StoredTensor)]));
     using outputs = await session.run(feeds);
     for (const stage of [...stages, 'logits', 'pred_boxes']) {
       const reference = expected.get(stage);
@@ -103,7 +101,7 @@ test('the text and detect graphs together compute what the combined one does', a
   await using text = await Session.create(modelBytes(extractHalf(model, 'text')));
   await using detect = await Session.create(modelBytes(extractHalf(model, 'detect')));
   const expected = await readSafetensors(join(golden, 'nano/single.safetensors'));
-  const get = (name: string) => asTensor(expected.get(name) as StoredTensor);
+  const get = (name: string) => tensorOf(expected.get(name) as StoredTensor);
   const ids = get('input_ids');
   const { positionIds, selfAttentionMask } = tokenMasks([...(ids.data as BigInt64Array)].map(Number));
   const count = ids.shape[1] ?? 0;

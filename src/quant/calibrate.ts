@@ -14,7 +14,7 @@ import { makeTensor } from '../onnx/tensor.ts';
 import { DataType } from '../onnx/types.ts';
 import { makeValueInfo } from '../onnx/value-info.ts';
 import { modelBytes } from '../onnx/write.ts';
-import { kernelLibrary } from '../runtime/kernels.ts';
+import { kernelOptions } from '../runtime/kernels.ts';
 import { type Feeds, Session } from '../runtime/session.ts';
 import { floatData } from '../runtime/tensor.ts';
 import type { Range } from './scheme.ts';
@@ -41,8 +41,7 @@ export async function calibrate(
   options: CalibrationOptions,
 ): Promise<Ranges> {
   if (values.length === 0) return new Map();
-  const library = kernelLibrary();
-  const settings = { threads: options.threads, customOperators: library ? [library] : [] };
+  const settings = { threads: options.threads, ...kernelOptions() };
   await using session = await Session.create(
     modelBytes(observingModel(model, values)),
     settings,

@@ -12,6 +12,12 @@ export function kernelLibrary(): string | undefined {
   return existsSync(path) && !process.env.DINO8_NO_KERNELS ? path : undefined;
 }
 
+/** The session option that loads the kernels where they were built. */
+export function kernelOptions(): { customOperators: string[] } {
+  const library = kernelLibrary();
+  return { customOperators: library === undefined ? [] : [library] };
+}
+
 /** The instruction set that the kernels of `library` use on this machine: "avx512", "avx2", "neon" or "scalar". */
 export function kernelCpuPath(library: string): string {
   return koffi.load(library).func('const char *dino8_cpu_path()')();

@@ -7,7 +7,7 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import koffi from 'koffi';
+import * as koffi from 'koffi';
 import { commandLineLength, LONGEST_COMMAND_LINE } from './command-line.ts';
 import { RuntimeError } from './error.ts';
 
@@ -116,12 +116,15 @@ export function libraryPath(): string {
 
 class OrtApi {
   readonly version: string;
+  /** Held for ever: koffi unloads a library that is collected, and every address in it with it. */
+  readonly #library: koffi.LibraryHandle;
   readonly #table: Pointer;
   readonly #functions = new Map<FunctionName, NativeFunction>();
   readonly #held = new Set<unknown>();
 
   constructor() {
-    const base: Pointer = koffi.load(libraryPath()).func('void *OrtGetApiBase()')();
+    this.#library = koffi.load(libraryPath());
+    const base: Pointer = this.#library.func('void *OrtGetApiBase()')();
     const slot = (table: Pointer, index: number): Pointer => koffi.decode(table, index * POINTER_SIZE, 'void *');
     this.version = koffi.call(slot(base, 1), koffi.proto('const char *GetVersionString()'));
     this.#table = koffi.call(slot(base, 0), koffi.proto('void *GetApi(uint32_t version)'), API_VERSION);

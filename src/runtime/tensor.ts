@@ -1,5 +1,5 @@
 /** Tensors outside of a graph: what goes into a session and what comes out. */
-import { bytesOf, type TypedArray, typeOfArray } from '../onnx/tensor.ts';
+import { bytesOf, type TypedArray, typeOfArray, viewAs } from '../onnx/tensor.ts';
 import { byteLength, DataType, elementCount } from '../onnx/types.ts';
 import { RuntimeError } from './error.ts';
 
@@ -45,3 +45,15 @@ export function describeTensor(value: Tensor): string {
 
 /** The bytes of a tensor, as a view. */
 export const tensorData = (value: Tensor): Uint8Array<ArrayBuffer> => bytesOf(value.data);
+
+/** Bytes of a type and shape, as a checkpoint stores them. */
+export interface TensorBytes {
+  readonly type: DataType;
+  readonly shape: readonly number[];
+  readonly bytes: Uint8Array;
+}
+
+/** A tensor over stored bytes, which are shared if they are aligned. */
+export function tensorOf({ type, shape, bytes }: TensorBytes): Tensor {
+  return tensor(viewAs(type, bytes), shape, type);
+}

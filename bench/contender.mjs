@@ -1,0 +1,23 @@
+// One contender in a process of its own: loads a combined model, runs it on given inputs, prints one line of JSON in the
+// format of bench/peers/bench_ort.py. usage: contender.mjs MODEL IO.safetensors RUNS THREADS
+import { readFileSync } from 'node:fs';
+import { kernelOptions, modelBytes, readPackage, readSafetensors, Session, tensorOf } from '../dist/index.mjs';
+
+const [model, io, runs, threads] = process.argv.slice(2);
+const start = performance.now();
+const source = model.endsWith('.onnx') ? model : modelBytes((await readPackage(model)).model);
+const session = await Session.create(source, { threads: Number(threads), ...kernelOptions() });
+const loadSeconds = (performance.now() - start) / 1000;
+const tensors = await readSafetensors(io);
+const feeds = Object.fromEntries([...session.inputs.keys()].map((name) => [name, tensorOf(tensors.get(name))]));
+(await session.run(feeds)).dispose();
+const seconds = [];
+for (let run = 0; run < Number(runs); run++) {
+  const before = performance.now();
+  (await session.run(feeds)).dispose();
+  seconds.push((performance.now() - before) / 1000);
+}
+await session.close();
+// The peak of the kernel's own book-keeping, as Python's resource.getrusage tells it.
+const peak = Number(readFileSync('/proc/self/status', 'utf8').match(/VmHWM:\s+(\d+)/)?.[1] ?? 0) / 1024;
+console.log(JSON.stringify({ model, load_s: loadSeconds, run_s: seconds, peak_rss_mb: Math.round(peak) }));

@@ -1,0 +1,104 @@
+// Side by side, in one run, each contender in processes of its own, in turns so that a drift of the machine meets all.
+//
+//   npm run bench                the bundled model at 192x256
+//   PYTHON=…/bin/python npm run bench     with the peers: a Python that has torch, transformers and onnxruntime
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { availableParallelism, cpus } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const here = dirname(fileURLToPath(import.meta.url));
+const root = join(here, '..');
+const work = join(root, '.dino8', 'bench');
+const assets = join(root, 'assets');
+const threads = String(availableParallelism());
+const python = process.env.PYTHON;
+const ROUNDS = 5;
+const RUNS = '20';
+
+mkdirSync(work, { recursive: true });
+const run = (command, args) =>
+  execFileSync(command, args, { stdio: ['ignore', 'pipe', 'inherit'], maxBuffer: 1 << 28 }).toString();
+const dino8 = (...args) => run(process.execPath, [join(root, 'dist/cli.mjs'), ...args]);
+const at = (name) => join(work, name);
+
+const contenders = [];
+dino8('convert', join(assets, 'nano'), '-o', at('fp32.onnx'));
+dino8('quantize', at('fp32.onnx'), '--recipe', 'dynamic', '-o', at('dynamic.onnx'));
+dino8(
+  'quantize',
+  at('fp32.onnx'),
+  '--recipe',
+  'static',
+  '--calibration',
+  join(assets, 'shapes/calib'),
+  '-o',
+  at('static.onnx'),
+);
+for (const name of ['fp32', 'dynamic', 'static'])
+  contenders.push({
+    name: `dino8 ${name}`,
+    model: at(`${name}.onnx`),
+    command: [process.execPath, join(here, 'contender.mjs')],
+  });
+
+const peer = (script) => join(here, 'peers', script);
+if (python && existsSync(python)) {
+  const shape = ['--checkpoint', join(assets, 'nano'), '--height', '192', '--width', '256', '--phrases', '62'];
+  run(python, [peer('export_hf.py'), at('peer'), ...shape]);
+  run(python, [peer('quantize_ort.py'), at('peer/model.onnx'), at('peer/dynamic.onnx')]);
+  const command = [python, peer('bench_ort.py')];
+  contenders.push({ name: 'HF export fp32', model: at('peer/model.onnx'), command });
+  contenders.push({ name: 'onnxruntime.quantization dynamic', model: at('peer/dynamic.onnx'), command });
+} else {
+  console.log(
+    'The peers are left out: set PYTHON to a Python that has torch, transformers and onnxruntime to compare with them.',
+  );
+}
+const io = existsSync(at('peer/io.safetensors'))
+  ? at('peer/io.safetensors')
+  : join(root, 'test/fixtures/golden/nano/all_phrases.safetensors');
+
+const results = contenders.map(({ name, model }) => ({ name, bytes: statSync(model).size, seconds: [], peaks: [] }));
+for (let round = 0; round < ROUNDS; round++)
+  for (const [
+    index,
+    {
+      model,
+      command: [program, script],
+    },
+  ] of contenders.entries()) {
+    const line = run(program, [script, model, io, RUNS, threads]).trim().split('\n').at(-1);
+    const { run_s: seconds, peak_rss_mb: peak } = JSON.parse(line);
+    results[index].seconds.push(...seconds);
+    results[index].peaks.push(peak);
+    process.stderr.write(`round ${round + 1}/${ROUNDS} ${results[index].name}\n`);
+  }
+
+const quantile = (values, share) => values.toSorted((a, b) => a - b)[Math.round((values.length - 1) * share)];
+const reference = results.find(({ name }) => name === 'HF export fp32') ?? results[0];
+const base = quantile(reference.seconds, 0.5);
+console.log(
+  `${cpus()[0].model.trim()}, ${threads} threads, ${ROUNDS} processes of ${RUNS} runs each; ratio: time of ${reference.name} / time`,
+);
+console.table(
+  Object.fromEntries(
+    results.map(({ name, bytes, seconds, peaks }) => {
+      const median = quantile(seconds, 0.5);
+      return [
+        name,
+        {
+          'median ms': (median * 1000).toFixed(1),
+          '10 %': (quantile(seconds, 0.1) * 1000).toFixed(1),
+          '90 %': (quantile(seconds, 0.9) * 1000).toFixed(1),
+          ratio: (base / median).toFixed(2),
+          'peak MB': quantile(peaks, 0.5),
+          'file MB': (bytes / 1e6).toFixed(2),
+        },
+      ];
+    }),
+  ),
+);
+mkdirSync(join(here, 'results'), { recursive: true });
+writeFileSync(join(here, 'results', 'nano.json'), JSON.stringify(results, undefined, 1));
