@@ -12,7 +12,9 @@ if (step === undefined) {
   const size = statSync(path).size;
   console.log(`${path}: ${(size / 1e6).toFixed(0)} MB`);
   for (const each of ['read', 'write']) {
-    const [seconds, bytes] = JSON.parse(execFileSync(process.execPath, [fileURLToPath(import.meta.url), path, each]).toString());
+    const [seconds, bytes] = JSON.parse(
+      execFileSync(process.execPath, [fileURLToPath(import.meta.url), path, each]).toString(),
+    );
     console.log(`${each}: ${seconds.toFixed(2)} s, peak memory ${(bytes / size).toFixed(2)}x the file`);
   }
 } else {
