@@ -132,7 +132,7 @@ async function scoreVariant(
   validation: CocoDataset,
 ): Promise<{ figures: CocoFigures; shown: ShownImage[] }> {
   await using detector = await Detector.create(await readPackage(path));
-  const { figures } = await scoreDataset(detector, validation, work(), `Scoring ${name}`);
+  const { figures } = await scoreDataset(detector, validation, { ...work(), label: `Scoring ${name}` });
   const prompt = await detector.encodePrompt(validation.categories.map((category) => category.name));
   const objects = (id: number) => validation.annotations.filter((annotation) => annotation.image_id === id).length;
   const busiest = validation.images.toSorted((a, b) => objects(b.id) - objects(a.id) || a.id - b.id).slice(0, SHOWN);
