@@ -6,9 +6,6 @@ import { makeTensor, viewAs } from '../onnx/tensor.ts';
 import { DataType } from '../onnx/types.ts';
 import type { Checkpoint } from './checkpoint/checkpoint.ts';
 
-/** How many names a message lists before it only counts. */
-const LONGEST_LIST = 20;
-
 export class Weights {
   readonly #builder: GraphBuilder;
   readonly #checkpoint: Checkpoint;
@@ -72,7 +69,5 @@ export class Weights {
 }
 
 function list(names: readonly string[], what: string): string {
-  if (names.length === 0) return '';
-  const more = names.length > LONGEST_LIST ? ` and ${names.length - LONGEST_LIST} more` : '';
-  return `${names.length} ${what} (${names.slice(0, LONGEST_LIST).join(', ')}${more})`;
+  return names.length === 0 ? '' : `${names.length} ${what} (${names.join(', ')})`;
 }

@@ -1,7 +1,11 @@
 import { readFileSync } from 'node:fs';
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { GraphBuilder } from '../onnx/builder.ts';
+import { readModel } from '../onnx/read.ts';
 import { DataType } from '../onnx/types.ts';
 import { modelBytes } from '../onnx/write.ts';
 import { RuntimeError } from './error.ts';
@@ -111,6 +115,21 @@ describe('a session', () => {
     await expect(Session.create(squareModel(), { providers: ['tensorrt'] })).rejects.toThrow(
       /^The execution provider tensorrt is not .*; install/,
     );
+  });
+
+  test('takes config entries, and writes the optimized graph where it is asked to', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'dino8-session-'));
+    const optimizedModelPath = join(folder, 'optimized.onnx');
+    const config = { 'session.disable_prepacking': '1' };
+    await using session = await Session.create(squareModel(), { optimizedModelPath, config, optimization: 'extended' });
+    using outputs = await session.run({ x: identity(3) });
+    expect(floatData(outputs.get('sum'))[0]).toBe(12);
+    const optimized = await readModel(optimizedModelPath);
+    expect(optimized.graph.node.map((node) => node.opType)).toContain('MatMul');
+    // From a file, as from bytes.
+    await using again = await Session.create(optimizedModelPath, { memoryArena: false });
+    using same = await again.run({ x: identity(3) });
+    expect(floatData(same.get('sum'))[0]).toBe(12);
   });
 
   test('bytes that are no model are refused', async () => {
