@@ -34,5 +34,6 @@ export { bundledRecipes, parseRecipe, type Recipe, readRecipe } from './quant/re
 export { RuntimeError } from './runtime/error.ts';
 export { kernelOptions } from './runtime/kernels.ts';
 export type { Provider, ProviderName, SessionOptions } from './runtime/options.ts';
+export { type ProfiledNode, profileRun } from './runtime/profile.ts';
 export { type Feeds, type Outputs, Session } from './runtime/session.ts';
 export { booleans, floats, integers, type Tensor, tensor, tensorOf } from './runtime/tensor.ts';
