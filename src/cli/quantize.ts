@@ -39,7 +39,7 @@ export function quantizeCommand(): Command {
       const { size } = await stat(options.output);
       if (options.json) return printJson({ output: options.output, bytes: size, recipe: recipe.name, layers: counts });
       print(
-        `${options.output}: ${megabytes(size)}; ${counts.static} layers static, ${counts.dynamic} dynamic, ${counts.float} float`,
+        `${options.output}: ${megabytes(size)}; ${counts.static} layers static, ${counts.dynamic} dynamic, ${counts.weights} stored as int8, ${counts.float} float`,
       );
     });
 }

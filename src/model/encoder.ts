@@ -99,7 +99,10 @@ function crossAttention(
   const scores = b.matmul(image, toScores); // [batch, positions, heads · tokens]
 
   // What is added to all scores of a token: the queries' bias times its key, and the mask of padding.
-  const added = b.unsqueeze(b.reshape(b.add(b.matmul(query.bias, keyTransposed), context.textMask), [0, heads, -1]), [1]);
+  const added = b.unsqueeze(
+    b.reshape(b.add(b.matmul(query.bias, keyTransposed), context.textMask), [0, heads, -1]),
+    [1],
+  );
   const overTokens = b.softmax(b.add(b.reshape(scores, [0, 0, heads, -1]), added)); // [batch, positions, heads, tokens]
   const out = b.scope('out_vision_proj', () => {
     const weight = network.parameter('weight', [width, inner]);

@@ -10,6 +10,7 @@ import { type DynamicActivation, quantizeDynamically } from './dynamic.ts';
 import type { Recipe } from './recipe.ts';
 import { observedValues, quantizeStatically } from './static.ts';
 import { type Assignment, assignTreatments } from './targets.ts';
+import { storeAsIntegers } from './weight-only.ts';
 import type { Additions } from './weights.ts';
 
 /** The values whose ranges `quantizeModel` needs for a recipe, each once. */
@@ -53,6 +54,8 @@ export async function quantizeModel(model: Model, recipe: Recipe, ranges: Ranges
         return quantizeDynamically(assignment, dynamicActivations, added);
       case 'static':
         return quantizeStatically(assignment, rangeOf, staticActivations, added);
+      case 'weights':
+        return storeAsIntegers(assignment, added);
       default:
         return [node];
     }
@@ -64,5 +67,8 @@ export async function quantizeModel(model: Model, recipe: Recipe, ranges: Ranges
   removeUnused(quantized);
   const count = (treatment: Assignment['treatment']) =>
     assignments.filter((each) => each.treatment === treatment).length;
-  return { model: quantized, counts: { float: count('float'), dynamic: count('dynamic'), static: count('static') } };
+  return {
+    model: quantized,
+    counts: { float: count('float'), dynamic: count('dynamic'), static: count('static'), weights: count('weights') },
+  };
 }

@@ -15,8 +15,14 @@ const ruleSchema = z.strictObject({
   /** Module paths: `*` stands for one segment or a part of it, `**` for any number of segments. */
   match: z.union([z.string().min(1), z.array(z.string().min(1)).min(1)]).transform((value) => [value].flat()),
   /** Operator types; all that can be quantized if left out. */
-  operators: z.array(z.enum(['MatMul', 'Gemm', 'Conv'])).optional(),
-  treatment: z.enum(['float', 'dynamic', 'static']),
+  operators: z.array(z.enum(['MatMul', 'Gemm', 'Conv', 'Gather'])).optional(),
+  /**
+   * - `float`: as it is
+   * - `dynamic`: int8 weights, activations quantized at each run by their own range
+   * - `static`: int8 weights, activations quantized by ranges from calibration
+   * - `weights`: int8 weights, computed with in float: for embeddings, and for stacks of matrices
+   */
+  treatment: z.enum(['float', 'dynamic', 'static', 'weights']),
 });
 
 const recipeSchema = z.strictObject({

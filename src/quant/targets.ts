@@ -7,14 +7,22 @@ import { modulePath } from '../onnx/rewrite.ts';
 import { DataType, type NodeProto, type TensorProto } from '../onnx/types.ts';
 import { matchesPath, type Recipe, type Rule, type Treatment } from './recipe.ts';
 
-/** A node that multiplies an activation with a stored weight. */
+/**
+ * A node with a stored float weight.
+ * - `product`: an activation times a weight matrix (or convolution), which can be computed in integers.
+ * - `table`: an embedding, of which rows are looked up, and a stack of matrices, which multiply small things: they can
+ *   be kept in integers and computed with in float.
+ */
 export interface Target {
   readonly node: NodeProto;
   readonly path: string;
-  /** The activation and the weight, as inputs 0 and 1 of the node. */
+  readonly kind: 'product' | 'table';
+  /** The input that is the weight. */
+  readonly weightInput: number;
+  /** The other input. */
   readonly activation: string;
   readonly weight: TensorProto;
-  /** The axis of the weight that has one scale per output channel. */
+  /** The axis of the weight that has one scale per entry. */
   readonly channelAxis: number;
 }
 
@@ -22,23 +30,43 @@ export interface Assignment extends Target {
   readonly treatment: Treatment;
 }
 
-/** The output axis of each operator's weight. */
-const CHANNEL_AXIS: Record<string, (node: NodeProto, rank: number) => number> = {
-  MatMul: (_, rank) => rank - 1,
-  Gemm: (node) => (integerAttribute(node, 'transB', 0) ? 0 : 1),
-  Conv: () => 0,
-};
-
 export function findTargets(model: Model): Target[] {
   const { initializer } = indexGraph(model.graph);
   return model.graph.node.flatMap((node) => {
-    const channelAxis = node.domain === '' ? CHANNEL_AXIS[node.opType] : undefined;
-    const [activation, weightName = ''] = node.input;
-    const weight = initializer.get(weightName);
-    if (!channelAxis || !activation || initializer.has(activation)) return [];
-    if (!weight || weight.dataType !== DataType.FLOAT || weight.dims.length < 2) return [];
-    return [{ node, path: modulePath(node), activation, weight, channelAxis: channelAxis(node, weight.dims.length) }];
+    const inputs = [0, 1].filter((index) => initializer.has(node.input[index] ?? ''));
+    const [weightInput] = inputs;
+    const weight = weightInput === undefined ? undefined : initializer.get(node.input[weightInput] ?? '');
+    const activation = weightInput === undefined ? undefined : node.input[1 - weightInput];
+    // Two stored inputs are a constant; what is not float is quantized already.
+    if (inputs.length !== 1 || weightInput === undefined || !weight || !activation) return [];
+    if (node.domain !== '' || weight.dataType !== DataType.FLOAT || weight.dims.length < 2) return [];
+    const described = describe(node, weightInput, weight.dims.length);
+    return described ? [{ node, path: modulePath(node), weightInput, activation, weight, ...described }] : [];
   });
+}
+
+/** What kind of target a node is, and the axis of its weight with a scale each; undefined if it is none. */
+function describe(
+  node: NodeProto,
+  weightInput: number,
+  rank: number,
+): Pick<Target, 'kind' | 'channelAxis'> | undefined {
+  switch (node.opType) {
+    case 'MatMul':
+      return { kind: rank === 2 && weightInput === 1 ? 'product' : 'table', channelAxis: rank - 1 };
+    case 'Gemm':
+      return weightInput === 1
+        ? { kind: 'product', channelAxis: integerAttribute(node, 'transB', 0) ? 0 : 1 }
+        : undefined;
+    case 'Conv':
+      return weightInput === 1 ? { kind: 'product', channelAxis: 0 } : undefined;
+    case 'Gather':
+      return weightInput === 0 && rank === 2 && integerAttribute(node, 'axis', 0) === 0
+        ? { kind: 'table', channelAxis: 0 }
+        : undefined;
+    default:
+      return undefined;
+  }
 }
 
 /**
@@ -67,6 +95,8 @@ export function assignTreatments(model: Model, recipe: Recipe): Assignment[] {
   });
 }
 
-function appliesTo(rule: Rule, { node }: Target): boolean {
-  return rule.operators === undefined || rule.operators.some((operator) => operator === node.opType);
+/** Only products can be computed in integers. */
+function appliesTo(rule: Rule, { node, kind }: Target): boolean {
+  const fits = kind === 'product' || rule.treatment === 'weights' || rule.treatment === 'float';
+  return fits && (rule.operators === undefined || rule.operators.some((operator) => operator === node.opType));
 }
