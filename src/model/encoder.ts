@@ -156,7 +156,9 @@ function deformableLayer(network: Network, config: Config, image: Value, context
     }),
   );
   const middle = network.layerNorm('self_attn_layer_norm', b.add(image, attended), width, config.layer_norm_eps);
-  const inner = b.relu(network.linear('fc1', middle, width, config.encoder_ffn_dim));
-  const forward = network.linear('fc2', inner, config.encoder_ffn_dim, width);
+  const inner = config.encoder_ffn_dim;
+  const forward = network.inParts(middle, 1, inner, (part) =>
+    network.linear('fc2', b.relu(network.linear('fc1', part, width, inner)), inner, width),
+  );
   return network.layerNorm('final_layer_norm', b.add(middle, forward), width, config.layer_norm_eps);
 }

@@ -139,11 +139,12 @@ function swinBlock(
   const cropped = b.slice(restored, [0, 0], [windows.extents], [1, 2]);
   const residual = b.add(x, cropped);
   const after = network.layerNorm('layernorm_after', residual, channels, config.layer_norm_eps);
-  const inner = b.scope('intermediate', () => b.gelu(network.linear('dense', after, channels, hidden)));
-  return b.add(
-    residual,
-    b.scope('output', () => network.linear('dense', inner, hidden, channels)),
-  );
+  const forward = (part: Value) => {
+    const inner = b.scope('intermediate', () => b.gelu(network.linear('dense', part, channels, hidden)));
+    return b.scope('output', () => network.linear('dense', inner, hidden, channels));
+  };
+  // Only the maps of the first stages are large.
+  return b.add(residual, stage < 2 ? network.inParts(after, 1, hidden, forward) : forward(after));
 }
 
 /** Moves a map up and to the left by `shift`, cyclically. */

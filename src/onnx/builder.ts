@@ -253,6 +253,14 @@ export class GraphBuilder {
   split(x: Value, sizes: Value, parts: number, axis: number): Value[] {
     return this.#add('Split', [x, sizes], { axis }, parts, '');
   }
+  /** `parts` parts along `axis`, equal but for the last, which takes what is left over. */
+  chunk(x: Value, parts: number, axis: number): Value[] {
+    const total = this.extent(x, axis);
+    const each = this.div(total, this.integers(parts));
+    const last = this.sub(total, this.mul(each, this.integers(parts - 1)));
+    const sizes = this.vector([...Array.from({ length: parts - 1 }, () => each), last]);
+    return this.split(x, sizes, parts, axis);
+  }
   slice = (x: Value, starts: number[], ends: (number | Value)[], axes: number[], steps = axes.map(() => 1)): Value =>
     this.#one('Slice', [
       x,

@@ -6,10 +6,10 @@ import { removeUnused } from '../onnx/rewrite.ts';
 import type { NodeProto } from '../onnx/types.ts';
 import { foldConstants } from '../runtime/fold-constants.ts';
 import type { Ranges } from './calibrate.ts';
-import { type DynamicActivation, quantizeDynamically } from './dynamic.ts';
+import { type DynamicActivations, quantizeDynamically, quantizeProduct } from './dynamic.ts';
 import type { Recipe } from './recipe.ts';
 import { observedValues, quantizeStatically } from './static.ts';
-import { type Assignment, assignTreatments } from './targets.ts';
+import { type Assignment, assignActivationProducts, assignTreatments } from './targets.ts';
 import { storeAsIntegers } from './weight-only.ts';
 import type { Additions } from './weights.ts';
 
@@ -19,8 +19,8 @@ export function valuesToObserve(model: Model, recipe: Recipe): string[] {
   return [...new Set(assignments.flatMap(observedValues))];
 }
 
-/** How many nodes got each treatment. */
-export type TreatmentCounts = Readonly<Record<Assignment['treatment'], number>>;
+/** How many nodes with weights got each treatment, and how many products of activations are dynamic. */
+export type TreatmentCounts = Readonly<Record<Assignment['treatment'] | 'products', number>>;
 
 export interface Quantized {
   readonly model: Model;
@@ -37,7 +37,7 @@ export async function quantizeModel(model: Model, recipe: Recipe, ranges: Ranges
   const assignments = assignTreatments(quantized, recipe);
   const byNode = new Map(assignments.map((assignment) => [assignment.node, assignment]));
   const added: Additions = { nodes: [], tensors: [], weights: new Map() };
-  const dynamicActivations = new Map<string, DynamicActivation>();
+  const dynamicActivations: DynamicActivations = new Map();
   const staticActivations = new Map<string, string>();
   const rangeOf = (name: string) => {
     const range = ranges.get(name);
@@ -47,7 +47,9 @@ export async function quantizeModel(model: Model, recipe: Recipe, ranges: Ranges
       );
     return range;
   };
+  const products = new Set(assignActivationProducts(quantized, recipe).map(({ node }) => node));
   const replace = (node: NodeProto): NodeProto[] => {
+    if (products.has(node)) return quantizeProduct(node, dynamicActivations);
     const assignment = byNode.get(node);
     switch (assignment?.treatment) {
       case 'dynamic':
@@ -69,6 +71,12 @@ export async function quantizeModel(model: Model, recipe: Recipe, ranges: Ranges
     assignments.filter((each) => each.treatment === treatment).length;
   return {
     model: quantized,
-    counts: { float: count('float'), dynamic: count('dynamic'), static: count('static'), weights: count('weights') },
+    counts: {
+      float: count('float'),
+      dynamic: count('dynamic'),
+      static: count('static'),
+      weights: count('weights'),
+      products: products.size,
+    },
   };
 }

@@ -16,6 +16,8 @@ const ruleSchema = z.strictObject({
   match: z.union([z.string().min(1), z.array(z.string().min(1)).min(1)]).transform((value) => [value].flat()),
   /** Operator types; all that can be quantized if left out. */
   operators: z.array(z.enum(['MatMul', 'Gemm', 'Conv', 'Gather'])).optional(),
+  /** What is multiplied with the activations: stored weights, or other activations, as in attention (`float` or `dynamic`). */
+  inputs: z.enum(['weights', 'activations']).default('weights'),
   /**
    * - `float`: as it is
    * - `dynamic`: int8 weights, activations quantized at each run by their own range

@@ -26,6 +26,12 @@ export interface Target {
   readonly channelAxis: number;
 }
 
+/** A MatMul of two activations. */
+export interface ActivationProduct {
+  readonly node: NodeProto;
+  readonly path: string;
+}
+
 export interface Assignment extends Target {
   readonly treatment: Treatment;
 }
@@ -43,6 +49,16 @@ export function findTargets(model: Model): Target[] {
     const described = describe(node, weightInput, weight.dims.length);
     return described ? [{ node, path: modulePath(node), weightInput, activation, weight, ...described }] : [];
   });
+}
+
+/** MatMuls of two activations, as in attention. */
+export function findActivationProducts(model: Model): ActivationProduct[] {
+  const { initializer } = indexGraph(model.graph);
+  return model.graph.node.flatMap((node) =>
+    node.opType === 'MatMul' && node.domain === '' && node.input.every((name) => !initializer.has(name))
+      ? [{ node, path: modulePath(node) }]
+      : [],
+  );
 }
 
 /** What kind of target a node is, and the axis of its weight with a scale each; undefined if it is none. */
@@ -75,7 +91,7 @@ function describe(
  */
 export function assignTreatments(model: Model, recipe: Recipe): Assignment[] {
   const targets = findTargets(model);
-  for (const rule of recipe.rules)
+  for (const rule of recipe.rules.filter(({ inputs }) => inputs === 'weights'))
     for (const pattern of rule.match)
       if (!targets.some((target) => matchesPath(pattern, target.path) && appliesTo(rule, target)))
         throw new UsageError(
@@ -95,8 +111,24 @@ export function assignTreatments(model: Model, recipe: Recipe): Assignment[] {
   });
 }
 
+/** The products of two activations that a recipe makes dynamic. @throws UsageError if a pattern matches nothing */
+export function assignActivationProducts(model: Model, recipe: Recipe): ActivationProduct[] {
+  const products = findActivationProducts(model);
+  const rules = recipe.rules.filter(({ inputs }) => inputs === 'activations');
+  for (const pattern of rules.flatMap((rule) => rule.match))
+    if (!products.some(({ node }) => matchesPath(pattern, node.name)))
+      throw new UsageError(
+        `The recipe ${recipe.name} has the pattern "${pattern}", which matches no product of activations; correct or remove it.`,
+      );
+  return products.filter(({ node }) => {
+    const rule = rules.findLast(({ match }) => match.some((pattern) => matchesPath(pattern, node.name)));
+    return rule?.treatment === 'dynamic';
+  });
+}
+
 /** Only products can be computed in integers. */
 function appliesTo(rule: Rule, { node, kind }: Target): boolean {
+  if (rule.inputs !== 'weights') return false;
   const fits = kind === 'product' || rule.treatment === 'weights' || rule.treatment === 'float';
   return fits && (rule.operators === undefined || rule.operators.some((operator) => operator === node.opType));
 }
