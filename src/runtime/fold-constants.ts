@@ -7,7 +7,7 @@ import { GraphProtoSchema, ModelProtoSchema } from 'onnx-buf';
 import { inferShapes } from '../onnx/infer/infer.ts';
 import type { Model } from '../onnx/read.ts';
 import { removeUnused } from '../onnx/rewrite.ts';
-import { isExternal, makeTensor, tensorElements } from '../onnx/tensor.ts';
+import { isExternal, makeTensor, tensorBytes } from '../onnx/tensor.ts';
 import { subgraphsOf } from '../onnx/traverse.ts';
 import { DataType, type NodeProto, type TensorProto } from '../onnx/types.ts';
 import { makeValueInfo } from '../onnx/value-info.ts';
@@ -73,7 +73,8 @@ async function compute(
     }
     const type = initializer.dataType as DataType; // a number of the file format
     graph.input.push(makeValueInfo(initializer.name, type, shape));
-    feeds[initializer.name] = tensor(tensorElements(initializer), shape, type);
+    // As bytes: a view of its elements would have to be a copy where the file does not align them.
+    feeds[initializer.name] = tensor(tensorBytes(initializer), shape, type);
   }
   const message = create(ModelProtoSchema, { irVersion: model.irVersion, opsetImport: model.opsetImport, graph });
   const part = Object.assign(message, { graph });
