@@ -42,8 +42,8 @@ export async function foldConstants(model: Model): Promise<number> {
   graph.node = graph.node.filter((node) => !gone.has(node));
   const needed = new Set([...graph.node.flatMap((node) => node.input), ...graph.output.map((output) => output.name)]);
   const results = folded.flatMap((node) => node.output).filter((name) => needed.has(name));
-  const computed = results.length > 0 ? await compute(model, folded, results, stored) : [];
-  graph.initializer.push(...computed);
+  for (const batch of batches(folded, results, stored))
+    graph.initializer.push(...(await compute(model, batch.nodes, batch.results, stored)));
   removeUnused(model);
   return folded.length;
 }
@@ -52,6 +52,47 @@ function isFoldable(node: NodeProto, model: Model): boolean {
   const isOperator = node.domain === '' || node.domain === 'ai.onnx';
   const feedsOutput = node.output.some((name) => model.graph.output.some((output) => output.name === name));
   return isOperator && !feedsOutput && !NEVER_FOLDED.has(node.opType) && subgraphsOf(node).length === 0;
+}
+
+/** Results are computed this many bytes of weights at a time: they exist twice until they are copied out. */
+const BATCH_BYTES = 1 << 26;
+
+interface Batch {
+  readonly nodes: NodeProto[];
+  readonly results: string[];
+}
+
+/** The results in batches of limited size, each with the nodes it needs. What two batches share is computed twice. */
+function batches(
+  folded: readonly NodeProto[],
+  results: readonly string[],
+  stored: ReadonlyMap<string, TensorProto>,
+): Batch[] {
+  const producer = new Map(folded.flatMap((node) => node.output.map((name) => [name, node] as const)));
+  const groups: { needed: Set<NodeProto>; results: string[]; bytes: number }[] = [];
+  for (const result of results) {
+    const needed = new Set<NodeProto>();
+    let bytes = 0;
+    const pending = [result];
+    for (let name = pending.pop(); name !== undefined; name = pending.pop()) {
+      const node = producer.get(name);
+      bytes += stored.get(name)?.rawData.length ?? 0;
+      if (!node || needed.has(node)) continue;
+      needed.add(node);
+      pending.push(...node.input);
+    }
+    const last = groups.at(-1);
+    const isShared = last !== undefined && [...needed].some((node) => last.needed.has(node));
+    if (last && (isShared || last.bytes + bytes <= BATCH_BYTES)) {
+      for (const node of needed) last.needed.add(node);
+      last.results.push(result);
+      last.bytes += isShared ? 0 : bytes;
+    } else groups.push({ needed, results: [result], bytes });
+  }
+  return groups.map(({ needed, results: names }) => ({
+    nodes: folded.filter((node) => needed.has(node)),
+    results: names,
+  }));
 }
 
 /** Runs `nodes` alone, the initializers they need as inputs: given as memory, so that none is copied. */
