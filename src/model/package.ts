@@ -2,15 +2,16 @@
  * A model with all that is needed to use it: the graph, the configuration, the tokenizer, the image preprocessing.
  * On disk it is a Hugging Face folder, or one ONNX file that carries the other three as metadata.
  */
-import { extname, join } from 'node:path';
+import { dirname, extname, join } from 'node:path';
 import { z } from 'zod';
 import { InputError, UsageError } from '../base/errors.ts';
-import { isDirectory, readJson } from '../base/files.ts';
+import { exists, isDirectory, readJson } from '../base/files.ts';
 import { parseWith } from '../base/schema.ts';
 import { getMetadata, setMetadata } from '../onnx/metadata.ts';
 import { type Model, readModel } from '../onnx/read.ts';
 import { writeModel } from '../onnx/write.ts';
-import { readHuggingFace } from './checkpoint/hugging-face.ts';
+import { type LoadedCheckpoint, readHuggingFace } from './checkpoint/hugging-face.ts';
+import { readOriginal } from './checkpoint/original.ts';
 import { type Config, parseConfig } from './config.ts';
 import { buildModel } from './grounding-dino.ts';
 
@@ -63,23 +64,30 @@ type FileKey = keyof typeof FILES;
 
 const LARGEST_JSON = 1 << 26;
 
-/** Reads a model from a Hugging Face folder, building its graph, or from an ONNX file that dino8 wrote. */
+/**
+ * Reads a model: from a Hugging Face folder or an original `.pth` (with the tokenizer's files beside it), building its
+ * graph, or from an ONNX file that dino8 wrote.
+ */
 export async function readPackage(path: string): Promise<ModelPackage> {
-  return (await isDirectory(path)) ? readFolder(path) : readFile(path);
+  if (await isDirectory(path)) return build(path, path, await readHuggingFace(path));
+  if (['.pth', '.pt'].includes(extname(path))) return build(path, dirname(path), await readOriginal(path));
+  return readFile(path);
 }
 
-async function readFolder(folder: string): Promise<ModelPackage> {
-  const checkpoint = await readHuggingFace(folder);
+/** Builds the graph of a checkpoint; `folder` holds the files that travel with it. */
+async function build(source: string, folder: string, checkpoint: LoadedCheckpoint): Promise<ModelPackage> {
   const read = (key: FileKey) => readJson(join(folder, FILES[key][0]), LARGEST_JSON);
+  const preprocessing = join(folder, FILES.preprocessing[0]);
   const texts: Record<FileKey, unknown> = {
-    config: await read('config'),
-    preprocessing: await read('preprocessing'),
+    config: checkpoint.config,
+    // The published models share their preprocessing, which is the default of each setting.
+    preprocessing: (await exists(preprocessing)) ? await read('preprocessing') : {},
     tokenizer: await read('tokenizer'),
     tokenizerConfig: await read('tokenizerConfig'),
   };
-  const model = await buildModel(checkpoint, { source: folder });
+  const model = await buildModel(checkpoint, { source });
   for (const [key, value] of Object.entries(texts)) setMetadata(model, FILES[key as FileKey][1], JSON.stringify(value)); // keys of FILES
-  return assemble(folder, model, texts);
+  return assemble(source, model, texts);
 }
 
 async function readFile(path: string): Promise<ModelPackage> {

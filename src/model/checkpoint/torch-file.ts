@@ -1,0 +1,140 @@
+/**
+ * Files of `torch.save`: an uncompressed zip archive with a pickle that describes the tensors and one entry per
+ * storage. Tensors are views into the file.
+ */
+import { type Entry, fromBufferPromise, type ZipFile } from 'yauzl';
+import { InputError, messageOf } from '../../base/errors.ts';
+import { readBytes } from '../../base/files.ts';
+import { byteLength, DataType, elementCount } from '../../onnx/types.ts';
+import type { StoredTensor } from './checkpoint.ts';
+import { PickleGlobal, PickleObject, type PickleValue, readPickle } from './pickle.ts';
+
+const STORAGES: Readonly<Record<string, DataType>> = {
+  'torch.FloatStorage': DataType.FLOAT,
+  'torch.DoubleStorage': DataType.DOUBLE,
+  'torch.HalfStorage': DataType.FLOAT16,
+  'torch.BFloat16Storage': DataType.BFLOAT16,
+  'torch.LongStorage': DataType.INT64,
+  'torch.IntStorage': DataType.INT32,
+  'torch.ShortStorage': DataType.INT16,
+  'torch.CharStorage': DataType.INT8,
+  'torch.ByteStorage': DataType.UINT8,
+  'torch.BoolStorage': DataType.BOOL,
+};
+
+const REBUILD = 'torch._utils._rebuild_tensor_v2';
+const PARAMETER = 'torch._utils._rebuild_parameter';
+const ALLOWED = new Set([...Object.keys(STORAGES), REBUILD, PARAMETER, 'collections.OrderedDict']);
+
+const MOST_ENTRIES = 100_000;
+const LARGEST_PICKLE = 1 << 28;
+
+/** The tensors of a file by name: those of its `model` or `state_dict` entry if it has one. */
+export async function readTorchFile(path: string): Promise<Map<string, StoredTensor>> {
+  return parseTorchFile(await readBytes(path), path);
+}
+
+export async function parseTorchFile(
+  file: Uint8Array<ArrayBuffer>,
+  source: string,
+): Promise<Map<string, StoredTensor>> {
+  const entries = await readEntries(file, source);
+  const name = [...entries.keys()].find((each) => each.endsWith('/data.pkl') || each === 'data.pkl');
+  if (name === undefined)
+    throw new InputError(`${source} is a zip archive without data.pkl; it was not written by torch.save.`);
+  const root = name.slice(0, -'data.pkl'.length);
+  const order = entries.get(`${root}byteorder`);
+  if (order && new TextDecoder().decode(order) !== 'little')
+    throw new InputError(`${source} is big-endian, which is not supported.`);
+  const pickle = entries.get(name) ?? new Uint8Array(0);
+  if (pickle.length > LARGEST_PICKLE)
+    throw new InputError(`${source} describes its tensors in ${pickle.length} bytes; refused.`);
+  const content = readPickle(pickle, ALLOWED, source);
+  const tensors = new Map<string, StoredTensor>();
+  for (const [key, value] of stateOf(content, source)) {
+    const tensor = tensorOf(value, (storage) => entries.get(`${root}data/${storage}`), `${source}: ${String(key)}`);
+    if (typeof key === 'string' && tensor) tensors.set(key, tensor);
+  }
+  return tensors;
+}
+
+/** Every entry as a view of the file. @throws InputError if it is no archive, or one that torch.save does not write */
+async function readEntries(
+  file: Uint8Array<ArrayBuffer>,
+  source: string,
+): Promise<Map<string, Uint8Array<ArrayBuffer>>> {
+  const entries = new Map<string, Uint8Array<ArrayBuffer>>();
+  let archive: ZipFile | undefined;
+  try {
+    archive = await fromBufferPromise(Buffer.from(file.buffer, file.byteOffset, file.byteLength));
+    if (archive.entryCount > MOST_ENTRIES) throw new InputError(`it has ${archive.entryCount} entries`);
+    for await (const entry of archive.eachEntry()) entries.set(entry.fileName, await entryBytes(archive, entry, file));
+    return entries;
+  } catch (error) {
+    throw new InputError(`${source} is not a readable file of torch.save (${messageOf(error)}); is it complete?`);
+  } finally {
+    archive?.close();
+  }
+}
+
+async function entryBytes(
+  archive: ZipFile,
+  entry: Entry,
+  file: Uint8Array<ArrayBuffer>,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const STORED = 0;
+  // Never inflated: a small archive cannot become large.
+  if (entry.compressionMethod !== STORED || entry.compressedSize !== entry.uncompressedSize)
+    throw new InputError(`the entry ${entry.fileName} is compressed`);
+  const { fileDataStart } = await archive.readLocalFileHeaderPromise(entry, { minimal: true });
+  if (fileDataStart + entry.compressedSize > file.length)
+    throw new InputError(`the entry ${entry.fileName} ends beyond the file`);
+  return file.subarray(fileDataStart, fileDataStart + entry.compressedSize);
+}
+
+function stateOf(content: PickleValue, source: string): Map<PickleValue, PickleValue> {
+  if (!(content instanceof Map)) throw new InputError(`${source} does not hold a dictionary of tensors.`);
+  for (const key of ['model', 'state_dict']) {
+    const inner = content.get(key);
+    if (inner instanceof Map) return inner;
+  }
+  return content;
+}
+
+/** undefined for entries that are no tensors, such as a step count. */
+function tensorOf(
+  value: PickleValue,
+  storageBytes: (key: string) => Uint8Array<ArrayBuffer> | undefined,
+  where: string,
+): StoredTensor | undefined {
+  if (!(value instanceof PickleObject)) return undefined;
+  if (value.kind === PARAMETER) return tensorOf(value.args[0] ?? null, storageBytes, where);
+  const [storage, offset, shape, strides] = value.args;
+  const damaged = () => new InputError(`${where} is described in a way that torch.save does not use; refused.`);
+  if (value.kind !== REBUILD || !(storage instanceof PickleObject) || storage.kind !== 'storage') throw damaged();
+  const [, type, key] = storage.args;
+  const dataType = type instanceof PickleGlobal ? STORAGES[type.name] : undefined;
+  if (dataType === undefined || typeof key !== 'string' || !isCount(offset) || !isCounts(shape) || !isCounts(strides))
+    throw damaged();
+  if (!isContiguous(shape, strides)) throw new InputError(`${where} is not contiguous, which is not supported.`);
+  const bytes = storageBytes(key);
+  const size = byteLength(dataType, 1) ?? 0;
+  const length = elementCount(shape) * size;
+  if (!bytes || offset * size + length > bytes.length)
+    throw new InputError(`${where} [${shape.join(', ')}] needs more than its storage holds; the file is damaged.`);
+  return { type: dataType, shape, bytes: bytes.subarray(offset * size, offset * size + length) };
+}
+
+const isCount = (value: PickleValue | undefined): value is number =>
+  typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+const isCounts = (value: PickleValue | undefined): value is number[] => Array.isArray(value) && value.every(isCount);
+
+function isContiguous(shape: readonly number[], strides: readonly number[]): boolean {
+  let expected = 1;
+  for (let axis = shape.length - 1; axis >= 0; axis--) {
+    const extent = shape[axis] ?? 0;
+    if (extent > 1 && strides[axis] !== expected) return false;
+    expected *= extent;
+  }
+  return strides.length === shape.length;
+}
