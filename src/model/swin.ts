@@ -38,20 +38,21 @@ function padToMultiple(network: Network, x: Value, unit: number, axes: [number, 
   return b.padEnd(x, b.mod(b.sub(b.integers(0), size), b.integers(unit)), axes);
 }
 
+/** A strided convolution whose patches do not overlap is a matrix product, and as such leaves its result channels-last. */
 function patchEmbedding(network: Network, config: SwinConfig, pixels: Value): Value {
   const { b } = network;
   const { embed_dim: channels, patch_size: patch, num_channels: colours } = config;
-  const patches = b.scope('patch_embeddings.projection', () =>
-    b.conv(
-      padToMultiple(network, pixels, patch, [2, 3]),
-      network.parameter('weight', [channels, colours, patch, patch]),
-      network.parameter('bias', [channels]),
-      patch,
-      patch,
-      0,
-    ),
-  );
-  return network.layerNorm('norm', b.transpose(patches, [0, 2, 3, 1]), channels, config.layer_norm_eps);
+  const inputs = colours * patch * patch;
+  const padded = padToMultiple(network, pixels, patch, [2, 3]);
+  const counts = b.div(b.shapeOf(padded, 2, 4), b.integers(patch));
+  const [rows, columns] = b.split(counts, b.integers(1, 1), 2, 0) as [Value, Value]; // two parts were asked for
+  const cut = b.transpose(b.reshape(padded, [0, colours, rows, patch, columns, patch]), [0, 2, 4, 1, 3, 5]);
+  const embedded = b.scope('patch_embeddings.projection', () => {
+    const weight = b.reshape(network.parameter('weight', [channels, colours, patch, patch]), [channels, inputs]);
+    const product = b.matmul(b.reshape(cut, [0, rows, columns, inputs]), b.transpose(weight, [1, 0]));
+    return b.add(product, network.parameter('bias', [channels]));
+  });
+  return network.layerNorm('norm', embedded, channels, config.layer_norm_eps);
 }
 
 /** Each 2x2 neighbourhood becomes one position with twice the channels. */
