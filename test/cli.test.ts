@@ -227,7 +227,7 @@ describe('bad input', () => {
   });
 
   test('Ctrl-C stops at once and loses nothing: the next run goes on to the same figures', async () => {
-    const args = ['eval', at('model.onnx'), validation, '--images', '60', '-o', at('scores.json')];
+    const args = ['eval', at('model.onnx'), validation, '--images', '100', '-o', at('scores.json')];
     const child = spawn(process.execPath, [entry, ...args], {
       stdio: ['ignore', 'ignore', 'pipe'],
     });
