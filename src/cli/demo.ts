@@ -14,6 +14,7 @@ import { type CocoDataset, openCoco, takeImages } from '../data/coco.ts';
 import { Detector } from '../detect/detector.ts';
 import { decodeImage } from '../detect/image.ts';
 import type { CocoFigures } from '../evaluate/average-precision.ts';
+import { median } from '../evaluate/measure.ts';
 import { scoreDataset } from '../evaluate/score-dataset.ts';
 import { readPackage, writePackage } from '../model/package.ts';
 import { readRecipe } from '../quant/recipe.ts';
@@ -41,7 +42,9 @@ interface Options {
 }
 
 const CALIBRATION_IMAGES = 64;
-const TIMED_RUNS = 40;
+/** Each variant is timed in turns, so that a drift of the machine meets all. */
+const ROUNDS = 3;
+const RUNS_PER_ROUND = 20;
 /** Images shown in the report: with several objects each. */
 const SHOWN = 4;
 
@@ -64,11 +67,10 @@ export function demoCommand(): Command {
       await makeDirectory(options.out);
       const validation = takeImages(await openCoco(bundledValidation), options.images);
       const files = await writeVariants(options.out);
-      const measured: Measured[] = [];
-      for (const file of files) measured.push(await measureVariant(file, validation));
+      const measured = await measureVariants(files, validation);
       const variants = measured.map(({ variant }) => variant);
       const comparisons = await Promise.all(measured[0]?.shown.map((_, index) => compare(measured, index)) ?? []);
-      const summary = `${validation.images.length} validation images, ${validation.categories.length} phrases in one prompt; latency is the median of ${TIMED_RUNS} runs of the model on one image with ${availableParallelism()} threads; memory is the peak of a process of its own. ${cpus()[0]?.model.trim() ?? ''}, dino8 ${packageVersion()}.`;
+      const summary = `${validation.images.length} validation images, ${validation.categories.length} phrases in one prompt; latency is the median of ${ROUNDS * RUNS_PER_ROUND} runs of the model on one image, in ${ROUNDS} processes in turns, with ${availableParallelism()} threads; memory is the peak of a process of its own. ${cpus()[0]?.model.trim() ?? ''}, dino8 ${packageVersion()}.`;
       const title = 'dino8: GroundingDINO in 8 bits';
       await writeAtomic(options.report, renderReport({ title, summary, variants, comparisons }));
       if (options.json) return printJson({ report: options.report, variants });
@@ -113,17 +115,33 @@ interface Measured {
   readonly shown: readonly ShownImage[];
 }
 
-async function measureVariant({ name, description, path }: VariantFile, validation: CocoDataset): Promise<Measured> {
-  const { figures, shown } = await scoreVariant(name, path, validation);
-  const image = validation.images[0];
+/** Scores every variant, then times them all, in turns. */
+async function measureVariants(files: readonly VariantFile[], validation: CocoDataset): Promise<Measured[]> {
+  const [image] = validation.images;
   if (!image) throw new InputError('The bundled validation set has no images.');
-  const timing = await measureInOwnProcess(
-    path,
-    validation.pathOf(image),
-    validation.categories.map((category) => category.name),
+  const phrases = validation.categories.map((category) => category.name);
+  const scored: Awaited<ReturnType<typeof scoreVariant>>[] = [];
+  for (const { name, path } of files) scored.push(await scoreVariant(name, path, validation));
+  const { onProgress } = work();
+  const timings = files.map((): Timing[] => []);
+  for (let round = 0; round < ROUNDS; round++)
+    for (const [index, { path }] of files.entries()) {
+      onProgress?.({ label: 'Timing', done: round * files.length + index, total: ROUNDS * files.length });
+      timings[index]?.push(await timeInOwnProcess(path, validation.pathOf(image), phrases));
+    }
+  onProgress?.({ label: 'Timing', done: ROUNDS * files.length, total: ROUNDS * files.length });
+  return Promise.all(
+    files.map(async ({ name, description, path }, index): Promise<Measured> => {
+      const { figures, shown } = scored[index] ?? { figures: undefined, shown: [] };
+      const rounds = timings[index] ?? [];
+      if (!figures) throw new InputError(`${name} was not scored.`);
+      const runSeconds = rounds.flatMap((timing) => timing.runSeconds);
+      const peakMemoryBytes = median(rounds.map((timing) => timing.peakMemoryBytes));
+      const { size: fileBytes } = await stat(path);
+      const measured = { runSeconds, medianSeconds: median(runSeconds), peakMemoryBytes, fileBytes, figures };
+      return { variant: { name, description, file: path, ...measured }, shown };
+    }),
   );
-  const { size: fileBytes } = await stat(path);
-  return { variant: { name, description, file: path, fileBytes, figures, ...timing }, shown };
 }
 
 async function scoreVariant(
@@ -153,15 +171,26 @@ async function scoreVariant(
 }
 
 const measurementSchema = z.object({
-  medianSeconds: z.number(),
   runSeconds: z.array(z.number()),
   peakMemoryBytes: z.number(),
 });
 
+type Timing = z.output<typeof measurementSchema>;
+
 /** `dino8 measure`, in a process of its own: the peak memory is that of this model alone. */
-async function measureInOwnProcess(model: string, image: string, phrases: readonly string[]) {
+async function timeInOwnProcess(model: string, image: string, phrases: readonly string[]): Promise<Timing> {
   const [, entry = ''] = process.argv;
-  const args = [entry, 'measure', model, image, '--phrases', phrases.join(','), '--runs', String(TIMED_RUNS), '--json'];
+  const args = [
+    entry,
+    'measure',
+    model,
+    image,
+    '--phrases',
+    phrases.join(','),
+    '--runs',
+    String(RUNS_PER_ROUND),
+    '--json',
+  ];
   try {
     const { stdout } = await promisify(execFile)(process.execPath, args, { signal: interruption() });
     return parseWith(measurementSchema, JSON.parse(stdout), 'The measurement');
