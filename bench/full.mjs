@@ -9,6 +9,7 @@ import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { inTurns, quantile } from './statistics.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const root = join(here, '..');
@@ -50,31 +51,10 @@ const contenders = [
   // The same file where dino8 is not: no kernels, Python's ONNX Runtime.
   { name: 'dino8 INT8 in Python', model: at('int8.onnx'), command: theirs },
 ];
-const results = contenders.map(({ name, model }) => ({
-  name,
-  bytes: statSync(model).size,
-  seconds: [],
-  peaks: [],
-  loads: [],
-}));
-for (let round = 0; round < ROUNDS; round++)
-  for (const [
-    index,
-    {
-      model,
-      command: [program, script],
-    },
-  ] of contenders.entries()) {
-    const line = JSON.parse(last(run(program, [script, model, at('io.safetensors'), RUNS, THREADS])));
-    results[index].seconds.push(...line.run_s);
-    results[index].peaks.push(line.peak_rss_mb);
-    results[index].loads.push(line.load_s);
-    process.stderr.write(
-      `round ${round + 1}/${ROUNDS} ${results[index].name}: ${line.run_s.map((each) => each.toFixed(2)).join(' ')} s\n`,
-    );
-  }
+const results = inTurns(contenders, ROUNDS, ({ model, command: [program, script] }) =>
+  JSON.parse(last(run(program, [script, model, at('io.safetensors'), RUNS, THREADS]))),
+).map((result, index) => ({ ...result, bytes: statSync(contenders[index].model).size }));
 
-const quantile = (values, share) => values.toSorted((a, b) => a - b)[Math.round((values.length - 1) * share)];
 const median = (index, key) => quantile(results[index][key], 0.5);
 console.log(
   `${cpus()[0].model.trim()}, ${THREADS} threads, 800x1333, 195 tokens, ${ROUNDS} processes of ${RUNS} runs each`,

@@ -7,6 +7,7 @@ import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { inTurns, quantile } from './statistics.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const root = join(here, '..');
@@ -60,23 +61,10 @@ const io = existsSync(at('peer/io.safetensors'))
   ? at('peer/io.safetensors')
   : join(root, 'test/fixtures/golden/nano/all_phrases.safetensors');
 
-const results = contenders.map(({ name, model }) => ({ name, bytes: statSync(model).size, seconds: [], peaks: [] }));
-for (let round = 0; round < ROUNDS; round++)
-  for (const [
-    index,
-    {
-      model,
-      command: [program, script],
-    },
-  ] of contenders.entries()) {
-    const line = run(program, [script, model, io, RUNS, threads]).trim().split('\n').at(-1);
-    const { run_s: seconds, peak_rss_mb: peak } = JSON.parse(line);
-    results[index].seconds.push(...seconds);
-    results[index].peaks.push(peak);
-    process.stderr.write(`round ${round + 1}/${ROUNDS} ${results[index].name}\n`);
-  }
+const results = inTurns(contenders, ROUNDS, ({ model, command: [program, script] }) =>
+  JSON.parse(run(program, [script, model, io, RUNS, threads]).trim().split('\n').at(-1)),
+).map((result, index) => ({ ...result, bytes: statSync(contenders[index].model).size }));
 
-const quantile = (values, share) => values.toSorted((a, b) => a - b)[Math.round((values.length - 1) * share)];
 const reference = results.find(({ name }) => name === 'HF export fp32') ?? results[0];
 const base = quantile(reference.seconds, 0.5);
 console.log(

@@ -1,5 +1,6 @@
 /** Images of a dataset as inputs of the combined model, one at a time: what calibration runs on. */
 import type { CocoDataset } from '../data/coco.ts';
+import { longestText } from '../model/config.ts';
 import type { ModelPackage } from '../model/package.ts';
 import type { Feeds } from '../runtime/session.ts';
 import { integers, type Tensor } from '../runtime/tensor.ts';
@@ -13,9 +14,8 @@ export async function* calibrationFeeds(
   { config, preprocessing, tokenizer, source }: ModelPackage,
   dataset: CocoDataset,
 ): AsyncGenerator<Feeds> {
-  const longest = Math.min(config.max_text_len, config.text_config.max_position_embeddings);
   const phrases = dataset.categories.map((category) => category.name);
-  const { chunks } = createPrompt(phrases, createTokenizer(tokenizer, source), longest);
+  const { chunks } = createPrompt(phrases, createTokenizer(tokenizer, source), longestText(config));
   await using preprocessor = await Preprocessor.create(preprocessing);
   for (const [index, image] of dataset.images.entries()) {
     const { pixelValues, validPixels } = await preprocessor.prepare([await readImage(dataset.pathOf(image))]);

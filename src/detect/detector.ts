@@ -1,4 +1,5 @@
 /** Images and phrases → boxes. The prompt is encoded once, however many images follow. */
+import { longestText } from '../model/config.ts';
 import { extractHalf } from '../model/grounding-dino.ts';
 import type { ModelPackage } from '../model/package.ts';
 import { modelBytes } from '../onnx/write.ts';
@@ -64,8 +65,7 @@ export class Detector implements AsyncDisposable {
     const text = await load('text');
     const detect = await load('detect');
     const preprocessor = await Preprocessor.create(preprocessing, options.threads);
-    const longest = Math.min(config.max_text_len, config.text_config.max_position_embeddings);
-    return new Detector(text, detect, preprocessor, tokenizer, longest);
+    return new Detector(text, detect, preprocessor, tokenizer, longestText(config));
   }
 
   /** Encodes phrases. @throws UsageError if they make no prompt */

@@ -3,6 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
 import { UsageError } from '../base/errors.ts';
 import { exists, isDirectory } from '../base/files.ts';
+import { matchesWildcard } from '../base/wildcard.ts';
 
 const EXTENSIONS = new Set(['.jpg', '.jpeg', '.png', '.webp']);
 
@@ -23,27 +24,12 @@ export async function findImages(names: readonly string[]): Promise<string[]> {
 async function expand(name: string): Promise<string[]> {
   if (await isDirectory(name)) return imagesIn(name, () => true);
   if ((await exists(name)) || !name.includes('*')) return [name];
-  const parts = basename(name).split('*');
   const folder = dirname(name);
   if (folder.includes('*')) throw new UsageError(`${name} has a * in a folder; only file names may have one.`);
-  return (await isDirectory(folder)) ? imagesIn(folder, (file) => fits(file, parts)) : [];
+  return (await isDirectory(folder)) ? imagesIn(folder, (file) => matchesWildcard(basename(name), file)) : [];
 }
 
 async function imagesIn(folder: string, accept: (name: string) => boolean): Promise<string[]> {
   const names = (await readdir(folder)).filter((name) => EXTENSIONS.has(extname(name).toLowerCase()) && accept(name));
   return names.sort().map((name) => join(folder, name));
-}
-
-/** `parts`: a pattern cut at its asterisks. */
-function fits(name: string, parts: readonly string[]): boolean {
-  const [first = '', ...rest] = parts;
-  const last = rest.pop() ?? '';
-  if (!name.startsWith(first) || !name.endsWith(last)) return false;
-  let from = first.length;
-  for (const part of rest) {
-    const at = name.indexOf(part, from);
-    if (at < 0) return false;
-    from = at + part.length;
-  }
-  return from <= name.length - last.length;
 }

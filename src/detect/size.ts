@@ -1,3 +1,5 @@
+import { roundHalfToEven } from '../base/round.ts';
+
 /** The size an image is resized to, as Hugging Face computes it (`get_size_with_aspect_ratio`). */
 export interface Size {
   readonly height: number;
@@ -17,10 +19,4 @@ export function resizedSize({ height, width }: Size, shortest: number, longest: 
   const side = (other: number) => Math.max(1, Math.trunc((exact * other) / short));
   const near = Math.max(1, target);
   return width < height ? { width: near, height: side(height) } : { height: near, width: side(width) };
-}
-
-function roundHalfToEven(value: number): number {
-  const floor = Math.floor(value);
-  const rest = value - floor;
-  return rest > 0.5 || (rest === 0.5 && floor % 2 === 1) ? floor + 1 : floor;
 }

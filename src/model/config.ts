@@ -74,6 +74,11 @@ export type Config = z.output<typeof configSchema> & {
 export type SwinConfig = Config['backbone_config'];
 export type BertConfig = Config['text_config'];
 
+/** The most tokens a prompt may have. */
+export function longestText({ max_text_len, text_config }: Config): number {
+  return Math.min(max_text_len, text_config.max_position_embeddings);
+}
+
 /** Channels of GroupNorm in the input projections: always 32 groups. */
 export const GROUPS = 32;
 

@@ -60,6 +60,12 @@ export class Network {
     return this.b.concat(this.b.chunk(x, PARTS, axis).map(compute), axis);
   }
 
+  /** The two entries of a vector, each as a vector of one. */
+  pair(vector: Value): readonly [Value, Value] {
+    const { b } = this;
+    return [b.slice(vector, [0], [1], [0]), b.slice(vector, [1], [2], [0])];
+  }
+
   /** [batch, n, heads · size] → [batch, heads, n, size]. */
   splitHeads(x: Value, heads: number): Value {
     return this.b.transpose(this.b.reshape(x, [0, 0, heads, -1]), [0, 2, 1, 3]);

@@ -88,7 +88,7 @@ export function imagePositions(network: Network, mask: Value, width: number, tem
 /** The centres of a level's positions as (x, y) in 0..1 of the valid part: [batch, positions, 2]. */
 export function centers(network: Network, level: Level): Value {
   const { b } = network;
-  const [height, width] = b.split(level.size, b.integers(1, 1), 2, 0) as [Value, Value]; // two parts were asked for
+  const [height, width] = network.pair(level.size);
   const along = (count: Value, valid: Value) => {
     const index = b.range(b.integer(0), b.squeeze(count, [0]), b.integer(1));
     return b.div(b.add(b.cast(index, DataType.FLOAT), 0.5), valid); // [batch, count]

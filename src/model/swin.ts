@@ -45,7 +45,7 @@ function patchEmbedding(network: Network, config: SwinConfig, pixels: Value): Va
   const inputs = colours * patch * patch;
   const padded = padToMultiple(network, pixels, patch, [2, 3]);
   const counts = b.div(b.shapeOf(padded, 2, 4), b.integers(patch));
-  const [rows, columns] = b.split(counts, b.integers(1, 1), 2, 0) as [Value, Value]; // two parts were asked for
+  const [rows, columns] = network.pair(counts);
   const cut = b.transpose(b.reshape(padded, [0, colours, rows, patch, columns, patch]), [0, 2, 4, 1, 3, 5]);
   const embedded = b.scope('patch_embeddings.projection', () => {
     const weight = b.reshape(network.parameter('weight', [channels, colours, patch, patch]), [channels, inputs]);
@@ -60,7 +60,7 @@ function patchMerging(network: Network, x: Value, channels: number): Value {
   const { b } = network;
   const even = padToMultiple(network, x, 2, [1, 2]);
   const half = b.div(b.shapeOf(even, 1, 3), b.integers(2));
-  const [rows, columns] = b.split(half, b.integers(1, 1), 2, 0) as [Value, Value]; // two parts were asked for
+  const [rows, columns] = network.pair(half);
   const pairs = b.reshape(even, [0, rows, 2, columns, 2, channels]);
   // The order of the four neighbours in the checkpoints: column outermost, then row.
   const joined = b.reshape(b.transpose(pairs, [0, 1, 3, 4, 2, 5]), [0, rows, columns, 4 * channels]);
@@ -98,7 +98,7 @@ function planWindows(network: Network, x: Value, size: number): Windows {
   const { b } = network;
   const extents = b.shapeOf(x, 1, 3);
   const counts = b.div(b.add(extents, b.integers(size - 1)), b.integers(size));
-  const [rows, columns] = b.split(counts, b.integers(1, 1), 2, 0) as [Value, Value]; // two parts were asked for
+  const [rows, columns] = network.pair(counts);
   return { size, extents, rows, columns, shiftMask: shiftMask(network, rows, columns, size) };
 }
 

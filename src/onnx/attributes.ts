@@ -4,38 +4,18 @@ import { AttributeProtoSchema, AttributeProto_AttributeType as AttributeType } f
 import type { AttributeProto, NodeProto, TensorProto } from './types.ts';
 
 /** What an attribute can be made from: integers (`bigint` or a whole `number`), `float(x)`, text, tensors, lists. */
-export type AttributeValue =
-  | number
-  | bigint
-  | string
-  | Float
-  | TensorProto
-  | readonly number[]
-  | readonly Float[]
-  | Reference;
+export type AttributeValue = number | bigint | string | Float | TensorProto | readonly number[] | readonly Float[];
 
 /** A float attribute; plain numbers are integers, as most attributes are. */
 export class Float {
   constructor(readonly value: number) {}
 }
 
-/** Inside a function body: the attribute of the calling node of that name. */
-export class Reference {
-  constructor(
-    readonly name: string,
-    readonly type: AttributeType,
-  ) {}
-}
-
 export const float = (value: number): Float => new Float(value);
-export const integerAttributeOf = (name: string): Reference => new Reference(name, AttributeType.INT);
 
 export function makeAttribute(name: string, value: AttributeValue): AttributeProto {
   const attribute = create(AttributeProtoSchema, { name });
-  if (value instanceof Reference) {
-    attribute.type = value.type;
-    attribute.refAttrName = value.name;
-  } else if (value instanceof Float) {
+  if (value instanceof Float) {
     attribute.type = AttributeType.FLOAT;
     attribute.f = value.value;
   } else if (typeof value === 'string') {
@@ -70,11 +50,6 @@ export function integerAttribute(node: NodeProto, name: string, otherwise?: numb
 
 export function integersAttribute(node: NodeProto, name: string): number[] | undefined {
   return findAttribute(node, name)?.ints.map(Number);
-}
-
-export function textAttribute(node: NodeProto, name: string, otherwise: string): string {
-  const attribute = findAttribute(node, name);
-  return attribute ? new TextDecoder().decode(attribute.s) : otherwise;
 }
 
 /** Sets or replaces an attribute. */

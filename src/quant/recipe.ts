@@ -10,6 +10,7 @@ import { InputError, messageOf, UsageError } from '../base/errors.ts';
 import { readText } from '../base/files.ts';
 import { packageRoot } from '../base/package-root.ts';
 import { parseWith } from '../base/schema.ts';
+import { matchesWildcard } from '../base/wildcard.ts';
 
 const ruleSchema = z.strictObject({
   /** Module paths: `*` stands for one segment or a part of it, `**` for any number of segments. */
@@ -84,22 +85,5 @@ function matchSegments(pattern: readonly string[], path: readonly string[]): boo
   if (first === undefined) return path.length === 0;
   if (first === '**') return path.some((_, index) => matchSegments(rest, path.slice(index))) || matchSegments(rest, []);
   const [segment, ...others] = path;
-  return segment !== undefined && matchSegment(first, segment) && matchSegments(rest, others);
-}
-
-/** `*` within a segment, without regular expressions: a pattern comes from a file and must not take forever. */
-function matchSegment(pattern: string, segment: string): boolean {
-  const parts = pattern.split('*');
-  const [first = ''] = parts;
-  if (parts.length === 1) return pattern === segment;
-  const last = parts.at(-1) ?? '';
-  if (!segment.startsWith(first) || !segment.endsWith(last) || segment.length < first.length + last.length)
-    return false;
-  let from = first.length;
-  for (const part of parts.slice(1, -1)) {
-    const at = segment.indexOf(part, from);
-    if (at < 0 || at + part.length > segment.length - last.length) return false;
-    from = at + part.length;
-  }
-  return true;
+  return segment !== undefined && matchesWildcard(first, segment) && matchSegments(rest, others);
 }

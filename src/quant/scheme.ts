@@ -1,5 +1,7 @@
 /** The affine map between real numbers and integers: q = clamp(round(x / scale) + zeroPoint), x̂ = (q − zeroPoint) · scale. */
 
+import { roundHalfToEven } from '../base/round.ts';
+
 /** A closed range of real numbers that was seen. */
 export interface Range {
   readonly min: number;
@@ -46,10 +48,4 @@ export function quantize(x: number, { scale, zeroPoint }: Affine, scheme: Scheme
 
 export function dequantize(q: number, { scale, zeroPoint }: Affine): number {
   return (q - zeroPoint) * scale;
-}
-
-export function roundHalfToEven(x: number): number {
-  const floor = Math.floor(x);
-  const rest = x - floor;
-  return rest > 0.5 || (rest === 0.5 && floor % 2 !== 0) ? floor + 1 : floor;
 }

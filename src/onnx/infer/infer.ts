@@ -24,11 +24,6 @@ export type Infos = Map<string, TensorInfo>;
 /** Finds the function a node calls; undefined if it is an operator. */
 export type FindFunction = (domain: string, name: string) => FunctionProto | undefined;
 
-/** True if shape inference has a rule for the ONNX operator. */
-export function hasShapeRule(opType: string): boolean {
-  return Object.hasOwn(rules, opType);
-}
-
 /**
  * What is known of a node's outputs. Operators without a rule, and subgraphs, yield unknown.
  */
