@@ -8,6 +8,7 @@ import { kernelLibrary } from '../runtime/kernels.ts';
 import { profileRun } from '../runtime/profile.ts';
 import { Session } from '../runtime/session.ts';
 import { floatData, floats, integers, type Tensor } from '../runtime/tensor.ts';
+import { noise } from '../testing/noise.ts';
 import { DEFORMABLE_ATTENTION, DOMAIN, deformableAttentionFunction } from './deformable-attention.ts';
 
 const library = kernelLibrary();
@@ -52,15 +53,6 @@ const problems: fc.Arbitrary<Problem> = fc.record({
   shared: fc.boolean(),
   seed: fc.integer(),
 });
-
-/** Numbers in −1 … 1 that look random and are the same on every machine. */
-function noise(count: number, seed: number): Float32Array {
-  let state = seed >>> 0;
-  return Float32Array.from({ length: count }, () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 2 ** 31 - 1;
-  });
-}
 
 function feedsOf({ levels, batch, heads, size, queries, points, shared, seed }: Problem): Record<string, Tensor> {
   const positions = levels.reduce((sum, [height, width]) => sum + height * width, 0);

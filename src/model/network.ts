@@ -5,9 +5,9 @@ import type { Weights } from './weights.ts';
 /** Added to a score that must not be attended to: its softmax is exactly 0, and it is finite (infinities poison calibration). */
 export const MASKED = -1e9;
 
-/** Layers at least this wide are computed in parts … */
+/** Layers at least this wide are computed in parts, and have Q, K and V in one product … */
 const WIDE = 384;
-/** … this many: at 800x1333 a part of the encoder's widest layer has 23 MB, of the 182 MB of the whole. */
+/** … parts, this many: at 800x1333 a part of the encoder's widest layer has 23 MB, of the 182 MB of the whole. */
 const PARTS = 8;
 
 export class Network {
@@ -77,6 +77,39 @@ export class Network {
   }
 
   /**
+   * The linear layers `names` of one input [..., width], each [..., width]. Wide ones are one product, of the weights
+   * side by side: the input is then read once. Narrow ones stay apart, because there, where the maps are large, cutting
+   * the product up costs more than it saves (measured in docs/performance.md).
+   */
+  projections<const Names extends readonly string[]>(
+    names: Names,
+    x: Value,
+    width: number,
+  ): { readonly [Index in keyof Names]: Value } {
+    const { b } = this;
+    const separate = () => names.map((name) => this.linear(name, x, width, width));
+    const together = () =>
+      b.scope(names.join('_'), () => {
+        const parts = names.map((name) => this.#weightsOf(name, width));
+        const weight = b.named(
+          `${b.path}.weight`,
+          b.concat(
+            parts.map((part) => part.weight),
+            1,
+          ),
+        );
+        const bias = b.concat(
+          parts.map((part) => part.bias),
+          0,
+        );
+        const sizes = b.integers(...names.map(() => width));
+        return b.split(b.add(b.matmul(x, weight), bias), sizes, names.length, -1);
+      });
+    // One value for each name, which the type of a map over a tuple does not tell.
+    return (width < WIDE ? separate() : together()) as { readonly [Index in keyof Names]: Value };
+  }
+
+  /**
    * Multi-head attention with the projections `names` (Q, K, V) of the current scope.
    * queries [batch, n, width], keys and values [batch, m, width], mask broadcast to [batch, heads, n, m] and added
    * to the scores → [batch, n, width], before the output projection.
@@ -88,14 +121,33 @@ export class Network {
     names: readonly [string, string, string] = ['query', 'key', 'value'],
   ): Value {
     const { b } = this;
-    const query = this.splitHeads(this.linear(names[0], inputs.queries, width, width), heads);
-    const key = b.transpose(
-      b.reshape(this.linear(names[1], inputs.keys, width, width), [0, 0, heads, -1]),
-      [0, 2, 3, 1],
-    );
-    const value = this.splitHeads(this.linear(names[2], inputs.values, width, width), heads);
-    const scores = b.mul(b.matmul(query, key), 1 / Math.sqrt(width / heads));
+    const [query, key, value] = this.#projectInputs(inputs, width, names);
+    const keyTransposed = b.transpose(b.reshape(key, [0, 0, heads, -1]), [0, 2, 3, 1]);
+    const scores = b.mul(b.matmul(this.splitHeads(query, heads), keyTransposed), 1 / Math.sqrt(width / heads));
     const masked = inputs.mask ? b.add(scores, inputs.mask) : scores;
-    return this.mergeHeads(b.matmul(b.softmax(masked), value));
+    return this.mergeHeads(b.matmul(b.softmax(masked), this.splitHeads(value, heads)));
+  }
+
+  /** Transposed weight and bias of the module `name` beside the one in whose scope this is called. */
+  #weightsOf(name: string, width: number): { weight: Value; bias: Value } {
+    const parent = this.b.path.slice(0, this.b.path.lastIndexOf('.') + 1);
+    return {
+      weight: this.weights.transposed(`${parent}${name}.weight`, [width, width]),
+      bias: this.weights.get(`${parent}${name}.bias`, [width]),
+    };
+  }
+
+  /** The projections of queries, keys and values; those of the same input together. */
+  #projectInputs(
+    { queries, keys, values }: { queries: Value; keys: Value; values: Value },
+    width: number,
+    [queryName, keyName, valueName]: readonly [string, string, string],
+  ): readonly [Value, Value, Value] {
+    if (queries === keys && keys === values) return this.projections([queryName, keyName, valueName], queries, width);
+    const [query, key] =
+      queries === keys
+        ? this.projections([queryName, keyName], queries, width)
+        : [this.linear(queryName, queries, width, width), this.linear(keyName, keys, width, width)];
+    return [query, key, this.linear(valueName, values, width, width)];
   }
 }

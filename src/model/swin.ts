@@ -189,14 +189,14 @@ function windowAttention(
     const mask = shifted ? b.add(windows.shiftMask, bias) : bias; // [windows or 1, heads, tokens, tokens]
     const perBatch = (value: Value) =>
       b.reshape(value, [-1, b.mul(windows.rows, windows.columns), heads, tokens, tokens]);
-    const query = network.splitHeads(network.linear('query', x, channels, channels), heads);
-    const key = b.transpose(b.reshape(network.linear('key', x, channels, channels), [0, 0, heads, -1]), [0, 2, 3, 1]);
-    const value = network.splitHeads(network.linear('value', x, channels, channels), heads);
-    const scores = b.matmul(b.mul(query, 1 / Math.sqrt(channels / heads)), key);
+    const [query, key, value] = network.projections(['query', 'key', 'value'], x, channels);
+    const keyTransposed = b.transpose(b.reshape(key, [0, 0, heads, -1]), [0, 2, 3, 1]);
+    const scaled = b.mul(network.splitHeads(query, heads), 1 / Math.sqrt(channels / heads));
+    const scores = b.matmul(scaled, keyTransposed);
     const biased = shifted
       ? b.reshape(b.add(perBatch(scores), mask), [-1, heads, tokens, tokens])
       : b.add(scores, mask);
-    return network.mergeHeads(b.matmul(b.softmax(biased), value));
+    return network.mergeHeads(b.matmul(b.softmax(biased), network.splitHeads(value, heads)));
   });
   return b.scope('output', () => network.linear('dense', context, channels, channels));
 }
