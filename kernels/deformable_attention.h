@@ -10,8 +10,12 @@ namespace dino8 {
 constexpr int64_t kMaxLevels = 16;
 constexpr int64_t kMaxSamples = 1024;  // levels x points of one head
 
+enum class ValueType { kFloat, kUint8, kInt8 };
+
 struct DeformableAttention {
-  const float* value;              // [batch, positions, heads, size]
+  const void* value;               // [batch, positions, heads, size], meaning (value - value_zero_point) * value_scale
+  ValueType value_type;
+  float value_scale, value_zero_point;
   const float* reference_points;   // [batch, queries, levels, 2]
   const float* offset_scale;       // broadcast to [batch, queries, levels, 2] by the strides below
   const float* sampling_offsets;   // [batch, queries, heads, levels, points, 2]

@@ -8,8 +8,14 @@ namespace {
 struct Avx512 {
   using Type = __m512;
   static constexpr int Lanes = 16;
-  static Type zero() { return _mm512_setzero_ps(); }
+  static Type broadcast(float value) { return _mm512_set1_ps(value); }
   static Type load(const float* from) { return _mm512_loadu_ps(from); }
+  static Type load(const uint8_t* from) { return floats(_mm512_maskz_cvtepu8_epi32(kAll, bytes(from))); }
+  static Type load(const int8_t* from) { return floats(_mm512_maskz_cvtepi8_epi32(kAll, bytes(from))); }
+  // By the masked forms, since GCC 12 warns of its own headers for the plain ones (GCC bug 105593).
+  static constexpr __mmask16 kAll = 0xffff;
+  static Type floats(__m512i values) { return _mm512_maskz_cvtepi32_ps(kAll, values); }
+  static __m128i bytes(const void* from) { return _mm_loadu_si128(static_cast<const __m128i*>(from)); }
   static void store(float* to, Type value) { _mm512_storeu_ps(to, value); }
   static Type multiply_add(Type value, float weight, Type sum) {
     return _mm512_fmadd_ps(value, _mm512_set1_ps(weight), sum);

@@ -11,13 +11,45 @@ namespace {
 // Enough work to be worth a task, small enough to share out evenly.
 constexpr int64_t kQueriesPerTask = 32;
 
-enum Input { kValue, kSpatialShapes, kReferencePoints, kOffsetScale, kSamplingOffsets, kAttentionLogits, kInputs };
-constexpr size_t kRanks[kInputs] = {4, 2, 4, 4, 6, 4};
+enum Input {
+  kValue,
+  kValueScale,
+  kValueZeroPoint,
+  kSpatialShapes,
+  kReferencePoints,
+  kOffsetScale,
+  kSamplingOffsets,
+  kAttentionLogits,
+  kInputs
+};
+constexpr size_t kRanks[kInputs] = {4, 0, 0, 2, 4, 4, 6, 4};
+
+// ONNX Runtime chooses among operators of one name by the types of their inputs.
+struct Operator : OrtCustomOp {
+  ValueType value_type;
+};
 
 struct Kernel {
   OrtApi api;
   QueryRange queries;
+  ValueType value_type;
 };
+
+int element_type(ValueType type) {
+  switch (type) {
+    case ValueType::kUint8: return kUint8Element;
+    case ValueType::kInt8: return kInt8Element;
+    default: return kFloatElement;
+  }
+}
+
+float scalar(const void* data, ValueType type) {
+  switch (type) {
+    case ValueType::kUint8: return *static_cast<const uint8_t*>(data);
+    case ValueType::kInt8: return *static_cast<const int8_t*>(data);
+    default: return *static_cast<const float*>(data);
+  }
+}
 
 struct Tensor {
   const void* data = nullptr;
@@ -73,7 +105,9 @@ const char* describe(const Tensor (&in)[kInputs], DeformableAttention& a) {
     start += height * width;
   }
   if (start != a.positions) return "MultiScaleDeformableAttention: spatial_shapes do not cover the value";
-  a.value = static_cast<const float*>(in[kValue].data);
+  a.value = in[kValue].data;
+  a.value_scale = *static_cast<const float*>(in[kValueScale].data);
+  a.value_zero_point = scalar(in[kValueZeroPoint].data, a.value_type);
   a.reference_points = static_cast<const float*>(in[kReferencePoints].data);
   a.offset_scale = static_cast<const float*>(in[kOffsetScale].data);
   a.sampling_offsets = static_cast<const float*>(in[kSamplingOffsets].data);
@@ -100,6 +134,7 @@ OrtStatus* compute(void* data, OrtKernelContext* context) {
     if (OrtStatus* status = read_input(kernel.api, context, static_cast<Input>(index), inputs[index])) return status;
   Work work{{}, kernel.queries};
   DeformableAttention& a = work.attention;
+  a.value_type = kernel.value_type;
   if (const char* problem = describe(inputs, a)) return kernel.api.createStatus(kInvalidArgument, problem);
 
   const int64_t dims[] = {a.batch, a.queries, a.heads * a.size};
@@ -113,20 +148,28 @@ OrtStatus* compute(void* data, OrtKernelContext* context) {
   return kernel.api.parallelFor(context, run_task, static_cast<size_t>(tasks), &work);
 }
 
-OrtStatus* create(const OrtCustomOp*, const void* api, const OrtKernelInfo*, void** kernel) {
-  *kernel = new Kernel{{static_cast<const void* const*>(api)}, choose_cpu_path().deformable_attention};
+OrtStatus* create(const OrtCustomOp* op, const void* api, const OrtKernelInfo*, void** kernel) {
+  const ValueType type = static_cast<const Operator*>(op)->value_type;
+  *kernel = new Kernel{{static_cast<const void* const*>(api)}, choose_cpu_path().deformable_attention, type};
   return nullptr;
 }
 
-OrtCustomOp describe_op() {
-  OrtCustomOp op{};
+int input_type(const OrtCustomOp* op, size_t index) {
+  if (index == kSpatialShapes) return kInt64Element;
+  const bool stored = index == kValue || index == kValueZeroPoint;
+  return stored ? element_type(static_cast<const Operator*>(op)->value_type) : kFloatElement;
+}
+
+Operator describe_op(ValueType type) {
+  Operator op{};
+  op.value_type = type;
   op.version = kApiVersion - 1;  // the last whose further callbacks are all optional
   op.GetName = [](const OrtCustomOp*) { return "MultiScaleDeformableAttention"; };
   op.GetExecutionProviderType = [](const OrtCustomOp*) -> const char* { return "CPUExecutionProvider"; };
   op.GetInputTypeCount = [](const OrtCustomOp*) -> size_t { return kInputs; };
-  op.GetInputType = [](const OrtCustomOp*, size_t index) { return index == kSpatialShapes ? kInt64 : kFloat; };
+  op.GetInputType = input_type;
   op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return 1; };
-  op.GetOutputType = [](const OrtCustomOp*, size_t) { return kFloat; };
+  op.GetOutputType = [](const OrtCustomOp*, size_t) { return kFloatElement; };
   op.GetInputCharacteristic = [](const OrtCustomOp*, size_t) { return kRequired; };
   op.GetOutputCharacteristic = [](const OrtCustomOp*, size_t) { return kRequired; };
   op.GetInputMemoryType = [](const OrtCustomOp*, size_t) { return kMemTypeDefault; };
@@ -138,9 +181,12 @@ OrtCustomOp describe_op() {
 
 }  // namespace
 
-const OrtCustomOp* deformable_attention_op() {
-  static const OrtCustomOp op = describe_op();
-  return &op;
+OrtStatus* add_deformable_attention(const OrtApi& api, OrtCustomOpDomain* domain) {
+  static const Operator ops[] = {describe_op(ValueType::kFloat), describe_op(ValueType::kUint8),
+                                 describe_op(ValueType::kInt8)};
+  for (const Operator& op : ops)
+    if (OrtStatus* status = api.addOperator(domain, &op)) return status;
+  return nullptr;
 }
 
 }  // namespace dino8

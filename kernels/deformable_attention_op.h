@@ -4,7 +4,7 @@
 
 namespace dino8 {
 
-// The operator ai.dino8::MultiScaleDeformableAttention for float values.
-const OrtCustomOp* deformable_attention_op();
+// Adds the operator ai.dino8::MultiScaleDeformableAttention, for float, uint8 and int8 values.
+OrtStatus* add_deformable_attention(const OrtApi& api, OrtCustomOpDomain* domain);
 
 }  // namespace dino8

@@ -1,9 +1,11 @@
 // The computation, written once over a vector type `V` that each instruction set provides:
-//   V::Lanes, V::zero(), V::load(pointer), V::store(pointer, v), V::multiply_add(v, scalar, sum).
+//   V::Lanes, V::broadcast(scalar), V::load(pointer), V::store(pointer, v), V::multiply_add(v, scalar, sum),
+// and over the type of the stored values: V::load turns bytes into floats.
 // The channels of a head are adjacent, so a corner of a sample is a few vector loads.
 #pragma once
 
 #include <cmath>
+#include <type_traits>
 
 #include "deformable_attention.h"
 
@@ -40,14 +42,15 @@ inline void softmax(const float* logits, int64_t count, float* out) {
   for (int64_t i = 0; i < count; i++) out[i] /= sum;
 }
 
-// Channels `first` … `first + Vectors * Lanes − 1` of one head of one query, summed in registers.
-template <class V, int Vectors>
-void sum_channels(const Corners* corners, const float* const* maps, int64_t samples, int64_t first, float* out) {
+// Channels `first` … `first + Vectors * Lanes − 1` of one head of one query, summed in registers from `start`.
+template <class V, int Vectors, class Stored>
+void sum_channels(const Corners* corners, const Stored* const* maps, int64_t samples, int64_t first, float start,
+                  float* out) {
   typename V::Type sums[Vectors];
-  for (int v = 0; v < Vectors; v++) sums[v] = V::zero();
+  for (int v = 0; v < Vectors; v++) sums[v] = V::broadcast(start);
   for (int64_t sample = 0; sample < samples; sample++)
     for (int corner = 0; corner < 4; corner++) {
-      const float* from = maps[sample] + corners[sample].offset[corner] + first;
+      const Stored* from = maps[sample] + corners[sample].offset[corner] + first;
       const float weight = corners[sample].weight[corner];
       for (int v = 0; v < Vectors; v++) sums[v] = V::multiply_add(V::load(from + v * V::Lanes), weight, sums[v]);
     }
@@ -57,26 +60,30 @@ void sum_channels(const Corners* corners, const float* const* maps, int64_t samp
 struct OneLane {
   using Type = float;
   static constexpr int Lanes = 1;
-  static Type zero() { return 0.0f; }
-  static Type load(const float* from) { return *from; }
+  static Type broadcast(float value) { return value; }
+  template <class Stored>
+  static Type load(const Stored* from) {
+    return static_cast<float>(*from);
+  }
   static void store(float* to, Type value) { *to = value; }
   static Type multiply_add(Type value, float weight, Type sum) { return value * weight + sum; }
 };
 
-template <class V>
+template <class V, class Stored>
 void head_of_query(const DeformableAttention& a, int64_t item, int64_t head) {
   const int64_t batch = item / a.queries, query = item % a.queries;
   const int64_t samples = a.levels * a.points, row = a.heads * a.size;
   float weights[kMaxSamples];
   Corners corners[kMaxSamples];
-  const float* maps[kMaxSamples];
+  const Stored* maps[kMaxSamples];
   softmax(a.attention_logits + (item * a.heads + head) * samples, samples, weights);
 
   const float* offset = a.sampling_offsets + (item * a.heads + head) * samples * 2;
   const float* reference = a.reference_points + item * a.levels * 2;
   const float* scale = a.offset_scale + batch * a.scale_batch_stride + query * a.scale_query_stride;
-  const float* value = a.value + batch * a.positions * row + head * a.size;
+  const Stored* value = static_cast<const Stored*>(a.value) + batch * a.positions * row + head * a.size;
   int64_t found = 0;
+  float inside = 0.0f;  // the sum of all weights of positions that count
   for (int64_t level = 0; level < a.levels; level++) {
     const float width = static_cast<float>(a.width[level]), height = static_cast<float>(a.height[level]);
     for (int64_t point = 0; point < a.points; point++) {
@@ -84,22 +91,43 @@ void head_of_query(const DeformableAttention& a, int64_t item, int64_t head) {
       const float x = (reference[level * 2] + offset[sample * 2] * scale[level * 2]) * width - 0.5f;
       const float y = (reference[level * 2 + 1] + offset[sample * 2 + 1] * scale[level * 2 + 1]) * height - 0.5f;
       if (!find_corners(x, y, a.height[level], a.width[level], weights[sample], row, corners[found])) continue;
+      for (int corner = 0; corner < 4; corner++) {
+        corners[found].weight[corner] *= a.value_scale;
+        inside += corners[found].weight[corner];
+      }
       maps[found++] = value + a.start[level] * row;
     }
   }
 
+  // Σ w · scale · (q − zero point) = Σ w · scale · q − zero point · Σ w · scale: the zero point is taken off once.
+  const float start = 0.0f - a.value_zero_point * inside;
   float* out = a.output + item * row + head * a.size;
   int64_t channel = 0;
-  for (; channel + 4 * V::Lanes <= a.size; channel += 4 * V::Lanes) sum_channels<V, 4>(corners, maps, found, channel, out);
-  for (; channel + 2 * V::Lanes <= a.size; channel += 2 * V::Lanes) sum_channels<V, 2>(corners, maps, found, channel, out);
-  for (; channel + V::Lanes <= a.size; channel += V::Lanes) sum_channels<V, 1>(corners, maps, found, channel, out);
-  for (; channel < a.size; channel++) sum_channels<OneLane, 1>(corners, maps, found, channel, out);
+  const auto sum = [&](auto vectors, auto lanes) {
+    using Lanes = decltype(lanes);
+    constexpr int64_t kStep = decltype(vectors)::value * Lanes::Lanes;
+    for (; channel + kStep <= a.size; channel += kStep)
+      sum_channels<Lanes, decltype(vectors)::value>(corners, maps, found, channel, start, out);
+  };
+  sum(std::integral_constant<int, 4>{}, V{});
+  sum(std::integral_constant<int, 2>{}, V{});
+  sum(std::integral_constant<int, 1>{}, V{});
+  sum(std::integral_constant<int, 1>{}, OneLane{});
+}
+
+template <class V, class Stored>
+void query_range_of(const DeformableAttention& a, int64_t begin, int64_t end) {
+  for (int64_t item = begin; item < end; item++)
+    for (int64_t head = 0; head < a.heads; head++) head_of_query<V, Stored>(a, item, head);
 }
 
 template <class V>
 void query_range(const DeformableAttention& a, int64_t begin, int64_t end) {
-  for (int64_t item = begin; item < end; item++)
-    for (int64_t head = 0; head < a.heads; head++) head_of_query<V>(a, item, head);
+  switch (a.value_type) {
+    case ValueType::kFloat: return query_range_of<V, float>(a, begin, end);
+    case ValueType::kUint8: return query_range_of<V, uint8_t>(a, begin, end);
+    case ValueType::kInt8: return query_range_of<V, int8_t>(a, begin, end);
+  }
 }
 
 }  // namespace dino8

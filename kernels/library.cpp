@@ -6,7 +6,7 @@ namespace {
 
 OrtStatus* make_domain(const OrtApi& api, OrtCustomOpDomain** domain) {
   if (OrtStatus* status = api.createCustomOpDomain("ai.dino8", domain)) return status;
-  return api.addOperator(*domain, dino8::deformable_attention_op());
+  return dino8::add_deformable_attention(api, *domain);
 }
 
 }  // namespace

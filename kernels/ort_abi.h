@@ -20,8 +20,8 @@ struct OrtApiBase {
 };
 
 constexpr uint32_t kApiVersion = 17;  // the first with KernelContext_ParallelFor
-constexpr int kFloat = 1;             // ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT
-constexpr int kInt64 = 7;             // ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64
+// ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT and others
+constexpr int kFloatElement = 1, kUint8Element = 2, kInt8Element = 3, kInt64Element = 7;
 constexpr int kInvalidArgument = 2;   // ORT_INVALID_ARGUMENT
 constexpr int kRequired = 0;          // INPUT_OUTPUT_REQUIRED
 constexpr int kMemTypeDefault = 0;    // OrtMemTypeDefault

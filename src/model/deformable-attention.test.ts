@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
 import { GraphBuilder } from '../onnx/builder.ts';
+import { DEFORMABLE_ATTENTION, DOMAIN } from '../onnx/dino8-operators.ts';
 import { DataType } from '../onnx/types.ts';
 import { modelBytes } from '../onnx/write.ts';
 import { kernelLibrary } from '../runtime/kernels.ts';
@@ -9,15 +10,19 @@ import { profileRun } from '../runtime/profile.ts';
 import { Session } from '../runtime/session.ts';
 import { floatData, floats, integers, type Tensor } from '../runtime/tensor.ts';
 import { noise } from '../testing/noise.ts';
-import { DEFORMABLE_ATTENTION, DOMAIN, deformableAttentionFunction } from './deformable-attention.ts';
+import { deformableAttentionFunction } from './deformable-attention.ts';
 
 const library = kernelLibrary();
 
-function attentionModel(levels: number): Uint8Array {
+type ValueType = DataType.FLOAT | DataType.UINT8 | DataType.INT8;
+
+function attentionModel(levels: number, type: ValueType): Uint8Array {
   const b = new GraphBuilder('attention');
   b.define(deformableAttentionFunction(levels));
   const inputs = [
-    b.input('value', DataType.FLOAT, ['batch', 'positions', 'heads', 'size']),
+    b.input('value', type, ['batch', 'positions', 'heads', 'size']),
+    b.input('value_scale', DataType.FLOAT, []),
+    b.input('value_zero_point', type, []),
     b.input('spatial_shapes', DataType.INT64, [levels, 2]),
     b.input('reference_points', DataType.FLOAT, ['batch', 'queries', levels, 2]),
     b.input('offset_scale', DataType.FLOAT, ['scale_batch', 'scale_queries', levels, 2]),
@@ -54,7 +59,31 @@ const problems: fc.Arbitrary<Problem> = fc.record({
   seed: fc.integer(),
 });
 
-function feedsOf({ levels, batch, heads, size, queries, points, shared, seed }: Problem): Record<string, Tensor> {
+/** Values in about −1 … 1, in the type asked for. */
+function valuesOf(type: ValueType, shape: number[], seed: number): Record<string, Tensor> {
+  const values = noise(
+    shape.reduce((product, extent) => product * extent, 1),
+    seed,
+  );
+  if (type === DataType.FLOAT)
+    return {
+      value: floats(values, shape),
+      value_scale: floats(Float32Array.of(1), []),
+      value_zero_point: floats(new Float32Array(1), []),
+    };
+  const Elements = type === DataType.UINT8 ? Uint8Array : Int8Array;
+  const [scale, zeroPoint] = type === DataType.UINT8 ? [1 / 130, 117] : [1 / 120, -5];
+  return {
+    value: { type, shape, data: new Elements(values.map((value) => Math.round(value / scale) + zeroPoint)) },
+    value_scale: floats(Float32Array.of(scale), []),
+    value_zero_point: { type, shape: [], data: Elements.of(zeroPoint) },
+  };
+}
+
+function feedsOf(
+  { levels, batch, heads, size, queries, points, shared, seed }: Problem,
+  type: ValueType = DataType.FLOAT,
+): Record<string, Tensor> {
   const positions = levels.reduce((sum, [height, width]) => sum + height * width, 0);
   const count = levels.length;
   const random = (salt: number, scale: number, shape: number[]) =>
@@ -67,7 +96,7 @@ function feedsOf({ levels, batch, heads, size, queries, points, shared, seed }: 
     );
   const scaleShape = shared ? [1, 1, count, 2] : [batch, queries, count, 2];
   return {
-    value: random(1, 1, [batch, positions, heads, size]),
+    ...valuesOf(type, [batch, positions, heads, size], seed),
     spatial_shapes: integers(levels.flat(), [count, 2]),
     // Also outside of the image, and exactly on its borders.
     reference_points: random(2, 1.3, [batch, queries, count, 2]),
@@ -87,29 +116,30 @@ afterEach(() => {
 });
 
 describe.runIf(library !== undefined)('the deformable attention kernel', () => {
-  const model = attentionModel(3);
+  const model = attentionModel(3, DataType.FLOAT);
   const kernelOptions = { customOperators: library === undefined ? [] : [library] };
 
-  test.each(['scalar', 'avx2', 'avx512', 'neon'])(
-    'agrees with the body to 1e-5 (%s, or the best there is)',
-    async (path) => {
-      process.env.DINO8_KERNEL_PATH = path;
-      await using kernel = await Session.create(model, kernelOptions);
-      await using body = await Session.create(model);
-      await fc.assert(
-        fc.asyncProperty(problems, async (problem) => {
-          const feeds = feedsOf(problem);
-          const [actual, expected] = [await run(kernel, feeds), await run(body, feeds)];
-          const worst = actual.reduce(
-            (most, value, index) => Math.max(most, Math.abs(value - (expected[index] ?? Number.NaN))),
-            0,
-          );
-          return worst <= 1e-5;
-        }),
-        { numRuns: 40 },
-      );
-    },
-  );
+  const types = [DataType.FLOAT, DataType.UINT8, DataType.INT8] as const;
+  const cases = ['scalar', 'avx2', 'avx512', 'neon'].flatMap((path) => types.map((type) => [path, type] as const));
+
+  test.each(cases)('agrees with the body to 1e-5 (%s, or the best there is; values of type %i)', async (path, type) => {
+    process.env.DINO8_KERNEL_PATH = path;
+    const typed = attentionModel(3, type);
+    await using kernel = await Session.create(typed, kernelOptions);
+    await using body = await Session.create(typed);
+    await fc.assert(
+      fc.asyncProperty(problems, async (problem) => {
+        const feeds = feedsOf(problem, type);
+        const [actual, expected] = [await run(kernel, feeds), await run(body, feeds)];
+        const worst = actual.reduce(
+          (most, value, index) => Math.max(most, Math.abs(value - (expected[index] ?? Number.NaN))),
+          0,
+        );
+        return worst <= 1e-5;
+      }),
+      { numRuns: 40 },
+    );
+  });
 
   const problem: Problem = {
     levels: [
@@ -126,9 +156,9 @@ describe.runIf(library !== undefined)('the deformable attention kernel', () => {
     seed: 1,
   };
 
-  test('is what runs, in place of the body', async () => {
-    const names = (await profileRun(model, kernelOptions, feedsOf(problem))).map((node) => node.operator);
-    expect(names).toEqual([DEFORMABLE_ATTENTION]);
+  test.each(types)('is what runs, in place of the body (values of type %i)', async (type) => {
+    const profile = await profileRun(attentionModel(3, type), kernelOptions, feedsOf(problem, type));
+    expect(profile.map((node) => node.operator)).toEqual([DEFORMABLE_ATTENTION]);
   });
 
   test('refuses shapes that contradict each other, and reads nothing outside', async () => {

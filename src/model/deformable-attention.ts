@@ -4,15 +4,14 @@
  * `ai.dino8::MultiScaleDeformableAttention`: standard ONNX by its body, one kernel where dino8's library is loaded.
  */
 import { GraphBuilder, type Value } from '../onnx/builder.ts';
+import { DEFORMABLE_ATTENTION, DOMAIN } from '../onnx/dino8-operators.ts';
 import { DataType, type FunctionProto } from '../onnx/types.ts';
 import type { Network } from './network.ts';
 
-export const DOMAIN = 'ai.dino8';
-export const DEFORMABLE_ATTENTION = 'MultiScaleDeformableAttention';
-
 /**
  * The function for `levels` levels. Inputs:
- * - value [batch, positions, heads, size]: the levels one after the other, row by row
+ * - value T [batch, positions, heads, size]: the levels one after the other, row by row; T is float, uint8 or int8
+ * - value_scale (scalar), value_zero_point T (scalar): a value v means (v − value_zero_point) · value_scale
  * - spatial_shapes int64 [levels, 2]: height and width of each
  * - reference_points [batch, queries, levels, 2]: (x, y) in 0..1
  * - offset_scale, broadcast to [batch, queries, levels, 2]: what one unit of offset is, in 0..1
@@ -25,6 +24,8 @@ export const DEFORMABLE_ATTENTION = 'MultiScaleDeformableAttention';
 export function deformableAttentionFunction(levels: number): FunctionProto {
   const b = new GraphBuilder(DEFORMABLE_ATTENTION);
   const value = b.input('value', DataType.FLOAT, ['batch', 'positions', 'heads', 'size']);
+  const valueScale = b.input('value_scale', DataType.FLOAT, []);
+  const valueZeroPoint = b.input('value_zero_point', DataType.FLOAT, []);
   const spatialShapes = b.input('spatial_shapes', DataType.INT64, [levels, 2]);
   const referencePoints = b.input('reference_points', DataType.FLOAT, ['batch', 'queries', levels, 2]);
   const offsetScale = b.input('offset_scale', DataType.FLOAT, [undefined, undefined, levels, 2]);
@@ -54,15 +55,20 @@ export function deformableAttentionFunction(levels: number): FunctionProto {
   const values = b.split(value, b.reduceProd(spatialShapes, [1], false), levels, 1);
   const sizes = b.split(spatialShapes, ones, levels, 0);
 
+  const zeroPoint = b.cast(valueZeroPoint, DataType.FLOAT);
   const sums = values.map((positions, level) => {
     const at = (list: readonly Value[]) => list[level] as Value; // every split above has `levels` parts
     const map = b.reshape(b.transpose(positions, [0, 2, 3, 1]), [batchHeads, size, b.squeeze(at(sizes), [0])]);
+    const centred = b.sub(b.cast(map, DataType.FLOAT), zeroPoint); // outside counts as zero, not as the lowest value
     const grid = b.reshape(at(grids), [batchHeads, queries, -1, 2]);
-    const sampled = b.gridSample(map, grid); // [batch · heads, size, queries, points]
+    const sampled = b.gridSample(centred, grid); // [batch · heads, size, queries, points]
     const weight = b.reshape(at(weightsOfLevel), [batchHeads, 1, queries, -1]);
     return b.reduceSum(b.mul(sampled, weight), [3], false);
   });
-  const total = sums.reduce((sum, next) => b.add(sum, next));
+  const total = b.mul(
+    sums.reduce((sum, next) => b.add(sum, next)),
+    valueScale,
+  );
   const joined = b.reshape(total, [b.extent(value, 0), -1, queries]);
   b.output('output', b.transpose(joined, [0, 2, 1]));
   return b.finishFunction(DOMAIN);
@@ -101,6 +107,8 @@ export function deformableAttention(
   const logits = network.linear('attention_weights', queries, width, samples);
   const [sampled] = b.call(DOMAIN, DEFORMABLE_ATTENTION, [
     b.reshape(value, [0, 0, heads, -1]),
+    1,
+    0,
     memory.spatialShapes,
     references.points,
     references.offsetScale,

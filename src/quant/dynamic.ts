@@ -33,6 +33,14 @@ export function quantizeProduct(node: NodeProto, shared: DynamicActivations): No
   return [...left.nodes, ...right.nodes, ...integerProduct(node, left.activation, right.activation)];
 }
 
+/** What replaces a deformable attention of float values: it reads them as bytes. */
+export function quantizeValues(node: NodeProto, shared: DynamicActivations): NodeProto[] {
+  const [value = '', , , ...others] = node.input;
+  const { activation, nodes } = quantizeActivation(node, value, shared);
+  const { values, scale, zeroPoint } = activation;
+  return [...nodes, { ...node, input: [values, scale, zeroPoint, ...others] }];
+}
+
 function quantizeActivation(node: NodeProto, name: string, shared: DynamicActivations) {
   const known = shared.get(name);
   if (known) return { activation: known, nodes: [] };

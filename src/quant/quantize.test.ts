@@ -220,8 +220,9 @@ describe('the bundled model', () => {
       const nodes = await profileRun(modelBytes(model), {}, feeds ?? {});
       const count = (pattern: RegExp) => nodes.filter((node) => pattern.test(node.operator)).length;
       expect(count(/^(DynamicQuantizeMatMul|MatMulIntegerToFloat|MatMulInteger)$/)).toBe(
-        counts.dynamic + counts.static + counts.products,
+        counts.dynamic + counts.static + counts.product,
       );
+      expect(counts.deformable).toBe(source.config.encoder_layers);
       // The only DequantizeLinear left are those of weights that are kept as integers (an embedding is looked up without).
       expect(count(/^DequantizeLinear$/)).toBe(counts.weights - 1);
       expect(counts.dynamic + counts.static).toBeGreaterThan(80);

@@ -6,21 +6,25 @@ import { removeUnused } from '../onnx/rewrite.ts';
 import type { NodeProto } from '../onnx/types.ts';
 import { foldConstants } from '../runtime/fold-constants.ts';
 import type { Ranges } from './calibrate.ts';
-import { type DynamicActivations, quantizeDynamically, quantizeProduct } from './dynamic.ts';
-import type { Recipe } from './recipe.ts';
-import { observedValues, quantizeStatically } from './static.ts';
-import { type Assignment, assignActivationProducts, assignTreatments } from './targets.ts';
+import { type DynamicActivations, quantizeDynamically, quantizeProduct, quantizeValues } from './dynamic.ts';
+import type { Recipe, Treatment } from './recipe.ts';
+import { observedValues, quantizeStatically, quantizeValuesStatically } from './static.ts';
+import { type ActivationTarget, assignActivationTreatments, assignTreatments } from './targets.ts';
 import { storeAsIntegers } from './weight-only.ts';
 import type { Additions } from './weights.ts';
 
 /** The values whose ranges `quantizeModel` needs for a recipe, each once. */
 export function valuesToObserve(model: Model, recipe: Recipe): string[] {
-  const assignments = assignTreatments(model, recipe).filter(({ treatment }) => treatment === 'static');
-  return [...new Set(assignments.flatMap(observedValues))];
+  const isStatic = ({ treatment }: { treatment: Treatment }) => treatment === 'static';
+  const products = assignTreatments(model, recipe).filter(isStatic).flatMap(observedValues);
+  const values = assignActivationTreatments(model, recipe)
+    .filter(isStatic)
+    .map(({ node }) => node.input[0] ?? '');
+  return [...new Set([...products, ...values])];
 }
 
-/** How many nodes with weights got each treatment, and how many products of activations are dynamic. */
-export type TreatmentCounts = Readonly<Record<Assignment['treatment'] | 'products', number>>;
+/** How many nodes with weights got each treatment, and how many products of activations and deformable attentions are INT8. */
+export type TreatmentCounts = Readonly<Record<Treatment | ActivationTarget['kind'], number>>;
 
 export interface Quantized {
   readonly model: Model;
@@ -47,9 +51,12 @@ export async function quantizeModel(model: Model, recipe: Recipe, ranges: Ranges
       );
     return range;
   };
-  const products = new Set(assignActivationProducts(quantized, recipe).map(({ node }) => node));
+  const activations = new Map(assignActivationTreatments(quantized, recipe).map((target) => [target.node, target]));
   const replace = (node: NodeProto): NodeProto[] => {
-    if (products.has(node)) return quantizeProduct(node, dynamicActivations);
+    const target = activations.get(node);
+    if (target?.kind === 'product') return quantizeProduct(node, dynamicActivations);
+    if (target?.treatment === 'static') return quantizeValuesStatically(node, rangeOf, added);
+    if (target) return quantizeValues(node, dynamicActivations);
     const assignment = byNode.get(node);
     switch (assignment?.treatment) {
       case 'dynamic':
@@ -67,8 +74,9 @@ export async function quantizeModel(model: Model, recipe: Recipe, ranges: Ranges
   graph.initializer.push(...added.tensors);
   await foldConstants(quantized);
   removeUnused(quantized);
-  const count = (treatment: Assignment['treatment']) =>
-    assignments.filter((each) => each.treatment === treatment).length;
+  const count = (treatment: Treatment) => assignments.filter((each) => each.treatment === treatment).length;
+  const countKind = (kind: ActivationTarget['kind']) =>
+    [...activations.values()].filter((target) => target.kind === kind).length;
   return {
     model: quantized,
     counts: {
@@ -76,7 +84,8 @@ export async function quantizeModel(model: Model, recipe: Recipe, ranges: Ranges
       dynamic: count('dynamic'),
       static: count('static'),
       weights: count('weights'),
-      products: products.size,
+      product: countKind('product'),
+      deformable: countKind('deformable'),
     },
   };
 }

@@ -17,7 +17,10 @@ const ruleSchema = z.strictObject({
   match: z.union([z.string().min(1), z.array(z.string().min(1)).min(1)]).transform((value) => [value].flat()),
   /** Operator types; all that can be quantized if left out. */
   operators: z.array(z.enum(['MatMul', 'Gemm', 'Conv', 'Gather'])).optional(),
-  /** What is multiplied with the activations: stored weights, or other activations, as in attention (`float` or `dynamic`). */
+  /**
+   * What is multiplied with the activations: stored weights, or other activations, as in attention. With `activations`,
+   * patterns match names of nodes: products (`float` or `dynamic`), and the values of deformable attention (also `static`).
+   */
   inputs: z.enum(['weights', 'activations']).default('weights'),
   /**
    * - `float`: as it is

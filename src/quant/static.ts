@@ -49,17 +49,36 @@ export function observedValues({ node, activation }: Assignment): string[] {
   return node.opType === 'Conv' ? [activation, ...node.output] : [activation];
 }
 
+/** What replaces a deformable attention of float values: it reads them as bytes. */
+export function quantizeValuesStatically(
+  node: NodeProto,
+  rangeOf: (activation: string) => Range,
+  added: Additions,
+): NodeProto[] {
+  const [value = '', , , ...others] = node.input;
+  const [quantized, values, parameters] = quantizeValue(value, node.name, rangeOf(value), added);
+  return [quantized, { ...node, input: [values, ...parameters, ...others] }];
+}
+
 /** x → QuantizeLinear → DequantizeLinear → result. */
 function quantizePair(x: string, result: string, name: string, range: Range, added: Additions): NodeProto[] {
+  const [quantized, values, parameters] = quantizeValue(x, name, range, added);
+  return [quantized, makeNode('DequantizeLinear', `${name}DequantizeLinear`, [values, ...parameters], [result])];
+}
+
+/** x → QuantizeLinear: the node, the name of its result, and those of scale and zero point. */
+function quantizeValue(
+  x: string,
+  name: string,
+  range: Range,
+  added: Additions,
+): readonly [NodeProto, string, readonly [string, string]] {
   const { scale, zeroPoint } = affineOf(range, UINT8);
-  const parameters = [`${x}.static_scale`, `${x}.static_zero_point`];
-  const [scaleName = '', zeroPointName = ''] = parameters;
+  const parameters = [`${x}.static_scale`, `${x}.static_zero_point`] as const;
   added.tensors.push(
-    makeTensor(scaleName, [], Float32Array.of(scale)),
-    makeTensor(zeroPointName, [], Uint8Array.of(zeroPoint)),
+    makeTensor(parameters[0], [], Float32Array.of(scale)),
+    makeTensor(parameters[1], [], Uint8Array.of(zeroPoint)),
   );
-  return [
-    makeNode('QuantizeLinear', `${name}QuantizeLinear`, [x, ...parameters], [`${x}.static_uint8`]),
-    makeNode('DequantizeLinear', `${name}DequantizeLinear`, [`${x}.static_uint8`, ...parameters], [result]),
-  ];
+  const values = `${x}.static_uint8`;
+  return [makeNode('QuantizeLinear', `${name}QuantizeLinear`, [x, ...parameters], [values]), values, parameters];
 }

@@ -1,6 +1,7 @@
 /** What can be quantized in a graph, and what a recipe makes of it. */
 import { UsageError } from '../base/errors.ts';
 import { integerAttribute } from '../onnx/attributes.ts';
+import { DEFORMABLE_ATTENTION, DOMAIN } from '../onnx/dino8-operators.ts';
 import { indexGraph } from '../onnx/graph-index.ts';
 import type { Model } from '../onnx/read.ts';
 import { modulePath } from '../onnx/rewrite.ts';
@@ -26,10 +27,15 @@ export interface Target {
   readonly channelAxis: number;
 }
 
-/** A MatMul of two activations. */
-export interface ActivationProduct {
+/** A MatMul of two activations, or a deformable attention, of which the values are stored in bytes. */
+export interface ActivationTarget {
   readonly node: NodeProto;
   readonly path: string;
+  readonly kind: 'product' | 'deformable';
+}
+
+export interface ActivationAssignment extends ActivationTarget {
+  readonly treatment: Treatment;
 }
 
 export interface Assignment extends Target {
@@ -51,14 +57,19 @@ export function findTargets(model: Model): Target[] {
   });
 }
 
-/** MatMuls of two activations, as in attention. */
-export function findActivationProducts(model: Model): ActivationProduct[] {
+/** MatMuls of two activations, as in attention, and deformable attentions of float values. */
+export function findActivationTargets(model: Model): ActivationTarget[] {
   const { initializer } = indexGraph(model.graph);
-  return model.graph.node.flatMap((node) =>
-    node.opType === 'MatMul' && node.domain === '' && node.input.every((name) => !initializer.has(name))
-      ? [{ node, path: modulePath(node) }]
-      : [],
-  );
+  return model.graph.node.flatMap((node): ActivationTarget[] => {
+    const isProduct =
+      node.opType === 'MatMul' && node.domain === '' && node.input.every((name) => !initializer.has(name));
+    if (isProduct) return [{ node, path: modulePath(node), kind: 'product' }];
+    const isDeformable = node.opType === DEFORMABLE_ATTENTION && node.domain === DOMAIN;
+    const zeroPoint = initializer.get(node.input[2] ?? '');
+    return isDeformable && zeroPoint?.dataType === DataType.FLOAT
+      ? [{ node, path: modulePath(node), kind: 'deformable' }]
+      : [];
+  });
 }
 
 /** What kind of target a node is, and the axis of its weight with a scale each; undefined if it is none. */
@@ -111,18 +122,28 @@ export function assignTreatments(model: Model, recipe: Recipe): Assignment[] {
   });
 }
 
-/** The products of two activations that a recipe makes dynamic. @throws UsageError if a pattern matches nothing */
-export function assignActivationProducts(model: Model, recipe: Recipe): ActivationProduct[] {
-  const products = findActivationProducts(model);
+/**
+ * What a recipe makes of products of activations and of deformable attentions; those that stay float are left out.
+ * @throws UsageError if a pattern matches nothing, or something cannot be treated as the recipe says
+ */
+export function assignActivationTreatments(model: Model, recipe: Recipe): ActivationAssignment[] {
+  const targets = findActivationTargets(model);
   const rules = recipe.rules.filter(({ inputs }) => inputs === 'activations');
   for (const pattern of rules.flatMap((rule) => rule.match))
-    if (!products.some(({ node }) => matchesPath(pattern, node.name)))
+    if (!targets.some(({ node }) => matchesPath(pattern, node.name)))
       throw new UsageError(
-        `The recipe ${recipe.name} has the pattern "${pattern}", which matches no product of activations; correct or remove it.`,
+        `The recipe ${recipe.name} has the pattern "${pattern}", which matches no product of activations and no deformable attention; correct or remove it.`,
       );
-  return products.filter(({ node }) => {
-    const rule = rules.findLast(({ match }) => match.some((pattern) => matchesPath(pattern, node.name)));
-    return rule?.treatment === 'dynamic';
+  return targets.flatMap((target) => {
+    const rule = rules.findLast(({ match }) => match.some((pattern) => matchesPath(pattern, target.node.name)));
+    const treatment = rule?.treatment ?? 'float';
+    if (treatment === 'float') return [];
+    const possible = target.kind === 'product' ? ['dynamic'] : ['dynamic', 'static'];
+    if (!possible.includes(treatment))
+      throw new UsageError(
+        `The recipe ${recipe.name} makes ${target.node.name} ${treatment}, which it cannot be; possible are float, ${possible.join(', ')}.`,
+      );
+    return [{ ...target, treatment }];
   });
 }
 

@@ -1,0 +1,6 @@
+/** The operators of dino8's own domain: model-local functions, for which its library has kernels. */
+
+export const DOMAIN = 'ai.dino8';
+
+/** See model/deformable-attention.ts. */
+export const DEFORMABLE_ATTENTION = 'MultiScaleDeformableAttention';
