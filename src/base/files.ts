@@ -2,7 +2,7 @@
  * Reading with bounds and writing without halves: a file is read whole or refused with one sentence,
  * and a file that is written exists completely or not at all.
  */
-import { type FileHandle, mkdir, open, rename, stat, unlink } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { InputError, messageOf, systemCode, UsageError } from './errors.ts';
 
@@ -170,4 +170,13 @@ export async function isDirectory(path: string): Promise<boolean> {
 
 export async function exists(path: string): Promise<boolean> {
   return (await stat(path).catch(() => undefined)) !== undefined;
+}
+
+/** Bytes of a file, or of all files under a folder. */
+export async function sizeOf(path: string): Promise<number> {
+  const found = await stat(path);
+  if (!found.isDirectory()) return found.size;
+  const names = await readdir(path);
+  const sizes = await Promise.all(names.map((name) => sizeOf(join(path, name))));
+  return sizes.reduce((sum, size) => sum + size, 0);
 }

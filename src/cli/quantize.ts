@@ -1,6 +1,6 @@
-import { stat } from 'node:fs/promises';
 import { Command } from 'commander';
 import { UsageError } from '../base/errors.ts';
+import { sizeOf } from '../base/files.ts';
 import { openCoco, takeImages } from '../data/coco.ts';
 import { calibrationFeeds } from '../detect/calibration-feeds.ts';
 import { type ModelPackage, readPackage, writePackage } from '../model/package.ts';
@@ -23,7 +23,7 @@ export function quantizeCommand(): Command {
   return new Command('quantize')
     .description('Make a model INT8 by a recipe.')
     .argument('<model>', 'an ONNX file that dino8 wrote, or a Hugging Face folder')
-    .requiredOption('-o, --output <file>', 'the ONNX file to write')
+    .requiredOption('-o, --output <path>', 'what to write: one file if it ends in .onnx, else a folder as transformers.js reads it')
     .option('--recipe <recipe>', `a bundled recipe (${bundledRecipes().join(', ')}) or a YAML file`, DEFAULT_RECIPE)
     .option('--calibration <coco>', "images in COCO's layout; needed if the recipe has static parts")
     .option('--images <count>', 'how many of them to use', wholeNumber('--images'), DEFAULT_IMAGES)
@@ -36,10 +36,10 @@ export function quantizeCommand(): Command {
       const recipe = await readRecipe(options.recipe);
       const source = await readPackage(model);
       const { counts } = await quantizePackage(source, recipe, options.output, options);
-      const { size } = await stat(options.output);
-      if (options.json) return printJson({ output: options.output, bytes: size, recipe: recipe.name, layers: counts });
+      const bytes = await sizeOf(options.output);
+      if (options.json) return printJson({ output: options.output, bytes, recipe: recipe.name, layers: counts });
       print(
-        `${options.output}: ${megabytes(size)}; ${counts.static} layers static, ${counts.dynamic} dynamic, ${counts.weights} stored as int8, ${counts.float} float`,
+        `${options.output}: ${megabytes(bytes)}; ${counts.static} layers static, ${counts.dynamic} dynamic, ${counts.weights} stored as int8, ${counts.float} float`,
       );
     });
 }

@@ -2,11 +2,13 @@
  * GroundingDINO as ONNX models. `combined` takes what Hugging Face's model takes; `text` and `detect` are its two
  * halves, cut where the text features pass from one to the other, so that a prompt is encoded once for many images.
  */
+import { InputError } from '../base/errors.ts';
 import { GraphBuilder, type Value } from '../onnx/builder.ts';
 import { extractModel } from '../onnx/extract.ts';
 import type { Model } from '../onnx/read.ts';
-import { removeUnused } from '../onnx/rewrite.ts';
-import { DataType } from '../onnx/types.ts';
+import { removeUnused, sortTopologically } from '../onnx/rewrite.ts';
+import { DataType, type Shape } from '../onnx/types.ts';
+import { valueInfoToTensorInfo } from '../onnx/value-info.ts';
 import { foldConstants } from '../runtime/fold-constants.ts';
 import type { LoadedCheckpoint } from './checkpoint/hugging-face.ts';
 import type { Config } from './config.ts';
@@ -70,18 +72,74 @@ export function extractHalf(model: Model, kind: 'text' | 'detect'): Model {
   return extractModel(model, INTERFACES[kind].inputs, INTERFACES[kind].outputs);
 }
 
-function combinedGraph(network: Network, config: Config): Stages {
+/**
+ * The combined model of two halves, the inverse of `extractHalf`: what both share is in the result once.
+ * @throws InputError if they are no halves of a model
+ */
+export function joinHalves(text: Model, detect: Model): Model {
+  const find = (half: Model, name: string) => {
+    const found = half.graph.input.find((input) => input.name === name);
+    if (!found) throw new InputError(`${half.graph.name} has no input ${name}; is it half of a model made by dino8?`);
+    return valueInfoToTensorInfo(found)?.shape;
+  };
+  const b = new GraphBuilder('grounding-dino');
+  promptGraph(new Network(b, new Weights(b, new Map())), {
+    pixels: find(detect, 'pixel_values'),
+    tokens: find(text, 'input_ids'),
+    tokenMask: find(detect, 'text_token_mask'),
+    pixelMask: find(detect, 'valid_pixels'),
+  });
+  const joined = b.finish();
+  const { graph } = joined;
+  const parts = [graph, text.graph, detect.graph];
+  // Names come from the one model that both were cut from, and the masks of the prompt were built first in it too.
+  graph.initializer = uniqueBy(
+    parts.flatMap((part) => part.initializer),
+    (tensor) => tensor.name,
+  );
+  const stored = new Set(graph.initializer.map((tensor) => tensor.name));
+  graph.node = uniqueBy(
+    parts.flatMap((part) => part.node),
+    (node) => node.output[0] ?? '',
+  ).filter((node) => !stored.has(node.output[0] ?? ''));
+  graph.output = detect.graph.output;
+  joined.functions = detect.functions;
+  joined.opsetImport = detect.opsetImport;
+  joined.metadataProps = text.metadataProps;
+  removeUnused(joined);
+  sortTopologically(graph);
+  return joined;
+}
+
+function uniqueBy<T>(items: readonly T[], keyOf: (item: T) => string): T[] {
+  return [...new Map(items.map((item) => [keyOf(item), item])).values()];
+}
+
+const DYNAMIC = {
+  pixels: ['batch', 3, 'height', 'width'],
+  tokens: ['batch', 'tokens'],
+  tokenMask: ['batch', 'tokens'],
+  pixelMask: ['batch', 'height', 'width'],
+};
+
+/** The inputs of the combined model, and the masks that follow from them. */
+function promptGraph(network: Network, shapes: { [Input in keyof typeof DYNAMIC]: Shape | undefined }) {
   const { b } = network;
-  const pixels = b.input('pixel_values', DataType.FLOAT, ['batch', 3, 'height', 'width']);
-  const tokens = b.input('input_ids', DataType.INT64, ['batch', 'tokens']);
-  const attentionMask = b.input('attention_mask', DataType.INT64, ['batch', 'tokens']);
-  const pixelMask = b.input('pixel_mask', DataType.INT64, ['batch', 'height', 'width']);
+  const pixels = b.input('pixel_values', DataType.FLOAT, shapes.pixels ?? DYNAMIC.pixels);
+  const tokens = b.input('input_ids', DataType.INT64, shapes.tokens ?? DYNAMIC.tokens);
+  const attentionMask = b.input('attention_mask', DataType.INT64, shapes.tokenMask ?? DYNAMIC.tokenMask);
+  const pixelMask = b.input('pixel_mask', DataType.INT64, shapes.pixelMask ?? DYNAMIC.pixelMask);
   const boundary = (name: string, value: Value) => b.named(name, value);
-  const { positions, selfAttentionMask, tokenMask, validPixels } = b.scope('prompt', () => ({
+  const masks = b.scope('prompt', () => ({
     ...phraseMasks(network, tokens),
     tokenMask: boundary('text_token_mask', b.cast(attentionMask, DataType.BOOL)),
     validPixels: boundary('valid_pixels', b.cast(pixelMask, DataType.BOOL)),
   }));
+  return { pixels, tokens, ...masks };
+}
+
+function combinedGraph(network: Network, config: Config): Stages {
+  const { pixels, tokens, positions, selfAttentionMask, tokenMask, validPixels } = promptGraph(network, DYNAMIC);
   const { hidden, features } = textEncoder(network, config, { tokens, positions, selfAttentionMask });
   const text = { positions, selfAttentionMask, tokenMask };
   const stages = detector(network, config, { pixels, validPixels, textFeatures: features, text });

@@ -1,6 +1,7 @@
 /**
  * A model with all that is needed to use it: the graph, the configuration, the tokenizer, the image preprocessing.
- * On disk it is a Hugging Face folder, or one ONNX file that carries the other three as metadata.
+ * On disk it is a checkpoint (a Hugging Face folder or an original `.pth`), one ONNX file that carries the other three
+ * as metadata, or a folder of ONNX files with the three beside them (see package-folder).
  */
 import { dirname, extname, join } from 'node:path';
 import { z } from 'zod';
@@ -14,6 +15,7 @@ import { type LoadedCheckpoint, readHuggingFace } from './checkpoint/hugging-fac
 import { readOriginal } from './checkpoint/original.ts';
 import { type Config, parseConfig } from './config.ts';
 import { buildModel } from './grounding-dino.ts';
+import { FILES, type FileKey, type FolderForm, readModelFolder, writeModelFolder } from './package-folder.ts';
 
 const channels = z.tuple([z.number(), z.number(), z.number()]);
 
@@ -52,26 +54,21 @@ export interface ModelPackage {
   readonly tokenizer: TokenizerFiles;
 }
 
-/** The files of a folder that travel inside an ONNX file, and the metadata key of each. */
-const FILES = {
-  config: ['config.json', 'dino8.config'],
-  preprocessing: ['preprocessor_config.json', 'dino8.preprocessing'],
-  tokenizer: ['tokenizer.json', 'dino8.tokenizer'],
-  tokenizerConfig: ['tokenizer_config.json', 'dino8.tokenizer_config'],
-} as const;
-
-type FileKey = keyof typeof FILES;
-
 const LARGEST_JSON = 1 << 26;
 
 /**
  * Reads a model: from a Hugging Face folder or an original `.pth` (with the tokenizer's files beside it), building its
- * graph, or from an ONNX file that dino8 wrote.
+ * graph, or from an ONNX file or a folder of them that dino8 wrote.
  */
 export async function readPackage(path: string): Promise<ModelPackage> {
-  if (await isDirectory(path)) return build(path, path, await readHuggingFace(path));
+  if (await isDirectory(path)) {
+    const model = await readModelFolder(path);
+    return model ? withMetadata(path, model) : build(path, path, await readHuggingFace(path));
+  }
   if (['.pth', '.pt'].includes(extname(path))) return build(path, dirname(path), await readOriginal(path));
-  return readFile(path);
+  if (extname(path) === '.safetensors')
+    throw new UsageError(`${path} is one file of a checkpoint; name the folder that holds it and its config.json.`);
+  return withMetadata(path, await readModel(path));
 }
 
 /** Builds the graph of a checkpoint; `folder` holds the files that travel with it. */
@@ -90,10 +87,7 @@ async function build(source: string, folder: string, checkpoint: LoadedCheckpoin
   return assemble(source, model, texts);
 }
 
-async function readFile(path: string): Promise<ModelPackage> {
-  if (extname(path) === '.safetensors')
-    throw new UsageError(`${path} is one file of a checkpoint; name the folder that holds it and its config.json.`);
-  const model = await readModel(path);
+function withMetadata(path: string, model: Model): ModelPackage {
   const read = (key: FileKey): unknown => {
     const text = getMetadata(model, FILES[key][1]);
     if (text === undefined)
@@ -124,7 +118,15 @@ function assemble(source: string, model: Model, texts: Record<FileKey, unknown>)
   };
 }
 
-/** Writes a model as one ONNX file (and its external data beyond 2 GiB). */
-export async function writePackage({ model }: ModelPackage, path: string): Promise<void> {
-  await writeModel(model, path);
+/**
+ * Writes a model: to a path that ends in `.onnx` as one file (and its external data beyond 2 GiB), else as a folder.
+ * @throws UsageError if the folder already holds a model in another form
+ */
+export async function writePackage(
+  { model, preprocessing }: ModelPackage,
+  path: string,
+  form: FolderForm = 'combined',
+): Promise<void> {
+  if (extname(path) === '.onnx') await writeModel(model, path);
+  else await writeModelFolder(model, preprocessing, path, form);
 }
