@@ -29,6 +29,7 @@ export { inferShapes } from './onnx/infer/infer.ts';
 export { type Model, parseModel, readModel } from './onnx/read.ts';
 export { modelBytes, writeModel } from './onnx/write.ts';
 export { calibrate, type Ranges } from './quant/calibrate.ts';
+export { type LintResult, lintModel, type Unfused } from './quant/lint.ts';
 export { type Quantized, quantizeModel, valuesToObserve } from './quant/quantize.ts';
 export { bundledRecipes, parseRecipe, type Recipe, readRecipe } from './quant/recipe.ts';
 export { RuntimeError } from './runtime/error.ts';

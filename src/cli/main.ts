@@ -7,6 +7,7 @@ import { demoCommand } from './demo.ts';
 import { detectCommand } from './detect.ts';
 import { doctorCommand } from './doctor.ts';
 import { evalCommand } from './eval.ts';
+import { lintCommand } from './lint.ts';
 import { measureCommand } from './measure.ts';
 import { quantizeCommand } from './quantize.ts';
 import { Interrupted, listenForInterrupts } from './terminal.ts';
@@ -26,6 +27,7 @@ function program(): Command {
     quantizeCommand(),
     evalCommand(),
     measureCommand(),
+    lintCommand(),
     demoCommand(),
     doctorCommand(),
   ];

@@ -23,7 +23,10 @@ export function quantizeCommand(): Command {
   return new Command('quantize')
     .description('Make a model INT8 by a recipe.')
     .argument('<model>', 'an ONNX file that dino8 wrote, or a Hugging Face folder')
-    .requiredOption('-o, --output <path>', 'what to write: one file if it ends in .onnx, else a folder as transformers.js reads it')
+    .requiredOption(
+      '-o, --output <path>',
+      'what to write: one file if it ends in .onnx, else a folder as transformers.js reads it',
+    )
     .option('--recipe <recipe>', `a bundled recipe (${bundledRecipes().join(', ')}) or a YAML file`, DEFAULT_RECIPE)
     .option('--calibration <coco>', "images in COCO's layout; needed if the recipe has static parts")
     .option('--images <count>', 'how many of them to use', wholeNumber('--images'), DEFAULT_IMAGES)

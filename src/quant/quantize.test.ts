@@ -4,11 +4,13 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { InputError, UsageError } from '../base/errors.ts';
 import { packageRoot } from '../base/package-root.ts';
 import { openCoco, takeImages } from '../data/coco.ts';
+import { blankFeeds } from '../detect/blank-feeds.ts';
 import { calibrationFeeds } from '../detect/calibration-feeds.ts';
 import { extractHalf } from '../model/grounding-dino.ts';
 import { type ModelPackage, readPackage } from '../model/package.ts';
 import { GraphBuilder } from '../onnx/builder.ts';
 import type { Model } from '../onnx/read.ts';
+import { makeNode, sortTopologically } from '../onnx/rewrite.ts';
 import { makeTensor, tensorElements } from '../onnx/tensor.ts';
 import { DataType } from '../onnx/types.ts';
 import { modelBytes } from '../onnx/write.ts';
@@ -16,6 +18,7 @@ import { profileRun } from '../runtime/profile.ts';
 import { type Feeds, Session } from '../runtime/session.ts';
 import { floatData, floats } from '../runtime/tensor.ts';
 import { calibrate, type Ranges } from './calibrate.ts';
+import { lintModel } from './lint.ts';
 import { quantizeModel, valuesToObserve } from './quantize.ts';
 import { matchesPath, parseRecipe, type Recipe, readRecipe } from './recipe.ts';
 import { affineOf, dequantize, INT8, quantize, UINT8 } from './scheme.ts';
@@ -227,6 +230,30 @@ describe('the bundled model', () => {
       expect(count(/^DequantizeLinear$/)).toBe(counts.weights - 1);
       expect(counts.dynamic + counts.static).toBeGreaterThan(80);
     }
+  });
+
+  test('the linter finds nothing in what bundled recipes make, and what ONNX Runtime cannot fuse', async () => {
+    const { model } = await quantizeModel(source.model, await readRecipe('dynamic'));
+    const good = await lintModel(model, blankFeeds(source, 8));
+    expect(good.unfused.filter(({ kind }) => kind === 'pair')).toEqual([]);
+    expect(good.integerProducts).toBeGreaterThan(150);
+
+    const softmax = model.graph.node.find((node) => node.opType === 'Softmax');
+    const name = softmax?.input[0] ?? '';
+    const affine = ['test.scale', 'test.zero_point'];
+    model.graph.initializer.push(
+      makeTensor('test.scale', [], Float32Array.of(0.1)),
+      makeTensor('test.zero_point', [], Uint8Array.of(128)),
+    );
+    const pair = [
+      makeNode('QuantizeLinear', 'pair/QuantizeLinear', [name, ...affine], ['test.uint8']),
+      makeNode('DequantizeLinear', 'pair/DequantizeLinear', ['test.uint8', ...affine], ['test.float']),
+    ];
+    if (softmax) softmax.input[0] = 'test.float';
+    model.graph.node.push(...pair);
+    sortTopologically(model.graph);
+    const bad = await lintModel(model, blankFeeds(source, 8));
+    expect(bad.unfused.find(({ kind }) => kind === 'pair')).toMatchObject({ node: 'pair/DequantizeLinear' });
   });
 
   const inputProjections = [0, 1, 2, 3].map((level) => `model.input_proj_vision.${level}.0`);
