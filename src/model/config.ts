@@ -40,7 +40,9 @@ const bertSchema = z.object({
 });
 
 const configSchema = z.object({
-  model_type: z.literal('grounding-dino', { error: 'it must be "grounding-dino"' }),
+  model_type: z.enum(['grounding-dino', 'mm-grounding-dino'], {
+    error: 'it must be "grounding-dino" or "mm-grounding-dino"',
+  }),
   backbone_config: swinSchema,
   text_config: bertSchema.prefault({}),
   d_model: count.default(256),

@@ -219,10 +219,23 @@ function textPositions(network: Network, config: Config, positions: Value): Valu
   return b.gather(b.constant(table, [config.max_text_len, config.d_model]), positions, 0);
 }
 
+/**
+ * The bias of MM-Grounding-DINO's class head (Zhao et al. 2024, https://arxiv.org/abs/2401.02361) on the last layer:
+ * each layer has its own where the box heads are not shared.
+ */
+function classBias(network: Network, config: Config): Value {
+  const head = config.decoder_bbox_embed_share ? 0 : config.decoder_layers - 1;
+  return network.b.outside(() => network.b.scope(`class_embed.${head}`, () => network.parameter('bias', [])));
+}
+
 /** The similarity of every query to every token, −inf for tokens that are not there, [batch, queries, max_text_len]. */
 function contrastiveLogits(network: Network, config: Config, hidden: Value, text: Value, tokenMask: Value): Value {
   const { b } = network;
-  const similarity = b.matmul(hidden, b.transpose(text, [0, 2, 1]));
+  const product = b.matmul(hidden, b.transpose(text, [0, 2, 1]));
+  const similarity =
+    config.model_type === 'mm-grounding-dino'
+      ? b.add(b.mul(product, 1 / Math.sqrt(config.d_model)), classBias(network, config))
+      : product;
   const masked = b.where(b.unsqueeze(tokenMask, [1]), similarity, Number.NEGATIVE_INFINITY);
   const missing = b.sub(b.integers(config.max_text_len), b.extent(tokenMask, 1));
   return b.padEnd(masked, missing, [2], Number.NEGATIVE_INFINITY);

@@ -121,3 +121,26 @@ test('the text and detect graphs together compute what the combined one does', a
   expect(difference('logits')).toBeLessThan(LOGITS);
   expect(difference('pred_boxes')).toBeLessThan(BOXES);
 });
+
+describe('MM-Grounding-DINO', () => {
+  test("scaled logits with a bias and a box head for each layer, as transformers' implementation", async () => {
+    const folder = join(golden, 'mm');
+    const expected = await readSafetensors(join(folder, 'io.safetensors'));
+    const stored = (name: string) => {
+      const tensor = expected.get(name);
+      if (!tensor) throw new Error(`${name} is in the file`);
+      return tensorOf(tensor);
+    };
+    const model = await buildModel(await readHuggingFace(folder));
+    await using session = await Session.create(modelBytes(model));
+    using outputs = await session.run(
+      Object.fromEntries([...session.inputs.keys()].map((name) => [name, stored(name)])),
+    );
+    for (const name of ['logits', 'pred_boxes']) {
+      const actual = floatData(outputs.get(name));
+      for (const [index, value] of floatData(stored(name)).entries())
+        if (value !== actual[index])
+          expect(Math.abs(value - (actual[index] ?? Number.NaN))).toBeLessThan(tolerance(name));
+    }
+  });
+});

@@ -26,7 +26,23 @@ export async function readHuggingFace(folder: string): Promise<LoadedCheckpoint>
   }
   const configPath = join(folder, 'config.json');
   const config = parseConfig(await readJson(configPath, 1 << 24), configPath);
-  return { config, tensors: await readTensors(folder) };
+  const tensors = withHeadNames(await readTensors(folder));
+  if (config.model_type !== 'mm-grounding-dino') return { config, tensors };
+  // Its configuration does not say; the published ones have a head for each layer, transformers 5 may save one for all.
+  return { config: { ...config, decoder_bbox_embed_share: !tensors.has('bbox_embed.1.layers.0.weight') }, tensors };
+}
+
+/**
+ * The decoder's heads are registered twice, as `bbox_embed` and `model.decoder.bbox_embed`; which of the names a tensor
+ * is saved under depends on the version that saved it. Here all have the first.
+ */
+function withHeadNames(tensors: Checkpoint): Checkpoint {
+  const named = new Map(tensors);
+  for (const [name, tensor] of tensors) {
+    const short = name.replace(/^model\.decoder\.(?=(?:bbox|class)_embed\.)/, '');
+    if (!named.has(short)) named.set(short, tensor);
+  }
+  return named;
 }
 
 async function readTensors(folder: string): Promise<Checkpoint> {
