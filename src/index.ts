@@ -24,6 +24,7 @@ export { readSafetensors } from './model/checkpoint/safetensors.ts';
 export { type Config, parseConfig } from './model/config.ts';
 export { buildModel, extractHalf } from './model/grounding-dino.ts';
 export { type ModelPackage, readPackage, writePackage } from './model/package.ts';
+export { type InputSize, specialize } from './model/specialize.ts';
 export { GraphBuilder, type Value } from './onnx/builder.ts';
 export { inferShapes } from './onnx/infer/infer.ts';
 export { type Model, parseModel, readModel } from './onnx/read.ts';

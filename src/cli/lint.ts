@@ -1,11 +1,10 @@
-import Table from 'cli-table3';
 import { Command } from 'commander';
 import { InputError } from '../base/errors.ts';
 import { blankFeeds } from '../detect/blank-feeds.ts';
 import { readPackage } from '../model/package.ts';
 import { lintModel } from '../quant/lint.ts';
 import { kernelOptions } from '../runtime/kernels.ts';
-import { milliseconds, print, printJson, wholeNumber } from './terminal.ts';
+import { milliseconds, print, printJson, table, wholeNumber } from './terminal.ts';
 
 export function lintCommand(): Command {
   return new Command('lint')
@@ -20,16 +19,14 @@ export function lintCommand(): Command {
       const pairs = result.unfused.filter(({ kind }) => kind === 'pair');
       if (options.json) printJson(result);
       else {
-        const table = new Table({ head: ['not fused', 'operator', 'kind', 'time', 'share'], style: { head: [] } });
-        for (const { node, operator, kind, seconds } of result.unfused)
-          table.push([
-            node,
-            operator,
-            kind,
-            milliseconds(seconds),
-            `${((100 * seconds) / result.seconds).toFixed(1)} %`,
-          ]);
-        if (result.unfused.length > 0) print(table.toString());
+        const rows = result.unfused.map(({ node, operator, kind, seconds }) => [
+          node,
+          operator,
+          kind,
+          milliseconds(seconds),
+          `${((100 * seconds) / result.seconds).toFixed(1)} %`,
+        ]);
+        if (rows.length > 0) print(table(['not fused', 'operator', 'kind', 'time', 'share'], rows));
         print(
           `${result.integerProducts} products run as integers; ${pairs.length} pairs are not fused; ${result.unfused.length - pairs.length} weights are stored as integers and computed with in float.`,
         );

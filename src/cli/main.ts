@@ -10,6 +10,7 @@ import { evalCommand } from './eval.ts';
 import { lintCommand } from './lint.ts';
 import { measureCommand } from './measure.ts';
 import { quantizeCommand } from './quantize.ts';
+import { specializeCommand } from './specialize.ts';
 import { Interrupted, listenForInterrupts } from './terminal.ts';
 
 function program(): Command {
@@ -25,6 +26,7 @@ function program(): Command {
     detectCommand(),
     convertCommand(),
     quantizeCommand(),
+    specializeCommand(),
     evalCommand(),
     measureCommand(),
     lintCommand(),

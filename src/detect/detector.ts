@@ -129,7 +129,8 @@ export class Detector implements AsyncDisposable {
   }
 
   #run(prepared: PreparedImages, feeds: Feeds) {
-    return this.#detect.run({ pixel_values: prepared.pixelValues, valid_pixels: prepared.validPixels, ...feeds });
+    const mask = this.#detect.inputs.has('valid_pixels') ? { valid_pixels: prepared.validPixels } : {};
+    return this.#detect.run({ pixel_values: prepared.pixelValues, ...mask, ...feeds });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -69,7 +69,13 @@ export async function buildModel({ config, tensors }: LoadedCheckpoint, options:
 
 /** Half of a combined model, quantized or not. Weights are shared with it. */
 export function extractHalf(model: Model, kind: 'text' | 'detect'): Model {
-  return extractModel(model, INTERFACES[kind].inputs, INTERFACES[kind].outputs);
+  const made = new Set([
+    ...model.graph.input.map(({ name }) => name),
+    ...model.graph.node.flatMap((node) => node.output),
+  ]);
+  // A model that is specialised to images without padding has no mask of it.
+  const inputs = INTERFACES[kind].inputs.filter((name) => name !== 'valid_pixels' || made.has(name));
+  return extractModel(model, inputs, INTERFACES[kind].outputs);
 }
 
 /**

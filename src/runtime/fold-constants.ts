@@ -9,7 +9,14 @@ import type { Model } from '../onnx/read.ts';
 import { removeUnused } from '../onnx/rewrite.ts';
 import { isExternal, makeTensor, tensorBytes } from '../onnx/tensor.ts';
 import { subgraphsOf } from '../onnx/traverse.ts';
-import { DataType, type NodeProto, type TensorProto } from '../onnx/types.ts';
+import {
+  byteLength,
+  DataType,
+  elementCount,
+  type NodeProto,
+  type TensorInfo,
+  type TensorProto,
+} from '../onnx/types.ts';
 import { makeValueInfo } from '../onnx/value-info.ts';
 import { modelBytes } from '../onnx/write.ts';
 import { Session } from './session.ts';
@@ -26,14 +33,20 @@ const NEVER_FOLDED = new Set([
   'DequantizeLinear',
 ]);
 
-/** Replaces every node that depends on initializers alone by its result. Answers the number of nodes folded. */
-export async function foldConstants(model: Model): Promise<number> {
+/**
+ * Replaces every node that depends on initializers alone by its result. Answers the number of nodes folded.
+ * `largest`: results of more bytes, or of unknown size, are left to be computed at each run.
+ */
+export async function foldConstants(model: Model, largest?: number): Promise<number> {
   const { graph } = model;
+  const infos = largest === undefined ? undefined : inferShapes(model);
+  const isSmall = (name: string) => largest === undefined || bytesNeeded(infos?.get(name)) <= largest;
   const stored = new Map(graph.initializer.map((initializer) => [initializer.name, initializer]));
   const overridable = new Set(graph.input.map((input) => input.name));
   const constant = new Set([...stored.keys()].filter((name) => !overridable.has(name)));
   const folded = graph.node.filter((node) => {
     if (!isFoldable(node, model) || !node.input.every((name) => name === '' || constant.has(name))) return false;
+    if (!node.output.every(isSmall)) return false;
     for (const name of node.output) constant.add(name);
     return true;
   });
@@ -46,6 +59,11 @@ export async function foldConstants(model: Model): Promise<number> {
     graph.initializer.push(...(await compute(model, batch.nodes, batch.results, stored)));
   removeUnused(model);
   return folded.length;
+}
+
+function bytesNeeded(info: TensorInfo | undefined): number {
+  if (!info?.shape?.every((extent) => typeof extent === 'number')) return Number.POSITIVE_INFINITY;
+  return byteLength(info.type, elementCount(info.shape)) ?? Number.POSITIVE_INFINITY;
 }
 
 function isFoldable(node: NodeProto, model: Model): boolean {
