@@ -29,8 +29,8 @@ const LARGEST_SIDE = 16_384;
 /** … and below one patch of the coarsest level there is nothing to see. */
 const SMALLEST_SIDE = 32;
 
-/** Constants of more bytes are computed at each run: the file would grow more than time is saved. */
-const LARGEST_CONSTANT = 1 << 25;
+/** Constants of more bytes are computed at each run: the file would grow, and nothing be faster (docs/performance.md). */
+const LARGEST_CONSTANT = 1 << 22;
 
 /** @throws UsageError if a size is not possible */
 export async function specialize(model: Model, size: InputSize): Promise<Model> {
