@@ -93,7 +93,10 @@ export function joinHalves(text: Model, detect: Model): Model {
     pixels: find(detect, 'pixel_values'),
     tokens: find(text, 'input_ids'),
     tokenMask: find(detect, 'text_token_mask'),
-    pixelMask: find(detect, 'valid_pixels'),
+    // A model that is specialised to images without padding has no mask of it.
+    pixelMask: detect.graph.input.some(({ name }) => name === 'valid_pixels')
+      ? find(detect, 'valid_pixels')
+      : undefined,
   });
   const joined = b.finish();
   const { graph } = joined;

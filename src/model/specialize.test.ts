@@ -10,7 +10,7 @@ import { readRecipe } from '../quant/recipe.ts';
 import { Session } from '../runtime/session.ts';
 import { floatData, floats } from '../runtime/tensor.ts';
 import { noise } from '../testing/noise.ts';
-import { extractHalf } from './grounding-dino.ts';
+import { extractHalf, joinHalves } from './grounding-dino.ts';
 import { readPackage } from './package.ts';
 import { specialize } from './specialize.ts';
 
@@ -69,5 +69,16 @@ describe('specialize', () => {
     { batch: 1, height, width, textLength: 1 },
   ])('refuses %o', async (size) => {
     await expect(specialize(source.model, size)).rejects.toThrow(/is not possible; give one from/);
+  });
+
+  test('refuses a batch that is too large as a whole, before it makes its mask', async () => {
+    const size = { batch: 1024, height: 16_384, width: 16_384 };
+    await expect(specialize(source.model, size)).rejects.toThrow(/1024 images of 16384x16384 are not possible/);
+  });
+
+  test('its halves can be joined again, without the mask of padding', async () => {
+    const special = await specialize(source.model, { batch: 1, height, width });
+    const joined = joinHalves(extractHalf(special, 'text'), extractHalf(special, 'detect'));
+    expect(await run(joined)).toEqual(await run(special));
   });
 });

@@ -7,7 +7,7 @@ import { copyModel } from '../onnx/copy.ts';
 import { inferShapes } from '../onnx/infer/infer.ts';
 import type { Model } from '../onnx/read.ts';
 import { removeNoOps } from '../onnx/remove-no-ops.ts';
-import { removeUnused, replaceUses } from '../onnx/rewrite.ts';
+import { replaceUses } from '../onnx/rewrite.ts';
 import { makeTensor } from '../onnx/tensor.ts';
 import { DataType, type Dimension, elementCount } from '../onnx/types.ts';
 import { makeValueInfo, valueInfoToTensorInfo } from '../onnx/value-info.ts';
@@ -29,6 +29,9 @@ const LARGEST_SIDE = 16_384;
 /** … and below one patch of the coarsest level there is nothing to see. */
 const SMALLEST_SIDE = 32;
 
+/** Pixels of a whole batch: their mask is made once, before it is folded. */
+const MOST_PIXELS = 1 << 28;
+
 /** Constants of more bytes are computed at each run: the file would grow, and nothing be faster (docs/performance.md). */
 const LARGEST_CONSTANT = 1 << 22;
 
@@ -45,7 +48,6 @@ export async function specialize(model: Model, size: InputSize): Promise<Model> 
     changes += await foldConstants(special, LARGEST_CONSTANT);
     changes += removeNoOps(special);
   }
-  removeUnused(special);
   return special;
 }
 
@@ -59,6 +61,8 @@ function checkSize({ batch, height, width, textLength }: InputSize): void {
   for (const [name, value, least, most] of limits)
     if (!Number.isInteger(value) || value < least || value > most)
       throw new UsageError(`A ${name} of ${value} is not possible; give one from ${least} to ${most}.`);
+  if (batch * height * width > MOST_PIXELS)
+    throw new UsageError(`${batch} images of ${height}x${width} are not possible; give fewer or smaller ones.`);
 }
 
 /** The names of dimensions are those that `buildModel` gives. */
