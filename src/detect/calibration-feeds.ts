@@ -3,7 +3,7 @@ import type { CocoDataset } from '../data/coco.ts';
 import { longestText } from '../model/config.ts';
 import type { ModelPackage } from '../model/package.ts';
 import type { Feeds } from '../runtime/session.ts';
-import { integers, type Tensor } from '../runtime/tensor.ts';
+import { combinedFeeds } from './combined-feeds.ts';
 import { readImage } from './image.ts';
 import { Preprocessor } from './preprocess.ts';
 import { createPrompt } from './prompt.ts';
@@ -18,19 +18,7 @@ export async function* calibrationFeeds(
   const { chunks } = createPrompt(phrases, createTokenizer(tokenizer, source), longestText(config));
   await using preprocessor = await Preprocessor.create(preprocessing);
   for (const [index, image] of dataset.images.entries()) {
-    const { pixelValues, validPixels } = await preprocessor.prepare([await readImage(dataset.pathOf(image))]);
-    const tokens = chunks[index % chunks.length]?.tokens ?? [];
-    yield {
-      pixel_values: pixelValues,
-      pixel_mask: asIntegers(validPixels),
-      input_ids: integers(tokens, [1, tokens.length]),
-      attention_mask: integers(
-        tokens.map(() => 1),
-        [1, tokens.length],
-      ),
-    };
+    const prepared = await preprocessor.prepare([await readImage(dataset.pathOf(image))]);
+    yield combinedFeeds(prepared, chunks[index % chunks.length]?.tokens ?? []);
   }
 }
-
-/** Hugging Face's interface has masks of 64-bit integers. */
-const asIntegers = ({ data, shape }: Tensor) => integers(BigInt64Array.from(data as Uint8Array, BigInt), shape); // booleans are bytes

@@ -11,6 +11,8 @@ import { packageRoot } from '../base/package-root.ts';
 import { openCoco } from '../data/coco.ts';
 import { readSafetensors } from '../model/checkpoint/safetensors.ts';
 import { type ModelPackage, readPackage } from '../model/package.ts';
+import { specialize } from '../model/specialize.ts';
+import { tokenMasks } from '../model/token-masks.ts';
 import { floatData } from '../runtime/tensor.ts';
 import { Detector } from './detector.ts';
 import { findImages } from './find-images.ts';
@@ -121,7 +123,7 @@ describe('prompts', () => {
   test('the tokens of a prompt are those of its text', () => {
     const { chunks } = createPrompt(['red circle', 'blue square'], tokenizer, 256);
     expect(chunks[0]?.tokens).toEqual(tokenizer.encodeWhole('red circle. blue square.'));
-    expect(chunks[0]?.positionIds).toEqual([0, 0, 1, 0, 0, 1, 0, 0]);
+    expect(tokenMasks(chunks[0]?.tokens ?? []).positionIds).toEqual([0, 0, 1, 0, 0, 1, 0, 0]);
   });
 
   test('any number of phrases is split into chunks of whole ones, none lost', () => {
@@ -246,6 +248,28 @@ describe('detection', () => {
     detector = await Detector.create(model);
   });
   afterAll(() => detector[Symbol.asyncDispose]());
+
+  test('a model made for one length of text takes shorter prompts as well, and longer ones in chunks', async () => {
+    const image = await readImage(join(packageRoot, 'assets/shapes/val/000082.jpg'));
+    const [height, width] = (await detector.prepare(image)).pixelValues.shape.slice(2);
+    const size = { batch: 1, height: height ?? 0, width: width ?? 0, textLength: 11 };
+    await using fixed = await Detector.create({ ...model, model: await specialize(model.model, size) });
+    for (const phrases of [
+      ['white star', 'orange ring'],
+      ['white star', 'orange ring', 'red circle', 'orange triangle'],
+    ]) {
+      const found = await fixed.detect(image, await fixed.encodePrompt(phrases));
+      const expected = await detector.detect(image, await detector.encodePrompt(phrases));
+      expect(expected.length).toBeGreaterThan(0);
+      if (phrases.length > 2) expect((await fixed.encodePrompt(phrases)).chunks).toHaveLength(2);
+      else
+        for (const [index, { label, score }] of found.entries()) {
+          expect(label).toBe(expected[index]?.label);
+          expect(score).toBeCloseTo(expected[index]?.score ?? 0, 4);
+        }
+      expect(new Set(found.map(({ label }) => label))).toEqual(new Set(expected.map(({ label }) => label)));
+    }
+  });
 
   test('finds the objects of a validation image, with their phrases', async () => {
     const dataset = await openCoco(join(packageRoot, 'assets/shapes/val'));

@@ -2,6 +2,7 @@
 import { longestText } from '../model/config.ts';
 import { extractHalf } from '../model/grounding-dino.ts';
 import type { ModelPackage } from '../model/package.ts';
+import { tokenMasks } from '../model/token-masks.ts';
 import { modelBytes } from '../onnx/write.ts';
 import { kernelOptions } from '../runtime/kernels.ts';
 import type { SessionOptions } from '../runtime/options.ts';
@@ -28,6 +29,9 @@ interface EncodedChunk {
   readonly feeds: Feeds;
 }
 
+/** What fills the prompt of a model that is made for one length: nothing sees it. */
+const PADDING = 0;
+
 export interface EncodedPrompt {
   readonly prompt: Prompt;
   readonly chunks: readonly EncodedChunk[];
@@ -41,6 +45,8 @@ export class Detector implements AsyncDisposable {
   readonly #preprocessor: Preprocessor;
   readonly #tokenizer: Tokenizer;
   readonly #longestText: number;
+  /** Tokens that a specialised model takes, no more and no fewer. */
+  readonly #fixedText: number | undefined;
 
   private constructor(
     text: Session,
@@ -49,11 +55,13 @@ export class Detector implements AsyncDisposable {
     tokenizer: Tokenizer,
     longestText: number,
   ) {
+    const extent = text.inputs.get('input_ids')?.shape?.[1];
+    this.#fixedText = typeof extent === 'number' ? extent : undefined;
     this.#text = text;
     this.#detect = detect;
     this.#preprocessor = preprocessor;
     this.#tokenizer = tokenizer;
-    this.#longestText = longestText;
+    this.#longestText = this.#fixedText ?? longestText;
   }
 
   /** Loads a model; dino8's kernels are used where they were built. @throws InputError or RuntimeError if it does not load */
@@ -77,16 +85,18 @@ export class Detector implements AsyncDisposable {
   }
 
   async #encodeChunk(chunk: PromptChunk): Promise<Feeds> {
-    const count = chunk.tokens.length;
+    const count = this.#fixedText ?? chunk.tokens.length;
+    const tokens = [...chunk.tokens, ...new Array<number>(count - chunk.tokens.length).fill(PADDING)];
+    const { positionIds, selfAttentionMask } = tokenMasks(tokens);
     const masks = {
-      position_ids: integers(chunk.positionIds, [1, count]),
-      text_self_attention_mask: booleans(chunk.selfAttentionMask, [1, count, count]),
+      position_ids: integers(positionIds, [1, count]),
+      text_self_attention_mask: booleans(selfAttentionMask, [1, count, count]),
     };
-    using outputs = await this.#text.run({ input_ids: integers(chunk.tokens, [1, count]), ...masks });
+    using outputs = await this.#text.run({ input_ids: integers(tokens, [1, count]), ...masks });
     return {
       ...masks,
       text_features: copyTensor(outputs.get('text_features')),
-      text_token_mask: booleans(new Uint8Array(count).fill(1), [1, count]),
+      text_token_mask: booleans(new Uint8Array(count).fill(1, 0, chunk.tokens.length), [1, count]),
     };
   }
 

@@ -4,7 +4,6 @@
  */
 import { UsageError } from '../base/errors.ts';
 import { DELIMITERS } from '../model/phrase-masks.ts';
-import { type TokenMasks, tokenMasks } from '../model/token-masks.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
 const [CLS, SEP, PERIOD] = DELIMITERS;
@@ -18,7 +17,7 @@ export interface PhraseSpan {
   readonly end: number;
 }
 
-export interface PromptChunk extends TokenMasks {
+export interface PromptChunk {
   readonly tokens: readonly number[];
   readonly phrases: readonly PhraseSpan[];
 }
@@ -74,8 +73,7 @@ function fillChunks(encoded: readonly number[][], longest: number): PromptChunk[
   let tokens: number[] = [CLS];
   let spans: PhraseSpan[] = [];
   const close = () => {
-    const complete = [...tokens, SEP];
-    chunks.push({ tokens: complete, phrases: spans, ...tokenMasks(complete) });
+    chunks.push({ tokens: [...tokens, SEP], phrases: spans });
     tokens = [CLS];
     spans = [];
   };

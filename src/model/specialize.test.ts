@@ -76,6 +76,12 @@ describe('specialize', () => {
     await expect(specialize(source.model, size)).rejects.toThrow(/1024 images of 16384x16384 are not possible/);
   });
 
+  test('refuses a model that is already made for another size', async () => {
+    const special = await specialize(source.model, { batch: 1, height, width, textLength: 12 });
+    await expect(specialize(special, { batch: 1, height: 2 * height, width })).rejects.toThrow(/is already made for/);
+    await expect(specialize(special, { batch: 1, height, width, textLength: 9 })).rejects.toThrow(/input_ids of 1x12/);
+  });
+
   test('its halves can be joined again, without the mask of padding', async () => {
     const special = await specialize(source.model, { batch: 1, height, width });
     const joined = joinHalves(extractHalf(special, 'text'), extractHalf(special, 'detect'));

@@ -38,6 +38,7 @@ const LARGEST_CONSTANT = 1 << 22;
 /** @throws UsageError if a size is not possible */
 export async function specialize(model: Model, size: InputSize): Promise<Model> {
   checkSize(size);
+  checkFree(model, size);
   const special = copyModel(model);
   setInputShapes(special, size);
   if (!size.padding) assumeNoPadding(special, size);
@@ -63,6 +64,25 @@ function checkSize({ batch, height, width, textLength }: InputSize): void {
       throw new UsageError(`A ${name} of ${value} is not possible; give one from ${least} to ${most}.`);
   if (batch * height * width > MOST_PIXELS)
     throw new UsageError(`${batch} images of ${height}x${width} are not possible; give fewer or smaller ones.`);
+}
+
+/** A model that is already made for one size cannot become one for another. */
+function checkFree({ graph }: Model, { batch, height, width, textLength }: InputSize): void {
+  const wanted: Record<string, readonly (number | undefined)[]> = {
+    pixel_values: [batch, 3, height, width],
+    input_ids: [batch, textLength],
+  };
+  for (const input of graph.input) {
+    const shape = valueInfoToTensorInfo(input)?.shape;
+    const isOther = wanted[input.name]?.some((extent, axis) => {
+      const fixed = shape?.[axis];
+      return typeof fixed === 'number' && extent !== undefined && fixed !== extent;
+    });
+    if (isOther)
+      throw new UsageError(
+        `The model is already made for ${input.name} of ${shape?.join('x')}; specialize the model that it was made from.`,
+      );
+  }
 }
 
 /** The names of dimensions are those that `buildModel` gives. */

@@ -1,0 +1,16 @@
+/** The inputs of the combined model: Hugging Face's interface, with masks of 64-bit integers. */
+import type { Feeds } from '../runtime/session.ts';
+import { integers, type Tensor } from '../runtime/tensor.ts';
+import type { PreparedImages } from './preprocess.ts';
+
+/** One prepared image and the tokens of one prompt. */
+export function combinedFeeds({ pixelValues, validPixels }: PreparedImages, tokens: readonly number[]): Feeds {
+  return {
+    pixel_values: pixelValues,
+    pixel_mask: asIntegers(validPixels),
+    input_ids: integers(tokens, [1, tokens.length]),
+    attention_mask: integers(new BigInt64Array(tokens.length).fill(1n), [1, tokens.length]),
+  };
+}
+
+const asIntegers = ({ data, shape }: Tensor) => integers(BigInt64Array.from(data as Uint8Array, BigInt), shape); // booleans are bytes
