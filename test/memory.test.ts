@@ -1,0 +1,108 @@
+/** Peak memory of dino8's own processes: no step holds the weights more often than it says, or images it has passed. */
+import { execFile } from 'node:child_process';
+import { copyFile, mkdir, mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { readText } from '../src/base/files.ts';
+import { packageRoot } from '../src/base/package-root.ts';
+import { readHuggingFace } from '../src/model/checkpoint/hugging-face.ts';
+import { parseConfig } from '../src/model/config.ts';
+import { buildModel } from '../src/model/grounding-dino.ts';
+import { elementCount } from '../src/onnx/types.ts';
+
+const nano = join(packageRoot, 'assets/nano');
+const validation = join(packageRoot, 'assets/shapes/val');
+const calibration = join(packageRoot, 'assets/shapes/calib');
+let folder: string;
+const at = (...parts: string[]) => join(folder, ...parts);
+
+/** Runs the command line and answers the peak resident size of its process in bytes. */
+async function peakOf(...args: string[]): Promise<number> {
+  const { stderr } = await promisify(execFile)(process.execPath, [
+    '--import',
+    `data:text/javascript,process.on('exit',()=>console.error('peak',process.resourceUsage().maxRSS))`,
+    join(packageRoot, 'dist/cli.mjs'),
+    ...args,
+  ]);
+  return Number(/peak (\d+)/.exec(stderr)?.[1]) * 1024;
+}
+
+/** The shapes that a configuration asks for: the builder lists what does not fit it. */
+async function shapesOf(config: unknown): Promise<Map<string, number[]>> {
+  const { tensors } = await readHuggingFace(nano);
+  const shapes = new Map([...tensors].map(([name, { shape }]) => [name, [...shape]]));
+  const refusal = await buildModel({ tensors, config: parseConfig(config, 'test') }).then(
+    () => '',
+    (error: Error) => error.message,
+  );
+  for (const [, name = '', extents = ''] of refusal.matchAll(/([\w.]+) is \[[^\]]*\] instead of \[([^\]]*)\]/g))
+    shapes.set(name, extents.split(', ').map(Number));
+  return shapes;
+}
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'dino8-memory-'));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+describe('a checkpoint of the published size', () => {
+  let bytes: number;
+
+  beforeAll(async () => {
+    const config = JSON.parse(await readText(join(nano, 'config.json'), 1 << 20));
+    // The published widths; fewer layers than published, so wider ones in the feed-forward parts make up the size.
+    Object.assign(config, { d_model: 256, encoder_ffn_dim: 16_384, decoder_ffn_dim: 16_384 });
+    Object.assign(config.backbone_config, { embed_dim: 96, hidden_size: 768, num_heads: [3, 6, 12, 24] });
+    Object.assign(config.text_config, { hidden_size: 768, intermediate_size: 12_288, num_attention_heads: 12 });
+    config.text_config.vocab_size = 30_522;
+    bytes = await writeZeros(at('checkpoint'), config);
+    for (const name of ['tokenizer.json', 'tokenizer_config.json', 'preprocessor_config.json'])
+      await copyFile(join(nano, name), at('checkpoint', name));
+    expect(bytes).toBeGreaterThan(600e6);
+  }, 60_000);
+
+  test('is converted in less than 2.5 times its size, and quantized in as much', async () => {
+    expect(await peakOf('convert', at('checkpoint'), '-o', at('fp32.onnx'))).toBeLessThan(2.5 * bytes);
+    expect(await peakOf('quantize', at('fp32.onnx'), '--recipe', 'dynamic', '-o', at('int8.onnx'))).toBeLessThan(
+      2.5 * bytes,
+    );
+  }, 120_000);
+
+  test('runs in INT8 in a process smaller than its weights in float, and smaller than FP32 by most of them', async () => {
+    const run = (model: string) =>
+      peakOf('measure', at(model), join(validation, '000082.jpg'), '--phrases', 'star', '--runs', '1');
+    const [float, integer] = [await run('fp32.onnx'), await run('int8.onnx')];
+    expect(float - integer).toBeGreaterThan(0.6 * bytes);
+  }, 120_000);
+});
+
+test('calibration holds one image at a time: eight times as many images, the same memory', async () => {
+  const model = at('nano.onnx');
+  await peakOf('convert', nano, '-o', model);
+  const quantize = (images: number) =>
+    peakOf('quantize', model, '--calibration', calibration, '--images', String(images), '-o', at(`${images}.onnx`));
+  const [few, many] = [await quantize(16), await quantize(128)];
+  expect(many).toBeLessThan(1.15 * few);
+}, 120_000);
+
+/** A checkpoint whose weights are all zero: a header, and a hole in the file. Answers its size. */
+async function writeZeros(path: string, config: unknown): Promise<number> {
+  let end = 0;
+  const header: Record<string, unknown> = {};
+  for (const [name, shape] of await shapesOf(config)) {
+    const start = end;
+    end += elementCount(shape) * 4;
+    header[name] = { dtype: 'F32', shape, data_offsets: [start, end] };
+  }
+  const text = Buffer.from(JSON.stringify(header));
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(text.length));
+  await mkdir(path);
+  await writeFile(join(path, 'config.json'), JSON.stringify(config));
+  const weights = join(path, 'model.safetensors');
+  await writeFile(weights, Buffer.concat([length, text]));
+  await truncate(weights, 8 + text.length + end);
+  return 8 + text.length + end;
+}
