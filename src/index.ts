@@ -17,6 +17,7 @@ export {
   type CocoFigures,
   type CocoResult,
 } from './evaluate/average-precision.ts';
+export { type Inspection, inspectModel, type ModuleCost } from './evaluate/inspect.ts';
 export { type Measurement, measure } from './evaluate/measure.ts';
 export { type DatasetScore, scoreDataset } from './evaluate/score-dataset.ts';
 export { type LoadedCheckpoint, readHuggingFace } from './model/checkpoint/hugging-face.ts';

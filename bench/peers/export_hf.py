@@ -1,9 +1,9 @@
 """Peer: HF GroundingDINO exported by torch.onnx. Writes DIR/model.onnx, DIR/hf/ (checkpoint) and DIR/io.safetensors.
 
-usage: export_hf.py DIR [--checkpoint HF_DIR] [--height 800] [--width 1333] [--phrases 80]
+usage: export_hf.py DIR [--checkpoint HF_DIR] [--backbone swin-t|swin-b] [--height 800] [--width 1333] [--phrases 80]
 The default attention implementation is kept: with "eager", transformers 5.18 adds BERT's boolean phrase mask
 as numbers and phrases see each other.
-Without --checkpoint: Swin-T size with random weights (seed 0), which is enough to measure speed and memory.
+Without --checkpoint: the published size of the backbone with random weights (seed 0), which is enough to measure speed and memory.
 """
 import argparse, os
 import torch
@@ -13,6 +13,7 @@ from transformers import BertConfig, GroundingDinoConfig, GroundingDinoForObject
 
 a = argparse.ArgumentParser()
 a.add_argument("dir"); a.add_argument("--checkpoint")
+a.add_argument("--backbone", choices=["swin-t", "swin-b"], default="swin-t")
 a.add_argument("--height", type=int, default=800); a.add_argument("--width", type=int, default=1333)
 a.add_argument("--phrases", type=int, default=80)
 a = a.parse_args()
@@ -21,7 +22,11 @@ torch.manual_seed(0)
 if a.checkpoint:
     model = GroundingDinoForObjectDetection.from_pretrained(a.checkpoint).eval()
 else:
-    swin = SwinConfig(image_size=224, embed_dim=96, depths=[2, 2, 6, 2], num_heads=[3, 6, 12, 24], window_size=7, out_indices=[2, 3, 4])
+    sizes = {
+        "swin-t": dict(image_size=224, embed_dim=96, depths=[2, 2, 6, 2], num_heads=[3, 6, 12, 24], window_size=7),
+        "swin-b": dict(image_size=384, embed_dim=128, depths=[2, 2, 18, 2], num_heads=[4, 8, 16, 32], window_size=12),
+    }
+    swin = SwinConfig(**sizes[a.backbone], out_indices=[2, 3, 4])
     cfg = GroundingDinoConfig(backbone_config=swin, text_config=BertConfig())
     model = GroundingDinoForObjectDetection(cfg).eval()
     model.save_pretrained(os.path.join(a.dir, "hf"))

@@ -11,9 +11,11 @@ import { packageVersion } from '../base/package-root.ts';
 import { parseWith } from '../base/schema.ts';
 import { bundledCalibration, bundledModel, bundledValidation } from '../data/bundled.ts';
 import { type CocoDataset, openCoco, takeImages } from '../data/coco.ts';
+import { blankFeeds } from '../detect/blank-feeds.ts';
 import { Detector } from '../detect/detector.ts';
 import { decodeImage } from '../detect/image.ts';
 import type { CocoFigures } from '../evaluate/average-precision.ts';
+import { type Inspection, inspectModel } from '../evaluate/inspect.ts';
 import { median } from '../evaluate/measure.ts';
 import { scoreDataset } from '../evaluate/score-dataset.ts';
 import { readPackage, writePackage } from '../model/package.ts';
@@ -48,6 +50,9 @@ const RUNS_PER_ROUND = 20;
 /** Images shown in the report: with several objects each. */
 const SHOWN = 4;
 
+/** Length of the prompt with which the model is profiled. */
+const TOKENS = 64;
+
 /** The precisions that are compared. FP32 is the model as it is. */
 const VARIANTS = [
   { name: 'FP32', recipe: undefined },
@@ -72,7 +77,8 @@ export function demoCommand(): Command {
       const comparisons = await Promise.all(measured[0]?.shown.map((_, index) => compare(measured, index)) ?? []);
       const summary = `${validation.images.length} validation images, ${validation.categories.length} phrases in one prompt; latency is the median of ${ROUNDS * RUNS_PER_ROUND} runs of the model on one image, in ${ROUNDS} processes in turns, with ${availableParallelism()} threads; memory is the peak of a process of its own. ${cpus()[0]?.model.trim() ?? ''}, dino8 ${packageVersion()}.`;
       const title = 'dino8: GroundingDINO in 8 bits';
-      await writeAtomic(options.report, renderReport({ title, summary, variants, comparisons }));
+      const inspected = await inspectLast(files);
+      await writeAtomic(options.report, renderReport({ title, summary, variants, comparisons, inspected }));
       if (options.json) return printJson({ report: options.report, variants });
       print(resultTable(variants));
       print(`\nThe report is ${options.report}; the models are in ${options.out}.`);
@@ -100,6 +106,14 @@ async function writeVariants(folder: string): Promise<VariantFile[]> {
     files.push({ name, path, description: recipe.description });
   }
   return files;
+}
+
+/** What the last variant is made of, with its time. */
+async function inspectLast(files: readonly VariantFile[]): Promise<{ name: string; inspection: Inspection }> {
+  const { name = '', path = '' } = files.at(-1) ?? {};
+  const source = await readPackage(path);
+  const inspection = await inspectModel(source, { feeds: blankFeeds(source, TOKENS), depth: 2, profile: true });
+  return { name, inspection };
 }
 
 interface ShownImage {

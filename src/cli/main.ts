@@ -7,6 +7,7 @@ import { demoCommand } from './demo.ts';
 import { detectCommand } from './detect.ts';
 import { doctorCommand } from './doctor.ts';
 import { evalCommand } from './eval.ts';
+import { inspectCommand } from './inspect.ts';
 import { lintCommand } from './lint.ts';
 import { measureCommand } from './measure.ts';
 import { quantizeCommand } from './quantize.ts';
@@ -29,6 +30,7 @@ function program(): Command {
     specializeCommand(),
     evalCommand(),
     measureCommand(),
+    inspectCommand(),
     lintCommand(),
     demoCommand(),
     doctorCommand(),

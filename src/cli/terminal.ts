@@ -70,12 +70,16 @@ export const points = (value: number): string => (value < 0 ? '–' : (value * 1
 export const signed = (value: number, digits = 2): string =>
   `${value >= 0 ? '+' : '−'}${Math.abs(value).toFixed(digits)}`;
 
-/** A table; the first row is the heading. Numbers are right-aligned. */
-export function table(heading: readonly string[], rows: readonly (readonly string[])[]): string {
+/** A table; the first row is the heading. All columns but the first are numbers, which are right-aligned, if not said. */
+export function table(
+  heading: readonly string[],
+  rows: readonly (readonly string[])[],
+  alignments: readonly ('left' | 'right')[] = heading.map((_, index) => (index === 0 ? 'left' : 'right')),
+): string {
   const drawn = new Table({
     head: [...heading],
     style: { head: [], border: [] },
-    colAligns: heading.map((_, index) => (index === 0 ? 'left' : 'right')),
+    colAligns: [...alignments],
   });
   drawn.push(...rows.map((row) => [...row]));
   return drawn.toString();

@@ -15,7 +15,13 @@ const WIDTH = 340;
 const ROW = 34;
 
 /** A horizontal bar chart with the value at each bar's end. */
-export function barChart(title: string, unit: string, bars: readonly Bar[], digits: number): string {
+export function barChart(
+  title: string,
+  unit: string,
+  bars: readonly Bar[],
+  digits: number,
+  { labelWidth = 70, oneColour = false }: { labelWidth?: number; oneColour?: boolean } = {},
+): string {
   const { document } = parseHTML('<!doctype html><html><body></body></html>');
   const names = bars.map((bar) => bar.name);
   const most = Math.max(...bars.map((bar) => bar.high ?? bar.value), 0);
@@ -23,15 +29,15 @@ export function barChart(title: string, unit: string, bars: readonly Bar[], digi
   const figure = Plot.plot({
     // Plot is typed for a browser's document, and asks only for what linkedom's has.
     document: document as never,
-    width: WIDTH,
+    width: WIDTH + labelWidth - 70,
     height: bars.length * ROW + 24,
-    marginLeft: 70,
+    marginLeft: labelWidth,
     marginRight: 62,
     marginTop: 4,
     marginBottom: 20,
     x: { domain: [0, most > 0 ? most : 1], label: null, ticks: 4, grid: true },
     y: { domain: names, label: null, tickSize: 0 },
-    color: { domain: names, range: COLOURS },
+    color: { domain: names, range: oneColour ? COLOURS.slice(1, 2) : COLOURS },
     style: { fontSize: '12px', background: 'transparent' },
     marks: [
       Plot.barX(bars, { x: 'value', y: 'name', fill: 'name', insetTop: 3, insetBottom: 3, rx: 2 }),

@@ -1,7 +1,10 @@
-/** One HTML file with everything inside: no script, no font, no image from elsewhere. */
+/** What a comparison of variants looks like. */
 import { drawBoxes } from '../detect/annotate.ts';
 import type { Detection } from '../detect/detector.ts';
+import type { Inspection } from '../evaluate/inspect.ts';
 import { barChart } from './charts.ts';
+import { inspectionSection } from './inspection.ts';
+import { escapeHtml, page } from './page.ts';
 import { pointsAgainst, type Variant } from './variants.ts';
 
 /** An image with what each variant found in it. */
@@ -22,33 +25,21 @@ export interface ReportContent {
   /** The first is what the others are compared with. */
   readonly variants: readonly Variant[];
   readonly comparisons: readonly Comparison[];
+  /** What one of the variants is made of. */
+  readonly inspected: { readonly name: string; readonly inspection: Inspection };
 }
 
-const STYLE = `
-:root{--ink:#0f172a;--soft:#475569;--line:#e2e8f0;--paper:#fff;--ground:#f8fafc;--better:#047857;--worse:#b91c1c}
-*{box-sizing:border-box}body{margin:0;background:var(--ground);color:var(--ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif}
-main{max-width:1120px;margin:0 auto;padding:40px 24px 64px}h1{font-size:30px;margin:0 0 6px;letter-spacing:-.02em}h2{font-size:19px;margin:38px 0 12px}
-p{color:var(--soft);margin:0 0 8px;max-width:78ch}.card{background:var(--paper);border:1px solid var(--line);border-radius:10px;padding:18px;overflow-x:auto}
-table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}th,td{padding:9px 12px;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
-th{font-size:13px;color:var(--soft);font-weight:600}th:first-child,td:first-child{text-align:left}tr:last-child td{border-bottom:0}td small{color:var(--soft);display:block;white-space:normal;max-width:30ch;font-size:12.5px;line-height:1.35}
-.change{font-size:13px;margin-left:6px;color:var(--soft)}.better{color:var(--better)}.worse{color:var(--worse)}
-.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(350px,1fr));gap:16px}.charts h3,.images h3{font-size:14px;margin:0 0 8px;font-weight:600}
-.images{display:grid;gap:16px}.row{display:grid;grid-template-columns:repeat(auto-fit,minmax(280px,1fr));gap:14px}figure{margin:0}figcaption{font-size:13px;color:var(--soft);margin-top:4px}
-.picture{position:relative;line-height:0}.picture img,.picture svg{width:100%;height:auto;display:block;border-radius:6px}.picture svg{position:absolute;inset:0}
-`;
-
 export function renderReport(content: ReportContent): string {
-  const { title, summary, variants, comparisons } = content;
-  return `<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
-<title>${escapeHtml(title)}</title><style>${STYLE}</style></head><body><main>
-<h1>${escapeHtml(title)}</h1><p>${escapeHtml(summary)}</p>
+  const { title, summary, variants, comparisons, inspected } = content;
+  return page(
+    title,
+    `<p>${escapeHtml(summary)}</p>
 <h2>Results</h2><div class="card">${resultTable(variants)}</div>
 <h2>Charts</h2><div class="charts">${charts(variants)}</div>
 <h2>The same images, in each precision</h2><p>Boxes at or above the usual threshold of 0.35, with their phrase and score.</p>
 <div class="images">${comparisons.map(comparisonRow).join('')}</div>
-</main></body></html>
-`;
+<h2>${escapeHtml(inspected.name)}, module by module</h2>${inspectionSection(inspected.inspection)}`,
+  );
 }
 
 function resultTable(variants: readonly Variant[]): string {
@@ -130,8 +121,4 @@ function comparisonRow(comparison: Comparison): string {
       `<figure><div class="picture"><img src="${source}" width="${comparison.width}" height="${comparison.height}" alt="${escapeHtml(comparison.name)}">${drawBoxes(comparison, found)}</div><figcaption>${escapeHtml(variant)}: ${found.length} found</figcaption></figure>`,
   );
   return `<div class="card"><h3>${escapeHtml(comparison.name)}</h3><div class="row">${figures.join('')}</div></div>`;
-}
-
-function escapeHtml(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 }

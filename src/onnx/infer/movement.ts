@@ -74,9 +74,14 @@ const concat: Rule = ({ node, inputs }) => {
     if (index === axis) return along.every((extent) => typeof extent === 'number') ? sum(along) : undefined;
     return along.find((extent) => typeof extent === 'number') ?? along.find((extent) => extent !== undefined);
   });
+  const length = rank === 1 ? extents[0] : undefined;
+  const isShort = typeof length === 'number' && length <= LONGEST_SHAPE;
+  // A part of which only the length is known keeps the places of the others.
   const values =
-    rank === 1 && inputs.every((input) => input?.values) ? inputs.flatMap((input) => input?.values ?? []) : undefined;
-  return [{ type: first.type, shape: extents, ...(values && values.length <= LONGEST_SHAPE ? { values } : {}) }];
+    isShort && inputs.some((input) => input?.values)
+      ? inputs.flatMap((input) => input?.values ?? unknownShape(Number(input?.shape?.[0])))
+      : undefined;
+  return [{ type: first.type, shape: extents, ...(values ? { values } : {}) }];
 };
 
 const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => total + number, 0);

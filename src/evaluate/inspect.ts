@@ -1,0 +1,157 @@
+/** A model as its user sees it: per module its parameters, its work, its time, its precision, and what is sensitive. */
+import type { ModelPackage } from '../model/package.ts';
+import { SENSITIVE_PARTS } from '../model/sensitive.ts';
+import { specialize } from '../model/specialize.ts';
+import { indexGraph } from '../onnx/graph-index.ts';
+import { inferShapes } from '../onnx/infer/infer.ts';
+import { multiplyAdds } from '../onnx/multiply-adds.ts';
+import type { Model } from '../onnx/read.ts';
+import { modulePath } from '../onnx/rewrite.ts';
+import { DataType, elementCount, type NodeProto } from '../onnx/types.ts';
+import { modelBytes } from '../onnx/write.ts';
+import { matchesPath } from '../quant/recipe.ts';
+import { kernelOptions } from '../runtime/kernels.ts';
+import { profileRun } from '../runtime/profile.ts';
+import type { Feeds } from '../runtime/session.ts';
+
+export interface ModuleCost {
+  /** Module path; what ONNX Runtime adds by itself, and inlined functions, are under `ELSEWHERE`. */
+  readonly path: string;
+  readonly parameters: number;
+  /** Of these parameters, in the file. */
+  readonly bytes: number;
+  /** Of matrix products, convolutions and deformable attention, for one image. */
+  readonly multiplyAdds: number;
+  /** Of these, computed on 8-bit integers. */
+  readonly integerMultiplyAdds: number;
+  /** Of a run; undefined without a profile. */
+  readonly seconds: number | undefined;
+}
+
+export interface SensitiveCost extends ModuleCost {
+  readonly reason: string;
+}
+
+export interface Inspection {
+  /** In the order in which they are computed. */
+  readonly modules: readonly ModuleCost[];
+  /** The parts that lose most in 8 bits, the strongest first. A module may be of several. */
+  readonly sensitive: readonly SensitiveCost[];
+  readonly total: ModuleCost;
+  /** Products whose shapes are not known, which are not counted. */
+  readonly uncounted: number;
+}
+
+export const ELSEWHERE = '(added by ONNX Runtime)';
+
+export interface InspectOptions {
+  /** What the model is run on; its shapes are the sizes that count. */
+  readonly feeds: Feeds;
+  /** Segments of a module path that are told apart. */
+  readonly depth: number;
+  readonly profile: boolean;
+}
+
+/** @throws RuntimeError if the model is to be profiled and does not run */
+export async function inspectModel(
+  { model }: ModelPackage,
+  { feeds, depth, profile }: InspectOptions,
+): Promise<Inspection> {
+  const [batch = 1, , height = 1, width = 1] = feeds.pixel_values?.shape ?? [];
+  const textLength = feeds.input_ids?.shape[1];
+  const { costs, uncounted } = costsOf(
+    model,
+    await specialize(model, { batch, height, width, textLength, padding: true }),
+  );
+  if (profile) await addSeconds(costs, model, feeds);
+  const modules = new Map<string, ModuleCost>();
+  for (const cost of costs.values()) {
+    const path = cost.path === ELSEWHERE ? ELSEWHERE : cost.path.split('.').slice(0, depth).join('.');
+    modules.set(path, add(modules.get(path) ?? nothing(path), cost));
+  }
+  const all = [...costs.values()];
+  const sensitive = SENSITIVE_PARTS.flatMap(({ name, match, reason }) => {
+    const matched = all.filter(({ path }) => match.some((pattern) => matchesPath(pattern, path)));
+    return matched.length > 0 ? [{ ...matched.reduce(add, nothing(name)), reason }] : [];
+  });
+  return { modules: [...modules.values()], sensitive, total: all.reduce(add, nothing('whole model')), uncounted };
+}
+
+type Costs = Map<string, ModuleCost>;
+
+const nothing = (path: string): ModuleCost => ({
+  path,
+  parameters: 0,
+  bytes: 0,
+  multiplyAdds: 0,
+  integerMultiplyAdds: 0,
+  seconds: undefined,
+});
+
+function add(a: ModuleCost, b: ModuleCost): ModuleCost {
+  return {
+    path: a.path,
+    parameters: a.parameters + b.parameters,
+    bytes: a.bytes + b.bytes,
+    multiplyAdds: a.multiplyAdds + b.multiplyAdds,
+    integerMultiplyAdds: a.integerMultiplyAdds + b.integerMultiplyAdds,
+    seconds: a.seconds === undefined && b.seconds === undefined ? undefined : (a.seconds ?? 0) + (b.seconds ?? 0),
+  };
+}
+
+/** `sized` is the model with all shapes known; parameters are those of the model itself. */
+function costsOf(model: Model, sized: Model): { costs: Costs; uncounted: number } {
+  const costs: Costs = new Map();
+  const charge = (path: string, cost: Partial<ModuleCost>) =>
+    costs.set(path, add(costs.get(path) ?? nothing(path), { ...nothing(path), ...cost }));
+  const counted = new Set<string>();
+  const tensors = indexGraph(model.graph).initializer;
+  for (const node of model.graph.node)
+    for (const name of node.input) {
+      const tensor = tensors.get(name);
+      if (!tensor || counted.has(name) || !isParameter(name, tensor.dataType, tensor.dims.length, tensors)) continue;
+      counted.add(name);
+      const parameters = elementCount(tensor.dims.map(Number));
+      charge(modulePath(node), { parameters, bytes: parameters * (tensor.dataType === DataType.FLOAT ? 4 : 1) });
+    }
+  const infos = inferShapes(sized);
+  const { producer } = indexGraph(sized.graph);
+  let uncounted = 0;
+  for (const node of sized.graph.node) {
+    const work = multiplyAdds(node, (name) => infos.get(name)?.shape);
+    if (work === undefined) uncounted++;
+    if (!work) continue;
+    charge(modulePath(node), { multiplyAdds: work, integerMultiplyAdds: isInteger(node, producer) ? work : 0 });
+  }
+  return { costs, uncounted };
+}
+
+const PARAMETER_TYPES: ReadonlySet<DataType> = new Set([DataType.FLOAT, DataType.INT8, DataType.UINT8]);
+
+/** Scalars are constants of the graph; a scale or zero point belongs to a weight that is counted. */
+function isParameter(name: string, type: DataType, rank: number, tensors: ReadonlyMap<string, unknown>): boolean {
+  const isOfWeight = /\.(scale|zero_point)$/.test(name) && tensors.has(name.replace(/\.(scale|zero_point)$/, '.int8'));
+  return rank > 0 && PARAMETER_TYPES.has(type) && !isOfWeight;
+}
+
+const QUANTIZERS = new Set(['QuantizeLinear', 'DynamicQuantizeLinear']);
+
+/** True if what a node multiplies is on both sides in 8 bits. */
+function isInteger({ opType, domain, input }: NodeProto, producer: ReadonlyMap<string, NodeProto>): boolean {
+  const made = (index: number) => producer.get(input[index] ?? '')?.opType ?? '';
+  if (opType === 'MatMulInteger' || opType === 'ConvInteger') return true;
+  if (domain !== '') return QUANTIZERS.has(made(0));
+  return made(0) === 'DequantizeLinear' && made(1) === 'DequantizeLinear';
+}
+
+async function addSeconds(costs: Costs, model: Model, feeds: Feeds): Promise<void> {
+  const RUNS = 3;
+  const paths = new Set(model.graph.node.map(modulePath));
+  for (const { name, seconds } of await profileRun(modelBytes(model), kernelOptions(), feeds, RUNS)) {
+    // Nodes that ONNX Runtime fused carry the name of one of their parts and something behind it.
+    const path = name.slice(0, Math.max(name.indexOf('/'), 0));
+    const known = paths.has(path) && path !== '' ? path : ELSEWHERE;
+    const cost = { ...nothing(known), seconds: seconds / RUNS };
+    costs.set(known, add(costs.get(known) ?? nothing(known), cost));
+  }
+}

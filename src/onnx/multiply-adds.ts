@@ -1,0 +1,46 @@
+/** How many multiply-adds a node computes, from the shapes of its values. */
+import { integerAttribute } from './attributes.ts';
+import { DEFORMABLE_ATTENTION, DOMAIN } from './dino8-operators.ts';
+import { type Dimension, elementCount, type NodeProto } from './types.ts';
+
+/** The shape of a value by name; undefined if it is not known. */
+export type ShapeOf = (value: string) => readonly Dimension[] | undefined;
+
+/** A bilinear sample weighs the four pixels around it. */
+const CORNERS = 4;
+
+/**
+ * Multiply-adds of matrix products, convolutions and deformable attention; 0 for every other operator, which passes over
+ * its values without multiplying matrices.
+ * @returns undefined if a shape that counts is not known
+ */
+export function multiplyAdds(node: NodeProto, shapeOf: ShapeOf): number | undefined {
+  const shape = (name = '') => wholeShape(shapeOf(name));
+  const [result, a, b] = [shape(node.output[0]), shape(node.input[0]), shape(node.input[1])];
+  const isOurs = node.domain === DOMAIN && node.opType === DEFORMABLE_ATTENTION;
+  if (isOurs) return deformableMultiplyAdds(a, shape(node.input[7]));
+  if (node.domain !== '') return 0;
+  switch (node.opType) {
+    case 'MatMul':
+    case 'MatMulInteger':
+      return result && a && elementCount(result) * (a.at(-1) ?? 1);
+    case 'Gemm':
+      return result && a && elementCount(result) * (a[integerAttribute(node, 'transA', 0) ? 0 : 1] ?? 1);
+    case 'Conv':
+    case 'ConvInteger':
+      // The weight is [outputs, inputs per group, …kernel]: all but its first extent are summed over.
+      return result && b && elementCount(result) * elementCount(b.slice(1));
+    default:
+      return 0;
+  }
+}
+
+/** values [batch, positions, heads, channels], attention logits [batch, queries, heads, levels · points] */
+function deformableMultiplyAdds(values?: readonly number[], logits?: readonly number[]): number | undefined {
+  return values && logits && elementCount(logits) * CORNERS * (values.at(-1) ?? 1);
+}
+
+function wholeShape(shape: readonly Dimension[] | undefined): readonly number[] | undefined {
+  const known = shape?.filter((extent) => typeof extent === 'number');
+  return known?.length === shape?.length ? known : undefined;
+}
