@@ -18,17 +18,20 @@ const common = [
   '-Wextra',
   '-Werror',
 ];
+/** Code that is written once and compiled for each instruction set. */
+const VECTOR_PATHS = [
+  { path: 'scalar' },
+  { path: 'avx2', arch: 'x64', flags: ['-mavx2', '-mfma'] },
+  { path: 'avx512', arch: 'x64', flags: ['-mavx512f', '-mavx512vl', '-mavx512dq', '-mavx512bw', '-mfma'] },
+  { path: 'neon', arch: 'arm64' },
+];
 const sources = [
   { file: 'library.cpp' },
   { file: 'deformable_attention_op.cpp' },
-  { file: 'deformable_attention_scalar.cpp' },
-  { file: 'deformable_attention_avx2.cpp', arch: 'x64', flags: ['-mavx2', '-mfma'] },
-  {
-    file: 'deformable_attention_avx512.cpp',
-    arch: 'x64',
-    flags: ['-mavx512f', '-mavx512vl', '-mavx512dq', '-mavx512bw', '-mfma'],
-  },
-  { file: 'deformable_attention_neon.cpp', arch: 'arm64' },
+  { file: 'observe_op.cpp' },
+  ...['deformable_attention', 'observe'].flatMap((name) =>
+    VECTOR_PATHS.map(({ path, ...rest }) => ({ file: `${name}_${path}.cpp`, ...rest })),
+  ),
 ];
 
 function findCompiler() {

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "deformable_attention.h"
+#include "observe.h"
 
 namespace dino8 {
 
@@ -12,18 +13,19 @@ struct CpuPath {
   const char* name;
   bool supported;
   QueryRange deformable_attention;
+  ObserveKernels observe;
 };
 
 // Best first; the last one always works.
 inline const CpuPath& choose_cpu_path() {
   static const CpuPath paths[] = {
 #if defined(__x86_64__)
-      {"avx512", __builtin_cpu_supports("avx512f") != 0, queries_avx512},
-      {"avx2", __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"), queries_avx2},
+      {"avx512", __builtin_cpu_supports("avx512f") != 0, queries_avx512, observe_avx512},
+      {"avx2", __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"), queries_avx2, observe_avx2},
 #elif defined(__aarch64__)
-      {"neon", true, queries_neon},
+      {"neon", true, queries_neon, observe_neon},
 #endif
-      {"scalar", true, queries_scalar},
+      {"scalar", true, queries_scalar, observe_scalar},
   };
   const char* wanted = std::getenv("DINO8_KERNEL_PATH");
   const CpuPath* best = nullptr;

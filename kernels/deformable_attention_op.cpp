@@ -4,6 +4,7 @@
 
 #include "cpu_path.h"
 #include "deformable_attention_op.h"
+#include "op_tensor.h"
 
 namespace dino8 {
 namespace {
@@ -51,34 +52,14 @@ float scalar(const void* data, ValueType type) {
   }
 }
 
-struct Tensor {
-  const void* data = nullptr;
-  int64_t dims[6] = {};
-};
-
-OrtStatus* read_input(const OrtApi& api, OrtKernelContext* context, Input index, Tensor& out) {
-  const OrtValue* value = nullptr;
-  OrtTensorTypeAndShapeInfo* info = nullptr;
-  void* data = nullptr;
-  if (OrtStatus* status = api.input(context, index, &value)) return status;
-  if (OrtStatus* status = api.tensorData(const_cast<OrtValue*>(value), &data)) return status;
-  if (OrtStatus* status = api.typeAndShape(value, &info)) return status;
-  size_t rank = 0;
-  OrtStatus* status = api.dimensionsCount(info, &rank);
-  if (!status && rank != kRanks[index])
-    status = api.createStatus(kInvalidArgument, "MultiScaleDeformableAttention: an input has the wrong rank");
-  if (!status) status = api.dimensions(info, out.dims, rank);
-  api.releaseTypeAndShape(info);
-  out.data = data;
-  return status;
-}
-
 bool same(const int64_t* dims, std::initializer_list<int64_t> expected) {
   return std::equal(expected.begin(), expected.end(), dims);
 }
 
 // Null if the shapes agree; otherwise what is wrong. Nothing outside of the tensors is read after this.
-const char* describe(const Tensor (&in)[kInputs], DeformableAttention& a) {
+const char* describe(const InputTensor (&in)[kInputs], DeformableAttention& a) {
+  for (int index = 0; index < kInputs; index++)
+    if (in[index].rank != kRanks[index]) return "MultiScaleDeformableAttention: an input has the wrong rank";
   a.batch = in[kValue].dims[0], a.positions = in[kValue].dims[1];
   a.heads = in[kValue].dims[2], a.size = in[kValue].dims[3];
   a.queries = in[kSamplingOffsets].dims[1], a.levels = in[kSamplingOffsets].dims[3];
@@ -129,20 +110,16 @@ void run_task(void* data, size_t index) {
 
 OrtStatus* compute(void* data, OrtKernelContext* context) {
   const Kernel& kernel = *static_cast<const Kernel*>(data);
-  Tensor inputs[kInputs];
-  for (int index = 0; index < kInputs; index++)
-    if (OrtStatus* status = read_input(kernel.api, context, static_cast<Input>(index), inputs[index])) return status;
+  InputTensor inputs[kInputs];
+  for (size_t index = 0; index < kInputs; index++)
+    if (OrtStatus* status = read_input(kernel.api, context, index, inputs[index])) return status;
   Work work{{}, kernel.queries};
   DeformableAttention& a = work.attention;
   a.value_type = kernel.value_type;
   if (const char* problem = describe(inputs, a)) return kernel.api.createStatus(kInvalidArgument, problem);
 
   const int64_t dims[] = {a.batch, a.queries, a.heads * a.size};
-  OrtValue* output = nullptr;
-  void* out = nullptr;
-  if (OrtStatus* status = kernel.api.output(context, 0, dims, 3, &output)) return status;
-  if (OrtStatus* status = kernel.api.tensorData(output, &out)) return status;
-  a.output = static_cast<float*>(out);
+  if (OrtStatus* status = make_output(kernel.api, context, 0, dims, 3, &a.output)) return status;
   const int64_t tasks = (a.batch * a.queries + kQueriesPerTask - 1) / kQueriesPerTask;
   if (tasks == 0) return nullptr;
   return kernel.api.parallelFor(context, run_task, static_cast<size_t>(tasks), &work);

@@ -1,12 +1,14 @@
 // What the shared library exports: the entry point that ONNX Runtime calls, and what `dino8 doctor` asks.
 #include "cpu_path.h"
 #include "deformable_attention_op.h"
+#include "observe_op.h"
 
 namespace {
 
 OrtStatus* make_domain(const OrtApi& api, OrtCustomOpDomain** domain) {
   if (OrtStatus* status = api.createCustomOpDomain("ai.dino8", domain)) return status;
-  return dino8::add_deformable_attention(api, *domain);
+  if (OrtStatus* status = dino8::add_deformable_attention(api, *domain)) return status;
+  return dino8::add_observe(api, *domain);
 }
 
 }  // namespace

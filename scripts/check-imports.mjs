@@ -20,7 +20,7 @@ const allowed = {
   model: run,
   quant: run,
   data: base,
-  detect: [...run, 'model', 'data'],
+  detect: [...use, 'data'],
   evaluate: [...use, 'data', 'detect'],
   report: apply,
   cli: [...apply, 'report'],

@@ -1,7 +1,9 @@
 /** dino8 as a library: what the command line is made of. */
 export { Dino8Error, InputError, UsageError } from './base/errors.ts';
 export type { OnProgress, Progress, WorkOptions } from './base/progress.ts';
+export { type CalibrationItem, type CalibrationPlan, planCalibration } from './data/calibration-plan.ts';
 export { type CocoAnnotations, type CocoDataset, openCoco, readAnnotations, takeImages } from './data/coco.ts';
+export { type CalibrateDatasetOptions, calibrateDataset } from './detect/calibrate-dataset.ts';
 export { calibrationFeeds } from './detect/calibration-feeds.ts';
 export {
   DEFAULT_THRESHOLD,
@@ -30,10 +32,12 @@ export { GraphBuilder, type Value } from './onnx/builder.ts';
 export { inferShapes } from './onnx/infer/infer.ts';
 export { type Model, parseModel, readModel } from './onnx/read.ts';
 export { modelBytes, writeModel } from './onnx/write.ts';
-export { calibrate, type Ranges } from './quant/calibrate.ts';
 export { type LintResult, lintModel, type Unfused } from './quant/lint.ts';
+export { calibrate, type Sample, type Statistics } from './quant/observe/calibrate.ts';
+export { type Calibration, mergeCalibrations, readRanges, writeRanges } from './quant/observe/ranges-file.ts';
 export { type Quantized, quantizeModel, valuesToObserve } from './quant/quantize.ts';
 export { bundledRecipes, parseRecipe, type Recipe, readRecipe } from './quant/recipe.ts';
+export { observableValues } from './quant/targets.ts';
 export { RuntimeError } from './runtime/error.ts';
 export { kernelOptions } from './runtime/kernels.ts';
 export type { Provider, ProviderName, SessionOptions } from './runtime/options.ts';

@@ -102,7 +102,11 @@ async function writeVariants(folder: string): Promise<VariantFile[]> {
       continue;
     }
     const recipe = await readRecipe(recipeName);
-    await quantizePackage(source, recipe, path, { calibration: bundledCalibration, images: CALIBRATION_IMAGES });
+    await quantizePackage(source, recipe, path, {
+      calibration: bundledCalibration,
+      images: CALIBRATION_IMAGES,
+      seed: 0,
+    });
     files.push({ name, path, description: recipe.description });
   }
   return files;

@@ -2,9 +2,10 @@ import { Command } from 'commander';
 import { writeAtomic } from '../base/files.ts';
 import { openCoco, takeImages } from '../data/coco.ts';
 import { Detector } from '../detect/detector.ts';
-import { Journal, modelHash } from '../evaluate/journal.ts';
+import { Journal } from '../evaluate/journal.ts';
 import { scoreDataset } from '../evaluate/score-dataset.ts';
 import { readPackage } from '../model/package.ts';
+import { modelHash } from '../onnx/hash.ts';
 import { points, print, printJson, table, wholeNumber, work } from './terminal.ts';
 
 interface Options {

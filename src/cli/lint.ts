@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { InputError } from '../base/errors.ts';
 import { blankFeeds } from '../detect/blank-feeds.ts';
 import { readPackage } from '../model/package.ts';
-import { lintModel } from '../quant/lint.ts';
+import { lintModel, type Unfused } from '../quant/lint.ts';
 import { kernelOptions } from '../runtime/kernels.ts';
 import { milliseconds, print, printJson, table, wholeNumber } from './terminal.ts';
 
@@ -16,7 +16,8 @@ export function lintCommand(): Command {
     .action(async (path: string, options: { tokens: number; json?: true }) => {
       const source = await readPackage(path);
       const result = await lintModel(source.model, blankFeeds(source, options.tokens), kernelOptions());
-      const pairs = result.unfused.filter(({ kind }) => kind === 'pair');
+      const ofKind = (wanted: Unfused['kind']) => result.unfused.filter(({ kind }) => kind === wanted);
+      const pairs = ofKind('pair');
       if (options.json) printJson(result);
       else {
         const rows = result.unfused.map(({ node, operator, kind, seconds }) => [
@@ -28,7 +29,7 @@ export function lintCommand(): Command {
         ]);
         if (rows.length > 0) print(table(['not fused', 'operator', 'kind', 'time', 'share'], rows));
         print(
-          `${result.integerProducts} products run as integers; ${pairs.length} pairs are not fused; ${result.unfused.length - pairs.length} weights are stored as integers and computed with in float.`,
+          `${result.integerProducts} products run as integers; ${pairs.length} pairs are not fused; ${ofKind('stored').length} weights are stored as integers and computed with in float; ${ofKind('result').length} results of integer operators become float.`,
         );
       }
       if (pairs.length > 0)

@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { Dino8Error, messageOf } from '../base/errors.ts';
 import { packageVersion } from '../base/package-root.ts';
+import { calibrateCommand } from './calibrate.ts';
 import { convertCommand } from './convert.ts';
 import { demoCommand } from './demo.ts';
 import { detectCommand } from './detect.ts';
@@ -26,6 +27,7 @@ function program(): Command {
   const commands = [
     detectCommand(),
     convertCommand(),
+    calibrateCommand(),
     quantizeCommand(),
     specializeCommand(),
     evalCommand(),

@@ -1,20 +1,31 @@
 import { Command } from 'commander';
 import { UsageError } from '../base/errors.ts';
 import { sizeOf } from '../base/files.ts';
-import { openCoco, takeImages } from '../data/coco.ts';
-import { calibrationFeeds } from '../detect/calibration-feeds.ts';
+import { planCalibration } from '../data/calibration-plan.ts';
+import { openCoco } from '../data/coco.ts';
+import { calibrateDataset } from '../detect/calibrate-dataset.ts';
 import { type ModelPackage, readPackage, writePackage } from '../model/package.ts';
-import { calibrate, type Ranges } from '../quant/calibrate.ts';
+import { modelHash } from '../onnx/hash.ts';
+import type { Statistics } from '../quant/observe/calibrate.ts';
+import { checkRanges, readRanges } from '../quant/observe/ranges-file.ts';
 import { quantizeModel, type TreatmentCounts, valuesToObserve } from '../quant/quantize.ts';
 import { bundledRecipes, DEFAULT_RECIPE, type Recipe, readRecipe } from '../quant/recipe.ts';
-import { megabytes, print, printJson, wholeNumber, work } from './terminal.ts';
+import { assignTreatments } from '../quant/targets.ts';
+import { megabytes, print, printJson, table, wholeNumber, work } from './terminal.ts';
 
-interface Options {
+interface Options extends CalibrationSource {
   recipe: string;
-  calibration?: string;
-  images: number;
-  output: string;
+  output?: string;
+  explain?: true;
   json?: true;
+}
+
+/** Where the statistics for static parts come from. */
+interface CalibrationSource {
+  readonly ranges?: string;
+  readonly calibration?: string;
+  readonly images: number;
+  readonly seed: number;
 }
 
 const DEFAULT_IMAGES = 64;
@@ -23,21 +34,29 @@ export function quantizeCommand(): Command {
   return new Command('quantize')
     .description('Make a model INT8 by a recipe.')
     .argument('<model>', 'an ONNX file that dino8 wrote, or a Hugging Face folder')
-    .requiredOption(
+    .option(
       '-o, --output <path>',
       'what to write: one file if it ends in .onnx, else a folder as transformers.js reads it',
     )
     .option('--recipe <recipe>', `a bundled recipe (${bundledRecipes().join(', ')}) or a YAML file`, DEFAULT_RECIPE)
-    .option('--calibration <coco>', "images in COCO's layout; needed if the recipe has static parts")
+    .option('--ranges <file>', 'what dino8 calibrate found; needed, or --calibration, if the recipe has static parts')
+    .option('--calibration <coco>', "images in COCO's layout to calibrate on now")
     .option('--images <count>', 'how many of them to use', wholeNumber('--images'), DEFAULT_IMAGES)
+    .option('--seed <number>', 'what their choice follows from', wholeNumber('--seed', 0), 0)
+    .option('--explain', 'print what the recipe makes of every layer, and by which rule; -o is not needed then')
     .option('--json', 'print the result as JSON')
     .addHelpText(
       'after',
-      '\nExamples:\n  $ dino8 quantize tiny.onnx --recipe dynamic -o tiny.int8.onnx\n  $ dino8 quantize tiny.onnx --recipe static --calibration coco/val2017 -o tiny.int8.onnx',
+      '\nExamples:\n  $ dino8 quantize tiny.onnx --recipe dynamic -o tiny.int8.onnx\n  $ dino8 quantize tiny.onnx --ranges ranges.json -o tiny.int8.onnx\n  $ dino8 quantize tiny.onnx --recipe mine.yaml --explain',
     )
     .action(async (model: string, options: Options) => {
       const recipe = await readRecipe(options.recipe);
       const source = await readPackage(model);
+      if (options.explain) explain(source, recipe, options);
+      if (options.output === undefined) {
+        if (options.explain) return;
+        throw new UsageError('Name what to write with -o, or ask for an explanation of the recipe with --explain.');
+      }
       const { counts } = await quantizePackage(source, recipe, options.output, options);
       const bytes = await sizeOf(options.output);
       if (options.json) return printJson({ output: options.output, bytes, recipe: recipe.name, layers: counts });
@@ -47,31 +66,60 @@ export function quantizeCommand(): Command {
     });
 }
 
+function explain(source: ModelPackage, recipe: Recipe, { json }: Options): void {
+  const rows = assignTreatments(source.model, recipe).map(({ path, node, treatment, weights, rule }) => ({
+    module: path,
+    operator: node.opType,
+    treatment,
+    bits: treatment === 'float' ? 32 : weights.bits,
+    rule: rule ? recipe.rules.indexOf(rule) + 1 : undefined,
+  }));
+  if (json) {
+    printJson(rows);
+    return;
+  }
+  print(
+    table(
+      ['module', 'operator', 'treatment', 'bits', 'by rule'],
+      rows.map(({ module, operator, treatment, bits, rule }) => [
+        module,
+        operator,
+        treatment,
+        `${bits}`,
+        `${rule ?? '–'}`,
+      ]),
+      ['left', 'left', 'left', 'right', 'right'],
+    ),
+  );
+}
+
 /** Calibrates if the recipe needs it, quantizes, and writes the model. */
 export async function quantizePackage(
   source: ModelPackage,
   recipe: Recipe,
   output: string,
-  options: { calibration?: string; images: number },
+  options: CalibrationSource,
 ): Promise<{ counts: TreatmentCounts }> {
-  const ranges = await findRanges(source, recipe, options);
-  const { model, counts } = await quantizeModel(source.model, recipe, ranges);
+  const statistics = await findStatistics(source, recipe, options);
+  const { model, counts } = await quantizeModel(source.model, recipe, { statistics });
   await writePackage({ ...source, model }, output);
   return { counts };
 }
 
-async function findRanges(
-  source: ModelPackage,
-  recipe: Recipe,
-  options: { calibration?: string; images: number },
-): Promise<Ranges> {
+async function findStatistics(source: ModelPackage, recipe: Recipe, options: CalibrationSource): Promise<Statistics> {
+  const { ranges, calibration, images, seed } = options;
   const values = valuesToObserve(source.model, recipe);
   if (values.length === 0) return new Map();
-  if (options.calibration === undefined)
-    throw new UsageError(`The recipe ${recipe.name} has static parts; name images to calibrate on with --calibration.`);
-  const dataset = takeImages(await openCoco(options.calibration), options.images);
-  return calibrate(source.model, values, calibrationFeeds(source, dataset), {
-    ...work(),
-    total: dataset.images.length,
-  });
+  if (ranges !== undefined) {
+    const found = await readRanges(ranges);
+    checkRanges(found, modelHash(source.model), ranges);
+    return found.statistics;
+  }
+  if (calibration === undefined)
+    throw new UsageError(
+      `The recipe ${recipe.name} has static parts; name what dino8 calibrate found with --ranges, or images with --calibration.`,
+    );
+  const dataset = await openCoco(calibration);
+  const plan = planCalibration(dataset, Math.min(images, dataset.images.length), seed);
+  return (await calibrateDataset(source, values, plan, work())).statistics;
 }

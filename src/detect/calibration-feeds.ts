@@ -1,24 +1,39 @@
-/** Images of a dataset as inputs of the combined model, one at a time: what calibration runs on. */
-import type { CocoDataset } from '../data/coco.ts';
+/** The items of a calibration plan as inputs of the combined model, one at a time. */
+import { InputError, messageOf } from '../base/errors.ts';
+import type { CalibrationItem } from '../data/calibration-plan.ts';
 import { longestText } from '../model/config.ts';
 import type { ModelPackage } from '../model/package.ts';
-import type { Feeds } from '../runtime/session.ts';
+import type { Sample } from '../quant/observe/calibrate.ts';
 import { combinedFeeds } from './combined-feeds.ts';
 import { readImage } from './image.ts';
 import { Preprocessor } from './preprocess.ts';
 import { createPrompt } from './prompt.ts';
 import { createTokenizer } from './tokenizer.ts';
 
-/** Each image with the dataset's categories as its phrases; if they need several chunks, the images take turns. */
+export interface FeedOptions {
+  /** Called with each image that cannot be read, which is then left out; without it, that is an error. */
+  readonly onUnreadable?: ((path: string, reason: string) => void) | undefined;
+}
+
+/** Each image with its prompt; of a prompt that needs several chunks, the first. Nothing is padded. */
 export async function* calibrationFeeds(
   { config, preprocessing, tokenizer, source }: ModelPackage,
-  dataset: CocoDataset,
-): AsyncGenerator<Feeds> {
-  const phrases = dataset.categories.map((category) => category.name);
-  const { chunks } = createPrompt(phrases, createTokenizer(tokenizer, source), longestText(config));
+  items: readonly CalibrationItem[],
+  { onUnreadable }: FeedOptions = {},
+): AsyncGenerator<Sample> {
+  const words = createTokenizer(tokenizer, source);
   await using preprocessor = await Preprocessor.create(preprocessing);
-  for (const [index, image] of dataset.images.entries()) {
-    const prepared = await preprocessor.prepare([await readImage(dataset.pathOf(image))]);
-    yield combinedFeeds(prepared, chunks[index % chunks.length]?.tokens ?? []);
+  for (const { place, path, phrases } of items) {
+    const image = await readImage(path).catch((error: unknown) => {
+      if (!(error instanceof Error)) throw error;
+      if (!onUnreadable)
+        throw new InputError(`${messageOf(error)} Leave such images out with --skip-unreadable.`, { cause: error });
+      onUnreadable(path, messageOf(error));
+    });
+    if (!image) continue;
+    const [chunk] = createPrompt(phrases, words, longestText(config)).chunks;
+    const tokens = chunk?.tokens ?? [];
+    const prepared = await preprocessor.prepare([image]);
+    yield { place, tokens: tokens.length, feeds: combinedFeeds(prepared, tokens) };
   }
 }

@@ -13,4 +13,8 @@ export function combinedFeeds({ pixelValues, validPixels }: PreparedImages, toke
   };
 }
 
-const asIntegers = ({ data, shape }: Tensor) => integers(BigInt64Array.from(data as Uint8Array, BigInt), shape); // booleans are bytes
+function asIntegers({ data, shape }: Tensor): Tensor {
+  const result = new BigInt64Array(data.length);
+  for (const [index, value] of (data as Uint8Array).entries()) if (value) result[index] = 1n; // booleans are bytes
+  return integers(result, shape);
+}

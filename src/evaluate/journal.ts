@@ -2,13 +2,10 @@
  * What a long evaluation has done so far, one line per image, so that it can be interrupted at any moment and go on.
  * The first line says what the lines belong to; a journal of anything else is refused, a torn last line is dropped.
  */
-import { createHash } from 'node:crypto';
 import { appendFile, truncate, unlink } from 'node:fs/promises';
 import { z } from 'zod';
 import { InputError } from '../base/errors.ts';
 import { exists, fileError, readText, writeAtomic } from '../base/files.ts';
-import type { Model } from '../onnx/read.ts';
-import { encodeModel } from '../onnx/write.ts';
 import type { CocoDetection } from './average-precision.ts';
 
 const headSchema = z.object({ model: z.string(), images: z.number() });
@@ -23,13 +20,6 @@ const lineSchema = z.object({
     }),
   ),
 });
-
-/** What identifies a model: the hash of its encoding. */
-export function modelHash(model: Model): string {
-  const hash = createHash('sha256');
-  for (const piece of encodeModel(model)) hash.update(piece);
-  return hash.digest('hex');
-}
 
 export class Journal {
   readonly #path: string;

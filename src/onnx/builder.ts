@@ -23,6 +23,10 @@ export class GraphBuilder extends NodeBuilder {
   greaterOrEqual = (a: Operand, b: Operand): Value => this.one('GreaterOrEqual', [a, b]);
   min = (a: Operand, b: Operand): Value => this.one('Min', [a, b]);
   not = (x: Operand): Value => this.one('Not', [x]);
+  abs = (x: Operand): Value => this.one('Abs', [x]);
+  sqrt = (x: Operand): Value => this.one('Sqrt', [x]);
+  round = (x: Operand): Value => this.one('Round', [x]);
+  pow = (x: Operand, y: Operand): Value => this.one('Pow', [x, y]);
   relu = (x: Operand): Value => this.one('Relu', [x]);
   gelu = (x: Operand): Value => this.one('Gelu', [x]);
   sigmoid = (x: Operand): Value => this.one('Sigmoid', [x]);
@@ -95,6 +99,9 @@ export class GraphBuilder extends NodeBuilder {
       this.integers(...steps),
     ]);
   gather = (x: Value, indices: Value, axis: number): Value => this.one('Gather', [x, indices], { axis });
+  /** Adds `updates` to `x` at `indices` along `axis`, every index as often as it occurs. */
+  scatterAdd = (x: Value, indices: Value, updates: Value, axis: number): Value =>
+    this.one('ScatterElements', [x, indices, updates], { axis, reduction: 'add' });
   gatherElements = (x: Value, indices: Value, axis: number): Value =>
     this.one('GatherElements', [x, indices], { axis });
   /** Rows of each batch element: `x` [batch, n, …] at `indices` [batch, m] gives [batch, m, …]. */

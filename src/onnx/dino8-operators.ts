@@ -4,3 +4,6 @@ export const DOMAIN = 'ai.dino8';
 
 /** See model/deformable-attention.ts. */
 export const DEFORMABLE_ATTENTION = 'MultiScaleDeformableAttention';
+
+/** See quant/observe/observe-function.ts. */
+export const OBSERVE = 'Observe';

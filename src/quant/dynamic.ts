@@ -21,7 +21,7 @@ export type DynamicActivations = Map<string, DynamicActivation>;
 export function quantizeDynamically(target: Assignment, shared: DynamicActivations, added: Additions): NodeProto[] {
   const { node, activation } = target;
   const quantized = quantizeActivation(node, activation, shared);
-  const weight = quantizeWeight(target.weight, target.channelAxis, added);
+  const weight = quantizeWeight(target.weight, target.channelAxis, added, target.weights);
   return [...quantized.nodes, ...integerProduct(node, quantized.activation, weight)];
 }
 

@@ -3,8 +3,10 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { InputError, UsageError } from '../base/errors.ts';
 import { packageRoot } from '../base/package-root.ts';
-import { openCoco, takeImages } from '../data/coco.ts';
+import { planCalibration } from '../data/calibration-plan.ts';
+import { openCoco } from '../data/coco.ts';
 import { blankFeeds } from '../detect/blank-feeds.ts';
+import { calibrateDataset } from '../detect/calibrate-dataset.ts';
 import { calibrationFeeds } from '../detect/calibration-feeds.ts';
 import { extractHalf } from '../model/grounding-dino.ts';
 import { type ModelPackage, readPackage } from '../model/package.ts';
@@ -15,10 +17,10 @@ import { makeTensor, tensorElements } from '../onnx/tensor.ts';
 import { DataType } from '../onnx/types.ts';
 import { modelBytes } from '../onnx/write.ts';
 import { profileRun } from '../runtime/profile.ts';
-import { type Feeds, Session } from '../runtime/session.ts';
+import { Session } from '../runtime/session.ts';
 import { floatData, floats } from '../runtime/tensor.ts';
-import { calibrate, type Ranges } from './calibrate.ts';
 import { lintModel } from './lint.ts';
+import { calibrate, type Sample } from './observe/calibrate.ts';
 import { quantizeModel, valuesToObserve } from './quantize.ts';
 import { matchesPath, parseRecipe, type Recipe, readRecipe } from './recipe.ts';
 import { affineOf, dequantize, INT8, quantize, UINT8 } from './scheme.ts';
@@ -118,6 +120,7 @@ const recipe = (treatment: Recipe['rules'][number]['treatment'], match = ['**'])
   name: 'test',
   description: 'for a test',
   rules: [{ match, treatment, inputs: 'weights' }],
+  techniques: [],
 });
 
 /** y = x · W, with x [n, 16] and one column of W zero. */
@@ -131,33 +134,6 @@ function linearModel(): Model {
   return b.finish();
 }
 
-async function* inputsOf(...batches: number[][]): AsyncGenerator<Feeds> {
-  for (const values of batches) yield { x: floats(Float32Array.from(values), [values.length / 16, 16]) };
-}
-
-describe('calibration', () => {
-  const first = Array.from({ length: 32 }, (_, index) => index / 4 - 3);
-
-  test('finds the range over all inputs, finite numbers only', async () => {
-    const infinite = first.with(3, Number.POSITIVE_INFINITY);
-    const ranges = await calibrate(
-      linearModel(),
-      ['x'],
-      inputsOf(first, infinite, [...first, ...first.map((x) => x - 9)]),
-      { total: 3 },
-    );
-    expect(ranges.get('x')).toEqual({ min: -12, max: 4.75 });
-  });
-
-  test('nothing to calibrate on, and values that are never finite, are refused', async () => {
-    await expect(calibrate(linearModel(), ['x'], inputsOf(), { total: 0 })).rejects.toThrow(/at least one image/);
-    const nothing = new Array(16).fill(Number.NaN);
-    await expect(calibrate(linearModel(), ['x'], inputsOf(nothing), { total: 1 })).rejects.toThrow(
-      /x was never finite/,
-    );
-  });
-});
-
 describe('a quantized layer', () => {
   const values = Array.from({ length: 64 }, (_, index) => Math.cos(index) * 3);
   const run = async (model: Model) => {
@@ -165,14 +141,17 @@ describe('a quantized layer', () => {
     using outputs = await session.run({ x: floats(Float32Array.from(values), [4, 16]) });
     return floatData(outputs.get('y')).slice();
   };
-  const ranges: Ranges = new Map([['x', { min: -3, max: 3 }]]);
+  const samples = async function* (): AsyncGenerator<Sample> {
+    yield { place: 0, tokens: 1, feeds: { x: floats(Float32Array.from(values), [4, 16]) } };
+  };
 
   test.each(['dynamic', 'static'] as const)(
     '%s computes what the float one does, to the steps of its numbers',
     async (treatment) => {
       const model = linearModel();
       const expected = await run(model);
-      const { model: quantized, counts } = await quantizeModel(model, recipe(treatment), ranges);
+      const statistics = await calibrate(model, ['x'], samples(), { total: 1 });
+      const { model: quantized, counts } = await quantizeModel(model, recipe(treatment), { statistics });
       expect(counts[treatment]).toBe(1);
       const actual = await run(quantized);
       // 16 products, each off by at most half a step of x (6 / 255) times |w| ≤ 7, plus half a step of w (7 / 127) times |x| ≤ 3.
@@ -209,26 +188,23 @@ describe('the bundled model', () => {
   });
 
   test('everything that a bundled recipe quantizes runs as integers in ONNX Runtime', async () => {
-    const dataset = takeImages(await openCoco(join(packageRoot, 'assets/shapes/calib')), 2);
-    for (const name of ['dynamic', 'static']) {
+    const plan = planCalibration(await openCoco(join(packageRoot, 'assets/shapes/calib')), 2, 0);
+    for (const name of ['dynamic', 'mixed', 'smallest']) {
       const bundled = await readRecipe(name);
-      const ranges = await calibrate(
-        source.model,
-        valuesToObserve(source.model, bundled),
-        calibrationFeeds(source, dataset),
-        { total: 2 },
-      );
-      const { model, counts } = await quantizeModel(source.model, bundled, ranges);
-      const { value: feeds } = await calibrationFeeds(source, dataset).next();
-      const nodes = await profileRun(modelBytes(model), {}, feeds ?? {});
+      const values = valuesToObserve(source.model, bundled);
+      const { statistics } = await calibrateDataset(source, values, plan);
+      const { model, counts } = await quantizeModel(source.model, bundled, { statistics });
+      const { value: sample } = await calibrationFeeds(source, plan.items).next();
+      const nodes = await profileRun(modelBytes(model), {}, sample?.feeds ?? {});
       const count = (pattern: RegExp) => nodes.filter((node) => pattern.test(node.operator)).length;
-      expect(count(/^(DynamicQuantizeMatMul|MatMulIntegerToFloat|MatMulInteger)$/)).toBe(
+      expect(count(/^(DynamicQuantizeMatMul|MatMulIntegerToFloat|MatMulInteger|QLinearConv)$/)).toBe(
         counts.dynamic + counts.static + counts.product,
       );
-      expect(counts.deformable).toBe(source.config.encoder_layers);
-      // The only DequantizeLinear left are those of weights that are kept as integers (an embedding is looked up without).
-      expect(count(/^DequantizeLinear$/)).toBe(counts.weights - 1);
       expect(counts.dynamic + counts.static).toBeGreaterThan(80);
+      // What is left are weights that are kept as integers (an embedding is looked up without) and results of convolutions.
+      const { unfused } = await lintModel(model, sample?.feeds ?? {});
+      expect(unfused.filter(({ kind }) => kind === 'pair')).toEqual([]);
+      expect(unfused.filter(({ kind }) => kind === 'stored')).toHaveLength(counts.weights - 1);
     }
   });
 
@@ -264,9 +240,10 @@ describe('the bundled model', () => {
       'model.backbone.conv_encoder.model.embeddings.patch_embeddings.projection',
       ...inputProjections,
     ]);
-    const bundled = await readRecipe('static');
-    const ranges = new Map(valuesToObserve(source.model, bundled).map((name) => [name, { min: -1, max: 1 }]));
-    const quantized = await quantizeModel(source.model, bundled, ranges);
+    const bundled = await readRecipe('mixed');
+    const plan = planCalibration(await openCoco(join(packageRoot, 'assets/shapes/calib')), 1, 0);
+    const { statistics } = await calibrateDataset(source, valuesToObserve(source.model, bundled), plan);
+    const quantized = await quantizeModel(source.model, bundled, { statistics });
     const float = findTargets(quantized.model).map(({ path }) => path);
     for (const part of [
       'model.decoder.layers.0.fc1',

@@ -1,29 +1,69 @@
 /** A model and a recipe → an INT8 model. */
+import { create } from '@bufbuild/protobuf';
+import { OperatorSetIdProtoSchema } from 'onnx-buf';
 import { InputError } from '../base/errors.ts';
 import { copyModel } from '../onnx/copy.ts';
+import { type GraphIndex, indexGraph } from '../onnx/graph-index.ts';
 import type { Model } from '../onnx/read.ts';
-import { removeUnused } from '../onnx/rewrite.ts';
+import { removeUnused, sortTopologically } from '../onnx/rewrite.ts';
 import type { NodeProto } from '../onnx/types.ts';
 import { foldConstants } from '../runtime/fold-constants.ts';
-import type { Ranges } from './calibrate.ts';
+import { checkWeights } from './check-weights.ts';
 import { type DynamicActivations, quantizeDynamically, quantizeProduct, quantizeValues } from './dynamic.ts';
-import type { Recipe, Treatment } from './recipe.ts';
-import { observedValues, quantizeStatically, quantizeValuesStatically } from './static.ts';
-import { type ActivationTarget, assignActivationTreatments, assignTreatments } from './targets.ts';
+import type { Statistics } from './observe/calibrate.ts';
+import { estimateRange, observerOf } from './observe/observer.ts';
+import { sourceOf } from './observe/same-values.ts';
+import { textDependence } from './observe/text-dependence.ts';
+import {
+  type Bias,
+  CONTRIB,
+  INTEGER_PRODUCT,
+  integerProductFunction,
+  quantizeProductStatically,
+  quantizeStatically,
+  quantizeSum,
+  quantizeValuesStatically,
+  type StaticContext,
+} from './placement/ort-cpu.ts';
+import { quantizeEarly } from './quantize-early.ts';
+import type { Recipe, Rule, Treatment } from './recipe.ts';
+import { type Range, UINT8 } from './scheme.ts';
+import {
+  type ActivationAssignment,
+  type ActivationTarget,
+  type Assignment,
+  assignActivationTreatments,
+  assignTreatments,
+} from './targets.ts';
 import { storeAsIntegers } from './weight-only.ts';
-import type { Additions } from './weights.ts';
+import type { Additions, RoundedWeight } from './weights.ts';
 
-/** The values whose ranges `quantizeModel` needs for a recipe, each once. */
+/** What makes a range where a recipe does not say: best on the bundled model (docs/accuracy.md). */
+const DEFAULT_OBSERVER = observerOf('mse');
+
+/** The values whose statistics `quantizeModel` needs for a recipe, each once. */
 export function valuesToObserve(model: Model, recipe: Recipe): string[] {
-  const isStatic = ({ treatment }: { treatment: Treatment }) => treatment === 'static';
-  const products = assignTreatments(model, recipe).filter(isStatic).flatMap(observedValues);
-  const values = assignActivationTreatments(model, recipe)
-    .filter(isStatic)
-    .map(({ node }) => node.input[0] ?? '');
-  return [...new Set([...products, ...values])];
+  const index = indexGraph(model.graph);
+  const isStatic = ({ treatment, rule }: { treatment: Treatment; rule?: Rule | undefined }) =>
+    treatment === 'static' && rule?.range === undefined;
+  const values = [
+    ...assignTreatments(model, recipe).filter(isStatic).flatMap(valuesOfWeights),
+    ...assignActivationTreatments(model, recipe).filter(isStatic).flatMap(valuesOfActivations),
+  ];
+  return [...new Set(values.map((name) => sourceOf(name, index)))];
 }
 
-/** How many nodes with weights got each treatment, and how many products of activations and deformable attentions are INT8. */
+function valuesOfWeights({ node, activation }: Assignment): string[] {
+  return node.opType === 'Conv' ? [activation, ...node.output] : [activation];
+}
+
+function valuesOfActivations({ node, kind }: ActivationTarget): string[] {
+  const [a = '', b = ''] = node.input;
+  if (kind === 'deformable') return [a];
+  return kind === 'sum' ? [a, b, ...node.output] : [a, b];
+}
+
+/** How many nodes with weights got each treatment, and how many of each kind that works on activations are INT8. */
 export type TreatmentCounts = Readonly<Record<Treatment | ActivationTarget['kind'], number>>;
 
 export interface Quantized {
@@ -31,38 +71,52 @@ export interface Quantized {
   readonly counts: TreatmentCounts;
 }
 
+export interface QuantizeOptions {
+  /** What calibration saw; needed for static parts. */
+  readonly statistics?: Statistics | undefined;
+  /** Integers of weights that were chosen otherwise than by rounding to the nearest. */
+  readonly rounded?: ReadonlyMap<string, RoundedWeight> | undefined;
+}
+
 /**
- * Quantizes a model by a recipe. `model` itself is not changed; what stays float is shared with it.
- * @throws UsageError if the recipe does not fit the model, InputError if a range is missing
+ * Quantizes a model by a recipe, for ONNX Runtime on CPUs. `model` itself is not changed; what stays float is shared with it.
+ * @throws UsageError if the recipe does not fit the model, InputError if a range is missing or a weight is not finite
  */
-export async function quantizeModel(model: Model, recipe: Recipe, ranges: Ranges = new Map()): Promise<Quantized> {
+export async function quantizeModel(
+  model: Model,
+  recipe: Recipe,
+  { statistics = new Map(), rounded = new Map() }: QuantizeOptions = {},
+): Promise<Quantized> {
   const quantized = copyModel(model);
   const { graph } = quantized;
-  const assignments = assignTreatments(quantized, recipe);
+  const index = indexGraph(graph);
+  const assignments = treatTextDependent(assignTreatments(quantized, recipe), recipe, statistics, index);
+  await checkWeights(assignments);
   const byNode = new Map(assignments.map((assignment) => [assignment.node, assignment]));
-  const added: Additions = { nodes: [], tensors: [], weights: new Map() };
-  const dynamicActivations: DynamicActivations = new Map();
-  const staticActivations = new Map<string, string>();
-  const rangeOf = (name: string) => {
-    const range = ranges.get(name);
-    if (!range)
-      throw new InputError(
-        `The recipe ${recipe.name} needs the range of ${name}; calibrate with the same recipe and model.`,
-      );
-    return range;
-  };
   const activations = new Map(assignActivationTreatments(quantized, recipe).map((target) => [target.node, target]));
+  const added: Additions = { nodes: [], tensors: [], weights: new Map(), rounded };
+  const dynamicActivations: DynamicActivations = new Map();
+  const shared: StaticContext['shared'] = new Map();
+  const contextOf = (rule: Rule | undefined): StaticContext => ({
+    added,
+    shared,
+    sourceOf: (name) => sourceOf(name, index),
+    rangeOf: (name) => rangeOf(sourceOf(name, index), rule, statistics, recipe),
+  });
+  const taken = new Set<NodeProto>();
   const replace = (node: NodeProto): NodeProto[] => {
+    if (taken.has(node)) return [];
     const target = activations.get(node);
-    if (target?.kind === 'product') return quantizeProduct(node, dynamicActivations);
-    if (target?.treatment === 'static') return quantizeValuesStatically(node, rangeOf, added);
-    if (target) return quantizeValues(node, dynamicActivations);
+    if (target) return replaceActivations(target, dynamicActivations, contextOf(target.rule));
     const assignment = byNode.get(node);
     switch (assignment?.treatment) {
       case 'dynamic':
         return quantizeDynamically(assignment, dynamicActivations, added);
-      case 'static':
-        return quantizeStatically(assignment, rangeOf, staticActivations, added);
+      case 'static': {
+        const bias = biasOf(node, index);
+        if (bias) taken.add(bias.node);
+        return quantizeStatically(assignment, bias, contextOf(assignment.rule));
+      }
       case 'weights':
         return storeAsIntegers(assignment, added);
       default:
@@ -72,20 +126,88 @@ export async function quantizeModel(model: Model, recipe: Recipe, ranges: Ranges
   const nodes = graph.node.flatMap(replace);
   graph.node = [...added.nodes, ...nodes];
   graph.initializer.push(...added.tensors);
+  if (nodes.some(({ opType, domain }) => opType === INTEGER_PRODUCT && domain === CONTRIB)) declareContrib(quantized);
   await foldConstants(quantized);
+  quantizeEarly(quantized);
   removeUnused(quantized);
+  sortTopologically(graph);
+  return { model: quantized, counts: countTreatments(assignments, [...activations.values()]) };
+}
+
+function replaceActivations(
+  { node, kind, treatment }: ActivationAssignment,
+  dynamicActivations: DynamicActivations,
+  context: StaticContext,
+): NodeProto[] {
+  const isStatic = treatment === 'static';
+  switch (kind) {
+    case 'product':
+      return isStatic ? quantizeProductStatically(node, context) : quantizeProduct(node, dynamicActivations);
+    case 'deformable':
+      return isStatic ? quantizeValuesStatically(node, context) : quantizeValues(node, dynamicActivations);
+    case 'sum':
+      return quantizeSum(node, context);
+  }
+}
+
+/** The addition of a stored vector that is all that happens to a product. */
+function biasOf(
+  { output: [product = ''] }: NodeProto,
+  { consumers, initializer, outputs }: GraphIndex,
+): Bias | undefined {
+  const [node, ...others] = consumers.get(product) ?? [];
+  if (!node || others.length > 0 || outputs.has(product) || node.opType !== 'Add' || node.domain !== '')
+    return undefined;
+  const [values] = node.input.filter((name) => name !== product);
+  return values !== undefined && initializer.get(values)?.dims.length === 1 ? { node, values } : undefined;
+}
+
+function rangeOf(source: string, rule: Rule | undefined, statistics: Statistics, recipe: Recipe): Range {
+  if (rule?.range) return { min: rule.range[0], max: rule.range[1] };
+  const statistic = statistics.get(source);
+  if (!statistic)
+    throw new InputError(
+      `The recipe ${recipe.name} needs the range of ${source}, which was not observed; calibrate this model.`,
+    );
+  return estimateRange(statistic, rule?.observer ?? DEFAULT_OBSERVER, UINT8);
+}
+
+/** What is static but changes with the text becomes dynamic, if the recipe says so. */
+function treatTextDependent(
+  assignments: readonly Assignment[],
+  recipe: Recipe,
+  statistics: Statistics,
+  index: GraphIndex,
+): Assignment[] {
+  const { text } = recipe;
+  return assignments.map((assignment) => {
+    const isCandidate =
+      text?.treatment === 'dynamic' && assignment.treatment === 'static' && assignment.node.opType === 'MatMul';
+    const statistic = isCandidate ? statistics.get(sourceOf(assignment.activation, index)) : undefined;
+    const isDependent = text && statistic && textDependence(statistic).factor > text.factor;
+    return isDependent ? { ...assignment, treatment: 'dynamic' } : assignment;
+  });
+}
+
+function declareContrib(model: Model): void {
+  model.functions.push(integerProductFunction());
+  if (!model.opsetImport.some(({ domain }) => domain === CONTRIB))
+    model.opsetImport.push(create(OperatorSetIdProtoSchema, { domain: CONTRIB, version: 1n }));
+}
+
+function countTreatments(
+  assignments: readonly Assignment[],
+  activations: readonly ActivationAssignment[],
+): TreatmentCounts {
   const count = (treatment: Treatment) => assignments.filter((each) => each.treatment === treatment).length;
-  const countKind = (kind: ActivationTarget['kind']) =>
-    [...activations.values()].filter((target) => target.kind === kind).length;
+  const countKind = (kind: ActivationTarget['kind']) => activations.filter((target) => target.kind === kind).length;
   return {
-    model: quantized,
-    counts: {
-      float: count('float'),
-      dynamic: count('dynamic'),
-      static: count('static'),
-      weights: count('weights'),
-      product: countKind('product'),
-      deformable: countKind('deformable'),
-    },
+    float: count('float'),
+    dynamic: count('dynamic'),
+    static: count('static'),
+    weights: count('weights'),
+    product: countKind('product'),
+    deformable: countKind('deformable'),
+    sum: countKind('sum'),
   };
 }

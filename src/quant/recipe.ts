@@ -11,15 +11,30 @@ import { readText } from '../base/files.ts';
 import { packageRoot } from '../base/package-root.ts';
 import { parseWith } from '../base/schema.ts';
 import { matchesWildcard } from '../base/wildcard.ts';
+import { observerSchema } from './observe/observer.ts';
+
+const matchSchema = z
+  .union([z.string().min(1), z.array(z.string().min(1)).min(1)])
+  .default('**')
+  .transform((value) => [value].flat());
+
+const weightsSchema = z.strictObject({
+  /** 4-bit weights are computed with as 8-bit ones: the file is smaller, the speed the same. */
+  bits: z.union([z.literal(8), z.literal(4)]).default(8),
+  /** With 4 bits: rows of a channel that share a scale; 0 for all of them. */
+  block: z.number().int().min(0).max(4096).default(32),
+  /** `min-max`: to the largest weight of a channel; `mse`: to where the squared error is least. */
+  observer: z.enum(['min-max', 'mse']).default('min-max'),
+});
 
 const ruleSchema = z.strictObject({
   /** Module paths: `*` stands for one segment or a part of it, `**` for any number of segments. */
   match: z.union([z.string().min(1), z.array(z.string().min(1)).min(1)]).transform((value) => [value].flat()),
   /** Operator types; all that can be quantized if left out. */
-  operators: z.array(z.enum(['MatMul', 'Gemm', 'Conv', 'Gather'])).optional(),
+  operators: z.array(z.enum(['MatMul', 'Gemm', 'Conv', 'Gather', 'Add', 'MultiScaleDeformableAttention'])).optional(),
   /**
-   * What is multiplied with the activations: stored weights, or other activations, as in attention. With `activations`,
-   * patterns match names of nodes: products (`float` or `dynamic`), and the values of deformable attention (also `static`).
+   * What is multiplied with, or added to, the activations: stored weights, or other activations, as in attention and in
+   * residual sums. With `activations`, patterns match names of nodes.
    */
   inputs: z.enum(['weights', 'activations']).default('weights'),
   /**
@@ -29,24 +44,64 @@ const ruleSchema = z.strictObject({
    * - `weights`: int8 weights, computed with in float: for embeddings, and for stacks of matrices
    */
   treatment: z.enum(['float', 'dynamic', 'static', 'weights']),
+  weights: weightsSchema.optional(),
+  /** What makes a range of what calibration saw. */
+  observer: observerSchema.optional(),
+  /** A range that is known, in place of an observed one: after a softmax everything is in 0 … 1. */
+  range: z.tuple([z.number(), z.number()]).optional(),
+  /** Clips the results, such as sampling offsets, to this percentile of their magnitudes. */
+  clip: z.number().gt(50).max(100).optional(),
+});
+
+const techniqueSchema = z.discriminatedUnion('technique', [
+  z.strictObject({ technique: z.literal('smooth'), match: matchSchema, alpha: z.number().min(0).max(1).default(0.5) }),
+  z.strictObject({ technique: z.literal('equalize'), match: matchSchema }),
+  z.strictObject({ technique: z.literal('balance-queries'), match: matchSchema }),
+  z.strictObject({ technique: z.literal('correct-bias'), match: matchSchema }),
+  z.strictObject({
+    technique: z.literal('adaround'),
+    match: matchSchema,
+    iterations: z.number().int().min(1).max(100_000).default(500),
+  }),
+  z.strictObject({
+    technique: z.literal('gptq'),
+    match: matchSchema,
+    damping: z.number().positive().max(1).default(0.01),
+  }),
+]);
+
+const textSchema = z.strictObject({
+  /** The value whose second axis is the length of the text. */
+  length: z.string().min(1),
+  /** Static ranges that change with the text by more than this factor … */
+  factor: z.number().min(1).default(1.5),
+  /** … are found at each run instead, or looked up by the length. */
+  treatment: z.enum(['dynamic', 'buckets']),
 });
 
 const recipeSchema = z.strictObject({
   description: z.string().min(1),
   /** Of the rules that match a node, the last one counts. */
   rules: z.array(ruleSchema).min(1),
+  /** Applied in this order. */
+  techniques: z.array(techniqueSchema).default([]),
+  text: textSchema.optional(),
 });
 
 export type Rule = z.output<typeof ruleSchema>;
 export type Treatment = Rule['treatment'];
+export type Technique = z.output<typeof techniqueSchema>;
+export type TextRule = z.output<typeof textSchema>;
 
 export interface Recipe {
   readonly name: string;
   readonly description: string;
   readonly rules: readonly Rule[];
+  readonly techniques: readonly Technique[];
+  readonly text?: TextRule | undefined;
 }
 
-export const DEFAULT_RECIPE = 'static';
+export const DEFAULT_RECIPE = 'mixed';
 
 const folder = join(packageRoot, 'recipes');
 

@@ -20,6 +20,20 @@ export const UINT8: Scheme = { lowest: 0, highest: 255, symmetric: false };
 /** Weights: −128 is not used, so that the negative of every weight is one as well. */
 export const INT8: Scheme = { lowest: -127, highest: 127, symmetric: true };
 
+/** How a weight becomes integers: symmetric, a scale for each output channel. */
+export interface WeightScheme {
+  readonly bits: 8 | 4;
+  /** With 4 bits: rows of a channel that share a multiple of its scale; 0 for the whole channel. */
+  readonly block: number;
+  /** What ends the range of a channel: its largest magnitude, or what leaves the least squared error. */
+  readonly observer: 'min-max' | 'mse';
+}
+
+export const DEFAULT_WEIGHT_SCHEME: WeightScheme = { bits: 8, block: 0, observer: 'min-max' };
+
+/** The largest integer of a weight of so many bits. */
+export const HIGHEST_OF_BITS: Readonly<Record<WeightScheme['bits'], number>> = { 8: 127, 4: 7 };
+
 export interface Affine {
   readonly scale: number;
   readonly zeroPoint: number;

@@ -3,10 +3,13 @@ import { UsageError } from '../base/errors.ts';
 import { integerAttribute } from '../onnx/attributes.ts';
 import { DEFORMABLE_ATTENTION, DOMAIN } from '../onnx/dino8-operators.ts';
 import { indexGraph } from '../onnx/graph-index.ts';
+import { inferShapes } from '../onnx/infer/infer.ts';
 import type { Model } from '../onnx/read.ts';
 import { modulePath } from '../onnx/rewrite.ts';
 import { DataType, type NodeProto, type TensorProto } from '../onnx/types.ts';
+import { sourceOf } from './observe/same-values.ts';
 import { matchesPath, type Recipe, type Rule, type Treatment } from './recipe.ts';
+import { DEFAULT_WEIGHT_SCHEME, type WeightScheme } from './scheme.ts';
 
 /**
  * A node with a stored float weight.
@@ -27,19 +30,28 @@ export interface Target {
   readonly channelAxis: number;
 }
 
-/** A MatMul of two activations, or a deformable attention, of which the values are stored in bytes. */
+/**
+ * What works on two activations.
+ * - `product`: a MatMul, as in attention
+ * - `deformable`: a deformable attention, of which the values are stored in bytes
+ * - `sum`: an addition, as in residuals
+ */
 export interface ActivationTarget {
   readonly node: NodeProto;
   readonly path: string;
-  readonly kind: 'product' | 'deformable';
+  readonly kind: 'product' | 'deformable' | 'sum';
 }
 
 export interface ActivationAssignment extends ActivationTarget {
   readonly treatment: Treatment;
+  readonly rule: Rule;
 }
 
 export interface Assignment extends Target {
   readonly treatment: Treatment;
+  readonly weights: WeightScheme;
+  /** The rule that says so; undefined if none matched. */
+  readonly rule: Rule | undefined;
 }
 
 export function findTargets(model: Model): Target[] {
@@ -57,20 +69,49 @@ export function findTargets(model: Model): Target[] {
   });
 }
 
-/** MatMuls of two activations, as in attention, and deformable attentions of float values. */
+/** MatMuls of two activations, as in attention, deformable attentions of float values, and residual sums. */
 export function findActivationTargets(model: Model): ActivationTarget[] {
-  const { initializer } = indexGraph(model.graph);
+  const { initializer, consumers } = indexGraph(model.graph);
+  const infos = inferShapes(model);
+  const isFloat = (name: string) => infos.get(name)?.type === DataType.FLOAT;
+  // A mask added to the scores of an attention is no residual.
+  const isScores = (node: NodeProto): boolean =>
+    (consumers.get(node.output[0] ?? '') ?? []).some(
+      (next) => next.opType === 'Softmax' || (next.opType === 'Reshape' && isScores(next)),
+    );
+  const channels = (name = '') => {
+    const shape = infos.get(name)?.shape;
+    return isFloat(name) && (shape?.length ?? 0) >= 3 ? shape?.at(-1) : undefined;
+  };
   return model.graph.node.flatMap((node): ActivationTarget[] => {
-    const isProduct =
-      node.opType === 'MatMul' && node.domain === '' && node.input.every((name) => !initializer.has(name));
-    if (isProduct) return [{ node, path: modulePath(node), kind: 'product' }];
-    const isDeformable = node.opType === DEFORMABLE_ATTENTION && node.domain === DOMAIN;
-    const zeroPoint = initializer.get(node.input[2] ?? '');
-    return isDeformable && zeroPoint?.dataType === DataType.FLOAT
-      ? [{ node, path: modulePath(node), kind: 'deformable' }]
-      : [];
+    const path = modulePath(node);
+    const [a = '', b = ''] = node.input;
+    if (node.opType === DEFORMABLE_ATTENTION && node.domain === DOMAIN)
+      return isFloat(node.input[2] ?? '') ? [{ node, path, kind: 'deformable' }] : [];
+    if (node.domain !== '' || initializer.has(a) || initializer.has(b)) return [];
+    if (node.opType === 'MatMul') return [{ node, path, kind: 'product' }];
+    const isSum =
+      node.opType === 'Add' && typeof channels(a) === 'number' && channels(a) === channels(b) && !isScores(node);
+    return isSum ? [{ node, path, kind: 'sum' }] : [];
   });
 }
+
+/** Every value that some recipe may want the range of, each once, where its numbers are made. */
+export function observableValues(model: Model): string[] {
+  const index = indexGraph(model.graph);
+  const ofWeights = findTargets(model)
+    .filter(({ kind }) => kind === 'product')
+    .flatMap(({ node, activation }) => [activation, ...(node.opType === 'Conv' ? node.output : [])]);
+  const ofActivations = findActivationTargets(model).flatMap(({ node, kind }) => {
+    const [a = '', b = ''] = node.input;
+    if (kind === 'product') return [a, b];
+    return kind === 'sum' ? [a, b, ...node.output] : [a, node.input[SAMPLING_OFFSETS] ?? ''];
+  });
+  return [...new Set([...ofWeights, ...ofActivations].map((name) => sourceOf(name, index)))];
+}
+
+/** The input of a deformable attention that says where it looks. */
+export const SAMPLING_OFFSETS = 6;
 
 /** What kind of target a node is, and the axis of its weight with a scale each; undefined if it is none. */
 function describe(
@@ -118,32 +159,45 @@ export function assignTreatments(model: Model, recipe: Recipe): Assignment[] {
       throw new UsageError(
         `The recipe ${recipe.name} makes ${target.path} dynamic, a ${target.node.opType}; only MatMul can be: name \`operators: [MatMul]\` in the rule.`,
       );
-    return { ...target, treatment };
+    // A row of an embedding is looked up and has a scale of its own, which 4 bits in blocks would not leave it.
+    const weights = target.node.opType === 'Gather' ? DEFAULT_WEIGHT_SCHEME : (rule?.weights ?? DEFAULT_WEIGHT_SCHEME);
+    return { ...target, treatment, weights, rule };
   });
 }
 
+const POSSIBLE: Readonly<Record<ActivationTarget['kind'], readonly Treatment[]>> = {
+  product: ['dynamic', 'static'],
+  deformable: ['dynamic', 'static'],
+  sum: ['static'],
+};
+
 /**
- * What a recipe makes of products of activations and of deformable attentions; those that stay float are left out.
+ * What a recipe makes of what works on activations; what stays float is left out.
  * @throws UsageError if a pattern matches nothing, or something cannot be treated as the recipe says
  */
 export function assignActivationTreatments(model: Model, recipe: Recipe): ActivationAssignment[] {
   const targets = findActivationTargets(model);
   const rules = recipe.rules.filter(({ inputs }) => inputs === 'activations');
-  for (const pattern of rules.flatMap((rule) => rule.match))
-    if (!targets.some(({ node }) => matchesPath(pattern, node.name)))
-      throw new UsageError(
-        `The recipe ${recipe.name} has the pattern "${pattern}", which matches no product of activations and no deformable attention; correct or remove it.`,
-      );
+  const matches = (rule: Rule, pattern: string, { node, kind }: ActivationTarget) => {
+    // Sums are everywhere: they are meant only where they are named.
+    const isNamed = rule.operators?.some((operator) => operator === node.opType) ?? kind !== 'sum';
+    return isNamed && matchesPath(pattern, node.name);
+  };
+  for (const rule of rules)
+    for (const pattern of rule.match)
+      if (!targets.some((target) => matches(rule, pattern, target)))
+        throw new UsageError(
+          `The recipe ${recipe.name} has the pattern "${pattern}", which matches no product or sum of activations and no deformable attention; correct or remove it.`,
+        );
   return targets.flatMap((target) => {
-    const rule = rules.findLast(({ match }) => match.some((pattern) => matchesPath(pattern, target.node.name)));
-    const treatment = rule?.treatment ?? 'float';
-    if (treatment === 'float') return [];
-    const possible = target.kind === 'product' ? ['dynamic'] : ['dynamic', 'static'];
-    if (!possible.includes(treatment))
+    const rule = rules.findLast((candidate) => candidate.match.some((pattern) => matches(candidate, pattern, target)));
+    if (!rule || rule.treatment === 'float') return [];
+    const possible = POSSIBLE[target.kind];
+    if (!possible.includes(rule.treatment))
       throw new UsageError(
-        `The recipe ${recipe.name} makes ${target.node.name} ${treatment}, which it cannot be; possible are float, ${possible.join(', ')}.`,
+        `The recipe ${recipe.name} makes ${target.node.name} ${rule.treatment}, which it cannot be; possible are float, ${possible.join(', ')}.`,
       );
-    return [{ ...target, treatment }];
+    return [{ ...target, treatment: rule.treatment, rule }];
   });
 }
 

@@ -8,7 +8,7 @@ import { type Additions, quantizeWeight } from './weights.ts';
 /** What replaces `target.node`. */
 export function storeAsIntegers(target: Assignment, added: Additions): NodeProto[] {
   const { node, weightInput, channelAxis } = target;
-  const weight = quantizeWeight(target.weight, channelAxis, added);
+  const weight = quantizeWeight(target.weight, channelAxis, added, target.weights);
   if (node.opType === 'Gather') return lookUp(target, weight.values, weight.scale, added);
   const dequantized = `${node.name}.weight`;
   const parameters = [weight.values, weight.scale, weight.zeroPoint];

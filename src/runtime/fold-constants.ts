@@ -4,6 +4,7 @@
  */
 import { create } from '@bufbuild/protobuf';
 import { GraphProtoSchema, ModelProtoSchema } from 'onnx-buf';
+import { integerAttribute } from '../onnx/attributes.ts';
 import { inferShapes } from '../onnx/infer/infer.ts';
 import type { Model } from '../onnx/read.ts';
 import { removeUnused } from '../onnx/rewrite.ts';
@@ -44,7 +45,11 @@ export async function foldConstants(model: Model, largest?: number): Promise<num
   const stored = new Map(graph.initializer.map((initializer) => [initializer.name, initializer]));
   const overridable = new Set(graph.input.map((input) => input.name));
   const constant = new Set([...stored.keys()].filter((name) => !overridable.has(name)));
+  const packed = new Set(graph.initializer.filter(({ dataType }) => isPacked(dataType)).map(({ name }) => name));
   const folded = graph.node.filter((node) => {
+    // What is stored in 4 bits stays so in the file; ONNX Runtime unpacks it when it loads the model.
+    if (node.input.some((name) => packed.has(name))) return false;
+    if (node.opType === 'Cast' && isPacked(integerAttribute(node, 'to', 0))) packed.add(node.output[0] ?? '');
     if (!isFoldable(node, model) || !node.input.every((name) => name === '' || constant.has(name))) return false;
     if (!node.output.every(isSmall)) return false;
     for (const name of node.output) constant.add(name);
@@ -60,6 +65,8 @@ export async function foldConstants(model: Model, largest?: number): Promise<num
   removeUnused(model);
   return folded.length;
 }
+
+const isPacked = (type: number) => type === DataType.INT4 || type === DataType.UINT4;
 
 function bytesNeeded(info: TensorInfo | undefined): number {
   if (!info?.shape?.every((extent) => typeof extent === 'number')) return Number.POSITIVE_INFINITY;

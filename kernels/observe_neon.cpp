@@ -1,0 +1,10 @@
+#include "observe_rows.h"
+
+namespace dino8 {
+namespace {
+struct Tag {};
+}  // namespace
+
+const ObserveKernels observe_neon = observe_kernels<Tag>();
+
+}  // namespace dino8

@@ -1,0 +1,49 @@
+// Tensors as a kernel sees them.
+#pragma once
+
+#include "ort_abi.h"
+
+namespace dino8 {
+
+constexpr size_t kMostDimensions = 8;
+
+struct InputTensor {
+  const void* data = nullptr;
+  size_t rank = 0;
+  int64_t dims[kMostDimensions] = {};
+
+  int64_t count() const {
+    int64_t product = 1;
+    for (size_t axis = 0; axis < rank; axis++) product *= dims[axis];
+    return product;
+  }
+};
+
+inline OrtStatus* read_input(const OrtApi& api, const OrtKernelContext* context, size_t index, InputTensor& out) {
+  const OrtValue* value = nullptr;
+  OrtTensorTypeAndShapeInfo* info = nullptr;
+  void* data = nullptr;
+  if (OrtStatus* status = api.input(context, index, &value)) return status;
+  if (OrtStatus* status = api.tensorData(const_cast<OrtValue*>(value), &data)) return status;
+  if (OrtStatus* status = api.typeAndShape(value, &info)) return status;
+  OrtStatus* status = api.dimensionsCount(info, &out.rank);
+  if (!status && out.rank > kMostDimensions)
+    status = api.createStatus(kInvalidArgument, "an input of a dino8 operator has too many dimensions");
+  if (!status) status = api.dimensions(info, out.dims, out.rank);
+  api.releaseTypeAndShape(info);
+  out.data = data;
+  return status;
+}
+
+template <class Element>
+OrtStatus* make_output(const OrtApi& api, OrtKernelContext* context, size_t index, const int64_t* dims, size_t rank,
+                       Element** out) {
+  OrtValue* value = nullptr;
+  void* data = nullptr;
+  if (OrtStatus* status = api.output(context, index, dims, rank, &value)) return status;
+  if (OrtStatus* status = api.tensorData(value, &data)) return status;
+  *out = static_cast<Element*>(data);
+  return nullptr;
+}
+
+}  // namespace dino8

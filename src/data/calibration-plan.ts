@@ -1,0 +1,67 @@
+/**
+ * What a calibration looks at: a random choice of images, each with a prompt of its own, so that the length of the text
+ * varies as it does for users. The same seed gives the same plan on every machine.
+ */
+import { createHash } from 'node:crypto';
+import { uniformInt } from 'pure-rand/distribution/uniformInt';
+import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
+import { InputError, UsageError } from '../base/errors.ts';
+import type { CocoDataset } from './coco.ts';
+
+export interface CalibrationItem {
+  /** Its place in the plan, from 0. */
+  readonly place: number;
+  readonly path: string;
+  /** The categories in the image and random others, in random order; at least one. */
+  readonly phrases: readonly string[];
+}
+
+export interface CalibrationPlan {
+  readonly items: readonly CalibrationItem[];
+  /** What identifies the plan: two of the same key are of the same images and prompts. */
+  readonly key: string;
+}
+
+/** @throws UsageError or InputError if there is nothing to calibrate on, or fewer images than asked for */
+export function planCalibration(dataset: CocoDataset, images: number, seed: number): CalibrationPlan {
+  if (dataset.images.length === 0 || dataset.categories.length === 0)
+    throw new InputError('There was nothing to calibrate on: the dataset has no images or no categories.');
+  if (images > dataset.images.length)
+    throw new UsageError(
+      `${images} images were asked for and the dataset has ${dataset.images.length}; ask for at most as many.`,
+    );
+  const random = xoroshiro128plus(seed);
+  const below = (limit: number) => uniformInt(random, 0, limit - 1);
+  const nameOf = new Map(dataset.categories.map(({ id, name }) => [id, name]));
+  const present = new Map<number, Set<number>>();
+  for (const { image_id, category_id } of dataset.annotations)
+    present.set(image_id, (present.get(image_id) ?? new Set()).add(category_id));
+  const chosen = shuffle(dataset.images, below).slice(0, images);
+  const items = chosen.map((image, place): CalibrationItem => {
+    const own = [...(present.get(image.id) ?? [])];
+    const others = shuffle(
+      dataset.categories.map(({ id }) => id).filter((id) => !own.includes(id)),
+      below,
+    );
+    const number = below(others.length + 1);
+    const categories = shuffle([...own, ...others.slice(0, Math.max(number, own.length === 0 ? 1 : 0))], below);
+    return { place, path: dataset.pathOf(image), phrases: categories.map((id) => nameOf.get(id) ?? '') };
+  });
+  const described = items.map(({ phrases }, place) => [chosen[place]?.file_name, ...phrases]);
+  return { items, key: createHash('sha256').update(JSON.stringify(described)).digest('hex') };
+}
+
+/** Part `index` of `count` parts, from 1: every `count`-th item. */
+export function shardOf({ items }: CalibrationPlan, index: number, count: number): CalibrationItem[] {
+  return items.filter(({ place }) => place % count === index - 1);
+}
+
+/** A random order (Fisher and Yates). */
+function shuffle<T>(items: readonly T[], below: (limit: number) => number): T[] {
+  const result = [...items];
+  for (let last = result.length - 1; last > 0; last--) {
+    const other = below(last + 1);
+    [result[last], result[other]] = [result[other] as T, result[last] as T]; // both are within
+  }
+  return result;
+}

@@ -1,0 +1,75 @@
+/**
+ * What calibration sees of a value, as the model-local function `ai.dino8::Observe`: standard ONNX by its body, one kernel
+ * where dino8's library is loaded. A few kilobytes leave the graph for each value, whatever its size.
+ */
+import { GraphBuilder, type Value } from '../../onnx/builder.ts';
+import { DOMAIN, OBSERVE } from '../../onnx/dino8-operators.ts';
+import { DataType, type FunctionProto } from '../../onnx/types.ts';
+import { BINS_PER_SIDE, LEAST_EXPONENT } from './histogram.ts';
+
+/** Counters of a histogram: its bins, and one for what does not count. */
+export const COUNTERS = 2 * BINS_PER_SIDE + 1;
+
+/**
+ * Inputs:
+ * - x [..., channels], of at least one axis
+ * - valid, boolean: one flag for each block of equally many rows; the rows of a false one do not count
+ * - limit (scalar): what is further from 0, or not a number, does not count
+ *
+ * Outputs:
+ * - counts int32 [COUNTERS]: how many elements are in each bin, bin i being from (i − BINS_PER_SIDE) · 2^exponent
+ * - summary [4]: minimum, maximum, exponent, number of channels
+ * - channels [3 · channels]: minimum of each, then maxima, then means
+ */
+export function observeFunction(): FunctionProto {
+  const b = new GraphBuilder(OBSERVE);
+  const x = b.input('x', DataType.FLOAT, undefinedShape());
+  const valid = b.input('valid', DataType.BOOL, undefinedShape());
+  const limit = b.input('limit', DataType.FLOAT, []);
+  const channels = b.shapeOf(x, -1);
+  const blocks = b.reshape(valid, [-1, 1]);
+  const rows = b.reshape(x, [b.extent(blocks, 0), -1]);
+  const counted = b.and(b.lessOrEqual(b.abs(rows), limit), blocks);
+  const byChannel = (outside: number) => b.reshape(b.where(counted, rows, outside), [-1, channels]);
+  const lowest = b.reduceMin(byChannel(Number.POSITIVE_INFINITY), [0], false);
+  const highest = b.reduceMax(byChannel(Number.NEGATIVE_INFINITY), [0], false);
+  const number = b.reduceSum(b.cast(counted, DataType.FLOAT), [0, 1], false);
+  const share = b.max(b.div(number, b.cast(channels, DataType.FLOAT)), 1e-30);
+  const mean = b.div(b.reduceSum(byChannel(0), [0], false), share);
+
+  const most = b.reduceMax(b.where(counted, b.abs(rows), 0), [0, 1], false);
+  const exponent = exponentFor(b, most);
+  const width = b.pow(2, exponent);
+  const bin = b.add(b.floor(b.div(b.where(counted, rows, 0), width)), BINS_PER_SIDE);
+  const index = b.cast(b.reshape(b.where(counted, bin, COUNTERS - 1), [-1]), DataType.INT64);
+  const none = b.constant(new Int32Array(COUNTERS), [COUNTERS]);
+  const one = b.expand(b.constant(Int32Array.of(1), [1]), [b.shapeOf(index)]);
+  b.output('counts', b.scatterAdd(none, index, one, 0));
+  const scalars = [
+    b.reduceMin(lowest, [0], false),
+    b.reduceMax(highest, [0], false),
+    exponent,
+    b.squeeze(b.cast(channels, DataType.FLOAT), [0]),
+  ];
+  b.output(
+    'summary',
+    b.concat(
+      scalars.map((value) => b.unsqueeze(value, [0])),
+      0,
+    ),
+  );
+  b.output('channels', b.concat([lowest, highest, mean], 0));
+  return b.finishFunction(DOMAIN);
+}
+
+/** Any shape: the function is for all. */
+const undefinedShape = () => [] as const;
+
+/** The least e with most < BINS_PER_SIDE · 2^e. The logarithm may be off by one next to a power of two: it is corrected. */
+function exponentFor(b: GraphBuilder, most: Value): Value {
+  const guess = b.floor(b.div(b.log(b.max(most, 2 ** -120)), Math.LN2));
+  const isTooLow = b.cast(b.greaterOrEqual(most, b.pow(2, b.add(guess, 1))), DataType.FLOAT);
+  const isTooHigh = b.cast(b.less(most, b.pow(2, guess)), DataType.FLOAT);
+  const power = b.sub(b.add(guess, isTooLow), isTooHigh); // 2^power ≤ most < 2^(power + 1)
+  return b.max(b.sub(power, Math.log2(BINS_PER_SIDE) - 1), LEAST_EXPONENT);
+}

@@ -1,0 +1,83 @@
+/** An observer is a value: what makes a range of a statistic. */
+import { z } from 'zod';
+import type { Range, Scheme } from '../scheme.ts';
+import { entropyMaximum, entropyRange } from './entropy.ts';
+import { type BinnedValues, binned, binnedMagnitudes } from './histogram.ts';
+import { leastErrorRange } from './mean-squared-error.ts';
+import { percentileMaximum, percentileRange, topKRange } from './percentile.ts';
+import { fromSteps, type Statistic } from './statistic.ts';
+
+const DEFAULT_PERCENTILE = 99.99;
+const DEFAULT_COUNT = 100;
+
+const named = z.enum(['min-max', 'moving-average', 'percentile', 'entropy', 'signed-entropy', 'mse', 'top-k']);
+
+/**
+ * - `min-max`: all that was seen
+ * - `moving-average`: of each image's extremes
+ * - `percentile`: the middle of the values
+ * - `entropy`: the least Kullback-Leibler divergence of the magnitudes; `signed-entropy`: as onnxruntime.quantization has it
+ * - `mse`: the least mean squared error
+ * - `top-k`: all but the `count` most extreme on each side
+ */
+export const observerSchema = z.union([
+  named.transform((kind) => ({ kind, percentile: DEFAULT_PERCENTILE, count: DEFAULT_COUNT })),
+  z.strictObject({ percentile: z.number().gt(50).max(100) }).transform(({ percentile }) => ({
+    kind: 'percentile' as const,
+    percentile,
+    count: DEFAULT_COUNT,
+  })),
+  z.strictObject({ 'top-k': z.number().int().min(1).max(1e9) }).transform(({ 'top-k': count }) => ({
+    kind: 'top-k' as const,
+    percentile: DEFAULT_PERCENTILE,
+    count,
+  })),
+]);
+
+export type Observer = z.output<typeof observerSchema>;
+export type ObserverKind = Observer['kind'];
+
+export const OBSERVER_KINDS: readonly ObserverKind[] = named.options;
+
+export const observerOf = (kind: ObserverKind): Observer => ({
+  kind,
+  percentile: DEFAULT_PERCENTILE,
+  count: DEFAULT_COUNT,
+});
+
+/** The range that `observer` makes of `statistic` for `scheme`; never wider than what was seen. */
+export function estimateRange(statistic: Statistic, observer: Observer, scheme: Scheme): Range {
+  const seen = { min: statistic.min, max: statistic.max };
+  const within = ({ min, max }: Range): Range => ({ min: Math.max(min, seen.min), max: Math.min(max, seen.max) });
+  const magnitude = (most: number) => within({ min: -most, max: most });
+  const bins = () => binned(statistic.histogram);
+  switch (observer.kind) {
+    case 'min-max':
+      return seen;
+    case 'moving-average':
+      return within({ min: fromSteps(statistic.movingMin), max: fromSteps(statistic.movingMax) });
+    case 'percentile':
+      return scheme.symmetric
+        ? magnitude(percentileMaximum(binnedMagnitudes(statistic.histogram), observer.percentile))
+        : within(percentileRange(bins(), observer.percentile));
+    case 'entropy':
+      return magnitude(entropyMaximum(binnedMagnitudes(statistic.histogram)));
+    case 'signed-entropy':
+      return within(entropyRange(centred(bins())));
+    case 'mse':
+      return leastErrorRange(bins(), seen, scheme);
+    case 'top-k':
+      return within(topKRange(bins(), observer.count));
+  }
+}
+
+/** The same bins with empty ones on one side, so that 0 is in the middle. */
+function centred({ counts, edges }: BinnedValues): BinnedValues {
+  const width = (edges[1] ?? 1) - (edges[0] ?? 0);
+  const most = Math.max(-(edges[0] ?? 0), edges[counts.length] ?? 0);
+  const reach = Math.max(Math.round(most / width), 1);
+  const first = Math.round((edges[0] ?? 0) / width) + reach;
+  const wide = new Float64Array(2 * reach + 1);
+  wide.set(Float64Array.from(counts), first);
+  return { counts: wide, edges: Float64Array.from({ length: wide.length + 1 }, (_, bin) => (bin - reach) * width) };
+}

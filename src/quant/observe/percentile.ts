@@ -1,0 +1,38 @@
+/** Percentiles of a histogram, as onnxruntime.quantization's PercentileCalibrater takes them: the lower edge of the bin. */
+import type { Range } from '../scheme.ts';
+import type { BinnedValues } from './histogram.ts';
+
+/** The range of the middle `percentile` % of the values, half of the rest on each side. */
+export function percentileRange({ counts, edges }: BinnedValues, percentile: number): Range {
+  const cut = (100 - percentile) / 200;
+  const cumulative = cumulativeShares(counts);
+  const edgeAt = (share: number) => edges[firstReaching(cumulative, share)] ?? 0;
+  return { min: edgeAt(cut), max: edgeAt(1 - cut) };
+}
+
+/** The magnitude that `percentile` % of the magnitudes are below, from a histogram of |x|. */
+export function percentileMaximum({ counts, edges }: BinnedValues, percentile: number): number {
+  return edges[firstReaching(cumulativeShares(counts), percentile / 100)] ?? 0;
+}
+
+/** The range that leaves out at most `count` values on each side, to the width of a bin. */
+export function topKRange({ counts, edges }: BinnedValues, count: number): Range {
+  let [first, last] = [0, counts.length - 1];
+  for (let left = count; first < last && (counts[first] ?? 0) <= left; first++) left -= counts[first] ?? 0;
+  for (let left = count; last > first && (counts[last] ?? 0) <= left; last--) left -= counts[last] ?? 0;
+  return { min: edges[first] ?? 0, max: edges[last + 1] ?? 0 };
+}
+
+function cumulativeShares(counts: ArrayLike<number>): Float64Array {
+  const total = Array.prototype.reduce.call(counts, (sum, count) => Number(sum) + Number(count), 0);
+  let sum = 0;
+  return Float64Array.from(counts, (count) => {
+    sum += count / Number(total);
+    return sum;
+  });
+}
+
+function firstReaching(cumulative: Float64Array, share: number): number {
+  const found = cumulative.findIndex((value) => value >= share);
+  return found < 0 ? cumulative.length : found;
+}

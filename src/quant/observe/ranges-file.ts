@@ -1,0 +1,191 @@
+/**
+ * What a calibration found, as a file: statistics, not ranges, so that any observer can be applied to it later, and parts
+ * made on different machines can be joined.
+ */
+import { z } from 'zod';
+import { InputError, UsageError } from '../../base/errors.ts';
+import { readJson, writeAtomic } from '../../base/files.ts';
+import { parseWith } from '../../base/schema.ts';
+import { bytesOf } from '../../onnx/tensor.ts';
+import type { Statistics } from './calibrate.ts';
+import { BINS_PER_SIDE, emptyHistogram, LEAST_EXPONENT } from './histogram.ts';
+import { type ChannelStatistic, emptyStatistic, mergeStatistic, type Statistic } from './statistic.ts';
+
+const FORMAT = 'dino8-ranges-1';
+const LARGEST_FILE = 1 << 29;
+const MOST_CHANNELS = 1 << 16;
+
+const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
+const steps = z.number().int();
+/** JSON has no infinity: the longest bucket is open. */
+const tokens = z.union([count, z.null()]).transform((value) => value ?? Number.POSITIVE_INFINITY);
+
+const channelSchema = z.strictObject({ min: z.base64(), max: z.base64(), mean: z.base64() });
+
+const valueSchema = z.strictObject({
+  images: count,
+  excluded: count,
+  min: z.number().nullable(),
+  max: z.number().nullable(),
+  movingMin: steps,
+  movingMax: steps,
+  histogram: z.strictObject({
+    exponent: z.number().int().min(LEAST_EXPONENT).max(128),
+    first: z
+      .number()
+      .int()
+      .min(0)
+      .max(2 * BINS_PER_SIDE),
+    counts: z.array(count).max(2 * BINS_PER_SIDE),
+  }),
+  channels: z.union([channelSchema, z.literal('varying'), z.null()]),
+  lengths: z.array(z.strictObject({ tokens, images: count, min: z.number(), max: z.number() })).max(64),
+});
+
+const fileSchema = z.strictObject({
+  format: z.literal(FORMAT, { error: 'it must be a file that dino8 calibrate wrote' }),
+  /** Hash of the model that was observed. */
+  model: z.string(),
+  /** Hash of the images and prompts. */
+  plan: z.string(),
+  images: z.number().int().min(1),
+  /** Which part of the plan, from 1; all of it if null. */
+  shard: z.strictObject({ index: z.number().int().min(1), count: z.number().int().min(1) }).nullable(),
+  /** Images of the part that are done; all of them in a finished file. */
+  done: count,
+  skipped: z.array(z.string()),
+  values: z.record(z.string(), valueSchema),
+});
+
+/** What a ranges file says of the calibration as a whole. */
+export interface CalibrationHead {
+  readonly model: string;
+  readonly plan: string;
+  readonly images: number;
+  readonly shard: { readonly index: number; readonly count: number } | null;
+  readonly done: number;
+  readonly skipped: readonly string[];
+}
+
+export interface Calibration extends CalibrationHead {
+  readonly statistics: Statistics;
+}
+
+export async function writeRanges(calibration: Calibration, path: string): Promise<void> {
+  const { statistics, ...head } = calibration;
+  const values = Object.fromEntries([...statistics].map(([name, statistic]) => [name, encode(statistic)]));
+  await writeAtomic(path, `${JSON.stringify({ format: FORMAT, ...head, values })}\n`);
+}
+
+/** @throws InputError if the file is not what `writeRanges` wrote */
+export async function readRanges(path: string): Promise<Calibration> {
+  const { values, format: _, ...head } = parseWith(fileSchema, await readJson(path, LARGEST_FILE), path);
+  return {
+    ...head,
+    statistics: new Map(Object.entries(values).map(([name, value]) => [name, decode(value, `${path}: ${name}`)])),
+  };
+}
+
+/** @throws InputError if `calibration`, from the file `path`, is of another model or of a part of the images only */
+export function checkRanges({ model, shard }: CalibrationHead, expected: string, path: string): void {
+  if (model !== expected)
+    throw new InputError(`${path} is of another model; calibrate this one, or name the ranges made for it.`);
+  if (shard)
+    throw new InputError(
+      `${path} is part ${shard.index} of ${shard.count}; join the parts with dino8 calibrate --merge first.`,
+    );
+}
+
+/** All parts of one calibration as the whole. @throws UsageError if some are missing, doubled, or of another calibration */
+export function mergeCalibrations(parts: readonly (Calibration & { readonly path: string })[]): Calibration {
+  const [first] = parts;
+  if (!first?.shard)
+    throw new UsageError(`${first?.path ?? 'Nothing'} is not a part of a calibration; nothing to merge.`);
+  const { count: total } = first.shard;
+  const statistics = new Map([...first.statistics.keys()].map((name) => [name, emptyStatistic()]));
+  const ordered = Array.from({ length: total }, (_, index) => {
+    const found = parts.filter(({ shard }) => shard?.index === index + 1);
+    const [part] = found;
+    if (!part || found.length > 1)
+      throw new UsageError(
+        `Part ${index + 1} of ${total} is ${part ? 'there twice' : 'missing'}; name each part once.`,
+      );
+    return part;
+  });
+  for (const part of parts) {
+    const isOther = part.model !== first.model || part.plan !== first.plan || part.shard?.count !== total;
+    if (isOther || [...part.statistics.keys()].join() !== [...first.statistics.keys()].join())
+      throw new UsageError(`${part.path} is of another calibration than ${first.path}; merge parts of one.`);
+  }
+  for (const part of ordered)
+    for (const [name, statistic] of part.statistics) {
+      const into = statistics.get(name);
+      if (into) mergeStatistic(into, statistic);
+    }
+  const { model, plan, images } = first;
+  const skipped = ordered.flatMap((part) => part.skipped).toSorted();
+  return {
+    model,
+    plan,
+    images,
+    shard: null,
+    done: ordered.reduce((sum, { done }) => sum + done, 0),
+    skipped,
+    statistics,
+  };
+}
+
+function encode(statistic: Statistic): z.input<typeof valueSchema> {
+  const { images, excluded, min, max, movingMin, movingMax, histogram, channels, lengths } = statistic;
+  const first = Math.max(
+    histogram.counts.findIndex((number) => number > 0),
+    0,
+  );
+  const last = histogram.counts.findLastIndex((number) => number > 0);
+  return {
+    images,
+    excluded,
+    min: Number.isFinite(min) ? min : null,
+    max: Number.isFinite(max) ? max : null,
+    movingMin,
+    movingMax,
+    histogram: { exponent: histogram.exponent, first, counts: [...histogram.counts.subarray(first, last + 1)] },
+    channels:
+      channels === undefined || channels === 'varying'
+        ? (channels ?? null)
+        : { min: toBase64(channels.min), max: toBase64(channels.max), mean: toBase64(channels.mean) },
+    lengths: lengths.map((length) => ({ ...length, tokens: Number.isFinite(length.tokens) ? length.tokens : null })),
+  };
+}
+
+function decode(value: z.output<typeof valueSchema>, source: string): Statistic {
+  const histogram = emptyHistogram();
+  histogram.exponent = value.histogram.exponent;
+  if (value.histogram.first + value.histogram.counts.length > histogram.counts.length)
+    throw new InputError(`${source} has a histogram with too many bins; the file is damaged.`);
+  histogram.counts.set(value.histogram.counts, value.histogram.first);
+  const channels = value.channels ?? undefined;
+  return {
+    ...value,
+    min: value.min ?? Number.POSITIVE_INFINITY,
+    max: value.max ?? Number.NEGATIVE_INFINITY,
+    histogram,
+    channels: channels === undefined || channels === 'varying' ? channels : decodeChannels(channels, source),
+  };
+}
+
+const toBase64 = (data: Float32Array | Float64Array) => Buffer.from(bytesOf(data)).toString('base64');
+
+function decodeChannels({ min, max, mean }: z.output<typeof channelSchema>, source: string): ChannelStatistic {
+  const bytes = (text: string) => Uint8Array.from(Buffer.from(text, 'base64'));
+  const [low, high, middle] = [bytes(min), bytes(max), bytes(mean)] as const;
+  const width = low.length / Float32Array.BYTES_PER_ELEMENT;
+  const isSound = Number.isInteger(width) && width <= MOST_CHANNELS;
+  if (!isSound || high.length !== low.length || middle.length !== 2 * low.length)
+    throw new InputError(`${source} has channels that do not fit together; the file is damaged.`);
+  return {
+    min: new Float32Array(low.buffer),
+    max: new Float32Array(high.buffer),
+    mean: new Float64Array(middle.buffer),
+  };
+}

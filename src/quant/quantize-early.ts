@@ -1,0 +1,113 @@
+/**
+ * Quantizing before values are moved, not after: transposes, windows and slices then move bytes, and what a padding adds is
+ * not quantized. Each step swaps a QuantizeLinear with the node before it, which computes the same on bytes.
+ */
+import { indexGraph } from '../onnx/graph-index.ts';
+import type { Model } from '../onnx/read.ts';
+import { makeNode, removeUnused, sortTopologically } from '../onnx/rewrite.ts';
+import { tensorElements } from '../onnx/tensor.ts';
+import type { NodeProto, TensorProto } from '../onnx/types.ts';
+
+const MOVES = new Set(['Reshape', 'Transpose', 'Squeeze', 'Unsqueeze', 'Flatten', 'Split', 'Slice', 'Pad', 'Concat']);
+
+/** Answers how many nodes work on bytes now, or are not needed any more. */
+export function quantizeEarly(model: Model): number {
+  let changes = 0;
+  for (let found = step(model); found > 0; found = step(model)) changes += found;
+  if (changes > 0) {
+    joinEqual(model);
+    removeUnused(model);
+    sortTopologically(model.graph);
+  }
+  return changes;
+}
+
+interface Parameters {
+  readonly scale: string;
+  readonly zeroPoint: string;
+}
+
+function step(model: Model): number {
+  const { graph } = model;
+  const { consumers, outputs, initializer } = indexGraph(graph);
+  let changes = 0;
+  const nodes: NodeProto[] = [];
+  const gone = new Set<NodeProto>();
+  for (const node of graph.node) {
+    const parameters = node.output.some((name) => outputs.has(name)) ? undefined : commonParameters(node, consumers);
+    const isRelu = node.opType === 'Relu' && node.domain === '';
+    const isMove = MOVES.has(node.opType) && node.domain === '' && !isReshapeOfConstant(node, initializer);
+    if (!parameters || !(isMove || (isRelu && isZero(initializer.get(parameters.zeroPoint))))) {
+      nodes.push(node);
+      continue;
+    }
+    changes++;
+    const quantizers = node.output.flatMap((name) => consumers.get(name) ?? []);
+    for (const quantizer of quantizers) gone.add(quantizer);
+    nodes.push(...(isRelu ? quantizeInstead(node, quantizers) : moveBytes(node, quantizers, parameters)));
+  }
+  graph.node = nodes.filter((node) => !gone.has(node));
+  return changes;
+}
+
+const isReshapeOfConstant = ({ input: [data = ''] }: NodeProto, initializer: ReadonlyMap<string, TensorProto>) =>
+  initializer.has(data);
+
+/** The scale and zero point with which all users of all results of a node quantize them. */
+function commonParameters(
+  node: NodeProto,
+  consumers: ReadonlyMap<string, readonly NodeProto[]>,
+): Parameters | undefined {
+  const users = node.output.map((name) => consumers.get(name) ?? []);
+  const [first] = users.flat();
+  const [, scale = '', zeroPoint = ''] = first?.input ?? [];
+  const isSame = ({ opType, domain, input }: NodeProto) =>
+    opType === 'QuantizeLinear' && domain === '' && input[1] === scale && input[2] === zeroPoint;
+  return first && users.every((some) => some.length > 0 && some.every(isSame)) ? { scale, zeroPoint } : undefined;
+}
+
+/** With a zero point of 0, what is below 0 becomes 0 by quantization itself. */
+function quantizeInstead(relu: NodeProto, quantizers: readonly NodeProto[]): NodeProto[] {
+  return quantizers.map((quantizer) => ({ ...quantizer, input: [relu.input[0] ?? '', ...quantizer.input.slice(1)] }));
+}
+
+function isZero(tensor: TensorProto | undefined): boolean {
+  return tensor !== undefined && Number(tensorElements(tensor)[0]) === 0;
+}
+
+function moveBytes(node: NodeProto, quantizers: readonly NodeProto[], { scale, zeroPoint }: Parameters): NodeProto[] {
+  const moved = node.opType === 'Concat' ? node.input : node.input.slice(0, 1);
+  const bytes = (name: string) => `${name}.early.${scale}`;
+  const before = [...new Set(moved)].map((name) =>
+    makeNode('QuantizeLinear', `${node.name}.Early.${name}`, [name, scale, zeroPoint], [bytes(name)]),
+  );
+  const input = [...moved.map(bytes), ...node.input.slice(moved.length)];
+  if (node.opType === 'Pad') input[2] = zeroPoint; // what stands for 0
+  // Each quantizer gave its result a name of its own: all are names of the one moved value.
+  const names = new Map(quantizers.map((quantizer) => [quantizer.output[0] ?? '', quantizer.input[0] ?? '']));
+  const output = node.output.map((name) => [...names].find(([, from]) => from === name)?.[0] ?? '');
+  const others = [...names].filter(([name]) => !output.includes(name));
+  return [
+    ...before,
+    { ...node, input, output },
+    ...others.map(([name, from]) =>
+      makeNode('Identity', `${name}.Same`, [output[node.output.indexOf(from)] ?? ''], [name]),
+    ),
+  ];
+}
+
+/** One QuantizeLinear for each value and parameters. */
+function joinEqual({ graph }: Model): void {
+  const kept = new Map<string, string>();
+  const renamed = new Map<string, string>();
+  graph.node = graph.node.filter(({ opType, input, output }) => {
+    if (opType !== 'QuantizeLinear') return true;
+    const [result = ''] = output;
+    const key = input.join('\n');
+    const known = kept.get(key);
+    if (known === undefined) kept.set(key, result);
+    else renamed.set(result, known);
+    return known === undefined;
+  });
+  for (const node of graph.node) node.input = node.input.map((name) => renamed.get(name) ?? name);
+}
