@@ -3,6 +3,7 @@ export { Dino8Error, InputError, UsageError } from './base/errors.ts';
 export type { OnProgress, Progress, WorkOptions } from './base/progress.ts';
 export { type CalibrationItem, type CalibrationPlan, planCalibration } from './data/calibration-plan.ts';
 export { type CocoAnnotations, type CocoDataset, openCoco, readAnnotations, takeImages } from './data/coco.ts';
+export { type ApplyOptions, applyRecipe } from './detect/apply-recipe.ts';
 export { type CalibrateDatasetOptions, calibrateDataset } from './detect/calibrate-dataset.ts';
 export { calibrationFeeds } from './detect/calibration-feeds.ts';
 export {

@@ -3,12 +3,12 @@ import { UsageError } from '../base/errors.ts';
 import { sizeOf } from '../base/files.ts';
 import { planCalibration } from '../data/calibration-plan.ts';
 import { openCoco } from '../data/coco.ts';
-import { calibrateDataset } from '../detect/calibrate-dataset.ts';
+import { applyRecipe } from '../detect/apply-recipe.ts';
 import { type ModelPackage, readPackage, writePackage } from '../model/package.ts';
 import { modelHash } from '../onnx/hash.ts';
 import type { Statistics } from '../quant/observe/calibrate.ts';
 import { checkRanges, readRanges } from '../quant/observe/ranges-file.ts';
-import { quantizeModel, type TreatmentCounts, valuesToObserve } from '../quant/quantize.ts';
+import type { TreatmentCounts } from '../quant/quantize.ts';
 import { bundledRecipes, DEFAULT_RECIPE, type Recipe, readRecipe } from '../quant/recipe.ts';
 import { assignTreatments } from '../quant/targets.ts';
 import { megabytes, print, printJson, table, wholeNumber, work } from './terminal.ts';
@@ -40,7 +40,7 @@ export function quantizeCommand(): Command {
     )
     .option('--recipe <recipe>', `a bundled recipe (${bundledRecipes().join(', ')}) or a YAML file`, DEFAULT_RECIPE)
     .option('--ranges <file>', 'what dino8 calibrate found; needed, or --calibration, if the recipe has static parts')
-    .option('--calibration <coco>', "images in COCO's layout to calibrate on now")
+    .option('--calibration <coco>', "images in COCO's layout to calibrate on now; techniques may need them besides")
     .option('--images <count>', 'how many of them to use', wholeNumber('--images'), DEFAULT_IMAGES)
     .option('--seed <number>', 'what their choice follows from', wholeNumber('--seed', 0), 0)
     .option('--explain', 'print what the recipe makes of every layer, and by which rule; -o is not needed then')
@@ -98,28 +98,18 @@ export async function quantizePackage(
   source: ModelPackage,
   recipe: Recipe,
   output: string,
-  options: CalibrationSource,
+  { ranges, calibration, images, seed }: CalibrationSource,
 ): Promise<{ counts: TreatmentCounts }> {
-  const statistics = await findStatistics(source, recipe, options);
-  const { model, counts } = await quantizeModel(source.model, recipe, { statistics });
+  const dataset = calibration === undefined ? undefined : await openCoco(calibration);
+  const plan = dataset && planCalibration(dataset, Math.min(images, dataset.images.length), seed);
+  const statistics = ranges === undefined ? undefined : await statisticsOf(source, ranges);
+  const { model, counts } = await applyRecipe(source, recipe, { ...work(), plan, statistics });
   await writePackage({ ...source, model }, output);
   return { counts };
 }
 
-async function findStatistics(source: ModelPackage, recipe: Recipe, options: CalibrationSource): Promise<Statistics> {
-  const { ranges, calibration, images, seed } = options;
-  const values = valuesToObserve(source.model, recipe);
-  if (values.length === 0) return new Map();
-  if (ranges !== undefined) {
-    const found = await readRanges(ranges);
-    checkRanges(found, modelHash(source.model), ranges);
-    return found.statistics;
-  }
-  if (calibration === undefined)
-    throw new UsageError(
-      `The recipe ${recipe.name} has static parts; name what dino8 calibrate found with --ranges, or images with --calibration.`,
-    );
-  const dataset = await openCoco(calibration);
-  const plan = planCalibration(dataset, Math.min(images, dataset.images.length), seed);
-  return (await calibrateDataset(source, values, plan, work())).statistics;
+async function statisticsOf(source: ModelPackage, path: string): Promise<Statistics> {
+  const found = await readRanges(path);
+  checkRanges(found, modelHash(source.model), path);
+  return found.statistics;
 }

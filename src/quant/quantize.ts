@@ -35,6 +35,7 @@ import {
   assignActivationTreatments,
   assignTreatments,
 } from './targets.ts';
+import { correctBias, correctsBias } from './techniques/correct-bias.ts';
 import { storeAsIntegers } from './weight-only.ts';
 import type { Additions, RoundedWeight } from './weights.ts';
 
@@ -46,11 +47,16 @@ export function valuesToObserve(model: Model, recipe: Recipe): string[] {
   const index = indexGraph(model.graph);
   const isStatic = ({ treatment, rule }: { treatment: Treatment; rule?: Rule | undefined }) =>
     treatment === 'static' && rule?.range === undefined;
+  const corrects = correctsBias(recipe);
   const values = [
     ...assignTreatments(model, recipe).filter(isStatic).flatMap(valuesOfWeights),
     ...assignActivationTreatments(model, recipe).filter(isStatic).flatMap(valuesOfActivations),
   ];
-  return [...new Set(values.map((name) => sourceOf(name, index)))];
+  // What a bias is corrected by are the means of a layer's inputs.
+  const corrected = assignTreatments(model, recipe).filter((each) => each.treatment !== 'float' && corrects(each));
+  return [
+    ...new Set([...values, ...corrected.map(({ activation }) => activation)].map((name) => sourceOf(name, index))),
+  ];
 }
 
 function valuesOfWeights({ node, activation }: Assignment): string[] {
@@ -103,6 +109,11 @@ export async function quantizeModel(
     sourceOf: (name) => sourceOf(name, index),
     rangeOf: (name) => rangeOf(sourceOf(name, index), rule, statistics, recipe),
   });
+  const corrected = correctsBias(recipe);
+  const correct = (assignment: Assignment, bias: Bias | undefined): Bias | undefined => {
+    const statistic = bias && corrected(assignment) && statistics.get(sourceOf(assignment.activation, index));
+    return statistic ? correctBias(assignment, bias, statistic, added) : bias;
+  };
   const taken = new Set<NodeProto>();
   const replace = (node: NodeProto): NodeProto[] => {
     if (taken.has(node)) return [];
@@ -110,10 +121,15 @@ export async function quantizeModel(
     if (target) return replaceActivations(target, dynamicActivations, contextOf(target.rule));
     const assignment = byNode.get(node);
     switch (assignment?.treatment) {
-      case 'dynamic':
-        return quantizeDynamically(assignment, dynamicActivations, added);
-      case 'static': {
+      case 'dynamic': {
         const bias = biasOf(node, index);
+        const better = correct(assignment, bias);
+        if (bias && better)
+          bias.node.input = bias.node.input.map((name) => (name === bias.values ? better.values : name));
+        return quantizeDynamically(assignment, dynamicActivations, added);
+      }
+      case 'static': {
+        const bias = correct(assignment, biasOf(node, index));
         if (bias) taken.add(bias.node);
         return quantizeStatically(assignment, bias, contextOf(assignment.rule));
       }

@@ -74,10 +74,10 @@ export function findActivationTargets(model: Model): ActivationTarget[] {
   const { initializer, consumers } = indexGraph(model.graph);
   const infos = inferShapes(model);
   const isFloat = (name: string) => infos.get(name)?.type === DataType.FLOAT;
-  // A mask added to the scores of an attention is no residual.
+  // A mask added to the scores of an attention is no residual, nor is a change of a box in the space of logits.
   const isScores = (node: NodeProto): boolean =>
     (consumers.get(node.output[0] ?? '') ?? []).some(
-      (next) => next.opType === 'Softmax' || (next.opType === 'Reshape' && isScores(next)),
+      (next) => ['Softmax', 'Sigmoid'].includes(next.opType) || (next.opType === 'Reshape' && isScores(next)),
     );
   const channels = (name = '') => {
     const shape = infos.get(name)?.shape;

@@ -17,6 +17,8 @@ export interface QuantizedWeight {
   readonly scale: string;
   /** int8 zeros, [channels] */
   readonly zeroPoint: string;
+  /** What the integers stand for, as floats; computed only if it is used. */
+  readonly dequantized: string;
 }
 
 /** Integers for a weight that were chosen otherwise than by rounding to the nearest: see techniques/. */
@@ -25,6 +27,8 @@ export interface RoundedWeight {
   readonly values: TensorProto;
   /** float s, [channels]. */
   readonly scale: TensorProto;
+  /** What one unit of each integer is, the shape of the weight. */
+  readonly divisor: TensorProto;
   /** int8 m, the shape of the weight with blocks for rows; undefined where there are no blocks. */
   readonly multipliers: TensorProto | undefined;
 }
@@ -49,14 +53,20 @@ export function quantizeWeight(
   const { name } = weight;
   const known = added.weights.get(name);
   if (known) return known;
-  const names = { values: `${name}.int8`, scale: `${name}.scale`, zeroPoint: `${name}.zero_point` };
+  const names = {
+    values: `${name}.int8`,
+    scale: `${name}.scale`,
+    zeroPoint: `${name}.zero_point`,
+    dequantized: `${name}.dequantized`,
+  };
   const channels = Number(weight.dims[axis] ?? 0n);
   added.tensors.push(makeTensor(names.zeroPoint, [channels], new Int8Array(channels)));
   const emit = emitter(name, added);
   const rounded = added.rounded.get(name);
-  const { values, multipliers } = rounded
+  const { values, multipliers, divisor } = rounded
     ? storeRounded(rounded, added)
     : weightParts(weight, axis, scheme, emit, names.scale);
+  emit('Mul', [values, divisor], {}, names.dequantized);
   if (scheme.bits === 8) emit('Cast', [values], { to: DataType.INT8 }, names.values);
   else {
     // In the file: 4 bits. This Cast is left in it, and folded when the model is loaded.
@@ -96,17 +106,22 @@ export function emitter(prefix: string, added: Pick<Additions, 'nodes' | 'tensor
   };
 }
 
-function storeRounded({ values, scale, multipliers }: RoundedWeight, added: Additions): WeightParts {
-  added.tensors.push(values, scale);
+function storeRounded({ values, scale, divisor, multipliers }: RoundedWeight, added: Additions): WeightParts {
+  added.tensors.push(values, scale, divisor);
   if (multipliers) added.tensors.push(multipliers);
-  return { values: values.name, multipliers: multipliers?.name };
+  return { values: values.name, divisor: divisor.name, multipliers: multipliers?.name };
 }
 
-export interface WeightParts {
-  /** Whole numbers, as floats. */
-  readonly values: string;
+export interface WeightDivisors {
+  /** What one unit of each integer is, broadcast to the weight. */
+  readonly divisor: string;
   /** int8 [rows / block, channels]; undefined without blocks. */
   readonly multipliers: string | undefined;
+}
+
+export interface WeightParts extends WeightDivisors {
+  /** Whole numbers, as floats. */
+  readonly values: string;
 }
 
 /** Shares of the largest magnitude that are tried as the end of the range. */
@@ -122,13 +137,7 @@ export function weightParts(
 ): WeightParts {
   const divisors = weightDivisors(weight, axis, scheme, emit, scale);
   const values = roundTo(emit('Div', [weight.name, divisors.divisor]), scheme.bits, emit);
-  return { values, multipliers: divisors.multipliers };
-}
-
-export interface WeightDivisors {
-  /** What one unit of each integer is, broadcast to the weight. */
-  readonly divisor: string;
-  readonly multipliers: string | undefined;
+  return { values, ...divisors };
 }
 
 /** Adds the nodes that choose the scales. */

@@ -1,0 +1,48 @@
+/** A model, a recipe and images → an INT8 model: every step that a recipe may ask for, in order. */
+import { UsageError } from '../base/errors.ts';
+import type { WorkOptions } from '../base/progress.ts';
+import type { CalibrationPlan } from '../data/calibration-plan.ts';
+import type { ModelPackage } from '../model/package.ts';
+import type { Statistics } from '../quant/observe/calibrate.ts';
+import { type Quantized, quantizeModel, valuesToObserve } from '../quant/quantize.ts';
+import type { Recipe } from '../quant/recipe.ts';
+import { prepareModel, preparesModel, valuesToPrepare } from '../quant/techniques/prepare.ts';
+import { roundModel, roundsModel } from '../quant/techniques/round-model.ts';
+import { calibrateDataset } from './calibrate-dataset.ts';
+import { calibrationFeeds } from './calibration-feeds.ts';
+
+export interface ApplyOptions extends WorkOptions {
+  /** The images to calibrate on; needed unless `statistics` has all that the recipe needs. */
+  readonly plan?: CalibrationPlan | undefined;
+  /** What calibration found before. */
+  readonly statistics?: Statistics | undefined;
+}
+
+/** @throws UsageError if the recipe needs images that were not given */
+export async function applyRecipe(
+  source: ModelPackage,
+  recipe: Recipe,
+  { plan, statistics, ...work }: ApplyOptions = {},
+): Promise<Quantized> {
+  const observe = async (model: ModelPackage, values: readonly string[]) => {
+    if (values.length === 0) return new Map();
+    if (plan) return (await calibrateDataset(model, values, plan, work)).statistics;
+    throw new UsageError(`The recipe ${recipe.name} needs images to calibrate on; name them with --calibration.`);
+  };
+  let { model } = source;
+  if (preparesModel(recipe)) {
+    if (!plan && statistics)
+      throw new UsageError(
+        `The recipe ${recipe.name} changes weights before ranges are found, so that ranges of the model as it is do not fit; name images with --calibration.`,
+      );
+    model = await prepareModel(model, recipe, await observe(source, valuesToPrepare(model, recipe)));
+  }
+  const prepared = { ...source, model };
+  const known = plan || !statistics ? await observe(prepared, valuesToObserve(model, recipe)) : statistics;
+  if (!roundsModel(recipe)) return quantizeModel(model, recipe, { statistics: known });
+  if (!plan)
+    throw new UsageError(`The recipe ${recipe.name} rounds by what it sees on images; name them with --calibration.`);
+  const samples = () => calibrationFeeds(prepared, plan.items);
+  const rounded = await roundModel(model, recipe, samples, { ...work, total: plan.items.length });
+  return quantizeModel(model, recipe, { statistics: known, rounded });
+}

@@ -1,0 +1,73 @@
+/**
+ * Cross-layer equalization (Nagel et al. 2019, https://arxiv.org/abs/1906.04721, section 4.1): between two layers with a
+ * ReLU between them every channel may be scaled, since ReLU(s x) = s ReLU(x) for s > 0. With s = √(r₁ / r₂), r being the
+ * largest weights of the channel on both sides, both layers have the same ranges.
+ */
+import { type GraphIndex, indexGraph } from '../../onnx/graph-index.ts';
+import type { Model } from '../../onnx/read.ts';
+import { modulePath } from '../../onnx/rewrite.ts';
+import type { NodeProto } from '../../onnx/types.ts';
+import { sourceOf } from '../observe/same-values.ts';
+import { matchesPath } from '../recipe.ts';
+import { countUses, Rescaling } from './rescale.ts';
+
+/** Two layers that are connected by a ReLU, and nothing else uses what is between them. */
+interface Pair {
+  readonly weight: string;
+  readonly bias: string;
+  readonly next: string;
+  /** Products in which both occur together. */
+  count: number;
+}
+
+export function findPairs(model: Model, match: readonly string[]): Pair[] {
+  const index = indexGraph(model.graph);
+  const uses = countUses(model);
+  const pairs = new Map<string, Pair>();
+  for (const node of model.graph.node) {
+    if (node.opType !== 'MatMul' || !match.some((pattern) => matchesPath(pattern, modulePath(node)))) continue;
+    const found = pairBefore(node, index);
+    if (!found) continue;
+    const key = `${found.weight}\n${found.next}`;
+    const known = pairs.get(key);
+    if (known) known.count++;
+    else pairs.set(key, { ...found, count: 1 });
+  }
+  // A weight that is used elsewhere too would have to be scaled in two ways.
+  return [...pairs.values()].filter(({ weight, bias, next, count }) =>
+    [weight, bias, next].every((name) => uses.get(name) === count),
+  );
+}
+
+function pairBefore(node: NodeProto, index: GraphIndex): Omit<Pair, 'count'> | undefined {
+  const [activation = '', next = ''] = node.input;
+  if (index.initializer.get(next)?.dims.length !== 2) return undefined;
+  const relu = index.producer.get(sourceOf(activation, index));
+  const addition = relu?.opType === 'Relu' ? index.producer.get(relu.input[0] ?? '') : undefined;
+  if (!relu || addition?.opType !== 'Add' || !isOnlyUse(relu, index) || !isOnlyUse(addition, index)) return undefined;
+  const bias = addition.input.find((name) => index.initializer.get(name)?.dims.length === 1);
+  const product = index.producer.get(addition.input.find((name) => name !== bias) ?? '');
+  const weight = product?.opType === 'MatMul' ? product.input[1] : undefined;
+  if (bias === undefined || weight === undefined || index.initializer.get(weight)?.dims.length !== 2) return undefined;
+  return product && isOnlyUse(product, index) ? { weight, bias, next } : undefined;
+}
+
+const isOnlyUse = ({ output: [result = ''] }: NodeProto, { consumers, outputs }: GraphIndex) =>
+  consumers.get(result)?.length === 1 && !outputs.has(result);
+
+/** `prefix`: of new names. Answers how many tensors changed. */
+export async function equalize(model: Model, match: readonly string[], prefix = 'dino8.equalize'): Promise<number> {
+  const rescaling = new Rescaling(prefix);
+  const { emit } = rescaling;
+  for (const { weight, bias, next } of findPairs(model, match)) {
+    // In a chain of three layers, the middle one is of two pairs: it is scaled with the first.
+    if ([weight, bias, next].some((name) => rescaling.has(name))) continue;
+    const most = (name: string, axis: number) =>
+      emit('Max', [emit('ReduceMax', [emit('Abs', [name]), [axis]], { keepdims: 0 }), 1e-8]);
+    const factor = emit('Sqrt', [emit('Div', [most(weight, 0), most(next, 1)])]);
+    rescaling.scale(weight, 'Div', factor, [1, -1]);
+    rescaling.scale(bias, 'Div', factor, [-1]);
+    rescaling.scale(next, 'Mul', factor, [-1, 1]);
+  }
+  return rescaling.apply(model);
+}

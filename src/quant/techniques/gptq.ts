@@ -1,0 +1,93 @@
+/**
+ * GPTQ (Frantar et al. 2022, https://arxiv.org/abs/2210.17323): the rows of a weight are rounded one after the other, and
+ * the error of each is made up for by the rows to come, as far as their inputs go together.
+ *
+ *     q = round(w_i / s_i)    e = (w_i − q s_i) / P_ii    W ← W − P_:i e    P ← P − P_:i P_i: / P_ii
+ *
+ * P is the inverse of the damped second moments, found by Newton's iteration, in products of matrices only. Both steps run
+ * as graphs; a block of rows at a time.
+ */
+import { GraphBuilder, type Value } from '../../onnx/builder.ts';
+import { DataType } from '../../onnx/types.ts';
+import { modelBytes } from '../../onnx/write.ts';
+import { Session } from '../../runtime/session.ts';
+import { copyTensor, integers, type Tensor } from '../../runtime/tensor.ts';
+import { highestOf, type Rounder } from './rounding.ts';
+
+/** Rows that one run rounds: the state is handed on between runs. */
+const ROWS = 32;
+/** Each iteration squares the error; the number to start with is that of a condition of about 10^6. */
+const ITERATIONS = 44;
+
+/** @param damping share of the mean of H's diagonal that is added to it */
+export function gptq(damping: number): Rounder {
+  return async ({ weight, divisor }, { scheme, moments }) => {
+    const [inputs = 0] = weight.shape;
+    let inverse = await invert(moments, damping);
+    let state = weight;
+    const rows = Math.min(ROWS, inputs);
+    await using session = await Session.create(modelBytes(blockModel(rows, highestOf(scheme))));
+    for (let start = 0; start < inputs; start += rows) {
+      // The last block begins earlier if it would not be whole: rows that are rounded already stay as they are.
+      const first = Math.min(start, inputs - rows);
+      using outputs = await session.run({ weight: state, divisor, inverse, first: integers([first], [1]) });
+      [state, inverse] = [copyTensor(outputs.get('next_weight')), copyTensor(outputs.get('next_inverse'))];
+    }
+    return wholeSteps(state, divisor);
+  };
+}
+
+/** (H + damping · mean(diagonal) · I)⁻¹ */
+async function invert(moments: Tensor, damping: number): Promise<Tensor> {
+  const [inputs = 0] = moments.shape;
+  const b = new GraphBuilder('inverse');
+  const h = b.input('moments', DataType.FLOAT, [inputs, inputs]);
+  const rows = b.range(b.integer(0), b.integer(inputs), b.integer(1));
+  const identity = b.cast(b.equal(b.unsqueeze(rows, [0]), b.unsqueeze(rows, [1])), DataType.FLOAT);
+  const mean = b.div(b.reduceSum(b.mul(h, identity), [0, 1], false), inputs);
+  // Divided by its mean, so that numbers are near 1; an input that is always 0 gets a diagonal all the same.
+  const scaled = b.add(b.div(h, b.max(mean, 1e-30)), b.mul(identity, damping));
+  const norm = b.reduceMax(b.reduceSum(b.abs(scaled), [1], false), [0], false);
+  let inverse: Value = b.div(identity, norm);
+  for (let iteration = 0; iteration < ITERATIONS; iteration++)
+    inverse = b.matmul(inverse, b.sub(b.mul(identity, 2), b.matmul(scaled, inverse)));
+  b.output('inverse', inverse);
+  await using session = await Session.create(modelBytes(b.finish()));
+  using outputs = await session.run({ moments });
+  return copyTensor(outputs.get('inverse'));
+}
+
+function blockModel(rows: number, highest: number) {
+  const b = new GraphBuilder('gptq');
+  let weight = b.input('weight', DataType.FLOAT, ['inputs', 'channels']);
+  const divisor = b.input('divisor', DataType.FLOAT, ['inputs', 'channels']);
+  let inverse = b.input('inverse', DataType.FLOAT, ['inputs', 'inputs']);
+  const first = b.input('first', DataType.INT64, [1]);
+  for (let offset = 0; offset < rows; offset++) {
+    const row = b.add(first, b.integers(offset));
+    const [w, s, p] = [weight, divisor, inverse].map((matrix) => b.gather(matrix, row, 0)) as [Value, Value, Value]; // of three
+    const column = b.gather(inverse, row, 1);
+    const own = b.gather(p, row, 1); // [1, 1]
+    const rounded = b.mul(b.clip(b.round(b.div(w, s)), -highest, highest), s);
+    // A row that was rounded before has no column in the inverse any more, and no error.
+    const safe = b.max(own, 1e-20);
+    weight = b.sub(weight, b.matmul(column, b.div(b.sub(w, rounded), safe)));
+    inverse = b.sub(inverse, b.matmul(column, b.div(p, safe)));
+  }
+  b.output('next_weight', weight);
+  b.output('next_inverse', inverse);
+  return b.finish();
+}
+
+/** round(W / S), where W is a whole number of steps already. */
+async function wholeSteps(weight: Tensor, divisor: Tensor): Promise<Tensor> {
+  const b = new GraphBuilder('steps');
+  const [w, s] = ['weight', 'divisor'].map((name) => b.input(name, DataType.FLOAT, ['inputs', 'channels'])) as [
+    Value,
+    Value,
+  ]; // of two
+  b.output('whole', b.round(b.div(w, s)));
+  await using session = await Session.create(modelBytes(b.finish()));
+  using outputs = await session.run({ weight, divisor });
+  return copyTensor(outputs.get('whole'));
+}

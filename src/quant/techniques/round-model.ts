@@ -1,0 +1,72 @@
+/** The techniques of a recipe that choose integers of weights by what their inputs are. */
+import type { WorkOptions } from '../../base/progress.ts';
+import { indexGraph } from '../../onnx/graph-index.ts';
+import type { Model } from '../../onnx/read.ts';
+import type { Sample } from '../observe/calibrate.ts';
+import { sourceOf } from '../observe/same-values.ts';
+import { matchesPath, type Recipe, type Technique } from '../recipe.ts';
+import { type Assignment, assignTreatments } from '../targets.ts';
+import type { RoundedWeight } from '../weights.ts';
+import { adaround } from './adaround.ts';
+import { gptq } from './gptq.ts';
+import { type Rounder, type RoundingTask, roundWeights } from './rounding.ts';
+import { type LayerInput, secondMoments } from './second-moments.ts';
+
+type RoundingTechnique = Extract<Technique, { technique: 'gptq' | 'adaround' }>;
+
+const isRounding = (each: Technique): each is RoundingTechnique =>
+  each.technique === 'gptq' || each.technique === 'adaround';
+
+/** True if a recipe needs images to choose the integers of weights. */
+export function roundsModel({ techniques }: Recipe): boolean {
+  return techniques.some(isRounding);
+}
+
+const rounderOf = (each: RoundingTechnique): Rounder =>
+  each.technique === 'gptq' ? gptq(each.damping) : adaround(each.iterations);
+
+/**
+ * @param samples the images, once more for each group of layers that fits the memory
+ * @param total how many there are
+ */
+export async function roundModel(
+  model: Model,
+  recipe: Recipe,
+  samples: () => AsyncIterable<Sample>,
+  options: WorkOptions & { readonly total: number },
+): Promise<Map<string, RoundedWeight>> {
+  const index = indexGraph(model.graph);
+  const targets = assignTreatments(model, recipe).filter(
+    ({ treatment, node }) => node.opType === 'MatMul' && (treatment === 'dynamic' || treatment === 'static'),
+  );
+  const rounded = new Map<string, RoundedWeight>();
+  for (const technique of recipe.techniques.filter(isRounding)) {
+    const chosen = byWeight(
+      targets.filter(({ path }) => technique.match.some((pattern) => matchesPath(pattern, path))),
+    );
+    const inputs = new Map(chosen.map((target) => [inputOf(target).value, inputOf(target)]));
+    const moments = await secondMoments(model, [...inputs.values()], samples, options);
+    const tasks = chosen.map(({ weight, weights, ...target }): RoundingTask => {
+      const ofInput = moments.get(inputOf({ weight, weights, ...target }).value);
+      if (!ofInput) throw new Error(`there are no moments of ${target.activation}`);
+      return { weight, scheme: weights, moments: ofInput };
+    });
+    const label = technique.technique === 'gptq' ? 'GPTQ' : 'AdaRound';
+    for (const [name, weight] of await roundWeights(tasks, rounderOf(technique), options, label))
+      rounded.set(name, weight);
+  }
+  return rounded;
+
+  function inputOf({ activation, weight }: Assignment): LayerInput {
+    const source = sourceOf(activation, index);
+    const channels = Number(weight.dims[0]);
+    // A part of a value has the moments of the whole, if the whole has the same channels: that of a split along rows.
+    const isWhole = index.producer.get(activation)?.opType === 'Split';
+    return { value: isWhole ? source : activation, channels };
+  }
+}
+
+/** The first of the targets that share a weight: a layer that is computed in parts is rounded once. */
+function byWeight(targets: readonly Assignment[]): Assignment[] {
+  return [...new Map(targets.toReversed().map((target) => [target.weight.name, target])).values()].toReversed();
+}

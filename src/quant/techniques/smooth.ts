@@ -1,0 +1,95 @@
+/**
+ * SmoothQuant (Xiao et al. 2022, https://arxiv.org/abs/2211.10438): channels that vary much after a layer normalisation
+ * are made smaller there, and the rows of the weights behind them larger. s = max|x|^α / max|w|^(1 − α) for each channel.
+ */
+import { integersAttribute } from '../../onnx/attributes.ts';
+import { type GraphIndex, indexGraph } from '../../onnx/graph-index.ts';
+import type { Model } from '../../onnx/read.ts';
+import { modulePath } from '../../onnx/rewrite.ts';
+import { makeTensor } from '../../onnx/tensor.ts';
+import type { NodeProto } from '../../onnx/types.ts';
+import type { Statistics } from '../observe/calibrate.ts';
+import { matchesPath } from '../recipe.ts';
+import { countUses, isMove, Rescaling } from './rescale.ts';
+
+/** A normalisation of which all users are products with weights. */
+interface Smoothable {
+  readonly node: NodeProto;
+  readonly output: string;
+  readonly weights: readonly string[];
+}
+
+export function findSmoothable(model: Model, match: readonly string[]): Smoothable[] {
+  const index = indexGraph(model.graph);
+  const uses = countUses(model);
+  return model.graph.node.flatMap((node) => {
+    if (node.opType !== 'LayerNormalization' || !match.some((pattern) => matchesPath(pattern, modulePath(node))))
+      return [];
+    const [, scale = '', bias = ''] = node.input;
+    const [output = ''] = node.output;
+    if (uses.get(scale) !== 1 || uses.get(bias) !== 1) return [];
+    const weights = weightsBehind(output, Number(index.initializer.get(scale)?.dims[0]), index);
+    const isOwn = weights?.every((name) => countOf(weights, name) === uses.get(name));
+    return weights && weights.length > 0 && isOwn ? [{ node, output, weights: [...new Set(weights)] }] : [];
+  });
+}
+
+const countOf = (names: readonly string[], wanted: string) => names.filter((name) => name === wanted).length;
+
+/** The weights that the value is multiplied with, one for each product; undefined if it is used otherwise as well. */
+function weightsBehind(value: string, channels: number, index: GraphIndex): string[] | undefined {
+  if (index.outputs.has(value)) return undefined;
+  const found: string[] = [];
+  for (const node of index.consumers.get(value) ?? []) {
+    const [a, b = ''] = node.input;
+    const weight = index.initializer.get(b);
+    if (node.opType === 'MatMul' && a === value && weight?.dims.length === 2 && Number(weight.dims[0]) === channels) {
+      found.push(b);
+      continue;
+    }
+    if (!keepsChannels(node, value)) return undefined;
+    for (const output of node.output) {
+      const behind = weightsBehind(output, channels, index);
+      if (!behind) return undefined;
+      // A value that is cut and joined again is met along each of its parts.
+      found.push(...(node.opType === 'Concat' && node.input.indexOf(value) > 0 ? [] : behind));
+    }
+  }
+  return found;
+}
+
+/** True for a node that moves what it is given, as its first input or one of those it joins, along all axes but the last. */
+function keepsChannels(node: NodeProto, value: string): boolean {
+  const perm = integersAttribute(node, 'perm');
+  const isMoved = node.opType === 'Concat' || node.input[0] === value;
+  return isMove(node) && isMoved && (!perm || perm.at(-1) === perm.length - 1);
+}
+
+/** @param statistics of the outputs of the normalisations. `prefix`: of new names. Answers how many tensors changed. */
+export async function smooth(
+  model: Model,
+  match: readonly string[],
+  alpha: number,
+  statistics: Statistics,
+  prefix = 'dino8.smooth',
+): Promise<number> {
+  const rescaling = new Rescaling(prefix);
+  const { emit } = rescaling;
+  for (const { node, output, weights } of findSmoothable(model, match)) {
+    const channels = statistics.get(output)?.channels;
+    if (channels === undefined || channels === 'varying') continue;
+    const width = channels.max.length;
+    const most = `${output}.most`;
+    const magnitudes = channels.max.map((max, channel) => Math.max(max, -(channels.min[channel] ?? 0), 1e-5));
+    model.graph.initializer.push(makeTensor(most, [width], magnitudes));
+    const ofWeights = weights
+      .map((name) => emit('ReduceMax', [emit('Abs', [name]), [1]], { keepdims: 0 }))
+      .reduce((all, next) => emit('Max', [all, next]));
+    const factor = emit('Div', [emit('Pow', [most, alpha]), emit('Pow', [emit('Max', [ofWeights, 1e-5]), 1 - alpha])]);
+    const [, scale = '', bias = ''] = node.input;
+    rescaling.scale(scale, 'Div', factor, [-1]);
+    rescaling.scale(bias, 'Div', factor, [-1]);
+    for (const name of weights) rescaling.scale(name, 'Mul', factor, [-1, 1]);
+  }
+  return rescaling.apply(model);
+}
