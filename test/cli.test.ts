@@ -71,7 +71,7 @@ describe('what works', () => {
       'static',
       '--calibration',
       calibration,
-      '--images',
+      '--calibration-images',
       '4',
       '-o',
       at('int8.onnx'),

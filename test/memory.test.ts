@@ -82,7 +82,16 @@ test('calibration holds one image at a time: eight times as many images, the sam
   const model = at('nano.onnx');
   await peakOf('convert', nano, '-o', model);
   const quantize = (images: number) =>
-    peakOf('quantize', model, '--calibration', calibration, '--images', String(images), '-o', at(`${images}.onnx`));
+    peakOf(
+      'quantize',
+      model,
+      '--calibration',
+      calibration,
+      '--calibration-images',
+      String(images),
+      '-o',
+      at(`${images}.onnx`),
+    );
   const [few, many] = [await quantize(16), await quantize(128)];
   expect(many).toBeLessThan(1.15 * few);
 }, 120_000);

@@ -104,7 +104,7 @@ async function writeVariants(folder: string): Promise<VariantFile[]> {
     const recipe = await readRecipe(recipeName);
     await quantizePackage(source, recipe, path, {
       calibration: bundledCalibration,
-      images: CALIBRATION_IMAGES,
+      calibrationImages: CALIBRATION_IMAGES,
       seed: 0,
     });
     files.push({ name, path, description: recipe.description });

@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { Dino8Error, messageOf } from '../base/errors.ts';
 import { packageVersion } from '../base/package-root.ts';
 import { calibrateCommand } from './calibrate.ts';
+import { compareCommand } from './compare.ts';
 import { convertCommand } from './convert.ts';
 import { demoCommand } from './demo.ts';
 import { detectCommand } from './detect.ts';
@@ -12,8 +13,10 @@ import { inspectCommand } from './inspect.ts';
 import { lintCommand } from './lint.ts';
 import { measureCommand } from './measure.ts';
 import { quantizeCommand } from './quantize.ts';
+import { sensitivityCommand } from './sensitivity.ts';
 import { specializeCommand } from './specialize.ts';
 import { Interrupted, listenForInterrupts } from './terminal.ts';
+import { tuneCommand } from './tune.ts';
 
 function program(): Command {
   const root = new Command('dino8')
@@ -29,6 +32,9 @@ function program(): Command {
     convertCommand(),
     calibrateCommand(),
     quantizeCommand(),
+    compareCommand(),
+    sensitivityCommand(),
+    tuneCommand(),
     specializeCommand(),
     evalCommand(),
     measureCommand(),

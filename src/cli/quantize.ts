@@ -1,17 +1,13 @@
 import { Command } from 'commander';
 import { UsageError } from '../base/errors.ts';
 import { sizeOf } from '../base/files.ts';
-import { planCalibration } from '../data/calibration-plan.ts';
-import { openCoco } from '../data/coco.ts';
 import { applyRecipe } from '../detect/apply-recipe.ts';
 import { type ModelPackage, readPackage, writePackage } from '../model/package.ts';
-import { modelHash } from '../onnx/hash.ts';
-import type { Statistics } from '../quant/observe/calibrate.ts';
-import { checkRanges, readRanges } from '../quant/observe/ranges-file.ts';
 import type { TreatmentCounts } from '../quant/quantize.ts';
 import { bundledRecipes, DEFAULT_RECIPE, type Recipe, readRecipe } from '../quant/recipe.ts';
 import { assignTreatments } from '../quant/targets.ts';
-import { megabytes, print, printJson, table, wholeNumber, work } from './terminal.ts';
+import { addCalibrationOptions, type CalibrationSource, findCalibration } from './calibration-source.ts';
+import { megabytes, print, printJson, table, work } from './terminal.ts';
 
 interface Options extends CalibrationSource {
   recipe: string;
@@ -20,29 +16,16 @@ interface Options extends CalibrationSource {
   json?: true;
 }
 
-/** Where the statistics for static parts come from. */
-interface CalibrationSource {
-  readonly ranges?: string;
-  readonly calibration?: string;
-  readonly images: number;
-  readonly seed: number;
-}
-
-const DEFAULT_IMAGES = 64;
-
 export function quantizeCommand(): Command {
-  return new Command('quantize')
+  const command = new Command('quantize')
     .description('Make a model INT8 by a recipe.')
     .argument('<model>', 'an ONNX file that dino8 wrote, or a Hugging Face folder')
     .option(
       '-o, --output <path>',
       'what to write: one file if it ends in .onnx, else a folder as transformers.js reads it',
     )
-    .option('--recipe <recipe>', `a bundled recipe (${bundledRecipes().join(', ')}) or a YAML file`, DEFAULT_RECIPE)
-    .option('--ranges <file>', 'what dino8 calibrate found; needed, or --calibration, if the recipe has static parts')
-    .option('--calibration <coco>', "images in COCO's layout to calibrate on now; techniques may need them besides")
-    .option('--images <count>', 'how many of them to use', wholeNumber('--images'), DEFAULT_IMAGES)
-    .option('--seed <number>', 'what their choice follows from', wholeNumber('--seed', 0), 0)
+    .option('--recipe <recipe>', `a bundled recipe (${bundledRecipes().join(', ')}) or a YAML file`, DEFAULT_RECIPE);
+  return addCalibrationOptions(command)
     .option('--explain', 'print what the recipe makes of every layer, and by which rule; -o is not needed then')
     .option('--json', 'print the result as JSON')
     .addHelpText(
@@ -98,18 +81,14 @@ export async function quantizePackage(
   source: ModelPackage,
   recipe: Recipe,
   output: string,
-  { ranges, calibration, images, seed }: CalibrationSource,
+  calibration: CalibrationSource,
 ): Promise<{ counts: TreatmentCounts }> {
-  const dataset = calibration === undefined ? undefined : await openCoco(calibration);
-  const plan = dataset && planCalibration(dataset, Math.min(images, dataset.images.length), seed);
-  const statistics = ranges === undefined ? undefined : await statisticsOf(source, ranges);
-  const { model, counts } = await applyRecipe(source, recipe, { ...work(), plan, statistics });
+  const { model, counts } = await applyRecipe(source, recipe, {
+    ...work(),
+    ...(await findCalibration(source, calibration)),
+    onLeftOut: (technique) =>
+      process.stderr.write(`dino8: ${technique} is left out, since it needs images; name some with --calibration.\n`),
+  });
   await writePackage({ ...source, model }, output);
   return { counts };
-}
-
-async function statisticsOf(source: ModelPackage, path: string): Promise<Statistics> {
-  const found = await readRanges(path);
-  checkRanges(found, modelHash(source.model), path);
-  return found.statistics;
 }

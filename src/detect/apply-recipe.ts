@@ -16,33 +16,64 @@ export interface ApplyOptions extends WorkOptions {
   readonly plan?: CalibrationPlan | undefined;
   /** What calibration found before. */
   readonly statistics?: Statistics | undefined;
+  /** Told of each optional technique that is left out because there are no images. */
+  readonly onLeftOut?: ((technique: string) => void) | undefined;
+}
+
+/** The statistics that a recipe needs: those that are there, or of the images. @throws UsageError if there are neither */
+export async function observeFor(
+  source: ModelPackage,
+  recipe: Recipe,
+  { plan, statistics, ...work }: ApplyOptions,
+): Promise<Statistics> {
+  return statistics ?? observe(source, valuesToObserve(source.model, recipe), recipe, plan, work);
+}
+
+async function observe(
+  source: ModelPackage,
+  values: readonly string[],
+  recipe: Recipe,
+  plan: CalibrationPlan | undefined,
+  work: WorkOptions,
+): Promise<Statistics> {
+  if (values.length === 0) return new Map();
+  if (plan) return (await calibrateDataset(source, values, plan, work)).statistics;
+  throw new UsageError(
+    `The recipe ${recipe.name} needs images to calibrate on; name them with --calibration, or what dino8 calibrate found with --ranges.`,
+  );
 }
 
 /** @throws UsageError if the recipe needs images that were not given */
 export async function applyRecipe(
   source: ModelPackage,
-  recipe: Recipe,
-  { plan, statistics, ...work }: ApplyOptions = {},
+  asked: Recipe,
+  { plan, statistics, onLeftOut, ...work }: ApplyOptions = {},
 ): Promise<Quantized> {
-  const observe = async (model: ModelPackage, values: readonly string[]) => {
-    if (values.length === 0) return new Map();
-    if (plan) return (await calibrateDataset(model, values, plan, work)).statistics;
-    throw new UsageError(`The recipe ${recipe.name} needs images to calibrate on; name them with --calibration.`);
-  };
+  const recipe = plan ? asked : withoutOptional(asked, onLeftOut);
   let { model } = source;
   if (preparesModel(recipe)) {
     if (!plan && statistics)
       throw new UsageError(
         `The recipe ${recipe.name} changes weights before ranges are found, so that ranges of the model as it is do not fit; name images with --calibration.`,
       );
-    model = await prepareModel(model, recipe, await observe(source, valuesToPrepare(model, recipe)));
+    model = await prepareModel(
+      model,
+      recipe,
+      await observe(source, valuesToPrepare(model, recipe), recipe, plan, work),
+    );
   }
   const prepared = { ...source, model };
-  const known = plan || !statistics ? await observe(prepared, valuesToObserve(model, recipe)) : statistics;
+  const known = await observeFor(prepared, recipe, { plan, statistics: plan ? undefined : statistics, ...work });
   if (!roundsModel(recipe)) return quantizeModel(model, recipe, { statistics: known });
   if (!plan)
     throw new UsageError(`The recipe ${recipe.name} rounds by what it sees on images; name them with --calibration.`);
   const samples = () => calibrationFeeds(prepared, plan.items);
   const rounded = await roundModel(model, recipe, samples, { ...work, total: plan.items.length });
   return quantizeModel(model, recipe, { statistics: known, rounded });
+}
+
+function withoutOptional(recipe: Recipe, onLeftOut: ApplyOptions['onLeftOut']): Recipe {
+  const isLeftOut = (each: Recipe['techniques'][number]) => 'optional' in each && each.optional;
+  for (const each of recipe.techniques.filter(isLeftOut)) onLeftOut?.(each.technique);
+  return { ...recipe, techniques: recipe.techniques.filter((each) => !isLeftOut(each)) };
 }

@@ -14,8 +14,8 @@ import type { Statistics } from './observe/calibrate.ts';
 import { estimateRange, observerOf } from './observe/observer.ts';
 import { sourceOf } from './observe/same-values.ts';
 import { textDependence } from './observe/text-dependence.ts';
+import { type Bias, biasOf } from './placement/bias.ts';
 import {
-  type Bias,
   CONTRIB,
   INTEGER_PRODUCT,
   integerProductFunction,
@@ -164,18 +164,6 @@ function replaceActivations(
     case 'sum':
       return quantizeSum(node, context);
   }
-}
-
-/** The addition of a stored vector that is all that happens to a product. */
-function biasOf(
-  { output: [product = ''] }: NodeProto,
-  { consumers, initializer, outputs }: GraphIndex,
-): Bias | undefined {
-  const [node, ...others] = consumers.get(product) ?? [];
-  if (!node || others.length > 0 || outputs.has(product) || node.opType !== 'Add' || node.domain !== '')
-    return undefined;
-  const [values] = node.input.filter((name) => name !== product);
-  return values !== undefined && initializer.get(values)?.dims.length === 1 ? { node, values } : undefined;
 }
 
 function rangeOf(source: string, rule: Rule | undefined, statistics: Statistics, recipe: Recipe): Range {

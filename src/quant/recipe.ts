@@ -53,20 +53,25 @@ const ruleSchema = z.strictObject({
   clip: z.number().gt(50).max(100).optional(),
 });
 
+/** Left out, with a word about it, where there are no images to learn from; without it, that is an error. */
+const optional = z.boolean().default(false);
+
 const techniqueSchema = z.discriminatedUnion('technique', [
   z.strictObject({ technique: z.literal('smooth'), match: matchSchema, alpha: z.number().min(0).max(1).default(0.5) }),
   z.strictObject({ technique: z.literal('equalize'), match: matchSchema }),
   z.strictObject({ technique: z.literal('balance-queries'), match: matchSchema }),
-  z.strictObject({ technique: z.literal('correct-bias'), match: matchSchema }),
+  z.strictObject({ technique: z.literal('correct-bias'), match: matchSchema, optional }),
   z.strictObject({
     technique: z.literal('adaround'),
     match: matchSchema,
     iterations: z.number().int().min(1).max(100_000).default(500),
+    optional,
   }),
   z.strictObject({
     technique: z.literal('gptq'),
     match: matchSchema,
     damping: z.number().positive().max(1).default(0.01),
+    optional,
   }),
 ]);
 

@@ -51,6 +51,42 @@ export function barChart(
       }),
     ],
   });
+  return svgOf(figure, title);
+}
+
+export interface Point {
+  readonly x: number;
+  readonly y: number;
+  readonly label?: string;
+}
+
+/** Points, joined by a line if they follow each other. */
+export function lineChart(
+  title: string,
+  axes: { readonly x: string; readonly y: string },
+  points: readonly Point[],
+  { line = true }: { line?: boolean } = {},
+): string {
+  const { document } = parseHTML('<!doctype html><html><body></body></html>');
+  const figure = Plot.plot({
+    document: document as never, // as above
+    width: 720,
+    height: 300,
+    marginLeft: 56,
+    marginBottom: 40,
+    x: { label: axes.x, grid: !line },
+    y: { label: axes.y, grid: true },
+    style: { fontSize: '12px', background: 'transparent' },
+    marks: [
+      ...(line ? [Plot.lineY(points, { x: 'x', y: 'y', stroke: COLOURS[1] ?? '' })] : []),
+      Plot.dot(points, { x: 'x', y: 'y', r: line ? 1.5 : 4, fill: COLOURS[1] ?? '' }),
+      Plot.text(points, { x: 'x', y: 'y', text: (point: Point) => point.label ?? '', dy: -10 }),
+    ],
+  });
+  return svgOf(figure, title);
+}
+
+function svgOf(figure: ReturnType<typeof Plot.plot>, title: string): string {
   const svg = figure.tagName.toLowerCase() === 'svg' ? figure : figure.querySelector('svg');
   svg?.setAttribute('role', 'img');
   svg?.setAttribute('aria-label', title);

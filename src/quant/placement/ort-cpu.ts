@@ -12,6 +12,7 @@ import { DataType, type FunctionProto, type NodeProto } from '../../onnx/types.t
 import { affineOf, type Range, UINT8 } from '../scheme.ts';
 import type { Assignment } from '../targets.ts';
 import { type Additions, type QuantizedWeight, quantizeWeight } from '../weights.ts';
+import type { Bias } from './bias.ts';
 
 export const CONTRIB = 'com.microsoft';
 export const INTEGER_PRODUCT = 'MatMulIntegerToFloat';
@@ -48,12 +49,6 @@ export interface StaticContext {
   readonly sourceOf: (value: string) => string;
   /** The values that are quantized already. */
   readonly shared: Map<string, Quantized>;
-}
-
-/** A bias that is added to a product and nothing else: its node is taken into the product. */
-export interface Bias {
-  readonly node: NodeProto;
-  readonly values: string;
 }
 
 /** What replaces `target.node`, and the addition of `bias` if there is one. */

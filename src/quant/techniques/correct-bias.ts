@@ -4,7 +4,7 @@
  */
 import { makeTensor } from '../../onnx/tensor.ts';
 import { fromSteps, type Statistic } from '../observe/statistic.ts';
-import type { Bias } from '../placement/ort-cpu.ts';
+import type { Bias } from '../placement/bias.ts';
 import { matchesPath, type Recipe } from '../recipe.ts';
 import type { Assignment } from '../targets.ts';
 import { type Additions, emitter, quantizeWeight } from '../weights.ts';

@@ -1,0 +1,167 @@
+/** What each part of a model loses in 8 bits: one part at a time is quantized, and the rest left as it is. */
+import { createHash } from 'node:crypto';
+import { appendFile } from 'node:fs/promises';
+import { z } from 'zod';
+import { exists, fileError, readText } from '../base/files.ts';
+import type { WorkOptions } from '../base/progress.ts';
+import type { CocoDataset } from '../data/coco.ts';
+import { Detector } from '../detect/detector.ts';
+import type { ModelPackage } from '../model/package.ts';
+import { modelHash } from '../onnx/hash.ts';
+import type { Statistics } from '../quant/observe/calibrate.ts';
+import { quantizeModel } from '../quant/quantize.ts';
+import type { Recipe, Rule } from '../quant/recipe.ts';
+import { assignActivationTreatments, assignTreatments } from '../quant/targets.ts';
+import { compareModels, damage } from './compare.ts';
+import { scoreDataset } from './score-dataset.ts';
+
+/** Parts that are quantized together: one layer, or what is between two numbers of a module path. */
+export type Granularity = 'layer' | 'block';
+
+const partSchema = z.object({
+  name: z.string(),
+  averagePrecision: z.number(),
+  overlap: z.number(),
+  scoreError: z.number(),
+});
+
+export interface PartSensitivity extends z.output<typeof partSchema> {
+  /** Points of AP lost against float. */
+  readonly drop: number;
+}
+
+export interface Sensitivity {
+  readonly float: number;
+  /** The most sensitive first, by how far boxes and scores of the same queries moved. */
+  readonly parts: readonly PartSensitivity[];
+}
+
+export interface SensitivityOptions extends WorkOptions {
+  readonly statistics: Statistics;
+  readonly granularity: Granularity;
+  /** Where results are kept, by what they depend on: a line each. */
+  readonly cache?: string | undefined;
+}
+
+/** The part of a module path up to its last number: `model.encoder.layers.0` of `model.encoder.layers.0.fc1`. */
+export function blockOf(path: string): string {
+  const segments = path.split('.');
+  const last = segments.findLastIndex((segment) => /^\d+$/.test(segment));
+  return segments.slice(0, last > 0 ? last + 1 : 2).join('.');
+}
+
+/** The parts of a model that a recipe quantizes. */
+export function partsOf({ model }: ModelPackage, recipe: Recipe, granularity: Granularity): string[] {
+  const paths = [...assignTreatments(model, recipe), ...assignActivationTreatments(model, recipe)]
+    .filter(({ treatment }) => treatment !== 'float')
+    .map(({ path }) => path);
+  return [...new Set(granularity === 'layer' ? paths : paths.map(blockOf))];
+}
+
+/** `recipe` with everything float of which `keep` is false. */
+export function restrict({ model }: ModelPackage, recipe: Recipe, keep: (path: string) => boolean): Recipe {
+  const float = (match: string[], inputs: Rule['inputs'], operators?: Rule['operators']): Rule[] =>
+    match.length > 0 ? [{ match, inputs, treatment: 'float', operators }] : [];
+  const weights = assignTreatments(model, recipe).filter(({ path, treatment }) => treatment !== 'float' && !keep(path));
+  const activations = assignActivationTreatments(model, recipe).filter(({ path }) => !keep(path));
+  const names = (kinds: readonly string[]) =>
+    activations.filter(({ kind }) => kinds.includes(kind)).map(({ node }) => node.name);
+  return {
+    ...recipe,
+    rules: [
+      ...recipe.rules,
+      ...float([...new Set(weights.map(({ path }) => path))], 'weights'),
+      ...float(names(['product', 'deformable']), 'activations'),
+      ...float(names(['sum']), 'activations', ['Add']),
+    ],
+  };
+}
+
+/** @param dataset what parts are judged on, by AP and by matched boxes */
+export async function measureSensitivity(
+  source: ModelPackage,
+  recipe: Recipe,
+  dataset: CocoDataset,
+  { statistics, granularity, cache, onProgress, signal }: SensitivityOptions,
+): Promise<Sensitivity> {
+  const parts = partsOf(source, recipe, granularity);
+  const kept = await openCache(cache);
+  const about = hash([modelHash(source.model), dataset.images.map(({ file_name }) => file_name), rangesOf(statistics)]);
+  const phrases = dataset.categories.toSorted((a, b) => a.id - b.id).map(({ name }) => name);
+  const items = dataset.images.map((image, place) => ({ place, path: dataset.pathOf(image), phrases }));
+  const measure = async (name: string, some: Recipe | undefined): Promise<z.output<typeof partSchema>> => {
+    const key = hash([about, some?.rules ?? 'float', some?.techniques ?? []]);
+    const known = kept.results.get(key);
+    if (known) return known;
+    const { model } = some ? await quantizeModel(source.model, some, { statistics }) : source;
+    await using detector = await Detector.create({ ...source, model });
+    const { figures } = await scoreDataset(detector, dataset, { signal });
+    const boxes = some ? await compareModels(source, model, items, { boxesOnly: true, signal }) : undefined;
+    const { overlap = 1, scoreError = 0 } = boxes ?? {};
+    const result = { name, averagePrecision: figures.AP, overlap, scoreError };
+    await kept.add(key, result);
+    return result;
+  };
+  const { averagePrecision: float } = await measure('float', undefined);
+  const results: PartSensitivity[] = [];
+  for (const [done, part] of parts.entries()) {
+    signal?.throwIfAborted();
+    onProgress?.({ label: 'Sensitivity', done, total: parts.length });
+    const isInside = (path: string) => (granularity === 'layer' ? path === part : blockOf(path) === part);
+    const result = await measure(part, restrict(source, recipe, isInside));
+    results.push({ ...result, drop: 100 * (float - result.averagePrecision) });
+  }
+  onProgress?.({ label: 'Sensitivity', done: parts.length, total: parts.length });
+  return { float, parts: results.toSorted((a, b) => damage(b) - damage(a)) };
+}
+
+const hash = (value: unknown) => createHash('sha256').update(JSON.stringify(value)).digest('hex');
+
+const rangesOf = (statistics: Statistics) =>
+  [...statistics].map(([name, { min, max, images, histogram }]) => [
+    name,
+    min,
+    max,
+    images,
+    histogram.exponent,
+    weighted(histogram.counts),
+  ]);
+
+/** Not the histogram, but a number that another one would hardly have. */
+const weighted = (counts: Float64Array) => counts.reduce((sum, count, bin) => sum + count * (bin + 1), 0);
+
+type Result = z.output<typeof partSchema>;
+
+interface Cache {
+  readonly results: ReadonlyMap<string, Result>;
+  readonly add: (key: string, result: Result) => Promise<void>;
+}
+
+const lineSchema = z.object({ key: z.string(), result: partSchema });
+
+/** Lines that are torn or damaged are measured again. */
+async function openCache(path: string | undefined): Promise<Cache> {
+  const results = new Map<string, Result>();
+  const lines = path !== undefined && (await exists(path)) ? (await readText(path)).split('\n') : [];
+  for (const line of lines) {
+    const parsed = lineSchema.safeParse(parseJson(line));
+    if (parsed.success) results.set(parsed.data.key, parsed.data.result);
+  }
+  const add = async (key: string, result: Result) => {
+    if (path === undefined) return;
+    try {
+      await appendFile(path, `${JSON.stringify({ key, result })}\n`);
+    } catch (error) {
+      throw fileError('write', path, error);
+    }
+  };
+  return { results, add };
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

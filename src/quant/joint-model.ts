@@ -1,0 +1,101 @@
+/**
+ * A float model and its quantized form as one model on the same inputs, so that they can be compared value by value. What
+ * the float one selects by a TopK, the other selects too: a flip of two queries would make every number behind it another.
+ */
+import { create } from '@bufbuild/protobuf';
+import { GraphProtoSchema } from 'onnx-buf';
+import { copyModel } from '../onnx/copy.ts';
+import { indexGraph } from '../onnx/graph-index.ts';
+import type { Model } from '../onnx/read.ts';
+import { makeNode, removeUnused, replaceUses } from '../onnx/rewrite.ts';
+import { DataType } from '../onnx/types.ts';
+import { makeValueInfo } from '../onnx/value-info.ts';
+import { biasOf } from './placement/bias.ts';
+import { findTargets } from './targets.ts';
+
+const PREFIX = 'quantized/';
+
+/** [2 · values]: Σ x² of the float values and Σ (x − x̂)² in turns. */
+export const ENERGIES = 'dino8.energies';
+
+/** The name under which a result of the quantized model is given out. */
+export const quantizedName = (output: string): string => `${PREFIX}${output}`;
+
+/** @param values names of float values that both models have. Results: those of both models, and ENERGIES. */
+export function jointModel(model: Model, quantized: Model, values: readonly string[]): Model {
+  const joint = copyModel(model);
+  const other = copyModel(quantized);
+  const shared = new Set(other.graph.input.map(({ name }) => name));
+  const rename = (name: string) => (name === '' || shared.has(name) ? name : `${PREFIX}${name}`);
+  for (const node of other.graph.node) {
+    node.name = `${PREFIX}${node.name}`;
+    node.input = node.input.map(rename);
+    node.output = node.output.map(rename);
+  }
+  const tensors = other.graph.initializer.map((tensor) => ({ ...tensor, name: rename(tensor.name) }));
+  const { graph } = joint;
+  for (const { opType, output } of graph.node)
+    if (opType === 'TopK') for (const name of output) replaceUses(other.graph, rename(name), name);
+  const energies = values.flatMap((name) => {
+    const inner = (what: string) => `${name}.compared.${what}`;
+    graph.node.push(makeNode('ReduceSumSquare', inner('signal'), [name], [inner('signal')], { keepdims: 0 }));
+    other.graph.node.push(
+      makeNode('Sub', inner('Sub'), [name, rename(name)], [inner('error')]),
+      makeNode('ReduceSumSquare', inner('noise'), [inner('error')], [inner('noise')], { keepdims: 0 }),
+    );
+    return [inner('signal'), inner('noise')];
+  });
+  graph.node.push(...other.graph.node);
+  graph.initializer.push(...tensors);
+  const output = graph.output.flatMap(({ name }) => [
+    makeValueInfo(name, DataType.FLOAT, undefined),
+    makeValueInfo(rename(name), DataType.FLOAT, undefined),
+  ]);
+  if (values.length > 0) {
+    graph.node.push(...stack(energies));
+    output.push(makeValueInfo(ENERGIES, DataType.FLOAT, undefined));
+  }
+  for (const body of other.functions)
+    if (!joint.functions.some(({ domain, name }) => domain === body.domain && name === body.name))
+      joint.functions.push(body);
+  for (const used of other.opsetImport)
+    if (!joint.opsetImport.some(({ domain }) => domain === used.domain)) joint.opsetImport.push(used);
+  joint.graph = Object.assign(create(GraphProtoSchema), graph, { output });
+  removeUnused(joint);
+  return joint;
+}
+
+/** Scalars as one vector: signal and noise of each value in turns. */
+function stack(scalars: readonly string[]) {
+  const one = makeNode('Constant', 'dino8.one', [], ['dino8.one'], { value_ints: [0] });
+  const vectors = scalars.map((name) =>
+    makeNode('Unsqueeze', `${name}.vector`, [name, 'dino8.one'], [`${name}.vector`]),
+  );
+  return [
+    one,
+    ...vectors,
+    makeNode(
+      'Concat',
+      ENERGIES,
+      scalars.map((name) => `${name}.vector`),
+      [ENERGIES],
+      { axis: 0 },
+    ),
+  ];
+}
+
+/** What a layer with a weight gives, its bias included. */
+export interface LayerResult {
+  readonly path: string;
+  readonly value: string;
+}
+
+/** The results of layers that both models have, in the order in which they are computed. */
+export function comparableValues(model: Model, quantized: Model): LayerResult[] {
+  const index = indexGraph(model.graph);
+  const made = new Set(quantized.graph.node.flatMap(({ output }) => output));
+  return findTargets(model).flatMap(({ node, path }) => {
+    const value = biasOf(node, index)?.node.output[0] ?? node.output[0] ?? '';
+    return node.opType !== 'Gather' && made.has(value) ? [{ path, value }] : [];
+  });
+}
