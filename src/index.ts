@@ -6,6 +6,7 @@ export { type CocoAnnotations, type CocoDataset, openCoco, readAnnotations, take
 export { type ApplyOptions, applyRecipe } from './detect/apply-recipe.ts';
 export { type CalibrateDatasetOptions, calibrateDataset } from './detect/calibrate-dataset.ts';
 export { calibrationFeeds } from './detect/calibration-feeds.ts';
+export { combinedFeeds } from './detect/combined-feeds.ts';
 export {
   DEFAULT_THRESHOLD,
   type Detection,
@@ -14,15 +15,20 @@ export {
   type EncodedPrompt,
 } from './detect/detector.ts';
 export { decodeImage, type Image, readImage } from './detect/image.ts';
+export { rankedBoxes } from './detect/postprocess.ts';
+export { Preprocessor } from './detect/preprocess.ts';
 export {
   averagePrecision,
   type CocoDetection,
   type CocoFigures,
   type CocoResult,
 } from './evaluate/average-precision.ts';
+export { type Comparison, compareModels } from './evaluate/compare.ts';
 export { type Inspection, inspectModel, type ModuleCost } from './evaluate/inspect.ts';
 export { type Measurement, measure } from './evaluate/measure.ts';
 export { type DatasetScore, scoreDataset } from './evaluate/score-dataset.ts';
+export { measureSensitivity, type Sensitivity } from './evaluate/sensitivity.ts';
+export { type Tuned, tune } from './evaluate/tune.ts';
 export { type LoadedCheckpoint, readHuggingFace } from './model/checkpoint/hugging-face.ts';
 export { readSafetensors } from './model/checkpoint/safetensors.ts';
 export { type Config, parseConfig } from './model/config.ts';

@@ -1,6 +1,6 @@
 """Peer: HF GroundingDINO exported by torch.onnx. Writes DIR/model.onnx, DIR/hf/ (checkpoint) and DIR/io.safetensors.
 
-usage: export_hf.py DIR [--checkpoint HF_DIR] [--backbone swin-t|swin-b] [--height 800] [--width 1333] [--phrases 80]
+usage: export_hf.py DIR [--checkpoint HF_DIR] [--backbone swin-t|swin-b] [--height 800] [--width 1333] [--phrases 80 | --ids FILE]
 The default attention implementation is kept: with "eager", transformers 5.18 adds BERT's boolean phrase mask
 as numbers and phrases see each other.
 Without --checkpoint: the published size of the backbone with random weights (seed 0), which is enough to measure speed and memory.
@@ -16,6 +16,7 @@ a.add_argument("dir"); a.add_argument("--checkpoint")
 a.add_argument("--backbone", choices=["swin-t", "swin-b"], default="swin-t")
 a.add_argument("--height", type=int, default=800); a.add_argument("--width", type=int, default=1333)
 a.add_argument("--phrases", type=int, default=80)
+a.add_argument("--ids", help="file with the token ids of the prompt, in place of --phrases")
 a = a.parse_args()
 os.makedirs(a.dir, exist_ok=True)
 torch.manual_seed(0)
@@ -35,7 +36,10 @@ ids = [101]
 for i in range(a.phrases):
     words = [(2000 + 7 * i) % vocab, (2500 + i) % vocab][: 1 + (i % 3 == 0)]
     ids += [w if w not in (101, 102, 1012, 1029) else 105 for w in words] + [1012]
-ids = torch.tensor([ids[: model.config.max_text_len - 1] + [102]])
+ids = ids[: model.config.max_text_len - 1] + [102]
+if a.ids:
+    ids = [int(word) for word in open(a.ids).read().split()]
+ids = torch.tensor([ids])
 px = torch.randn(1, 3, a.height, a.width)
 inputs = dict(pixel_values=px, input_ids=ids, token_type_ids=torch.zeros_like(ids), attention_mask=torch.ones_like(ids), pixel_mask=torch.ones(1, a.height, a.width, dtype=torch.long))
 with torch.no_grad():

@@ -12,12 +12,12 @@ import { highestOf, type Rounder } from './rounding.ts';
 
 /** Steps of one run. */
 const STEPS = 10;
-const RATE = 0.01;
+const RATE = 0.02;
 /** The stretch of the sigmoid (section 3 of the paper). */
 const [LOW, HIGH] = [-0.1, 1.1];
 /** β at first and at last, and the share of steps before the choice is driven at all. */
 const [SOFT, HARD, WARM_UP] = [20, 2, 0.2];
-const WEIGHT = 0.1;
+const WEIGHT = 10;
 
 export function adaround(iterations: number): Rounder {
   return async ({ weight, divisor }, { scheme, moments }) => {

@@ -1,0 +1,217 @@
+// What INT8 costs in AP on the bundled model, all on the same images in one run: the bundled recipes, the observers, the
+// techniques, and with PYTHON what onnxruntime.quantization makes of Hugging Face's export. Writes docs/accuracy.md's tables.
+//
+//   npm run bench:accuracy                     (IMAGES=500, RECIPES=… to look at some only)
+//   PYTHON=…/bin/python npm run bench:accuracy
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import {
+  applyRecipe,
+  bundledRecipes,
+  combinedFeeds,
+  Detector,
+  kernelOptions,
+  modelBytes,
+  openCoco,
+  Preprocessor,
+  planCalibration,
+  rankedBoxes,
+  readImage,
+  readPackage,
+  readRecipe,
+  Session,
+  scoreDataset,
+  takeImages,
+} from '../dist/index.mjs';
+
+const here = dirname(fileURLToPath(import.meta.url));
+const root = join(here, '..');
+const work = join(root, '.dino8', 'accuracy');
+const images = Number(process.env.IMAGES ?? 500);
+const CALIBRATION_IMAGES = 128;
+mkdirSync(work, { recursive: true });
+
+const source = await readPackage(join(root, 'assets/nano'));
+const validation = takeImages(await openCoco(join(root, 'assets/shapes/val')), images);
+const plan = planCalibration(await openCoco(join(root, 'assets/shapes/calib')), CALIBRATION_IMAGES, 0);
+
+async function score(model) {
+  const detector = await Detector.create({ ...source, model });
+  const { figures } = await scoreDataset(detector, validation);
+  await detector[Symbol.asyncDispose]();
+  return 100 * figures.AP;
+}
+
+/** The safetensors format: the length of a JSON header, the header, the bytes. */
+function writeSafetensors(feeds, path) {
+  const NAMES = { 1: 'F32', 7: 'I64' };
+  let offset = 0;
+  const entries = Object.entries(feeds).map(([name, { type, shape, data }]) => {
+    const begin = offset;
+    offset += data.byteLength;
+    return [name, { dtype: NAMES[type], shape, data_offsets: [begin, offset] }];
+  });
+  const header = Buffer.from(JSON.stringify(Object.fromEntries(entries)));
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(header.length));
+  const bytes = Object.values(feeds).map(({ data }) => Buffer.from(data.buffer, data.byteOffset, data.byteLength));
+  writeFileSync(path, Buffer.concat([length, header, ...bytes]));
+}
+
+const float = await score(source.model);
+console.log(`FP32 ${float.toFixed(2)} AP on ${images} images`);
+const change = (points) => `${points - float >= 0 ? '+' : '−'}${Math.abs(points - float).toFixed(2)}`;
+
+async function measure(recipe, label) {
+  const start = performance.now();
+  const { model } = await applyRecipe(source, recipe, { plan });
+  const seconds = (performance.now() - start) / 1000;
+  const points = await score(model);
+  const bytes = modelBytes(model).length;
+  console.log(`${label.padEnd(40)} ${points.toFixed(2)} ${change(points)}  ${seconds.toFixed(0)} s`);
+  return { label, points, seconds, bytes };
+}
+
+const sections = [];
+const table = (title, heading, rows) =>
+  sections.push(
+    `### ${title}\n\n| ${heading.join(' | ')} |\n|${heading.map(() => '---').join('|')}|\n${rows.map((row) => `| ${row.join(' | ')} |`).join('\n')}\n`,
+  );
+
+const byRecipe = [];
+for (const name of ['dynamic', 'static', 'mixed', 'full', 'smallest'])
+  byRecipe.push(await measure(await readRecipe(name), name));
+table(
+  `Recipes (FP32: ${float.toFixed(2)} AP)`,
+  ['recipe', 'AP', 'change', 'file', 'made in'],
+  byRecipe.map(({ label, points, bytes, seconds }) => [
+    `\`${label}\``,
+    points.toFixed(2),
+    change(points),
+    `${(bytes / 1e6).toFixed(1)} MB`,
+    `${seconds.toFixed(0)} s`,
+  ]),
+);
+
+const staticRecipe = await readRecipe('static');
+const observers = [];
+for (const kind of ['min-max', 'moving-average', 'percentile', 'entropy', 'signed-entropy', 'mse', 'top-k']) {
+  const observer = { kind, percentile: 99.99, count: 100 };
+  const rules = staticRecipe.rules.map((rule) => (rule.treatment === 'static' ? { ...rule, observer } : rule));
+  observers.push(await measure({ ...staticRecipe, techniques: [], rules }, `static, ${kind}`));
+}
+table(
+  'Observers, on the recipe `static` without its techniques',
+  ['observer', 'AP', 'change'],
+  observers.map(({ label, points }) => [label.replace('static, ', ''), points.toFixed(2), change(points)]),
+);
+
+const everywhere = { match: ['**'], optional: false };
+const techniques = {
+  none: [],
+  smooth: [{ technique: 'smooth', alpha: 0.5, ...everywhere }],
+  equalize: [{ technique: 'equalize', ...everywhere }],
+  'balance-queries': [{ technique: 'balance-queries', ...everywhere }],
+  'correct-bias': [{ technique: 'correct-bias', ...everywhere }],
+  gptq: [{ technique: 'gptq', damping: 0.01, ...everywhere }],
+  adaround: [{ technique: 'adaround', iterations: 500, ...everywhere }],
+  'gptq, correct-bias': [
+    { technique: 'gptq', damping: 0.01, ...everywhere },
+    { technique: 'correct-bias', ...everywhere },
+  ],
+};
+const ablation = Object.fromEntries(Object.keys(techniques).map((name) => [name, {}]));
+for (const base of ['static', 'smallest']) {
+  const recipe = await readRecipe(base);
+  for (const [name, list] of Object.entries(techniques))
+    ablation[name][base] = await measure({ ...recipe, techniques: list }, `${base}, ${name}`);
+}
+table(
+  'Techniques, each alone',
+  ['technique', ...Object.keys(ablation.none).map((base) => `\`${base}\``)],
+  Object.entries(ablation).map(([name, byBase]) => [
+    name,
+    ...Object.values(byBase).map(({ points }) => change(points)),
+  ]),
+);
+
+const python = process.env.PYTHON;
+if (python && existsSync(python)) {
+  const at = (name) => join(work, name);
+  const run = (script, ...args) =>
+    execFileSync(python, [join(here, 'peers', script), ...args], { stdio: ['ignore', 'pipe', 'ignore'] }).toString();
+  const detector = await Detector.create(source);
+  const prompt = await detector.encodePrompt(
+    validation.categories.toSorted((a, b) => a.id - b.id).map(({ name }) => name),
+  );
+  const [{ chunk }] = prompt.chunks;
+  writeFileSync(at('ids.txt'), chunk.tokens.join(' '));
+  run(
+    'export_hf.py',
+    work,
+    '--checkpoint',
+    join(root, 'assets/nano'),
+    '--height',
+    '192',
+    '--width',
+    '256',
+    '--ids',
+    at('ids.txt'),
+  );
+  const preprocessor = await Preprocessor.create(source.preprocessing);
+  const feedsOf = async (path) => {
+    const feeds = combinedFeeds(await preprocessor.prepare([await readImage(path)]), chunk.tokens);
+    const { shape, data } = feeds.input_ids;
+    return { ...feeds, token_type_ids: { ...feeds.input_ids, shape, data: new BigInt64Array(data.length) } };
+  };
+  mkdirSync(at('feeds'), { recursive: true });
+  for (const { place, path } of plan.items.slice(0, 64))
+    writeSafetensors(await feedsOf(path), at(`feeds/${String(place).padStart(3, '0')}.safetensors`));
+  run('quantize_ort.py', at('model.onnx'), at('ort-dynamic.onnx'));
+  run('static_ort.py', at('model.onnx'), at('ort-products.onnx'), at('feeds'), 'products');
+  run('static_ort.py', at('model.onnx'), at('ort-all.onnx'), at('feeds'), 'all');
+  const rows = [];
+  for (const [file, label] of [
+    ['model', 'Hugging Face export, FP32'],
+    ['ort-dynamic', 'onnxruntime.quantization, dynamic'],
+    ['ort-products', '… static min/max on MatMul, Gemm, Conv'],
+    ['ort-all', '… static on every operator it knows'],
+  ]) {
+    const session = await Session.create(at(`${file}.onnx`), kernelOptions());
+    const peer = {
+      encodePrompt: async () => prompt,
+      rank: async (image, _, most) => {
+        const prepared = await preprocessor.prepare([image]);
+        const feeds = combinedFeeds(prepared, chunk.tokens);
+        const token_type_ids = { ...feeds.input_ids, data: new BigInt64Array(feeds.input_ids.data.length) };
+        const wanted = Object.entries({ ...feeds, token_type_ids }).filter(([name]) => session.inputs.has(name));
+        const outputs = await session.run(Object.fromEntries(wanted));
+        const [logits, boxes] = [outputs.get('logits'), outputs.get('pred_boxes')];
+        const raw = { logits: logits.data, boxes: boxes.data, queries: boxes.shape[1] };
+        const found = rankedBoxes(raw, chunk, image, most);
+        outputs.dispose();
+        return found;
+      },
+    };
+    const { figures } = await scoreDataset(peer, validation);
+    await session.close();
+    console.log(`${label} ${(100 * figures.AP).toFixed(2)}`);
+    rows.push([label, (100 * figures.AP).toFixed(2), change(100 * figures.AP)]);
+  }
+  for (const { label, points } of byRecipe) rows.push([`dino8 \`${label}\``, points.toFixed(2), change(points)]);
+  table('Against onnxruntime.quantization, on the same images', ['', 'AP', 'change against FP32'], rows);
+}
+
+const results = { float, images, byRecipe, observers, ablation };
+mkdirSync(join(here, 'results'), { recursive: true });
+writeFileSync(join(here, 'results', 'accuracy.json'), JSON.stringify(results, undefined, 1));
+const path = join(root, 'docs/accuracy.md');
+const [before, rest] = readFileSync(path, 'utf8').split('<!-- tables of bench/accuracy.mjs -->');
+const after = rest?.split('<!-- end of tables -->')[1];
+if (after === undefined || bundledRecipes().length === 0) throw new Error(`${path} has no place for the tables`);
+writeFileSync(
+  path,
+  `${before}<!-- tables of bench/accuracy.mjs -->\n${sections.join('\n')}<!-- end of tables -->${after}`,
+);
