@@ -12,7 +12,7 @@ import { observableValues } from '../quant/targets.ts';
 import { print, printJson, table, wholeNumber, work } from './terminal.ts';
 
 interface Options {
-  images: number;
+  images?: number;
   seed: number;
   output: string;
   recipe?: string;
@@ -30,7 +30,11 @@ export function calibrateCommand(): Command {
     .description('Observe a model on images and prompts: the statistics from which ranges of static parts are made.')
     .argument('<inputs...>', "a model and a folder of images in COCO's layout; with --merge, the parts to join")
     .requiredOption('-o, --output <file>', 'what to write; an interrupted run goes on where it was')
-    .option('--images <count>', 'how many images, chosen at random', wholeNumber('--images'), DEFAULT_IMAGES)
+    .option(
+      '--images <count>',
+      `how many images, chosen at random (default: ${DEFAULT_IMAGES}, or all if there are fewer)`,
+      wholeNumber('--images'),
+    )
     .option('--seed <number>', 'what the choice of images and prompts follows from', wholeNumber('--seed', 0), 0)
     .option('--recipe <recipe>', 'observe only what this recipe needs (default: what any recipe may need)')
     .option('--shard <i/n>', 'do part i of n, on this machine', parseShard)
@@ -68,7 +72,11 @@ async function observe([model, folder, ...rest]: readonly string[], options: Opt
   if (model === undefined || folder === undefined || rest.length > 0)
     throw new UsageError('dino8 calibrate takes a model and a folder of images; see --help.');
   const dataset = await openCoco(folder);
-  const plan = planCalibration(dataset, options.images, options.seed);
+  const plan = planCalibration(
+    dataset,
+    options.images ?? Math.min(DEFAULT_IMAGES, dataset.images.length),
+    options.seed,
+  );
   const source = await readPackage(model);
   const values =
     options.recipe === undefined

@@ -1,9 +1,9 @@
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { UsageError } from '../base/errors.ts';
 import { sizeOf } from '../base/files.ts';
 import { applyRecipe } from '../detect/apply-recipe.ts';
 import { type ModelPackage, readPackage, writePackage } from '../model/package.ts';
-import type { TreatmentCounts } from '../quant/quantize.ts';
+import { PLACEMENTS, type Placement, type TreatmentCounts } from '../quant/quantize.ts';
 import { bundledRecipes, DEFAULT_RECIPE, type Recipe, readRecipe } from '../quant/recipe.ts';
 import { assignTreatments } from '../quant/targets.ts';
 import { addCalibrationOptions, type CalibrationSource, findCalibration } from './calibration-source.ts';
@@ -12,6 +12,7 @@ import { megabytes, print, printJson, table, work } from './terminal.ts';
 interface Options extends CalibrationSource {
   recipe: string;
   output?: string;
+  target: Placement;
   explain?: true;
   json?: true;
 }
@@ -26,6 +27,9 @@ export function quantizeCommand(): Command {
     )
     .option('--recipe <recipe>', `a bundled recipe (${bundledRecipes().join(', ')}) or a YAML file`, DEFAULT_RECIPE);
   return addCalibrationOptions(command)
+    .addOption(
+      new Option('--target <runtime>', 'what the model is to run in').choices([...PLACEMENTS]).default(PLACEMENTS[0]),
+    )
     .option('--explain', 'print what the recipe makes of every layer, and by which rule; -o is not needed then')
     .option('--json', 'print the result as JSON')
     .addHelpText(
@@ -40,7 +44,7 @@ export function quantizeCommand(): Command {
         if (options.explain) return;
         throw new UsageError('Name what to write with -o, or ask for an explanation of the recipe with --explain.');
       }
-      const { counts } = await quantizePackage(source, recipe, options.output, options);
+      const { counts } = await quantizePackage(source, recipe, options.output, options, options.target);
       const bytes = await sizeOf(options.output);
       if (options.json) return printJson({ output: options.output, bytes, recipe: recipe.name, layers: counts });
       print(
@@ -82,10 +86,12 @@ export async function quantizePackage(
   recipe: Recipe,
   output: string,
   calibration: CalibrationSource,
+  placement?: Placement,
 ): Promise<{ counts: TreatmentCounts }> {
   const { model, counts } = await applyRecipe(source, recipe, {
     ...work(),
     ...(await findCalibration(source, calibration)),
+    placement,
     onLeftOut: (technique) =>
       process.stderr.write(`dino8: ${technique} is left out, since it needs images; name some with --calibration.\n`),
   });

@@ -4,7 +4,7 @@ import type { WorkOptions } from '../base/progress.ts';
 import type { CalibrationPlan } from '../data/calibration-plan.ts';
 import type { ModelPackage } from '../model/package.ts';
 import type { Statistics } from '../quant/observe/calibrate.ts';
-import { type Quantized, quantizeModel, valuesToObserve } from '../quant/quantize.ts';
+import { type Placement, type Quantized, quantizeModel, valuesToObserve } from '../quant/quantize.ts';
 import type { Recipe } from '../quant/recipe.ts';
 import { prepareModel, preparesModel, valuesToPrepare } from '../quant/techniques/prepare.ts';
 import { roundModel, roundsModel } from '../quant/techniques/round-model.ts';
@@ -16,6 +16,7 @@ export interface ApplyOptions extends WorkOptions {
   readonly plan?: CalibrationPlan | undefined;
   /** What calibration found before. */
   readonly statistics?: Statistics | undefined;
+  readonly placement?: Placement | undefined;
   /** Told of each optional technique that is left out because there are no images. */
   readonly onLeftOut?: ((technique: string) => void) | undefined;
 }
@@ -47,7 +48,7 @@ async function observe(
 export async function applyRecipe(
   source: ModelPackage,
   asked: Recipe,
-  { plan, statistics, onLeftOut, ...work }: ApplyOptions = {},
+  { plan, statistics, onLeftOut, placement, ...work }: ApplyOptions = {},
 ): Promise<Quantized> {
   const recipe = plan ? asked : withoutOptional(asked, onLeftOut);
   let { model } = source;
@@ -64,12 +65,12 @@ export async function applyRecipe(
   }
   const prepared = { ...source, model };
   const known = await observeFor(prepared, recipe, { plan, statistics: plan ? undefined : statistics, ...work });
-  if (!roundsModel(recipe)) return quantizeModel(model, recipe, { statistics: known });
+  if (!roundsModel(recipe)) return quantizeModel(model, recipe, { statistics: known, placement });
   if (!plan)
     throw new UsageError(`The recipe ${recipe.name} rounds by what it sees on images; name them with --calibration.`);
   const samples = () => calibrationFeeds(prepared, plan.items);
   const rounded = await roundModel(model, recipe, samples, { ...work, total: plan.items.length });
-  return quantizeModel(model, recipe, { statistics: known, rounded });
+  return quantizeModel(model, recipe, { statistics: known, rounded, placement });
 }
 
 function withoutOptional(recipe: Recipe, onLeftOut: ApplyOptions['onLeftOut']): Recipe {

@@ -40,7 +40,11 @@ export interface TuneOptions extends WorkOptions {
   readonly runs?: number;
 }
 
-/** @throws UsageError if there is nothing to choose from */
+/**
+ * Every mixture is timed in turns with the float model, and its latency told as that of the float model times their ratio:
+ * a machine that drifts does not favour one.
+ * @throws UsageError if there is nothing to choose from
+ */
 export async function tune(
   source: ModelPackage,
   recipe: Recipe,
@@ -56,6 +60,8 @@ export async function tune(
     return restrict(source, recipe, (path) => !left.has(granularity === 'layer' ? path : blockOf(path)));
   };
   const measured = new Map<number, FrontPoint>();
+  await using reference = await Detector.create(source);
+  const timer = await prepareTimer(reference, dataset, runs);
   const steps = Math.ceil(Math.log2(parts.length + 1)) + 2;
   const measure = async (float: number): Promise<FrontPoint> => {
     const known = measured.get(float);
@@ -69,7 +75,7 @@ export async function tune(
       float,
       averagePrecision: figures.AP,
       drop: 100 * (sensitivity.float - figures.AP),
-      seconds: await timeOf(detector, dataset, runs),
+      seconds: await timer(detector),
     };
     measured.set(float, point);
     return point;
@@ -91,12 +97,28 @@ export async function tune(
   return { recipe: mixture(chosen.float), chosen, front };
 }
 
-async function timeOf(detector: Detector, dataset: CocoDataset, runs: number): Promise<number> {
+async function prepareTimer(
+  reference: Detector,
+  dataset: CocoDataset,
+  runs: number,
+): Promise<(detector: Detector) => Promise<number>> {
   const [image] = dataset.images;
   if (!image) throw new UsageError('The dataset has no images; there is nothing to measure.');
-  const prompt = await detector.encodePrompt(dataset.categories.map(({ name }) => name));
-  const prepared = await detector.prepare(await readImage(dataset.pathOf(image)));
-  const seconds: number[] = [];
-  for (let run = 0; run < runs; run++) seconds.push(await detector.time(prepared, prompt));
-  return median(seconds);
+  const phrases = dataset.categories.map(({ name }) => name);
+  const prompt = await reference.encodePrompt(phrases);
+  const prepared = await reference.prepare(await readImage(dataset.pathOf(image)));
+  const time = () => reference.time(prepared, prompt);
+  const warm = [];
+  for (let run = 0; run < runs; run++) warm.push(await time());
+  const whole = median(warm);
+  return async (detector) => {
+    const own = await detector.encodePrompt(phrases);
+    await detector.time(prepared, own);
+    const ratios: number[] = [];
+    for (let run = 0; run < runs; run++) {
+      const seconds = await time();
+      ratios.push((await detector.time(prepared, own)) / seconds);
+    }
+    return whole * median(ratios);
+  };
 }

@@ -1,18 +1,21 @@
 /** A model and a recipe → an INT8 model. */
 import { create } from '@bufbuild/protobuf';
 import { OperatorSetIdProtoSchema } from 'onnx-buf';
-import { InputError } from '../base/errors.ts';
+import { InputError, UsageError } from '../base/errors.ts';
 import { copyModel } from '../onnx/copy.ts';
 import { type GraphIndex, indexGraph } from '../onnx/graph-index.ts';
+import { inferShapes } from '../onnx/infer/infer.ts';
 import type { Model } from '../onnx/read.ts';
 import { removeUnused, sortTopologically } from '../onnx/rewrite.ts';
 import type { NodeProto } from '../onnx/types.ts';
 import { foldConstants } from '../runtime/fold-constants.ts';
 import { checkWeights } from './check-weights.ts';
+import { clippedResults, clipResults } from './clip.ts';
 import { type DynamicActivations, quantizeDynamically, quantizeProduct, quantizeValues } from './dynamic.ts';
 import type { Statistics } from './observe/calibrate.ts';
 import { estimateRange, observerOf } from './observe/observer.ts';
 import { sourceOf } from './observe/same-values.ts';
+import type { Statistic } from './observe/statistic.ts';
 import { textDependence } from './observe/text-dependence.ts';
 import { type Bias, biasOf } from './placement/bias.ts';
 import {
@@ -25,9 +28,10 @@ import {
   quantizeValuesStatically,
   type StaticContext,
 } from './placement/ort-cpu.ts';
+import { quantizeActivationsForTensorRt, quantizeForTensorRt } from './placement/tensorrt.ts';
 import { quantizeEarly } from './quantize-early.ts';
 import type { Recipe, Rule, Treatment } from './recipe.ts';
-import { type Range, UINT8 } from './scheme.ts';
+import { INT8, type Range, type Scheme, UINT8 } from './scheme.ts';
 import {
   type ActivationAssignment,
   type ActivationTarget,
@@ -54,9 +58,8 @@ export function valuesToObserve(model: Model, recipe: Recipe): string[] {
   ];
   // What a bias is corrected by are the means of a layer's inputs.
   const corrected = assignTreatments(model, recipe).filter((each) => each.treatment !== 'float' && corrects(each));
-  return [
-    ...new Set([...values, ...corrected.map(({ activation }) => activation)].map((name) => sourceOf(name, index))),
-  ];
+  const others = [...corrected.map(({ activation }) => activation), ...clippedResults(model, recipe).keys()];
+  return [...new Set([...values, ...others].map((name) => sourceOf(name, index)))];
 }
 
 function valuesOfWeights({ node, activation }: Assignment): string[] {
@@ -77,7 +80,12 @@ export interface Quantized {
   readonly counts: TreatmentCounts;
 }
 
+/** Where quantized places go, and in which form: what fuses differs from runtime to runtime. */
+export const PLACEMENTS = ['ort-cpu', 'tensorrt'] as const;
+export type Placement = (typeof PLACEMENTS)[number];
+
 export interface QuantizeOptions {
+  readonly placement?: Placement | undefined;
   /** What calibration saw; needed for static parts. */
   readonly statistics?: Statistics | undefined;
   /** Integers of weights that were chosen otherwise than by rounding to the nearest. */
@@ -85,21 +93,30 @@ export interface QuantizeOptions {
 }
 
 /**
- * Quantizes a model by a recipe, for ONNX Runtime on CPUs. `model` itself is not changed; what stays float is shared with it.
+ * Quantizes a model by a recipe. `model` itself is not changed; what stays float is shared with it. For TensorRT, which has
+ * no dynamic quantization, what a recipe makes dynamic stays float, as do embeddings.
  * @throws UsageError if the recipe does not fit the model, InputError if a range is missing or a weight is not finite
  */
 export async function quantizeModel(
   model: Model,
   recipe: Recipe,
-  { statistics = new Map(), rounded = new Map() }: QuantizeOptions = {},
+  { statistics = new Map(), rounded = new Map(), placement = 'ort-cpu' }: QuantizeOptions = {},
 ): Promise<Quantized> {
   const quantized = copyModel(model);
   const { graph } = quantized;
+  clipResults(quantized, recipe, statistics);
   const index = indexGraph(graph);
-  const assignments = treatTextDependent(assignTreatments(quantized, recipe), recipe, statistics, index);
+  const isTensorRt = placement === 'tensorrt';
+  const assigned = treatTextDependent(assignTreatments(quantized, recipe), recipe, statistics, index);
+  const assignments = isTensorRt ? assigned.map(keepStatic) : assigned;
   await checkWeights(assignments);
   const byNode = new Map(assignments.map((assignment) => [assignment.node, assignment]));
-  const activations = new Map(assignActivationTreatments(quantized, recipe).map((target) => [target.node, target]));
+  const activations = new Map(
+    assignActivationTreatments(quantized, recipe)
+      .filter(({ treatment, kind }) => !isTensorRt || (treatment === 'static' && kind !== 'deformable'))
+      .map((target) => [target.node, target]),
+  );
+  const infos = isTensorRt ? inferShapes(quantized) : new Map();
   const added: Additions = { nodes: [], tensors: [], weights: new Map(), rounded };
   const dynamicActivations: DynamicActivations = new Map();
   const shared: StaticContext['shared'] = new Map();
@@ -107,7 +124,8 @@ export async function quantizeModel(
     added,
     shared,
     sourceOf: (name) => sourceOf(name, index),
-    rangeOf: (name) => rangeOf(sourceOf(name, index), rule, statistics, recipe),
+    bucketed: (source) => bucketedStatistic(recipe, statistics.get(source)),
+    rangeOf: (name) => rangeOf(sourceOf(name, index), rule, statistics, recipe, isTensorRt ? INT8 : UINT8),
   });
   const corrected = correctsBias(recipe);
   const correct = (assignment: Assignment, bias: Bias | undefined): Bias | undefined => {
@@ -118,6 +136,7 @@ export async function quantizeModel(
   const replace = (node: NodeProto): NodeProto[] => {
     if (taken.has(node)) return [];
     const target = activations.get(node);
+    if (target && isTensorRt) return quantizeActivationsForTensorRt(target, contextOf(target.rule), index, infos);
     if (target) return replaceActivations(target, dynamicActivations, contextOf(target.rule));
     const assignment = byNode.get(node);
     switch (assignment?.treatment) {
@@ -129,6 +148,7 @@ export async function quantizeModel(
         return quantizeDynamically(assignment, dynamicActivations, added);
       }
       case 'static': {
+        if (isTensorRt) return quantizeForTensorRt(assignment, contextOf(assignment.rule));
         const bias = correct(assignment, biasOf(node, index));
         if (bias) taken.add(bias.node);
         return quantizeStatically(assignment, bias, contextOf(assignment.rule));
@@ -144,10 +164,19 @@ export async function quantizeModel(
   graph.initializer.push(...added.tensors);
   if (nodes.some(({ opType, domain }) => opType === INTEGER_PRODUCT && domain === CONTRIB)) declareContrib(quantized);
   await foldConstants(quantized);
-  quantizeEarly(quantized);
+  if (!isTensorRt) quantizeEarly(quantized);
   removeUnused(quantized);
   sortTopologically(graph);
   return { model: quantized, counts: countTreatments(assignments, [...activations.values()]) };
+}
+
+/** What is static, and in 8 bits; the rest float. */
+function keepStatic(assignment: Assignment): Assignment {
+  if (assignment.treatment === 'static' && assignment.weights.bits !== 8)
+    throw new UsageError(
+      `${assignment.path} has weights of 4 bits in the recipe, which TensorRT does not multiply by activations of 8; use 8 bits.`,
+    );
+  return assignment.treatment === 'static' ? assignment : { ...assignment, treatment: 'float' };
 }
 
 function replaceActivations(
@@ -166,14 +195,20 @@ function replaceActivations(
   }
 }
 
-function rangeOf(source: string, rule: Rule | undefined, statistics: Statistics, recipe: Recipe): Range {
+function rangeOf(
+  source: string,
+  rule: Rule | undefined,
+  statistics: Statistics,
+  recipe: Recipe,
+  scheme: Scheme,
+): Range {
   if (rule?.range) return { min: rule.range[0], max: rule.range[1] };
   const statistic = statistics.get(source);
   if (!statistic)
     throw new InputError(
       `The recipe ${recipe.name} needs the range of ${source}, which was not observed; calibrate this model.`,
     );
-  return estimateRange(statistic, rule?.observer ?? DEFAULT_OBSERVER, UINT8);
+  return estimateRange(statistic, rule?.observer ?? DEFAULT_OBSERVER, scheme);
 }
 
 /** What is static but changes with the text becomes dynamic, if the recipe says so. */
@@ -191,6 +226,12 @@ function treatTextDependent(
     const isDependent = text && statistic && textDependence(statistic).factor > text.factor;
     return isDependent ? { ...assignment, treatment: 'dynamic' } : assignment;
   });
+}
+
+/** The statistic of a value whose range is to be looked up by the length of the text, and where that length is found. */
+function bucketedStatistic({ text }: Recipe, statistic: Statistic | undefined): ReturnType<StaticContext['bucketed']> {
+  const isBucketed = text?.treatment === 'buckets' && statistic && textDependence(statistic).factor > text.factor;
+  return isBucketed ? { statistic, length: text.length } : undefined;
 }
 
 function declareContrib(model: Model): void {

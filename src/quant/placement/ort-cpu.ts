@@ -9,10 +9,12 @@ import { GraphBuilder } from '../../onnx/builder.ts';
 import { makeNode } from '../../onnx/rewrite.ts';
 import { makeTensor } from '../../onnx/tensor.ts';
 import { DataType, type FunctionProto, type NodeProto } from '../../onnx/types.ts';
+import type { Statistic } from '../observe/statistic.ts';
 import { affineOf, type Range, UINT8 } from '../scheme.ts';
 import type { Assignment } from '../targets.ts';
 import { type Additions, type QuantizedWeight, quantizeWeight } from '../weights.ts';
 import type { Bias } from './bias.ts';
+import { bucketParameters } from './text-buckets.ts';
 
 export const CONTRIB = 'com.microsoft';
 export const INTEGER_PRODUCT = 'MatMulIntegerToFloat';
@@ -47,6 +49,8 @@ export interface StaticContext {
   readonly rangeOf: (value: string) => Range;
   /** The value that holds the same numbers as another, where it is observed. */
   readonly sourceOf: (value: string) => string;
+  /** The statistic of a value whose range follows the length of the text, and the value that has this length. */
+  readonly bucketed: (source: string) => { readonly statistic: Statistic; readonly length: string } | undefined;
   /** The values that are quantized already. */
   readonly shared: Map<string, Quantized>;
 }
@@ -56,7 +60,7 @@ export function quantizeStatically(target: Assignment, bias: Bias | undefined, c
   if (target.node.opType !== 'MatMul') return quantizeByPairs(target, context);
   const { node, activation, weight: tensor, channelAxis } = target;
   const weight = quantizeWeight(tensor, channelAxis, context.added, target.weights);
-  const input = quantizeInput(activation, node.name, context);
+  const input = quantizeInput(activation, node.name, context, true);
   const channels = Number(tensor.dims[channelAxis]);
   return [...input.nodes, integerProduct(node, input.quantized, weight, channels, bias, context)];
 }
@@ -130,16 +134,30 @@ function quantizeByPairs(target: Assignment, context: StaticContext): NodeProto[
   ];
 }
 
-/** x → QuantizeLinear, once for a value however often it is used. */
-function quantizeInput(x: string, name: string, context: StaticContext): { quantized: Quantized; nodes: NodeProto[] } {
-  const known = context.shared.get(x);
+/** x → QuantizeLinear, once for a value however often it is used. `mayVary`: the range may depend on the length of the text. */
+function quantizeInput(
+  x: string,
+  name: string,
+  context: StaticContext,
+  mayVary = false,
+): { quantized: Quantized; nodes: NodeProto[] } {
+  const key = mayVary ? x : `${x} constant`;
+  const known = context.shared.get(key);
   if (known) return { quantized: known, nodes: [] };
-  const [scale, zeroPoint] = parameters(context.sourceOf(x), context.rangeOf(x), context.added);
-  const quantized = { values: `${x}.uint8`, scale, zeroPoint };
-  context.shared.set(x, quantized);
+  const source = context.sourceOf(x);
+  const varying = mayVary ? context.bucketed(source) : undefined;
+  const bucketed = varying && bucketParameters(source, varying.statistic, varying.length, context.added);
+  const [scale, zeroPoint] = bucketed
+    ? [bucketed.scale, bucketed.zeroPoint]
+    : parameters(source, context.rangeOf(x), context.added);
+  const quantized = { values: `${x}.uint8${mayVary ? '' : '.constant'}`, scale, zeroPoint };
+  context.shared.set(key, quantized);
   return {
     quantized,
-    nodes: [makeNode('QuantizeLinear', `${name}.QuantizeLinear`, [x, scale, zeroPoint], [quantized.values])],
+    nodes: [
+      ...(bucketed?.nodes ?? []),
+      makeNode('QuantizeLinear', `${name}.QuantizeLinear`, [x, scale, zeroPoint], [quantized.values]),
+    ],
   };
 }
 

@@ -1,0 +1,85 @@
+/** Comparing, sensitivity and tuning, on the bundled model. */
+import { mkdtemp, readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { beforeAll, expect, test } from 'vitest';
+import { packageRoot } from '../base/package-root.ts';
+import { planCalibration } from '../data/calibration-plan.ts';
+import { type CocoDataset, openCoco, takeImages } from '../data/coco.ts';
+import { calibrateDataset } from '../detect/calibrate-dataset.ts';
+import { type ModelPackage, readPackage } from '../model/package.ts';
+import type { Statistics } from '../quant/observe/calibrate.ts';
+import { quantizeModel, valuesToObserve } from '../quant/quantize.ts';
+import { type Recipe, readRecipe } from '../quant/recipe.ts';
+import { compareModels } from './compare.ts';
+import { blockOf, measureSensitivity, partsOf, restrict } from './sensitivity.ts';
+import { tune } from './tune.ts';
+
+let source: ModelPackage;
+let dataset: CocoDataset;
+let recipe: Recipe;
+let statistics: Statistics;
+beforeAll(async () => {
+  source = await readPackage(join(packageRoot, 'assets/nano'));
+  dataset = takeImages(await openCoco(join(packageRoot, 'assets/shapes/calib')), 4);
+  const full = await readRecipe('full');
+  const { decoder_layers } = source.config;
+  expect(decoder_layers).toBeGreaterThan(0);
+  // A few parts are enough to see how they are handled.
+  recipe = restrict(source, full, (path) => /^(model\.decoder\.layers\.0|model\.encoder)/.test(path));
+  ({ statistics } = await calibrateDataset(
+    source,
+    valuesToObserve(source.model, recipe),
+    planCalibration(dataset, 4, 0),
+  ));
+}, 60_000);
+
+const items = () =>
+  dataset.images.map((image, place) => ({ place, path: dataset.pathOf(image), phrases: ['red star', 'blue ring'] }));
+
+test('a model against itself: nothing moved; against its INT8 form: what was quantized did', async () => {
+  const same = await compareModels(source, source.model, items());
+  expect(same).toMatchObject({ overlap: 1, scoreError: 0 });
+  expect(Math.min(...same.layers.map(({ decibels }) => decibels))).toBeGreaterThan(200);
+  const { model } = await quantizeModel(source.model, recipe, { statistics });
+  const { layers, overlap, images } = await compareModels(source, model, items());
+  expect(overlap).toBeGreaterThan(0.9);
+  expect(overlap).toBeLessThan(1);
+  expect(images).toHaveLength(4);
+  // The backbone is before all that is quantized here.
+  const isExact = ({ decibels }: { decibels: number }) => decibels > 100;
+  const backbone = layers.filter(({ path }) => path.startsWith('model.backbone'));
+  expect(backbone.length).toBeGreaterThan(20);
+  expect(backbone.every(isExact)).toBe(true);
+  expect(layers.filter(({ path }) => path.startsWith('model.decoder.layers.1')).some(isExact)).toBe(false);
+});
+
+test.each([
+  ['model.encoder.layers.0.fusion_layer.attn', 'model.encoder.layers.0'],
+  [
+    'model.backbone.conv_encoder.model.encoder.layers.2.blocks.1.output.dense',
+    'model.backbone.conv_encoder.model.encoder.layers.2.blocks.1',
+  ],
+  ['model.text_projection', 'model.text_projection'],
+])('%s is of the block %s', (path, block) => {
+  expect(blockOf(path)).toBe(block);
+});
+
+test('each part is measured once, whatever is interrupted; and tuning keeps within what may be lost', async () => {
+  const cache = join(await mkdtemp(join(tmpdir(), 'dino8-tune-')), 'cache');
+  const options = { statistics, granularity: 'block', cache } as const;
+  const first = await measureSensitivity(source, recipe, dataset, options);
+  expect(first.parts.map(({ name }) => name).toSorted()).toEqual(partsOf(source, recipe, 'block').toSorted());
+  const lines = await readFile(cache, 'utf8');
+  expect(await measureSensitivity(source, recipe, dataset, options)).toEqual(first);
+  expect(await readFile(cache, 'utf8')).toBe(lines);
+
+  const {
+    chosen,
+    front,
+    recipe: tuned,
+  } = await tune(source, recipe, dataset, first, { ...options, mostDrop: 0, runs: 2 });
+  expect(chosen.drop).toBeLessThanOrEqual(0);
+  expect(front.at(-1)).toMatchObject({ float: first.parts.length });
+  expect(partsOf(source, tuned, 'block')).toHaveLength(first.parts.length - chosen.float);
+}, 120_000);

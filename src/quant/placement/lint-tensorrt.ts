@@ -1,0 +1,81 @@
+/** Whether a quantized model is what TensorRT's explicit quantization takes and fuses, by its rules: it does not run here. */
+import { type GraphIndex, indexGraph } from '../../onnx/graph-index.ts';
+import type { Model } from '../../onnx/read.ts';
+import { tensorElements } from '../../onnx/tensor.ts';
+import { DataType, type NodeProto, type TensorProto } from '../../onnx/types.ts';
+
+export interface Violation {
+  readonly node: string;
+  readonly problem: string;
+}
+
+/** Operators that TensorRT's parser does not have, or that quantize in a way it does not. */
+const UNKNOWN = new Set(['DynamicQuantizeLinear', 'MatMulInteger', 'ConvInteger', 'QLinearMatMul', 'QLinearConv']);
+/** What fuses with the pairs in front of it. */
+const FUSING = new Set(['MatMul', 'Gemm', 'Conv', 'ConvTranspose', 'Add']);
+
+/** Everything that TensorRT would refuse, or compute in float in spite of its pairs; empty for a sound placement. */
+export function lintForTensorRt(model: Model): Violation[] {
+  const index = indexGraph(model.graph);
+  return model.graph.node.flatMap((node) =>
+    problemsOf(node, index).map((problem): Violation => ({ node: node.name, problem })),
+  );
+}
+
+function problemsOf(node: NodeProto, index: GraphIndex): string[] {
+  if (node.domain === 'com.microsoft' || UNKNOWN.has(node.opType))
+    return [`${node.opType} is not an operator of TensorRT`];
+  switch (node.opType) {
+    case 'QuantizeLinear':
+    case 'DequantizeLinear':
+      return [
+        ...scaleProblems(node, index),
+        ...(node.opType === 'DequantizeLinear' ? fusionProblems(node, index) : []),
+      ];
+    case 'MatMul':
+    case 'Gemm':
+    case 'Conv':
+      return productProblems(node, index);
+    default:
+      return [];
+  }
+}
+
+function scaleProblems(
+  { input: [x = '', scale = '', zero = ''] }: NodeProto,
+  { initializer, producer }: GraphIndex,
+): string[] {
+  const problems: string[] = [];
+  const zeroPoint = initializer.get(zero);
+  if (zeroPoint?.dataType !== DataType.INT8) problems.push('its integers are not int8');
+  else if (![...tensorElements(zeroPoint)].every((value) => Number(value) === 0))
+    problems.push('its zero point is not 0');
+  const isPerChannel = isWeight(x, initializer, producer);
+  const rank = initializer.get(scale)?.dims.length;
+  if (rank === undefined) problems.push('its scale is not a constant');
+  else if (rank > 0 && !isPerChannel) problems.push('an activation has a scale for each channel');
+  return problems;
+}
+
+const isWeight = (x: string, initializer: ReadonlyMap<string, TensorProto>, producer: ReadonlyMap<string, NodeProto>) =>
+  initializer.has(x) || (producer.get(x)?.input.every((name) => initializer.has(name)) ?? false);
+
+function fusionProblems({ output: [result = ''] }: NodeProto, { consumers, outputs }: GraphIndex): string[] {
+  const users = consumers.get(result) ?? [];
+  const strange = users.find(({ opType }) => !FUSING.has(opType));
+  if (outputs.has(result)) return ['it gives a result of the model'];
+  return strange ? [`it does not fuse with ${strange.opType} behind it`] : [];
+}
+
+function productProblems(node: NodeProto, { producer, initializer, consumers }: GraphIndex): string[] {
+  const isPair = (name = '') => producer.get(name)?.opType === 'DequantizeLinear';
+  const [a, b, bias] = node.input;
+  const problems: string[] = [];
+  if (isPair(a) !== isPair(b)) problems.push('only one of its two inputs is quantized');
+  if (isPair(bias)) problems.push('its bias is quantized');
+  const [result = ''] = node.output;
+  const isRequantized = (consumers.get(result) ?? []).some(({ opType }) => opType === 'QuantizeLinear');
+  if (isPair(a) && isRequantized && !initializer.has(result))
+    problems.push('what it gives is quantized before its bias is added');
+  return problems;
+}

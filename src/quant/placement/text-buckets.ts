@@ -1,0 +1,52 @@
+/** Ranges by the length of the text: scale and zero point are looked up when the model runs. */
+import { makeNode } from '../../onnx/rewrite.ts';
+import { makeTensor } from '../../onnx/tensor.ts';
+import { DataType, type NodeProto } from '../../onnx/types.ts';
+import type { Statistic } from '../observe/statistic.ts';
+import { affineOf, UINT8 } from '../scheme.ts';
+import type { Additions } from '../weights.ts';
+
+export interface Bucketed {
+  readonly nodes: readonly NodeProto[];
+  readonly scale: string;
+  readonly zeroPoint: string;
+}
+
+/**
+ * Scale and zero point for `owner`, by the second extent of the value `length`. A length that is longer than all that were
+ * seen has the range of all.
+ */
+export function bucketParameters(owner: string, statistic: Statistic, length: string, added: Additions): Bucketed {
+  const inner = (what: string) => `${owner}.by_length.${what}`;
+  const result = { scale: inner('scale'), zeroPoint: inner('zero_point') };
+  if (added.tensors.some(({ name }) => name === inner('bounds'))) return { nodes: [], ...result };
+  const bounded = statistic.lengths.filter(({ tokens }) => Number.isFinite(tokens));
+  const ranges = [...bounded, statistic].map(({ min, max }) => affineOf({ min, max }, UINT8));
+  added.tensors.push(
+    makeTensor(
+      inner('bounds'),
+      [bounded.length],
+      BigInt64Array.from(bounded, ({ tokens }) => BigInt(tokens)),
+    ),
+    makeTensor(
+      inner('scales'),
+      [ranges.length],
+      Float32Array.from(ranges, ({ scale }) => scale),
+    ),
+    makeTensor(
+      inner('zero_points'),
+      [ranges.length],
+      Uint8Array.from(ranges, ({ zeroPoint }) => zeroPoint),
+    ),
+    makeTensor(inner('axes'), [1], BigInt64Array.of(0n)),
+  );
+  const nodes = [
+    makeNode('Shape', inner('Shape'), [length], [inner('tokens')], { start: 1, end: 2 }),
+    makeNode('Greater', inner('Greater'), [inner('tokens'), inner('bounds')], [inner('beyond')]),
+    makeNode('Cast', inner('Cast'), [inner('beyond')], [inner('ones')], { to: DataType.INT64 }),
+    makeNode('ReduceSum', inner('ReduceSum'), [inner('ones'), inner('axes')], [inner('bucket')], { keepdims: 0 }),
+    makeNode('Gather', inner('Scale'), [inner('scales'), inner('bucket')], [inner('scale')]),
+    makeNode('Gather', inner('ZeroPoint'), [inner('zero_points'), inner('bucket')], [inner('zero_point')]),
+  ];
+  return { nodes, ...result };
+}

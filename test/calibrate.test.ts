@@ -1,0 +1,141 @@
+/** Calibration as a user meets it: in parts, interrupted, with images that are damaged. */
+import { execFile, spawn } from 'node:child_process';
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { exists } from '../src/base/files.ts';
+import { packageRoot } from '../src/base/package-root.ts';
+
+const entry = join(packageRoot, 'dist/cli.mjs');
+const nano = join(packageRoot, 'assets/nano');
+const images = join(packageRoot, 'assets/shapes/calib');
+let folder: string;
+const at = (...parts: string[]) => join(folder, ...parts);
+
+interface Result {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+const run = (...args: string[]): Promise<Result> =>
+  new Promise((resolve) => {
+    execFile(process.execPath, [entry, ...args], { maxBuffer: 1 << 28 }, (error, stdout, stderr) => {
+      resolve({ code: typeof error?.code === 'number' ? error.code : error ? -1 : 0, stdout, stderr });
+    });
+  });
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'dino8-calibrate-'));
+});
+
+const calibrate = (...args: string[]) => run('calibrate', ...args);
+const ELEVEN = ['--images', '11', '--seed', '3'];
+
+describe('calibrate', () => {
+  let whole: string;
+  beforeAll(async () => {
+    const done = await calibrate(nano, images, ...ELEVEN, '-o', at('whole.json'));
+    expect(done.code, done.stderr).toBe(0);
+    whole = await readFile(at('whole.json'), 'utf8');
+  });
+
+  test('parts that are merged are what one run gives, to the bit', async () => {
+    const parts = await Promise.all(
+      [1, 2, 3].map(async (part) => {
+        const path = at(`part${part}.json`);
+        const { code, stderr } = await calibrate(nano, images, ...ELEVEN, '--shard', `${part}/3`, '-o', path);
+        expect(code, stderr).toBe(0);
+        return path;
+      }),
+    );
+    const merged = await calibrate('--merge', ...parts.toReversed(), '-o', at('merged.json'));
+    expect(merged.code, merged.stderr).toBe(0);
+    expect(await readFile(at('merged.json'), 'utf8')).toBe(whole);
+
+    const missing = await calibrate('--merge', ...parts.slice(1), '-o', at('none.json'));
+    expect(missing).toMatchObject({ code: 2, stderr: expect.stringMatching(/Part 1 of 3 is missing/) });
+    const part = await run('quantize', nano, '--ranges', parts[0] ?? '', '-o', at('none.onnx'));
+    expect(part).toMatchObject({ code: 1, stderr: expect.stringMatching(/is part 1 of 3; join the parts/) });
+  });
+
+  test('interrupted, it goes on where it was, and gives the same', async () => {
+    const args = ['calibrate', nano, images, ...ELEVEN, '-o', at('again.json'), '--threads', '1'];
+    const child = spawn(process.execPath, [entry, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const code = new Promise((resolve) => child.on('close', resolve));
+    // The first line of progress is written when the first image runs.
+    child.stderr.once('data', () => setTimeout(() => child.kill('SIGINT'), 60));
+    expect(await code).toBe(130);
+    expect(await exists(at('again.json'))).toBe(false);
+    expect(await exists(at('again.json.partial'))).toBe(true);
+    const resumed = await run(...args);
+    expect(resumed.code, resumed.stderr).toBe(0);
+    expect(await readFile(at('again.json'), 'utf8')).toBe(whole);
+    expect(await exists(at('again.json.partial'))).toBe(false);
+  });
+
+  test('ranges of another model are refused', async () => {
+    const other = join(packageRoot, 'test/fixtures/golden/random_window12');
+    await cp(nano, at('other'), { recursive: true });
+    for (const name of ['config.json', 'model.safetensors']) await cp(join(other, name), at('other', name));
+    const { code, stderr } = await run('quantize', at('other'), '--ranges', at('whole.json'), '-o', at('none.onnx'));
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/whole\.json is of another model/);
+  });
+
+  test('images that cannot be read are named, and left out if asked', async () => {
+    await mkdir(at('set', 'images'), { recursive: true });
+    for (const name of ['000001.jpg', '000002.jpg']) await cp(join(images, name), at('set/images', name));
+    await writeFile(at('set/images/broken.jpg'), 'no image');
+    const described = ['000001.jpg', '000002.jpg', 'broken.jpg'].map((file_name, index) => ({
+      id: index + 1,
+      file_name,
+      width: 256,
+      height: 192,
+    }));
+    const categories = [{ id: 1, name: 'red circle' }];
+    await writeFile(
+      at('set/images/annotations.json'),
+      JSON.stringify({ images: described, annotations: [], categories }),
+    );
+    const args = [nano, at('set/images'), '--images', '3', '-o', at('some.json'), '--json'];
+    const refused = await calibrate(...args);
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toMatch(/broken\.jpg.*--skip-unreadable/);
+    const { code, stdout, stderr } = await calibrate(...args, '--skip-unreadable');
+    expect(code, stderr).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ images: 3, skipped: [expect.stringMatching(/broken\.jpg$/)] });
+
+    await rm(at('set/images/000002.jpg'));
+    const missing = await calibrate(...args);
+    expect(missing).toMatchObject({ code: 1, stderr: expect.stringMatching(/jpg/) });
+  });
+
+  test.each([
+    [['--images', '0'], /--images must be a whole number/],
+    [['--images', '9999'], /9999 images were asked for and the dataset has 256/],
+    [['--shard', '3/2'], /--shard must be like 1\/4/],
+    [['--images', '1', '--recipe', 'none'], /There is no recipe none/],
+  ])('%j is refused in one sentence', async (args, message) => {
+    const { code, stderr } = await calibrate(nano, images, ...args, '-o', at('none.json'));
+    expect(code).toBe(2);
+    expect(stderr).toMatch(message);
+    expect(stderr).not.toMatch(/^\s+at /m);
+  });
+
+  test('a file that is no ranges file, or a damaged one, is refused in one sentence', async () => {
+    const parsed = JSON.parse(whole);
+    const [name = ''] = Object.keys(parsed.values);
+    const damaged = structuredClone(parsed);
+    damaged.values[name].histogram.first = 4000;
+    await writeFile(at('damaged.json'), JSON.stringify(damaged));
+    await writeFile(at('cut.json'), whole.slice(0, whole.length / 2));
+    await writeFile(at('empty.json'), '{}');
+    for (const file of ['damaged.json', 'cut.json', 'empty.json']) {
+      const { code, stderr } = await run('quantize', nano, '--ranges', at(file), '-o', at('none.onnx'));
+      expect(code, file).toBe(1);
+      expect(stderr.trim().split('\n'), file).toHaveLength(1);
+    }
+  });
+});
