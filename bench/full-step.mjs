@@ -1,23 +1,33 @@
 // One step of bench/full.mjs, in a process of its own; prints its result as a line of JSON.
 import { readFileSync } from 'node:fs';
 import {
-  buildModel,
+  applyRecipe,
   kernelOptions,
+  openCoco,
+  planCalibration,
   quantizeModel,
-  readHuggingFace,
   readModel,
+  readPackage,
   readRecipe,
   readSafetensors,
   Session,
   specialize,
   tensorOf,
   writeModel,
+  writePackage,
 } from '../dist/index.mjs';
 
 const steps = {
-  convert: async (checkpoint, output) => writeModel(await buildModel(await readHuggingFace(checkpoint)), output),
+  convert: async (checkpoint, output) => writePackage(await readPackage(checkpoint), output),
   quantize: async (input, output) =>
     writeModel((await quantizeModel(await readModel(input), await readRecipe('dynamic'))).model, output),
+  /** A few images are enough: speed and memory do not depend on ranges. */
+  calibrate: async (input, output, images) => {
+    const source = await readPackage(input);
+    const plan = planCalibration(await openCoco(images), 3, 0);
+    const { model } = await applyRecipe(source, await readRecipe('fast'), { plan });
+    await writeModel(model, output);
+  },
   specialize: async (input, output, io) => {
     const tensors = await readSafetensors(io);
     const [batch, , height, width] = tensors.get('pixel_values').shape;

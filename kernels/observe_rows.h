@@ -99,7 +99,7 @@ void observe_histogram(const ObservedRows& in, float inverse_width, int32_t* cou
   // Equal values follow each other often: neighbours then count in tables of their own, so that none waits for the other.
   // Where there are few values, the tables would cost more than the waiting.
   constexpr int kTables = 4;
-  constexpr int64_t kWorthwhile = 1 << 13;
+  constexpr int64_t kWorthwhile = 1 << 15;
   if (in.rows * in.channels < kWorthwhile)
     return count_into<Tag, 1>(in, inverse_width, reinterpret_cast<int32_t(*)[kCounters]>(counters));
   int32_t tables[kTables][kCounters] = {};

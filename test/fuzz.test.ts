@@ -16,6 +16,7 @@ import { parseModel } from '../src/onnx/read.ts';
 import { makeTensor } from '../src/onnx/tensor.ts';
 import { DataType } from '../src/onnx/types.ts';
 import { modelBytes } from '../src/onnx/write.ts';
+import { parseRanges } from '../src/quant/observe/ranges-file.ts';
 import { parseRecipe } from '../src/quant/recipe.ts';
 
 /** Changes that damage, lie about lengths, or move things. */
@@ -98,6 +99,31 @@ const tokenizer = new TextEncoder().encode(
   }),
 );
 
+const ranges = new TextEncoder().encode(
+  JSON.stringify({
+    format: 'dino8-ranges-1',
+    model: 'a',
+    plan: 'b',
+    images: 2,
+    shard: { index: 1, count: 2 },
+    done: 1,
+    skipped: ['x.jpg'],
+    values: {
+      x: {
+        images: 1,
+        excluded: 0,
+        min: -1,
+        max: 2,
+        movingMin: -5,
+        movingMax: 7,
+        histogram: { exponent: -10, first: 2040, counts: [1, 2, 3] },
+        channels: { min: 'AAAAAA==', max: 'AAAAAA==', mean: 'AAAAAAAAAAA=' },
+        lengths: [{ tokens: 16, images: 1, min: -1, max: 2 }],
+      },
+    },
+  }),
+);
+
 /** JSON that no longer parses is refused before a reader sees it: that is readJson's part. */
 function json(bytes: Uint8Array): unknown {
   try {
@@ -118,6 +144,7 @@ const readers: Record<string, { valid: Uint8Array; read: (bytes: Uint8Array<Arra
       read: (bytes) => parseRecipe(text(bytes), 'it'),
       runs: 300,
     },
+    ranges: { valid: ranges, read: (bytes) => parseRanges(json(bytes), 'it'), runs: 400 },
     tokenizer: {
       valid: tokenizer,
       read: (bytes) => createTokenizer({ tokenizer: json(bytes), config: {} }, 'it').encode('a b'),

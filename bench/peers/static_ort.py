@@ -22,6 +22,6 @@ quantize_static(
     prepared, target, Reader(), quant_format=QuantFormat.QDQ, per_channel=True, activation_type=QuantType.QUInt8,
     weight_type=QuantType.QInt8, calibrate_method=CalibrationMethod.MinMax,
     op_types_to_quantize=None if what == "all" else ["MatMul", "Gemm", "Conv"],
-    extra_options={"CalibMaxIntermediateOutputs": 1},
+    extra_options={"CalibMaxIntermediateOutputs": 9},
 )
 print(f"quantize_static_s {time.perf_counter() - t:.2f}")

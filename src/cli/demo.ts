@@ -57,7 +57,8 @@ const TOKENS = 64;
 const VARIANTS = [
   { name: 'FP32', recipe: undefined },
   { name: 'dynamic', recipe: 'dynamic' },
-  { name: 'static', recipe: 'static' },
+  { name: 'mixed', recipe: 'mixed' },
+  { name: 'full', recipe: 'full' },
 ] as const;
 
 export function demoCommand(): Command {

@@ -79,10 +79,15 @@ export async function writeRanges(calibration: Calibration, path: string): Promi
 
 /** @throws InputError if the file is not what `writeRanges` wrote */
 export async function readRanges(path: string): Promise<Calibration> {
-  const { values, format: _, ...head } = parseWith(fileSchema, await readJson(path, LARGEST_FILE), path);
+  return parseRanges(await readJson(path, LARGEST_FILE), path);
+}
+
+/** Checks the value of a ranges file; `path` names it in errors. */
+export function parseRanges(value: unknown, path: string): Calibration {
+  const { values, format: _, ...head } = parseWith(fileSchema, value, path);
   return {
     ...head,
-    statistics: new Map(Object.entries(values).map(([name, value]) => [name, decode(value, `${path}: ${name}`)])),
+    statistics: new Map(Object.entries(values).map(([name, each]) => [name, decode(each, `${path}: ${name}`)])),
   };
 }
 
