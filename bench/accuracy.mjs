@@ -114,6 +114,13 @@ for (const kind of ['min-max', 'moving-average', 'percentile', 'entropy', 'signe
   const rules = staticRecipe.rules.map((rule) => (rule.treatment === 'static' ? { ...rule, observer } : rule));
   observers.push(await measure({ ...staticRecipe, techniques: [], rules }, `static, ${kind}`));
 }
+{
+  const rules = staticRecipe.rules.map((rule) => (rule.treatment === 'static' ? { ...rule, symmetric: true } : rule));
+  observers.push(await measure({ ...staticRecipe, techniques: [], rules }, 'static, mse, symmetric ranges'));
+  const weights = { bits: 8, block: 0, per: 'tensor', observer: 'min-max' };
+  const coarse = staticRecipe.rules.map((rule) => (rule.treatment === 'static' ? { ...rule, weights } : rule));
+  observers.push(await measure({ ...staticRecipe, techniques: [], rules: coarse }, 'static, mse, weights per tensor'));
+}
 table(
   'Observers, on the recipe `static` without its techniques',
   ['observer', 'AP', 'change'],

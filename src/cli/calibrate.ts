@@ -16,6 +16,7 @@ interface Options {
   seed: number;
   output: string;
   recipe?: string;
+  everything?: true;
   shard?: { index: number; count: number };
   merge?: true;
   skipUnreadable?: true;
@@ -36,7 +37,8 @@ export function calibrateCommand(): Command {
       wholeNumber('--images'),
     )
     .option('--seed <number>', 'what the choice of images and prompts follows from', wholeNumber('--seed', 0), 0)
-    .option('--recipe <recipe>', 'observe only what this recipe needs (default: what any recipe may need)')
+    .option('--recipe <recipe>', 'observe only what this recipe needs (default: what all but `full` may need)')
+    .option('--everything', 'observe what any recipe may need, sums and heads of attention included')
     .option('--shard <i/n>', 'do part i of n, on this machine', parseShard)
     .option('--merge', 'join the parts of one calibration')
     .option('--skip-unreadable', 'leave out images that cannot be read, and name them')
@@ -80,7 +82,7 @@ async function observe([model, folder, ...rest]: readonly string[], options: Opt
   const source = await readPackage(model);
   const values =
     options.recipe === undefined
-      ? observableValues(source.model)
+      ? observableValues(source.model, options.everything)
       : valuesToObserve(source.model, await readRecipe(options.recipe));
   return calibrateDataset(source, values, plan, {
     ...work(),

@@ -175,6 +175,24 @@ describe('a quantized layer', () => {
     }
   });
 
+  test('by one scale for all channels, or by a range centred on 0, if a rule says so', async () => {
+    const model = linearModel();
+    const statistics = await calibrate(model, ['x'], samples(), { total: 1 });
+    const text =
+      'description: x\nrules: [{ match: "**", treatment: static, symmetric: true, weights: { per: tensor } }]';
+    const { model: quantized } = await quantizeModel(model, parseRecipe(text, 'it.yaml'), { statistics });
+    const stored = new Map(quantized.graph.initializer.map((tensor) => [tensor.name, tensor]));
+    const elements = (name: string) => {
+      const tensor = stored.get(name);
+      return tensor ? [...tensorElements(tensor)].map(Number) : [];
+    };
+    expect(new Set(elements('layer.weight.scale')).size).toBe(1);
+    expect(elements('x.static_zero_point')).toEqual([128]);
+    const expected = await run(model);
+    for (const [index, value] of (await run(quantized)).entries())
+      expect(Math.abs(value - (expected[index] ?? 0))).toBeLessThan(1.5);
+  });
+
   test('a recipe that does not fit the model is refused', async () => {
     await expect(quantizeModel(linearModel(), recipe('dynamic', ['**', 'typo.**']))).rejects.toThrow(UsageError);
     await expect(quantizeModel(linearModel(), recipe('static'))).rejects.toThrow(/needs the range of x/);

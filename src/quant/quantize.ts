@@ -206,9 +206,11 @@ function rangeOf(
   const statistic = statistics.get(source);
   if (!statistic)
     throw new InputError(
-      `The recipe ${recipe.name} needs the range of ${source}, which was not observed; calibrate this model.`,
+      `The recipe ${recipe.name} needs the range of ${source}, which was not observed; calibrate this model with --everything, or with this recipe.`,
     );
-  return estimateRange(statistic, rule?.observer ?? DEFAULT_OBSERVER, scheme);
+  const range = estimateRange(statistic, rule?.observer ?? DEFAULT_OBSERVER, scheme);
+  const most = Math.max(-range.min, range.max);
+  return rule?.symmetric ? { min: -most, max: most } : range;
 }
 
 /** What is static but changes with the text becomes dynamic, if the recipe says so. */

@@ -23,6 +23,8 @@ const weightsSchema = z.strictObject({
   bits: z.union([z.literal(8), z.literal(4)]).default(8),
   /** With 4 bits: rows of a channel that share a scale; 0 for all of them. */
   block: z.number().int().min(0).max(4096).default(32),
+  /** One scale for each output channel, or one for all. */
+  per: z.enum(['channel', 'tensor']).default('channel'),
   /** `min-max`: to the largest weight of a channel; `mse`: to where the squared error is least. */
   observer: z.enum(['min-max', 'mse']).default('min-max'),
 });
@@ -47,6 +49,8 @@ const ruleSchema = z.strictObject({
   weights: weightsSchema.optional(),
   /** What makes a range of what calibration saw. */
   observer: observerSchema.optional(),
+  /** Ranges of activations are centred on 0. */
+  symmetric: z.boolean().optional(),
   /** A range that is known, in place of an observed one: after a softmax everything is in 0 … 1. */
   range: z.tuple([z.number(), z.number()]).optional(),
   /** Clips the results, such as sampling offsets, to this percentile of their magnitudes. */

@@ -25,11 +25,12 @@ export interface WeightScheme {
   readonly bits: 8 | 4;
   /** With 4 bits: rows of a channel that share a multiple of its scale; 0 for the whole channel. */
   readonly block: number;
+  readonly per: 'channel' | 'tensor';
   /** What ends the range of a channel: its largest magnitude, or what leaves the least squared error. */
   readonly observer: 'min-max' | 'mse';
 }
 
-export const DEFAULT_WEIGHT_SCHEME: WeightScheme = { bits: 8, block: 0, observer: 'min-max' };
+export const DEFAULT_WEIGHT_SCHEME: WeightScheme = { bits: 8, block: 0, per: 'channel', observer: 'min-max' };
 
 /** The largest integer of a weight of so many bits. */
 export const HIGHEST_OF_BITS: Readonly<Record<WeightScheme['bits'], number>> = { 8: 127, 4: 7 };

@@ -96,17 +96,29 @@ export function findActivationTargets(model: Model): ActivationTarget[] {
   });
 }
 
-/** Every value that some recipe may want the range of, each once, where its numbers are made. */
-export function observableValues(model: Model): string[] {
+/**
+ * The values that a recipe may want the range of, each once, where its numbers are made: what layers with weights,
+ * deformable attention and products of whole features take. With `everything`, also what is multiplied within the heads of
+ * attention, and residual sums: as many values again, which few recipes quantize.
+ */
+export function observableValues(model: Model, everything = false): string[] {
   const index = indexGraph(model.graph);
+  const infos = inferShapes(model);
   const ofWeights = findTargets(model)
     .filter(({ kind }) => kind === 'product')
     .flatMap(({ node, activation }) => [activation, ...(node.opType === 'Conv' ? node.output : [])]);
-  const ofActivations = findActivationTargets(model).flatMap(({ node, kind }) => {
-    const [a = '', b = ''] = node.input;
-    if (kind === 'product') return [a, b];
-    return kind === 'sum' ? [a, b, ...node.output] : [a, node.input[SAMPLING_OFFSETS] ?? ''];
-  });
+  const HEADS = 4; // [batch, heads, positions, size]
+  const isWanted = ({ node, kind }: ActivationTarget) =>
+    everything ||
+    kind === 'deformable' ||
+    (kind === 'product' && (infos.get(node.input[0] ?? '')?.shape?.length ?? HEADS) < HEADS);
+  const ofActivations = findActivationTargets(model)
+    .filter(isWanted)
+    .flatMap(({ node, kind }) => {
+      const [a = '', b = ''] = node.input;
+      if (kind === 'product') return [a, b];
+      return kind === 'sum' ? [a, b, ...node.output] : [a, node.input[SAMPLING_OFFSETS] ?? ''];
+    });
   return [...new Set([...ofWeights, ...ofActivations].map((name) => sourceOf(name, index)))];
 }
 

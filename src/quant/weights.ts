@@ -152,7 +152,9 @@ export function weightDivisors(
   const others = weight.dims.flatMap((_, index) => (index === axis ? [] : [index]));
   const column = weight.dims.map((_, index) => (index === axis ? -1 : 1));
   const magnitude = emit('Abs', [weight.name]);
-  const range = emit('ReduceMax', [magnitude, others], { keepdims: 1 });
+  const ofChannel = emit('ReduceMax', [magnitude, others], { keepdims: 1 });
+  const range =
+    scheme.per === 'tensor' ? emit('Max', [emit('Mul', [ofChannel, 0]), emit('ReduceMax', [ofChannel])]) : ofChannel;
   const isBlocked = hasBlocks(weight, axis, scheme);
   const highest = HIGHEST_OF_BITS[scheme.bits];
   // Blocks have multiples of a scale that fits 8 bits; without them the scale fits the weight's own bits.

@@ -50,7 +50,9 @@ export async function calibrate(
   const statistics = new Map(values.map((name) => [name, options.statistics?.get(name) ?? emptyStatistic()]));
   if (values.length === 0) return statistics;
   const { expected = options.total, total } = options;
-  const settings = { threads: options.threads, ...kernelOptions() };
+  // Between two runs images are decoded: threads of ONNX Runtime that wait by spinning would take their cores.
+  const config = { 'session.intra_op.allow_spinning': '0' };
+  const settings = { threads: options.threads, config, ...kernelOptions() };
   await using session = await Session.create(
     modelBytes(observingModel(model, values)),
     settings,

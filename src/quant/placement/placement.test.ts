@@ -27,7 +27,7 @@ let statistics: Statistics;
 beforeAll(async () => {
   source = await readPackage(join(packageRoot, 'assets/nano'));
   plan = planCalibration(await openCoco(join(packageRoot, 'assets/shapes/calib')), 40, 0);
-  ({ statistics } = await calibrateDataset(source, observableValues(source.model), plan));
+  ({ statistics } = await calibrateDataset(source, observableValues(source.model, true), plan));
 }, 60_000);
 
 const some = () => plan.items.slice(0, 4);

@@ -100,7 +100,7 @@ function loss(error: Float64Array, moments: Float64Array): number {
 }
 
 describe.each([4, 8] as const)('rounding to %i bits', (bits) => {
-  const scheme: WeightScheme = { bits, block: 0, observer: 'min-max' };
+  const scheme: WeightScheme = { bits, block: 0, per: 'channel', observer: 'min-max' };
   const errorsOf = async (round: Rounder, seed: number) => {
     const weights = noise(INPUTS * CHANNELS, seed);
     const moments = momentsOf(layerInputs(200, seed));
@@ -240,7 +240,7 @@ const meanError = (a: readonly number[], b: readonly number[]) =>
   }).reduce((sum, error) => sum + error, 0);
 
 describe('a quantized layer', () => {
-  const four: WeightScheme = { bits: 4, block: 8, observer: 'mse' };
+  const four: WeightScheme = { bits: 4, block: 8, per: 'channel', observer: 'mse' };
 
   test('with its bias corrected is right on average', async () => {
     const model = layer();
