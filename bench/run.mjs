@@ -26,18 +26,11 @@ const at = (name) => join(work, name);
 
 const contenders = [];
 dino8('convert', join(assets, 'nano'), '-o', at('fp32.onnx'));
-dino8('quantize', at('fp32.onnx'), '--recipe', 'dynamic', '-o', at('dynamic.onnx'));
-dino8(
-  'quantize',
-  at('fp32.onnx'),
-  '--recipe',
-  'static',
-  '--calibration',
-  join(assets, 'shapes/calib'),
-  '-o',
-  at('static.onnx'),
-);
-for (const name of ['fp32', 'dynamic', 'static'])
+dino8('calibrate', at('fp32.onnx'), join(assets, 'shapes/calib'), '--images', '128', '-o', at('ranges.json'));
+const RECIPES = ['dynamic', 'static', 'mixed', 'fast'];
+for (const recipe of RECIPES)
+  dino8('quantize', at('fp32.onnx'), '--recipe', recipe, '--ranges', at('ranges.json'), '-o', at(`${recipe}.onnx`));
+for (const name of ['fp32', ...RECIPES])
   contenders.push({
     name: `dino8 ${name}`,
     model: at(`${name}.onnx`),
