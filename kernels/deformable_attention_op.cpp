@@ -140,19 +140,14 @@ int input_type(const OrtCustomOp* op, size_t index) {
 Operator describe_op(ValueType type) {
   Operator op{};
   op.value_type = type;
-  op.version = kApiVersion - 1;  // the last whose further callbacks are all optional
+  describe_cpu_operator<Kernel>(op);
   op.GetName = [](const OrtCustomOp*) { return "MultiScaleDeformableAttention"; };
-  op.GetExecutionProviderType = [](const OrtCustomOp*) -> const char* { return "CPUExecutionProvider"; };
   op.GetInputTypeCount = [](const OrtCustomOp*) -> size_t { return kInputs; };
   op.GetInputType = input_type;
   op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return 1; };
   op.GetOutputType = [](const OrtCustomOp*, size_t) { return kFloatElement; };
-  op.GetInputCharacteristic = [](const OrtCustomOp*, size_t) { return kRequired; };
-  op.GetOutputCharacteristic = [](const OrtCustomOp*, size_t) { return kRequired; };
-  op.GetInputMemoryType = [](const OrtCustomOp*, size_t) { return kMemTypeDefault; };
   op.CreateKernelV2 = create;
   op.KernelComputeV2 = compute;
-  op.KernelDestroy = [](void* kernel) { delete static_cast<Kernel*>(kernel); };
   return op;
 }
 

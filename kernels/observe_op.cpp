@@ -157,19 +157,14 @@ OrtStatus* create(const OrtCustomOp*, const void* api, const OrtKernelInfo*, voi
 
 OrtCustomOp describe_op() {
   OrtCustomOp op{};
-  op.version = kApiVersion - 1;  // the last whose further callbacks are all optional
+  describe_cpu_operator<Kernel>(op);
   op.GetName = [](const OrtCustomOp*) { return "Observe"; };
-  op.GetExecutionProviderType = [](const OrtCustomOp*) -> const char* { return "CPUExecutionProvider"; };
   op.GetInputTypeCount = [](const OrtCustomOp*) -> size_t { return kInputs; };
   op.GetInputType = [](const OrtCustomOp*, size_t index) { return index == kValid ? kBoolElement : kFloatElement; };
   op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return kOutputs; };
   op.GetOutputType = [](const OrtCustomOp*, size_t index) { return index == kCounts ? kInt32Element : kFloatElement; };
-  op.GetInputCharacteristic = [](const OrtCustomOp*, size_t) { return kRequired; };
-  op.GetOutputCharacteristic = [](const OrtCustomOp*, size_t) { return kRequired; };
-  op.GetInputMemoryType = [](const OrtCustomOp*, size_t) { return kMemTypeDefault; };
   op.CreateKernelV2 = create;
   op.KernelComputeV2 = compute;
-  op.KernelDestroy = [](void* kernel) { delete static_cast<Kernel*>(kernel); };
   return op;
 }
 

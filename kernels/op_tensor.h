@@ -46,4 +46,15 @@ OrtStatus* make_output(const OrtApi& api, OrtKernelContext* context, size_t inde
   return nullptr;
 }
 
+// What operators on CPUs have in common: required inputs and outputs, and how a `Kernel` is destroyed.
+template <class Kernel>
+void describe_cpu_operator(OrtCustomOp& op) {
+  op.version = kApiVersion - 1;  // the last whose further callbacks are all optional
+  op.GetExecutionProviderType = [](const OrtCustomOp*) -> const char* { return "CPUExecutionProvider"; };
+  op.GetInputCharacteristic = [](const OrtCustomOp*, size_t) { return kRequired; };
+  op.GetOutputCharacteristic = [](const OrtCustomOp*, size_t) { return kRequired; };
+  op.GetInputMemoryType = [](const OrtCustomOp*, size_t) { return kMemTypeDefault; };
+  op.KernelDestroy = [](void* kernel) { delete static_cast<Kernel*>(kernel); };
+}
+
 }  // namespace dino8

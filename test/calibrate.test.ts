@@ -1,36 +1,23 @@
 /** Calibration as a user meets it: in parts, interrupted, with images that are damaged. */
-import { execFile, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { exists } from '../src/base/files.ts';
 import { packageRoot } from '../src/base/package-root.ts';
+import { entry, run } from './run-cli.ts';
 
-const entry = join(packageRoot, 'dist/cli.mjs');
 const nano = join(packageRoot, 'assets/nano');
 const images = join(packageRoot, 'assets/shapes/calib');
 let folder: string;
 const at = (...parts: string[]) => join(folder, ...parts);
 
-interface Result {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-const run = (...args: string[]): Promise<Result> =>
-  new Promise((resolve) => {
-    execFile(process.execPath, [entry, ...args], { maxBuffer: 1 << 28 }, (error, stdout, stderr) => {
-      resolve({ code: typeof error?.code === 'number' ? error.code : error ? -1 : 0, stdout, stderr });
-    });
-  });
-
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'dino8-calibrate-'));
 });
 
-const calibrate = (...args: string[]) => run('calibrate', ...args);
+const calibrate = (...args: string[]) => run(['calibrate', ...args]);
 const ELEVEN = ['--images', '11', '--seed', '3'];
 
 describe('calibrate', () => {
@@ -56,7 +43,7 @@ describe('calibrate', () => {
 
     const missing = await calibrate('--merge', ...parts.slice(1), '-o', at('none.json'));
     expect(missing).toMatchObject({ code: 2, stderr: expect.stringMatching(/Part 1 of 3 is missing/) });
-    const part = await run('quantize', nano, '--ranges', parts[0] ?? '', '-o', at('none.onnx'));
+    const part = await run(['quantize', nano, '--ranges', parts[0] ?? '', '-o', at('none.onnx')]);
     expect(part).toMatchObject({ code: 1, stderr: expect.stringMatching(/is part 1 of 3; join the parts/) });
   });
 
@@ -69,7 +56,7 @@ describe('calibrate', () => {
     expect(await code).toBe(130);
     expect(await exists(at('again.json'))).toBe(false);
     expect(await exists(at('again.json.partial'))).toBe(true);
-    const resumed = await run(...args);
+    const resumed = await run(args);
     expect(resumed.code, resumed.stderr).toBe(0);
     expect(await readFile(at('again.json'), 'utf8')).toBe(whole);
     expect(await exists(at('again.json.partial'))).toBe(false);
@@ -79,7 +66,7 @@ describe('calibrate', () => {
     const other = join(packageRoot, 'test/fixtures/golden/random_window12');
     await cp(nano, at('other'), { recursive: true });
     for (const name of ['config.json', 'model.safetensors']) await cp(join(other, name), at('other', name));
-    const { code, stderr } = await run('quantize', at('other'), '--ranges', at('whole.json'), '-o', at('none.onnx'));
+    const { code, stderr } = await run(['quantize', at('other'), '--ranges', at('whole.json'), '-o', at('none.onnx')]);
     expect(code).toBe(1);
     expect(stderr).toMatch(/whole\.json is of another model/);
   });
@@ -133,7 +120,7 @@ describe('calibrate', () => {
     await writeFile(at('cut.json'), whole.slice(0, whole.length / 2));
     await writeFile(at('empty.json'), '{}');
     for (const file of ['damaged.json', 'cut.json', 'empty.json']) {
-      const { code, stderr } = await run('quantize', nano, '--ranges', at(file), '-o', at('none.onnx'));
+      const { code, stderr } = await run(['quantize', nano, '--ranges', at(file), '-o', at('none.onnx')]);
       expect(code, file).toBe(1);
       expect(stderr.trim().split('\n'), file).toHaveLength(1);
     }

@@ -1,33 +1,18 @@
 /** The command line as a user meets it: what it prints, what it refuses, and how. */
-import { execFile, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { copyFile, cp, mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { packageRoot } from '../src/base/package-root.ts';
+import { entry, run } from './run-cli.ts';
 
-const entry = join(packageRoot, 'dist/cli.mjs');
 const nano = join(packageRoot, 'assets/nano');
 const image = join(packageRoot, 'assets/shapes/val/000082.jpg');
 const validation = join(packageRoot, 'assets/shapes/val');
 const calibration = join(packageRoot, 'assets/shapes/calib');
 let folder: string;
 const at = (...parts: string[]) => join(folder, ...parts);
-
-interface Result {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-function run(args: readonly string[], command = process.execPath, first: readonly string[] = [entry]): Promise<Result> {
-  return new Promise((resolve) => {
-    execFile(command, [...first, ...args], { maxBuffer: 1 << 28 }, (error, stdout, stderr) => {
-      const code = typeof error?.code === 'number' ? error.code : error ? -1 : 0;
-      resolve({ code, stdout, stderr: stderr.replace(/^.*(?:libvulkan|BackendVk).*$\n?/gm, '') });
-    });
-  });
-}
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'dino8-cli-'));
