@@ -44,6 +44,7 @@ export function quantizeCommand(): Command {
         if (options.explain) return;
         throw new UsageError('Name what to write with -o, or ask for an explanation of the recipe with --explain.');
       }
+      if (options.target === 'tensorrt') noteDynamic(source, recipe);
       const { counts } = await quantizePackage(source, recipe, options.output, options, options.target);
       const bytes = await sizeOf(options.output);
       if (options.json) return printJson({ output: options.output, bytes, recipe: recipe.name, layers: counts });
@@ -51,6 +52,15 @@ export function quantizeCommand(): Command {
         `${options.output}: ${megabytes(bytes)}; ${counts.static} layers static, ${counts.dynamic} dynamic, ${counts.weights} stored as int8, ${counts.float} float`,
       );
     });
+}
+
+/** What becomes of a recipe's dynamic parts where there is no dynamic quantization. */
+function noteDynamic(source: ModelPackage, recipe: Recipe): void {
+  const dynamic = assignTreatments(source.model, recipe).filter(({ treatment }) => treatment === 'dynamic').length;
+  if (dynamic > 0)
+    process.stderr.write(
+      `dino8: ${dynamic} layers that are dynamic in ${recipe.name} stay float, as TensorRT has no such.\n`,
+    );
 }
 
 function explain(source: ModelPackage, recipe: Recipe, { json }: Options): void {

@@ -109,6 +109,10 @@ export async function quantizeModel(
   const isTensorRt = placement === 'tensorrt';
   const assigned = treatTextDependent(assignTreatments(quantized, recipe), recipe, statistics, index);
   const assignments = isTensorRt ? assigned.map(keepStatic) : assigned;
+  if (isTensorRt && !assignments.some(({ treatment }) => treatment === 'static'))
+    throw new UsageError(
+      `The recipe ${recipe.name} makes nothing static, and TensorRT has no dynamic quantization; use another, such as static.`,
+    );
   await checkWeights(assignments);
   const byNode = new Map(assignments.map((assignment) => [assignment.node, assignment]));
   const activations = new Map(

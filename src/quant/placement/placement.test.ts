@@ -84,6 +84,12 @@ describe('for TensorRT', () => {
     expect(overlap).toBeGreaterThan(0.93);
   });
 
+  test('a recipe that leaves nothing to it is refused', async () => {
+    const recipe = await readRecipe('smallest');
+    const quantized = quantizeModel(source.model, { ...recipe, techniques: [] }, { statistics, placement: 'tensorrt' });
+    await expect(quantized).rejects.toThrow(/makes nothing static/);
+  });
+
   test('what breaks its rules is found', async () => {
     const { model: other } = await quantizeModel(source.model, await readRecipe('static'), { statistics });
     expect(lintForTensorRt(other).map(({ problem }) => problem)).toContain(
