@@ -2,13 +2,16 @@
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { packageRoot } from '../base/package-root.ts';
+import { planCalibration } from '../data/calibration-plan.ts';
+import { openCoco } from '../data/coco.ts';
 import { blankFeeds } from '../detect/blank-feeds.ts';
+import { calibrateDataset } from '../detect/calibrate-dataset.ts';
 import { readHuggingFace } from '../model/checkpoint/hugging-face.ts';
 import { readPackage } from '../model/package.ts';
 import { multiplyAdds } from '../onnx/multiply-adds.ts';
 import { makeNode } from '../onnx/rewrite.ts';
 import { elementCount } from '../onnx/types.ts';
-import { quantizeModel } from '../quant/quantize.ts';
+import { quantizeModel, valuesToObserve } from '../quant/quantize.ts';
 import { readRecipe } from '../quant/recipe.ts';
 import { ELSEWHERE, inspectModel } from './inspect.ts';
 
@@ -82,5 +85,20 @@ describe('a model is told apart into modules', () => {
     const heads = quantized.sensitive.find((part) => part.path === 'box heads');
     expect(heads?.integerMultiplyAdds).toBe(heads?.multiplyAdds);
     expect(quantized.total.bytes).toBeLessThan(0.4 * inspected.total.bytes);
+  });
+
+  test('static products, which read bytes that were moved, are told as INT8 too', async () => {
+    const bundled = await readPackage(join(packageRoot, 'assets/nano'));
+    const recipe = await readRecipe('static');
+    const plan = planCalibration(await openCoco(join(packageRoot, 'assets/shapes/calib')), 1, 0);
+    const { statistics } = await calibrateDataset(bundled, valuesToObserve(bundled.model, recipe), plan);
+    const { model } = await quantizeModel(bundled.model, recipe, { statistics });
+    const feeds = blankFeeds(bundled, 16);
+    const before = await inspectModel(bundled, { feeds, depth: 1, profile: false });
+    const { total } = await inspectModel({ ...bundled, model }, { feeds, depth: 1, profile: false });
+    // One layer of the float model sees only the learned queries, and is folded into a constant.
+    expect(total.multiplyAdds / before.total.multiplyAdds).toBeCloseTo(1, 2);
+    // What stays float are the products within attention.
+    expect(total.integerMultiplyAdds / total.multiplyAdds).toBeGreaterThan(0.75);
   });
 });

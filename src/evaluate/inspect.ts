@@ -3,7 +3,7 @@ import type { ModelPackage } from '../model/package.ts';
 import { SENSITIVE_PARTS } from '../model/sensitive.ts';
 import { specialize } from '../model/specialize.ts';
 import { indexGraph } from '../onnx/graph-index.ts';
-import { inferShapes } from '../onnx/infer/infer.ts';
+import { type Infos, inferShapes } from '../onnx/infer/infer.ts';
 import { multiplyAdds } from '../onnx/multiply-adds.ts';
 import type { Model } from '../onnx/read.ts';
 import { modulePath } from '../onnx/rewrite.ts';
@@ -121,7 +121,7 @@ function costsOf(model: Model, sized: Model): { costs: Costs; uncounted: number 
     const work = multiplyAdds(node, (name) => infos.get(name)?.shape);
     if (work === undefined) uncounted++;
     if (!work) continue;
-    charge(modulePath(node), { multiplyAdds: work, integerMultiplyAdds: isInteger(node, producer) ? work : 0 });
+    charge(modulePath(node), { multiplyAdds: work, integerMultiplyAdds: isInteger(node, producer, infos) ? work : 0 });
   }
   return { costs, uncounted };
 }
@@ -134,14 +134,18 @@ function isParameter(name: string, type: DataType, rank: number, tensors: Readon
   return rank > 0 && PARAMETER_TYPES.has(type) && !isOfWeight;
 }
 
-const QUANTIZERS = new Set(['QuantizeLinear', 'DynamicQuantizeLinear']);
+const BYTES: ReadonlySet<DataType | undefined> = new Set([DataType.UINT8, DataType.INT8]);
 
 /** True if what a node multiplies is on both sides in 8 bits. */
-function isInteger({ opType, domain, input }: NodeProto, producer: ReadonlyMap<string, NodeProto>): boolean {
-  const made = (index: number) => producer.get(input[index] ?? '')?.opType ?? '';
+function isInteger(
+  { opType, domain, input }: NodeProto,
+  producer: ReadonlyMap<string, NodeProto>,
+  infos: Infos,
+): boolean {
+  const [a = '', b = ''] = input;
   if (opType === 'MatMulInteger' || opType === 'ConvInteger') return true;
-  if (domain !== '') return QUANTIZERS.has(made(0));
-  return made(0) === 'DequantizeLinear' && made(1) === 'DequantizeLinear';
+  if (domain !== '') return BYTES.has(infos.get(a)?.type);
+  return [a, b].every((name) => producer.get(name)?.opType === 'DequantizeLinear');
 }
 
 async function addSeconds(costs: Costs, model: Model, feeds: Feeds): Promise<void> {

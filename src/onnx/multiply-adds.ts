@@ -19,6 +19,8 @@ export function multiplyAdds(node: NodeProto, shapeOf: ShapeOf): number | undefi
   const [result, a, b] = [shape(node.output[0]), shape(node.input[0]), shape(node.input[1])];
   const isOurs = node.domain === DOMAIN && node.opType === DEFORMABLE_ATTENTION;
   if (isOurs) return deformableMultiplyAdds(a, shape(node.input[7]));
+  if (node.domain === 'com.microsoft' && node.opType === 'MatMulIntegerToFloat')
+    return result && a && elementCount(result) * (a.at(-1) ?? 1);
   if (node.domain !== '') return 0;
   switch (node.opType) {
     case 'MatMul':
