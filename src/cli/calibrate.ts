@@ -1,8 +1,9 @@
 import { Command } from 'commander';
-import { UsageError } from '../base/errors.ts';
+import { InputError, UsageError } from '../base/errors.ts';
 import { planCalibration } from '../data/calibration-plan.ts';
 import { openCoco } from '../data/coco.ts';
 import { calibrateDataset, removeKept } from '../detect/calibrate-dataset.ts';
+import { UnreadableImage } from '../detect/calibration-feeds.ts';
 import { readPackage } from '../model/package.ts';
 import { type Calibration, mergeCalibrations, readRanges, writeRanges } from '../quant/observe/ranges-file.ts';
 import { type TextDependence, textDependence } from '../quant/observe/text-dependence.ts';
@@ -90,6 +91,9 @@ async function observe([model, folder, ...rest]: readonly string[], options: Opt
     partial: partialOf(options.output),
     skipUnreadable: options.skipUnreadable,
     threads: options.threads,
+  }).catch((error: unknown) => {
+    if (!(error instanceof UnreadableImage)) throw error;
+    throw new InputError(`${error.message} Leave such images out with --skip-unreadable.`, { cause: error });
   });
 }
 

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { UsageError } from '../base/errors.ts';
 import { writeAtomic } from '../base/files.ts';
+import { everyImage } from '../data/calibration-plan.ts';
 import { openCoco, takeImages } from '../data/coco.ts';
 import { type Comparison, compareModels } from '../evaluate/compare.ts';
 import { readPackage } from '../model/package.ts';
@@ -35,9 +36,7 @@ export function compareCommand(): Command {
       const dataset = takeImages(await openCoco(folder), options.images);
       const source = await readPackage(path);
       const { model } = await readPackage(quantized);
-      const phrases = dataset.categories.map(({ name }) => name);
-      const items = dataset.images.map((image, place) => ({ place, path: dataset.pathOf(image), phrases }));
-      const comparison = await compareModels(source, model, items, work());
+      const comparison = await compareModels(source, model, everyImage(dataset), work());
       if (options.report !== undefined) await writeAtomic(options.report, renderComparison(quantized, comparison));
       if (options.json) return printJson(comparison);
       describe(comparison, options.floor);

@@ -51,6 +51,12 @@ export function planCalibration(dataset: CocoDataset, images: number, seed: numb
   return { items, key: createHash('sha256').update(JSON.stringify(described)).digest('hex') };
 }
 
+/** Every image with all categories as its prompt, as in COCO's protocol. */
+export function everyImage(dataset: CocoDataset): CalibrationItem[] {
+  const phrases = dataset.categories.toSorted((a, b) => a.id - b.id).map(({ name }) => name);
+  return dataset.images.map((image, place) => ({ place, path: dataset.pathOf(image), phrases }));
+}
+
 /** Part `index` of `count` parts, from 1: every `count`-th item. */
 export function shardOf({ items }: CalibrationPlan, index: number, count: number): CalibrationItem[] {
   return items.filter(({ place }) => place % count === index - 1);

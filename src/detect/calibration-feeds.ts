@@ -10,6 +10,9 @@ import { Preprocessor } from './preprocess.ts';
 import { createPrompt } from './prompt.ts';
 import { createTokenizer } from './tokenizer.ts';
 
+/** An image that cannot be read; what to do about it is for the caller to say. */
+export class UnreadableImage extends InputError {}
+
 export interface FeedOptions {
   /** Called with each image that cannot be read, which is then left out; without it, that is an error. */
   readonly onUnreadable?: ((path: string, reason: string) => void) | undefined;
@@ -26,8 +29,7 @@ export async function* calibrationFeeds(
   for (const { place, path, phrases } of items) {
     const image = await readImage(path).catch((error: unknown) => {
       if (!(error instanceof Error)) throw error;
-      if (!onUnreadable)
-        throw new InputError(`${messageOf(error)} Leave such images out with --skip-unreadable.`, { cause: error });
+      if (!onUnreadable) throw new UnreadableImage(messageOf(error), { cause: error });
       onUnreadable(path, messageOf(error));
     });
     if (!image) continue;

@@ -4,6 +4,7 @@ import { appendFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { exists, fileError, readText } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
+import { everyImage } from '../data/calibration-plan.ts';
 import type { CocoDataset } from '../data/coco.ts';
 import { Detector } from '../detect/detector.ts';
 import type { ModelPackage } from '../model/package.ts';
@@ -87,8 +88,7 @@ export async function measureSensitivity(
   const parts = partsOf(source, recipe, granularity);
   const kept = await openCache(cache);
   const about = hash([modelHash(source.model), dataset.images.map(({ file_name }) => file_name), rangesOf(statistics)]);
-  const phrases = dataset.categories.toSorted((a, b) => a.id - b.id).map(({ name }) => name);
-  const items = dataset.images.map((image, place) => ({ place, path: dataset.pathOf(image), phrases }));
+  const items = everyImage(dataset);
   const measure = async (name: string, some: Recipe | undefined): Promise<z.output<typeof partSchema>> => {
     const key = hash([about, some?.rules ?? 'float', some?.techniques ?? []]);
     const known = kept.results.get(key);

@@ -67,12 +67,12 @@ export function jointModel(model: Model, quantized: Model, values: readonly stri
 
 /** Scalars as one vector: signal and noise of each value in turns. */
 function stack(scalars: readonly string[]) {
-  const one = makeNode('Constant', 'dino8.one', [], ['dino8.one'], { value_ints: [0] });
+  const axes = makeNode('Constant', 'dino8.axes', [], ['dino8.axes'], { value_ints: [0] });
   const vectors = scalars.map((name) =>
-    makeNode('Unsqueeze', `${name}.vector`, [name, 'dino8.one'], [`${name}.vector`]),
+    makeNode('Unsqueeze', `${name}.vector`, [name, 'dino8.axes'], [`${name}.vector`]),
   );
   return [
-    one,
+    axes,
     ...vectors,
     makeNode(
       'Concat',

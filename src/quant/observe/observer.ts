@@ -37,8 +37,6 @@ export const observerSchema = z.union([
 export type Observer = z.output<typeof observerSchema>;
 export type ObserverKind = Observer['kind'];
 
-export const OBSERVER_KINDS: readonly ObserverKind[] = named.options;
-
 export const observerOf = (kind: ObserverKind): Observer => ({
   kind,
   percentile: DEFAULT_PERCENTILE,

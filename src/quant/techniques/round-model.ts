@@ -44,12 +44,12 @@ export async function roundModel(
     const chosen = byWeight(
       targets.filter(({ path }) => technique.match.some((pattern) => matchesPath(pattern, path))),
     );
-    const inputs = new Map(chosen.map((target) => [inputOf(target).value, inputOf(target)]));
+    const inputs = new Map(chosen.map(inputOf).map((input) => [input.value, input]));
     const moments = await secondMoments(model, [...inputs.values()], samples, options);
-    const tasks = chosen.map(({ weight, weights, ...target }): RoundingTask => {
-      const ofInput = moments.get(inputOf({ weight, weights, ...target }).value);
+    const tasks = chosen.map((target): RoundingTask => {
+      const ofInput = moments.get(inputOf(target).value);
       if (!ofInput) throw new Error(`there are no moments of ${target.activation}`);
-      return { weight, scheme: weights, moments: ofInput };
+      return { weight: target.weight, scheme: target.weights, moments: ofInput };
     });
     const label = technique.technique === 'gptq' ? 'GPTQ' : 'AdaRound';
     for (const [name, weight] of await roundWeights(tasks, rounderOf(technique), options, label))
