@@ -19,6 +19,7 @@ const allowed = {
   runtime: graph,
   model: run,
   quant: run,
+  autodiff: graph,
   data: base,
   detect: [...use, 'data'],
   evaluate: [...use, 'data', 'detect'],

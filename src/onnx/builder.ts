@@ -3,7 +3,7 @@ import { float } from './attributes.ts';
 import { ABSENT, defined, NodeBuilder, type Operand, type Value } from './node-builder.ts';
 import type { DataType } from './types.ts';
 
-export type { Operand, Value } from './node-builder.ts';
+export { defined, type Operand, type Value } from './node-builder.ts';
 
 export class GraphBuilder extends NodeBuilder {
   // ---- element-wise operators, with broadcasting
@@ -23,6 +23,13 @@ export class GraphBuilder extends NodeBuilder {
   greaterOrEqual = (a: Operand, b: Operand): Value => this.one('GreaterOrEqual', [a, b]);
   min = (a: Operand, b: Operand): Value => this.one('Min', [a, b]);
   not = (x: Operand): Value => this.one('Not', [x]);
+  /** The sum of any number of values. */
+  sum = (values: readonly Value[]): Value => this.one('Sum', values);
+  neg = (x: Operand): Value => this.one('Neg', [x]);
+  sign = (x: Operand): Value => this.one('Sign', [x]);
+  exp = (x: Operand): Value => this.one('Exp', [x]);
+  erf = (x: Operand): Value => this.one('Erf', [x]);
+  softplus = (x: Operand): Value => this.one('Softplus', [x]);
   abs = (x: Operand): Value => this.one('Abs', [x]);
   sqrt = (x: Operand): Value => this.one('Sqrt', [x]);
   round = (x: Operand): Value => this.one('Round', [x]);
@@ -35,7 +42,7 @@ export class GraphBuilder extends NodeBuilder {
   cos = (x: Operand): Value => this.one('Cos', [x]);
   floor = (x: Operand): Value => this.one('Floor', [x]);
   where = (condition: Value, a: Operand, b: Operand): Value => this.one('Where', [condition, a, b]);
-  clip = (x: Operand, low: number, high: number): Value => this.one('Clip', [x, low, high]);
+  clip = (x: Operand, low: Operand, high: Operand): Value => this.one('Clip', [x, low, high]);
   cast = (x: Operand, to: DataType): Value => this.one('Cast', [x], { to });
 
   // ---- contraction, normalisation, reduction, selection
@@ -47,6 +54,15 @@ export class GraphBuilder extends NodeBuilder {
       strides: [stride, stride],
       pads: [padding, padding, padding, padding],
     });
+  /** A convolution without bias. `pads`: before each axis, then after each. */
+  convolve = (x: Value, weights: Value, settings: { strides: number[]; dilations: number[]; pads: number[] }): Value =>
+    this.one('Conv', [x, weights], settings);
+  /** What a convolution with these weights spreads each of its results over. */
+  convolveTransposed = (x: Value, weights: Value, settings: { strides: number[]; dilations: number[] }): Value =>
+    this.one('ConvTranspose', [x, weights], settings);
+  /** op(a) · op(b) of matrices, where `transposed` says which of them op transposes. */
+  gemm = (a: Value, b: Value, transposed: { a?: boolean; b?: boolean } = {}): Value =>
+    this.one('Gemm', [a, b], { transA: transposed.a ? 1 : 0, transB: transposed.b ? 1 : 0 });
   softmax = (x: Value, axis = -1): Value => this.one('Softmax', [x], { axis });
   layerNormalization = (x: Value, scale: Value, bias: Value, epsilon: number): Value =>
     this.one('LayerNormalization', [x, scale, bias], { axis: -1, epsilon: float(epsilon) });
@@ -56,7 +72,13 @@ export class GraphBuilder extends NodeBuilder {
   reduceMin = (x: Value, axes: number[], keepdims = true): Value => this.#reduce('ReduceMin', x, axes, keepdims);
   reduceSum = (x: Value, axes: number[], keepdims = true): Value => this.#reduce('ReduceSum', x, axes, keepdims);
   reduceProd = (x: Value, axes: number[], keepdims = true): Value => this.#reduce('ReduceProd', x, axes, keepdims);
-  cumsum = (x: Value, axis: number): Value => this.one('CumSum', [x, this.integer(axis)]);
+  reduceMean = (x: Value, axes: number[], keepdims = true): Value => this.#reduce('ReduceMean', x, axes, keepdims);
+  /** The sum over the axes that the vector `axes` lists, over none if it is empty. Axes are kept. */
+  reduceSumOver = (x: Value, axes: Value): Value =>
+    this.one('ReduceSum', [x, axes], { keepdims: 1, noop_with_empty_axes: 1 });
+  cumsum = (x: Value, axis: number): Value => this.cumsumAt(x, this.integer(axis), {});
+  cumsumAt = (x: Value, axis: Value, settings: { reverse?: number; exclusive?: number }): Value =>
+    this.one('CumSum', [x, axis], settings);
   /** The `k` largest along `axis`, in descending order; of equal ones the lower index first. */
   topk(x: Value, k: Value, axis: number): { values: Value; indices: Value } {
     const [values, indices] = this.addNode('TopK', [x, k], { axis }, 2, '');
@@ -90,24 +112,27 @@ export class GraphBuilder extends NodeBuilder {
     const sizes = this.vector([...Array.from({ length: parts - 1 }, () => each), last]);
     return this.split(x, sizes, parts, axis);
   }
-  slice = (x: Value, starts: number[], ends: (number | Value)[], axes: number[], steps = axes.map(() => 1)): Value =>
-    this.one('Slice', [
-      x,
-      this.integers(...starts),
-      this.vector(ends),
-      this.integers(...axes),
-      this.integers(...steps),
-    ]);
+  slice = (
+    x: Value,
+    starts: (number | Value)[],
+    ends: (number | Value)[],
+    axes: number[],
+    steps = axes.map(() => 1),
+  ): Value =>
+    this.one('Slice', [x, this.vector(starts), this.vector(ends), this.integers(...axes), this.integers(...steps)]);
   gather = (x: Value, indices: Value, axis: number): Value => this.one('Gather', [x, indices], { axis });
   /** Adds `updates` to `x` at `indices` along `axis`, every index as often as it occurs. */
   scatterAdd = (x: Value, indices: Value, updates: Value, axis: number): Value =>
     this.one('ScatterElements', [x, indices, updates], { axis, reduction: 'add' });
+  /** The places of what is not 0 or false, [rank, count]. */
+  nonZero = (x: Value): Value => this.one('NonZero', [x]);
   gatherElements = (x: Value, indices: Value, axis: number): Value =>
     this.one('GatherElements', [x, indices], { axis });
   /** Rows of each batch element: `x` [batch, n, …] at `indices` [batch, m] gives [batch, m, …]. */
   gatherRows = (x: Value, indices: Value): Value =>
     this.one('GatherND', [x, this.unsqueeze(indices, [2])], { batch_dims: 1 });
-  unsqueeze = (x: Value, axes: number[]): Value => this.one('Unsqueeze', [x, this.integers(...axes)]);
+  unsqueeze = (x: Value, axes: number[]): Value => this.unsqueezeAt(x, this.integers(...axes));
+  unsqueezeAt = (x: Value, axes: Value): Value => this.one('Unsqueeze', [x, axes]);
   squeeze = (x: Value, axes: number[]): Value => this.one('Squeeze', [x, this.integers(...axes)]);
   expand = (x: Value, shape: readonly (number | Value)[]): Value => this.one('Expand', [x, this.vector(shape)]);
   /**
@@ -118,8 +143,10 @@ export class GraphBuilder extends NodeBuilder {
     const parts = this.split(amounts, this.integers(...axes.map(() => 1)), axes.length, 0);
     const rank = x.shape?.length ?? 0;
     const ends = Array.from({ length: rank }, (_, axis) => parts[axes.indexOf(axis)] ?? 0);
-    return this.one('Pad', [x, this.vector([...ends.map(() => 0), ...ends]), fill]);
+    return this.pad(x, this.vector([...ends.map(() => 0), ...ends]), fill);
   }
+  /** `fill` around `x`; `amounts`: before each axis, then after each. */
+  pad = (x: Value, amounts: Value, fill = 0): Value => this.one('Pad', [x, amounts, fill]);
   /** Scalars `start`, `start + 1`, … below `limit`. */
   range = (start: Value, limit: Value, delta: Value): Value => this.one('Range', [start, limit, delta]);
 

@@ -7,3 +7,8 @@ export const DEFORMABLE_ATTENTION = 'MultiScaleDeformableAttention';
 
 /** See quant/observe/observe-function.ts. */
 export const OBSERVE = 'Observe';
+
+/** See autodiff/functions. */
+export const LAYER_NORMALIZATION_GRADIENT = 'LayerNormalizationGradient';
+export const SOFTMAX_GRADIENT = 'SoftmaxGradient';
+export const GELU_GRADIENT = 'GeluGradient';

@@ -11,14 +11,16 @@ import {
   OperatorSetIdProtoSchema,
 } from 'onnx-buf';
 import { type AttributeValue, makeAttribute } from './attributes.ts';
-import { type Infos, inferNode, tensorInfo } from './infer/infer.ts';
+import { type Infos, inferNode, inferShapes, tensorInfo } from './infer/infer.ts';
 import type { Model } from './read.ts';
 import { makeNode } from './rewrite.ts';
 import { makeTensor, type TypedArray } from './tensor.ts';
 import {
   DataType,
+  type Dimension,
   type FunctionProto,
   type GraphProto,
+  type NodeProto,
   type Shape,
   type TensorInfo,
   type TensorProto,
@@ -34,6 +36,8 @@ export interface Value {
   readonly name: string;
   readonly type: DataType | undefined;
   readonly shape: Shape | undefined;
+  /** The elements of a small integer tensor, as far as they are known. */
+  readonly values?: readonly Dimension[] | undefined;
 }
 
 /** Stands for an optional input that is not given. */
@@ -51,9 +55,28 @@ export class NodeBuilder {
   readonly #constants = new Map<string, Value>();
   readonly #functions = new Map<string, FunctionProto>();
   #scopes: string[] = [];
+  #metadata: Model['metadataProps'] = [];
+  #imports: Model['opsetImport'] = [];
 
-  constructor(name: string) {
+  /** A new graph named `name`; or, given `base`, that model to be built on, which stays as it is. */
+  constructor(name: string, base?: Model) {
     this.#graph = create(GraphProtoSchema, { name });
+    if (base) this.#continue(base);
+  }
+
+  #continue(base: Model): void {
+    const { node, initializer, input, output } = base.graph;
+    Object.assign(this.#graph, { node: [...node], initializer: [...initializer], input: [...input] });
+    this.#graph.output = [...output];
+    for (const [name, info] of inferShapes(base)) this.#infos.set(name, info);
+    const made = [
+      ...node.flatMap((made) => made.output),
+      ...[...initializer, ...input, ...output].map(({ name }) => name),
+    ];
+    for (const name of made) this.#names.add(name);
+    for (const body of base.functions) this.define(body);
+    this.#metadata = base.metadataProps;
+    this.#imports = base.opsetImport;
   }
 
   // ---- structure
@@ -95,6 +118,34 @@ export class NodeBuilder {
     this.#graph.output.push(makeValueInfo(name, value.type ?? DataType.FLOAT, shape));
   }
 
+  /** The value of that name, which must exist. */
+  value(name: string): Value {
+    if (!this.#names.has(name)) throw new Error(`${this.#graph.name} has no value ${name}`);
+    return this.#know(name, this.#infos.get(name));
+  }
+
+  /** States the type and shape of a value of which inference may know less. */
+  assume(value: Value, { type, shape }: Pick<TensorInfo, 'shape'> & { type: DataType | undefined }): Value {
+    if (type === undefined) return value;
+    const known = this.#infos.get(value.name);
+    const merged = shape?.map((extent, axis) => known?.shape?.[axis] ?? extent) ?? known?.shape;
+    return this.#know(value.name, { type, shape: merged, values: known?.values });
+  }
+
+  /** Adds nodes of another graph or function as they are, with the names that they have. */
+  addNodes(nodes: readonly NodeProto[]): void {
+    for (const node of nodes) {
+      this.#graph.node.push(node);
+      const infos = inferNode(node, this.#infos, (...key) => this.#functions.get(key.join('::')));
+      for (const [index, name] of node.output.entries()) if (name) this.#know(this.#claim(name), infos[index]);
+    }
+  }
+
+  /** The model-local function of that name, if it is defined. */
+  definition(domain: string, name: string): FunctionProto | undefined {
+    return this.#functions.get(`${domain}::${name}`);
+  }
+
   /** A stored tensor; its bytes are shared, not copied. */
   initializer(tensor: TensorProto): Value {
     this.#graph.initializer.push(tensor);
@@ -107,7 +158,9 @@ export class NodeBuilder {
     const key = `${tensor.dataType}[${shape.join()}]${Buffer.from(tensor.rawData).toString('base64')}`;
     const existing = this.#constants.get(key);
     if (existing) return existing;
-    tensor.name = `constant_${this.#constants.size}`;
+    let number = this.#constants.size;
+    while (this.#names.has(`constant_${number}`)) number++;
+    tensor.name = `constant_${number}`;
     const value = this.initializer(tensor);
     this.#constants.set(key, value);
     return value;
@@ -152,16 +205,19 @@ export class NodeBuilder {
   /** The finished model. */
   finish(): Model {
     const graph = this.#graph;
+    const imported = new Set(this.#imports.map(({ domain }) => domain));
     const domains = new Set(['', ...[...this.#functions.values()].map((body) => body.domain)]);
-    const opsetImport = [...domains].map((domain) =>
-      create(OperatorSetIdProtoSchema, { domain, version: BigInt(domain === '' ? OPSET : 1) }),
-    );
+    const added = [...domains]
+      .filter((domain) => !imported.has(domain))
+      .map((domain) => create(OperatorSetIdProtoSchema, { domain, version: BigInt(domain === '' ? OPSET : 1) }));
+    const opsetImport = [...this.#imports, ...added];
     const functions = [...this.#functions.values()];
     const model = create(ModelProtoSchema, {
       irVersion: IR_VERSION,
       producerName: 'dino8',
       opsetImport,
       functions,
+      metadataProps: this.#metadata,
       graph,
     });
     return Object.assign(model, { graph });
@@ -220,7 +276,7 @@ export class NodeBuilder {
 
   #know(name: string, info: TensorInfo | undefined): Value {
     if (info) this.#infos.set(name, info);
-    return { name, type: info?.type, shape: info?.shape };
+    return { name, type: info?.type, shape: info?.shape, values: info?.values };
   }
 
   #claim(name: string): string {

@@ -38,6 +38,10 @@ const convolution: Rule = ({ node, inputs: [x, weights] }) => {
   return [{ type: x.type, shape: [x.shape[0], weights.shape[0], ...spatial] }];
 };
 
+const convolutionTransposed: Rule = ({ inputs: [x, weights] }) => [
+  x && { type: x.type, shape: x.shape && [x.shape[0], weights?.shape?.[1], ...unknownShape(x.shape.length - 2)] },
+];
+
 const convolutionInteger: Rule = (context) =>
   convolution(context).map((result) => result && { ...result, type: DataType.INT32 });
 
@@ -84,6 +88,8 @@ const gridSample: Rule = ({ inputs: [x, grid] }) => {
 const REDUCTIONS =
   'ReduceMax ReduceMin ReduceSum ReduceMean ReduceProd ReduceL1 ReduceL2 ReduceSumSquare ReduceLogSumExp';
 
+const nonZero: Rule = ({ inputs: [x] }) => [{ type: DataType.INT64, shape: [x?.shape?.length, undefined] }];
+
 export const computeRules: Record<string, Rule> = {
   ...Object.fromEntries(REDUCTIONS.split(' ').map((name) => [name, reduction])),
   ArgMax: argReduction,
@@ -92,7 +98,9 @@ export const computeRules: Record<string, Rule> = {
   MatMulInteger: matmulInteger,
   Gemm: gemm,
   Conv: convolution,
+  ConvTranspose: convolutionTransposed,
   ConvInteger: convolutionInteger,
   TopK: topK,
+  NonZero: nonZero,
   GridSample: gridSample,
 };

@@ -1,0 +1,132 @@
+/**
+ * Reverse-mode differentiation of a graph into a graph (Griewank and Walther 2008, chapter 3): for every node between
+ * a parameter and the loss, in reverse order, its rule adds the nodes that compute its inputs' gradients.
+ */
+import { InputError, messageOf } from '../base/errors.ts';
+import { GraphBuilder, type Value } from '../onnx/builder.ts';
+import { usedBy } from '../onnx/graph-index.ts';
+import type { Model } from '../onnx/read.ts';
+import { modulePath, removeUnused } from '../onnx/rewrite.ts';
+import { subgraphsOf } from '../onnx/traverse.ts';
+import { DataType, type NodeProto } from '../onnx/types.ts';
+import { functionRule } from './function-gradient.ts';
+import type { Rule } from './rule.ts';
+import { rules } from './rules.ts';
+
+export interface Differentiation {
+  /** The scalar whose gradients are asked for: a value of the graph. */
+  readonly loss: string;
+  /** Values of the graph, float inputs or initializers as a rule. */
+  readonly parameters: readonly string[];
+  /** Values that count as constants: no gradient passes through them. */
+  readonly detached?: Iterable<string> | undefined;
+}
+
+/** The name of the output that holds the gradient of `parameter`. */
+export const gradientName = (parameter: string): string => `${parameter}.gradient`;
+
+/**
+ * The model that also computes the gradient of the loss by each parameter, as outputs named by `gradientName`, and the
+ * loss itself. A parameter that the loss does not depend on has a gradient of zeros. What nothing needs is left out.
+ * @throws InputError that names the operator and the module path if there is no rule for what is between
+ */
+export function differentiate(model: Model, { loss, parameters, detached = [] }: Differentiation): Model {
+  const b = new GraphBuilder(model.graph.name, model);
+  const active = activeValues(model, loss, parameters, new Set(detached));
+  const gradients = new Map<string, Value[]>([[loss, [b.scalar(1)]]]);
+  const gradientOf = (name: string): Value | undefined => {
+    const parts = gradients.get(name);
+    if (!parts || parts.length === 0) return undefined;
+    const [total = b.sum(parts)] = parts.length === 1 ? parts : [];
+    gradients.set(name, [total]);
+    return total;
+  };
+  b.scope('gradient', () => {
+    for (const node of model.graph.node.toReversed()) {
+      if (!node.output.some((name) => active.has(name))) continue;
+      b.scope(modulePath(node) || 'graph', () => propagate(b, node, active, gradientOf, gradients));
+    }
+    const outputs = new Set(model.graph.output.map(({ name }) => name));
+    if (!outputs.has(loss)) b.output(loss, b.value(loss));
+    for (const parameter of parameters) {
+      const value = b.value(parameter);
+      const found = gradientOf(parameter) ?? b.expand(b.scalar(0), [b.shapeOf(value)]);
+      b.output(gradientName(parameter), found, value.shape);
+    }
+  });
+  const result = b.finish();
+  removeUnused(result);
+  return result;
+}
+
+/** Values that depend on a parameter and that the loss depends on. */
+function activeValues(
+  { graph }: Model,
+  loss: string,
+  parameters: readonly string[],
+  detached: ReadonlySet<string>,
+): Set<string> {
+  const moved = new Set(parameters);
+  for (const name of detached) moved.delete(name);
+  for (const node of graph.node)
+    if ([...usedBy(node)].some((name) => moved.has(name))) addAll(moved, node.output, (name) => !detached.has(name));
+  const active = new Set<string>();
+  addAll(active, [loss], (name) => moved.has(name));
+  for (const node of graph.node.toReversed())
+    if (node.output.some((name) => active.has(name))) addAll(active, usedBy(node), (name) => moved.has(name));
+  return active;
+}
+
+function addAll(set: Set<string>, names: Iterable<string>, admit: (name: string) => boolean): void {
+  for (const name of names) if (name && admit(name)) set.add(name);
+}
+
+function propagate(
+  b: GraphBuilder,
+  node: NodeProto,
+  active: ReadonlySet<string>,
+  gradientOf: (name: string) => Value | undefined,
+  gradients: Map<string, Value[]>,
+): void {
+  const arriving = node.output.map((name) => (name ? gradientOf(name) : undefined));
+  if (arriving.every((gradient) => gradient === undefined)) return;
+  const inputs = node.input.map((name) => (name ? b.value(name) : { name: '', type: undefined, shape: undefined }));
+  const wanted = inputs.map(({ name, type }) => active.has(name) && (type === undefined || isFloat(type)));
+  if (!wanted.includes(true)) return;
+  const leaving = derive(ruleFor(b, node), b, node, { inputs, arriving, wanted });
+  for (const [index, gradient] of leaving.entries()) {
+    const input = inputs[index];
+    if (!gradient || !input || !wanted[index]) continue;
+    // Whatever inference found out: a gradient has the type and shape of its value.
+    gradients.set(input.name, [...(gradients.get(input.name) ?? []), b.assume(gradient, input)]);
+  }
+}
+
+const isFloat = (type: DataType) =>
+  type === DataType.FLOAT || type === DataType.DOUBLE || type === DataType.FLOAT16 || type === DataType.BFLOAT16;
+
+function derive(
+  rule: Rule,
+  b: GraphBuilder,
+  node: NodeProto,
+  { inputs, arriving, wanted }: { inputs: Value[]; arriving: (Value | undefined)[]; wanted: boolean[] },
+) {
+  const outputs = node.output.map((name) => (name ? b.value(name) : { name: '', type: undefined, shape: undefined }));
+  try {
+    return rule({ b, node, inputs, outputs, gradients: arriving, wanted });
+  } catch (error) {
+    throw new InputError(`The gradient of ${node.opType} at ${node.name} cannot be built: ${messageOf(error)}.`);
+  }
+}
+
+function ruleFor(b: GraphBuilder, node: NodeProto): Rule {
+  const body = b.definition(node.domain, node.opType);
+  if (body) return functionRule(body, differentiate);
+  const isStandard = node.domain === '' || node.domain === 'ai.onnx';
+  const found = isStandard && subgraphsOf(node).length === 0 && Object.hasOwn(rules, node.opType) && rules[node.opType];
+  if (found) return found;
+  const operator = isStandard ? node.opType : `${node.domain}::${node.opType}`;
+  throw new InputError(
+    `No gradient is known for the operator ${operator} at ${node.name || node.output[0]}; detach it or leave it out of what is trained.`,
+  );
+}

@@ -1,0 +1,84 @@
+/** Operators that move elements without computing: each gradient is moved back. */
+import { integerAttribute, integersAttribute } from '../../onnx/attributes.ts';
+import type { Value } from '../../onnx/builder.ts';
+import { extentAt, inputAt, type Rule, rankOf, rule, shapeVector, unbroadcast, zerosLike } from '../rule.ts';
+
+const reshape: Rule = rule(({ b, gradient, x }) => [b.reshape(gradient, [shapeVector(b, x)])]);
+
+const transpose: Rule = rule(({ b, node, gradient, x }) => {
+  const rank = rankOf(x);
+  const order = integersAttribute(node, 'perm') ?? Array.from({ length: rank }, (_, axis) => rank - 1 - axis);
+  const inverse = Array.from({ length: rank }, (_, axis) => order.indexOf(axis));
+  return [b.transpose(gradient, inverse)];
+});
+
+const expand: Rule = rule(({ b, gradient, x }) => [unbroadcast(b, gradient, x)]);
+
+const concat: Rule = rule(({ b, node, gradient, inputs }) => {
+  const axis = axisOf(integerAttribute(node, 'axis', 0), gradient);
+  if (inputs.length === 1) return [gradient];
+  const sizes = b.vector(inputs.map((input) => extentAt(b, input, axis)));
+  return b.split(gradient, sizes, inputs.length, axis);
+});
+
+/** Parts that the loss does not depend on have a gradient of zeros. */
+const split: Rule = ({ b, node, inputs, outputs, gradients }) => {
+  const [x] = inputs;
+  if (!x) return [];
+  const parts = outputs.map((output, index) => gradients[index] ?? zerosLike(b, output));
+  return [b.concat(parts, axisOf(integerAttribute(node, 'axis', 0), x))];
+};
+
+/** What was cut off is zero again. Steps other than 1 have no rule. */
+const slice: Rule = rule((context) => {
+  const { b, gradient, x, y, inputs } = context;
+  const [, starts, , axes, steps] = inputs;
+  const rank = rankOf(x);
+  const first = starts && constantOf(starts);
+  const positions = axes?.name ? constantOf(axes) : first?.map((_, index) => index);
+  const stride = steps?.name ? constantOf(steps) : [];
+  if (!positions || !first || !stride?.every((step) => step === 1))
+    throw new Error('only slices with steps of 1, constant starts and constant axes have a gradient');
+  const before = Array.from({ length: rank }, (_, axis): number | Value => {
+    const start = first[positions.findIndex((position) => (position < 0 ? position + rank : position) === axis)] ?? 0;
+    if (start === 0) return 0;
+    const extent = extentAt(b, x, axis);
+    if (typeof extent === 'number') return start < 0 ? Math.max(start + extent, 0) : Math.min(start, extent);
+    return start < 0 ? b.max(b.add(extent, b.integers(start)), b.integers(0)) : b.min(extent, b.integers(start));
+  });
+  const after = b.sub(b.sub(shapeVector(b, x), shapeVector(b, y)), b.vector(before));
+  return [b.pad(gradient, b.vector([...before, after]))];
+});
+
+/** The part that is not padding, for padding with a constant. */
+const pad: Rule = rule((context) => {
+  const { b, node, gradient, x, inputs } = context;
+  const mode = new TextDecoder().decode(node.attribute.find(({ name }) => name === 'mode')?.s ?? new Uint8Array());
+  if ((mode !== '' && mode !== 'constant') || inputs[3]?.name)
+    throw new Error('only padding of all axes with a constant has a gradient');
+  const rank = rankOf(x);
+  const all = Array.from({ length: rank }, (_, axis) => axis);
+  const starts = b.slice(inputAt(context, 1), [0], [rank], [0]);
+  return [b.slice(gradient, [starts], [b.add(starts, shapeVector(b, x))], all)];
+});
+
+function axisOf(axis: number, value: Value): number {
+  return axis < 0 ? axis + rankOf(value) : axis;
+}
+
+function constantOf({ values }: Value): readonly number[] | undefined {
+  return values?.every((element) => typeof element === 'number') ? values : undefined;
+}
+
+export const movementRules: Record<string, Rule> = {
+  Reshape: reshape,
+  Unsqueeze: reshape,
+  Squeeze: reshape,
+  Flatten: reshape,
+  Transpose: transpose,
+  Expand: expand,
+  Concat: concat,
+  Split: split,
+  Slice: slice,
+  Pad: pad,
+};
