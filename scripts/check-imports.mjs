@@ -23,6 +23,7 @@ const allowed = {
   data: base,
   detect: [...use, 'data'],
   evaluate: [...use, 'data', 'detect'],
+  train: [...apply, 'autodiff'],
   report: apply,
   cli: [...apply, 'report'],
 };

@@ -115,7 +115,9 @@ function derive(
   try {
     return rule({ b, node, inputs, outputs, gradients: arriving, wanted });
   } catch (error) {
-    throw new InputError(`The gradient of ${node.opType} at ${node.name} cannot be built: ${messageOf(error)}.`);
+    throw new InputError(
+      `The gradient of ${node.opType} at ${node.name} cannot be built: ${messageOf(error).replace(/\.$/, '')}.`,
+    );
   }
 }
 

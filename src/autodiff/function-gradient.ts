@@ -37,7 +37,10 @@ interface Call {
   readonly differentiate: Differentiate;
 }
 
-/** One function serves calls with any extents, so of its inputs only types and numbers of axes are taken from the call. */
+/**
+ * One function serves calls with any extents, so of its inputs only types and numbers of axes are taken from the call;
+ * but integers describe the shapes of others, so how many there are is a part of the function.
+ */
 function gradientFunction(
   body: FunctionProto,
   name: string,
@@ -45,7 +48,11 @@ function gradientFunction(
 ): FunctionProto {
   const b = new GraphBuilder(name);
   const declare = (input: string, value: Value) =>
-    b.input(input, value.type ?? DataType.FLOAT, new Array<undefined>(rankOf(value)).fill(undefined));
+    b.input(
+      input,
+      value.type ?? DataType.FLOAT,
+      value.type === DataType.INT64 && value.shape ? value.shape : new Array<undefined>(rankOf(value)).fill(undefined),
+    );
   for (const [index, input] of body.input.entries()) declare(input, inputs[index] as Value); // one argument for each
   const arriving = declare(`${body.output[0]}.gradient`, gradient);
   b.addNodes(body.node);

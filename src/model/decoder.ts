@@ -48,7 +48,7 @@ export function decoder(
     );
     const normed = network.layerNorm('decoder.layer_norm', hidden, width, config.layer_norm_eps);
     const boxes = moveBoxes(network, config, normed, start, layer);
-    start = moveBoxes(network, config, hidden, start, layer);
+    start = network.detach(moveBoxes(network, config, hidden, start, layer));
     return { hidden: normed, references: start, boxes };
   });
 }

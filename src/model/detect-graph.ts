@@ -2,12 +2,19 @@
 import type { Value } from '../onnx/builder.ts';
 import { DataType } from '../onnx/types.ts';
 import { type Config, GROUPS } from './config.ts';
-import { decoder } from './decoder.ts';
+import { type DecoderLayerOutput, decoder } from './decoder.ts';
 import { deformableAttentionFunction } from './deformable-attention.ts';
 import { encoder } from './encoder.ts';
 import type { Network } from './network.ts';
 import { centers, imagePositions, type Level, resizeMask, sineTable, TEMPERATURE, validExtents } from './positions.ts';
-import { additiveMask, proposals, selectQueries } from './query-selection.ts';
+import {
+  additiveMask,
+  boxDeltas,
+  type Proposals,
+  proposals,
+  type Selection,
+  selectQueries,
+} from './query-selection.ts';
 import { swin } from './swin.ts';
 
 export interface DetectInputs {
@@ -111,8 +118,8 @@ function detectorBody(network: Network, config: Config, inputs: DetectInputs): S
   );
 
   const proposal = b.scope('proposals', () => proposals(network, levels, shared.mask));
-  const initial = selectQueries(network, config, encoded.image, encoded.text, text.mask, proposal);
-  const layers = decoder(network, config, initial, {
+  const selection = selectQueries(network, config, encoded.image, encoded.text, text.mask, proposal);
+  const layers = decoder(network, config, network.detach(selection.boxes), {
     memory: { features: encoded.image, mask: shared.mask, spatialShapes: shared.spatialShapes },
     text: encoded.text,
     textMask,
@@ -131,13 +138,47 @@ function detectorBody(network: Network, config: Config, inputs: DetectInputs): S
     ...Object.fromEntries(projections.map((map, level) => [`input_proj_${level}`, map])),
     encoder_vision: encoded.image,
     encoder_text: encoded.text,
-    init_reference_points: initial,
+    init_reference_points: selection.boxes,
     decoder_hidden_states: stack(layers.map((layer) => layer.hidden)),
     decoder_reference_points: stack(layers.map((layer) => layer.references)),
     logits: b.scope('class_head', () =>
       contrastiveLogits(network, config, last.hidden, encoded.text, inputs.text.tokenMask),
     ),
     pred_boxes: last.boxes,
+    ...(network.detached ? trainedStages(network, config, { layers, text: encoded.text, selection, proposal }) : {}),
+  };
+}
+
+/**
+ * What a loss looks at. Of each decoder layer and of the selected proposals (`query_…`): similarities to the tokens
+ * [batch, queries, tokens], not masked, and boxes [batch, queries, 4]. Of all proposals: the same, boxes as logits, and
+ * which are valid.
+ */
+function trainedStages(
+  network: Network,
+  config: Config,
+  parts: { layers: readonly DecoderLayerOutput[]; text: Value; selection: Selection; proposal: Proposals },
+): Stages {
+  const { b } = network;
+  const { layers, text, selection, proposal } = parts;
+  const encoderBias = config.model_type === 'mm-grounding-dino' ? 'encoder_output_class_embed' : undefined;
+  const similar = (candidates: Value) =>
+    b.scope('query_selection', () => similarity(network, config, candidates, text, encoderBias));
+  return {
+    ...Object.fromEntries(
+      layers.flatMap(({ hidden, boxes }, layer) => [
+        [
+          `logits_${layer}`,
+          b.scope('class_head', () => similarity(network, config, hidden, text, classHead(config, layer))),
+        ],
+        [`boxes_${layer}`, boxes],
+      ]),
+    ),
+    query_logits: similar(b.gatherRows(selection.candidates, selection.indices)),
+    query_boxes: selection.boxes,
+    proposal_logits: similar(selection.candidates),
+    proposal_box_logits: b.add(boxDeltas(network, config, selection.candidates), proposal.logits),
+    proposal_valid: proposal.valid,
   };
 }
 
@@ -219,24 +260,29 @@ function textPositions(network: Network, config: Config, positions: Value): Valu
   return b.gather(b.constant(table, [config.max_text_len, config.d_model]), positions, 0);
 }
 
-/**
- * The bias of MM-Grounding-DINO's class head (Zhao et al. 2024, https://arxiv.org/abs/2401.02361) on the last layer:
- * each layer has its own where the box heads are not shared.
- */
-function classBias(network: Network, config: Config): Value {
-  const head = config.decoder_bbox_embed_share ? 0 : config.decoder_layers - 1;
-  return network.b.outside(() => network.b.scope(`class_embed.${head}`, () => network.parameter('bias', [])));
+/** The head of a decoder layer that has a bias, in MM-Grounding-DINO: each layer has its own where box heads are not shared. */
+function classHead(config: Config, layer: number): string | undefined {
+  if (config.model_type !== 'mm-grounding-dino') return undefined;
+  return `class_embed.${config.decoder_bbox_embed_share ? 0 : layer}`;
 }
 
-/** The similarity of every query to every token, −inf for tokens that are not there, [batch, queries, max_text_len]. */
-function contrastiveLogits(network: Network, config: Config, hidden: Value, text: Value, tokenMask: Value): Value {
+/**
+ * The similarity of every query to every token [batch, queries, tokens]. MM-Grounding-DINO scales it and adds the bias
+ * of the head `biased` (Zhao et al. 2024, https://arxiv.org/abs/2401.02361).
+ */
+function similarity(network: Network, config: Config, hidden: Value, text: Value, biased: string | undefined): Value {
   const { b } = network;
   const product = b.matmul(hidden, b.transpose(text, [0, 2, 1]));
-  const similarity =
-    config.model_type === 'mm-grounding-dino'
-      ? b.add(b.mul(product, 1 / Math.sqrt(config.d_model)), classBias(network, config))
-      : product;
-  const masked = b.where(b.unsqueeze(tokenMask, [1]), similarity, Number.NEGATIVE_INFINITY);
+  if (biased === undefined) return product;
+  const bias = b.outside(() => b.scope(biased, () => network.parameter('bias', [])));
+  return b.add(b.mul(product, 1 / Math.sqrt(config.d_model)), bias);
+}
+
+/** The similarities of the last layer, −inf for tokens that are not there, [batch, queries, max_text_len]. */
+function contrastiveLogits(network: Network, config: Config, hidden: Value, text: Value, tokenMask: Value): Value {
+  const { b } = network;
+  const found = similarity(network, config, hidden, text, classHead(config, config.decoder_layers - 1));
+  const masked = b.where(b.unsqueeze(tokenMask, [1]), found, Number.NEGATIVE_INFINITY);
   const missing = b.sub(b.integers(config.max_text_len), b.extent(tokenMask, 1));
   return b.padEnd(masked, missing, [2], Number.NEGATIVE_INFINITY);
 }

@@ -8,20 +8,19 @@ import { modelBytes } from '../onnx/write.ts';
 import { kernelLibrary } from '../runtime/kernels.ts';
 import { Session } from '../runtime/session.ts';
 import { booleans, floatData, integers, tensorOf } from '../runtime/tensor.ts';
+import { goldenFolder, readGolden } from '../testing/golden.ts';
 import type { StoredTensor } from './checkpoint/checkpoint.ts';
 import { readHuggingFace } from './checkpoint/hugging-face.ts';
-import { readSafetensors } from './checkpoint/safetensors.ts';
 import { buildModel, extractHalf } from './grounding-dino.ts';
 import { tokenMasks } from './token-masks.ts';
 
-const golden = join(packageRoot, 'test/fixtures/golden');
 const cases = [
   { checkpoint: join(packageRoot, 'assets/nano'), file: 'nano/single' },
   { checkpoint: join(packageRoot, 'assets/nano'), file: 'nano/all_phrases' },
   { checkpoint: join(packageRoot, 'assets/nano'), file: 'nano/batch_padded' },
   { checkpoint: join(packageRoot, 'assets/nano'), file: 'nano/odd_size' },
-  { checkpoint: join(golden, 'random_window12'), file: 'random_window12/single' },
-  { checkpoint: join(golden, 'random_unshared_heads'), file: 'random_unshared_heads/single' },
+  { checkpoint: join(goldenFolder, 'random_window12'), file: 'random_window12/single' },
+  { checkpoint: join(goldenFolder, 'random_unshared_heads'), file: 'random_unshared_heads/single' },
 ];
 
 const stages = [
@@ -79,7 +78,7 @@ const withKernels = kernelLibrary() === undefined ? [false] : [false, true];
 
 describe.each(withKernels)('with the kernel library: %s', (kernels) => {
   test.each(cases)('$file reproduces, stage by stage', async ({ checkpoint, file }) => {
-    const expected = await readSafetensors(join(golden, `${file}.safetensors`));
+    const expected = await readGolden(file);
     const session = await combined(checkpoint, kernels);
     const names = ['pixel_values', 'input_ids', 'attention_mask', 'pixel_mask'];
     const feeds = Object.fromEntries(names.map((name) => [name, tensorOf(expected.get(name) as StoredTensor)]));
@@ -100,7 +99,7 @@ test('the text and detect graphs together compute what the combined one does', a
   const model = await buildModel(checkpoint);
   await using text = await Session.create(modelBytes(extractHalf(model, 'text')));
   await using detect = await Session.create(modelBytes(extractHalf(model, 'detect')));
-  const expected = await readSafetensors(join(golden, 'nano/single.safetensors'));
+  const expected = await readGolden('nano/single');
   const get = (name: string) => tensorOf(expected.get(name) as StoredTensor);
   const ids = get('input_ids');
   const { positionIds, selfAttentionMask } = tokenMasks([...(ids.data as BigInt64Array)].map(Number));
@@ -124,8 +123,8 @@ test('the text and detect graphs together compute what the combined one does', a
 
 describe('MM-Grounding-DINO', () => {
   test("scaled logits with a bias and a box head for each layer, as transformers' implementation", async () => {
-    const folder = join(golden, 'mm');
-    const expected = await readSafetensors(join(folder, 'io.safetensors'));
+    const folder = join(goldenFolder, 'mm');
+    const expected = await readGolden('mm/io');
     const stored = (name: string) => {
       const tensor = expected.get(name);
       if (!tensor) throw new Error(`${name} is in the file`);

@@ -147,7 +147,8 @@ function promptGraph(network: Network, shapes: { [Input in keyof typeof DYNAMIC]
   return { pixels, tokens, ...masks };
 }
 
-function combinedGraph(network: Network, config: Config): Stages {
+/** The whole network from the combined model's inputs. */
+export function combinedGraph(network: Network, config: Config): Stages {
   const { pixels, tokens, positions, selfAttentionMask, tokenMask, validPixels } = promptGraph(network, DYNAMIC);
   const { hidden, features } = textEncoder(network, config, { tokens, positions, selfAttentionMask });
   const text = { positions, selfAttentionMask, tokenMask };

@@ -11,10 +11,20 @@ const WIDE = 384;
 const PARTS = 8;
 
 export class Network {
+  /** `detached`: where given, the graph is for training, and the values through which no gradient passes are entered. */
   constructor(
     readonly b: GraphBuilder,
     readonly weights: Weights,
+    readonly detached?: string[],
   ) {}
+
+  /** `x` as a value through which no gradient passes: what is trained by one loss is not moved by the next layer's. */
+  detach(x: Value): Value {
+    if (!this.detached) return x;
+    const copy = this.b.identity(x);
+    this.detached.push(copy.name);
+    return copy;
+  }
 
   /** The parameter `name` of the module in whose scope this is called. */
   parameter(name: string, shape: readonly number[]): Value {

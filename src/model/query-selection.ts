@@ -22,6 +22,15 @@ export interface Proposals {
   readonly valid: Value;
 }
 
+/** The queries that were selected. */
+export interface Selection {
+  /** Reference boxes (cx, cy, w, h) in 0..1, [batch, queries, 4]. */
+  readonly boxes: Value;
+  /** Features of all proposals [batch, positions, d_model], and which of them are the queries [batch, queries]. */
+  readonly candidates: Value;
+  readonly indices: Value;
+}
+
 export function proposals(network: Network, levels: readonly Level[], validPositions: Value): Proposals {
   const { b } = network;
   const boxes = levels.map((level, index) => {
@@ -39,7 +48,6 @@ export function proposals(network: Network, levels: readonly Level[], validPosit
  * @param image encoded image [batch, positions, d_model]
  * @param text encoded text [batch, tokens, d_model]
  * @param textMask added to logits, [batch, 1, tokens]
- * @returns reference boxes (cx, cy, w, h) in 0..1 of the selected queries, [batch, queries, 4]
  */
 export function selectQueries(
   network: Network,
@@ -48,7 +56,7 @@ export function selectQueries(
   text: Value,
   textMask: Value,
   proposal: Proposals,
-): Value {
+): Selection {
   const { b } = network;
   const width = config.d_model;
   const candidates = network.layerNorm(
@@ -62,13 +70,15 @@ export function selectQueries(
   );
   const { indices } = b.topk(logits, b.integers(config.num_queries), 1);
   // Only the selected candidates need a box.
-  const deltas = network.multilayerPerceptron('encoder_output_bbox_embed', b.gatherRows(candidates, indices), [
-    width,
-    width,
-    width,
-    4,
-  ]);
-  return b.sigmoid(b.add(deltas, b.gatherRows(proposal.logits, indices)));
+  const deltas = boxDeltas(network, config, b.gatherRows(candidates, indices));
+  const boxes = b.sigmoid(b.add(deltas, b.gatherRows(proposal.logits, indices)));
+  return { boxes, candidates, indices };
+}
+
+/** How far the boxes of candidates are from where they are proposed, in logit space. */
+export function boxDeltas(network: Network, config: Config, candidates: Value): Value {
+  const { d_model: width } = config;
+  return network.multilayerPerceptron('encoder_output_bbox_embed', candidates, [width, width, width, 4]);
 }
 
 /** Added to logits over tokens: 0 for a token of the prompt, `MASKED` for padding. token mask: boolean. */

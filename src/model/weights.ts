@@ -1,4 +1,7 @@
-/** The tensors of a checkpoint as values of a graph, with every mismatch collected for one message. */
+/**
+ * The tensors of a checkpoint as values of a graph, with every mismatch collected for one message. For a graph to be
+ * trained they are its inputs, otherwise stored in it.
+ */
 
 import { InputError } from '../base/errors.ts';
 import type { GraphBuilder, Value } from '../onnx/builder.ts';
@@ -6,16 +9,26 @@ import { makeTensor, viewAs } from '../onnx/tensor.ts';
 import { DataType } from '../onnx/types.ts';
 import type { Checkpoint } from './checkpoint/checkpoint.ts';
 
+/** A tensor of the checkpoint that is an input of the graph. */
+export interface Parameter {
+  /** The name of the graph's input. */
+  readonly input: string;
+  readonly shape: readonly number[];
+}
+
 export class Weights {
   readonly #builder: GraphBuilder;
   readonly #checkpoint: Checkpoint;
+  readonly #parameters: Map<string, Parameter> | undefined;
   readonly #values = new Map<string, Value>();
   readonly #missing: string[] = [];
   readonly #misshaped: string[] = [];
 
-  constructor(builder: GraphBuilder, checkpoint: Checkpoint) {
+  /** `parameters`: where given, tensors become inputs of the graph and are entered here by their names. */
+  constructor(builder: GraphBuilder, checkpoint: Checkpoint, parameters?: Map<string, Parameter>) {
     this.#builder = builder;
     this.#checkpoint = checkpoint;
+    this.#parameters = parameters;
   }
 
   /**
@@ -44,7 +57,11 @@ export class Weights {
     if (!stored) this.#missing.push(name);
     else if (stored.shape.join() !== shape.join())
       this.#misshaped.push(`${name} is [${stored.shape.join(', ')}] instead of [${shape.join(', ')}]`);
-    else {
+    else if (this.#parameters) {
+      if (this.#parameters.has(name)) throw new Error(`${name} is used as it is and transposed`);
+      this.#parameters.set(name, { input: as, shape });
+      return this.#builder.input(as, DataType.FLOAT, shape);
+    } else {
       const tensor = makeTensor(as, shape, viewAs(stored.type, stored.bytes), stored.type);
       const value = this.#builder.initializer(tensor);
       return stored.type === DataType.FLOAT ? value : this.#builder.cast(value, DataType.FLOAT);

@@ -25,6 +25,7 @@ export class GraphBuilder extends NodeBuilder {
   not = (x: Operand): Value => this.one('Not', [x]);
   /** The sum of any number of values. */
   sum = (values: readonly Value[]): Value => this.one('Sum', values);
+  identity = (x: Value): Value => this.one('Identity', [x]);
   neg = (x: Operand): Value => this.one('Neg', [x]);
   sign = (x: Operand): Value => this.one('Sign', [x]);
   exp = (x: Operand): Value => this.one('Exp', [x]);

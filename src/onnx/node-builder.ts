@@ -48,6 +48,9 @@ export type Operand = Value | number;
 
 type Attributes = Readonly<Record<string, AttributeValue | undefined>>;
 
+const importOf = (domain: string) =>
+  create(OperatorSetIdProtoSchema, { domain, version: BigInt(domain === '' ? OPSET : 1) });
+
 export class NodeBuilder {
   readonly #graph: GraphProto;
   readonly #infos: Infos = new Map();
@@ -207,9 +210,7 @@ export class NodeBuilder {
     const graph = this.#graph;
     const imported = new Set(this.#imports.map(({ domain }) => domain));
     const domains = new Set(['', ...[...this.#functions.values()].map((body) => body.domain)]);
-    const added = [...domains]
-      .filter((domain) => !imported.has(domain))
-      .map((domain) => create(OperatorSetIdProtoSchema, { domain, version: BigInt(domain === '' ? OPSET : 1) }));
+    const added = [...domains].filter((domain) => !imported.has(domain)).map(importOf);
     const opsetImport = [...this.#imports, ...added];
     const functions = [...this.#functions.values()];
     const model = create(ModelProtoSchema, {
@@ -237,7 +238,7 @@ export class NodeBuilder {
         ...graph.initializer.map((tensor) => makeNode('Constant', tensor.name, [], [tensor.name], { value: tensor })),
         ...graph.node,
       ],
-      opsetImport: [create(OperatorSetIdProtoSchema, { domain: '', version: BigInt(OPSET) })],
+      opsetImport: [...new Set(['', ...graph.node.map((node) => node.domain)])].map(importOf),
     });
   }
 
