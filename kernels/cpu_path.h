@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "deformable_attention.h"
+#include "gradients.h"
 #include "observe.h"
 
 namespace dino8 {
@@ -14,18 +15,23 @@ struct CpuPath {
   bool supported;
   QueryRange deformable_attention;
   ObserveKernels observe;
+  GradientKernels gradients;
 };
 
 // Best first; the last one always works.
 inline const CpuPath& choose_cpu_path() {
   static const CpuPath paths[] = {
 #if defined(__x86_64__)
-      {"avx512", __builtin_cpu_supports("avx512f") != 0, queries_avx512, observe_avx512},
-      {"avx2", __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"), queries_avx2, observe_avx2},
+      {"avx512", __builtin_cpu_supports("avx512f") != 0, queries_avx512, observe_avx512,
+       gradients_avx512},
+      {"avx2", __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"), queries_avx2, observe_avx2,
+       gradients_avx2},
 #elif defined(__aarch64__)
-      {"neon", true, queries_neon, observe_neon},
+      {"neon", true, queries_neon, observe_neon,
+       gradients_neon},
 #endif
-      {"scalar", true, queries_scalar, observe_scalar},
+      {"scalar", true, queries_scalar, observe_scalar,
+       gradients_scalar},
   };
   const char* wanted = std::getenv("DINO8_KERNEL_PATH");
   const CpuPath* best = nullptr;

@@ -4,7 +4,6 @@
 
 #include "cpu_path.h"
 #include "deformable_attention_op.h"
-#include "op_tensor.h"
 
 namespace dino8 {
 namespace {
@@ -12,18 +11,7 @@ namespace {
 // Enough work to be worth a task, small enough to share out evenly.
 constexpr int64_t kQueriesPerTask = 32;
 
-enum Input {
-  kValue,
-  kValueScale,
-  kValueZeroPoint,
-  kSpatialShapes,
-  kReferencePoints,
-  kOffsetScale,
-  kSamplingOffsets,
-  kAttentionLogits,
-  kInputs
-};
-constexpr size_t kRanks[kInputs] = {4, 0, 0, 2, 4, 4, 6, 4};
+constexpr size_t kRanks[kAttentionInputs] = {4, 0, 0, 2, 4, 4, 6, 4};
 
 // ONNX Runtime chooses among operators of one name by the types of their inputs.
 struct Operator : OrtCustomOp {
@@ -56,9 +44,65 @@ bool same(const int64_t* dims, std::initializer_list<int64_t> expected) {
   return std::equal(expected.begin(), expected.end(), dims);
 }
 
-// Null if the shapes agree; otherwise what is wrong. Nothing outside of the tensors is read after this.
-const char* describe(const InputTensor (&in)[kInputs], DeformableAttention& a) {
-  for (int index = 0; index < kInputs; index++)
+struct Work {
+  DeformableAttention attention;
+  QueryRange queries;
+};
+
+void run_task(void* data, size_t index) {
+  const Work& work = *static_cast<const Work*>(data);
+  const int64_t begin = static_cast<int64_t>(index) * kQueriesPerTask;
+  const int64_t total = work.attention.batch * work.attention.queries;
+  work.queries(work.attention, begin, std::min(begin + kQueriesPerTask, total));
+}
+
+OrtStatus* compute(void* data, OrtKernelContext* context) {
+  const Kernel& kernel = *static_cast<const Kernel*>(data);
+  InputTensor inputs[kAttentionInputs];
+  for (size_t index = 0; index < kAttentionInputs; index++)
+    if (OrtStatus* status = read_input(kernel.api, context, index, inputs[index])) return status;
+  Work work{{}, kernel.queries};
+  DeformableAttention& a = work.attention;
+  a.value_type = kernel.value_type;
+  if (const char* problem = describe_attention(inputs, a)) return kernel.api.createStatus(kInvalidArgument, problem);
+
+  const int64_t dims[] = {a.batch, a.queries, a.heads * a.size};
+  if (OrtStatus* status = make_output(kernel.api, context, 0, dims, 3, &a.output)) return status;
+  const int64_t tasks = (a.batch * a.queries + kQueriesPerTask - 1) / kQueriesPerTask;
+  if (tasks == 0) return nullptr;
+  return kernel.api.parallelFor(context, run_task, static_cast<size_t>(tasks), &work);
+}
+
+OrtStatus* create(const OrtCustomOp* op, const void* api, const OrtKernelInfo*, void** kernel) {
+  const ValueType type = static_cast<const Operator*>(op)->value_type;
+  *kernel = new Kernel{{static_cast<const void* const*>(api)}, choose_cpu_path().deformable_attention, type};
+  return nullptr;
+}
+
+int input_type(const OrtCustomOp* op, size_t index) {
+  if (index == kSpatialShapes) return kInt64Element;
+  const bool stored = index == kValue || index == kValueZeroPoint;
+  return stored ? element_type(static_cast<const Operator*>(op)->value_type) : kFloatElement;
+}
+
+Operator describe_op(ValueType type) {
+  Operator op{};
+  op.value_type = type;
+  describe_cpu_operator<Kernel>(op);
+  op.GetName = [](const OrtCustomOp*) { return "MultiScaleDeformableAttention"; };
+  op.GetInputTypeCount = [](const OrtCustomOp*) -> size_t { return kAttentionInputs; };
+  op.GetInputType = input_type;
+  op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return 1; };
+  op.GetOutputType = [](const OrtCustomOp*, size_t) { return kFloatElement; };
+  op.CreateKernelV2 = create;
+  op.KernelComputeV2 = compute;
+  return op;
+}
+
+}  // namespace
+
+const char* describe_attention(const InputTensor (&in)[kAttentionInputs], DeformableAttention& a) {
+  for (int index = 0; index < kAttentionInputs; index++)
     if (in[index].rank != kRanks[index]) return "MultiScaleDeformableAttention: an input has the wrong rank";
   a.batch = in[kValue].dims[0], a.positions = in[kValue].dims[1];
   a.heads = in[kValue].dims[2], a.size = in[kValue].dims[3];
@@ -95,63 +139,6 @@ const char* describe(const InputTensor (&in)[kInputs], DeformableAttention& a) {
   a.attention_logits = static_cast<const float*>(in[kAttentionLogits].data);
   return nullptr;
 }
-
-struct Work {
-  DeformableAttention attention;
-  QueryRange queries;
-};
-
-void run_task(void* data, size_t index) {
-  const Work& work = *static_cast<const Work*>(data);
-  const int64_t begin = static_cast<int64_t>(index) * kQueriesPerTask;
-  const int64_t total = work.attention.batch * work.attention.queries;
-  work.queries(work.attention, begin, std::min(begin + kQueriesPerTask, total));
-}
-
-OrtStatus* compute(void* data, OrtKernelContext* context) {
-  const Kernel& kernel = *static_cast<const Kernel*>(data);
-  InputTensor inputs[kInputs];
-  for (size_t index = 0; index < kInputs; index++)
-    if (OrtStatus* status = read_input(kernel.api, context, index, inputs[index])) return status;
-  Work work{{}, kernel.queries};
-  DeformableAttention& a = work.attention;
-  a.value_type = kernel.value_type;
-  if (const char* problem = describe(inputs, a)) return kernel.api.createStatus(kInvalidArgument, problem);
-
-  const int64_t dims[] = {a.batch, a.queries, a.heads * a.size};
-  if (OrtStatus* status = make_output(kernel.api, context, 0, dims, 3, &a.output)) return status;
-  const int64_t tasks = (a.batch * a.queries + kQueriesPerTask - 1) / kQueriesPerTask;
-  if (tasks == 0) return nullptr;
-  return kernel.api.parallelFor(context, run_task, static_cast<size_t>(tasks), &work);
-}
-
-OrtStatus* create(const OrtCustomOp* op, const void* api, const OrtKernelInfo*, void** kernel) {
-  const ValueType type = static_cast<const Operator*>(op)->value_type;
-  *kernel = new Kernel{{static_cast<const void* const*>(api)}, choose_cpu_path().deformable_attention, type};
-  return nullptr;
-}
-
-int input_type(const OrtCustomOp* op, size_t index) {
-  if (index == kSpatialShapes) return kInt64Element;
-  const bool stored = index == kValue || index == kValueZeroPoint;
-  return stored ? element_type(static_cast<const Operator*>(op)->value_type) : kFloatElement;
-}
-
-Operator describe_op(ValueType type) {
-  Operator op{};
-  op.value_type = type;
-  describe_cpu_operator<Kernel>(op);
-  op.GetName = [](const OrtCustomOp*) { return "MultiScaleDeformableAttention"; };
-  op.GetInputTypeCount = [](const OrtCustomOp*) -> size_t { return kInputs; };
-  op.GetInputType = input_type;
-  op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return 1; };
-  op.GetOutputType = [](const OrtCustomOp*, size_t) { return kFloatElement; };
-  op.CreateKernelV2 = create;
-  op.KernelComputeV2 = compute;
-  return op;
-}
-
-}  // namespace
 
 OrtStatus* add_deformable_attention(const OrtApi& api, OrtCustomOpDomain* domain) {
   static const Operator ops[] = {describe_op(ValueType::kFloat), describe_op(ValueType::kUint8),

@@ -2,12 +2,15 @@
 #include "cpu_path.h"
 #include "deformable_attention_op.h"
 #include "observe_op.h"
+#include "row_gradients_op.h"
 
 namespace {
 
 OrtStatus* make_domain(const OrtApi& api, OrtCustomOpDomain** domain) {
   if (OrtStatus* status = api.createCustomOpDomain("ai.dino8", domain)) return status;
   if (OrtStatus* status = dino8::add_deformable_attention(api, *domain)) return status;
+  if (OrtStatus* status = dino8::add_deformable_attention_gradient(api, *domain)) return status;
+  if (OrtStatus* status = dino8::add_row_gradients(api, *domain)) return status;
   return dino8::add_observe(api, *domain);
 }
 

@@ -19,6 +19,8 @@ export type Feeds = Readonly<Record<string, Tensor>>;
 export interface RunOptions {
   /** The outputs to compute. Default: all. */
   readonly outputs?: readonly string[] | undefined;
+  /** Where results are written, by the names of outputs: memory of the caller's, of exactly their types and shapes. */
+  readonly into?: Readonly<Record<string, Tensor>> | undefined;
   /** Stops the run between two nodes; the promise rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -106,7 +108,7 @@ export class Session implements AsyncDisposable {
   }
 
   /**
-   * Runs the model on another thread. The arrays in `feeds` must not change until the promise settles.
+   * Runs the model on another thread. The arrays in `feeds` and `into` must not change until the promise settles.
    * @throws RuntimeError for a missing or unknown input, a wrong type or shape, or a failure in a node.
    */
   async run(feeds: Feeds, options: RunOptions = {}): Promise<Outputs> {
@@ -151,6 +153,10 @@ export class Session implements AsyncDisposable {
     options.signal?.addEventListener('abort', stop);
     try {
       for (const [index, [key, value]] of inputs.entries()) values[index] = this.#shareTensor(key, value);
+      for (const [index, key] of outputs.entries()) {
+        const given = options.into?.[key];
+        if (given) results[index] = this.#shareTensor(key, given);
+      }
       const counts = [inputNames.length, outputNames.length] as const;
       const described = inputs.map(([key, value]) => `${key} ${describeTensor(value)}`).join(', ');
       const context = `${this.name} failed on ${described}`;
@@ -222,7 +228,7 @@ export class Session implements AsyncDisposable {
     const bytes = tensorData(value);
     const shape = BigInt64Array.from(value.shape, BigInt);
     return ort().get(
-      `${this.name} refused the input ${key}`,
+      `${this.name} refused the memory for ${key}`,
       'CreateTensorWithDataAsOrtValue',
       cpuMemory(),
       bytes,

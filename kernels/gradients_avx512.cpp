@@ -1,0 +1,12 @@
+#include "deformable_attention_gradient.h"
+#include "row_gradients.h"
+
+namespace dino8 {
+namespace {
+struct Tag {};
+}  // namespace
+
+const GradientKernels gradients_avx512 = {deformable_attention_gradient_head<Tag>, layer_normalization_gradient<Tag>,
+                                        softmax_gradient<Tag>};
+
+}  // namespace dino8
