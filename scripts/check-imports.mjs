@@ -14,7 +14,7 @@ const apply = [...use, 'data', 'detect', 'evaluate'];
 /** What each room may import from. `quant` does not list `model`: what it needs of one comes as a recipe. */
 const allowed = {
   base: [],
-  testing: [],
+  testing: [...run, 'model'],
   onnx: base,
   runtime: graph,
   model: run,

@@ -63,29 +63,61 @@ const LARGEST_JSON = 1 << 26;
 export async function readPackage(path: string): Promise<ModelPackage> {
   if (await isDirectory(path)) {
     const model = await readModelFolder(path);
-    return model ? withMetadata(path, model) : build(path, path, await readHuggingFace(path));
+    return model ? withMetadata(path, model) : buildPackage(await readCheckpoint(path));
   }
-  if (['.pth', '.pt'].includes(extname(path))) return build(path, dirname(path), await readOriginal(path));
+  if (['.pth', '.pt'].includes(extname(path))) return buildPackage(await readCheckpoint(path));
   if (extname(path) === '.safetensors')
     throw new UsageError(`${path} is one file of a checkpoint; name the folder that holds it and its config.json.`);
   return withMetadata(path, await readModel(path));
 }
 
-/** Builds the graph of a checkpoint; `folder` holds the files that travel with it. */
-async function build(source: string, folder: string, checkpoint: LoadedCheckpoint): Promise<ModelPackage> {
+/** A checkpoint with all that travels with it: what a model is built from, and what is trained. */
+export interface CheckpointPackage extends LoadedCheckpoint {
+  readonly source: string;
+  readonly preprocessing: Preprocessing;
+  readonly tokenizer: TokenizerFiles;
+  /** The files beside the weights, as they are to be kept. */
+  readonly files: Readonly<Record<FileKey, unknown>>;
+}
+
+/** Reads a Hugging Face folder or an original `.pth`. @throws UsageError if it is no checkpoint */
+export async function readCheckpoint(path: string): Promise<CheckpointPackage> {
+  if (['.pth', '.pt'].includes(extname(path))) return withFiles(path, dirname(path), await readOriginal(path));
+  if (extname(path) === '.onnx')
+    throw new UsageError(`${path} is a built model; name the checkpoint that it was made from, a folder or a .pth.`);
+  return withFiles(path, path, await readHuggingFace(path));
+}
+
+/** `folder` holds the files that travel with the checkpoint. */
+async function withFiles(source: string, folder: string, checkpoint: LoadedCheckpoint): Promise<CheckpointPackage> {
   const read = (key: FileKey) => readJson(join(folder, FILES[key][0]), LARGEST_JSON);
   const preprocessing = join(folder, FILES.preprocessing[0]);
-  const texts: Record<FileKey, unknown> = {
+  const files: Record<FileKey, unknown> = {
     config: checkpoint.config,
     // The published models share their preprocessing, which is the default of each setting.
     preprocessing: (await exists(preprocessing)) ? await read('preprocessing') : {},
     tokenizer: await read('tokenizer'),
     tokenizerConfig: await read('tokenizerConfig'),
   };
-  const model = await buildModel(checkpoint, { source });
-  for (const [key, value] of Object.entries(texts)) setMetadata(model, FILES[key as FileKey][1], JSON.stringify(value)); // keys of FILES
-  return assemble(source, model, texts);
+  return {
+    ...checkpoint,
+    source,
+    files,
+    preprocessing: parsePreprocessing(files.preprocessing, source),
+    tokenizer: { tokenizer: files.tokenizer, config: files.tokenizerConfig },
+  };
 }
+
+/** Builds the graph of a checkpoint. */
+export async function buildPackage(checkpoint: CheckpointPackage): Promise<ModelPackage> {
+  const { source, files } = checkpoint;
+  const model = await buildModel(checkpoint, { source });
+  for (const [key, value] of Object.entries(files)) setMetadata(model, FILES[key as FileKey][1], JSON.stringify(value)); // keys of FILES
+  return assemble(source, model, files);
+}
+
+const parsePreprocessing = (value: unknown, source: string) =>
+  parseWith(preprocessingSchema, value, `${source}: preprocessor_config.json`);
 
 function withMetadata(path: string, model: Model): ModelPackage {
   const read = (key: FileKey): unknown => {
@@ -108,12 +140,12 @@ function withMetadata(path: string, model: Model): ModelPackage {
   });
 }
 
-function assemble(source: string, model: Model, texts: Record<FileKey, unknown>): ModelPackage {
+function assemble(source: string, model: Model, texts: Readonly<Record<FileKey, unknown>>): ModelPackage {
   return {
     source,
     model,
     config: parseConfig(texts.config, `${source}: config.json`),
-    preprocessing: parseWith(preprocessingSchema, texts.preprocessing, `${source}: preprocessor_config.json`),
+    preprocessing: parsePreprocessing(texts.preprocessing, source),
     tokenizer: { tokenizer: texts.tokenizer, config: texts.tokenizerConfig },
   };
 }

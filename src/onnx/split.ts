@@ -13,7 +13,7 @@ export interface SplitModel {
   readonly first: Model;
   /** Computes the other outputs, from the passed values and the inputs. */
   readonly second: Model;
-  /** Values that the first computes and the second needs. */
+  /** Values that the first computes and the second needs, in the order in which they are computed. */
   readonly passed: readonly string[];
 }
 
@@ -28,11 +28,11 @@ export function splitModel(model: Model, early: readonly string[]): SplitModel {
     firstNodes.add(node);
     for (const name of usedBy(node)) needed.add(name);
   }
-  const made = new Set([...firstNodes].flatMap((node) => node.output));
+  const made = graph.node.flatMap((node) => (firstNodes.has(node) ? node.output : []));
   const late = graph.output.map(({ name }) => name).filter((name) => !early.includes(name));
   const rest = graph.node.filter((node) => !firstNodes.has(node));
   const used = new Set([...rest.flatMap((node) => [...usedBy(node)]), ...late]);
-  const passed = [...made].filter((name) => used.has(name));
+  const passed = made.filter((name) => used.has(name));
   const part = (nodes: GraphProto['node'], inputs: readonly string[], outputs: readonly string[]) =>
     modelOf(model, infos, nodes, inputs, outputs);
   const inputs = graph.input.map(({ name }) => name);

@@ -5,6 +5,7 @@
  */
 import { differentiate, gradientName } from '../autodiff/differentiate.ts';
 import type { LoadedCheckpoint } from '../model/checkpoint/hugging-face.ts';
+import type { Preprocessing } from '../model/package.ts';
 import { type InputSize, specialize } from '../model/specialize.ts';
 import { buildTrainingGraph, type Head, trainedHeads } from '../model/training-graph.ts';
 import { GraphBuilder, type Value } from '../onnx/builder.ts';
@@ -51,14 +52,14 @@ export const assignmentName = (head: Head): string => `assignment.${head.name}`;
 export const LOSS = 'loss';
 
 export async function buildStepModels(
-  checkpoint: LoadedCheckpoint,
+  checkpoint: LoadedCheckpoint & { readonly preprocessing: Preprocessing },
   size: StepSize,
   settings: LossSettings,
 ): Promise<StepModels> {
   const heads = trainedHeads(checkpoint.config);
   const graph = buildTrainingGraph(checkpoint);
   const special = await specialize(graph.model, { ...size, padding: true });
-  const withLoss = addLoss(special, heads, size, settings);
+  const withLoss = addLoss(takeImages(special, size, checkpoint.preprocessing), heads, size, settings);
   const parameters = [...graph.parameters].map(([name, { input, shape }]) => ({
     name,
     input,
@@ -73,6 +74,44 @@ export async function buildStepModels(
   const early = heads.flatMap((head) => [head.logits, head.boxes, costName(head)]);
   const { first, second, passed } = splitModel(derived, early);
   return { forward: first, backward: second, parameters, heads, passed };
+}
+
+/** In place of normalised pixels and their mask: images as bytes, in the upper left corner of a canvas, and their sizes. */
+function takeImages(model: Model, { batch, height, width }: StepSize, preprocessing: Preprocessing): Model {
+  const taken = new Set(['pixel_values', 'pixel_mask']);
+  model.graph.input = model.graph.input.filter(({ name }) => !taken.has(name));
+  const b = new GraphBuilder(model.graph.name);
+  b.scope('images', () => {
+    const images = b.input('images', DataType.UINT8, [batch, height, width, 3]);
+    const sizes = b.input('image_sizes', DataType.INT64, [batch, 2]);
+    const within = (axis: 0 | 1, extent: number) => {
+      const places = b.constant(
+        BigInt64Array.from({ length: extent }, (_, place) => BigInt(place)),
+        [extent],
+      );
+      return b.less(places, b.slice(sizes, [axis], [axis + 1], [1])); // [batch, extent]
+    };
+    const valid = b.and(b.unsqueeze(within(0, height), [2]), b.unsqueeze(within(1, width), [1]));
+    const perChannel = (values: readonly number[]) => b.constant(Float32Array.from(values), [3]);
+    const scaled = b.mul(b.cast(images, DataType.FLOAT), preprocessing.rescale_factor);
+    const normalised = b.div(b.sub(scaled, perChannel(preprocessing.image_mean)), perChannel(preprocessing.image_std));
+    const shown = b.where(b.unsqueeze(valid, [3]), normalised, 0);
+    b.named('pixel_values', b.transpose(shown, [0, 3, 1, 2]));
+    b.named('pixel_mask', b.cast(valid, DataType.INT64));
+  });
+  return prepend(b.finish(), model);
+}
+
+/** The nodes and inputs of `first` before those of `model`. */
+function prepend(first: Model, model: Model): Model {
+  const { graph } = model;
+  const renamed = new Map(first.graph.initializer.map(({ name }) => [name, `images.${name}`]));
+  for (const node of first.graph.node) node.input = node.input.map((name) => renamed.get(name) ?? name);
+  for (const tensor of first.graph.initializer) tensor.name = renamed.get(tensor.name) ?? tensor.name;
+  graph.node = [...first.graph.node, ...graph.node];
+  graph.initializer = [...first.graph.initializer, ...graph.initializer];
+  graph.input = [...first.graph.input, ...graph.input];
+  return model;
 }
 
 function addLoss(model: Model, heads: readonly Head[], size: StepSize, settings: LossSettings): Model {

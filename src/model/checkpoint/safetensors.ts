@@ -13,7 +13,8 @@ import type { StoredTensor } from './checkpoint.ts';
 const LARGEST_HEADER = 100_000_000;
 const PREFIX = 8;
 
-const TYPES: Readonly<Record<string, DataType>> = {
+/** The format's names of element types. */
+export const TYPES: Readonly<Record<string, DataType>> = {
   F64: DataType.DOUBLE,
   F32: DataType.FLOAT,
   F16: DataType.FLOAT16,
@@ -69,6 +70,12 @@ export function parseSafetensors(file: Uint8Array<ArrayBuffer>, source: string):
     tensors.set(name, { type, shape, bytes: data.subarray(begin, end) });
   }
   return tensors;
+}
+
+/** The texts that go along with the tensors. @throws InputError, naming the file, if it is not well-formed. */
+export function safetensorsMetadata(file: Uint8Array<ArrayBuffer>, source: string): Record<string, string> {
+  const { header } = splitFile(file, source);
+  return parseWith(z.record(z.string(), z.string()), header.__metadata__ ?? {}, source);
 }
 
 function splitFile(file: Uint8Array<ArrayBuffer>, source: string) {

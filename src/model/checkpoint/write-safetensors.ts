@@ -1,0 +1,31 @@
+/** Writing the safetensors format: the header, then the tensors where they are, without a copy. */
+import { writeAtomic } from '../../base/files.ts';
+import { DataType } from '../../onnx/types.ts';
+import type { StoredTensor } from './checkpoint.ts';
+import { TYPES } from './safetensors.ts';
+
+/** The header is padded to this, so that the data is aligned for every type. */
+const ALIGNMENT = 8;
+
+/** `metadata`: texts that go along, under the key `__metadata__`. */
+export async function writeSafetensors(
+  tensors: ReadonlyMap<string, StoredTensor>,
+  path: string,
+  metadata: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  const names = new Map(Object.entries(TYPES).map(([name, type]) => [type, name]));
+  const header: Record<string, unknown> = { __metadata__: metadata };
+  let offset = 0;
+  for (const [name, { type, shape, bytes }] of tensors) {
+    const dtype = names.get(type);
+    if (dtype === undefined) throw new Error(`safetensors has no type for ${DataType[type]}`);
+    header[name] = { dtype, shape, data_offsets: [offset, offset + bytes.length] };
+    offset += bytes.length;
+  }
+  const text = new TextEncoder().encode(JSON.stringify(header));
+  const padded = new Uint8Array(Math.ceil(text.length / ALIGNMENT) * ALIGNMENT).fill(0x20);
+  padded.set(text);
+  const prefix = new Uint8Array(8);
+  new DataView(prefix.buffer).setBigUint64(0, BigInt(padded.length), true);
+  await writeAtomic(path, [prefix, padded, ...[...tensors.values()].map(({ bytes }) => bytes)]);
+}

@@ -1,0 +1,122 @@
+/**
+ * A training image with its boxes, changed at random so that the boxes stay right: mirrored, cropped, resized, recoloured.
+ * The same choices give the same pixels.
+ */
+import sharp from 'sharp';
+import type { Image } from '../detect/image.ts';
+import type { Size } from '../detect/size.ts';
+
+/** (x, y, width, height) in pixels. */
+export type Box = readonly [x: number, y: number, width: number, height: number];
+
+export interface LabelledBox {
+  readonly box: Box;
+  readonly category: number;
+}
+
+export interface Augmentation {
+  /** Whether left and right are exchanged. */
+  readonly mirror: boolean;
+  /** The part that is kept, in shares of width and height; all of it if undefined. */
+  readonly crop:
+    | { readonly left: number; readonly top: number; readonly width: number; readonly height: number }
+    | undefined;
+  /** The size on the canvas, as a share of the largest that fits. */
+  readonly scale: number;
+  /** Factors of brightness and saturation. */
+  readonly brightness: number;
+  readonly saturation: number;
+}
+
+export const NO_AUGMENTATION: Augmentation = {
+  mirror: false,
+  crop: undefined,
+  scale: 1,
+  brightness: 1,
+  saturation: 1,
+};
+
+/** How much is changed. */
+export interface AugmentationStrength {
+  /** Probability of mirroring, and of cropping. */
+  readonly mirror: number;
+  readonly crop: number;
+  /** The smallest share of an edge that a crop keeps, and the smallest scale. */
+  readonly smallest: number;
+  /** The largest relative change of brightness and saturation. */
+  readonly colour: number;
+}
+
+/** `random` gives numbers in 0 … 1. */
+export function chooseAugmentation(strength: AugmentationStrength, random: () => number): Augmentation {
+  const between = (low: number, high: number) => low + (high - low) * random();
+  // All numbers are drawn in any case, so that one choice does not shift the others.
+  const [mirror, cropped] = [random() < strength.mirror, random() < strength.crop];
+  const [width, height] = [between(strength.smallest, 1), between(strength.smallest, 1)];
+  const crop = { width, height, left: random() * (1 - width), top: random() * (1 - height) };
+  const scale = between(strength.smallest, 1);
+  const factor = () => between(1 - strength.colour, 1 + strength.colour);
+  const [brightness, saturation] = [factor(), factor()];
+  return { mirror, crop: cropped ? crop : undefined, scale: cropped ? scale : 1, brightness, saturation };
+}
+
+/** Of a box that a crop cuts, less than this share of its area is not worth finding. */
+const LEAST_VISIBLE = 0.3;
+
+/** The image and the boxes after the changes, of at most the size of `canvas`. */
+export async function augment(
+  image: Image,
+  labels: readonly LabelledBox[],
+  changes: Augmentation,
+  canvas: Size,
+): Promise<{ image: Image; labels: LabelledBox[] }> {
+  const part = cropOf(image, changes);
+  const fit = Math.min(canvas.height / part.height, canvas.width / part.width) * changes.scale;
+  const size = {
+    width: Math.max(1, Math.min(canvas.width, Math.round(part.width * fit))),
+    height: Math.max(1, Math.min(canvas.height, Math.round(part.height * fit))),
+  };
+  const isResized = size.width !== part.width || size.height !== part.height;
+  const isRecoloured = changes.brightness !== 1 || changes.saturation !== 1;
+  let pipeline = sharp(image.pixels, { raw: { width: image.width, height: image.height, channels: 3 } });
+  if (changes.crop) pipeline = pipeline.extract(part);
+  if (isResized) pipeline = pipeline.resize({ ...size, fit: 'fill', kernel: 'linear', fastShrinkOnLoad: false });
+  if (changes.mirror) pipeline = pipeline.flop();
+  if (isRecoloured) pipeline = pipeline.modulate({ brightness: changes.brightness, saturation: changes.saturation });
+  const isChanged = changes.crop || isResized || changes.mirror || isRecoloured;
+  const pixels = isChanged ? await pipeline.toColourspace('srgb').removeAlpha().raw().toBuffer() : image.pixels;
+  const scale = { x: size.width / part.width, y: size.height / part.height };
+  return {
+    image: { ...size, pixels },
+    labels: labels.flatMap(({ box, category }) => {
+      const moved = moveBox(box, part, scale, changes.mirror ? size.width : undefined);
+      return moved ? [{ box: moved, category }] : [];
+    }),
+  };
+}
+
+function cropOf({ width, height }: Size, { crop }: Augmentation) {
+  if (!crop) return { left: 0, top: 0, width, height };
+  const [left, top] = [Math.floor(crop.left * width), Math.floor(crop.top * height)];
+  return {
+    left,
+    top,
+    width: Math.max(1, Math.min(width - left, Math.round(crop.width * width))),
+    height: Math.max(1, Math.min(height - top, Math.round(crop.height * height))),
+  };
+}
+
+/** The visible part of a box in the new image; undefined if too little of it is left. */
+function moveBox(
+  [x, y, width, height]: Box,
+  part: { left: number; top: number; width: number; height: number },
+  scale: { x: number; y: number },
+  mirroredWidth: number | undefined,
+): Box | undefined {
+  const clamp = (value: number, limit: number) => Math.min(Math.max(value, 0), limit);
+  const [left, right] = [clamp(x - part.left, part.width), clamp(x + width - part.left, part.width)];
+  const [top, bottom] = [clamp(y - part.top, part.height), clamp(y + height - part.top, part.height)];
+  if ((right - left) * (bottom - top) <= LEAST_VISIBLE * width * height) return undefined;
+  const box = [left * scale.x, top * scale.y, (right - left) * scale.x, (bottom - top) * scale.y] as const;
+  return mirroredWidth === undefined ? box : [mirroredWidth - box[0] - box[2], box[1], box[2], box[3]];
+}

@@ -1,0 +1,134 @@
+/**
+ * AdamW (Loshchilov and Hutter 2017, https://arxiv.org/abs/1711.05101, algorithm 2) with clipping of the whole gradient's
+ * norm, as small ONNX models that go over the blocks of a `ParameterStore` a stretch at a time, so that what they need
+ * beside the blocks does not grow with the network.
+ */
+import { GraphBuilder, type Value } from '../onnx/builder.ts';
+import { DataType } from '../onnx/types.ts';
+import { modelBytes } from '../onnx/write.ts';
+import { Session } from '../runtime/session.ts';
+import { floatData, floats, type Tensor } from '../runtime/tensor.ts';
+import { BLOCKS, type ParameterStore } from './parameter-store.ts';
+
+export interface OptimizerSettings {
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly epsilon: number;
+  /** The largest norm of the whole gradient; a larger gradient is scaled down to it. */
+  readonly clipNorm: number;
+  /** The share of the old average that each step keeps; 0 for averages that are the weights. */
+  readonly averageDecay: number;
+}
+
+/** Elements that are updated at a time: 16 MB with all that is computed in between. */
+const STRETCH = 1 << 19;
+
+export class Optimizer implements AsyncDisposable {
+  readonly #update: Session;
+  readonly #square: Session;
+  readonly #add: Session;
+  readonly #settings: OptimizerSettings;
+
+  private constructor(update: Session, square: Session, add: Session, settings: OptimizerSettings) {
+    this.#update = update;
+    this.#square = square;
+    this.#add = add;
+    this.#settings = settings;
+  }
+
+  static async create(settings: OptimizerSettings, threads?: number): Promise<Optimizer> {
+    const load = (model: Uint8Array, name: string) => Session.create(model, { threads }, name);
+    return new Optimizer(
+      await load(updateModel(settings), 'the optimizer'),
+      await load(squareModel(), 'the norm of the gradient'),
+      await load(sumModel(), 'the sum of gradients'),
+      settings,
+    );
+  }
+
+  /** The norm of the whole gradient; not finite if an element is not. */
+  async norm({ gradients }: ParameterStore): Promise<number> {
+    let sum = 0;
+    for (const [begin, end] of stretches(0, gradients.length)) {
+      using outputs = await this.#square.run({ x: vector(gradients.subarray(begin, end)) });
+      sum += floatData(outputs.get('sum'))[0] ?? Number.NaN;
+    }
+    return Math.sqrt(sum);
+  }
+
+  /** sum ← sum + addend */
+  async accumulate(sum: Float32Array<ArrayBuffer>, addend: Float32Array<ArrayBuffer>): Promise<void> {
+    for (const [begin, end] of stretches(0, sum.length)) {
+      const part = sum.subarray(begin, end);
+      using outputs = await this.#add.run({ a: vector(part), b: vector(addend.subarray(begin, end)) });
+      part.set(floatData(outputs.get('sum')));
+    }
+  }
+
+  /**
+   * Moves the weights by their gradients.
+   * @param step counted from 1
+   * @param rate the schedule's learning rate
+   * @param norm of the gradient
+   * @param share what to multiply the gradient by before it is clipped, such as 1 / accumulated batches
+   */
+  async step(store: ParameterStore, step: number, rate: number, norm: number, share = 1): Promise<void> {
+    const { beta1, beta2, clipNorm } = this.#settings;
+    const scale = share * Math.min(1, clipNorm / Math.max(norm * share, 1e-12));
+    for (const group of store.groups)
+      for (const [begin, end] of stretches(group.begin, group.end)) {
+        const scalar = (value: number) => floats(Float32Array.of(value), []);
+        const feeds: Record<string, Tensor> = {
+          gradients: vector(store.gradients.subarray(begin, end)),
+          scale: scalar(scale),
+          rate: scalar((rate * group.rate) / (1 - beta1 ** step)),
+          correction: scalar(1 / Math.sqrt(1 - beta2 ** step)),
+          decay: scalar(rate * group.rate * group.weightDecay),
+        };
+        for (const name of BLOCKS) feeds[name] = vector(store.blocks[name].subarray(begin, end));
+        using outputs = await this.#update.run(feeds);
+        for (const name of BLOCKS) store.blocks[name].set(floatData(outputs.get(`new_${name}`)), begin);
+      }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const session of [this.#update, this.#square, this.#add]) await session.close();
+  }
+}
+
+const vector = (data: Float32Array<ArrayBuffer>) => floats(data, [data.length]);
+
+function* stretches(begin: number, end: number): Generator<readonly [number, number]> {
+  for (let at = begin; at < end; at += STRETCH) yield [at, Math.min(at + STRETCH, end)];
+}
+
+/** w ← w − decay · w − rate · m / (√v · correction + ε), with rate and correction as `step` computes them. */
+function updateModel({ beta1, beta2, epsilon, averageDecay }: OptimizerSettings): Uint8Array {
+  const b = new GraphBuilder('adamw');
+  const block = (name: string) => b.input(name, DataType.FLOAT, ['size']);
+  const scalar = (name: string) => b.input(name, DataType.FLOAT, []);
+  const [weights, first, second, averages] = BLOCKS.map(block) as [Value, Value, Value, Value];
+  const gradient = b.mul(block('gradients'), scalar('scale'));
+  const mixed = (old: Value, fresh: Value, share: number) => b.add(b.mul(old, share), b.mul(fresh, 1 - share));
+  const newFirst = mixed(first, gradient, beta1);
+  const newSecond = mixed(second, b.mul(gradient, gradient), beta2);
+  const deviation = b.add(b.mul(b.sqrt(newSecond), scalar('correction')), epsilon);
+  const move = b.mul(b.div(newFirst, deviation), scalar('rate'));
+  const newWeights = b.sub(b.sub(weights, b.mul(weights, scalar('decay'))), move);
+  const results = [newWeights, newFirst, newSecond, mixed(averages, newWeights, averageDecay)];
+  for (const [index, name] of BLOCKS.entries()) b.output(`new_${name}`, results[index] as Value);
+  return modelBytes(b.finish());
+}
+
+function squareModel(): Uint8Array {
+  const b = new GraphBuilder('square');
+  const x = b.input('x', DataType.FLOAT, ['size']);
+  b.output('sum', b.reduceSum(b.mul(x, x), [0], false));
+  return modelBytes(b.finish());
+}
+
+function sumModel(): Uint8Array {
+  const b = new GraphBuilder('sum');
+  b.output('sum', b.add(b.input('a', DataType.FLOAT, ['size']), b.input('b', DataType.FLOAT, ['size'])));
+  return modelBytes(b.finish());
+}
