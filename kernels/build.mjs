@@ -30,6 +30,7 @@ const sources = [
   { file: 'deformable_attention_op.cpp' },
   { file: 'deformable_attention_gradient_op.cpp' },
   { file: 'row_gradients_op.cpp' },
+  { file: 'fake_quantize_op.cpp' },
   { file: 'observe_op.cpp' },
   ...['deformable_attention', 'observe', 'gradients'].flatMap((name) =>
     VECTOR_PATHS.map(({ path, ...rest }) => ({ file: `${name}_${path}.cpp`, ...rest })),

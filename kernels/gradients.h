@@ -23,6 +23,16 @@ struct GradientRows {
   int64_t rows, channels;
 };
 
+// Rows of a value that is quantized and back. Each row has a scale of its own kind: one for all rows, one for every
+// `channels`-th row, or one for each element of a row (`per_element`: `channels` is then `inner`).
+struct FakeQuantizeRows {
+  const float* x;
+  int64_t rows, inner, channels;
+  bool per_element;
+  const float *scales, *zero_points;  // [channels]
+  float lowest, highest;
+};
+
 struct GradientKernels {
   // One head of one image: all its queries, so that no two tasks add to the same value.
   void (*deformable_attention_head)(const DeformableAttentionGradient&, int64_t image, int64_t head);
@@ -30,6 +40,9 @@ struct GradientKernels {
   void (*layer_normalization)(const GradientRows&, const float* scale, float epsilon, float* scale_gradient,
                               float* bias_gradient);
   void (*softmax)(const GradientRows&);
+  void (*fake_quantize)(const FakeQuantizeRows&, float* y);
+  // Adds to the gradients of the scales, [channels].
+  void (*fake_quantize_gradient)(const FakeQuantizeRows&, const float* gradient, float* x_gradient, float* by_scale);
 };
 
 extern const GradientKernels gradients_scalar, gradients_avx2, gradients_avx512, gradients_neon;

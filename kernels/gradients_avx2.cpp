@@ -1,4 +1,5 @@
 #include "deformable_attention_gradient.h"
+#include "fake_quantize.h"
 #include "row_gradients.h"
 
 namespace dino8 {
@@ -7,6 +8,7 @@ struct Tag {};
 }  // namespace
 
 const GradientKernels gradients_avx2 = {deformable_attention_gradient_head<Tag>, layer_normalization_gradient<Tag>,
-                                        softmax_gradient<Tag>};
+                                        softmax_gradient<Tag>, fake_quantize<Tag>,
+                                        fake_quantize_gradient<Tag>};
 
 }  // namespace dino8

@@ -1,6 +1,7 @@
 // What the shared library exports: the entry point that ONNX Runtime calls, and what `dino8 doctor` asks.
 #include "cpu_path.h"
 #include "deformable_attention_op.h"
+#include "fake_quantize_op.h"
 #include "observe_op.h"
 #include "row_gradients_op.h"
 
@@ -10,6 +11,7 @@ OrtStatus* make_domain(const OrtApi& api, OrtCustomOpDomain** domain) {
   if (OrtStatus* status = api.createCustomOpDomain("ai.dino8", domain)) return status;
   if (OrtStatus* status = dino8::add_deformable_attention(api, *domain)) return status;
   if (OrtStatus* status = dino8::add_deformable_attention_gradient(api, *domain)) return status;
+  if (OrtStatus* status = dino8::add_fake_quantize(api, *domain)) return status;
   if (OrtStatus* status = dino8::add_row_gradients(api, *domain)) return status;
   return dino8::add_observe(api, *domain);
 }

@@ -20,6 +20,8 @@ export interface Differentiation {
   readonly parameters: readonly string[];
   /** Values that count as constants: no gradient passes through them. */
   readonly detached?: Iterable<string> | undefined;
+  /** Rules for operators and functions of other domains, by `domain::name`; they come before a function's own body. */
+  readonly rules?: Readonly<Record<string, Rule>> | undefined;
 }
 
 /** The name of the output that holds the gradient of `parameter`. */
@@ -30,7 +32,10 @@ export const gradientName = (parameter: string): string => `${parameter}.gradien
  * loss itself. A parameter that the loss does not depend on has a gradient of zeros. What nothing needs is left out.
  * @throws InputError that names the operator and the module path if there is no rule for what is between
  */
-export function differentiate(model: Model, { loss, parameters, detached = [] }: Differentiation): Model {
+export function differentiate(
+  model: Model,
+  { loss, parameters, detached = [], rules: own = {} }: Differentiation,
+): Model {
   const b = new GraphBuilder(model.graph.name, model);
   const active = activeValues(model, loss, parameters, new Set(detached));
   const gradients = new Map<string, Value[]>([[loss, [b.scalar(1)]]]);
@@ -44,7 +49,7 @@ export function differentiate(model: Model, { loss, parameters, detached = [] }:
   b.scope('gradient', () => {
     for (const node of model.graph.node.toReversed()) {
       if (!node.output.some((name) => active.has(name))) continue;
-      b.scope(modulePath(node) || 'graph', () => propagate(b, node, active, gradientOf, gradients));
+      b.scope(modulePath(node) || 'graph', () => propagate(b, node, own, active, gradientOf, gradients));
     }
     const outputs = new Set(model.graph.output.map(({ name }) => name));
     if (!outputs.has(loss)) b.output(loss, b.value(loss));
@@ -84,6 +89,7 @@ function addAll(set: Set<string>, names: Iterable<string>, admit: (name: string)
 function propagate(
   b: GraphBuilder,
   node: NodeProto,
+  own: Readonly<Record<string, Rule>>,
   active: ReadonlySet<string>,
   gradientOf: (name: string) => Value | undefined,
   gradients: Map<string, Value[]>,
@@ -93,7 +99,11 @@ function propagate(
   const inputs = node.input.map((name) => (name ? b.value(name) : { name: '', type: undefined, shape: undefined }));
   const wanted = inputs.map(({ name, type }) => active.has(name) && (type === undefined || isFloat(type)));
   if (!wanted.includes(true)) return;
-  const leaving = derive(ruleFor(b, node), b, node, { inputs, arriving, wanted });
+  const leaving = derive(own[`${node.domain}::${node.opType}`] ?? ruleFor(b, node), b, node, {
+    inputs,
+    arriving,
+    wanted,
+  });
   for (const [index, gradient] of leaving.entries()) {
     const input = inputs[index];
     if (!gradient || !input || !wanted[index]) continue;

@@ -128,6 +128,8 @@ function detectorBody(network: Network, config: Config, inputs: DetectInputs): S
   const last = layers.at(-1);
   if (!last) throw new Error('the decoder has at least one layer');
 
+  const similarities = classSimilarity(network, config, last, encoded.text, layers.length - 1);
+
   const stack = (values: Value[]) =>
     b.concat(
       values.map((value) => b.unsqueeze(value, [1])),
@@ -141,11 +143,11 @@ function detectorBody(network: Network, config: Config, inputs: DetectInputs): S
     init_reference_points: selection.boxes,
     decoder_hidden_states: stack(layers.map((layer) => layer.hidden)),
     decoder_reference_points: stack(layers.map((layer) => layer.references)),
-    logits: b.scope('class_head', () =>
-      contrastiveLogits(network, config, last.hidden, encoded.text, inputs.text.tokenMask),
-    ),
+    logits: b.scope('class_head', () => maskedLogits(network, config, similarities, inputs.text.tokenMask)),
     pred_boxes: last.boxes,
-    ...(network.detached ? trainedStages(network, config, { layers, text: encoded.text, selection, proposal }) : {}),
+    ...(network.detached
+      ? trainedStages(network, config, { layers, similarities, text: encoded.text, selection, proposal })
+      : {}),
   };
 }
 
@@ -157,21 +159,28 @@ function detectorBody(network: Network, config: Config, inputs: DetectInputs): S
 function trainedStages(
   network: Network,
   config: Config,
-  parts: { layers: readonly DecoderLayerOutput[]; text: Value; selection: Selection; proposal: Proposals },
+  parts: {
+    layers: readonly DecoderLayerOutput[];
+    /** Those of the last layer. */
+    similarities: Value;
+    text: Value;
+    selection: Selection;
+    proposal: Proposals;
+  },
 ): Stages {
   const { b } = network;
-  const { layers, text, selection, proposal } = parts;
+  const { layers, similarities, text, selection, proposal } = parts;
   const encoderBias = config.model_type === 'mm-grounding-dino' ? 'encoder_output_class_embed' : undefined;
   const similar = (candidates: Value) =>
     b.scope('query_selection', () => similarity(network, config, candidates, text, encoderBias));
   return {
     ...Object.fromEntries(
-      layers.flatMap(({ hidden, boxes }, layer) => [
+      layers.flatMap((output, layer) => [
         [
           `logits_${layer}`,
-          b.scope('class_head', () => similarity(network, config, hidden, text, classHead(config, layer))),
+          layer + 1 === layers.length ? similarities : classSimilarity(network, config, output, text, layer),
         ],
-        [`boxes_${layer}`, boxes],
+        [`boxes_${layer}`, output.boxes],
       ]),
     ),
     query_logits: similar(b.gatherRows(selection.candidates, selection.indices)),
@@ -278,11 +287,21 @@ function similarity(network: Network, config: Config, hidden: Value, text: Value
   return b.add(b.mul(product, 1 / Math.sqrt(config.d_model)), bias);
 }
 
+/** What a decoder layer's class head answers. */
+function classSimilarity(
+  network: Network,
+  config: Config,
+  { hidden }: DecoderLayerOutput,
+  text: Value,
+  layer: number,
+): Value {
+  return network.b.scope('class_head', () => similarity(network, config, hidden, text, classHead(config, layer)));
+}
+
 /** The similarities of the last layer, −inf for tokens that are not there, [batch, queries, max_text_len]. */
-function contrastiveLogits(network: Network, config: Config, hidden: Value, text: Value, tokenMask: Value): Value {
+function maskedLogits(network: Network, config: Config, similarities: Value, tokenMask: Value): Value {
   const { b } = network;
-  const found = similarity(network, config, hidden, text, classHead(config, config.decoder_layers - 1));
-  const masked = b.where(b.unsqueeze(tokenMask, [1]), found, Number.NEGATIVE_INFINITY);
+  const masked = b.where(b.unsqueeze(tokenMask, [1]), similarities, Number.NEGATIVE_INFINITY);
   const missing = b.sub(b.integers(config.max_text_len), b.extent(tokenMask, 1));
   return b.padEnd(masked, missing, [2], Number.NEGATIVE_INFINITY);
 }

@@ -12,3 +12,7 @@ export const OBSERVE = 'Observe';
 export const LAYER_NORMALIZATION_GRADIENT = 'LayerNormalizationGradient';
 export const SOFTMAX_GRADIENT = 'SoftmaxGradient';
 export const GELU_GRADIENT = 'GeluGradient';
+
+/** See train/fake-quantize.ts. */
+export const FAKE_QUANTIZE = 'FakeQuantize';
+export const FAKE_QUANTIZE_GRADIENT = 'FakeQuantizeGradient';

@@ -90,6 +90,8 @@ export interface QuantizeOptions {
   readonly statistics?: Statistics | undefined;
   /** Integers of weights that were chosen otherwise than by rounding to the nearest. */
   readonly rounded?: ReadonlyMap<string, RoundedWeight> | undefined;
+  /** Ranges of values that are known otherwise than from statistics, such as learned ones. */
+  readonly ranges?: ReadonlyMap<string, Range> | undefined;
 }
 
 /**
@@ -100,7 +102,7 @@ export interface QuantizeOptions {
 export async function quantizeModel(
   model: Model,
   recipe: Recipe,
-  { statistics = new Map(), rounded = new Map(), placement = 'ort-cpu' }: QuantizeOptions = {},
+  { statistics = new Map(), rounded = new Map(), ranges = new Map(), placement = 'ort-cpu' }: QuantizeOptions = {},
 ): Promise<Quantized> {
   const quantized = copyModel(model);
   const { graph } = quantized;
@@ -129,7 +131,10 @@ export async function quantizeModel(
     shared,
     sourceOf: (name) => sourceOf(name, index),
     bucketed: (source) => bucketedStatistic(recipe, statistics.get(source)),
-    rangeOf: (name) => rangeOf(sourceOf(name, index), rule, statistics, recipe, isTensorRt ? INT8 : UINT8),
+    rangeOf: (name) => {
+      const source = sourceOf(name, index);
+      return ranges.get(source) ?? rangeOf(source, rule, statistics, recipe, isTensorRt ? INT8 : UINT8);
+    },
   });
   const corrected = correctsBias(recipe);
   const correct = (assignment: Assignment, bias: Bias | undefined): Bias | undefined => {
@@ -199,7 +204,8 @@ function replaceActivations(
   }
 }
 
-function rangeOf(
+/** The range of a value by the rule that applies to it. @throws InputError if it was not observed */
+export function rangeOf(
   source: string,
   rule: Rule | undefined,
   statistics: Statistics,
@@ -218,7 +224,7 @@ function rangeOf(
 }
 
 /** What is static but changes with the text becomes dynamic, if the recipe says so. */
-function treatTextDependent(
+export function treatTextDependent(
   assignments: readonly Assignment[],
   recipe: Recipe,
   statistics: Statistics,

@@ -20,6 +20,19 @@ export interface OptimizerSettings {
   readonly averageDecay: number;
 }
 
+export interface StepSettings {
+  /** Counted from 1. */
+  readonly step: number;
+  /** The schedule's learning rate. */
+  readonly rate: number;
+  /** Of the gradient. */
+  readonly norm: number;
+  /** What the gradient is multiplied by before it is clipped, such as 1 / accumulated batches. */
+  readonly share: number;
+  /** Groups that stay as they are. */
+  readonly frozen: readonly string[];
+}
+
 /** Elements that are updated at a time: 16 MB with all that is computed in between. */
 const STRETCH = 1 << 19;
 
@@ -65,17 +78,11 @@ export class Optimizer implements AsyncDisposable {
     }
   }
 
-  /**
-   * Moves the weights by their gradients.
-   * @param step counted from 1
-   * @param rate the schedule's learning rate
-   * @param norm of the gradient
-   * @param share what to multiply the gradient by before it is clipped, such as 1 / accumulated batches
-   */
-  async step(store: ParameterStore, step: number, rate: number, norm: number, share = 1): Promise<void> {
+  /** Moves the weights by their gradients. */
+  async step(store: ParameterStore, { step, rate, norm, share, frozen }: StepSettings): Promise<void> {
     const { beta1, beta2, clipNorm } = this.#settings;
     const scale = share * Math.min(1, clipNorm / Math.max(norm * share, 1e-12));
-    for (const group of store.groups)
+    for (const group of store.groups.filter(({ name }) => !frozen.includes(name)))
       for (const [begin, end] of stretches(group.begin, group.end)) {
         const scalar = (value: number) => floats(Float32Array.of(value), []);
         const feeds: Record<string, Tensor> = {

@@ -20,7 +20,8 @@ export function parameterGroups({ weightDecay, backboneRate, scaleRate }: GroupS
   ];
 }
 
-const SCALES = 'scales';
+/** The group of quantization scales. */
+export const SCALES = 'scales';
 /** Quantization scales have names that no checkpoint uses. */
 export const SCALE_SUFFIX = '.learned_scale';
 

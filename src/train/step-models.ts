@@ -12,7 +12,9 @@ import { GraphBuilder, type Value } from '../onnx/builder.ts';
 import type { Model } from '../onnx/read.ts';
 import { splitModel } from '../onnx/split.ts';
 import { DataType } from '../onnx/types.ts';
+import { FAKE_QUANTIZE_RULES } from './fake-quantize.ts';
 import { headLoss, matchingCosts, type Targets, type Weights } from './loss.ts';
+import { insertFakeQuantization, type TrainablePlan } from './quantize-training.ts';
 
 export interface StepSize extends InputSize {
   readonly textLength: number;
@@ -51,25 +53,27 @@ export const costName = (head: Head): string => `costs.${head.name}`;
 export const assignmentName = (head: Head): string => `assignment.${head.name}`;
 export const LOSS = 'loss';
 
+/** `trainable`: what is quantized while it is trained, and its first scales. */
 export async function buildStepModels(
   checkpoint: LoadedCheckpoint & { readonly preprocessing: Preprocessing },
   size: StepSize,
   settings: LossSettings,
+  trainable?: TrainablePlan,
 ): Promise<StepModels> {
   const heads = trainedHeads(checkpoint.config);
   const graph = buildTrainingGraph(checkpoint);
   const special = await specialize(graph.model, { ...size, padding: true });
-  const withLoss = addLoss(takeImages(special, size, checkpoint.preprocessing), heads, size, settings);
-  const parameters = [...graph.parameters].map(([name, { input, shape }]) => ({
-    name,
-    input,
-    gradient: gradientName(input),
-    shape,
-  }));
+  const prepared = takeImages(special, size, checkpoint.preprocessing);
+  const quantized = trainable && insertFakeQuantization(prepared, trainable, size.batch);
+  const withLoss = addLoss(quantized?.model ?? prepared, heads, size, settings);
+  const weights = [...graph.parameters].map(([name, parameter]) => ({ name, ...parameter }));
+  const scales = (trainable?.scales ?? []).map(({ name, initial }) => ({ name, input: name, shape: initial.shape }));
+  const parameters = [...weights, ...scales].map((each) => ({ ...each, gradient: gradientName(each.input) }));
   const derived = differentiate(withLoss, {
     loss: LOSS,
     parameters: parameters.map(({ input }) => input),
-    detached: graph.detached,
+    detached: [...graph.detached, ...(quantized?.detached ?? [])],
+    rules: FAKE_QUANTIZE_RULES,
   });
   const early = heads.flatMap((head) => [head.logits, head.boxes, costName(head)]);
   const { first, second, passed } = splitModel(derived, early);

@@ -8,12 +8,13 @@ import { modelBytes } from '../onnx/write.ts';
 import { kernelOptions } from '../runtime/kernels.ts';
 import type { Provider, ProviderName } from '../runtime/options.ts';
 import { type Feeds, type Outputs, Session } from '../runtime/session.ts';
-import { floatData, integers, type Tensor, tensorOf } from '../runtime/tensor.ts';
+import { floatData, floats, integers, type Tensor, tensorOf } from '../runtime/tensor.ts';
 import type { Batch, Batches } from './batches.ts';
 import { matchQueries } from './match.ts';
 import { Optimizer, type OptimizerSettings } from './optimizer.ts';
-import { type GroupSettings, groupOf, parameterGroups } from './parameter-groups.ts';
+import { type GroupSettings, groupOf, parameterGroups, SCALES } from './parameter-groups.ts';
 import { type BlockName, ParameterStore } from './parameter-store.ts';
+import { ENABLED } from './quantize-training.ts';
 import { learningRate, type Schedule } from './schedule.ts';
 import { assignmentName, costName, LOSS, lossName, type StepModels } from './step-models.ts';
 
@@ -25,6 +26,10 @@ export interface TrainerSettings {
   readonly schedule: Schedule;
   readonly groups: GroupSettings;
   readonly optimizer: OptimizerSettings;
+  /** Steps in float before fake quantization is turned on. */
+  readonly warmUp: number;
+  /** The step after which scales stay as they are. */
+  readonly freezeScales: number;
 }
 
 export interface TrainerOptions {
@@ -113,7 +118,8 @@ export class Trainer implements AsyncDisposable {
     const norm = (await this.#optimizer.norm(this.store)) / accumulate;
     if (!Number.isFinite(norm)) throw new DivergenceError(`Step ${step}: ${this.#firstBadGradient()}`);
     const rate = learningRate(schedule, step - 1, steps);
-    await this.#optimizer.step(this.store, step, rate, norm * accumulate, 1 / accumulate);
+    const frozen = step > this.#settings.freezeScales ? [SCALES] : [];
+    await this.#optimizer.step(this.store, { step, rate, norm: norm * accumulate, share: 1 / accumulate, frozen });
     const mean = (pick: (report: (typeof reports)[number]) => number) =>
       reports.reduce((sum, report) => sum + pick(report), 0) / reports.length;
     return {
@@ -140,7 +146,8 @@ export class Trainer implements AsyncDisposable {
 
   /** Computes the loss of a batch, and its gradients into the store. */
   async #differentiate(step: number, batch: Batch) {
-    const feeds: Feeds = { ...batch.feeds, ...this.store.weightFeeds() };
+    const enabled = floats(Float32Array.of(step > this.#settings.warmUp ? 1 : 0), []);
+    const feeds: Feeds = { ...batch.feeds, ...this.store.weightFeeds(), [ENABLED]: enabled };
     const pick = (session: Session, from: Feeds): Feeds =>
       Object.fromEntries([...session.inputs.keys()].flatMap((name) => (from[name] ? [[name, from[name]]] : [])));
     using found = await this.#forward.run(pick(this.#forward, feeds));
@@ -190,6 +197,13 @@ export class Trainer implements AsyncDisposable {
   #firstBadGradient(): string {
     const bad = this.store.gradients.findIndex((value) => !Number.isFinite(value));
     return `the gradient of ${this.store.nameAt(bad)} is not a number.`;
+  }
+
+  /** A weight or scale of a block, as a view. */
+  value(name: string, block: BlockName): Tensor {
+    const parameter = this.store.parameters.find((each) => each.name === name);
+    if (!parameter) throw new Error(`${name} is not trained`);
+    return this.store.view(parameter, this.store.blocks[block]);
   }
 
   /** The checkpoint `initial` with the weights, or their averages, of now. The tensors are views: they change with training. */

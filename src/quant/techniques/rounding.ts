@@ -57,18 +57,19 @@ export async function roundWeight(task: RoundingTask, round: Rounder): Promise<R
   }
 }
 
-interface Scales {
+export interface Scales {
+  /** What one unit of each integer is, the shape of the weight. */
   readonly divisor: Tensor;
   readonly scale: Tensor;
   readonly multipliers: Tensor | undefined;
 }
 
 /** The scales that rounding to the nearest would have, too. */
-async function chooseScales(weight: TensorProto, scheme: WeightScheme): Promise<Scales> {
+export async function chooseScales(weight: TensorProto, scheme: WeightScheme, axis = 1): Promise<Scales> {
   const added: Pick<Additions, 'nodes' | 'tensors'> = { nodes: [], tensors: [] };
   const emit = emitter(weight.name, added);
   const scale = `${weight.name}.chosen_scale`;
-  const { divisor, multipliers } = weightDivisors(weight, 1, scheme, emit, scale);
+  const { divisor, multipliers } = weightDivisors(weight, axis, scheme, emit, scale);
   const full = emit('Expand', [divisor, weight.dims.map(Number)]);
   const builder = new GraphBuilder('scales').finish();
   const graph = create(GraphProtoSchema, {
