@@ -24,8 +24,8 @@ const allowed = {
   detect: [...use, 'data'],
   evaluate: [...use, 'data', 'detect'],
   train: [...apply, 'autodiff'],
-  report: apply,
-  cli: [...apply, 'report'],
+  report: [...apply, 'train'],
+  cli: [...apply, 'train', 'report'],
 };
 
 const problems = [];

@@ -17,12 +17,15 @@ export interface CalibrationSource {
 
 const DEFAULT_IMAGES = 64;
 
-export function addCalibrationOptions(command: Command): Command {
-  return command
+/** `withSeed`: false where the command has a seed anyway. */
+export function addCalibrationOptions(command: Command, withSeed = true): Command {
+  const source = command
     .option('--ranges <file>', 'what dino8 calibrate found; needed, or --calibration, if the recipe has static parts')
     .option('--calibration <coco>', "images in COCO's layout to calibrate on now; techniques may need them besides")
-    .option('--calibration-images <count>', 'how many of them', wholeNumber('--calibration-images'), DEFAULT_IMAGES)
-    .option('--seed <number>', 'what their choice follows from', wholeNumber('--seed', 0), 0);
+    .option('--calibration-images <count>', 'how many of them', wholeNumber('--calibration-images'), DEFAULT_IMAGES);
+  return withSeed
+    ? source.option('--seed <number>', 'what their choice follows from', wholeNumber('--seed', 0), 0)
+    : source;
 }
 
 /** @throws InputError if the ranges are of another model */

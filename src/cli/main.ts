@@ -12,10 +12,12 @@ import { evalCommand } from './eval.ts';
 import { inspectCommand } from './inspect.ts';
 import { lintCommand } from './lint.ts';
 import { measureCommand } from './measure.ts';
+import { qatCommand } from './qat.ts';
 import { quantizeCommand } from './quantize.ts';
 import { sensitivityCommand } from './sensitivity.ts';
 import { specializeCommand } from './specialize.ts';
 import { Interrupted, listenForInterrupts } from './terminal.ts';
+import { trainCommand } from './train.ts';
 import { tuneCommand } from './tune.ts';
 
 function program(): Command {
@@ -32,6 +34,8 @@ function program(): Command {
     convertCommand(),
     calibrateCommand(),
     quantizeCommand(),
+    qatCommand(),
+    trainCommand(),
     compareCommand(),
     sensitivityCommand(),
     tuneCommand(),

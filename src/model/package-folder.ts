@@ -69,15 +69,24 @@ export async function writeModelFolder(
         `${folder} already holds ${name}, which would be read in place of this model; name another.`,
       );
   await makeDirectory(form === 'combined' ? join(folder, 'onnx') : folder);
-  for (const [key, [file, metadata]] of Object.entries(FILES)) {
-    const stored = JSON.parse(getMetadata(model, metadata) ?? '{}');
-    const settings = key === 'preprocessing' ? { ...preprocessing, ...stored } : stored;
-    const text = JSON.stringify({ ...DEFAULTS[key as FileKey], ...settings }, undefined, 1); // keys of FILES
-    await writeAtomic(join(folder, file), `${text}\n`);
-  }
+  const stored = (key: FileKey) => JSON.parse(getMetadata(model, FILES[key][1]) ?? '{}');
+  await writeCompanions(stored, preprocessing, folder);
   if (form === 'combined') return writeModel(model, join(folder, 'onnx', 'model.onnx'));
   for (const half of ['text', 'detect'] as const)
     await writeModel(extractHalf(model, half), join(folder, `${half}.onnx`));
+}
+
+/** Writes the files beside a model, each with what Hugging Face's libraries look for. `stored`: what is known of each. */
+export async function writeCompanions(
+  stored: (key: FileKey) => object,
+  preprocessing: object,
+  folder: string,
+): Promise<void> {
+  for (const key of Object.keys(FILES) as FileKey[]) {
+    const settings = key === 'preprocessing' ? { ...preprocessing, ...stored(key) } : stored(key);
+    const text = JSON.stringify({ ...DEFAULTS[key], ...settings }, undefined, 1);
+    await writeAtomic(join(folder, FILES[key][0]), `${text}\n`);
+  }
 }
 
 async function holds(folder: string, form: FolderForm): Promise<boolean> {

@@ -19,6 +19,8 @@ export type Feeds = Readonly<Record<string, Tensor>>;
 export interface RunOptions {
   /** The outputs to compute. Default: all. */
   readonly outputs?: readonly string[] | undefined;
+  /** Results of another run that are taken as they are, where `feeds` has no input of their name. */
+  readonly from?: Outputs | undefined;
   /** Where results are written, by the names of outputs: memory of the caller's, of exactly their types and shapes. */
   readonly into?: Readonly<Record<string, Tensor>> | undefined;
   /** Stops the run between two nodes; the promise rejects with the signal's reason. */
@@ -28,36 +30,52 @@ export interface RunOptions {
 /** The names, types and shapes of one side of a session. */
 export type Signature = ReadonlyMap<string, TensorInfo>;
 
-/** What a run computed. */
+/** What a run computed. A result becomes an array when it is asked for. */
 export class Outputs implements Disposable {
-  readonly #tensors: ReadonlyMap<string, Tensor>;
-  readonly #memory: ArrayBuffer[];
-  readonly #values: Pointer[];
+  readonly #values: ReadonlyMap<string, Pointer>;
+  readonly #tensors = new Map<string, Tensor>();
+  readonly #memory: ArrayBuffer[] = [];
+  /** Shared with the registry, which frees what is still in it. */
+  readonly #held: Pointer[];
 
-  constructor(tensors: ReadonlyMap<string, Tensor>, memory: ArrayBuffer[], values: Pointer[]) {
-    this.#tensors = tensors;
-    this.#memory = memory;
+  constructor(values: ReadonlyMap<string, Pointer>) {
     this.#values = values;
-    forgotten.register(this, values, this);
+    this.#held = [...values.values()];
+    forgotten.register(this, this.#held, this);
   }
 
   /** @throws RuntimeError if there is no output of that name. */
   get(name: string): Tensor {
-    const found = this.#tensors.get(name);
-    if (!found)
-      throw new RuntimeError(`The run has no output ${name}; it has ${[...this.#tensors.keys()].join(', ')}.`);
-    return found;
+    const known = this.#tensors.get(name);
+    if (known) return known;
+    const { tensor, memory } = viewTensor(name, this.handle(name));
+    this.#tensors.set(name, tensor);
+    this.#memory.push(memory);
+    return tensor;
   }
 
   get names(): string[] {
-    return [...this.#tensors.keys()];
+    return [...this.#values.keys()];
+  }
+
+  has(name: string): boolean {
+    return this.#values.has(name);
+  }
+
+  /** The result as ONNX Runtime holds it, for another run to take. */
+  handle(name: string): Pointer {
+    const value = this.#values.get(name);
+    if (value === undefined)
+      throw new RuntimeError(`The run has no output ${name}; it has ${[...this.#values.keys()].join(', ')}.`);
+    if (this.#held.length === 0) throw new RuntimeError(`The output ${name} was freed.`);
+    return value;
   }
 
   /** Frees the memory and empties every array that was a view of it. */
   dispose(): void {
     forgotten.unregister(this);
     for (const buffer of this.#memory.splice(0)) detach(buffer);
-    releaseValues(this.#values);
+    releaseValues(this.#held);
   }
 
   [Symbol.dispose](): void {
@@ -142,17 +160,22 @@ export class Session implements AsyncDisposable {
 
   async #run(feeds: Feeds, options: RunOptions): Promise<Outputs> {
     const handle = this.#open();
-    const inputs = this.#checkFeeds(feeds);
+    const { from } = options;
+    const inputs = this.#checkFeeds(feeds, from);
+    const taken = [...this.inputs.keys()].filter((key) => !feeds[key] && from?.has(key));
     const outputs = [...(options.outputs ?? this.outputs.keys())];
-    const inputNames = this.#nameList(inputs.map(([key]) => key));
+    const inputNames = this.#nameList([...inputs.map(([key]) => key), ...taken]);
     const outputNames = this.#nameList(outputs);
     const values = new BigUint64Array(inputs.length);
+    const all = new BigUint64Array(inputNames.length);
     const results = new BigUint64Array(outputs.length);
     const settings = options.signal ? ort().get('ONNX Runtime gave no run options', 'CreateRunOptions') : 0n;
     const stop = () => ort().do('The run was not stopped', 'RunOptionsSetTerminate', settings);
     options.signal?.addEventListener('abort', stop);
     try {
       for (const [index, [key, value]] of inputs.entries()) values[index] = this.#shareTensor(key, value);
+      all.set(values);
+      all.set(from ? taken.map((key) => from.handle(key)) : [], values.length);
       for (const [index, key] of outputs.entries()) {
         const given = options.into?.[key];
         if (given) results[index] = this.#shareTensor(key, given);
@@ -167,7 +190,7 @@ export class Session implements AsyncDisposable {
         handle,
         settings,
         inputNames,
-        values,
+        all,
         counts[0],
         outputNames,
         counts[1],
@@ -182,7 +205,11 @@ export class Session implements AsyncDisposable {
       releaseValues([...values].filter(Boolean));
       if (settings) ort().call('ReleaseRunOptions', settings);
     }
-    return collect(outputs, [...results]);
+    const given = outputs.filter((key) => options.into?.[key]);
+    releaseValues(given.map((key) => results[outputs.indexOf(key)] ?? 0n));
+    return new Outputs(
+      new Map(outputs.flatMap((key, index) => (options.into?.[key] ? [] : [[key, results[index] ?? 0n]]))),
+    );
   }
 
   #open(): Pointer {
@@ -190,14 +217,15 @@ export class Session implements AsyncDisposable {
     return this.#handle;
   }
 
-  #checkFeeds(feeds: Feeds): [string, Tensor][] {
+  #checkFeeds(feeds: Feeds, from: Outputs | undefined): [string, Tensor][] {
     const unknown = Object.keys(feeds).find((key) => !this.inputs.has(key));
     if (unknown !== undefined)
       throw new RuntimeError(
         `${this.name} has no input ${unknown}; its inputs are ${[...this.inputs.keys()].join(', ')}.`,
       );
-    return [...this.inputs].map(([key, info]) => {
+    return [...this.inputs].flatMap(([key, info]): [string, Tensor][] => {
       const value = feeds[key];
+      if (!value && from?.has(key)) return [];
       if (!value) throw new RuntimeError(`${this.name} needs the input ${key}, which was not given.`);
       const fits =
         value.type === info.type &&
@@ -208,7 +236,7 @@ export class Session implements AsyncDisposable {
         throw new RuntimeError(
           `${this.name} takes ${key} as ${DataType[info.type]}[${info.shape?.map((extent) => extent ?? '?').join(', ') ?? '…'}] and was given ${describeTensor(value)}.`,
         );
-      return [key, value];
+      return [[key, value]];
     });
   }
 
@@ -270,20 +298,13 @@ function takeString(address: Pointer): string {
   return text;
 }
 
-function collect(names: readonly string[], values: Pointer[]): Outputs {
-  const tensors = new Map<string, Tensor>();
-  const memory: ArrayBuffer[] = [];
-  for (const [index, name] of names.entries()) {
-    const value = values[index] ?? 0n;
-    const { type, shape } = describeValue(value);
-    const extents = shape.map(Number);
-    const bytes = byteLength(type, elementCount(extents)) ?? 0;
-    const address = ort().get(`The output ${name} is not a tensor`, 'GetTensorMutableData', value);
-    const buffer = bytes > 0 ? viewMemory(address, bytes) : new ArrayBuffer(0);
-    memory.push(buffer);
-    tensors.set(name, { type, shape: extents, data: viewAs(type, new Uint8Array(buffer)) });
-  }
-  return new Outputs(tensors, memory, values);
+function viewTensor(name: string, value: Pointer): { tensor: Tensor; memory: ArrayBuffer } {
+  const { type, shape } = describeValue(value);
+  const extents = shape.map(Number);
+  const bytes = byteLength(type, elementCount(extents)) ?? 0;
+  const address = ort().get(`The output ${name} is not a tensor`, 'GetTensorMutableData', value);
+  const memory = bytes > 0 ? viewMemory(address, bytes) : new ArrayBuffer(0);
+  return { tensor: { type, shape: extents, data: viewAs(type, new Uint8Array(memory)) }, memory };
 }
 
 function describeValue(value: Pointer): { type: DataType; shape: Dimension[] } {

@@ -16,7 +16,10 @@ export interface OptimizerSettings {
   readonly epsilon: number;
   /** The largest norm of the whole gradient; a larger gradient is scaled down to it. */
   readonly clipNorm: number;
-  /** The share of the old average that each step keeps; 0 for averages that are the weights. */
+  /**
+   * The share of the old average that each step keeps, less in the first steps, where the average is still of few; 0 for
+   * averages that are the weights.
+   */
   readonly averageDecay: number;
 }
 
@@ -35,6 +38,9 @@ export interface StepSettings {
 
 /** Elements that are updated at a time: 16 MB with all that is computed in between. */
 const STRETCH = 1 << 19;
+
+/** After so many steps half of an average may be of before. */
+const AVERAGE_WARM_UP = 10;
 
 export class Optimizer implements AsyncDisposable {
   readonly #update: Session;
@@ -80,7 +86,7 @@ export class Optimizer implements AsyncDisposable {
 
   /** Moves the weights by their gradients. */
   async step(store: ParameterStore, { step, rate, norm, share, frozen }: StepSettings): Promise<void> {
-    const { beta1, beta2, clipNorm } = this.#settings;
+    const { beta1, beta2, clipNorm, averageDecay } = this.#settings;
     const scale = share * Math.min(1, clipNorm / Math.max(norm * share, 1e-12));
     for (const group of store.groups.filter(({ name }) => !frozen.includes(name)))
       for (const [begin, end] of stretches(group.begin, group.end)) {
@@ -91,6 +97,7 @@ export class Optimizer implements AsyncDisposable {
           rate: scalar((rate * group.rate) / (1 - beta1 ** step)),
           correction: scalar(1 / Math.sqrt(1 - beta2 ** step)),
           decay: scalar(rate * group.rate * group.weightDecay),
+          kept: scalar(Math.min(averageDecay, step / (step + AVERAGE_WARM_UP))),
         };
         for (const name of BLOCKS) feeds[name] = vector(store.blocks[name].subarray(begin, end));
         using outputs = await this.#update.run(feeds);
@@ -110,7 +117,7 @@ function* stretches(begin: number, end: number): Generator<readonly [number, num
 }
 
 /** w ← w − decay · w − rate · m / (√v · correction + ε), with rate and correction as `step` computes them. */
-function updateModel({ beta1, beta2, epsilon, averageDecay }: OptimizerSettings): Uint8Array {
+function updateModel({ beta1, beta2, epsilon }: OptimizerSettings): Uint8Array {
   const b = new GraphBuilder('adamw');
   const block = (name: string) => b.input(name, DataType.FLOAT, ['size']);
   const scalar = (name: string) => b.input(name, DataType.FLOAT, []);
@@ -122,7 +129,9 @@ function updateModel({ beta1, beta2, epsilon, averageDecay }: OptimizerSettings)
   const deviation = b.add(b.mul(b.sqrt(newSecond), scalar('correction')), epsilon);
   const move = b.mul(b.div(newFirst, deviation), scalar('rate'));
   const newWeights = b.sub(b.sub(weights, b.mul(weights, scalar('decay'))), move);
-  const results = [newWeights, newFirst, newSecond, mixed(averages, newWeights, averageDecay)];
+  const kept = scalar('kept');
+  const newAverages = b.add(b.mul(averages, kept), b.mul(newWeights, b.sub(1, kept)));
+  const results = [newWeights, newFirst, newSecond, newAverages];
   for (const [index, name] of BLOCKS.entries()) b.output(`new_${name}`, results[index] as Value);
   return modelBytes(b.finish());
 }

@@ -151,10 +151,9 @@ export class Trainer implements AsyncDisposable {
     const pick = (session: Session, from: Feeds): Feeds =>
       Object.fromEntries([...session.inputs.keys()].flatMap((name) => (from[name] ? [[name, from[name]]] : [])));
     using found = await this.#forward.run(pick(this.#forward, feeds));
-    const passed = Object.fromEntries(this.#models.passed.map((name) => [name, found.get(name)]));
     const into = this.store.gradientOutputs();
-    const all = { ...feeds, ...passed, ...this.#assign(step, found, batch) };
-    using results = await this.#backward.run(pick(this.#backward, all), { into });
+    const all = { ...feeds, ...this.#assign(step, found, batch) };
+    using results = await this.#backward.run(pick(this.#backward, all), { into, from: found });
     const scalar = (name: string) => floatData(results.get(name))[0] ?? Number.NaN;
     const loss = scalar(LOSS);
     if (!Number.isFinite(loss)) throw new DivergenceError(`Step ${step}: ${this.#firstBadValue(found)}`);

@@ -1,0 +1,72 @@
+import { Command } from 'commander';
+import { UsageError } from '../base/errors.ts';
+import { sizeOf } from '../base/files.ts';
+import { openCoco, takeImages } from '../data/coco.ts';
+import { observeFor } from '../detect/apply-recipe.ts';
+import { buildPackage, readCheckpoint, writePackage } from '../model/package.ts';
+import { planQuantization } from '../quant/quantization-plan.ts';
+import { bundledRecipes, DEFAULT_RECIPE, readRecipe } from '../quant/recipe.ts';
+import { startScales } from '../train/quantize-training.ts';
+import { addCalibrationOptions, type CalibrationSource, findCalibration } from './calibration-source.ts';
+import { wholeNumber, work } from './terminal.ts';
+import { addTrainingOptions, type TrainingOptions, train } from './training-options.ts';
+
+interface Options extends TrainingOptions, Omit<CalibrationSource, 'seed'> {
+  output: string;
+  recipe: string;
+  warmUp: number;
+  scaleRate: number;
+  freezeScales?: number;
+}
+
+export function qatCommand(): Command {
+  const command = new Command('qat')
+    .description('Train a checkpoint with the rounding of a recipe in place, and write the INT8 model.')
+    .argument('<checkpoint>', 'a Hugging Face folder, or an original .pth')
+    .argument('<coco>', "a folder of labelled images in COCO's layout; its categories are the phrases")
+    .requiredOption('-o, --output <file>', 'the INT8 model; while it trains, OUTPUT.training holds its state')
+    .option('--recipe <recipe>', `a bundled recipe (${bundledRecipes().join(', ')}) or a YAML file`, DEFAULT_RECIPE)
+    .option('--warm-up <steps>', 'steps in float before rounding is turned on', wholeNumber('--warm-up', 0), 0)
+    .option(
+      '--scale-rate <factor>',
+      'the learning rate of scales, as a multiple; 0 leaves them as calibrated',
+      Number,
+      1,
+    )
+    .option(
+      '--freeze-scales <step>',
+      'the step after which scales stay as they are',
+      wholeNumber('--freeze-scales', 0),
+    );
+  addCalibrationOptions(command, false);
+  return addTrainingOptions(command, { learningRate: 1e-4, backboneRate: 1, averageDecay: 0.99 })
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ dino8 qat grounding-dino-tiny/ coco/train2017 --ranges ranges.json --recipe mixed --epochs 1 -o tiny.int8.onnx\n  $ dino8 qat assets/nano shapes/train --calibration shapes/calib --recipe full --batch 12 --epochs 3 -o nano.int8.onnx',
+    )
+    .action(async (checkpoint: string, folder: string, options: Options) => {
+      if (!(options.scaleRate >= 0)) throw new UsageError('--scale-rate must be a number from 0 on.');
+      const source = await readCheckpoint(checkpoint);
+      const recipe = await readRecipe(options.recipe);
+      const float = await buildPackage(source);
+      const bare = { ...recipe, techniques: [] };
+      const statistics = await observeFor(float, bare, { ...work(), ...(await findCalibration(float, options)) });
+      const trainable = await startScales(planQuantization(float.model, bare, statistics));
+      await train({
+        source,
+        dataset: takeImages(await openCoco(folder), options.images ?? Number.POSITIVE_INFINITY),
+        directory: `${options.output}.training`,
+        options,
+        quantized: { recipe: bare, trainable },
+        quantizing: {
+          warmUp: options.warmUp,
+          freezeScales: options.freezeScales ?? Number.MAX_SAFE_INTEGER,
+          scaleRate: options.scaleRate,
+        },
+        write: async (session) => {
+          await writePackage(await session.package('averages'), options.output);
+          return { output: options.output, bytes: await sizeOf(options.output), recipe: recipe.name };
+        },
+      });
+    });
+}
