@@ -394,3 +394,43 @@ describe('each rule agrees with central differences', () => {
 test('there is a case for every rule', () => {
   expect(Object.keys(cases).toSorted()).toEqual(Object.keys(rules).toSorted());
 });
+
+describe('the graph of gradients', () => {
+  const start = () => {
+    const b = new GraphBuilder('small');
+    const x = b.input('x', DataType.FLOAT, [2, 3]);
+    const w = b.input('w', DataType.FLOAT, [3, 4]);
+    return { b, x, w };
+  };
+
+  test('an operator without a rule is named with its module path', () => {
+    const { b, x, w } = start();
+    const [result] = b.scope('encoder.layers.3', () => b.call('', 'Selu', [b.matmul(x, w)]));
+    const loss = b.reduceSum(result as Value, [0, 1], false);
+    expect(() => differentiate(b.finish(), { loss: loss.name, parameters: ['w'] })).toThrow(
+      /No gradient is known for the operator Selu at encoder\.layers\.3\/Selu/,
+    );
+  });
+
+  test('what the loss does not need is gone, and so is the gradient of what is not asked for', () => {
+    const { b, x, w } = start();
+    const product = b.matmul(x, w);
+    b.exp(product);
+    const loss = b.reduceSum(product, [0, 1], false);
+    const { graph } = differentiate(b.finish(), { loss: loss.name, parameters: ['w'] });
+    const operators = graph.node.map(({ opType }) => opType);
+    expect(operators).not.toContain('Exp');
+    // The product itself, and the one that is the gradient of w; the gradient of x would be a third.
+    expect(operators.filter((each) => each === 'MatMul' || each === 'Gemm')).toHaveLength(2);
+  });
+
+  test('no gradient passes what is detached', async () => {
+    const { b, x, w } = start();
+    const product = b.identity(b.matmul(x, w));
+    const loss = b.reduceSum(product, [0, 1], false);
+    const derived = differentiate(b.finish(), { loss: loss.name, parameters: ['w'], detached: [product.name] });
+    await using session = await Session.create(modelBytes(derived));
+    using outputs = await session.run({ x: floats(noise(6, 1), [2, 3]), w: floats(noise(12, 2), [3, 4]) });
+    expect(floatData(outputs.get(gradientName('w')))).toEqual(new Float32Array(12));
+  });
+});

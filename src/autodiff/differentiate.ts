@@ -3,14 +3,15 @@
  * a parameter and the loss, in reverse order, its rule adds the nodes that compute its inputs' gradients.
  */
 import { InputError, messageOf } from '../base/errors.ts';
-import { GraphBuilder, type Value } from '../onnx/builder.ts';
+import { ABSENT, GraphBuilder, type Value } from '../onnx/builder.ts';
 import { usedBy } from '../onnx/graph-index.ts';
 import type { Model } from '../onnx/read.ts';
 import { modulePath, removeUnused } from '../onnx/rewrite.ts';
 import { subgraphsOf } from '../onnx/traverse.ts';
 import { DataType, type NodeProto } from '../onnx/types.ts';
 import { functionRule } from './function-gradient.ts';
-import type { Rule } from './rule.ts';
+import { Recomputation, type SegmentOf } from './recompute.ts';
+import type { Rule, RuleContext } from './rule.ts';
 import { rules } from './rules.ts';
 
 export interface Differentiation {
@@ -22,6 +23,8 @@ export interface Differentiation {
   readonly detached?: Iterable<string> | undefined;
   /** Rules for operators and functions of other domains, by `domain::name`; they come before a function's own body. */
   readonly rules?: Readonly<Record<string, Rule>> | undefined;
+  /** Segments of the graph whose values are computed again in place of being kept. */
+  readonly recompute?: SegmentOf | undefined;
 }
 
 /** The name of the output that holds the gradient of `parameter`. */
@@ -32,36 +35,86 @@ export const gradientName = (parameter: string): string => `${parameter}.gradien
  * loss itself. A parameter that the loss does not depend on has a gradient of zeros. What nothing needs is left out.
  * @throws InputError that names the operator and the module path if there is no rule for what is between
  */
-export function differentiate(
-  model: Model,
-  { loss, parameters, detached = [], rules: own = {} }: Differentiation,
-): Model {
+export function differentiate(model: Model, options: Differentiation): Model {
   const b = new GraphBuilder(model.graph.name, model);
-  const active = activeValues(model, loss, parameters, new Set(detached));
-  const gradients = new Map<string, Value[]>([[loss, [b.scalar(1)]]]);
-  const gradientOf = (name: string): Value | undefined => {
-    const parts = gradients.get(name);
-    if (!parts || parts.length === 0) return undefined;
-    const [total = b.sum(parts)] = parts.length === 1 ? parts : [];
-    gradients.set(name, [total]);
-    return total;
-  };
+  const { loss, parameters } = options;
+  const pass = new ReversePass(b, model, options);
   b.scope('gradient', () => {
-    for (const node of model.graph.node.toReversed()) {
-      if (!node.output.some((name) => active.has(name))) continue;
-      b.scope(modulePath(node) || 'graph', () => propagate(b, node, own, active, gradientOf, gradients));
-    }
+    for (const node of model.graph.node.toReversed()) pass.propagate(node);
     const outputs = new Set(model.graph.output.map(({ name }) => name));
     if (!outputs.has(loss)) b.output(loss, b.value(loss));
     for (const parameter of parameters) {
       const value = b.value(parameter);
-      const found = gradientOf(parameter) ?? b.expand(b.scalar(0), [b.shapeOf(value)]);
+      const found = pass.gradientOf(parameter) ?? b.expand(b.scalar(0), [b.shapeOf(value)]);
       b.output(gradientName(parameter), found, value.shape);
     }
   });
   const result = b.finish();
   removeUnused(result);
   return result;
+}
+
+/** Gradients on their way from the loss back to the parameters. */
+class ReversePass {
+  readonly #b: GraphBuilder;
+  readonly #active: ReadonlySet<string>;
+  readonly #rules: Readonly<Record<string, Rule>>;
+  readonly #recomputation: Recomputation | undefined;
+  /** What has arrived at each value so far, to be summed. */
+  readonly #gradients: Map<string, Value[]>;
+
+  constructor(b: GraphBuilder, model: Model, options: Differentiation) {
+    const { loss, parameters, detached = [], rules: own = {}, recompute } = options;
+    this.#b = b;
+    this.#active = activeValues(model, loss, parameters, new Set(detached));
+    this.#rules = own;
+    this.#recomputation = recompute && new Recomputation(b, model.graph, recompute);
+    this.#gradients = new Map([[loss, [b.scalar(1)]]]);
+  }
+
+  gradientOf(name: string): Value | undefined {
+    const parts = this.#gradients.get(name);
+    if (!parts || parts.length === 0) return undefined;
+    const [total = this.#b.sum(parts)] = parts.length === 1 ? parts : [];
+    this.#gradients.set(name, [total]);
+    return total;
+  }
+
+  /** From what has arrived at a node's outputs to its inputs. */
+  propagate(node: NodeProto): void {
+    if (!node.output.some((name) => this.#active.has(name))) return;
+    this.#b.scope(modulePath(node) || 'graph', () => {
+      const arriving = node.output.map((name) => (name ? this.gradientOf(name) : undefined));
+      const first = arriving.find((gradient) => gradient !== undefined);
+      if (first) this.#propagateFrom(node, arriving, first);
+    });
+  }
+
+  #propagateFrom(node: NodeProto, arriving: readonly (Value | undefined)[], first: Value): void {
+    const b = this.#b;
+    const read = (name: string) => (name ? b.value(this.#recomputation?.locate(name, first) ?? name) : ABSENT);
+    const inputs = node.input.map(read);
+    const wanted = node.input.map((name, index) => {
+      const type = inputs[index]?.type;
+      return this.#active.has(name) && (type === undefined || isFloat(type));
+    });
+    if (!wanted.includes(true)) return;
+    const rule = this.#rules[`${node.domain}::${node.opType}`] ?? ruleFor(b, node);
+    const leaving = derive(rule, {
+      b,
+      node,
+      inputs,
+      outputs: node.output.map(read),
+      gradients: arriving,
+      wanted,
+    });
+    for (const [index, gradient] of leaving.entries()) {
+      const [name, input] = [node.input[index], inputs[index]];
+      if (!gradient || !name || !input || !wanted[index]) continue;
+      // Whatever inference found out: a gradient has the type and shape of its value.
+      this.#gradients.set(name, [...(this.#gradients.get(name) ?? []), b.assume(gradient, input)]);
+    }
+  }
 }
 
 /** Values that depend on a parameter and that the loss depends on. */
@@ -86,48 +139,16 @@ function addAll(set: Set<string>, names: Iterable<string>, admit: (name: string)
   for (const name of names) if (name && admit(name)) set.add(name);
 }
 
-function propagate(
-  b: GraphBuilder,
-  node: NodeProto,
-  own: Readonly<Record<string, Rule>>,
-  active: ReadonlySet<string>,
-  gradientOf: (name: string) => Value | undefined,
-  gradients: Map<string, Value[]>,
-): void {
-  const arriving = node.output.map((name) => (name ? gradientOf(name) : undefined));
-  if (arriving.every((gradient) => gradient === undefined)) return;
-  const inputs = node.input.map((name) => (name ? b.value(name) : { name: '', type: undefined, shape: undefined }));
-  const wanted = inputs.map(({ name, type }) => active.has(name) && (type === undefined || isFloat(type)));
-  if (!wanted.includes(true)) return;
-  const leaving = derive(own[`${node.domain}::${node.opType}`] ?? ruleFor(b, node), b, node, {
-    inputs,
-    arriving,
-    wanted,
-  });
-  for (const [index, gradient] of leaving.entries()) {
-    const input = inputs[index];
-    if (!gradient || !input || !wanted[index]) continue;
-    // Whatever inference found out: a gradient has the type and shape of its value.
-    gradients.set(input.name, [...(gradients.get(input.name) ?? []), b.assume(gradient, input)]);
-  }
-}
-
 const isFloat = (type: DataType) =>
   type === DataType.FLOAT || type === DataType.DOUBLE || type === DataType.FLOAT16 || type === DataType.BFLOAT16;
 
-function derive(
-  rule: Rule,
-  b: GraphBuilder,
-  node: NodeProto,
-  { inputs, arriving, wanted }: { inputs: Value[]; arriving: (Value | undefined)[]; wanted: boolean[] },
-) {
-  const outputs = node.output.map((name) => (name ? b.value(name) : { name: '', type: undefined, shape: undefined }));
+function derive(rule: Rule, context: RuleContext) {
+  const { node } = context;
   try {
-    return rule({ b, node, inputs, outputs, gradients: arriving, wanted });
+    return rule(context);
   } catch (error) {
-    throw new InputError(
-      `The gradient of ${node.opType} at ${node.name} cannot be built: ${messageOf(error).replace(/\.$/, '')}.`,
-    );
+    const reason = messageOf(error).replace(/\.$/, '');
+    throw new InputError(`The gradient of ${node.opType} at ${node.name} cannot be built: ${reason}.`);
   }
 }
 

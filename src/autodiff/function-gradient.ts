@@ -24,7 +24,7 @@ export function functionRule(body: FunctionProto, differentiate: Differentiate):
     const names = body.input.filter((_, index) => wanted[index]);
     const name = `${body.name}Gradient_${names.join('_')}`;
     if (!b.definition(body.domain, name))
-      b.define(gradientFunction(body, name, { inputs, gradient, names, differentiate }));
+      for (const made of gradientFunctions(body, name, { inputs, gradient, names, differentiate })) b.define(made);
     const results = b.call(body.domain, name, [...inputs, gradient], {}, names.length);
     return body.input.map((input) => results[names.indexOf(input)]);
   };
@@ -38,14 +38,16 @@ interface Call {
 }
 
 /**
+ * The gradient of `body`, after the functions that it calls.
+ *
  * One function serves calls with any extents, so of its inputs only types and numbers of axes are taken from the call;
  * but integers describe the shapes of others, so how many there are is a part of the function.
  */
-function gradientFunction(
+function gradientFunctions(
   body: FunctionProto,
   name: string,
   { inputs, gradient, names, differentiate }: Call,
-): FunctionProto {
+): FunctionProto[] {
   const b = new GraphBuilder(name);
   const declare = (input: string, value: Value) =>
     b.input(
@@ -64,5 +66,5 @@ function gradientFunction(
   const results = new Set(names.map(gradientName));
   derived.graph.output = derived.graph.output.filter((output) => results.has(output.name));
   removeUnused(derived);
-  return new GraphBuilder(name, derived).finishFunction(body.domain);
+  return [...derived.functions, new GraphBuilder(name, derived).finishFunction(body.domain)];
 }

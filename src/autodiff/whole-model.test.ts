@@ -4,11 +4,12 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { packageRoot } from '../base/package-root.ts';
 import { readHuggingFace } from '../model/checkpoint/hugging-face.ts';
+import { specialize } from '../model/specialize.ts';
 import { buildTrainingGraph } from '../model/training-graph.ts';
 import { GraphBuilder, type Value } from '../onnx/builder.ts';
 import { DataType } from '../onnx/types.ts';
 import { modelBytes } from '../onnx/write.ts';
-import { kernelOptions } from '../runtime/kernels.ts';
+import { kernelLibrary, kernelOptions } from '../runtime/kernels.ts';
 import { Session } from '../runtime/session.ts';
 import { floatData, type Tensor, tensorOf } from '../runtime/tensor.ts';
 import { goldenFolder, readGolden } from '../testing/golden.ts';
@@ -45,15 +46,28 @@ function addLoss(b: GraphBuilder, layers: number): Value {
   return b.sum(terms);
 }
 
-test('every parameter has the gradient that PyTorch computes', async () => {
+const encoderLayer = ({ name }: { name: string }) => /^model\.encoder\.layers\.\d+/.exec(name)?.[0];
+
+const variants = [
+  { kernels: false, recompute: undefined },
+  ...(kernelLibrary() === undefined
+    ? []
+    : [
+        { kernels: true, recompute: undefined },
+        { kernels: true, recompute: encoderLayer },
+      ]),
+];
+
+test.each(variants)('every parameter has the gradient that PyTorch computes: %o', async ({ kernels, recompute }) => {
   const checkpoint = await readHuggingFace(join(packageRoot, 'assets/nano'));
   const stages = ['proposal_logits', 'proposal_box_logits', 'proposal_valid'];
   const { model, parameters, detached } = buildTrainingGraph(checkpoint, { stages });
-  const b = new GraphBuilder('loss', model);
+  const size = { batch: 1, height: 192, width: 256, textLength: 17, padding: true };
+  const b = new GraphBuilder('loss', await specialize(model, size));
   const loss = addLoss(b, checkpoint.config.decoder_layers);
   const inputs = [...parameters.values()].map(({ input }) => input);
-  const derived = differentiate(b.finish(), { loss: loss.name, parameters: inputs, detached });
-  await using session = await Session.create(modelBytes(derived), kernelOptions());
+  const derived = differentiate(b.finish(), { loss: loss.name, parameters: inputs, detached, recompute });
+  await using session = await Session.create(modelBytes(derived), kernels ? kernelOptions() : {});
 
   const given = new Map([...(await readGolden('nano/single')), ...(await readGolden('gradients/nano_single'))]);
   const feeds: Record<string, Tensor> = {};

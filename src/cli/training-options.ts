@@ -48,6 +48,7 @@ export interface TrainingOptions {
   images?: number;
   device: ProviderName;
   threads?: number;
+  recompute?: true;
   report?: string;
   json?: true;
 }
@@ -99,6 +100,7 @@ export function addTrainingOptions(command: Command, defaults: TrainingDefaults)
     .option('--validate-images <count>', 'only the first of them', wholeNumber('--validate-images'))
     .addOption(device)
     .option('--threads <count>', 'threads to run with (default: one per core)', wholeNumber('--threads'))
+    .option('--recompute', 'compute the layers of the encoder twice, for less memory')
     .option('--report <file>', 'write the curves as an HTML page')
     .option('--json', 'print the result as JSON');
 }
@@ -148,7 +150,7 @@ function settingsOf(
     textLength: options.textLength ?? textLengthFor(dataset, source),
     seed: options.seed,
     augmentation: { mirror: options.mirror, crop: options.crop, smallest: 0.6, colour: options.colour },
-    loss: { matching: weights, loss: weights },
+    loss: { matching: weights, loss: weights, recompute: options.recompute ?? false },
     schedule: scheduleOf(options),
     groups: {
       weightDecay: options.weightDecay,
@@ -222,25 +224,25 @@ const LOG_EVERY = 10_000;
 
 /** One line that changes on a terminal, a line now and then elsewhere: loss and its parts, rate, speed, time left. */
 function drawSteps(steps: number, stream: NodeJS.WriteStream = process.stderr) {
-  const started = performance.now();
   let drawn = Number.NEGATIVE_INFINITY;
-  let first: number | undefined;
+  let begun: { readonly step: number; readonly at: number } | undefined;
   return (
     { step, loss, parts, rate }: Parameters<NonNullable<Parameters<typeof runTraining>[1]['onStep']>>[0],
     speed: number,
   ) => {
-    first ??= step - 1;
     const now = performance.now();
+    // The first step takes longer than the others, and what went before has nothing to do with what is left.
+    begun ??= { step, at: now };
     const isLast = step >= steps;
     if (!isLast && now - drawn < (stream.isTTY ? REDRAW_EVERY : LOG_EVERY)) return;
     drawn = now;
-    const left = ((now - started) / 1000 / (step - first)) * (steps - step);
+    const left = ((now - begun.at) / 1000 / Math.max(1, step - begun.step)) * (steps - step);
     const line = [
       `step ${step}/${steps}`,
       `loss ${loss.toFixed(3)} (class ${parts.class.toFixed(3)}, box ${parts.box.toFixed(4)}, giou ${parts.giou.toFixed(3)})`,
       `rate ${rate.toExponential(1)}`,
       `${speed.toFixed(1)} images/s`,
-      ...(isLast ? [] : [`${duration(left)} left`]),
+      ...(isLast || step === begun.step ? [] : [`${duration(left)} left`]),
     ].join(', ');
     stream.write(stream.isTTY ? `\r\x1b[2K${line}${isLast ? '\n' : ''}` : `${line}\n`);
   };

@@ -1,8 +1,10 @@
 /** The kernel computes what the function's body does, by every instruction set this machine has. */
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
+import { differentiate, gradientName } from '../autodiff/differentiate.ts';
 import { GraphBuilder } from '../onnx/builder.ts';
 import { DEFORMABLE_ATTENTION, DOMAIN } from '../onnx/dino8-operators.ts';
+import { parseModel } from '../onnx/read.ts';
 import { DataType } from '../onnx/types.ts';
 import { modelBytes } from '../onnx/write.ts';
 import { kernelLibrary } from '../runtime/kernels.ts';
@@ -32,6 +34,17 @@ function attentionModel(levels: number, type: ValueType): Uint8Array {
   const [output] = b.call(DOMAIN, DEFORMABLE_ATTENTION, inputs);
   if (output) b.output('output', output, ['batch', 'queries', 'width']);
   return modelBytes(b.finish());
+}
+
+const TRAINED = ['value', 'sampling_offsets', 'attention_logits'];
+
+/** The gradients of Σ output · weights. */
+function gradientModel(levels: number): Uint8Array {
+  const model = parseModel(new Uint8Array(attentionModel(levels, DataType.FLOAT)), 'attention');
+  const b = new GraphBuilder('gradients', model);
+  const weights = b.input('weights', DataType.FLOAT, ['batch', 'queries', 'width']);
+  const loss = b.reduceSum(b.mul(b.value('output'), weights), [0, 1, 2], false);
+  return modelBytes(differentiate(b.finish(), { loss: loss.name, parameters: TRAINED }));
 }
 
 interface Problem {
@@ -138,6 +151,27 @@ describe.runIf(library !== undefined)('the deformable attention kernel', () => {
         return worst <= 1e-5;
       }),
       { numRuns: 40 },
+    );
+  });
+
+  test.each(['scalar', 'avx2', 'avx512', 'neon'])('its gradient agrees with that of the body (%s)', async (path) => {
+    process.env.DINO8_KERNEL_PATH = path;
+    await using kernel = await Session.create(gradientModel(3), kernelOptions);
+    await using body = await Session.create(gradientModel(3));
+    await fc.assert(
+      fc.asyncProperty(problems, async (problem) => {
+        const feeds = feedsOf(problem);
+        const { batch, queries, heads, size, seed } = problem;
+        const weights = floats(noise(batch * queries * heads * size, seed + 9), [batch, queries, heads * size]);
+        using actual = await kernel.run({ ...feeds, weights });
+        using expected = await body.run({ ...feeds, weights });
+        for (const name of TRAINED.map(gradientName)) {
+          const [ours, theirs] = [floatData(actual.get(name)), floatData(expected.get(name))];
+          for (const [index, value] of theirs.entries())
+            expect(Math.abs(value - (ours[index] ?? Number.NaN))).toBeLessThan(2e-5 * Math.max(1, Math.abs(value)));
+        }
+      }),
+      { numRuns: 20 },
     );
   });
 

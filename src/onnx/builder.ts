@@ -3,7 +3,7 @@ import { float } from './attributes.ts';
 import { ABSENT, defined, NodeBuilder, type Operand, type Value } from './node-builder.ts';
 import type { DataType } from './types.ts';
 
-export { defined, type Operand, type Value } from './node-builder.ts';
+export { ABSENT, defined, type Operand, type Value } from './node-builder.ts';
 
 export class GraphBuilder extends NodeBuilder {
   // ---- element-wise operators, with broadcasting

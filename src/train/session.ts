@@ -1,6 +1,6 @@
 /** From a checkpoint, a dataset and settings to a training that can run. */
 import { createHash } from 'node:crypto';
-import { UsageError } from '../base/errors.ts';
+import { InputError } from '../base/errors.ts';
 import type { CocoDataset } from '../data/coco.ts';
 import { Detector } from '../detect/detector.ts';
 import { createPrompt } from '../detect/prompt.ts';
@@ -50,7 +50,7 @@ export function canvasFor(dataset: CocoDataset, { preprocessing }: CheckpointPac
 export function textLengthFor(dataset: CocoDataset, { config, tokenizer, source }: CheckpointPackage): number {
   const occurring = new Set(dataset.annotations.map(({ category_id }) => category_id));
   const names = dataset.categories.filter(({ id }) => occurring.has(id)).map(({ name }) => name);
-  if (names.length === 0) throw new UsageError('The dataset has no boxes; there is nothing to learn.');
+  if (names.length === 0) throw new InputError('The dataset has no boxes; there is nothing to learn.');
   const words = createTokenizer(tokenizer, source);
   const longest = longestText(config);
   const { chunks } = createPrompt(names, words, longest);

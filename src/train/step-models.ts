@@ -4,6 +4,7 @@
  * second needs is passed on in memory.
  */
 import { differentiate, gradientName } from '../autodiff/differentiate.ts';
+import type { SegmentOf } from '../autodiff/recompute.ts';
 import type { LoadedCheckpoint } from '../model/checkpoint/hugging-face.ts';
 import type { Preprocessing } from '../model/package.ts';
 import { type InputSize, specialize } from '../model/specialize.ts';
@@ -42,7 +43,13 @@ export interface StepModels {
   readonly passed: readonly string[];
 }
 
+/** The layers of the encoder, where most of the memory is: see `recompute`. */
+const encoderLayer: SegmentOf = ({ name }) =>
+  /(?:^|\.)model\.encoder\.layers\.\d+(?=[./])/.exec(name)?.[0].replace(/^\./, '');
+
 export interface LossSettings {
+  /** Compute each layer of the encoder again in the backward pass, in place of keeping what is in it. */
+  readonly recompute: boolean;
   readonly matching: Weights;
   readonly loss: Weights;
 }
@@ -74,6 +81,7 @@ export async function buildStepModels(
     parameters: parameters.map(({ input }) => input),
     detached: [...graph.detached, ...(quantized?.detached ?? [])],
     rules: FAKE_QUANTIZE_RULES,
+    recompute: settings.recompute ? encoderLayer : undefined,
   });
   const early = heads.flatMap((head) => [head.logits, head.boxes, costName(head)]);
   const { first, second, passed } = splitModel(derived, early);

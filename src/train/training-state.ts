@@ -20,6 +20,9 @@ const headSchema = z.strictObject({
 
 export type TrainingHead = z.output<typeof headSchema>;
 
+/** What a file may have beside the blocks. */
+const LARGEST_HEAD = 1 << 20;
+
 const METADATA = 'dino8.training';
 
 export async function writeTrainingState(store: ParameterStore, head: TrainingHead, path: string): Promise<void> {
@@ -38,7 +41,8 @@ export async function writeTrainingState(store: ParameterStore, head: TrainingHe
  */
 export async function readTrainingState(store: ParameterStore, key: string, path: string): Promise<number> {
   if (!(await exists(path))) return 0;
-  const { head, tensors } = parseTrainingState(await readBytes(path), path);
+  const expected = BLOCKS.reduce((sum, name) => sum + store.blocks[name].byteLength, 0);
+  const { head, tensors } = parseTrainingState(await readBytes(path, expected + LARGEST_HEAD), path);
   if (head.key !== key)
     throw new InputError(
       `${path} is of a training with other data or settings; give the same ones, remove it to start anew, or write elsewhere.`,

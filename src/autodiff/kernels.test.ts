@@ -1,0 +1,84 @@
+/** The kernels of gradients compute what their functions' bodies do, by every instruction set this machine has. */
+import fc from 'fast-check';
+import { afterEach, describe, expect, test } from 'vitest';
+import { GraphBuilder } from '../onnx/builder.ts';
+import { DataType } from '../onnx/types.ts';
+import { modelBytes } from '../onnx/write.ts';
+import { kernelLibrary } from '../runtime/kernels.ts';
+import { profileRun } from '../runtime/profile.ts';
+import { Session } from '../runtime/session.ts';
+import { floatData, floats } from '../runtime/tensor.ts';
+import { noise } from '../testing/noise.ts';
+import { layerNormalizationGradient } from './functions/layer-normalization-gradient.ts';
+import { softmaxGradient } from './functions/softmax-gradient.ts';
+
+const library = kernelLibrary();
+const options = { customOperators: library === undefined ? [] : [library] };
+
+function model(): Uint8Array {
+  const b = new GraphBuilder('gradients');
+  const x = b.input('x', DataType.FLOAT, ['rows', 'more', 'channels']);
+  const gradient = b.input('gradient', DataType.FLOAT, ['rows', 'more', 'channels']);
+  const scale = b.input('scale', DataType.FLOAT, ['channels']);
+  b.output('softmax', softmaxGradient(b, x, gradient), ['rows', 'more', 'channels']);
+  for (const [index, value] of layerNormalizationGradient(b, { x, scale, epsilon: 1e-3, gradient }).entries())
+    b.output(`normalization_${index}`, value, value.shape);
+  return modelBytes(b.finish());
+}
+
+const feedsOf = (rows: number, more: number, channels: number, seed: number) => {
+  const shape = [rows, more, channels];
+  const values = (salt: number) => floats(noise(rows * more * channels, seed + salt), shape);
+  return { x: values(0), gradient: values(1), scale: floats(noise(channels, seed + 2), [channels]) };
+};
+
+afterEach(() => {
+  delete process.env.DINO8_KERNEL_PATH;
+});
+
+describe.runIf(library !== undefined)('gradients row by row', () => {
+  test.each(['scalar', 'avx2', 'avx512', 'neon'])(
+    'agree with their bodies (%s, or the best there is)',
+    async (path) => {
+      process.env.DINO8_KERNEL_PATH = path;
+      await using kernel = await Session.create(model(), options);
+      await using body = await Session.create(model());
+      const extent = fc.integer({ min: 1, max: 60 });
+      await fc.assert(
+        fc.asyncProperty(
+          extent,
+          extent,
+          fc.integer({ min: 2, max: 70 }),
+          fc.integer(),
+          async (rows, more, channels, seed) => {
+            const feeds = feedsOf(rows, more, channels, seed);
+            using actual = await kernel.run(feeds);
+            using expected = await body.run(feeds);
+            for (const name of expected.names) {
+              const ours = floatData(actual.get(name));
+              for (const [index, value] of floatData(expected.get(name)).entries())
+                expect(Math.abs(value - (ours[index] ?? Number.NaN)), name).toBeLessThan(
+                  1e-4 * Math.max(1, Math.abs(value)),
+                );
+            }
+          },
+        ),
+        { numRuns: 25 },
+      );
+    },
+  );
+
+  test('are what runs, in place of the bodies', async () => {
+    const profile = await profileRun(model(), options, feedsOf(2, 3, 4, 1));
+    expect(profile.map((node) => node.operator).toSorted()).toEqual(['LayerNormalizationGradient', 'SoftmaxGradient']);
+  });
+
+  test('give the same bits for any number of threads', async () => {
+    const feeds = feedsOf(50, 60, 64, 5);
+    await using one = await Session.create(model(), { ...options, threads: 1 });
+    await using two = await Session.create(model(), { ...options, threads: 2 });
+    using first = await one.run(feeds);
+    using second = await two.run(feeds);
+    for (const name of first.names) expect(floatData(second.get(name))).toEqual(floatData(first.get(name)));
+  });
+});
