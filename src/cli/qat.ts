@@ -9,11 +9,13 @@ import { bundledRecipes, DEFAULT_RECIPE, readRecipe } from '../quant/recipe.ts';
 import { startScales } from '../train/quantize-training.ts';
 import { addCalibrationOptions, type CalibrationSource, findCalibration } from './calibration-source.ts';
 import { wholeNumber, work } from './terminal.ts';
-import { addTrainingOptions, type TrainingOptions, train } from './training-options.ts';
+import { addTrainingOptions, positive, type TrainingOptions, train } from './training-options.ts';
 
 interface Options extends TrainingOptions, Omit<CalibrationSource, 'seed'> {
   output: string;
   recipe: string;
+  distil: number;
+  labels: number;
   warmUp: number;
   scaleRate: number;
   freezeScales?: number;
@@ -30,9 +32,11 @@ export function qatCommand(): Command {
     .option(
       '--scale-rate <factor>',
       'the learning rate of scales, as a multiple; 0 leaves them as calibrated',
-      Number,
+      positive('--scale-rate', true),
       1,
     )
+    .option('--distil <weight>', 'learn from the checkpoint as it is, in FP32, as well', positive('--distil', true), 0)
+    .option('--labels <weight>', 'of the boxes of the dataset; 0 needs none', positive('--labels', true), 1)
     .option(
       '--freeze-scales <step>',
       'the step after which scales stay as they are',
@@ -45,7 +49,8 @@ export function qatCommand(): Command {
       '\nExamples:\n  $ dino8 qat grounding-dino-tiny/ coco/train2017 --ranges ranges.json --recipe mixed --epochs 1 -o tiny.int8.onnx\n  $ dino8 qat assets/nano shapes/train --calibration shapes/calib --recipe full --batch 12 --epochs 3 -o nano.int8.onnx',
     )
     .action(async (checkpoint: string, folder: string, options: Options) => {
-      if (!(options.scaleRate >= 0)) throw new UsageError('--scale-rate must be a number from 0 on.');
+      if (options.labels === 0 && options.distil === 0)
+        throw new UsageError('There is nothing to learn from: give --distil or --labels a weight.');
       const source = await readCheckpoint(checkpoint);
       const recipe = await readRecipe(options.recipe);
       const float = await buildPackage(source);

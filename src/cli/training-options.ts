@@ -40,6 +40,9 @@ export interface TrainingOptions {
   crop: number;
   colour: number;
   classWeight: number;
+  /** Of `qat` alone. */
+  labels?: number;
+  distil?: number;
   seed: number;
   checkpointMinutes: number;
   validate?: string;
@@ -106,7 +109,7 @@ export function addTrainingOptions(command: Command, defaults: TrainingDefaults)
 }
 
 /** An option parser for positive numbers, or such from 0 on. */
-function positive(option: string, orZero = false): (text: string) => number {
+export function positive(option: string, orZero = false): (text: string) => number {
   return (text) => {
     const value = Number(text);
     if (text.trim() === '' || !Number.isFinite(value) || value < 0 || (value === 0 && !orZero))
@@ -150,7 +153,13 @@ function settingsOf(
     textLength: options.textLength ?? textLengthFor(dataset, source),
     seed: options.seed,
     augmentation: { mirror: options.mirror, crop: options.crop, smallest: 0.6, colour: options.colour },
-    loss: { matching: weights, loss: weights, recompute: options.recompute ?? false },
+    loss: {
+      matching: weights,
+      loss: weights,
+      recompute: options.recompute ?? false,
+      labels: options.labels ?? 1,
+      distillation: options.distil ?? 0,
+    },
     schedule: scheduleOf(options),
     groups: {
       weightDecay: options.weightDecay,

@@ -22,6 +22,8 @@ export interface BatchSettings {
   readonly targets: number;
   readonly seed: number;
   readonly augmentation: AugmentationStrength;
+  /** Whether there is nothing to learn without boxes. */
+  readonly labelled: boolean;
 }
 
 /** Inputs of the forward and the backward model that come from data. */
@@ -73,7 +75,9 @@ export class Batches {
     for (const { image_id, category_id, bbox, iscrowd } of dataset.annotations)
       if (!iscrowd && bbox[2] > 0 && bbox[3] > 0)
         this.#labels.set(image_id, [...(this.#labels.get(image_id) ?? []), { box: bbox, category: category_id }]);
-    const occurring = new Set([...this.#labels.values()].flat().map(({ category }) => category));
+    const labelled = new Set([...this.#labels.values()].flat().map(({ category }) => category));
+    const occurring =
+      labelled.size === 0 && !settings.labelled ? new Set(dataset.categories.map(({ id }) => id)) : labelled;
     this.#names = new Map(dataset.categories.filter(({ id }) => occurring.has(id)).map(({ id, name }) => [id, name]));
     if (dataset.images.length === 0 || occurring.size === 0)
       throw new InputError('There is nothing to learn from: the dataset has no images or no boxes.');

@@ -90,13 +90,18 @@ export async function runTraining(trainer: Trainer, options: RunOptions): Promis
   return { log, resumedAt };
 }
 
-function lineOf({ step, loss, parts, rate, gradientNorm }: StepReport, options: RunOptions, milliseconds: number) {
+function lineOf(
+  { step, loss, parts, distillation, rate, gradientNorm }: StepReport,
+  options: RunOptions,
+  milliseconds: number,
+) {
   return {
     kind: 'step' as const,
     step,
     epoch: step / options.stepsPerEpoch,
     loss,
     ...parts,
+    ...(distillation === undefined ? {} : { distillation }),
     rate,
     gradientNorm,
     imagesPerSecond: Math.round((1e5 * options.imagesPerStep) / milliseconds) / 100,

@@ -49,8 +49,10 @@ export function canvasFor(dataset: CocoDataset, { preprocessing }: CheckpointPac
 /** The length of a prompt with all categories that occur in a dataset, or the longest that the model takes. */
 export function textLengthFor(dataset: CocoDataset, { config, tokenizer, source }: CheckpointPackage): number {
   const occurring = new Set(dataset.annotations.map(({ category_id }) => category_id));
-  const names = dataset.categories.filter(({ id }) => occurring.has(id)).map(({ name }) => name);
-  if (names.length === 0) throw new InputError('The dataset has no boxes; there is nothing to learn.');
+  // Without any box there is nothing but the teacher to learn from, of all categories.
+  const known = dataset.categories.filter(({ id }) => occurring.size === 0 || occurring.has(id));
+  const names = known.map(({ name }) => name);
+  if (names.length === 0) throw new InputError('The dataset has no categories; there is nothing to learn.');
   const words = createTokenizer(tokenizer, source);
   const longest = longestText(config);
   const { chunks } = createPrompt(names, words, longest);
@@ -87,6 +89,7 @@ export async function createTraining(
   const batches = new Batches(dataset, createTokenizer(source.tokenizer, source.source), {
     ...settings,
     targets,
+    labelled: settings.loss.labels > 0,
   });
   const initial = new Map(source.tensors);
   for (const { name, initial: scale } of quantized?.trainable.scales ?? [])

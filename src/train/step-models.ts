@@ -13,6 +13,7 @@ import { GraphBuilder, type Value } from '../onnx/builder.ts';
 import type { Model } from '../onnx/read.ts';
 import { splitModel } from '../onnx/split.ts';
 import { DataType } from '../onnx/types.ts';
+import { distillationLoss, FEATURES, freezeQueries, teacherModel } from './distillation.ts';
 import { FAKE_QUANTIZE_RULES } from './fake-quantize.ts';
 import { headLoss, matchingCosts, type Targets, type Weights } from './loss.ts';
 import { insertFakeQuantization, type TrainablePlan } from './quantize-training.ts';
@@ -41,6 +42,8 @@ export interface StepModels {
   readonly heads: readonly Head[];
   /** Results of the forward model that the backward one takes. */
   readonly passed: readonly string[];
+  /** The network as it was, which the student learns from; undefined if it does not. */
+  readonly teacher: Model | undefined;
 }
 
 /** The layers of the encoder, where most of the memory is: see `recompute`. */
@@ -50,6 +53,9 @@ const encoderLayer: SegmentOf = ({ name }) =>
 export interface LossSettings {
   /** Compute each layer of the encoder again in the backward pass, in place of keeping what is in it. */
   readonly recompute: boolean;
+  /** The weight of what labels say, and of what the network as it was says. */
+  readonly labels: number;
+  readonly distillation: number;
   readonly matching: Weights;
   readonly loss: Weights;
 }
@@ -59,6 +65,7 @@ export const lossName = (head: Head, part: keyof Weights): string => `loss.${hea
 export const costName = (head: Head): string => `costs.${head.name}`;
 export const assignmentName = (head: Head): string => `assignment.${head.name}`;
 export const LOSS = 'loss';
+export const DISTILLATION_LOSS = 'loss.distillation';
 
 /** `trainable`: what is quantized while it is trained, and its first scales. */
 export async function buildStepModels(
@@ -68,11 +75,14 @@ export async function buildStepModels(
   trainable?: TrainablePlan,
 ): Promise<StepModels> {
   const heads = trainedHeads(checkpoint.config);
-  const graph = buildTrainingGraph(checkpoint);
+  const distils = settings.distillation > 0;
+  const graph = buildTrainingGraph(checkpoint, { stages: distils ? FEATURES : [] });
   const special = await specialize(graph.model, { ...size, padding: true });
   const prepared = takeImages(special, size, checkpoint.preprocessing);
-  const quantized = trainable && insertFakeQuantization(prepared, trainable, size.batch);
-  const withLoss = addLoss(quantized?.model ?? prepared, heads, size, settings);
+  const teacher = distils ? teacherModel(prepared, heads) : undefined;
+  const student = distils ? freezeQueries(prepared) : prepared;
+  const quantized = trainable && insertFakeQuantization(student, trainable, size.batch);
+  const withLoss = addLoss(quantized?.model ?? student, heads, size, settings);
   const weights = [...graph.parameters].map(([name, parameter]) => ({ name, ...parameter }));
   const scales = (trainable?.scales ?? []).map(({ name, initial }) => ({ name, input: name, shape: initial.shape }));
   const parameters = [...weights, ...scales].map((each) => ({ ...each, gradient: gradientName(each.input) }));
@@ -85,7 +95,7 @@ export async function buildStepModels(
   });
   const early = heads.flatMap((head) => [head.logits, head.boxes, costName(head)]);
   const { first, second, passed } = splitModel(derived, early);
-  return { forward: first, backward: second, parameters, heads, passed };
+  return { forward: first, backward: second, parameters, heads, passed, teacher };
 }
 
 /** In place of normalised pixels and their mask: images as bytes, in the upper left corner of a canvas, and their sizes. */
@@ -146,9 +156,14 @@ function addLoss(model: Model, heads: readonly Head[], size: StepSize, settings:
       const parts = headLoss(b, predictions, targets, assignment);
       for (const part of ['class', 'box', 'giou'] as const) {
         b.output(lossName(head, part), parts[part]);
-        terms.push(b.mul(parts[part], settings.loss[part]));
+        terms.push(b.mul(parts[part], settings.labels * settings.loss[part]));
       }
     });
+  if (settings.distillation > 0) {
+    const apart = b.scope('loss.distillation', () => distillationLoss(b, heads, targets, settings.loss));
+    b.output(DISTILLATION_LOSS, apart);
+    terms.push(b.mul(apart, settings.distillation));
+  }
   b.output(LOSS, b.sum(terms));
   return b.finish();
 }

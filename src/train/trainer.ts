@@ -16,7 +16,7 @@ import { type GroupSettings, groupOf, parameterGroups, SCALES } from './paramete
 import { type BlockName, ParameterStore } from './parameter-store.ts';
 import { ENABLED } from './quantize-training.ts';
 import { learningRate, type Schedule } from './schedule.ts';
-import { assignmentName, costName, LOSS, lossName, type StepModels } from './step-models.ts';
+import { assignmentName, costName, DISTILLATION_LOSS, LOSS, lossName, type StepModels } from './step-models.ts';
 
 export interface TrainerSettings {
   /** Steps of the whole training. */
@@ -43,12 +43,33 @@ export interface StepReport {
   readonly loss: number;
   /** Means over the heads. */
   readonly parts: Readonly<Record<'class' | 'box' | 'giou', number>>;
+  /** The distance from the teacher, if there is one. */
+  readonly distillation?: number | undefined;
   readonly rate: number;
   readonly gradientNorm: number;
 }
 
 /** A loss or gradient that is not a number; the message says where it came from. */
 export class DivergenceError extends InputError {}
+
+/** The network as it was, with its weights. */
+interface Teacher {
+  readonly session: Session;
+  readonly weights: Feeds;
+}
+
+function initialFeeds({ parameters }: StepModels, initial: Checkpoint): Feeds {
+  return Object.fromEntries(
+    parameters.flatMap(({ name, input, shape }) => {
+      const stored = initial.get(name);
+      return stored ? [[input, { ...tensorOf(stored), shape }]] : [];
+    }),
+  );
+}
+
+/** Those of `from` that a session takes. */
+const pick = (session: Session, from: Feeds): Feeds =>
+  Object.fromEntries([...session.inputs.keys()].flatMap((name) => (from[name] ? [[name, from[name]]] : [])));
 
 export class Trainer implements AsyncDisposable {
   readonly store: ParameterStore;
@@ -58,6 +79,7 @@ export class Trainer implements AsyncDisposable {
   readonly #forward: Session;
   readonly #backward: Session;
   readonly #optimizer: Optimizer;
+  readonly #teacher: Teacher | undefined;
   /** The sum of gradients, where several batches make a step. */
   readonly #sum: Float32Array<ArrayBuffer> | undefined;
   #next: { readonly number: number; readonly batch: Promise<Batch> } | undefined;
@@ -66,7 +88,7 @@ export class Trainer implements AsyncDisposable {
     models: StepModels,
     batches: Batches,
     settings: TrainerSettings,
-    sessions: { forward: Session; backward: Session; optimizer: Optimizer },
+    sessions: { forward: Session; backward: Session; optimizer: Optimizer; teacher: Teacher | undefined },
   ) {
     this.#models = models;
     this.#batches = batches;
@@ -74,6 +96,7 @@ export class Trainer implements AsyncDisposable {
     this.#forward = sessions.forward;
     this.#backward = sessions.backward;
     this.#optimizer = sessions.optimizer;
+    this.#teacher = sessions.teacher;
     this.store = new ParameterStore(models.parameters, parameterGroups(settings.groups), groupOf);
     this.#sum = settings.accumulate > 1 ? new Float32Array(this.store.gradients.length) : undefined;
   }
@@ -90,7 +113,11 @@ export class Trainer implements AsyncDisposable {
     const forward = await Session.create(modelBytes(models.forward), options, 'the forward half of a training step');
     const backward = await Session.create(modelBytes(models.backward), options, 'the backward half of a training step');
     const optimizer = await Optimizer.create(settings.optimizer, threads);
-    const trainer = new Trainer(models, batches, settings, { forward, backward, optimizer });
+    const teacher = models.teacher && {
+      session: await Session.create(modelBytes(models.teacher), options, 'the teacher'),
+      weights: initialFeeds(models, initial),
+    };
+    const trainer = new Trainer(models, batches, settings, { forward, backward, optimizer, teacher });
     const { store } = trainer;
     for (const parameter of store.parameters) {
       const stored = initial.get(parameter.name);
@@ -130,6 +157,7 @@ export class Trainer implements AsyncDisposable {
         box: mean(({ parts }) => parts.box),
         giou: mean(({ parts }) => parts.giou),
       },
+      distillation: this.#teacher ? mean(({ distillation = 0 }) => distillation) : undefined,
       rate,
       gradientNorm: norm,
     };
@@ -147,9 +175,11 @@ export class Trainer implements AsyncDisposable {
   /** Computes the loss of a batch, and its gradients into the store. */
   async #differentiate(step: number, batch: Batch) {
     const enabled = floats(Float32Array.of(step > this.#settings.warmUp ? 1 : 0), []);
-    const feeds: Feeds = { ...batch.feeds, ...this.store.weightFeeds(), [ENABLED]: enabled };
-    const pick = (session: Session, from: Feeds): Feeds =>
-      Object.fromEntries([...session.inputs.keys()].flatMap((name) => (from[name] ? [[name, from[name]]] : [])));
+    const feeds: Record<string, Tensor> = { ...batch.feeds, ...this.store.weightFeeds(), [ENABLED]: enabled };
+    using taught = await this.#teacher?.session.run(
+      pick(this.#teacher.session, { ...batch.feeds, ...this.#teacher.weights }),
+    );
+    for (const name of taught?.names ?? []) if (taught) feeds[name] = taught.get(name);
     using found = await this.#forward.run(pick(this.#forward, feeds));
     const into = this.store.gradientOutputs();
     const all = { ...feeds, ...this.#assign(step, found, batch) };
@@ -160,7 +190,11 @@ export class Trainer implements AsyncDisposable {
     const { heads } = this.#models;
     const mean = (part: 'class' | 'box' | 'giou') =>
       heads.reduce((sum, head) => sum + scalar(lossName(head, part)), 0) / heads.length;
-    return { loss, parts: { class: mean('class'), box: mean('box'), giou: mean('giou') } };
+    return {
+      loss,
+      parts: { class: mean('class'), box: mean('box'), giou: mean('giou') },
+      distillation: this.#teacher ? scalar(DISTILLATION_LOSS) : undefined,
+    };
   }
 
   /** The target of every query of every head. */
@@ -224,6 +258,7 @@ export class Trainer implements AsyncDisposable {
     await this.#next?.batch.catch(() => undefined);
     await this.#forward.close();
     await this.#backward.close();
+    await this.#teacher?.session.close();
     await this.#optimizer[Symbol.asyncDispose]();
   }
 }
