@@ -1,4 +1,6 @@
 /** dino8 as a library: what the command line is made of. */
+
+export { type Differentiation, differentiate, gradientName } from './autodiff/differentiate.ts';
 export { Dino8Error, InputError, UsageError } from './base/errors.ts';
 export type { OnProgress, Progress, WorkOptions } from './base/progress.ts';
 export { type CalibrationItem, type CalibrationPlan, planCalibration } from './data/calibration-plan.ts';
@@ -33,7 +35,13 @@ export { type LoadedCheckpoint, readHuggingFace } from './model/checkpoint/huggi
 export { readSafetensors } from './model/checkpoint/safetensors.ts';
 export { type Config, parseConfig } from './model/config.ts';
 export { buildModel, extractHalf } from './model/grounding-dino.ts';
-export { type ModelPackage, readPackage, writePackage } from './model/package.ts';
+export {
+  type CheckpointPackage,
+  type ModelPackage,
+  readCheckpoint,
+  readPackage,
+  writePackage,
+} from './model/package.ts';
 export { type InputSize, specialize } from './model/specialize.ts';
 export { GraphBuilder, type Value } from './onnx/builder.ts';
 export { inferShapes } from './onnx/infer/infer.ts';
@@ -51,3 +59,16 @@ export type { Provider, ProviderName, SessionOptions } from './runtime/options.t
 export { type ProfiledNode, profileRun } from './runtime/profile.ts';
 export { type Feeds, type Outputs, Session } from './runtime/session.ts';
 export { booleans, floats, integers, type Tensor, tensor, tensorOf } from './runtime/tensor.ts';
+export { initialWeights } from './train/initialize.ts';
+export { type RunOptions, runTraining } from './train/run-training.ts';
+export { learningRate, type Schedule } from './train/schedule.ts';
+export {
+  createTraining,
+  planQuantizedTraining,
+  type QuantizedTraining,
+  type TrainingSession,
+  type TrainingSettings,
+} from './train/session.ts';
+export { buildStepModels, type StepModels } from './train/step-models.ts';
+export { type StepReport, Trainer } from './train/trainer.ts';
+export { writeCheckpoint } from './train/write-checkpoint.ts';

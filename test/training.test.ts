@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { exists } from '../src/base/files.ts';
 import { packageRoot } from '../src/base/package-root.ts';
@@ -23,6 +24,8 @@ afterAll(() => rm(folder, { recursive: true }));
 const SHORT = ['--batch', '2', '--images', '12', '--text-length', '32', '--crop', '0.5', '--colour', '0.2'];
 const training = (output: string, ...more: string[]) => ['train', nano, images, '-o', output, ...SHORT, ...more];
 
+const linesIn = async (path: string) => ((await exists(path)) ? (await readFile(path, 'utf8')).split('\n').length : 0);
+
 interface Step {
   readonly kind: string;
   readonly step: number;
@@ -39,25 +42,27 @@ async function curve(output: string): Promise<unknown[]> {
 }
 
 describe('train', () => {
-  const STEPS = ['--steps', '24', '--checkpoint-minutes', '0', '--accumulate', '2'];
+  const STEPS = ['--steps', '40', '--checkpoint-minutes', '0', '--accumulate', '2'];
   beforeAll(async () => {
     const whole = await run(training(at('whole'), ...STEPS));
     expect(whole.code, whole.stderr).toBe(0);
-    expect(whole.stdout).toMatch(/24 steps/);
+    expect(whole.stdout).toMatch(/40 steps/);
   });
 
   test('killed ten times at any moment, it goes on with the same numbers, to the bit', async () => {
-    const moments = noise(10, 7);
-    let kills = 0;
-    for (const moment of moments) {
+    for (const [attempt, moment] of noise(10, 7).entries()) {
       const child = spawn(process.execPath, [entry, ...training(at('killed'), ...STEPS)], { stdio: 'ignore' });
-      const ended = new Promise<number | null>((resolve) => child.on('close', resolve));
-      const timer = setTimeout(() => child.kill('SIGKILL'), 1800 + 900 * moment);
-      const code = await ended;
-      clearTimeout(timer);
-      if (code === null) kills++;
+      const ended = new Promise<string | null>((resolve) => child.on('close', (_, signal) => resolve(signal)));
+      // Every other time before it has begun or soon after, otherwise in the middle of a step or of a save.
+      if (attempt % 2 === 0) await sleep(800 + 800 * moment);
+      else {
+        const before = await linesIn(at('killed', 'log.jsonl'));
+        while ((await linesIn(at('killed', 'log.jsonl'))) <= before) await sleep(10);
+        await sleep(100 + 100 * moment);
+      }
+      child.kill('SIGKILL');
+      expect(await ended).toBe('SIGKILL');
     }
-    expect(kills).toBeGreaterThan(5);
     const last = await run(training(at('killed'), ...STEPS));
     expect(last.code, last.stderr).toBe(0);
     expect(await curve(at('killed'))).toEqual(await curve(at('whole')));

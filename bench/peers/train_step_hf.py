@@ -1,9 +1,10 @@
 """Times training steps of Hugging Face's GroundingDINO in PyTorch, eager: forward, loss, backward, clipping, AdamW.
 
-Prints one JSON line: {"milliseconds": [...], "losses": [...]}.
+Prints one JSON line: {"milliseconds": [...], "losses": [...], "peakMegabytes": ...}.
 """
 import argparse
 import json
+import resource
 import time
 
 import torch
@@ -53,4 +54,5 @@ for step in range(args.steps + 1):
     if step > 0:
         milliseconds.append((time.perf_counter() - start) * 1000)
     losses.append(loss.item())
-print(json.dumps({"milliseconds": milliseconds, "losses": losses}))
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+print(json.dumps({"milliseconds": milliseconds, "losses": losses, "peakMegabytes": peak}))

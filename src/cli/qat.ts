@@ -2,11 +2,9 @@ import { Command } from 'commander';
 import { UsageError } from '../base/errors.ts';
 import { sizeOf } from '../base/files.ts';
 import { openCoco, takeImages } from '../data/coco.ts';
-import { observeFor } from '../detect/apply-recipe.ts';
 import { buildPackage, readCheckpoint, writePackage } from '../model/package.ts';
-import { planQuantization } from '../quant/quantization-plan.ts';
 import { bundledRecipes, DEFAULT_RECIPE, readRecipe } from '../quant/recipe.ts';
-import { startScales } from '../train/quantize-training.ts';
+import { planQuantizedTraining } from '../train/session.ts';
 import { addCalibrationOptions, type CalibrationSource, findCalibration } from './calibration-source.ts';
 import { wholeNumber, work } from './terminal.ts';
 import { addTrainingOptions, positive, type TrainingOptions, train } from './training-options.ts';
@@ -53,16 +51,14 @@ export function qatCommand(): Command {
         throw new UsageError('There is nothing to learn from: give --distil or --labels a weight.');
       const source = await readCheckpoint(checkpoint);
       const recipe = await readRecipe(options.recipe);
-      const float = await buildPackage(source);
-      const bare = { ...recipe, techniques: [] };
-      const statistics = await observeFor(float, bare, { ...work(), ...(await findCalibration(float, options)) });
-      const trainable = await startScales(planQuantization(float.model, bare, statistics));
+      const { statistics, plan } = await findCalibration(await buildPackage(source), options);
+      const quantized = await planQuantizedTraining(source, recipe, { ...work(), statistics, plan });
       await train({
         source,
         dataset: takeImages(await openCoco(folder), options.images ?? Number.POSITIVE_INFINITY),
         directory: `${options.output}.training`,
         options,
-        quantized: { recipe: bare, trainable },
+        quantized,
         quantizing: {
           warmUp: options.warmUp,
           freezeScales: options.freezeScales ?? Number.MAX_SAFE_INTEGER,

@@ -7,6 +7,7 @@ import { type CocoDataset, openCoco, takeImages } from '../data/coco.ts';
 import type { CheckpointPackage } from '../model/package.ts';
 import { renderTraining } from '../report/training.ts';
 import type { ProviderName } from '../runtime/options.ts';
+import { DENOISING } from '../train/denoising.ts';
 import { runTraining } from '../train/run-training.ts';
 import { SCHEDULES, type Schedule } from '../train/schedule.ts';
 import {
@@ -40,6 +41,7 @@ export interface TrainingOptions {
   crop: number;
   colour: number;
   classWeight: number;
+  denoising: number;
   /** Of `qat` alone. */
   labels?: number;
   distil?: number;
@@ -96,6 +98,7 @@ export function addTrainingOptions(command: Command, defaults: TrainingDefaults)
     .option('--crop <probability>', 'of cropping and shrinking', fraction('--crop'), 0)
     .option('--colour <share>', 'the largest change of brightness and saturation', fraction('--colour'), 0)
     .option('--class-weight <number>', 'of the class loss; boxes have 5 and 2', positive('--class-weight'), 1)
+    .option('--denoising <queries>', 'denoising queries of an image, such as 100', wholeNumber('--denoising', 0), 0)
     .option('--seed <number>', 'what all choices follow from', wholeNumber('--seed', 0), 0)
     .option('--checkpoint-minutes <minutes>', 'how often the state is saved', positive('--checkpoint-minutes', true), 5)
     .option('--validate <coco>', "images in COCO's layout to score on")
@@ -160,6 +163,7 @@ function settingsOf(
       labels: options.labels ?? 1,
       distillation: options.distil ?? 0,
     },
+    denoising: { ...DENOISING, queries: options.denoising },
     schedule: scheduleOf(options),
     groups: {
       weightDecay: options.weightDecay,

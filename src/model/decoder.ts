@@ -18,6 +18,17 @@ export interface DecoderContext {
   readonly textMask: Value;
   /** The valid part of each level as (width, height), twice: [batch, 1, levels, 4]. */
   readonly validRatios: Value;
+  readonly extra?: ExtraQueries | undefined;
+}
+
+/** Queries that only training has, before the others: see train/denoising.ts. */
+export interface ExtraQueries {
+  /** [batch, extra, d_model] */
+  readonly content: Value;
+  /** Boxes (cx, cy, w, h) in 0..1, [batch, extra, 4]. */
+  readonly references: Value;
+  /** Added to the scores of all queries for each other, [extra + queries, extra + queries]. */
+  readonly mask: Value;
 }
 
 export interface DecoderLayerOutput {
@@ -38,8 +49,10 @@ export function decoder(
 ): DecoderLayerOutput[] {
   const { b } = network;
   const width = config.d_model;
-  let hidden = initialQueries(network, config, references);
-  let start = references;
+  const { extra } = context;
+  const learned = initialQueries(network, config, references);
+  let hidden = extra ? b.concat([extra.content, learned], 1) : learned;
+  let start = extra ? b.concat([extra.references, references], 1) : references;
   return Array.from({ length: config.decoder_layers }, (_, layer): DecoderLayerOutput => {
     const scaled = b.scope('decoder', () => b.mul(b.unsqueeze(start, [2]), context.validRatios)); // [batch, queries, levels, 4]
     const positions = b.scope('decoder', () => queryPositions(network, scaled, width));
@@ -100,7 +113,7 @@ function decoderLayer(
     b.scope(name, () => network.linear('out_proj', network.attention(inputs, width, heads), width, width));
 
   const placed = b.add(input, positions);
-  const own = attend('self_attn', { queries: placed, keys: placed, values: input });
+  const own = attend('self_attn', { queries: placed, keys: placed, values: input, mask: context.extra?.mask });
   const afterSelf = norm('self_attn_layer_norm', b.add(input, own));
 
   const read = attend('encoder_attn_text', {

@@ -2,7 +2,7 @@
 import type { Value } from '../onnx/builder.ts';
 import { DataType } from '../onnx/types.ts';
 import { type Config, GROUPS } from './config.ts';
-import { type DecoderLayerOutput, decoder } from './decoder.ts';
+import { type DecoderLayerOutput, decoder, type ExtraQueries } from './decoder.ts';
 import { deformableAttentionFunction } from './deformable-attention.ts';
 import { encoder } from './encoder.ts';
 import type { Network } from './network.ts';
@@ -25,6 +25,8 @@ export interface DetectInputs {
   /** [batch, tokens, d_model] */
   readonly textFeatures: Value;
   readonly text: TextMasks;
+  /** Denoising queries: how many there are, and what they are once the text is encoded. */
+  readonly extra?: { readonly count: number; readonly build: (encodedText: Value) => ExtraQueries } | undefined;
 }
 
 export interface TextMasks {
@@ -124,6 +126,7 @@ function detectorBody(network: Network, config: Config, inputs: DetectInputs): S
     text: encoded.text,
     textMask,
     validRatios: b.scope('levels', () => b.concat([shared.validRatios, shared.validRatios], 3)),
+    extra: inputs.extra?.build(encoded.text),
   });
   const last = layers.at(-1);
   if (!last) throw new Error('the decoder has at least one layer');
@@ -146,14 +149,19 @@ function detectorBody(network: Network, config: Config, inputs: DetectInputs): S
     logits: b.scope('class_head', () => maskedLogits(network, config, similarities, inputs.text.tokenMask)),
     pred_boxes: last.boxes,
     ...(network.detached
-      ? trainedStages(network, config, { layers, similarities, text: encoded.text, selection, proposal })
+      ? trainedStages(
+          network,
+          config,
+          { layers, similarities, text: encoded.text, selection, proposal },
+          inputs.extra?.count,
+        )
       : {}),
   };
 }
 
 /**
  * What a loss looks at. Of each decoder layer and of the selected proposals (`query_…`): similarities to the tokens
- * [batch, queries, tokens], not masked, and boxes [batch, queries, 4]. Of all proposals: the same, boxes as logits, and
+ * [batch, queries, tokens], not masked, and boxes [batch, queries, 4]; of the `extra` queries apart. Of all proposals: the same, boxes as logits, and
  * which are valid.
  */
 function trainedStages(
@@ -167,6 +175,7 @@ function trainedStages(
     selection: Selection;
     proposal: Proposals;
   },
+  extra = 0,
 ): Stages {
   const { b } = network;
   const { layers, similarities, text, selection, proposal } = parts;
@@ -175,13 +184,24 @@ function trainedStages(
     b.scope('query_selection', () => similarity(network, config, candidates, text, encoderBias));
   return {
     ...Object.fromEntries(
-      layers.flatMap((output, layer) => [
-        [
-          `logits_${layer}`,
-          layer + 1 === layers.length ? similarities : classSimilarity(network, config, output, text, layer),
-        ],
-        [`boxes_${layer}`, output.boxes],
-      ]),
+      layers.flatMap((output, layer) => {
+        const isLast = layer + 1 === layers.length;
+        const logits = isLast ? similarities : classSimilarity(network, config, output, text, layer);
+        if (extra === 0)
+          return [
+            [`logits_${layer}`, logits],
+            [`boxes_${layer}`, output.boxes],
+          ];
+        const parts = (value: Value) => b.split(value, b.integers(extra, config.num_queries), 2, 1);
+        const [extraLogits, ownLogits] = parts(logits);
+        const [extraBoxes, ownBoxes] = parts(output.boxes);
+        return [
+          [`logits_${layer}`, ownLogits],
+          [`boxes_${layer}`, ownBoxes],
+          [`extra_logits_${layer}`, extraLogits],
+          [`extra_boxes_${layer}`, extraBoxes],
+        ];
+      }),
     ),
     query_logits: similar(b.gatherRows(selection.candidates, selection.indices)),
     query_boxes: selection.boxes,

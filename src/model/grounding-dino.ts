@@ -12,7 +12,7 @@ import { valueInfoToTensorInfo } from '../onnx/value-info.ts';
 import { foldConstants } from '../runtime/fold-constants.ts';
 import type { LoadedCheckpoint } from './checkpoint/hugging-face.ts';
 import type { Config } from './config.ts';
-import { detector, type Stages } from './detect-graph.ts';
+import { type DetectInputs, detector, type Stages } from './detect-graph.ts';
 import { Network } from './network.ts';
 import { phraseMasks } from './phrase-masks.ts';
 import { textEncoder } from './text-graph.ts';
@@ -148,11 +148,11 @@ function promptGraph(network: Network, shapes: { [Input in keyof typeof DYNAMIC]
 }
 
 /** The whole network from the combined model's inputs. */
-export function combinedGraph(network: Network, config: Config): Stages {
+export function combinedGraph(network: Network, config: Config, extra?: DetectInputs['extra']): Stages {
   const { pixels, tokens, positions, selfAttentionMask, tokenMask, validPixels } = promptGraph(network, DYNAMIC);
   const { hidden, features } = textEncoder(network, config, { tokens, positions, selfAttentionMask });
   const text = { positions, selfAttentionMask, tokenMask };
-  const stages = detector(network, config, { pixels, validPixels, textFeatures: features, text });
+  const stages = detector(network, config, { pixels, validPixels, textFeatures: features, text, extra });
   return { ...stages, text_features: features, bert_last_hidden_state: hidden };
 }
 

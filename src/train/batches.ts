@@ -10,9 +10,20 @@ import { type Image, readImage } from '../detect/image.ts';
 import { createPrompt, type PromptChunk } from '../detect/prompt.ts';
 import type { Size } from '../detect/size.ts';
 import type { Tokenizer } from '../detect/tokenizer.ts';
+import { MASKED } from '../model/network.ts';
+import { EXTRA_INPUTS } from '../model/training-graph.ts';
 import type { Feeds } from '../runtime/session.ts';
 import { floats, integers, tensor } from '../runtime/tensor.ts';
 import { type AugmentationStrength, augment, chooseAugmentation, type LabelledBox } from './augment.ts';
+import {
+  type DenoisingQuery,
+  type DenoisingSettings,
+  denoisingGroups,
+  denoisingMask,
+  denoisingQueries,
+  EMPTY_BOX,
+} from './denoising.ts';
+import { DENOISING_INPUTS } from './step-models.ts';
 
 export interface BatchSettings {
   readonly batch: number;
@@ -20,6 +31,9 @@ export interface BatchSettings {
   readonly textLength: number;
   /** The largest number of targets of an image; more are left out. */
   readonly targets: number;
+  /** The queries of the network. */
+  readonly queries: number;
+  readonly denoising: DenoisingSettings;
   readonly seed: number;
   readonly augmentation: AugmentationStrength;
   /** Whether there is nothing to learn without boxes. */
@@ -39,6 +53,7 @@ interface Sample {
   readonly chunk: PromptChunk;
   /** The category of each phrase of the chunk. */
   readonly categories: readonly number[];
+  readonly denoising: readonly (DenoisingQuery | undefined)[];
 }
 
 /** Numbers in 0 … 1 from a seed and what they are for. */
@@ -116,7 +131,17 @@ export class Batches {
     const { image, labels } = await augment(original, all, changes, this.#settings.canvas);
     const kept = labels.slice(0, this.#settings.targets);
     const { chunk, categories } = this.#prompt(kept, random);
-    return { image, labels: kept.filter(({ category }) => categories.includes(category)), chunk, categories };
+    const found = kept.filter(({ category }) => categories.includes(category));
+    return { image, labels: found, chunk, categories, denoising: this.#denoise(found, categories, image, random) };
+  }
+
+  #denoise(labels: readonly LabelledBox[], categories: readonly number[], image: Size, random: () => number) {
+    const { denoising, targets } = this.#settings;
+    const inShares = labels.map(({ box: [x, y, width, height], category }): LabelledBox => {
+      return { box: [x / image.width, y / image.height, width / image.width, height / image.height], category };
+    });
+    const groups = denoisingGroups(denoising, targets);
+    return denoisingQueries(inShares, categories, { ...denoising, targets, groups }, random);
   }
 
   /** The phrases of the image's boxes and random others, in random order: half of the time all, so that long prompts are seen too. */
@@ -183,7 +208,34 @@ export class Batches {
         target_boxes: floats(boxes, [batch, rows, 4]),
         target_tokens: floats(positive, [batch, rows, textLength]),
         target_count: floats(Float32Array.of(Math.max(1, total)), []),
+        ...this.#denoisingFeeds(samples),
       },
+    };
+  }
+
+  #denoisingFeeds(samples: readonly Sample[]): Feeds {
+    const { batch, textLength, targets, denoising, queries } = this.#settings;
+    const groups = denoisingGroups(denoising, targets);
+    const extra = 2 * groups * targets;
+    if (extra === 0) return {};
+    const tokens = new Float32Array(batch * extra * textLength);
+    const all = samples.flatMap((sample) => sample.denoising.map((query) => ({ query, sample })));
+    for (const [place, { query, sample }] of all.entries()) {
+      const span = query && sample.chunk.phrases[sample.categories.indexOf(query.category)];
+      if (!span) continue;
+      const start = place * textLength;
+      tokens.fill(1 / (span.end - span.begin), start + span.begin, start + span.end);
+    }
+    const boxes = Float32Array.from(all.flatMap(({ query }) => [...(query?.box ?? EMPTY_BOX)]));
+    const assignment = all.map(({ query }) => query?.target ?? targets);
+    const counts = Float32Array.from(all, ({ query }) => (query ? 1 : 0));
+    const size = extra + queries;
+    return {
+      [EXTRA_INPUTS.tokens]: floats(tokens, [batch, extra, textLength]),
+      [EXTRA_INPUTS.boxes]: floats(boxes, [batch, extra, 4]),
+      [EXTRA_INPUTS.mask]: floats(denoisingMask(groups, targets, queries, MASKED), [size, size]),
+      [DENOISING_INPUTS.assignment]: integers(assignment, [batch, extra]),
+      [DENOISING_INPUTS.counts]: floats(counts, [batch, extra]),
     };
   }
 }

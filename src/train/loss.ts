@@ -66,12 +66,16 @@ export interface LossParts {
   readonly giou: Value;
 }
 
-/** @param assignment the target of each query, the last one for none, [batch, queries] int64 */
+/**
+ * @param assignment the target of each query, the last one for none, [batch, queries] int64
+ * @param counts 1 for queries that count, [batch, queries]; all if left out
+ */
 export function headLoss(
   b: GraphBuilder,
   { logits, boxes }: Predictions,
   targets: Targets,
   assignment: Value,
+  counts?: Value,
 ): LossParts {
   const perTarget = (value: Value) => b.div(b.reduceSum(b.reshape(value, [-1]), [0], false), targets.count);
   const wanted = b.gatherRows(targets.tokens, assignment); // [batch, queries, tokens]
@@ -80,8 +84,9 @@ export function headLoss(
   const isMatched = b.cast(b.less(assignment, none), DataType.FLOAT); // [batch, queries]
   const distance = b.reduceSum(b.abs(b.sub(boxes, targetBoxes)), [2], false);
   const overlap = generalizedIou(b, boxes, targetBoxes);
+  const tokens = b.unsqueeze(targets.tokenMask, [1]);
   return {
-    class: perTarget(b.mul(focalLoss(b, logits, wanted), b.unsqueeze(targets.tokenMask, [1]))),
+    class: perTarget(b.mul(focalLoss(b, logits, wanted), counts ? b.mul(tokens, b.unsqueeze(counts, [2])) : tokens)),
     box: perTarget(b.mul(distance, isMatched)),
     giou: perTarget(b.mul(b.sub(1, overlap), isMatched)),
   };

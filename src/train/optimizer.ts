@@ -70,7 +70,8 @@ export class Optimizer implements AsyncDisposable {
     let sum = 0;
     for (const [begin, end] of stretches(0, gradients.length)) {
       using outputs = await this.#square.run({ x: vector(gradients.subarray(begin, end)) });
-      sum += floatData(outputs.get('sum'))[0] ?? Number.NaN;
+      const scalar = (name: string) => floatData(outputs.get(name))[0] ?? Number.NaN;
+      sum += scalar('sum') * scalar('largest') ** 2;
     }
     return Math.sqrt(sum);
   }
@@ -136,10 +137,14 @@ function updateModel({ beta1, beta2, epsilon }: OptimizerSettings): Uint8Array {
   return modelBytes(b.finish());
 }
 
+/** Σ (x / largest)²: the squares of large numbers would not be finite. */
 function squareModel(): Uint8Array {
   const b = new GraphBuilder('square');
   const x = b.input('x', DataType.FLOAT, ['size']);
-  b.output('sum', b.reduceSum(b.mul(x, x), [0], false));
+  const largest = b.max(b.reduceMax(b.abs(x), [0], false), 1e-30);
+  const share = b.div(x, largest);
+  b.output('sum', b.reduceSum(b.mul(share, share), [0], false));
+  b.output('largest', largest);
   return modelBytes(b.finish());
 }
 

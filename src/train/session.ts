@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { InputError } from '../base/errors.ts';
 import type { CocoDataset } from '../data/coco.ts';
+import { type ApplyOptions, observeFor } from '../detect/apply-recipe.ts';
 import { Detector } from '../detect/detector.ts';
 import { createPrompt } from '../detect/prompt.ts';
 import { resizedSize, type Size } from '../detect/size.ts';
@@ -12,11 +13,13 @@ import { longestText } from '../model/config.ts';
 import { buildPackage, type CheckpointPackage, type ModelPackage } from '../model/package.ts';
 import { bytesOf } from '../onnx/tensor.ts';
 import { DataType } from '../onnx/types.ts';
+import { planQuantization } from '../quant/quantization-plan.ts';
 import type { Recipe } from '../quant/recipe.ts';
 import type { AugmentationStrength } from './augment.ts';
 import { Batches } from './batches.ts';
+import { type DenoisingSettings, denoisingGroups } from './denoising.ts';
 import type { BlockName } from './parameter-store.ts';
-import { exportTrained, type TrainablePlan } from './quantize-training.ts';
+import { exportTrained, startScales, type TrainablePlan } from './quantize-training.ts';
 import { buildStepModels, type LossSettings } from './step-models.ts';
 import { Trainer, type TrainerOptions, type TrainerSettings } from './trainer.ts';
 
@@ -28,6 +31,7 @@ export interface TrainingSettings extends TrainerSettings {
   readonly seed: number;
   readonly augmentation: AugmentationStrength;
   readonly loss: LossSettings;
+  readonly denoising: DenoisingSettings;
 }
 
 /** The most targets of an image that are learned; more are left out. */
@@ -75,6 +79,18 @@ export interface QuantizedTraining {
   readonly trainable: TrainablePlan;
 }
 
+/** What a recipe asks for, and the scales that calibration gives it. Its techniques are left out: training takes their place. */
+export async function planQuantizedTraining(
+  source: CheckpointPackage,
+  recipe: Recipe,
+  calibration: ApplyOptions,
+): Promise<QuantizedTraining> {
+  const float = await buildPackage(source);
+  const bare = { ...recipe, techniques: [] };
+  const statistics = await observeFor(float, bare, calibration);
+  return { recipe: bare, trainable: await startScales(planQuantization(float.model, bare, statistics)) };
+}
+
 export async function createTraining(
   source: CheckpointPackage,
   dataset: CocoDataset,
@@ -84,11 +100,13 @@ export async function createTraining(
   const { quantized } = options;
   const largest = Math.max(...countTargets(dataset).values(), 1);
   const targets = Math.min(MOST_TARGETS, source.config.num_queries, roundUp(largest, UNIT));
-  const size = { ...settings.canvas, batch: settings.batch, textLength: settings.textLength, targets };
+  const groups = denoisingGroups(settings.denoising, targets);
+  const size = { ...settings.canvas, batch: settings.batch, textLength: settings.textLength, targets, groups };
   const models = await buildStepModels(source, size, settings.loss, quantized?.trainable);
   const batches = new Batches(dataset, createTokenizer(source.tokenizer, source.source), {
     ...settings,
     targets,
+    queries: source.config.num_queries,
     labelled: settings.loss.labels > 0,
   });
   const initial = new Map(source.tensors);

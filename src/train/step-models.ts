@@ -8,20 +8,22 @@ import type { SegmentOf } from '../autodiff/recompute.ts';
 import type { LoadedCheckpoint } from '../model/checkpoint/hugging-face.ts';
 import type { Preprocessing } from '../model/package.ts';
 import { type InputSize, specialize } from '../model/specialize.ts';
-import { buildTrainingGraph, type Head, trainedHeads } from '../model/training-graph.ts';
+import { buildTrainingGraph, extraHeads, type Head, trainedHeads } from '../model/training-graph.ts';
 import { GraphBuilder, type Value } from '../onnx/builder.ts';
 import type { Model } from '../onnx/read.ts';
 import { splitModel } from '../onnx/split.ts';
 import { DataType } from '../onnx/types.ts';
 import { distillationLoss, FEATURES, freezeQueries, teacherModel } from './distillation.ts';
 import { FAKE_QUANTIZE_RULES } from './fake-quantize.ts';
-import { headLoss, matchingCosts, type Targets, type Weights } from './loss.ts';
+import { headLoss, type LossParts, matchingCosts, type Targets, type Weights } from './loss.ts';
 import { insertFakeQuantization, type TrainablePlan } from './quantize-training.ts';
 
 export interface StepSize extends InputSize {
   readonly textLength: number;
   /** The largest number of targets of an image. */
   readonly targets: number;
+  /** Groups of denoising queries. */
+  readonly groups: number;
 }
 
 /** A weight of the network. */
@@ -64,6 +66,8 @@ export interface LossSettings {
 export const lossName = (head: Head, part: keyof Weights): string => `loss.${head.name}.${part}`;
 export const costName = (head: Head): string => `costs.${head.name}`;
 export const assignmentName = (head: Head): string => `assignment.${head.name}`;
+/** What is known of denoising queries beforehand. */
+export const DENOISING_INPUTS = { assignment: 'assignment.denoising', counts: 'denoising_counts' } as const;
 export const LOSS = 'loss';
 export const DISTILLATION_LOSS = 'loss.distillation';
 
@@ -76,13 +80,17 @@ export async function buildStepModels(
 ): Promise<StepModels> {
   const heads = trainedHeads(checkpoint.config);
   const distils = settings.distillation > 0;
-  const graph = buildTrainingGraph(checkpoint, { stages: distils ? FEATURES : [] });
+  const graph = buildTrainingGraph(checkpoint, {
+    stages: distils ? FEATURES : [],
+    extra: 2 * size.groups * size.targets,
+  });
   const special = await specialize(graph.model, { ...size, padding: true });
   const prepared = takeImages(special, size, checkpoint.preprocessing);
   const teacher = distils ? teacherModel(prepared, heads) : undefined;
   const student = distils ? freezeQueries(prepared) : prepared;
   const quantized = trainable && insertFakeQuantization(student, trainable, size.batch);
-  const withLoss = addLoss(quantized?.model ?? student, heads, size, settings);
+  const denoised = size.groups > 0 ? extraHeads(checkpoint.config) : [];
+  const withLoss = addLoss(quantized?.model ?? student, { heads, denoised }, size, settings);
   const weights = [...graph.parameters].map(([name, parameter]) => ({ name, ...parameter }));
   const scales = (trainable?.scales ?? []).map(({ name, initial }) => ({ name, input: name, shape: initial.shape }));
   const parameters = [...weights, ...scales].map((each) => ({ ...each, gradient: gradientName(each.input) }));
@@ -136,7 +144,12 @@ function prepend(first: Model, model: Model): Model {
   return model;
 }
 
-function addLoss(model: Model, heads: readonly Head[], size: StepSize, settings: LossSettings): Model {
+function addLoss(
+  model: Model,
+  { heads, denoised }: { heads: readonly Head[]; denoised: readonly Head[] },
+  size: StepSize,
+  settings: LossSettings,
+): Model {
   const b = new GraphBuilder(model.graph.name, model);
   const { batch, textLength } = size;
   const rows = size.targets + 1;
@@ -147,6 +160,12 @@ function addLoss(model: Model, heads: readonly Head[], size: StepSize, settings:
     count: b.input('target_count', DataType.FLOAT, []),
   };
   const terms: Value[] = [];
+  const add = (head: Head, parts: LossParts) => {
+    for (const part of ['class', 'box', 'giou'] as const) {
+      b.output(lossName(head, part), parts[part]);
+      terms.push(b.mul(parts[part], settings.labels * settings.loss[part]));
+    }
+  };
   for (const head of heads)
     b.scope(`loss.${head.name}`, () => {
       const predictions = { logits: b.value(head.logits), boxes: b.value(head.boxes) };
@@ -154,11 +173,20 @@ function addLoss(model: Model, heads: readonly Head[], size: StepSize, settings:
       const queries = predictions.boxes.shape?.[1];
       const assignment = b.input(assignmentName(head), DataType.INT64, [batch, queries]);
       const parts = headLoss(b, predictions, targets, assignment);
-      for (const part of ['class', 'box', 'giou'] as const) {
-        b.output(lossName(head, part), parts[part]);
-        terms.push(b.mul(parts[part], settings.labels * settings.loss[part]));
-      }
+      add(head, parts);
     });
+  if (denoised.length > 0) {
+    const extra = 2 * size.groups * size.targets;
+    const assignment = b.input(DENOISING_INPUTS.assignment, DataType.INT64, [batch, extra]);
+    const counts = b.input(DENOISING_INPUTS.counts, DataType.FLOAT, [batch, extra]);
+    // Every target is there once in each group.
+    const repeated = { ...targets, count: b.mul(targets.count, size.groups) };
+    for (const head of denoised)
+      b.scope(`loss.${head.name}`, () => {
+        const predictions = { logits: b.value(head.logits), boxes: b.value(head.boxes) };
+        add(head, headLoss(b, predictions, repeated, assignment, counts));
+      });
+  }
   if (settings.distillation > 0) {
     const apart = b.scope('loss.distillation', () => distillationLoss(b, heads, targets, settings.loss));
     b.output(DISTILLATION_LOSS, apart);

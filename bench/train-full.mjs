@@ -1,0 +1,79 @@
+// One training step at the published size, batch 1 at 800x1333 with 256 tokens: does it fit, how long does it take, and is
+// its gradient right? The loss is computed again with the weights moved by ± h along the gradient g: its slope is |g|.
+//
+//   node bench/train-full.mjs CHECKPOINT [--keep]      --keep: without recomputing the layers of the encoder
+import { buildStepModels, floats, integers, readCheckpoint, Trainer, tensor } from '../dist/index.mjs';
+
+const [checkpoint, flag] = process.argv.slice(2);
+const source = await readCheckpoint(checkpoint);
+const [height, width, textLength, targets] = [800, 1333, 256, 8];
+const weights = { class: 1, box: 5, giou: 2 };
+const loss = { matching: weights, loss: weights, recompute: flag !== '--keep', labels: 1, distillation: 0 };
+const models = await buildStepModels(source, { batch: 1, height, width, textLength, targets, groups: 0 }, loss);
+
+let state = 1;
+const random = () => {
+  state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+  return state / 2 ** 32;
+};
+const rows = targets + 1;
+const tokens = Array.from({ length: textLength }, (_, i) =>
+  i === 0 ? 101 : i === textLength - 1 ? 102 : i % 3 === 0 ? 1012 : 2000 + (i % 500),
+);
+const positive = new Float32Array(rows * textLength);
+for (let row = 0; row < targets; row++)
+  positive.fill(1, row * textLength + 3 * row + 1, row * textLength + 3 * row + 3);
+const feeds = {
+  images: tensor(
+    Uint8Array.from({ length: height * width * 3 }, () => random() * 256),
+    [1, height, width, 3],
+  ),
+  image_sizes: integers([height, width], [1, 2]),
+  input_ids: integers(tokens, [1, textLength]),
+  attention_mask: integers(new Array(textLength).fill(1), [1, textLength]),
+  target_boxes: floats(
+    Float32Array.from({ length: rows * 4 }, (_, i) => (i % 4 < 2 ? 0.2 + 0.6 * random() : 0.05 + 0.2 * random())),
+    [1, rows, 4],
+  ),
+  target_tokens: floats(positive, [1, rows, textLength]),
+  target_count: floats(Float32Array.of(targets), []),
+};
+const batches = { get: async () => ({ feeds, counts: [targets] }) };
+const trainer = await Trainer.create(models, source.tensors, batches, {
+  steps: 3,
+  accumulate: 1,
+  schedule: { kind: 'constant', max: 1e-30 },
+  groups: { weightDecay: 0, backboneRate: 1, scaleRate: 1 },
+  optimizer: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, clipNorm: 1, averageDecay: 0 },
+  warmUp: 0,
+  freezeScales: 0,
+});
+const time = async (step) => {
+  const start = performance.now();
+  const report = await trainer.step(step);
+  return { ...report, seconds: (performance.now() - start) / 1000 };
+};
+const first = await time(1);
+const gradient = trainer.store.gradients.slice();
+const block = trainer.store.blocks.weights;
+const initial = block.slice();
+const h = (0.002 * first.loss) / first.gradientNorm;
+const lossAt = async (sign, step) => {
+  for (let i = 0; i < block.length; i++) block[i] = initial[i] + (sign * h * gradient[i]) / first.gradientNorm;
+  return (await time(step)).loss;
+};
+const [up, down] = [await lossAt(1, 2), await lossAt(-1, 3)];
+const slope = (up - down) / (2 * h);
+console.log(
+  JSON.stringify({
+    parameters: initial.length,
+    loss: first.loss,
+    finite: gradient.every(Number.isFinite),
+    gradientNorm: first.gradientNorm,
+    slope,
+    ratio: slope / first.gradientNorm,
+    seconds: first.seconds,
+    peakGigabytes: process.resourceUsage().maxRSS / 2 ** 20,
+  }),
+);
+process.exit(0);
