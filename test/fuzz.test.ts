@@ -18,6 +18,7 @@ import { DataType } from '../src/onnx/types.ts';
 import { modelBytes } from '../src/onnx/write.ts';
 import { parseRanges } from '../src/quant/observe/ranges-file.ts';
 import { parseRecipe } from '../src/quant/recipe.ts';
+import { parseTrainingState } from '../src/train/training-state.ts';
 
 /** Changes that damage, lie about lengths, or move things. */
 const mutation = fc.record({
@@ -72,9 +73,21 @@ function smallSafetensors(): Uint8Array {
     a: { dtype: 'F32', shape: [2, 3], data_offsets: [0, 24] },
     b: { dtype: 'I64', shape: [], data_offsets: [24, 32] },
   });
+  return safetensors(header, 32);
+}
+
+function safetensors(header: string, bytes: number): Uint8Array {
   const head = new TextEncoder().encode(header);
   const length = new Uint8Array(new BigUint64Array([BigInt(head.length)]).buffer);
-  return Uint8Array.from([...length, ...head, ...new Uint8Array(32)]);
+  return Uint8Array.from([...length, ...head, ...new Uint8Array(bytes)]);
+}
+
+function smallTrainingState(): Uint8Array {
+  const header = JSON.stringify({
+    __metadata__: { 'dino8.training': JSON.stringify({ step: 3, key: 'abc' }) },
+    weights: { dtype: 'F32', shape: [6], data_offsets: [0, 24] },
+  });
+  return safetensors(header, 24);
 }
 
 const asset = (path: string) => new Uint8Array(readFileSync(join(packageRoot, 'assets', path)));
@@ -136,6 +149,11 @@ function json(bytes: Uint8Array): unknown {
 const readers: Record<string, { valid: Uint8Array; read: (bytes: Uint8Array<ArrayBuffer>) => unknown; runs: number }> =
   {
     ONNX: { valid: smallModel(), read: (bytes) => inferShapes(parseModel(bytes, 'it')), runs: 800 },
+    'the state of a training': {
+      valid: smallTrainingState(),
+      read: (bytes) => parseTrainingState(bytes, 'it'),
+      runs: 300,
+    },
     safetensors: { valid: smallSafetensors(), read: (bytes) => parseSafetensors(bytes, 'it'), runs: 500 },
     'config.json': { valid: asset('nano/config.json'), read: (bytes) => parseConfig(json(bytes), 'it'), runs: 200 },
     annotations: { valid: annotations, read: (bytes) => parseAnnotations(json(bytes), 'it'), runs: 300 },

@@ -10,6 +10,7 @@ import { makeDirectory, readBytes, writeAtomic } from '../base/files.ts';
 import { packageVersion } from '../base/package-root.ts';
 import { parseWith } from '../base/schema.ts';
 import { bundledCalibration, bundledModel, bundledValidation } from '../data/bundled.ts';
+import { planCalibration } from '../data/calibration-plan.ts';
 import { type CocoDataset, openCoco, takeImages } from '../data/coco.ts';
 import { blankFeeds } from '../detect/blank-feeds.ts';
 import { Detector } from '../detect/detector.ts';
@@ -18,10 +19,12 @@ import type { CocoFigures } from '../evaluate/average-precision.ts';
 import { type Inspection, inspectModel } from '../evaluate/inspect.ts';
 import { median } from '../evaluate/measure.ts';
 import { scoreDataset } from '../evaluate/score-dataset.ts';
-import { readPackage, writePackage } from '../model/package.ts';
-import { readRecipe } from '../quant/recipe.ts';
+import { readCheckpoint, readPackage, writePackage } from '../model/package.ts';
+import { type Recipe, readRecipe } from '../quant/recipe.ts';
 import { type Comparison, renderReport } from '../report/html.ts';
 import { pointsAgainst, type Variant } from '../report/variants.ts';
+import { runTraining } from '../train/run-training.ts';
+import { createTraining, defaultSettings, planQuantizedTraining } from '../train/session.ts';
 import { quantizePackage } from './quantize.ts';
 import {
   interruption,
@@ -37,6 +40,7 @@ import {
 } from './terminal.ts';
 
 interface Options {
+  quick?: true;
   images: number;
   out: string;
   report: string;
@@ -59,20 +63,26 @@ const VARIANTS = [
   { name: 'dynamic', recipe: 'dynamic' },
   { name: 'mixed', recipe: 'mixed' },
   { name: 'full', recipe: 'full' },
+  { name: 'QAT', recipe: 'full' },
 ] as const;
+
+/** Steps of training for QAT, on the bundled calibration images. */
+const TRAINING_STEPS = 240;
+const TRAINING_BATCH = 12;
 
 export function demoCommand(): Command {
   return new Command('demo')
     .description('The whole pipeline on the bundled model: build, quantize, score, measure, report.')
+    .option('--quick', 'without quantization-aware training, the longest part')
     .option('--images <count>', 'validation images to score (of 500)', wholeNumber('--images'), 200)
     .option('--out <folder>', 'where the models are written', join('.dino8', 'demo'))
     .option('--report <file>', 'the report to write', 'dino8-report.html')
     .option('--json', 'print the result as JSON')
-    .addHelpText('after', '\nExample:\n  $ dino8 demo --images 500')
+    .addHelpText('after', '\nExamples:\n  $ dino8 demo --images 500\n  $ dino8 demo --quick')
     .action(async (options: Options) => {
       await makeDirectory(options.out);
       const validation = takeImages(await openCoco(bundledValidation), options.images);
-      const files = await writeVariants(options.out);
+      const files = await writeVariants(options.out, options.quick ?? false);
       const measured = await measureVariants(files, validation);
       const variants = measured.map(({ variant }) => variant);
       const comparisons = await Promise.all(measured[0]?.shown.map((_, index) => compare(measured, index)) ?? []);
@@ -92,10 +102,11 @@ interface VariantFile {
   readonly path: string;
 }
 
-async function writeVariants(folder: string): Promise<VariantFile[]> {
+async function writeVariants(folder: string, isQuick: boolean): Promise<VariantFile[]> {
   const source = await readPackage(bundledModel);
   const files: VariantFile[] = [];
   for (const { name, recipe: recipeName } of VARIANTS) {
+    if (isQuick && name === 'QAT') continue;
     const path = join(folder, `${name.toLowerCase()}.onnx`);
     if (recipeName === undefined) {
       await writePackage(source, path);
@@ -103,6 +114,15 @@ async function writeVariants(folder: string): Promise<VariantFile[]> {
       continue;
     }
     const recipe = await readRecipe(recipeName);
+    if (name === 'QAT') {
+      await trainVariant(recipe, path);
+      files.push({
+        name,
+        path,
+        description: `As full, trained with its rounding in place for ${TRAINING_STEPS} steps.`,
+      });
+      continue;
+    }
     await quantizePackage(source, recipe, path, {
       calibration: bundledCalibration,
       calibrationImages: CALIBRATION_IMAGES,
@@ -111,6 +131,28 @@ async function writeVariants(folder: string): Promise<VariantFile[]> {
     files.push({ name, path, description: recipe.description });
   }
   return files;
+}
+
+/** Quantization-aware training on the calibration images; interrupted, it goes on where it was. */
+async function trainVariant(recipe: Recipe, path: string): Promise<void> {
+  const source = await readCheckpoint(bundledModel);
+  const dataset = await openCoco(bundledCalibration);
+  const plan = planCalibration(dataset, CALIBRATION_IMAGES, 0);
+  const quantized = await planQuantizedTraining(source, recipe, { ...work(), plan });
+  const settings = { ...defaultSettings(source, dataset), batch: TRAINING_BATCH, steps: TRAINING_STEPS };
+  await using session = await createTraining(source, dataset, settings, { quantized });
+  const { onProgress, signal } = work();
+  await runTraining(session.trainer, {
+    directory: `${path}.training`,
+    key: session.key,
+    steps: settings.steps,
+    stepsPerEpoch: session.batches.perEpoch,
+    imagesPerStep: settings.batch,
+    checkpointMinutes: 1,
+    signal,
+    onStep: ({ step }) => onProgress?.({ label: 'Training QAT', done: step, total: settings.steps }),
+  });
+  await writePackage(await session.package('averages'), path);
 }
 
 /** What the last variant is made of, with its time. */

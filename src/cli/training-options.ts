@@ -7,17 +7,15 @@ import { type CocoDataset, openCoco, takeImages } from '../data/coco.ts';
 import type { CheckpointPackage } from '../model/package.ts';
 import { renderTraining } from '../report/training.ts';
 import type { ProviderName } from '../runtime/options.ts';
-import { DENOISING } from '../train/denoising.ts';
 import { runTraining } from '../train/run-training.ts';
 import { SCHEDULES, type Schedule } from '../train/schedule.ts';
 import {
-  canvasFor,
   createTraining,
+  defaultSettings,
   type QuantizedTraining,
   scoreTraining,
   type TrainingSession,
   type TrainingSettings,
-  textLengthFor,
 } from '../train/session.ts';
 import { duration, fraction, interruption, print, printJson, wholeNumber } from './terminal.ts';
 
@@ -145,17 +143,18 @@ function settingsOf(
   options: TrainingOptions,
   quantized: Pick<TrainingSettings, 'warmUp' | 'freezeScales'> & { readonly scaleRate: number },
 ): TrainingSettings {
-  const found = canvasFor(dataset, source);
-  const weights = { class: options.classWeight, box: 5, giou: 2 };
+  const usual = defaultSettings(source, dataset);
+  const weights = { ...usual.loss.loss, class: options.classWeight };
   const perEpoch = Math.max(1, Math.floor(dataset.images.length / (options.batch * options.accumulate)));
   return {
+    ...usual,
     batch: options.batch,
     accumulate: options.accumulate,
     steps: options.steps ?? Math.max(1, Math.round(options.epochs * perEpoch)),
-    canvas: { height: options.height ?? found.height, width: options.width ?? found.width },
-    textLength: options.textLength ?? textLengthFor(dataset, source),
+    canvas: { height: options.height ?? usual.canvas.height, width: options.width ?? usual.canvas.width },
+    textLength: options.textLength ?? usual.textLength,
     seed: options.seed,
-    augmentation: { mirror: options.mirror, crop: options.crop, smallest: 0.6, colour: options.colour },
+    augmentation: { ...usual.augmentation, mirror: options.mirror, crop: options.crop, colour: options.colour },
     loss: {
       matching: weights,
       loss: weights,
@@ -163,14 +162,14 @@ function settingsOf(
       labels: options.labels ?? 1,
       distillation: options.distil ?? 0,
     },
-    denoising: { ...DENOISING, queries: options.denoising },
+    denoising: { ...usual.denoising, queries: options.denoising },
     schedule: scheduleOf(options),
     groups: {
       weightDecay: options.weightDecay,
       backboneRate: options.backboneRate,
       scaleRate: quantized.scaleRate,
     },
-    optimizer: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, clipNorm: options.clip, averageDecay: options.averageDecay },
+    optimizer: { ...usual.optimizer, clipNorm: options.clip, averageDecay: options.averageDecay },
     warmUp: quantized.warmUp,
     freezeScales: quantized.freezeScales,
   };

@@ -17,7 +17,7 @@ import { planQuantization } from '../quant/quantization-plan.ts';
 import type { Recipe } from '../quant/recipe.ts';
 import type { AugmentationStrength } from './augment.ts';
 import { Batches } from './batches.ts';
-import { type DenoisingSettings, denoisingGroups } from './denoising.ts';
+import { DENOISING, type DenoisingSettings, denoisingGroups } from './denoising.ts';
 import type { BlockName } from './parameter-store.ts';
 import { exportTrained, startScales, type TrainablePlan } from './quantize-training.ts';
 import { buildStepModels, type LossSettings } from './step-models.ts';
@@ -43,7 +43,7 @@ const SIDE_UNIT = 32;
 const roundUp = (value: number, unit: number) => Math.ceil(value / unit) * unit;
 
 /** The canvas that holds every image of a dataset as the model's preprocessing resizes it. */
-export function canvasFor(dataset: CocoDataset, { preprocessing }: CheckpointPackage): Size {
+function canvasFor(dataset: CocoDataset, { preprocessing }: CheckpointPackage): Size {
   const { shortest_edge: shortest, longest_edge: longest } = preprocessing.size;
   const sizes = dataset.images.map((image) => resizedSize(image, shortest, longest));
   const largest = (side: keyof Size) => sizes.reduce((most, size) => Math.max(most, size[side]), SIDE_UNIT);
@@ -51,7 +51,7 @@ export function canvasFor(dataset: CocoDataset, { preprocessing }: CheckpointPac
 }
 
 /** The length of a prompt with all categories that occur in a dataset, or the longest that the model takes. */
-export function textLengthFor(dataset: CocoDataset, { config, tokenizer, source }: CheckpointPackage): number {
+function textLengthFor(dataset: CocoDataset, { config, tokenizer, source }: CheckpointPackage): number {
   const occurring = new Set(dataset.annotations.map(({ category_id }) => category_id));
   // Without any box there is nothing but the teacher to learn from, of all categories.
   const known = dataset.categories.filter(({ id }) => occurring.size === 0 || occurring.has(id));
@@ -61,6 +61,27 @@ export function textLengthFor(dataset: CocoDataset, { config, tokenizer, source 
   const longest = longestText(config);
   const { chunks } = createPrompt(names, words, longest);
   return Math.min(longest, roundUp(Math.max(...chunks.map(({ tokens }) => tokens.length)), UNIT));
+}
+
+/** What is done where nothing else is said; images fill the canvas that the model's preprocessing gives them. */
+export function defaultSettings(source: CheckpointPackage, dataset: CocoDataset): TrainingSettings {
+  const weights = { class: 1, box: 5, giou: 2 };
+  return {
+    batch: 4,
+    accumulate: 1,
+    steps: 1000,
+    canvas: canvasFor(dataset, source),
+    textLength: textLengthFor(dataset, source),
+    seed: 0,
+    augmentation: { mirror: 0.5, crop: 0, smallest: 0.6, colour: 0 },
+    loss: { matching: weights, loss: weights, recompute: false, labels: 1, distillation: 0 },
+    denoising: { ...DENOISING, queries: 0 },
+    schedule: { kind: 'cosine', max: 1e-4, final: 0.01 },
+    groups: { weightDecay: 1e-4, backboneRate: 1, scaleRate: 1 },
+    optimizer: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, clipNorm: 0.1, averageDecay: 0.99 },
+    warmUp: 0,
+    freezeScales: Number.MAX_SAFE_INTEGER,
+  };
 }
 
 export interface TrainingSession extends AsyncDisposable {
