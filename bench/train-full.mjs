@@ -39,7 +39,7 @@ const feeds = {
   target_count: floats(Float32Array.of(targets), []),
 };
 const batches = { get: async () => ({ feeds, counts: [targets] }) };
-const trainer = await Trainer.create(models, source.tensors, batches, {
+const settings = {
   steps: 3,
   accumulate: 1,
   schedule: { kind: 'constant', max: 1e-30 },
@@ -47,7 +47,8 @@ const trainer = await Trainer.create(models, source.tensors, batches, {
   optimizer: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, clipNorm: 1, averageDecay: 0 },
   warmUp: 0,
   freezeScales: 0,
-});
+};
+const trainer = await Trainer.create(models, source.tensors, batches, settings, { lean: true });
 const time = async (step) => {
   const start = performance.now();
   const report = await trainer.step(step);

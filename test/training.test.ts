@@ -127,6 +127,39 @@ describe('train', () => {
   });
 });
 
+describe('qat', () => {
+  test('from ranges to an INT8 model, with distillation, denoising and recomputation', async () => {
+    const calibrated = await run(['calibrate', nano, images, '--images', '4', '-o', at('ranges.json')]);
+    expect(calibrated.code, calibrated.stderr).toBe(0);
+    const args = [
+      'qat',
+      nano,
+      images,
+      '--ranges',
+      at('ranges.json'),
+      '--recipe',
+      'mixed',
+      '-o',
+      at('qat.onnx'),
+      ...SHORT,
+    ];
+    const more = ['--steps', '4', '--warm-up', '1', '--freeze-scales', '3', '--distil', '0.5', '--denoising', '20'];
+    const score = ['--validate', images, '--validate-images', '3', '--validate-every', '2'];
+    const curves = ['--recompute', '--report', at('curves.html'), '--json'];
+    const result = await run([...args, ...more, ...score, ...curves]);
+    expect(result.code, result.stderr).toBe(0);
+    const described = JSON.parse(result.stdout);
+    expect(described).toMatchObject({ output: at('qat.onnx'), recipe: 'mixed', steps: 4, resumedAt: 0 });
+    expect(described.scores).toHaveLength(3);
+    expect(described.bytes).toBeLessThan(6e6);
+    expect(await readFile(at('curves.html'), 'utf8')).toMatch(/Average precision/);
+    const scored = await run(['eval', at('qat.onnx'), images, '--images', '3', '--json']);
+    expect(scored.code, scored.stderr).toBe(0);
+    const again = await run([...args, ...more, ...score, ...curves]);
+    expect(JSON.parse(again.stdout)).toMatchObject({ resumedAt: 4 });
+  });
+});
+
 describe('bad input is one sentence', () => {
   test.each([
     { args: ['train', 'nowhere', images, '-o', 'X'], code: 2, stderr: /nowhere does not exist/ },

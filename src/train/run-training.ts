@@ -84,7 +84,7 @@ export async function runTraining(trainer: Trainer, options: RunOptions): Promis
         `${error.message.replace(/\.$/, '')}; ${toGoBackTo()}: lower the learning rate, or the clipping norm, and start again.`,
       );
     if (error instanceof InputError)
-      throw new InputError(`${messageOf(error).replace(/\.$/, '')}; ${toGoBackTo()}, and training goes on from there.`);
+      throw new InputError(`${messageOf(error).replace(/\.$/, '')}; ${toGoBackTo()}: mend it and start again.`);
     throw error;
   }
   return { log, resumedAt };

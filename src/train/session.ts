@@ -133,7 +133,10 @@ export async function createTraining(
   const initial = new Map(source.tensors);
   for (const { name, initial: scale } of quantized?.trainable.scales ?? [])
     initial.set(name, { type: DataType.FLOAT, shape: scale.shape, bytes: bytesOf(scale.data) });
-  const trainer = await Trainer.create(models, initial, batches, settings, options);
+  const trainer = await Trainer.create(models, initial, batches, settings, {
+    ...options,
+    lean: settings.loss.recompute,
+  });
   const checkpoint = (block: BlockName) => trainer.checkpoint(source.tensors, block);
   const build = async (block: BlockName): Promise<ModelPackage> => {
     const float = await buildPackage({ ...source, tensors: checkpoint(block) });

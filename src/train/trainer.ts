@@ -35,6 +35,8 @@ export interface TrainerSettings {
 export interface TrainerOptions {
   readonly providers?: readonly (ProviderName | Provider)[] | undefined;
   readonly threads?: number | undefined;
+  /** Give memory back after each half of a step: slower, and much less of it where values are large. */
+  readonly lean?: boolean | undefined;
 }
 
 export interface StepReport {
@@ -107,9 +109,9 @@ export class Trainer implements AsyncDisposable {
     initial: Checkpoint,
     batches: Batches,
     settings: TrainerSettings,
-    { providers, threads }: TrainerOptions = {},
+    { providers, threads, lean = false }: TrainerOptions = {},
   ): Promise<Trainer> {
-    const options = { ...kernelOptions(), providers, threads };
+    const options = { ...kernelOptions(), providers, threads, memoryArena: !lean };
     const forward = await Session.create(modelBytes(models.forward), options, 'the forward half of a training step');
     const backward = await Session.create(modelBytes(models.backward), options, 'the backward half of a training step');
     const optimizer = await Optimizer.create(settings.optimizer, threads);
