@@ -2,10 +2,12 @@
 // its gradient right? The loss is computed again with the weights moved by ± h along the gradient g: its slope is |g|.
 //
 //   node bench/train-full.mjs CHECKPOINT [--keep]      --keep: without recomputing the layers of the encoder
-import { buildStepModels, floats, integers, readCheckpoint, Trainer, tensor } from '../dist/index.mjs';
+import { buildStepModels, floats, initialWeights, integers, readCheckpoint, Trainer, tensor } from '../dist/index.mjs';
 
 const [checkpoint, flag] = process.argv.slice(2);
-const source = await readCheckpoint(checkpoint);
+const read = await readCheckpoint(checkpoint);
+// Random weights as training begins with: others may give logits of any size, and a loss that is not smooth anywhere near.
+const source = { ...read, tensors: await initialWeights(read.tensors, read.config, 1) };
 const [height, width, textLength, targets] = [800, 1333, 256, 8];
 const weights = { class: 1, box: 5, giou: 2 };
 const loss = { matching: weights, loss: weights, recompute: flag !== '--keep', labels: 1, distillation: 0 };
@@ -52,13 +54,16 @@ const trainer = await Trainer.create(models, source.tensors, batches, settings, 
 const time = async (step) => {
   const start = performance.now();
   const report = await trainer.step(step);
+  process.stderr.write(
+    `step ${step}: ${(process.resourceUsage().maxRSS / 2 ** 20).toFixed(1)} GB at most, ${(process.memoryUsage.rss() / 2 ** 30).toFixed(1)} GB now\n`,
+  );
   return { ...report, seconds: (performance.now() - start) / 1000 };
 };
 const first = await time(1);
 const gradient = trainer.store.gradients.slice();
 const block = trainer.store.blocks.weights;
 const initial = block.slice();
-const h = (0.002 * first.loss) / first.gradientNorm;
+const h = (0.001 * first.loss) / first.gradientNorm;
 const lossAt = async (sign, step) => {
   for (let i = 0; i < block.length; i++) block[i] = initial[i] + (sign * h * gradient[i]) / first.gradientNorm;
   return (await time(step)).loss;

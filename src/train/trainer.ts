@@ -7,6 +7,7 @@ import { DataType } from '../onnx/types.ts';
 import { modelBytes } from '../onnx/write.ts';
 import { kernelOptions } from '../runtime/kernels.ts';
 import type { Provider, ProviderName } from '../runtime/options.ts';
+import { returnLargeBlocks } from '../runtime/return-memory.ts';
 import { type Feeds, type Outputs, Session } from '../runtime/session.ts';
 import { floatData, floats, integers, type Tensor, tensorOf } from '../runtime/tensor.ts';
 import type { Batch, Batches } from './batches.ts';
@@ -111,6 +112,7 @@ export class Trainer implements AsyncDisposable {
     settings: TrainerSettings,
     { providers, threads, lean = false }: TrainerOptions = {},
   ): Promise<Trainer> {
+    if (lean) returnLargeBlocks();
     const options = { ...kernelOptions(), providers, threads, memoryArena: !lean };
     const forward = await Session.create(modelBytes(models.forward), options, 'the forward half of a training step');
     const backward = await Session.create(modelBytes(models.backward), options, 'the backward half of a training step');
