@@ -1,19 +1,13 @@
 // The custom operator of the gradient of deformable attention: checks the tensors and shares out the heads.
 #include <algorithm>
 
-#include "cpu_path.h"
 #include "deformable_attention_op.h"
-#include "op_tensor.h"
+#include "gradient_op.h"
 
 namespace dino8 {
 namespace {
 
 enum Output { kValueGradient, kOffsetGradient, kLogitGradient, kOutputs };
-
-struct Kernel {
-  OrtApi api;
-  const GradientKernels& gradients;
-};
 
 struct Work {
   DeformableAttentionGradient gradient;
@@ -28,7 +22,7 @@ void run_task(void* data, size_t index) {
 }
 
 OrtStatus* compute(void* data, OrtKernelContext* context) {
-  const Kernel& kernel = *static_cast<const Kernel*>(data);
+  const GradientKernel& kernel = *static_cast<const GradientKernel*>(data);
   const OrtApi& api = kernel.api;
   InputTensor in[kAttentionInputs], gradient;
   for (size_t index = 0; index < kAttentionInputs; index++)
@@ -49,18 +43,11 @@ OrtStatus* compute(void* data, OrtKernelContext* context) {
   if (OrtStatus* status = make(kValueGradient, in[kValue], &work.gradient.value_gradient)) return status;
   if (OrtStatus* status = make(kOffsetGradient, in[kSamplingOffsets], &work.gradient.offset_gradient)) return status;
   if (OrtStatus* status = make(kLogitGradient, in[kAttentionLogits], &work.gradient.logit_gradient)) return status;
-  const int64_t tasks = a.batch * a.heads;
-  return tasks == 0 ? nullptr : api.parallelFor(context, run_task, static_cast<size_t>(tasks), &work);
-}
-
-OrtStatus* create(const OrtCustomOp*, const void* api, const OrtKernelInfo*, void** kernel) {
-  *kernel = new Kernel{{static_cast<const void* const*>(api)}, choose_cpu_path().gradients};
-  return nullptr;
+  return share_out(api, context, work, a.batch * a.heads, run_task);
 }
 
 OrtCustomOp describe_op() {
-  OrtCustomOp op{};
-  describe_cpu_operator<Kernel>(op);
+  OrtCustomOp op = describe_gradient_op();
   op.GetName = [](const OrtCustomOp*) {
     return "MultiScaleDeformableAttentionGradient_value_sampling_offsets_attention_logits";
   };
@@ -69,8 +56,6 @@ OrtCustomOp describe_op() {
     return index == kSpatialShapes ? kInt64Element : kFloatElement;
   };
   op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return kOutputs; };
-  op.GetOutputType = [](const OrtCustomOp*, size_t) { return kFloatElement; };
-  op.CreateKernelV2 = create;
   op.KernelComputeV2 = compute;
   return op;
 }

@@ -4,9 +4,8 @@
 #include <cstring>
 #include <vector>
 
-#include "cpu_path.h"
 #include "fake_quantize_op.h"
-#include "op_tensor.h"
+#include "gradient_op.h"
 
 namespace dino8 {
 namespace {
@@ -16,11 +15,6 @@ enum Input { kX, kScale, kZeroPoint, kLowest, kHighest, kGradientFactor, kEnable
 constexpr int64_t kMostParts = 16;
 constexpr int64_t kLeastPart = 1 << 13;  // elements of a part
 constexpr int64_t kRow = 1 << 10;        // elements of a row where all have one scale
-
-struct Kernel {
-  OrtApi api;
-  const GradientKernels& gradients;
-};
 
 struct Work {
   const GradientKernels& kernels;
@@ -84,8 +78,8 @@ const char* arrange(const InputTensor& x, const InputTensor& scale, Work& work) 
   }
   rows.rows = rows.inner > 0 ? work.total / rows.inner : 0;
   const int64_t unit = rows.per_element || rows.channels == 1 ? 1 : rows.channels;
-  const int64_t groups = std::max<int64_t>(rows.rows / unit, 1);
-  work.parts = std::clamp<int64_t>(work.total / kLeastPart, 1, std::min(kMostParts, groups));
+  // Nothing has no parts.
+  work.parts = std::min(std::clamp<int64_t>(work.total / kLeastPart, 1, kMostParts), rows.rows / unit);
   return nullptr;
 }
 
@@ -111,26 +105,19 @@ OrtStatus* read(const OrtApi& api, OrtKernelContext* context, Work& work, InputT
   return nullptr;
 }
 
-OrtStatus* share_out(const OrtApi& api, OrtKernelContext* context, Work& work, void (*task)(void*, size_t)) {
-  if (work.total == 0) return nullptr;
-  if (work.parts > 1) return api.parallelFor(context, task, static_cast<size_t>(work.parts), &work);
-  task(&work, 0);
-  return nullptr;
-}
-
 OrtStatus* compute(void* data, OrtKernelContext* context) {
-  const Kernel& kernel = *static_cast<const Kernel*>(data);
+  const GradientKernel& kernel = *static_cast<const GradientKernel*>(data);
   Work work{kernel.gradients, {}, 0, 1, true, {}, nullptr, nullptr, {}};
   InputTensor in[kInputs];
   if (OrtStatus* status = read(kernel.api, context, work, in)) return status;
   if (OrtStatus* status = make_output(kernel.api, context, 0, in[kX].dims, in[kX].rank, &work.out)) return status;
-  if (work.enabled) return share_out(kernel.api, context, work, forward_task);
+  if (work.enabled) return share_out(kernel.api, context, work, work.parts, forward_task);
   std::memcpy(work.out, work.all.x, static_cast<size_t>(work.total) * sizeof(float));
   return nullptr;
 }
 
 OrtStatus* compute_gradient(void* data, OrtKernelContext* context) {
-  const Kernel& kernel = *static_cast<const Kernel*>(data);
+  const GradientKernel& kernel = *static_cast<const GradientKernel*>(data);
   const OrtApi& api = kernel.api;
   Work work{kernel.gradients, {}, 0, 1, true, {}, nullptr, nullptr, {}};
   InputTensor in[kInputs], gradient;
@@ -149,7 +136,7 @@ OrtStatus* compute_gradient(void* data, OrtKernelContext* context) {
     return nullptr;
   }
   work.sums.assign(parts * channels, 0.0f);
-  if (OrtStatus* status = share_out(api, context, work, gradient_task)) return status;
+  if (OrtStatus* status = share_out(api, context, work, work.parts, gradient_task)) return status;
   const float factor = *static_cast<const float*>(in[kGradientFactor].data);
   for (size_t c = 0; c < channels; c++) {
     for (size_t part = 0; part < parts; part++) by_scale[c] += work.sums[part * channels + c];
@@ -158,21 +145,8 @@ OrtStatus* compute_gradient(void* data, OrtKernelContext* context) {
   return nullptr;
 }
 
-OrtStatus* create(const OrtCustomOp*, const void* api, const OrtKernelInfo*, void** kernel) {
-  *kernel = new Kernel{{static_cast<const void* const*>(api)}, choose_cpu_path().gradients};
-  return nullptr;
-}
-
-OrtCustomOp describe_op() {
-  OrtCustomOp op{};
-  describe_cpu_operator<Kernel>(op);
-  op.GetInputType = op.GetOutputType = [](const OrtCustomOp*, size_t) { return kFloatElement; };
-  op.CreateKernelV2 = create;
-  return op;
-}
-
 OrtCustomOp describe_forward() {
-  OrtCustomOp op = describe_op();
+  OrtCustomOp op = describe_gradient_op();
   op.GetName = [](const OrtCustomOp*) { return "FakeQuantize"; };
   op.GetInputTypeCount = [](const OrtCustomOp*) -> size_t { return kInputs; };
   op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return 1; };
@@ -181,7 +155,7 @@ OrtCustomOp describe_forward() {
 }
 
 OrtCustomOp describe_gradient() {
-  OrtCustomOp op = describe_op();
+  OrtCustomOp op = describe_gradient_op();
   op.GetName = [](const OrtCustomOp*) { return "FakeQuantizeGradient"; };
   op.GetInputTypeCount = [](const OrtCustomOp*) -> size_t { return kInputs + 1; };
   op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return 2; };

@@ -3,8 +3,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "cpu_path.h"
-#include "op_tensor.h"
+#include "gradient_op.h"
 #include "row_gradients_op.h"
 
 namespace dino8 {
@@ -12,11 +11,6 @@ namespace {
 
 constexpr int64_t kMostParts = 16;
 constexpr int64_t kLeastPart = 1 << 12;  // elements of a part
-
-struct Kernel {
-  OrtApi api;
-  const GradientKernels& gradients;
-};
 
 struct Work {
   const GradientKernels& kernels;
@@ -45,13 +39,6 @@ void softmax_task(void* data, size_t index) {
   work.kernels.softmax(work.part(index));
 }
 
-OrtStatus* share_out(const OrtApi& api, OrtKernelContext* context, Work& work, void (*task)(void*, size_t)) {
-  if (work.all.rows == 0) return nullptr;
-  if (work.parts > 1) return api.parallelFor(context, task, static_cast<size_t>(work.parts), &work);
-  task(&work, 0);
-  return nullptr;
-}
-
 // Rows of `x` and its gradient, which must agree, and the output of the same shape.
 OrtStatus* read_rows(const OrtApi& api, OrtKernelContext* context, size_t gradient_input, Work& work) {
   InputTensor x, gradient;
@@ -64,20 +51,21 @@ OrtStatus* read_rows(const OrtApi& api, OrtKernelContext* context, size_t gradie
   if (OrtStatus* status = make_output(api, context, 0, x.dims, x.rank, &out)) return status;
   work.all = {static_cast<const float*>(x.data), static_cast<const float*>(gradient.data), out,
               channels > 0 ? total / channels : 0, channels};
-  work.parts = std::clamp<int64_t>(total / kLeastPart, 1, std::min(kMostParts, std::max<int64_t>(work.all.rows, 1)));
+  // Nothing has no parts.
+  work.parts = std::min(std::clamp<int64_t>(total / kLeastPart, 1, kMostParts), work.all.rows);
   return nullptr;
 }
 
 OrtStatus* compute_softmax(void* data, OrtKernelContext* context) {
-  const Kernel& kernel = *static_cast<const Kernel*>(data);
+  const GradientKernel& kernel = *static_cast<const GradientKernel*>(data);
   Work work{kernel.gradients, {}, 1};
   if (OrtStatus* status = read_rows(kernel.api, context, 1, work)) return status;
-  return share_out(kernel.api, context, work, softmax_task);
+  return share_out(kernel.api, context, work, work.parts, softmax_task);
 }
 
 OrtStatus* compute_normalization(void* data, OrtKernelContext* context) {
   enum Input { kX, kScale, kEpsilon, kGradient };
-  const Kernel& kernel = *static_cast<const Kernel*>(data);
+  const GradientKernel& kernel = *static_cast<const GradientKernel*>(data);
   const OrtApi& api = kernel.api;
   Work work{kernel.gradients, {}, 1};
   InputTensor scale, epsilon;
@@ -94,7 +82,7 @@ OrtStatus* compute_normalization(void* data, OrtKernelContext* context) {
   if (OrtStatus* status = make_output(api, context, 2, &channels, 1, &bias_gradient)) return status;
   const auto width = static_cast<size_t>(channels), parts = static_cast<size_t>(work.parts);
   work.sums.assign(parts * 2 * width, 0.0f);
-  if (OrtStatus* status = share_out(api, context, work, normalization_task)) return status;
+  if (OrtStatus* status = share_out(api, context, work, work.parts, normalization_task)) return status;
   for (size_t c = 0; c < width; c++) {
     scale_gradient[c] = bias_gradient[c] = 0.0f;
     for (size_t part = 0; part < parts; part++) {
@@ -105,21 +93,8 @@ OrtStatus* compute_normalization(void* data, OrtKernelContext* context) {
   return nullptr;
 }
 
-OrtStatus* create(const OrtCustomOp*, const void* api, const OrtKernelInfo*, void** kernel) {
-  *kernel = new Kernel{{static_cast<const void* const*>(api)}, choose_cpu_path().gradients};
-  return nullptr;
-}
-
-OrtCustomOp describe_op() {
-  OrtCustomOp op{};
-  describe_cpu_operator<Kernel>(op);
-  op.GetInputType = op.GetOutputType = [](const OrtCustomOp*, size_t) { return kFloatElement; };
-  op.CreateKernelV2 = create;
-  return op;
-}
-
 OrtCustomOp describe_normalization() {
-  OrtCustomOp op = describe_op();
+  OrtCustomOp op = describe_gradient_op();
   op.GetName = [](const OrtCustomOp*) { return "LayerNormalizationGradient"; };
   op.GetInputTypeCount = [](const OrtCustomOp*) -> size_t { return 4; };
   op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return 3; };
@@ -128,7 +103,7 @@ OrtCustomOp describe_normalization() {
 }
 
 OrtCustomOp describe_softmax() {
-  OrtCustomOp op = describe_op();
+  OrtCustomOp op = describe_gradient_op();
   op.GetName = [](const OrtCustomOp*) { return "SoftmaxGradient"; };
   op.GetInputTypeCount = [](const OrtCustomOp*) -> size_t { return 2; };
   op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return 1; };

@@ -15,7 +15,7 @@ import { generalizedIou, type Targets, type Weights } from './loss.ts';
 export const FEATURES = ['encoder_vision', 'encoder_text'] as const;
 
 /** What a result of the teacher is named. */
-export const teacherName = (name: string): string => `teacher.${name}`;
+const teacherName = (name: string): string => `teacher.${name}`;
 const INDICES = teacherName('query_indices');
 
 /** The teacher's model, which gives the results that `learnFromTeacher` asks for. `model` stays as it is. */

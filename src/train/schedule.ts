@@ -1,22 +1,20 @@
 /** How the learning rate changes over the steps of a training. */
-import { z } from 'zod';
-
 /** Base and largest rate, and the steps of one side of a triangle. */
-const cyclic = { base: z.number().positive(), max: z.number().positive(), step: z.number().int().min(1) };
+interface Cycle {
+  readonly base: number;
+  readonly max: number;
+  readonly step: number;
+}
 
-export const scheduleSchema = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('constant'), max: z.number().positive() }),
+export type Schedule =
+  | { readonly kind: 'constant'; readonly max: number }
   /** From `max` along half a cosine to `max` · `final` (Loshchilov and Hutter 2016, https://arxiv.org/abs/1608.03983). */
-  z.strictObject({ kind: z.literal('cosine'), max: z.number().positive(), final: z.number().min(0).max(1) }),
+  | { readonly kind: 'cosine'; readonly max: number; readonly final: number }
   /** Up to `max` in the share `rise` of the steps, then down to almost nothing (Smith and Topin 2017, https://arxiv.org/abs/1708.07120). */
-  z.strictObject({ kind: z.literal('one-cycle'), max: z.number().positive(), rise: z.number().min(0).max(1) }),
-  /** Up and down between `base` and `max` (Smith 2015, https://arxiv.org/abs/1506.01186). */
-  z.strictObject({ kind: z.literal('triangular'), ...cyclic }),
-  /** The same, each triangle half as high as the one before. */
-  z.strictObject({ kind: z.literal('triangular2'), ...cyclic }),
-]);
+  | { readonly kind: 'one-cycle'; readonly max: number; readonly rise: number }
+  /** Up and down between `base` and `max` (Smith 2015, https://arxiv.org/abs/1506.01186); `triangular2`: each triangle half as high as the one before. */
+  | ({ readonly kind: 'triangular' | 'triangular2' } & Cycle);
 
-export type Schedule = z.output<typeof scheduleSchema>;
 export const SCHEDULES = ['constant', 'cosine', 'one-cycle', 'triangular', 'triangular2'] as const;
 
 /** PyTorch's OneCycleLR begins at max / 25 and ends at a ten-thousandth of that. */
