@@ -9,6 +9,7 @@ import { resizedSize, type Size } from '../detect/size.ts';
 import { createTokenizer } from '../detect/tokenizer.ts';
 import { scoreDataset } from '../evaluate/score-dataset.ts';
 import type { Checkpoint } from '../model/checkpoint/checkpoint.ts';
+import { withFloatTensors } from '../model/checkpoint/float-tensors.ts';
 import { longestText } from '../model/config.ts';
 import { buildPackage, type CheckpointPackage, type ModelPackage } from '../model/package.ts';
 import { bytesOf } from '../onnx/tensor.ts';
@@ -113,12 +114,13 @@ export async function planQuantizedTraining(
 }
 
 export async function createTraining(
-  source: CheckpointPackage,
+  stored: CheckpointPackage,
   dataset: CocoDataset,
   settings: TrainingSettings,
   options: TrainerOptions & { readonly quantized?: QuantizedTraining | undefined } = {},
 ): Promise<TrainingSession> {
   const { quantized } = options;
+  const source = { ...stored, tensors: await withFloatTensors(stored.tensors) };
   const largest = Math.max(...countTargets(dataset).values(), 1);
   const targets = Math.min(MOST_TARGETS, source.config.num_queries, roundUp(largest, UNIT));
   const groups = denoisingGroups(settings.denoising, targets);
