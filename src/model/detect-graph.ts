@@ -1,21 +1,16 @@
 /** The image side: pixels and text features → logits and boxes. */
 import type { Value } from '../onnx/builder.ts';
 import { DataType } from '../onnx/types.ts';
+import { classSimilarity, maskedLogits } from './class-head.ts';
 import { type Config, GROUPS } from './config.ts';
-import { type DecoderLayerOutput, decoder, type ExtraQueries } from './decoder.ts';
+import { decoder, type ExtraQueries } from './decoder.ts';
 import { deformableAttentionFunction } from './deformable-attention.ts';
 import { encoder } from './encoder.ts';
 import type { Network } from './network.ts';
 import { centers, imagePositions, type Level, resizeMask, sineTable, TEMPERATURE, validExtents } from './positions.ts';
-import {
-  additiveMask,
-  boxDeltas,
-  type Proposals,
-  proposals,
-  type Selection,
-  selectQueries,
-} from './query-selection.ts';
+import { additiveMask, proposals, selectQueries } from './query-selection.ts';
 import { swin } from './swin.ts';
+import { trainedStages } from './trained-stages.ts';
 
 export interface DetectInputs {
   /** Normalised pixels [batch, 3, height, width]. */
@@ -159,58 +154,6 @@ function detectorBody(network: Network, config: Config, inputs: DetectInputs): S
   };
 }
 
-/**
- * What a loss looks at. Of each decoder layer and of the selected proposals (`query_…`): similarities to the tokens
- * [batch, queries, tokens], not masked, and boxes [batch, queries, 4]; of the `extra` queries apart. Of all proposals: the same, boxes as logits, and
- * which are valid.
- */
-function trainedStages(
-  network: Network,
-  config: Config,
-  parts: {
-    layers: readonly DecoderLayerOutput[];
-    /** Those of the last layer. */
-    similarities: Value;
-    text: Value;
-    selection: Selection;
-    proposal: Proposals;
-  },
-  extra = 0,
-): Stages {
-  const { b } = network;
-  const { layers, similarities, text, selection, proposal } = parts;
-  const encoderBias = config.model_type === 'mm-grounding-dino' ? 'encoder_output_class_embed' : undefined;
-  const similar = (candidates: Value) =>
-    b.scope('query_selection', () => similarity(network, config, candidates, text, encoderBias));
-  return {
-    ...Object.fromEntries(
-      layers.flatMap((output, layer) => {
-        const isLast = layer + 1 === layers.length;
-        const logits = isLast ? similarities : classSimilarity(network, config, output, text, layer);
-        if (extra === 0)
-          return [
-            [`logits_${layer}`, logits],
-            [`boxes_${layer}`, output.boxes],
-          ];
-        const parts = (value: Value) => b.split(value, b.integers(extra, config.num_queries), 2, 1);
-        const [extraLogits, ownLogits] = parts(logits);
-        const [extraBoxes, ownBoxes] = parts(output.boxes);
-        return [
-          [`logits_${layer}`, ownLogits],
-          [`boxes_${layer}`, ownBoxes],
-          [`extra_logits_${layer}`, extraLogits],
-          [`extra_boxes_${layer}`, extraBoxes],
-        ];
-      }),
-    ),
-    query_logits: similar(b.gatherRows(selection.candidates, selection.indices)),
-    query_boxes: selection.boxes,
-    proposal_logits: similar(selection.candidates),
-    proposal_box_logits: b.add(boxDeltas(network, config, selection.candidates), proposal.logits),
-    proposal_valid: proposal.valid,
-  };
-}
-
 /** A 1x1 convolution per backbone map, and a strided 3x3 one on the last for each level beyond; all with GroupNorm. */
 function projectMaps(network: Network, config: Config, maps: readonly Value[]): Value[] {
   const { b } = network;
@@ -287,41 +230,4 @@ function textPositions(network: Network, config: Config, positions: Value): Valu
   const { b } = network;
   const table = sineTable(config.max_text_len, config.d_model, TEMPERATURE, config.whole_text_positions);
   return b.gather(b.constant(table, [config.max_text_len, config.d_model]), positions, 0);
-}
-
-/** The head of a decoder layer that has a bias, in MM-Grounding-DINO: each layer has its own where box heads are not shared. */
-function classHead(config: Config, layer: number): string | undefined {
-  if (config.model_type !== 'mm-grounding-dino') return undefined;
-  return `class_embed.${config.decoder_bbox_embed_share ? 0 : layer}`;
-}
-
-/**
- * The similarity of every query to every token [batch, queries, tokens]. MM-Grounding-DINO scales it and adds the bias
- * of the head `biased` (Zhao et al. 2024, https://arxiv.org/abs/2401.02361).
- */
-function similarity(network: Network, config: Config, hidden: Value, text: Value, biased: string | undefined): Value {
-  const { b } = network;
-  const product = b.matmul(hidden, b.transpose(text, [0, 2, 1]));
-  if (biased === undefined) return product;
-  const bias = b.outside(() => b.scope(biased, () => network.parameter('bias', [])));
-  return b.add(b.mul(product, 1 / Math.sqrt(config.d_model)), bias);
-}
-
-/** What a decoder layer's class head answers. */
-function classSimilarity(
-  network: Network,
-  config: Config,
-  { hidden }: DecoderLayerOutput,
-  text: Value,
-  layer: number,
-): Value {
-  return network.b.scope('class_head', () => similarity(network, config, hidden, text, classHead(config, layer)));
-}
-
-/** The similarities of the last layer, −inf for tokens that are not there, [batch, queries, max_text_len]. */
-function maskedLogits(network: Network, config: Config, similarities: Value, tokenMask: Value): Value {
-  const { b } = network;
-  const masked = b.where(b.unsqueeze(tokenMask, [1]), similarities, Number.NEGATIVE_INFINITY);
-  const missing = b.sub(b.integers(config.max_text_len), b.extent(tokenMask, 1));
-  return b.padEnd(masked, missing, [2], Number.NEGATIVE_INFINITY);
 }
