@@ -1,4 +1,5 @@
 /** Latency and memory of a model, measured in the process that calls this: give it one of its own. */
+import { peakMemory } from '../base/peak-memory.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import { Detector } from '../detect/detector.ts';
 import { readImage } from '../detect/image.ts';
@@ -42,12 +43,11 @@ export async function measure(
     runSeconds.push(await detector.time(prepared, prompt));
   }
   options.onProgress?.({ label: 'Measuring', done: options.runs, total: options.runs });
-  const KILOBYTE = 1024;
   return {
     loadSeconds,
     runSeconds,
     medianSeconds: median(runSeconds),
-    peakMemoryBytes: process.resourceUsage().maxRSS * KILOBYTE,
+    peakMemoryBytes: peakMemory(),
     threads: options.threads,
   };
 }

@@ -60,12 +60,12 @@ export interface Point {
   readonly label?: string;
 }
 
-/** Points, joined by a line if they follow each other. */
+/** Points, joined by a line if they follow each other; `logarithmic`: equal distances upwards are equal factors. */
 export function lineChart(
   title: string,
   axes: { readonly x: string; readonly y: string },
   points: readonly Point[],
-  { line = true }: { line?: boolean } = {},
+  { line = true, logarithmic = false }: { line?: boolean; logarithmic?: boolean } = {},
 ): string {
   const { document } = parseHTML('<!doctype html><html><body></body></html>');
   const figure = Plot.plot({
@@ -75,7 +75,7 @@ export function lineChart(
     marginLeft: 56,
     marginBottom: 40,
     x: { label: axes.x, grid: !line },
-    y: { label: axes.y, grid: true },
+    y: { label: axes.y, grid: true, ...(logarithmic ? { type: 'log' } : {}) },
     style: { fontSize: '12px', background: 'transparent' },
     marks: [
       ...(line ? [Plot.lineY(points, { x: 'x', y: 'y', stroke: COLOURS[1] ?? '' })] : []),

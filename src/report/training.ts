@@ -18,7 +18,7 @@ export function trainingCharts(lines: readonly LogLine[]): string[] {
   const loss = thin(steps.map(({ step, loss: y }) => ({ x: step, y })));
   const rate = thin(steps.map(({ step, rate: y }) => ({ x: step, y })));
   return [
-    lineChart('Loss', { x: 'step', y: 'loss' }, loss),
+    lineChart('Loss', { x: 'step', y: 'loss' }, loss, { logarithmic: isWide(loss) }),
     ...(scores.length > 0
       ? [
           lineChart(
@@ -30,6 +30,13 @@ export function trainingCharts(lines: readonly LogLine[]): string[] {
       : []),
     lineChart('Learning rate', { x: 'step', y: 'rate' }, rate),
   ];
+}
+
+/** From random weights the loss falls by orders of magnitude, of which the last would not be seen. */
+function isWide(points: readonly Point[]): boolean {
+  const values = points.map(({ y }) => y);
+  const lowest = Math.min(...values);
+  return lowest > 0 && Math.max(...values) > 30 * lowest;
 }
 
 /** Means of as many neighbours as it takes. */
