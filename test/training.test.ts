@@ -1,15 +1,20 @@
-/** Training as a user meets it: killed, interrupted, gone astray, on a full disk. */
+/**
+ * Training as a user meets it: killed, interrupted, gone astray, on a full disk. Without the kernels a step takes several
+ * times as long, hence the long limits.
+ */
 import { spawn } from 'node:child_process';
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { exists } from '../src/base/files.ts';
 import { packageRoot } from '../src/base/package-root.ts';
 import { readHuggingFace } from '../src/model/checkpoint/hugging-face.ts';
 import { noise } from '../src/testing/noise.ts';
 import { entry, run } from './run-cli.ts';
+
+vi.setConfig({ testTimeout: 300_000 });
 
 const nano = join(packageRoot, 'assets/nano');
 const images = join(packageRoot, 'assets/shapes/calib');
@@ -47,7 +52,7 @@ describe('train', () => {
     const whole = await run(training(at('whole'), ...STEPS));
     expect(whole.code, whole.stderr).toBe(0);
     expect(whole.stdout).toMatch(/40 steps/);
-  });
+  }, 300_000);
 
   test('killed ten times at any moment, it goes on with the same numbers, to the bit', async () => {
     for (const [attempt, moment] of noise(10, 7).entries()) {
@@ -68,7 +73,7 @@ describe('train', () => {
     expect(await curve(at('killed'))).toEqual(await curve(at('whole')));
     const bytes = (name: string) => readFile(at(name, 'model.safetensors'));
     expect((await bytes('killed')).equals(await bytes('whole'))).toBe(true);
-  }, 180_000);
+  }, 600_000);
 
   test('its result is a checkpoint, and the loss is finite and different', async () => {
     const { tensors } = await readHuggingFace(at('whole'));
