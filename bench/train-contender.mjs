@@ -5,6 +5,7 @@ import {
   planCalibration,
   planQuantizedTraining,
   readCheckpoint,
+  readPackage,
   readRecipe,
 } from '../dist/index.mjs';
 
@@ -31,7 +32,7 @@ const settings = {
 const quantized =
   recipeName === undefined
     ? undefined
-    : await planQuantizedTraining(source, await readRecipe(recipeName), {
+    : await planQuantizedTraining(await readPackage(checkpoint), await readRecipe(recipeName), {
         plan: planCalibration(await openCoco(calibration), 16, 0),
       });
 const session = await createTraining(source, dataset, settings, { quantized, threads: 2 });

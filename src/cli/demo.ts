@@ -19,7 +19,7 @@ import type { CocoFigures } from '../evaluate/average-precision.ts';
 import { type Inspection, inspectModel } from '../evaluate/inspect.ts';
 import { median } from '../evaluate/measure.ts';
 import { scoreDataset } from '../evaluate/score-dataset.ts';
-import { readCheckpoint, readPackage, writePackage } from '../model/package.ts';
+import { type ModelPackage, readCheckpoint, readPackage, writePackage } from '../model/package.ts';
 import { type Recipe, readRecipe } from '../quant/recipe.ts';
 import { type Comparison, renderReport } from '../report/html.ts';
 import { pointsAgainst, type Variant } from '../report/variants.ts';
@@ -115,7 +115,7 @@ async function writeVariants(folder: string, isQuick: boolean): Promise<VariantF
     }
     const recipe = await readRecipe(recipeName);
     if (name === 'QAT') {
-      await trainVariant(recipe, path);
+      await trainVariant(source, recipe, path);
       files.push({
         name,
         path,
@@ -134,11 +134,11 @@ async function writeVariants(folder: string, isQuick: boolean): Promise<VariantF
 }
 
 /** Quantization-aware training on the calibration images; interrupted, it goes on where it was. */
-async function trainVariant(recipe: Recipe, path: string): Promise<void> {
+async function trainVariant(float: ModelPackage, recipe: Recipe, path: string): Promise<void> {
   const source = await readCheckpoint(bundledModel);
   const dataset = await openCoco(bundledCalibration);
   const plan = planCalibration(dataset, CALIBRATION_IMAGES, 0);
-  const quantized = await planQuantizedTraining(source, recipe, { ...work(), plan });
+  const quantized = await planQuantizedTraining(float, recipe, { ...work(), plan });
   const settings = { ...defaultSettings(source, dataset), batch: TRAINING_BATCH, steps: TRAINING_STEPS };
   await using session = await createTraining(source, dataset, settings, { quantized });
   const { onProgress, signal } = work();

@@ -51,8 +51,9 @@ export function qatCommand(): Command {
         throw new UsageError('There is nothing to learn from: give --distil or --labels a weight.');
       const source = await readCheckpoint(checkpoint);
       const recipe = await readRecipe(options.recipe);
-      const { statistics, plan } = await findCalibration(await buildPackage(source), options);
-      const quantized = await planQuantizedTraining(source, recipe, { ...work(), statistics, plan });
+      const float = await buildPackage(source);
+      const { statistics, plan } = await findCalibration(float, options);
+      const quantized = await planQuantizedTraining(float, recipe, { ...work(), statistics, plan });
       await train({
         source,
         dataset: takeImages(await openCoco(folder), options.images ?? Number.POSITIVE_INFINITY),

@@ -17,6 +17,7 @@ import {
   type TrainingSession,
   type TrainingSettings,
 } from '../train/session.ts';
+import type { StepReport } from '../train/trainer.ts';
 import { duration, fraction, interruption, print, printJson, wholeNumber } from './terminal.ts';
 
 export interface TrainingOptions {
@@ -238,10 +239,7 @@ const LOG_EVERY = 10_000;
 function drawSteps(steps: number, stream: NodeJS.WriteStream = process.stderr) {
   let drawn = Number.NEGATIVE_INFINITY;
   let begun: { readonly step: number; readonly at: number } | undefined;
-  return (
-    { step, loss, parts, rate }: Parameters<NonNullable<Parameters<typeof runTraining>[1]['onStep']>>[0],
-    speed: number,
-  ) => {
+  return ({ step, loss, parts, rate }: StepReport, speed: number) => {
     const now = performance.now();
     // The first step takes longer than the others, and what went before has nothing to do with what is left.
     begun ??= { step, at: now };

@@ -7,6 +7,7 @@ import { uniformInt } from 'pure-rand/distribution/uniformInt';
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
 import { InputError, UsageError } from '../base/errors.ts';
 import type { CocoDataset } from './coco.ts';
+import { shuffle } from './shuffle.ts';
 
 export interface CalibrationItem {
   /** Its place in the plan, from 0. */
@@ -60,14 +61,4 @@ export function everyImage(dataset: CocoDataset): CalibrationItem[] {
 /** Part `index` of `count` parts, from 1: every `count`-th item. */
 export function shardOf({ items }: CalibrationPlan, index: number, count: number): CalibrationItem[] {
   return items.filter(({ place }) => place % count === index - 1);
-}
-
-/** A random order (Fisher and Yates). */
-function shuffle<T>(items: readonly T[], below: (limit: number) => number): T[] {
-  const result = [...items];
-  for (let last = result.length - 1; last > 0; last--) {
-    const other = below(last + 1);
-    [result[last], result[other]] = [result[other] as T, result[last] as T]; // both are within
-  }
-  return result;
 }

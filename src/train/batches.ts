@@ -6,6 +6,7 @@ import { uniformInt } from 'pure-rand/distribution/uniformInt';
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
 import { InputError } from '../base/errors.ts';
 import type { CocoDataset, CocoImage } from '../data/coco.ts';
+import { shuffle } from '../data/shuffle.ts';
 import { type Image, readImage } from '../detect/image.ts';
 import { createPrompt, type PromptChunk } from '../detect/prompt.ts';
 import type { Size } from '../detect/size.ts';
@@ -13,7 +14,7 @@ import type { Tokenizer } from '../detect/tokenizer.ts';
 import { MASKED } from '../model/network.ts';
 import { EXTRA_INPUTS } from '../model/training-graph.ts';
 import type { Feeds } from '../runtime/session.ts';
-import { floats, integers, tensor } from '../runtime/tensor.ts';
+import { floats, integers, type Tensor, tensor } from '../runtime/tensor.ts';
 import { type AugmentationStrength, augment, chooseAugmentation, type LabelledBox } from './augment.ts';
 import {
   type DenoisingQuery,
@@ -64,14 +65,8 @@ function randomOf(...key: readonly number[]): () => number {
   return () => uniformInt(generator, 0, STEPS - 1) / STEPS;
 }
 
-function shuffle<T>(items: readonly T[], random: () => number): T[] {
-  const result = [...items];
-  for (let last = result.length - 1; last > 0; last--) {
-    const other = Math.floor(random() * (last + 1));
-    [result[last], result[other]] = [result[other] as T, result[last] as T]; // both are within
-  }
-  return result;
-}
+/** `random` as whole numbers below a limit. */
+const below = (random: () => number) => (limit: number) => Math.floor(random() * limit);
 
 export class Batches {
   readonly #dataset: CocoDataset;
@@ -81,12 +76,15 @@ export class Batches {
   /** The categories that occur, by id: what never occurs is not taught to be absent. */
   readonly #names: Map<number, string>;
   readonly #orders = new Map<number, CocoImage[]>();
+  /** Who sees whom among the queries, the same for every batch; undefined without denoising. */
+  readonly #mask: Tensor | undefined;
 
   /** @throws InputError if there is nothing to learn from */
   constructor(dataset: CocoDataset, tokenizer: Tokenizer, settings: BatchSettings) {
     this.#dataset = dataset;
     this.#tokenizer = tokenizer;
     this.#settings = settings;
+    this.#mask = maskOf(settings);
     for (const { image_id, category_id, bbox, iscrowd } of dataset.annotations)
       if (!iscrowd && bbox[2] > 0 && bbox[3] > 0)
         this.#labels.set(image_id, [...(this.#labels.get(image_id) ?? []), { box: bbox, category: category_id }]);
@@ -118,7 +116,7 @@ export class Batches {
   #orderOf(epoch: number): CocoImage[] {
     const known = this.#orders.get(epoch);
     if (known) return known;
-    const order = shuffle(this.#dataset.images, randomOf(this.#settings.seed, epoch, -1));
+    const order = shuffle(this.#dataset.images, below(randomOf(this.#settings.seed, epoch, -1)));
     this.#orders.clear();
     this.#orders.set(epoch, order);
     return order;
@@ -149,13 +147,13 @@ export class Batches {
     const own = [...new Set(labels.map(({ category }) => category))];
     const others = shuffle(
       [...this.#names.keys()].filter((id) => !own.includes(id)),
-      random,
+      below(random),
     );
     const share = random() < 0.5 ? 1 : random();
     const number = Math.max(own.length === 0 ? 1 : 0, Math.round(share * others.length));
     // What belongs to the image comes first into what fits.
     const fitting = this.#fitting([...own, ...others.slice(0, number)]);
-    const categories = shuffle(fitting, random);
+    const categories = shuffle(fitting, below(random));
     const names = categories.map((id) => this.#names.get(id) ?? '');
     const [chunk] = createPrompt(names, this.#tokenizer, this.#settings.textLength).chunks;
     if (!chunk) throw new Error('a prompt has a chunk');
@@ -214,10 +212,9 @@ export class Batches {
   }
 
   #denoisingFeeds(samples: readonly Sample[]): Feeds {
-    const { batch, textLength, targets, denoising, queries } = this.#settings;
-    const groups = denoisingGroups(denoising, targets);
-    const extra = 2 * groups * targets;
-    if (extra === 0) return {};
+    const { batch, textLength, targets, denoising } = this.#settings;
+    const extra = 2 * denoisingGroups(denoising, targets) * targets;
+    if (!this.#mask) return {};
     const tokens = new Float32Array(batch * extra * textLength);
     const all = samples.flatMap((sample) => sample.denoising.map((query) => ({ query, sample })));
     for (const [place, { query, sample }] of all.entries()) {
@@ -229,15 +226,20 @@ export class Batches {
     const boxes = Float32Array.from(all.flatMap(({ query }) => [...(query?.box ?? EMPTY_BOX)]));
     const assignment = all.map(({ query }) => query?.target ?? targets);
     const counts = Float32Array.from(all, ({ query }) => (query ? 1 : 0));
-    const size = extra + queries;
     return {
       [EXTRA_INPUTS.tokens]: floats(tokens, [batch, extra, textLength]),
       [EXTRA_INPUTS.boxes]: floats(boxes, [batch, extra, 4]),
-      [EXTRA_INPUTS.mask]: floats(denoisingMask(groups, targets, queries, MASKED), [size, size]),
+      [EXTRA_INPUTS.mask]: this.#mask,
       [DENOISING_INPUTS.assignment]: integers(assignment, [batch, extra]),
       [DENOISING_INPUTS.counts]: floats(counts, [batch, extra]),
     };
   }
+}
+
+function maskOf({ denoising, targets, queries }: BatchSettings): Tensor | undefined {
+  const groups = denoisingGroups(denoising, targets);
+  const size = 2 * groups * targets + queries;
+  return groups === 0 ? undefined : floats(denoisingMask(groups, targets, queries, MASKED), [size, size]);
 }
 
 /** Row by row into the upper left corner of its place on the canvas. */

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { packageRoot } from '../base/package-root.ts';
 import { planCalibration } from '../data/calibration-plan.ts';
 import { openCoco, takeImages } from '../data/coco.ts';
-import { readCheckpoint } from '../model/package.ts';
+import { buildPackage, readCheckpoint } from '../model/package.ts';
 import { readRecipe } from '../quant/recipe.ts';
 import { createTraining, planQuantizedTraining, type TrainingSettings } from './session.ts';
 
@@ -31,7 +31,7 @@ test('without labels: no loss in float, some once rounding is on, and less after
   const labelled = await openCoco(join(packageRoot, 'assets/shapes/calib'));
   const dataset = { ...takeImages(labelled, 2), annotations: [] };
   const plan = planCalibration(labelled, 4, 0);
-  const quantized = await planQuantizedTraining(source, await readRecipe('full'), { plan });
+  const quantized = await planQuantizedTraining(await buildPackage(source), await readRecipe('full'), { plan });
   const still = { ...settings, augmentation: { mirror: 0, crop: 0, smallest: 1, colour: 0 } };
   await using session = await createTraining(source, dataset, still, { quantized });
   const losses: number[] = [];

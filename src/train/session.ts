@@ -101,13 +101,12 @@ export interface QuantizedTraining {
   readonly trainable: TrainablePlan;
 }
 
-/** What a recipe asks for, and the scales that calibration gives it. Its techniques are left out: training takes their place. */
+/** What a recipe asks for of the model of a checkpoint, `float`, and the scales that calibration gives it. Its techniques are left out: training takes their place. */
 export async function planQuantizedTraining(
-  source: CheckpointPackage,
+  float: ModelPackage,
   recipe: Recipe,
   calibration: ApplyOptions,
 ): Promise<QuantizedTraining> {
-  const float = await buildPackage(source);
   const bare = { ...recipe, techniques: [] };
   const statistics = await observeFor(float, bare, calibration);
   return { recipe: bare, trainable: await startScales(planQuantization(float.model, bare, statistics)) };

@@ -1,6 +1,7 @@
 /** One training: takes a step at a time, and can be stopped and continued between any two. */
 import { InputError } from '../base/errors.ts';
 import type { Checkpoint } from '../model/checkpoint/checkpoint.ts';
+import { headName } from '../model/checkpoint/hugging-face.ts';
 import { modulePath } from '../onnx/rewrite.ts';
 import { bytesOf } from '../onnx/tensor.ts';
 import { DataType } from '../onnx/types.ts';
@@ -252,9 +253,8 @@ export class Trainer implements AsyncDisposable {
       }),
     );
     // The decoder's heads may be stored under a second name as well.
-    const short = (name: string) => name.replace(/^model\.decoder\.(?=(?:bbox|class)_embed\.)/, '');
     return new Map(
-      [...initial].map(([name, tensor]) => [name, trained.get(name) ?? trained.get(short(name)) ?? tensor]),
+      [...initial].map(([name, tensor]) => [name, trained.get(name) ?? trained.get(headName(name)) ?? tensor]),
     );
   }
 

@@ -32,6 +32,9 @@ export async function readHuggingFace(folder: string): Promise<LoadedCheckpoint>
   return { config: { ...config, decoder_bbox_embed_share: !tensors.has('bbox_embed.1.layers.0.weight') }, tensors };
 }
 
+/** The first of the two names that a tensor of a decoder's head may have; other names as they are. */
+export const headName = (name: string): string => name.replace(/^model\.decoder\.(?=(?:bbox|class)_embed\.)/, '');
+
 /**
  * The decoder's heads are registered twice, as `bbox_embed` and `model.decoder.bbox_embed`; which of the names a tensor
  * is saved under depends on the version that saved it. Here all have the first.
@@ -39,7 +42,7 @@ export async function readHuggingFace(folder: string): Promise<LoadedCheckpoint>
 function withHeadNames(tensors: Checkpoint): Checkpoint {
   const named = new Map(tensors);
   for (const [name, tensor] of tensors) {
-    const short = name.replace(/^model\.decoder\.(?=(?:bbox|class)_embed\.)/, '');
+    const short = headName(name);
     if (!named.has(short)) named.set(short, tensor);
   }
   return named;
