@@ -5,27 +5,27 @@ import { fileURLToPath } from 'node:url';
 
 const source = join(dirname(fileURLToPath(import.meta.url)), '..', 'src');
 
-const base = ['base'];
-const graph = [...base, 'onnx'];
+const graph = ['base', 'onnx'];
 const run = [...graph, 'runtime'];
-const use = [...run, 'model', 'quant'];
-const apply = [...use, 'data', 'detect', 'evaluate'];
+const model = [...run, 'data', 'quant', 'autodiff', 'models'];
+const apply = [...model, 'detect', 'evaluate', 'train'];
 
-/** What each room may import from. `quant` does not list `model`: what it needs of one comes as a recipe. */
+/** The rooms that each room may import from. `quant` does not list `models`: it learns about a model from its recipe. */
 const allowed = {
   base: [],
-  testing: [...run, 'model'],
-  onnx: base,
+  testing: [...run, 'models'],
+  onnx: ['base'],
   runtime: graph,
-  model: run,
+  data: run,
   quant: run,
   autodiff: graph,
-  data: base,
-  detect: [...use, 'data'],
-  evaluate: [...use, 'data', 'detect'],
-  train: [...apply, 'autodiff'],
-  report: [...apply, 'train'],
-  cli: [...apply, 'train', 'report'],
+  models: [...run, 'data', 'quant', 'autodiff'],
+  detect: model,
+  evaluate: [...model, 'detect'],
+  train: [...model, 'detect', 'evaluate'],
+  report: apply,
+  pipeline: [...apply, 'report'],
+  cli: [...apply, 'report', 'pipeline'],
 };
 
 const problems = [];

@@ -5,10 +5,9 @@ export { Dino8Error, InputError, UsageError } from './base/errors.ts';
 export type { OnProgress, Progress, WorkOptions } from './base/progress.ts';
 export { type CalibrationItem, type CalibrationPlan, planCalibration } from './data/calibration-plan.ts';
 export { type CocoAnnotations, type CocoDataset, openCoco, readAnnotations, takeImages } from './data/coco.ts';
-export { type ApplyOptions, applyRecipe } from './detect/apply-recipe.ts';
-export { type CalibrateDatasetOptions, calibrateDataset } from './detect/calibrate-dataset.ts';
+export { decodeImage, type Image, readImage } from './data/image.ts';
+export { Preprocessor } from './data/preprocess.ts';
 export { calibrationFeeds } from './detect/calibration-feeds.ts';
-export { combinedFeeds } from './detect/combined-feeds.ts';
 export {
   DEFAULT_THRESHOLD,
   type Detection,
@@ -16,9 +15,6 @@ export {
   type DetectorOptions,
   type EncodedPrompt,
 } from './detect/detector.ts';
-export { decodeImage, type Image, readImage } from './detect/image.ts';
-export { rankedBoxes } from './detect/postprocess.ts';
-export { Preprocessor } from './detect/preprocess.ts';
 export {
   averagePrecision,
   type CocoDetection,
@@ -31,22 +27,27 @@ export { type Measurement, measure } from './evaluate/measure.ts';
 export { type DatasetScore, scoreDataset } from './evaluate/score-dataset.ts';
 export { measureSensitivity, type Sensitivity } from './evaluate/sensitivity.ts';
 export { type Tuned, tune } from './evaluate/tune.ts';
-export { type LoadedCheckpoint, readHuggingFace } from './model/checkpoint/hugging-face.ts';
-export { readSafetensors } from './model/checkpoint/safetensors.ts';
-export { type Config, parseConfig } from './model/config.ts';
-export { buildModel, extractHalf } from './model/grounding-dino.ts';
+export { readSafetensors } from './models/checkpoint/safetensors.ts';
+export { type LoadedCheckpoint, readHuggingFace } from './models/grounding-dino/checkpoint/hugging-face.ts';
+export { combinedFeeds } from './models/grounding-dino/combined-feeds.ts';
+export { type Config, parseConfig } from './models/grounding-dino/config.ts';
+export { buildModel, extractHalf } from './models/grounding-dino/grounding-dino.ts';
+export { rankedBoxes } from './models/grounding-dino/postprocess.ts';
 export {
   type CheckpointPackage,
   type ModelPackage,
   readCheckpoint,
   readPackage,
   writePackage,
-} from './model/package.ts';
-export { type InputSize, specialize } from './model/specialize.ts';
+} from './models/package/package.ts';
+export { type InputSize, specialize } from './models/specialize.ts';
 export { GraphBuilder, type Value } from './onnx/builder.ts';
 export { inferShapes } from './onnx/infer/infer.ts';
 export { type Model, parseModel, readModel } from './onnx/read.ts';
 export { modelBytes, writeModel } from './onnx/write.ts';
+export { type ApplyOptions, applyRecipe } from './pipeline/apply-recipe.ts';
+export { type CalibrateDatasetOptions, calibrateDataset } from './pipeline/calibrate-dataset.ts';
+export { planQuantizedTraining } from './pipeline/plan-quantized-training.ts';
 export { type LintResult, lintModel, type Unfused } from './quant/lint.ts';
 export { calibrate, type Sample, type Statistics } from './quant/observe/calibrate.ts';
 export { type Calibration, mergeCalibrations, readRanges, writeRanges } from './quant/observe/ranges-file.ts';
@@ -64,7 +65,6 @@ export { type RunOptions, runTraining } from './train/run-training.ts';
 export { learningRate, type Schedule } from './train/schedule.ts';
 export {
   createTraining,
-  planQuantizedTraining,
   type QuantizedTraining,
   type TrainingSession,
   type TrainingSettings,

@@ -7,9 +7,9 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readText } from '../src/base/files.ts';
 import { packageRoot } from '../src/base/package-root.ts';
-import { readHuggingFace } from '../src/model/checkpoint/hugging-face.ts';
-import { parseConfig } from '../src/model/config.ts';
-import { buildModel } from '../src/model/grounding-dino.ts';
+import { readHuggingFace } from '../src/models/grounding-dino/checkpoint/hugging-face.ts';
+import { parseConfig } from '../src/models/grounding-dino/config.ts';
+import { buildModel } from '../src/models/grounding-dino/grounding-dino.ts';
 import { elementCount } from '../src/onnx/types.ts';
 
 const nano = join(packageRoot, 'assets/nano');

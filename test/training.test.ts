@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { exists } from '../src/base/files.ts';
 import { packageRoot } from '../src/base/package-root.ts';
-import { readHuggingFace } from '../src/model/checkpoint/hugging-face.ts';
+import { readHuggingFace } from '../src/models/grounding-dino/checkpoint/hugging-face.ts';
 import { noise } from '../src/testing/noise.ts';
 import { entry, run } from './run-cli.ts';
 

@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { type CalibrationPlan, planCalibration } from '../data/calibration-plan.ts';
 import { openCoco } from '../data/coco.ts';
-import type { ModelPackage } from '../model/package.ts';
+import type { ModelPackage } from '../models/package/package.ts';
 import { modelHash } from '../onnx/hash.ts';
 import type { Statistics } from '../quant/observe/calibrate.ts';
 import { checkRanges, readRanges } from '../quant/observe/ranges-file.ts';

@@ -4,7 +4,7 @@ import { writeAtomic } from '../base/files.ts';
 import { everyImage } from '../data/calibration-plan.ts';
 import { openCoco, takeImages } from '../data/coco.ts';
 import { type Comparison, compareModels } from '../evaluate/compare.ts';
-import { readPackage } from '../model/package.ts';
+import { readPackage } from '../models/package/package.ts';
 import { renderComparison } from '../report/comparison.ts';
 import { print, printJson, table, wholeNumber, work } from './terminal.ts';
 

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { sizeOf } from '../base/files.ts';
-import { readPackage, writePackage } from '../model/package.ts';
+import { readPackage, writePackage } from '../models/package/package.ts';
 import { megabytes, print, printJson } from './terminal.ts';
 
 export function convertCommand(): Command {

@@ -12,19 +12,20 @@ import { parseWith } from '../base/schema.ts';
 import { bundledCalibration, bundledModel, bundledValidation } from '../data/bundled.ts';
 import { planCalibration } from '../data/calibration-plan.ts';
 import { type CocoDataset, openCoco, takeImages } from '../data/coco.ts';
-import { blankFeeds } from '../detect/blank-feeds.ts';
+import { decodeImage } from '../data/image.ts';
 import { Detector } from '../detect/detector.ts';
-import { decodeImage } from '../detect/image.ts';
 import type { CocoFigures } from '../evaluate/average-precision.ts';
 import { type Inspection, inspectModel } from '../evaluate/inspect.ts';
 import { median } from '../evaluate/measure.ts';
 import { scoreDataset } from '../evaluate/score-dataset.ts';
-import { type ModelPackage, readCheckpoint, readPackage, writePackage } from '../model/package.ts';
+import { blankFeeds } from '../models/grounding-dino/blank-feeds.ts';
+import { type ModelPackage, readCheckpoint, readPackage, writePackage } from '../models/package/package.ts';
+import { planQuantizedTraining } from '../pipeline/plan-quantized-training.ts';
 import { type Recipe, readRecipe } from '../quant/recipe.ts';
 import { type Comparison, renderReport } from '../report/html.ts';
 import { pointsAgainst, type Variant } from '../report/variants.ts';
 import { runTraining } from '../train/run-training.ts';
-import { createTraining, defaultSettings, planQuantizedTraining } from '../train/session.ts';
+import { createTraining, defaultSettings } from '../train/session.ts';
 import { quantizePackage } from './quantize.ts';
 import {
   interruption,

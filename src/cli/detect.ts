@@ -2,11 +2,11 @@ import { basename, extname, join } from 'node:path';
 import { Command } from 'commander';
 import { makeDirectory, writeAtomic } from '../base/files.ts';
 import { bundledModel } from '../data/bundled.ts';
+import { findImages } from '../data/find-images.ts';
+import { readImage } from '../data/image.ts';
 import { annotateImage } from '../detect/annotate.ts';
 import { DEFAULT_THRESHOLD, type Detection, Detector } from '../detect/detector.ts';
-import { findImages } from '../detect/find-images.ts';
-import { readImage } from '../detect/image.ts';
-import { readPackage } from '../model/package.ts';
+import { readPackage } from '../models/package/package.ts';
 import { fraction, interruption, print, printJson, table, wholeNumber, work } from './terminal.ts';
 
 interface Options {

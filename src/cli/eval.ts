@@ -4,7 +4,7 @@ import { openCoco, takeImages } from '../data/coco.ts';
 import { Detector } from '../detect/detector.ts';
 import { Journal } from '../evaluate/journal.ts';
 import { scoreDataset } from '../evaluate/score-dataset.ts';
-import { readPackage } from '../model/package.ts';
+import { readPackage } from '../models/package/package.ts';
 import { modelHash } from '../onnx/hash.ts';
 import { points, print, printJson, table, wholeNumber, work } from './terminal.ts';
 

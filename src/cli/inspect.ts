@@ -1,12 +1,12 @@
 import { Command } from 'commander';
 import { UsageError } from '../base/errors.ts';
 import { writeAtomic } from '../base/files.ts';
-import { blankFeeds, blankPrompt } from '../detect/blank-feeds.ts';
-import { combinedFeeds } from '../detect/combined-feeds.ts';
-import { readImage } from '../detect/image.ts';
-import { Preprocessor } from '../detect/preprocess.ts';
+import { readImage } from '../data/image.ts';
+import { Preprocessor } from '../data/preprocess.ts';
 import { type Inspection, inspectModel, type ModuleCost } from '../evaluate/inspect.ts';
-import { type ModelPackage, readPackage } from '../model/package.ts';
+import { blankFeeds, blankPrompt } from '../models/grounding-dino/blank-feeds.ts';
+import { combinedFeeds } from '../models/grounding-dino/combined-feeds.ts';
+import { type ModelPackage, readPackage } from '../models/package/package.ts';
 import { renderInspection } from '../report/inspection.ts';
 import type { Feeds } from '../runtime/session.ts';
 import { megabytes, milliseconds, print, printJson, table, wholeNumber } from './terminal.ts';

@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander';
 import { InputError } from '../base/errors.ts';
-import { blankFeeds } from '../detect/blank-feeds.ts';
-import { type ModelPackage, readPackage } from '../model/package.ts';
+import { blankFeeds } from '../models/grounding-dino/blank-feeds.ts';
+import { type ModelPackage, readPackage } from '../models/package/package.ts';
 import { lintModel, type Unfused } from '../quant/lint.ts';
 import { lintForTensorRt } from '../quant/placement/lint-tensorrt.ts';
 import { PLACEMENTS, type Placement } from '../quant/quantize.ts';

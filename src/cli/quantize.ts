@@ -1,8 +1,8 @@
 import { Command, Option } from 'commander';
 import { UsageError } from '../base/errors.ts';
 import { sizeOf } from '../base/files.ts';
-import { applyRecipe } from '../detect/apply-recipe.ts';
-import { type ModelPackage, readPackage, writePackage } from '../model/package.ts';
+import { type ModelPackage, readPackage, writePackage } from '../models/package/package.ts';
+import { applyRecipe } from '../pipeline/apply-recipe.ts';
 import { PLACEMENTS, type Placement, type TreatmentCounts } from '../quant/quantize.ts';
 import { bundledRecipes, DEFAULT_RECIPE, type Recipe, readRecipe } from '../quant/recipe.ts';
 import { assignTreatments } from '../quant/targets.ts';

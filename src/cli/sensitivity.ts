@@ -1,9 +1,9 @@
 import { Command, Option } from 'commander';
 import { writeAtomic } from '../base/files.ts';
 import { openCoco, takeImages } from '../data/coco.ts';
-import { observeFor } from '../detect/apply-recipe.ts';
 import { type Granularity, measureSensitivity, type Sensitivity } from '../evaluate/sensitivity.ts';
-import { readPackage } from '../model/package.ts';
+import { readPackage } from '../models/package/package.ts';
+import { observeFor } from '../pipeline/apply-recipe.ts';
 import { readRecipe } from '../quant/recipe.ts';
 import { renderSensitivity } from '../report/sensitivity.ts';
 import { addCalibrationOptions, type CalibrationSource, findCalibration } from './calibration-source.ts';

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { sizeOf } from '../base/files.ts';
-import { readPackage, writePackage } from '../model/package.ts';
-import { specialize } from '../model/specialize.ts';
+import { readPackage, writePackage } from '../models/package/package.ts';
+import { specialize } from '../models/specialize.ts';
 import { megabytes, print, printJson, wholeNumber } from './terminal.ts';
 
 interface Options {

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { openCoco, takeImages } from '../data/coco.ts';
-import { readCheckpoint } from '../model/package.ts';
+import { readCheckpoint } from '../models/package/package.ts';
 import { initialWeights } from '../train/initialize.ts';
 import { writeCheckpoint } from '../train/write-checkpoint.ts';
 import { addTrainingOptions, type TrainingOptions, train } from './training-options.ts';

@@ -4,7 +4,7 @@ import { type Command, Option } from 'commander';
 import { UsageError } from '../base/errors.ts';
 import { writeAtomic } from '../base/files.ts';
 import { type CocoDataset, openCoco, takeImages } from '../data/coco.ts';
-import type { CheckpointPackage } from '../model/package.ts';
+import type { CheckpointPackage } from '../models/package/package.ts';
 import { renderTraining } from '../report/training.ts';
 import type { ProviderName } from '../runtime/options.ts';
 import { runTraining } from '../train/run-training.ts';

@@ -1,8 +1,8 @@
 /** Drawing boxes with their phrases into an image. */
 import sharp from 'sharp';
 import { InputError, messageOf } from '../base/errors.ts';
+import type { Image } from '../data/image.ts';
 import type { Detection } from './detector.ts';
-import type { Image } from './image.ts';
 
 /** Distinct and readable on photographs; a phrase keeps its colour within a prompt. */
 const COLOURS = [

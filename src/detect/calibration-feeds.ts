@@ -1,14 +1,14 @@
 /** The items of a calibration plan as inputs of the combined model, one at a time. */
 import { InputError, messageOf } from '../base/errors.ts';
 import type { CalibrationItem } from '../data/calibration-plan.ts';
-import { longestText } from '../model/config.ts';
-import type { ModelPackage } from '../model/package.ts';
+import { readImage } from '../data/image.ts';
+import { Preprocessor } from '../data/preprocess.ts';
+import { combinedFeeds } from '../models/grounding-dino/combined-feeds.ts';
+import { longestText } from '../models/grounding-dino/config.ts';
+import { createPrompt } from '../models/grounding-dino/prompt.ts';
+import type { ModelPackage } from '../models/package/package.ts';
+import { createTokenizer } from '../models/tokenizer.ts';
 import type { Sample } from '../quant/observe/calibrate.ts';
-import { combinedFeeds } from './combined-feeds.ts';
-import { readImage } from './image.ts';
-import { Preprocessor } from './preprocess.ts';
-import { createPrompt } from './prompt.ts';
-import { createTokenizer } from './tokenizer.ts';
 
 /** An image that cannot be read; what to do about it is for the caller to say. */
 export class UnreadableImage extends InputError {}

@@ -1,19 +1,25 @@
 /** Images and phrases → boxes. The prompt is encoded once, however many images follow. */
-import { longestText } from '../model/config.ts';
-import { extractHalf } from '../model/grounding-dino.ts';
-import type { ModelPackage } from '../model/package.ts';
-import { tokenMasks } from '../model/token-masks.ts';
+
+import type { Image } from '../data/image.ts';
+import { type PreparedImages, Preprocessor } from '../data/preprocess.ts';
+import type { Size } from '../data/size.ts';
+import { longestText } from '../models/grounding-dino/config.ts';
+import { extractHalf } from '../models/grounding-dino/grounding-dino.ts';
+import {
+  groundedBoxes,
+  type RawDetections,
+  rankedBoxes,
+  type ScoredBox,
+} from '../models/grounding-dino/postprocess.ts';
+import { createPrompt, type Prompt, type PromptChunk } from '../models/grounding-dino/prompt.ts';
+import { tokenMasks } from '../models/grounding-dino/token-masks.ts';
+import type { ModelPackage } from '../models/package/package.ts';
+import { createTokenizer, type Tokenizer } from '../models/tokenizer.ts';
 import { modelBytes } from '../onnx/write.ts';
 import { kernelOptions } from '../runtime/kernels.ts';
 import type { SessionOptions } from '../runtime/options.ts';
 import { type Feeds, Session } from '../runtime/session.ts';
 import { booleans, copyTensor, floatData, integers, type Tensor } from '../runtime/tensor.ts';
-import type { Image } from './image.ts';
-import { groundedBoxes, type RawDetections, rankedBoxes, type ScoredBox } from './postprocess.ts';
-import { type PreparedImages, Preprocessor } from './preprocess.ts';
-import { createPrompt, type Prompt, type PromptChunk } from './prompt.ts';
-import type { Size } from './size.ts';
-import { createTokenizer, type Tokenizer } from './tokenizer.ts';
 
 /** The published default: boxes below are not shown. */
 export const DEFAULT_THRESHOLD = 0.35;

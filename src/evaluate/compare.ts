@@ -2,7 +2,7 @@
 import type { WorkOptions } from '../base/progress.ts';
 import type { CalibrationItem } from '../data/calibration-plan.ts';
 import { calibrationFeeds } from '../detect/calibration-feeds.ts';
-import type { ModelPackage } from '../model/package.ts';
+import type { ModelPackage } from '../models/package/package.ts';
 import type { Model } from '../onnx/read.ts';
 import { modelBytes } from '../onnx/write.ts';
 import { comparableValues, ENERGIES, jointModel, quantizedName } from '../quant/joint-model.ts';

@@ -1,7 +1,8 @@
 /** A model as its user sees it: per module its parameters, its work, its time, its precision, and what is sensitive. */
-import type { ModelPackage } from '../model/package.ts';
-import { SENSITIVE_PARTS } from '../model/sensitive.ts';
-import { specialize } from '../model/specialize.ts';
+
+import { SENSITIVE_PARTS } from '../models/grounding-dino/sensitive.ts';
+import type { ModelPackage } from '../models/package/package.ts';
+import { specialize } from '../models/specialize.ts';
 import { indexGraph } from '../onnx/graph-index.ts';
 import { type Infos, inferShapes } from '../onnx/infer/infer.ts';
 import { multiplyAdds } from '../onnx/multiply-adds.ts';

@@ -1,9 +1,9 @@
 /** Latency and memory of a model, measured in the process that calls this: give it one of its own. */
 import { peakMemory } from '../base/peak-memory.ts';
 import type { WorkOptions } from '../base/progress.ts';
+import { readImage } from '../data/image.ts';
 import { Detector } from '../detect/detector.ts';
-import { readImage } from '../detect/image.ts';
-import { readPackage } from '../model/package.ts';
+import { readPackage } from '../models/package/package.ts';
 
 export interface Measurement {
   /** Reading the model and preparing it to run. */

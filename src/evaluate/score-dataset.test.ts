@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { packageRoot } from '../base/package-root.ts';
 import { openCoco } from '../data/coco.ts';
 import { Detector } from '../detect/detector.ts';
-import { readPackage } from '../model/package.ts';
+import { readPackage } from '../models/package/package.ts';
 import { averagePrecision } from './average-precision.ts';
 import { scoreDataset } from './score-dataset.ts';
 

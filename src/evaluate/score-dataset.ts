@@ -3,8 +3,8 @@
 import { UsageError } from '../base/errors.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import type { CocoDataset } from '../data/coco.ts';
+import { readImage } from '../data/image.ts';
 import type { Detector } from '../detect/detector.ts';
-import { readImage } from '../detect/image.ts';
 import { averagePrecision, type CocoDetection, type CocoResult } from './average-precision.ts';
 import type { Journal } from './journal.ts';
 

@@ -7,7 +7,7 @@ import type { WorkOptions } from '../base/progress.ts';
 import { everyImage } from '../data/calibration-plan.ts';
 import type { CocoDataset } from '../data/coco.ts';
 import { Detector } from '../detect/detector.ts';
-import type { ModelPackage } from '../model/package.ts';
+import type { ModelPackage } from '../models/package/package.ts';
 import { modelHash } from '../onnx/hash.ts';
 import type { Statistics } from '../quant/observe/calibrate.ts';
 import { quantizeModel } from '../quant/quantize.ts';

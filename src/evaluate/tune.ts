@@ -5,9 +5,9 @@
 import { UsageError } from '../base/errors.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import type { CocoDataset } from '../data/coco.ts';
+import { readImage } from '../data/image.ts';
 import { Detector } from '../detect/detector.ts';
-import { readImage } from '../detect/image.ts';
-import type { ModelPackage } from '../model/package.ts';
+import type { ModelPackage } from '../models/package/package.ts';
 import type { Statistics } from '../quant/observe/calibrate.ts';
 import { quantizeModel } from '../quant/quantize.ts';
 import type { Recipe } from '../quant/recipe.ts';

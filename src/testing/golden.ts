@@ -5,8 +5,8 @@ import { basename, join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { exists } from '../base/files.ts';
 import { packageRoot } from '../base/package-root.ts';
-import type { Checkpoint } from '../model/checkpoint/checkpoint.ts';
-import { readSafetensors } from '../model/checkpoint/safetensors.ts';
+import type { Checkpoint } from '../models/checkpoint/checkpoint.ts';
+import { readSafetensors } from '../models/checkpoint/safetensors.ts';
 
 export const goldenFolder = join(packageRoot, 'test/fixtures/golden');
 

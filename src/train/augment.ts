@@ -3,16 +3,9 @@
  * The same choices give the same pixels.
  */
 import sharp from 'sharp';
-import type { Image } from '../detect/image.ts';
-import type { Size } from '../detect/size.ts';
-
-/** (x, y, width, height) in pixels. */
-export type Box = readonly [x: number, y: number, width: number, height: number];
-
-export interface LabelledBox {
-  readonly box: Box;
-  readonly category: number;
-}
+import type { Image } from '../data/image.ts';
+import type { Box, LabelledBox } from '../data/labelled-box.ts';
+import type { Size } from '../data/size.ts';
 
 export interface Augmentation {
   /** Whether left and right are exchanged. */

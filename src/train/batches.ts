@@ -6,16 +6,12 @@ import { uniformInt } from 'pure-rand/distribution/uniformInt';
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
 import { InputError } from '../base/errors.ts';
 import type { CocoDataset, CocoImage } from '../data/coco.ts';
+import { type Image, readImage } from '../data/image.ts';
+import type { LabelledBox } from '../data/labelled-box.ts';
 import { shuffle } from '../data/shuffle.ts';
-import { type Image, readImage } from '../detect/image.ts';
-import { createPrompt, type PromptChunk } from '../detect/prompt.ts';
-import type { Size } from '../detect/size.ts';
-import type { Tokenizer } from '../detect/tokenizer.ts';
-import { MASKED } from '../model/network.ts';
-import { EXTRA_INPUTS } from '../model/training-graph.ts';
-import type { Feeds } from '../runtime/session.ts';
-import { floats, integers, type Tensor, tensor } from '../runtime/tensor.ts';
-import { type AugmentationStrength, augment, chooseAugmentation, type LabelledBox } from './augment.ts';
+import type { Size } from '../data/size.ts';
+import { MASKED } from '../models/grounding-dino/network.ts';
+import { createPrompt, type PromptChunk } from '../models/grounding-dino/prompt.ts';
 import {
   type DenoisingQuery,
   type DenoisingSettings,
@@ -23,7 +19,12 @@ import {
   denoisingMask,
   denoisingQueries,
   EMPTY_BOX,
-} from './denoising.ts';
+} from '../models/grounding-dino/training/denoising.ts';
+import { EXTRA_INPUTS } from '../models/grounding-dino/training/training-graph.ts';
+import type { Tokenizer } from '../models/tokenizer.ts';
+import type { Feeds } from '../runtime/session.ts';
+import { floats, integers, type Tensor, tensor } from '../runtime/tensor.ts';
+import { type AugmentationStrength, augment, chooseAugmentation } from './augment.ts';
 import { DENOISING_INPUTS } from './step-models.ts';
 
 export interface BatchSettings {

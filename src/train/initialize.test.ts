@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { packageRoot } from '../base/package-root.ts';
-import { readHuggingFace } from '../model/checkpoint/hugging-face.ts';
+import { readHuggingFace } from '../models/grounding-dino/checkpoint/hugging-face.ts';
 import { floatData, tensorOf } from '../runtime/tensor.ts';
 import { initialWeights } from './initialize.ts';
 

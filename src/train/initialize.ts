@@ -2,8 +2,8 @@
  * Weights to begin a training from nothing, as the reference implementation draws them: normal in the backbones, uniform by
  * Glorot and Bengio (2010) elsewhere, with the known exceptions of deformable attention and of the box heads.
  */
-import type { Checkpoint, StoredTensor } from '../model/checkpoint/checkpoint.ts';
-import type { Config } from '../model/config.ts';
+import type { Checkpoint, StoredTensor } from '../models/checkpoint/checkpoint.ts';
+import type { Config } from '../models/grounding-dino/config.ts';
 import { float } from '../onnx/attributes.ts';
 import { defined, GraphBuilder, type Value } from '../onnx/builder.ts';
 import { bytesOf } from '../onnx/tensor.ts';

@@ -2,25 +2,23 @@
 import { createHash } from 'node:crypto';
 import { InputError } from '../base/errors.ts';
 import type { CocoDataset } from '../data/coco.ts';
-import { type ApplyOptions, observeFor } from '../detect/apply-recipe.ts';
+import { resizedSize, type Size } from '../data/size.ts';
 import { Detector } from '../detect/detector.ts';
-import { createPrompt } from '../detect/prompt.ts';
-import { resizedSize, type Size } from '../detect/size.ts';
-import { createTokenizer } from '../detect/tokenizer.ts';
 import { scoreDataset } from '../evaluate/score-dataset.ts';
-import type { Checkpoint } from '../model/checkpoint/checkpoint.ts';
-import { withFloatTensors } from '../model/checkpoint/float-tensors.ts';
-import { longestText } from '../model/config.ts';
-import { buildPackage, type CheckpointPackage, type ModelPackage } from '../model/package.ts';
+import type { Checkpoint } from '../models/checkpoint/checkpoint.ts';
+import { withFloatTensors } from '../models/checkpoint/float-tensors.ts';
+import { longestText } from '../models/grounding-dino/config.ts';
+import { createPrompt } from '../models/grounding-dino/prompt.ts';
+import { DENOISING, type DenoisingSettings, denoisingGroups } from '../models/grounding-dino/training/denoising.ts';
+import { buildPackage, type CheckpointPackage, type ModelPackage } from '../models/package/package.ts';
+import { createTokenizer } from '../models/tokenizer.ts';
 import { bytesOf } from '../onnx/tensor.ts';
 import { DataType } from '../onnx/types.ts';
-import { planQuantization } from '../quant/quantization-plan.ts';
 import type { Recipe } from '../quant/recipe.ts';
 import type { AugmentationStrength } from './augment.ts';
 import { Batches } from './batches.ts';
-import { DENOISING, type DenoisingSettings, denoisingGroups } from './denoising.ts';
 import type { BlockName } from './parameter-store.ts';
-import { exportTrained, startScales, type TrainablePlan } from './quantize-training.ts';
+import { exportTrained, type TrainablePlan } from './quantize-training.ts';
 import { buildStepModels, type LossSettings } from './step-models.ts';
 import { Trainer, type TrainerOptions, type TrainerSettings } from './trainer.ts';
 
@@ -99,17 +97,6 @@ export interface TrainingSession extends AsyncDisposable {
 export interface QuantizedTraining {
   readonly recipe: Recipe;
   readonly trainable: TrainablePlan;
-}
-
-/** What a recipe asks for of the model of a checkpoint, `float`, and the scales that calibration gives it. Its techniques are left out: training takes their place. */
-export async function planQuantizedTraining(
-  float: ModelPackage,
-  recipe: Recipe,
-  calibration: ApplyOptions,
-): Promise<QuantizedTraining> {
-  const bare = { ...recipe, techniques: [] };
-  const statistics = await observeFor(float, bare, calibration);
-  return { recipe: bare, trainable: await startScales(planQuantization(float.model, bare, statistics)) };
 }
 
 export async function createTraining(

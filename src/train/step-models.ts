@@ -5,17 +5,33 @@
  */
 import { differentiate, gradientName } from '../autodiff/differentiate.ts';
 import type { SegmentOf } from '../autodiff/recompute.ts';
-import type { LoadedCheckpoint } from '../model/checkpoint/hugging-face.ts';
-import type { Preprocessing } from '../model/package.ts';
-import { type InputSize, specialize } from '../model/specialize.ts';
-import { buildTrainingGraph, extraHeads, type Head, trainedHeads } from '../model/training-graph.ts';
+import type { Preprocessing } from '../data/preprocessing.ts';
+import type { LoadedCheckpoint } from '../models/grounding-dino/checkpoint/hugging-face.ts';
+import {
+  distillationLoss,
+  FEATURES,
+  freezeQueries,
+  teacherModel,
+} from '../models/grounding-dino/training/distillation.ts';
+import {
+  headLoss,
+  type LossParts,
+  matchingCosts,
+  type Targets,
+  type Weights,
+} from '../models/grounding-dino/training/loss.ts';
+import {
+  buildTrainingGraph,
+  extraHeads,
+  type Head,
+  trainedHeads,
+} from '../models/grounding-dino/training/training-graph.ts';
+import { type InputSize, specialize } from '../models/specialize.ts';
 import { GraphBuilder, type Value } from '../onnx/builder.ts';
 import type { Model } from '../onnx/read.ts';
 import { splitModel } from '../onnx/split.ts';
 import { DataType } from '../onnx/types.ts';
-import { distillationLoss, FEATURES, freezeQueries, teacherModel } from './distillation.ts';
 import { FAKE_QUANTIZE_RULES } from './fake-quantize.ts';
-import { headLoss, type LossParts, matchingCosts, type Targets, type Weights } from './loss.ts';
 import { insertFakeQuantization, type TrainablePlan } from './quantize-training.ts';
 
 export interface StepSize extends InputSize {

@@ -1,7 +1,8 @@
 /** One training: takes a step at a time, and can be stopped and continued between any two. */
 import { InputError } from '../base/errors.ts';
-import type { Checkpoint } from '../model/checkpoint/checkpoint.ts';
-import { headName } from '../model/checkpoint/hugging-face.ts';
+import type { Checkpoint } from '../models/checkpoint/checkpoint.ts';
+import { headName } from '../models/grounding-dino/checkpoint/hugging-face.ts';
+import { matchQueries } from '../models/grounding-dino/training/match.ts';
 import { modulePath } from '../onnx/rewrite.ts';
 import { bytesOf } from '../onnx/tensor.ts';
 import { DataType } from '../onnx/types.ts';
@@ -12,7 +13,6 @@ import { returnLargeBlocks } from '../runtime/return-memory.ts';
 import { type Feeds, type Outputs, Session } from '../runtime/session.ts';
 import { floatData, floats, integers, type Tensor, tensorOf } from '../runtime/tensor.ts';
 import type { Batch, Batches } from './batches.ts';
-import { matchQueries } from './match.ts';
 import { Optimizer, type OptimizerSettings } from './optimizer.ts';
 import { type GroupSettings, groupOf, parameterGroups, SCALES } from './parameter-groups.ts';
 import { type BlockName, ParameterStore } from './parameter-store.ts';

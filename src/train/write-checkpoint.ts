@@ -1,10 +1,10 @@
 /** Trained weights as a Hugging Face folder, which dino8 and transformers read. */
 import { join } from 'node:path';
 import { makeDirectory } from '../base/files.ts';
-import type { Checkpoint } from '../model/checkpoint/checkpoint.ts';
-import { writeSafetensors } from '../model/checkpoint/write-safetensors.ts';
-import type { CheckpointPackage } from '../model/package.ts';
-import { writeCompanions } from '../model/package-folder.ts';
+import type { Checkpoint } from '../models/checkpoint/checkpoint.ts';
+import { writeSafetensors } from '../models/checkpoint/write-safetensors.ts';
+import type { CheckpointPackage } from '../models/package/package.ts';
+import { writeCompanions } from '../models/package/package-folder.ts';
 
 export async function writeCheckpoint(source: CheckpointPackage, tensors: Checkpoint, folder: string): Promise<void> {
   await makeDirectory(folder);

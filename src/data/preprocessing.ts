@@ -1,0 +1,24 @@
+/** How a checkpoint wants its images: the settings of its preprocessor_config.json that change pixels. */
+import { z } from 'zod';
+
+const channels = z.tuple([z.number(), z.number(), z.number()]);
+
+export const preprocessingSchema = z.object({
+  image_mean: channels.default([0.485, 0.456, 0.406]),
+  image_std: channels
+    .refine((values) => values.every((value) => value > 0), 'must be positive')
+    .default([0.229, 0.224, 0.225]),
+  rescale_factor: z
+    .number()
+    .positive()
+    .default(1 / 255),
+  size: z
+    .object({
+      shortest_edge: z.number().int().min(1).max(16_384).default(800),
+      longest_edge: z.number().int().min(1).max(16_384).default(1333),
+    })
+    .prefault({}),
+});
+
+/** Settings that turn pixels into the model's input (see data/preprocess). */
+export type Preprocessing = z.output<typeof preprocessingSchema>;

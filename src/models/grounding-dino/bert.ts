@@ -1,0 +1,53 @@
+/**
+ * BERT, the text encoder (Devlin et al. 2018, https://arxiv.org/abs/1810.04805), as GroundingDINO uses it: token type 0
+ * throughout, position ids that restart in each phrase, attention within the phrase only.
+ */
+import type { Value } from '../../onnx/builder.ts';
+import type { BertConfig } from './config.ts';
+import type { Network } from './network.ts';
+
+/**
+ * @param tokens input_ids [batch, tokens]
+ * @param positions position ids [batch, tokens]
+ * @param mask added to the scores, [batch, 1, tokens, tokens]
+ * @returns the last hidden state [batch, tokens, hidden]
+ */
+export function bert(network: Network, config: BertConfig, tokens: Value, positions: Value, mask: Value): Value {
+  const { b } = network;
+  let hidden = b.scope('embeddings', () => embeddings(network, config, tokens, positions));
+  for (let layer = 0; layer < config.num_hidden_layers; layer++)
+    hidden = b.scope(`encoder.layer.${layer}`, () => encoderLayer(network, config, hidden, mask));
+  return hidden;
+}
+
+function embeddings(network: Network, config: BertConfig, tokens: Value, positions: Value): Value {
+  const { b } = network;
+  const size = config.hidden_size;
+  const look = (name: string, rows: number, ids: Value) =>
+    b.scope(name, () => b.gather(network.parameter('weight', [rows, size]), ids, 0));
+  const words = look('word_embeddings', config.vocab_size, tokens);
+  const types = look('token_type_embeddings', config.type_vocab_size, b.integer(0));
+  const places = look('position_embeddings', config.max_position_embeddings, positions);
+  return network.layerNorm('LayerNorm', b.add(b.add(words, types), places), size, config.layer_norm_eps);
+}
+
+/** Post-norm: attention, then a feed-forward network, each with a residual. */
+function encoderLayer(network: Network, config: BertConfig, hidden: Value, mask: Value): Value {
+  const { b } = network;
+  const size = config.hidden_size;
+  const epsilon = config.layer_norm_eps;
+  const context = b.scope('attention.self', () =>
+    network.attention({ queries: hidden, keys: hidden, values: hidden, mask }, size, config.num_attention_heads),
+  );
+  const attended = b.scope('attention.output', () => {
+    const projected = network.linear('dense', context, size, size);
+    return network.layerNorm('LayerNorm', b.add(projected, hidden), size, epsilon);
+  });
+  const inner = b.scope('intermediate', () =>
+    b.gelu(network.linear('dense', attended, size, config.intermediate_size)),
+  );
+  return b.scope('output', () => {
+    const projected = network.linear('dense', inner, config.intermediate_size, size);
+    return network.layerNorm('LayerNorm', b.add(projected, attended), size, epsilon);
+  });
+}

@@ -1,0 +1,21 @@
+/** The inputs of the combined model: Hugging Face's interface, with masks of 64-bit integers. */
+
+import type { PreparedImages } from '../../data/preprocess.ts';
+import type { Feeds } from '../../runtime/session.ts';
+import { integers, type Tensor } from '../../runtime/tensor.ts';
+
+/** One prepared image and the tokens of one prompt. */
+export function combinedFeeds({ pixelValues, validPixels }: PreparedImages, tokens: readonly number[]): Feeds {
+  return {
+    pixel_values: pixelValues,
+    pixel_mask: asIntegers(validPixels),
+    input_ids: integers(tokens, [1, tokens.length]),
+    attention_mask: integers(new BigInt64Array(tokens.length).fill(1n), [1, tokens.length]),
+  };
+}
+
+function asIntegers({ data, shape }: Tensor): Tensor {
+  const result = new BigInt64Array(data.length);
+  for (const [index, value] of (data as Uint8Array).entries()) if (value) result[index] = 1n; // booleans are bytes
+  return integers(result, shape);
+}

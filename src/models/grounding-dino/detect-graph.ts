@@ -1,0 +1,233 @@
+/** The image side: pixels and text features → logits and boxes. */
+import type { Value } from '../../onnx/builder.ts';
+import { DataType } from '../../onnx/types.ts';
+import { classSimilarity, maskedLogits } from './class-head.ts';
+import { type Config, GROUPS } from './config.ts';
+import { decoder, type ExtraQueries } from './decoder.ts';
+import { deformableAttentionFunction } from './deformable-attention.ts';
+import { encoder } from './encoder.ts';
+import type { Network } from './network.ts';
+import { centers, imagePositions, type Level, resizeMask, sineTable, TEMPERATURE, validExtents } from './positions.ts';
+import { additiveMask, proposals, selectQueries } from './query-selection.ts';
+import { swin } from './swin.ts';
+import { trainedStages } from './training/trained-stages.ts';
+
+export interface DetectInputs {
+  /** Normalised pixels [batch, 3, height, width]. */
+  readonly pixels: Value;
+  /** True where a pixel is of the image and not padding, [batch, height, width]. */
+  readonly validPixels: Value;
+  /** [batch, tokens, d_model] */
+  readonly textFeatures: Value;
+  readonly text: TextMasks;
+  /** Denoising queries: how many there are, and what they are once the text is encoded. */
+  readonly extra?: { readonly count: number; readonly build: (encodedText: Value) => ExtraQueries } | undefined;
+}
+
+export interface TextMasks {
+  /** Positions within the phrase [batch, tokens], int64. */
+  readonly positions: Value;
+  /** Which token may see which [batch, tokens, tokens], boolean. */
+  readonly selfAttentionMask: Value;
+  /** Tokens that are not padding [batch, tokens], boolean. */
+  readonly tokenMask: Value;
+}
+
+/** Everything a user or a test may want to see of a run, by name; `logits` and `pred_boxes` are the results. */
+export type Stages = Readonly<Record<string, Value>>;
+
+/** @returns every stage; logits [batch, queries, max_text_len] and boxes (cx, cy, w, h) in 0..1 [batch, queries, 4] among them */
+export function detector(network: Network, config: Config, inputs: DetectInputs): Stages {
+  const { b } = network;
+  b.define(deformableAttentionFunction(config.num_feature_levels));
+  return b.scope('model', () => detectorBody(network, config, inputs));
+}
+
+function detectorBody(network: Network, config: Config, inputs: DetectInputs): Stages {
+  const { b } = network;
+  const maps = b.scope('backbone.conv_encoder.model', () => swin(network, config.backbone_config, inputs.pixels));
+  const projections = projectMaps(network, config, maps);
+  const { levels, positions } = b.scope('levels', () =>
+    describeLevels(network, config, projections, inputs.validPixels),
+  );
+
+  const shared = b.scope('levels', () => {
+    const mask = b.concat(
+      levels.map((level) => b.reshape(level.mask, [0, -1, 1])),
+      1,
+    );
+    const spatialShapes = b.concat(
+      levels.map((level) => b.unsqueeze(level.size, [0])),
+      0,
+    );
+    const extents = b.unsqueeze(b.cast(b.gather(spatialShapes, b.integers(1, 0), 1), DataType.FLOAT), [0]); // (w, h)
+    const valid = b.concat(
+      levels.map((level) => b.unsqueeze(b.concat([level.validWidth, level.validHeight], 1), [1])),
+      1,
+    );
+    const validRatios = b.unsqueeze(b.div(valid, extents), [1]); // [batch, 1, levels, 2]
+    const points = b.unsqueeze(
+      b.concat(
+        levels.map((level) => centers(network, level)),
+        1,
+      ),
+      [2],
+    );
+    return {
+      mask,
+      spatialShapes,
+      validRatios,
+      references: {
+        points: b.mul(points, validRatios),
+        offsetScale: b.unsqueeze(b.div(1, extents), [0]), // [1, 1, levels, 2]
+      },
+      imageMask: additiveMask(network, b.unsqueeze(b.greater(b.squeeze(mask, [2]), 0), [1, 2])),
+    };
+  });
+
+  const text = b.scope('text', () => ({
+    positions: textPositions(network, config, inputs.text.positions),
+    mask: additiveMask(network, b.unsqueeze(inputs.text.tokenMask, [1])), // [batch, 1, tokens]
+    phraseMask: additiveMask(network, b.unsqueeze(inputs.text.selfAttentionMask, [1])),
+  }));
+  const textMask = b.scope('text', () => b.unsqueeze(text.mask, [1]));
+
+  const image = b.scope('levels', () =>
+    b.concat(
+      levels.map((level) => level.features),
+      1,
+    ),
+  );
+  const encoded = encoder(
+    network,
+    config,
+    { image, text: inputs.textFeatures },
+    {
+      imagePositions: positions,
+      imageMask: shared.imageMask,
+      validPositions: shared.mask,
+      spatialShapes: shared.spatialShapes,
+      references: shared.references,
+      textPositions: text.positions,
+      textMask,
+      phraseMask: text.phraseMask,
+    },
+  );
+
+  const proposal = b.scope('proposals', () => proposals(network, levels, shared.mask));
+  const selection = selectQueries(network, config, encoded.image, encoded.text, text.mask, proposal);
+  const layers = decoder(network, config, network.detach(selection.boxes), {
+    memory: { features: encoded.image, mask: shared.mask, spatialShapes: shared.spatialShapes },
+    text: encoded.text,
+    textMask,
+    validRatios: b.scope('levels', () => b.concat([shared.validRatios, shared.validRatios], 3)),
+    extra: inputs.extra?.build(encoded.text),
+  });
+  const last = layers.at(-1);
+  if (!last) throw new Error('the decoder has at least one layer');
+
+  const similarities = classSimilarity(network, config, last, encoded.text, layers.length - 1);
+
+  const stack = (values: Value[]) =>
+    b.concat(
+      values.map((value) => b.unsqueeze(value, [1])),
+      1,
+    );
+  return {
+    ...Object.fromEntries(maps.map((map, level) => [`backbone_map_${level}`, map])),
+    ...Object.fromEntries(projections.map((map, level) => [`input_proj_${level}`, map])),
+    encoder_vision: encoded.image,
+    encoder_text: encoded.text,
+    init_reference_points: selection.boxes,
+    decoder_hidden_states: stack(layers.map((layer) => layer.hidden)),
+    decoder_reference_points: stack(layers.map((layer) => layer.references)),
+    logits: b.scope('class_head', () => maskedLogits(network, config, similarities, inputs.text.tokenMask)),
+    pred_boxes: last.boxes,
+    ...(network.detached
+      ? trainedStages(
+          network,
+          config,
+          { layers, similarities, text: encoded.text, selection, proposal },
+          inputs.extra?.count,
+        )
+      : {}),
+  };
+}
+
+/** A 1x1 convolution per backbone map, and a strided 3x3 one on the last for each level beyond; all with GroupNorm. */
+function projectMaps(network: Network, config: Config, maps: readonly Value[]): Value[] {
+  const { b } = network;
+  const { embed_dim: base } = config.backbone_config;
+  const levels: Value[] = [];
+  for (let level = 0; level < config.num_feature_levels; level++) {
+    const extra = level - maps.length;
+    const source = (extra < 0 ? maps[level] : extra === 0 ? maps.at(-1) : levels.at(-1)) as Value; // there are three maps
+    const channels = extra > 0 ? config.d_model : base * 2 ** Math.min(level + 1, maps.length);
+    levels.push(
+      b.scope(`input_proj_vision.${level}`, () => projectMap(network, config, source, channels, extra < 0 ? 1 : 3)),
+    );
+  }
+  return levels;
+}
+
+function projectMap(network: Network, config: Config, map: Value, channels: number, kernel: 1 | 3): Value {
+  const { b } = network;
+  const width = config.d_model;
+  const convolved = b.scope('0', () =>
+    b.conv(
+      map,
+      network.parameter('weight', [width, channels, kernel, kernel]),
+      network.parameter('bias', [width]),
+      kernel,
+      kernel === 1 ? 1 : 2,
+      kernel === 1 ? 0 : 1,
+    ),
+  );
+  return b.scope('1', () => groupNorm(network, convolved, width));
+}
+
+/** GroupNorm is InstanceNorm with a group for a channel, and a scale and bias per channel after it. */
+function groupNorm(network: Network, x: Value, width: number): Value {
+  const { b } = network;
+  const one = b.constant(new Float32Array(GROUPS).fill(1), [GROUPS]);
+  const zero = b.constant(new Float32Array(GROUPS), [GROUPS]);
+  const grouped = b.instanceNormalization(b.reshape(x, [0, GROUPS, -1]), one, zero, 1e-5);
+  const perChannel = (name: string) => b.reshape(network.parameter(name, [width]), [width, 1, 1]);
+  const normed = b.reshape(grouped, [b.shapeOf(x)]);
+  return b.add(b.mul(normed, perChannel('weight')), perChannel('bias'));
+}
+
+/** The levels as deformable attention reads them, and their position embeddings [batch, positions, d_model]. */
+function describeLevels(network: Network, config: Config, maps: readonly Value[], pixelMask: Value) {
+  const { b } = network;
+  const width = config.d_model;
+  const embedding = b.outside(() =>
+    b.scope('model', () => network.parameter('level_embed', [config.num_feature_levels, width])),
+  );
+  const described = maps.map((map, index) => {
+    const size = b.shapeOf(map, 2, 4);
+    const mask = b.cast(resizeMask(network, pixelMask, size), DataType.FLOAT);
+    const level: Level = {
+      features: b.transpose(b.reshape(map, [0, width, -1]), [0, 2, 1]),
+      mask,
+      size,
+      ...validExtents(network, mask),
+    };
+    const sine = imagePositions(network, mask, width, config.positional_embedding_temperature);
+    return { level, position: b.add(sine, b.gather(embedding, b.integer(index), 0)) };
+  });
+  return {
+    levels: described.map(({ level }) => level),
+    positions: b.concat(
+      described.map(({ position }) => position),
+      1,
+    ),
+  };
+}
+
+/** The embedding of positions within phrases [batch, tokens] → [batch, tokens, d_model]: a row of a table each. */
+function textPositions(network: Network, config: Config, positions: Value): Value {
+  const { b } = network;
+  const table = sineTable(config.max_text_len, config.d_model, TEMPERATURE, config.whole_text_positions);
+  return b.gather(b.constant(table, [config.max_text_len, config.d_model]), positions, 0);
+}

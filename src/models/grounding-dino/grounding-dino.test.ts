@@ -1,0 +1,145 @@
+/** Every golden file of the reference implementation (HF transformers 5.18), stage by stage. */
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { packageRoot } from '../../base/package-root.ts';
+import { viewAs } from '../../onnx/tensor.ts';
+import { DataType } from '../../onnx/types.ts';
+import { modelBytes } from '../../onnx/write.ts';
+import { kernelLibrary } from '../../runtime/kernels.ts';
+import { Session } from '../../runtime/session.ts';
+import { booleans, floatData, integers, tensorOf } from '../../runtime/tensor.ts';
+import { goldenFolder, readGolden } from '../../testing/golden.ts';
+import type { StoredTensor } from '../checkpoint/checkpoint.ts';
+import { readHuggingFace } from './checkpoint/hugging-face.ts';
+import { buildModel, extractHalf } from './grounding-dino.ts';
+import { tokenMasks } from './token-masks.ts';
+
+const cases = [
+  { checkpoint: join(packageRoot, 'assets/nano'), file: 'nano/single' },
+  { checkpoint: join(packageRoot, 'assets/nano'), file: 'nano/all_phrases' },
+  { checkpoint: join(packageRoot, 'assets/nano'), file: 'nano/batch_padded' },
+  { checkpoint: join(packageRoot, 'assets/nano'), file: 'nano/odd_size' },
+  { checkpoint: join(goldenFolder, 'random_window12'), file: 'random_window12/single' },
+  { checkpoint: join(goldenFolder, 'random_unshared_heads'), file: 'random_unshared_heads/single' },
+];
+
+const stages = [
+  'bert_last_hidden_state',
+  'text_features',
+  'backbone_map_0',
+  'backbone_map_1',
+  'backbone_map_2',
+  'input_proj_0',
+  'input_proj_1',
+  'input_proj_2',
+  'input_proj_3',
+  'encoder_vision',
+  'encoder_text',
+  'init_reference_points',
+  'decoder_hidden_states',
+  'decoder_reference_points',
+];
+
+const LOGITS = 1e-4;
+const BOXES = 1e-5;
+const FEATURES = 2e-5;
+const tolerance = (stage: string) => (/box|reference/.test(stage) ? BOXES : stage === 'logits' ? LOGITS : FEATURES);
+
+const sessions = new Map<string, Promise<Session>>();
+afterAll(async () => {
+  for (const session of sessions.values()) await (await session).close();
+});
+
+function combined(checkpoint: string, kernels: boolean): Promise<Session> {
+  const key = `${checkpoint} ${kernels}`;
+  const create = async () => {
+    const model = await buildModel(await readHuggingFace(checkpoint), { stages });
+    return Session.create(modelBytes(model), { customOperators: kernels ? [kernelLibrary() ?? 'none'] : [] });
+  };
+  const session = sessions.get(key) ?? create();
+  sessions.set(key, session);
+  return session;
+}
+
+/** The largest difference of finite elements; NaN if they are not finite in the same places. */
+function largestDifference(actual: Float32Array, expected: Float32Array): number {
+  if (actual.length !== expected.length) return Number.NaN;
+  let largest = 0;
+  for (const [index, value] of expected.entries()) {
+    const other = actual[index] ?? Number.NaN;
+    if (value === other) continue;
+    const difference = Math.abs(other - value);
+    if (!(difference <= largest)) largest = difference;
+  }
+  return largest;
+}
+
+const withKernels = kernelLibrary() === undefined ? [false] : [false, true];
+
+describe.each(withKernels)('with the kernel library: %s', (kernels) => {
+  test.each(cases)('$file reproduces, stage by stage', async ({ checkpoint, file }) => {
+    const expected = await readGolden(file);
+    const session = await combined(checkpoint, kernels);
+    const names = ['pixel_values', 'input_ids', 'attention_mask', 'pixel_mask'];
+    const feeds = Object.fromEntries(names.map((name) => [name, tensorOf(expected.get(name) as StoredTensor)]));
+    using outputs = await session.run(feeds);
+    for (const stage of [...stages, 'logits', 'pred_boxes']) {
+      const reference = expected.get(stage);
+      if (!reference) throw new Error(`${file} has no ${stage}`);
+      const actual = outputs.get(stage);
+      expect(actual.shape, stage).toEqual(reference.shape);
+      const wanted = viewAs(DataType.FLOAT, reference.bytes) as Float32Array; // float32 by its type
+      expect(largestDifference(floatData(actual), wanted), stage).toBeLessThan(tolerance(stage));
+    }
+  });
+});
+
+test('the text and detect graphs together compute what the combined one does', async () => {
+  const checkpoint = await readHuggingFace(join(packageRoot, 'assets/nano'));
+  const model = await buildModel(checkpoint);
+  await using text = await Session.create(modelBytes(extractHalf(model, 'text')));
+  await using detect = await Session.create(modelBytes(extractHalf(model, 'detect')));
+  const expected = await readGolden('nano/single');
+  const get = (name: string) => tensorOf(expected.get(name) as StoredTensor);
+  const ids = get('input_ids');
+  const { positionIds, selfAttentionMask } = tokenMasks([...(ids.data as BigInt64Array)].map(Number));
+  const count = ids.shape[1] ?? 0;
+  const masks = {
+    position_ids: integers(positionIds, [1, count]),
+    text_self_attention_mask: booleans(selfAttentionMask, [1, count, count]),
+  };
+  using features = await text.run({ input_ids: ids, ...masks });
+  using outputs = await detect.run({
+    pixel_values: get('pixel_values'),
+    valid_pixels: booleans(Uint8Array.from(get('pixel_mask').data as BigInt64Array, Number), get('pixel_mask').shape),
+    text_features: features.get('text_features'),
+    text_token_mask: booleans(new Uint8Array(count).fill(1), [1, count]),
+    ...masks,
+  });
+  const difference = (name: string) => largestDifference(floatData(outputs.get(name)), get(name).data as Float32Array);
+  expect(difference('logits')).toBeLessThan(LOGITS);
+  expect(difference('pred_boxes')).toBeLessThan(BOXES);
+});
+
+describe('MM-Grounding-DINO', () => {
+  test("scaled logits with a bias and a box head for each layer, as transformers' implementation", async () => {
+    const folder = join(goldenFolder, 'mm');
+    const expected = await readGolden('mm/io');
+    const stored = (name: string) => {
+      const tensor = expected.get(name);
+      if (!tensor) throw new Error(`${name} is in the file`);
+      return tensorOf(tensor);
+    };
+    const model = await buildModel(await readHuggingFace(folder));
+    await using session = await Session.create(modelBytes(model));
+    using outputs = await session.run(
+      Object.fromEntries([...session.inputs.keys()].map((name) => [name, stored(name)])),
+    );
+    for (const name of ['logits', 'pred_boxes']) {
+      const actual = floatData(outputs.get(name));
+      for (const [index, value] of floatData(stored(name)).entries())
+        if (value !== actual[index])
+          expect(Math.abs(value - (actual[index] ?? Number.NaN))).toBeLessThan(tolerance(name));
+    }
+  });
+});

@@ -1,0 +1,164 @@
+/**
+ * GroundingDINO as ONNX models. `combined` takes what Hugging Face's model takes; `text` and `detect` are its two
+ * halves, cut where the text features pass from one to the other, so that a prompt is encoded once for many images.
+ */
+import { InputError } from '../../base/errors.ts';
+import { GraphBuilder, type Value } from '../../onnx/builder.ts';
+import { extractModel } from '../../onnx/extract.ts';
+import type { Model } from '../../onnx/read.ts';
+import { removeUnused, sortTopologically } from '../../onnx/rewrite.ts';
+import { DataType, type Shape } from '../../onnx/types.ts';
+import { valueInfoToTensorInfo } from '../../onnx/value-info.ts';
+import { foldConstants } from '../../runtime/fold-constants.ts';
+import type { LoadedCheckpoint } from './checkpoint/hugging-face.ts';
+import type { Config } from './config.ts';
+import { type DetectInputs, detector, type Stages } from './detect-graph.ts';
+import { Network } from './network.ts';
+import { phraseMasks } from './phrase-masks.ts';
+import { textEncoder } from './text-graph.ts';
+import { Weights } from './weights.ts';
+
+export type GraphKind = 'text' | 'detect' | 'combined';
+
+/** The inputs and outputs of the halves, which are values of the whole. */
+export const INTERFACES = {
+  text: {
+    inputs: ['input_ids', 'position_ids', 'text_self_attention_mask'],
+    outputs: ['text_features'],
+  },
+  detect: {
+    inputs: [
+      'pixel_values',
+      'valid_pixels',
+      'text_features',
+      'position_ids',
+      'text_self_attention_mask',
+      'text_token_mask',
+    ],
+    outputs: ['logits', 'pred_boxes'],
+  },
+} as const;
+
+export interface BuildOptions {
+  /** Intermediate results to give out as well, by the names of `Stages`. */
+  readonly stages?: readonly string[];
+  /** How errors name the checkpoint. */
+  readonly source?: string;
+}
+
+/**
+ * Builds the combined model from a checkpoint. Batch, height, width and text length stay dynamic; what depends only
+ * on weights is computed now. Weights that go into the model as they are are shared with the checkpoint.
+ * @throws InputError that lists every tensor that is missing or mis-shaped
+ */
+export async function buildModel({ config, tensors }: LoadedCheckpoint, options: BuildOptions = {}): Promise<Model> {
+  const b = new GraphBuilder('grounding-dino');
+  const weights = new Weights(b, tensors);
+  const stages = combinedGraph(new Network(b, weights), config);
+  weights.check(options.source ?? 'The checkpoint');
+  for (const name of [...INTERFACES.detect.outputs, ...(options.stages ?? [])]) {
+    const value = stages[name];
+    if (!value) throw new Error(`there is no stage ${name}`);
+    b.output(name, value, declaredShape(name, config) ?? value.shape);
+  }
+  const model = b.finish();
+  removeUnused(model);
+  await foldConstants(model);
+  return model;
+}
+
+/** Half of a combined model, quantized or not. Weights are shared with it. */
+export function extractHalf(model: Model, kind: 'text' | 'detect'): Model {
+  const made = new Set([
+    ...model.graph.input.map(({ name }) => name),
+    ...model.graph.node.flatMap((node) => node.output),
+  ]);
+  // A model that is specialised to images without padding has no mask of it.
+  const inputs = INTERFACES[kind].inputs.filter((name) => name !== 'valid_pixels' || made.has(name));
+  return extractModel(model, inputs, INTERFACES[kind].outputs);
+}
+
+/**
+ * The combined model of two halves, the inverse of `extractHalf`: what both share is in the result once.
+ * @throws InputError if they are no halves of a model
+ */
+export function joinHalves(text: Model, detect: Model): Model {
+  const find = (half: Model, name: string) => {
+    const found = half.graph.input.find((input) => input.name === name);
+    if (!found) throw new InputError(`${half.graph.name} has no input ${name}; is it half of a model made by dino8?`);
+    return valueInfoToTensorInfo(found)?.shape;
+  };
+  const b = new GraphBuilder('grounding-dino');
+  promptGraph(new Network(b, new Weights(b, new Map())), {
+    pixels: find(detect, 'pixel_values'),
+    tokens: find(text, 'input_ids'),
+    tokenMask: find(detect, 'text_token_mask'),
+    // A model that is specialised to images without padding has no mask of it.
+    pixelMask: detect.graph.input.some(({ name }) => name === 'valid_pixels')
+      ? find(detect, 'valid_pixels')
+      : undefined,
+  });
+  const joined = b.finish();
+  const { graph } = joined;
+  const parts = [graph, text.graph, detect.graph];
+  // Names come from the one model that both were cut from, and the masks of the prompt were built first in it too.
+  graph.initializer = uniqueBy(
+    parts.flatMap((part) => part.initializer),
+    (tensor) => tensor.name,
+  );
+  const stored = new Set(graph.initializer.map((tensor) => tensor.name));
+  graph.node = uniqueBy(
+    parts.flatMap((part) => part.node),
+    (node) => node.output[0] ?? '',
+  ).filter((node) => !stored.has(node.output[0] ?? ''));
+  graph.output = detect.graph.output;
+  joined.functions = detect.functions;
+  joined.opsetImport = detect.opsetImport;
+  joined.metadataProps = text.metadataProps;
+  removeUnused(joined);
+  sortTopologically(graph);
+  return joined;
+}
+
+function uniqueBy<T>(items: readonly T[], keyOf: (item: T) => string): T[] {
+  return [...new Map(items.map((item) => [keyOf(item), item])).values()];
+}
+
+const DYNAMIC = {
+  pixels: ['batch', 3, 'height', 'width'],
+  tokens: ['batch', 'tokens'],
+  tokenMask: ['batch', 'tokens'],
+  pixelMask: ['batch', 'height', 'width'],
+};
+
+/** The inputs of the combined model, and the masks that follow from them. */
+function promptGraph(network: Network, shapes: { [Input in keyof typeof DYNAMIC]: Shape | undefined }) {
+  const { b } = network;
+  const pixels = b.input('pixel_values', DataType.FLOAT, shapes.pixels ?? DYNAMIC.pixels);
+  const tokens = b.input('input_ids', DataType.INT64, shapes.tokens ?? DYNAMIC.tokens);
+  const attentionMask = b.input('attention_mask', DataType.INT64, shapes.tokenMask ?? DYNAMIC.tokenMask);
+  const pixelMask = b.input('pixel_mask', DataType.INT64, shapes.pixelMask ?? DYNAMIC.pixelMask);
+  const boundary = (name: string, value: Value) => b.named(name, value);
+  const masks = b.scope('prompt', () => ({
+    ...phraseMasks(network, tokens),
+    tokenMask: boundary('text_token_mask', b.cast(attentionMask, DataType.BOOL)),
+    validPixels: boundary('valid_pixels', b.cast(pixelMask, DataType.BOOL)),
+  }));
+  return { pixels, tokens, ...masks };
+}
+
+/** The whole network from the combined model's inputs. */
+export function combinedGraph(network: Network, config: Config, extra?: DetectInputs['extra']): Stages {
+  const { pixels, tokens, positions, selfAttentionMask, tokenMask, validPixels } = promptGraph(network, DYNAMIC);
+  const { hidden, features } = textEncoder(network, config, { tokens, positions, selfAttentionMask });
+  const text = { positions, selfAttentionMask, tokenMask };
+  const stages = detector(network, config, { pixels, validPixels, textFeatures: features, text, extra });
+  return { ...stages, text_features: features, bert_last_hidden_state: hidden };
+}
+
+/** What shape inference cannot know from arithmetic on shapes. */
+function declaredShape(name: string, config: Config) {
+  if (name === 'logits') return ['batch', config.num_queries, config.max_text_len];
+  if (name === 'pred_boxes') return ['batch', config.num_queries, 4];
+  return undefined;
+}

@@ -1,0 +1,88 @@
+/** Logits and boxes of one image → what was found, in pixels and by phrase. */
+
+import type { Size } from '../../data/size.ts';
+import type { PromptChunk } from './prompt.ts';
+
+/** Left, top, width, height in pixels of the original image. */
+export type Box = readonly [x: number, y: number, width: number, height: number];
+
+export interface ScoredBox {
+  /** Index of the phrase in the prompt. */
+  readonly phrase: number;
+  readonly score: number;
+  readonly box: Box;
+}
+
+/** The model's answer for one image and one chunk of the prompt. */
+export interface RawDetections {
+  /** [queries, tokens of the model], −inf for tokens that are not there. */
+  readonly logits: Float32Array;
+  /** cx, cy, width, height in 0..1, [queries, 4]. */
+  readonly boxes: Float32Array;
+  readonly queries: number;
+}
+
+/** How well each query fits each phrase: [queries, phrases of the chunk], row by row. */
+interface PhraseScores {
+  /** The mean probability of the phrase's tokens: which phrase a box is grounded to, and its rank in COCO's protocol. */
+  readonly mean: Float32Array;
+  /** The highest probability of the phrase's tokens: the score of the published post-processing. */
+  readonly highest: Float32Array;
+}
+
+function scorePhrases({ logits, queries }: RawDetections, chunk: PromptChunk): PhraseScores {
+  const tokens = logits.length / queries;
+  const count = chunk.phrases.length;
+  const mean = new Float32Array(queries * count);
+  const highest = new Float32Array(queries * count);
+  for (let query = 0; query < queries; query++)
+    for (const [index, { begin, end }] of chunk.phrases.entries()) {
+      let sum = 0;
+      let top = 0;
+      for (let token = begin; token < end; token++) {
+        const probability = 1 / (1 + Math.exp(-(logits[query * tokens + token] ?? 0)));
+        sum += probability;
+        top = Math.max(top, probability);
+      }
+      mean[query * count + index] = sum / (end - begin);
+      highest[query * count + index] = top;
+    }
+  return { mean, highest };
+}
+
+/**
+ * The boxes a user wants to see: each query once, with the phrase it fits best (by the mean over the phrase's tokens)
+ * and the highest probability among that phrase's tokens as its score, if it reaches `threshold`. Best first.
+ */
+export function groundedBoxes(raw: RawDetections, chunk: PromptChunk, size: Size, threshold: number): ScoredBox[] {
+  const { mean, highest } = scorePhrases(raw, chunk);
+  const count = chunk.phrases.length;
+  const found: ScoredBox[] = [];
+  for (let query = 0; query < raw.queries; query++) {
+    let best = query * count;
+    for (let index = best + 1; index < (query + 1) * count; index++)
+      if ((mean[index] ?? 0) > (mean[best] ?? 0)) best = index;
+    const score = highest[best] ?? 0;
+    const span = chunk.phrases[best - query * count];
+    if (span && score >= threshold) found.push({ phrase: span.phrase, score, box: pixelBox(raw.boxes, query, size) });
+  }
+  return found.sort((a, b) => b.score - a.score);
+}
+
+/** COCO's protocol: the `most` best pairs of query and phrase, scored by the mean over the phrase's tokens. */
+export function rankedBoxes(raw: RawDetections, chunk: PromptChunk, size: Size, most: number): ScoredBox[] {
+  const { mean } = scorePhrases(raw, chunk);
+  const count = chunk.phrases.length;
+  const order = Array.from(mean.keys()).sort((a, b) => (mean[b] ?? 0) - (mean[a] ?? 0) || a - b);
+  return order.slice(0, most).flatMap((index) => {
+    const span = chunk.phrases[index % count];
+    return span
+      ? [{ phrase: span.phrase, score: mean[index] ?? 0, box: pixelBox(raw.boxes, Math.floor(index / count), size) }]
+      : [];
+  });
+}
+
+function pixelBox(boxes: Float32Array, query: number, { width, height }: Size): Box {
+  const [cx = 0, cy = 0, w = 0, h = 0] = boxes.subarray(query * 4, query * 4 + 4);
+  return [(cx - w / 2) * width, (cy - h / 2) * height, w * width, h * height];
+}

@@ -1,0 +1,216 @@
+/**
+ * The Swin Transformer backbone (Liu et al. 2021, https://arxiv.org/abs/2103.14030). Feature maps are channels-last,
+ * [batch, height, width, channels]; windows are padded to whole ones on the right and at the bottom.
+ */
+import type { Value } from '../../onnx/builder.ts';
+import { DataType } from '../../onnx/types.ts';
+import type { SwinConfig } from './config.ts';
+import type { Network } from './network.ts';
+
+/** Added to the score of two tokens that a shifted window brings together from opposite borders. */
+const ACROSS_BORDERS = -100;
+
+/** Pixels [batch, 3, height, width] → the normalised maps of stages 2 to 4, each [batch, channels, height, width]. */
+export function swin(network: Network, config: SwinConfig, pixels: Value): Value[] {
+  const { b } = network;
+  let x = b.scope('embeddings', () => patchEmbedding(network, config, pixels));
+  const maps: Value[] = [];
+  for (const [stage, depth] of config.depths.entries()) {
+    const channels = config.embed_dim * 2 ** stage;
+    x = b.scope(`encoder.layers.${stage}`, () => stageBlocks(network, config, x, stage, depth));
+    if (stage > 0)
+      maps.push(
+        b.scope('hidden_states_norms', () =>
+          b.transpose(network.layerNorm(`stage${stage + 1}`, x, channels, 1e-5), [0, 3, 1, 2]),
+        ),
+      );
+    if (stage + 1 < config.depths.length)
+      x = b.scope(`encoder.layers.${stage}.downsample`, () => patchMerging(network, x, channels));
+  }
+  return maps;
+}
+
+/** Zeros after the end of `axes` [height, width] up to multiples of `unit`. */
+function padToMultiple(network: Network, x: Value, unit: number, axes: [number, number]): Value {
+  const { b } = network;
+  const size = b.shapeOf(x, axes[0], axes[1] + 1);
+  // Mod takes the sign of the divisor, so −size mod unit is what is missing to the next multiple.
+  return b.padEnd(x, b.mod(b.sub(b.integers(0), size), b.integers(unit)), axes);
+}
+
+/** A strided convolution whose patches do not overlap is a matrix product, and as such leaves its result channels-last. */
+function patchEmbedding(network: Network, config: SwinConfig, pixels: Value): Value {
+  const { b } = network;
+  const { embed_dim: channels, patch_size: patch, num_channels: colours } = config;
+  const inputs = colours * patch * patch;
+  const padded = padToMultiple(network, pixels, patch, [2, 3]);
+  const counts = b.div(b.shapeOf(padded, 2, 4), b.integers(patch));
+  const [rows, columns] = network.pair(counts);
+  const cut = b.transpose(b.reshape(padded, [0, colours, rows, patch, columns, patch]), [0, 2, 4, 1, 3, 5]);
+  const embedded = b.scope('patch_embeddings.projection', () => {
+    const weight = b.reshape(network.parameter('weight', [channels, colours, patch, patch]), [channels, inputs]);
+    const product = b.matmul(b.reshape(cut, [0, rows, columns, inputs]), b.transpose(weight, [1, 0]));
+    return b.add(product, network.parameter('bias', [channels]));
+  });
+  return network.layerNorm('norm', embedded, channels, config.layer_norm_eps);
+}
+
+/** Each 2x2 neighbourhood becomes one position with twice the channels. */
+function patchMerging(network: Network, x: Value, channels: number): Value {
+  const { b } = network;
+  const even = padToMultiple(network, x, 2, [1, 2]);
+  const half = b.div(b.shapeOf(even, 1, 3), b.integers(2));
+  const [rows, columns] = network.pair(half);
+  const pairs = b.reshape(even, [0, rows, 2, columns, 2, channels]);
+  // The order of the four neighbours in the checkpoints: column outermost, then row.
+  const joined = b.reshape(b.transpose(pairs, [0, 1, 3, 4, 2, 5]), [0, rows, columns, 4 * channels]);
+  return network.linear(
+    'reduction',
+    network.layerNorm('norm', joined, 4 * channels, 1e-5),
+    4 * channels,
+    2 * channels,
+    false,
+  );
+}
+
+/** What the blocks of a stage share because it depends only on the size of the map. */
+interface Windows {
+  readonly size: number;
+  /** Height and width of the map, as a vector. */
+  readonly extents: Value;
+  /** Numbers of windows down and across, each as a vector of one. */
+  readonly rows: Value;
+  readonly columns: Value;
+  /** [windows, 1, tokens, tokens], added to the scores in shifted windows. */
+  readonly shiftMask: Value;
+}
+
+function stageBlocks(network: Network, config: SwinConfig, input: Value, stage: number, depth: number): Value {
+  const { b } = network;
+  const windows = b.scope('windows', () => planWindows(network, input, config.window_size));
+  let x = input;
+  for (let block = 0; block < depth; block++)
+    x = b.scope(`blocks.${block}`, () => swinBlock(network, config, x, stage, windows, block % 2 === 1));
+  return x;
+}
+
+function planWindows(network: Network, x: Value, size: number): Windows {
+  const { b } = network;
+  const extents = b.shapeOf(x, 1, 3);
+  const counts = b.div(b.add(extents, b.integers(size - 1)), b.integers(size));
+  const [rows, columns] = network.pair(counts);
+  return { size, extents, rows, columns, shiftMask: shiftMask(network, rows, columns, size) };
+}
+
+/** After a cyclic shift, tokens of different regions must not see each other (figure 4 of the paper). */
+function shiftMask(network: Network, rows: Value, columns: Value, size: number): Value {
+  const { b } = network;
+  const regions = (count: Value, orderOfAxis: number) => {
+    const extent = b.squeeze(b.mul(count, b.integers(size)), [0]);
+    const index = b.range(b.integer(0), extent, b.integer(1));
+    const isPast = (border: number) =>
+      b.cast(b.greaterOrEqual(index, b.sub(extent, b.integer(border))), DataType.INT64);
+    return b.mul(b.add(isPast(size), isPast(Math.floor(size / 2))), b.integers(orderOfAxis));
+  };
+  const region = b.add(b.unsqueeze(regions(rows, 3), [1]), regions(columns, 1));
+  const grouped = b.transpose(b.reshape(region, [rows, size, columns, size]), [0, 2, 1, 3]);
+  const tokens = b.reshape(grouped, [-1, size * size]);
+  const same = b.equal(b.unsqueeze(tokens, [1]), b.unsqueeze(tokens, [2]));
+  return b.unsqueeze(b.where(same, 0, ACROSS_BORDERS), [1]);
+}
+
+function swinBlock(
+  network: Network,
+  config: SwinConfig,
+  x: Value,
+  stage: number,
+  windows: Windows,
+  shifted: boolean,
+): Value {
+  const { b } = network;
+  const channels = config.embed_dim * 2 ** stage;
+  const hidden = Math.trunc(channels * config.mlp_ratio);
+  const normed = network.layerNorm('layernorm_before', x, channels, config.layer_norm_eps);
+  const shift = shifted ? Math.floor(windows.size / 2) : 0;
+  const rolled = roll(network, padToMultiple(network, normed, windows.size, [1, 2]), shift);
+  const tokens = partition(network, rolled, windows, channels);
+  const heads = config.num_heads[stage] ?? 1;
+  const attended = b.scope('attention', () => windowAttention(network, tokens, channels, heads, windows, shifted));
+  const restored = roll(network, unite(network, attended, windows, channels), -shift);
+  const cropped = b.slice(restored, [0, 0], [windows.extents], [1, 2]);
+  const residual = b.add(x, cropped);
+  const after = network.layerNorm('layernorm_after', residual, channels, config.layer_norm_eps);
+  const forward = (part: Value) => {
+    const inner = b.scope('intermediate', () => b.gelu(network.linear('dense', part, channels, hidden)));
+    return b.scope('output', () => network.linear('dense', inner, hidden, channels));
+  };
+  // Only the maps of the first stages are large.
+  return b.add(residual, stage < 2 ? network.inParts(after, 1, hidden, forward) : forward(after));
+}
+
+/** Moves a map up and to the left by `shift`, cyclically. */
+function roll(network: Network, x: Value, shift: number): Value {
+  const { b } = network;
+  const END = 2 ** 31 - 1;
+  const along = (map: Value, axis: number) =>
+    b.concat([b.slice(map, [shift], [END], [axis]), b.slice(map, [0], [shift], [axis])], axis);
+  return shift === 0 ? x : along(along(x, 1), 2);
+}
+
+/** [batch, height, width, channels] → [batch · windows, tokens, channels]. */
+function partition(network: Network, x: Value, { size, rows, columns }: Windows, channels: number): Value {
+  const { b } = network;
+  const split = b.reshape(x, [0, rows, size, columns, size, channels]);
+  return b.reshape(b.transpose(split, [0, 1, 3, 2, 4, 5]), [-1, size * size, channels]);
+}
+
+/** The inverse of `partition`. */
+function unite(network: Network, tokens: Value, { size, rows, columns }: Windows, channels: number): Value {
+  const { b } = network;
+  const split = b.reshape(tokens, [-1, rows, columns, size, size, channels]);
+  const height = b.mul(rows, b.integers(size));
+  const width = b.mul(columns, b.integers(size));
+  return b.reshape(b.transpose(split, [0, 1, 3, 2, 4, 5]), [-1, height, width, channels]);
+}
+
+/** Attention within windows [batch · windows, tokens, channels], with relative position bias. */
+function windowAttention(
+  network: Network,
+  x: Value,
+  channels: number,
+  heads: number,
+  windows: Windows,
+  shifted: boolean,
+): Value {
+  const { b } = network;
+  const tokens = windows.size ** 2;
+  const context = b.scope('self', () => {
+    const bias = relativePositionBias(network, windows.size, heads);
+    const mask = shifted ? b.add(windows.shiftMask, bias) : bias; // [windows or 1, heads, tokens, tokens]
+    const perBatch = (value: Value) =>
+      b.reshape(value, [-1, b.mul(windows.rows, windows.columns), heads, tokens, tokens]);
+    const [query, key, value] = network.projections(['query', 'key', 'value'], x, channels);
+    const keyTransposed = b.transpose(b.reshape(key, [0, 0, heads, -1]), [0, 2, 3, 1]);
+    const scaled = b.mul(network.splitHeads(query, heads), 1 / Math.sqrt(channels / heads));
+    const scores = b.matmul(scaled, keyTransposed);
+    const biased = shifted
+      ? b.reshape(b.add(perBatch(scores), mask), [-1, heads, tokens, tokens])
+      : b.add(scores, mask);
+    return network.mergeHeads(b.matmul(b.softmax(biased), network.splitHeads(value, heads)));
+  });
+  return b.scope('output', () => network.linear('dense', context, channels, channels));
+}
+
+/** One learned value per head and offset between two tokens of a window: [heads, tokens, tokens]. */
+function relativePositionBias(network: Network, size: number, heads: number): Value {
+  const { b } = network;
+  const span = 2 * size - 1;
+  const tokens = size * size;
+  const indices = BigInt64Array.from({ length: tokens * tokens }, (_, pair) => {
+    const [from, to] = [Math.floor(pair / tokens), pair % tokens];
+    const rows = Math.floor(from / size) - Math.floor(to / size) + size - 1;
+    return BigInt(rows * span + (from % size) - (to % size) + size - 1);
+  });
+  const table = network.parameter('relative_position_bias_table', [span * span, heads]);
+  return b.transpose(b.gather(table, b.constant(indices, [tokens, tokens]), 0), [2, 0, 1]);
+}

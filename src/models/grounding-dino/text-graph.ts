@@ -1,0 +1,29 @@
+/** The text side: token ids → text features, once per prompt. */
+import type { Value } from '../../onnx/builder.ts';
+import { bert } from './bert.ts';
+import type { Config } from './config.ts';
+import type { Network } from './network.ts';
+import { additiveMask } from './query-selection.ts';
+
+/** What is known of a tokenised prompt. Which tokens form a phrase is worked out before: see detect/prompt. */
+export interface TextInputs {
+  /** [batch, tokens], int64 */
+  readonly tokens: Value;
+  /** Positions within the phrase [batch, tokens], int64. */
+  readonly positions: Value;
+  /** Which token may see which [batch, tokens, tokens], boolean. */
+  readonly selfAttentionMask: Value;
+}
+
+/** @returns the last hidden state of BERT [batch, tokens, hidden] and its projection [batch, tokens, d_model] */
+export function textEncoder(network: Network, config: Config, inputs: TextInputs): { hidden: Value; features: Value } {
+  const { b } = network;
+  const mask = b.scope('model.text_backbone', () => additiveMask(network, b.unsqueeze(inputs.selfAttentionMask, [1])));
+  const hidden = b.scope('model.text_backbone', () =>
+    bert(network, config.text_config, inputs.tokens, inputs.positions, mask),
+  );
+  const features = b.scope('model', () =>
+    b.named('text_features', network.linear('text_projection', hidden, config.text_config.hidden_size, config.d_model)),
+  );
+  return { hidden, features };
+}

@@ -1,0 +1,97 @@
+/** The network as it is trained: its weights are inputs, and what every layer finds is an output. */
+import { GraphBuilder, type Value } from '../../../onnx/builder.ts';
+import type { Model } from '../../../onnx/read.ts';
+import { removeUnused } from '../../../onnx/rewrite.ts';
+import { DataType } from '../../../onnx/types.ts';
+import type { LoadedCheckpoint } from '../checkpoint/hugging-face.ts';
+import type { Config } from '../config.ts';
+import { combinedGraph } from '../grounding-dino.ts';
+import { Network } from '../network.ts';
+import { type Parameter, Weights } from '../weights.ts';
+
+export interface TrainingGraph {
+  readonly model: Model;
+  /** The weights of the network, by their names in the checkpoint. */
+  readonly parameters: ReadonlyMap<string, Parameter>;
+  /** Values through which no gradient passes. */
+  readonly detached: readonly string[];
+}
+
+/** Where a loss applies: `logits` [batch, queries, tokens] and `boxes` (cx, cy, w, h) in 0..1 [batch, queries, 4]. */
+export interface Head {
+  readonly name: string;
+  readonly logits: string;
+  readonly boxes: string;
+}
+
+/** The extra queries of each decoder layer. */
+export function extraHeads(config: Config): Head[] {
+  return Array.from({ length: config.decoder_layers }, (_, layer) => ({
+    name: `denoising.${layer}`,
+    logits: `extra_logits_${layer}`,
+    boxes: `extra_boxes_${layer}`,
+  }));
+}
+
+/** The inputs of a graph with extra queries: which tokens each one's content is the mean of, their boxes, who sees whom. */
+export const EXTRA_INPUTS = { tokens: 'extra_tokens', boxes: 'extra_boxes', mask: 'extra_mask' } as const;
+
+/** The outputs that are trained: those of every decoder layer, and the encoder's selected proposals. */
+export function trainedHeads(config: Config): Head[] {
+  const layers = Array.from({ length: config.decoder_layers }, (_, layer) => ({
+    name: `decoder.layers.${layer}`,
+    logits: `logits_${layer}`,
+    boxes: `boxes_${layer}`,
+  }));
+  return [...layers, { name: 'encoder', logits: 'query_logits', boxes: 'query_boxes' }];
+}
+
+export interface TrainingGraphOptions {
+  /** Further results to give out. */
+  readonly stages?: readonly string[];
+  /** How errors name the checkpoint. */
+  readonly source?: string;
+  /** Queries before those of the network. */
+  readonly extra?: number;
+}
+
+/**
+ * The graph of a checkpoint for training, of any size of input.
+ * @throws InputError that lists every tensor that is missing or mis-shaped
+ */
+export function buildTrainingGraph(
+  { config, tensors }: LoadedCheckpoint,
+  { stages: names = [], source = 'The checkpoint', extra = 0 }: TrainingGraphOptions = {},
+): TrainingGraph {
+  const b = new GraphBuilder('grounding-dino');
+  const parameters = new Map<string, Parameter>();
+  const detached: string[] = [];
+  const weights = new Weights(b, tensors, parameters);
+  const stages = combinedGraph(new Network(b, weights, detached), config, extraQueries(b, config, extra));
+  weights.check(source);
+  const heads = [...trainedHeads(config), ...(extra > 0 ? extraHeads(config) : [])].flatMap(({ logits, boxes }) => [
+    logits,
+    boxes,
+  ]);
+  for (const name of [...heads, ...names]) {
+    const value = stages[name];
+    if (!value) throw new Error(`there is no stage ${name}`);
+    b.output(name, value);
+  }
+  const model = b.finish();
+  removeUnused(model);
+  return { model, parameters, detached };
+}
+
+function extraQueries(b: GraphBuilder, config: Config, count: number) {
+  if (count === 0) return undefined;
+  const all = count + config.num_queries;
+  return {
+    count,
+    build: (text: Value) => ({
+      content: b.matmul(b.input(EXTRA_INPUTS.tokens, DataType.FLOAT, ['batch', count, 'tokens']), text),
+      references: b.input(EXTRA_INPUTS.boxes, DataType.FLOAT, ['batch', count, 4]),
+      mask: b.input(EXTRA_INPUTS.mask, DataType.FLOAT, [all, all]),
+    }),
+  };
+}

@@ -1,0 +1,90 @@
+/**
+ * The tensors of a checkpoint as values of a graph, with every mismatch collected for one message. For a graph to be
+ * trained they are its inputs, otherwise stored in it.
+ */
+
+import { InputError } from '../../base/errors.ts';
+import type { GraphBuilder, Value } from '../../onnx/builder.ts';
+import { makeTensor, viewAs } from '../../onnx/tensor.ts';
+import { DataType } from '../../onnx/types.ts';
+import type { Checkpoint } from '../checkpoint/checkpoint.ts';
+
+/** A tensor of the checkpoint that is an input of the graph. */
+export interface Parameter {
+  /** The name of the graph's input. */
+  readonly input: string;
+  readonly shape: readonly number[];
+}
+
+export class Weights {
+  readonly #builder: GraphBuilder;
+  readonly #checkpoint: Checkpoint;
+  readonly #parameters: Map<string, Parameter> | undefined;
+  readonly #values = new Map<string, Value>();
+  readonly #missing: string[] = [];
+  readonly #misshaped: string[] = [];
+
+  /** `parameters`: where given, tensors become inputs of the graph and are entered here by their names. */
+  constructor(builder: GraphBuilder, checkpoint: Checkpoint, parameters?: Map<string, Parameter>) {
+    this.#builder = builder;
+    this.#checkpoint = checkpoint;
+    this.#parameters = parameters;
+  }
+
+  /**
+   * The tensor `name`, which must have `shape`, as float32. Asked for twice, it is stored once.
+   * One that is missing or has another shape stands in as empty and is reported by `check`.
+   */
+  get(name: string, shape: readonly number[]): Value {
+    const known = this.#values.get(name);
+    if (known) return known;
+    const value = this.#load(name, shape);
+    this.#values.set(name, value);
+    return value;
+  }
+
+  /** A matrix [out, in] of the checkpoint as the [in, out] that MatMul takes. */
+  transposed(name: string, shape: readonly [number, number]): Value {
+    const known = this.#values.get(`${name}ᵀ`);
+    if (known) return known;
+    const value = this.#builder.named(name, this.#builder.transpose(this.#load(name, shape, `${name}ᵀ`), [1, 0]));
+    this.#values.set(`${name}ᵀ`, value);
+    return value;
+  }
+
+  #load(name: string, shape: readonly number[], as = name): Value {
+    const stored = this.#checkpoint.get(name);
+    if (!stored) this.#missing.push(name);
+    else if (stored.shape.join() !== shape.join())
+      this.#misshaped.push(`${name} is [${stored.shape.join(', ')}] instead of [${shape.join(', ')}]`);
+    else if (this.#parameters) {
+      if (this.#parameters.has(name)) throw new Error(`${name} is used as it is and transposed`);
+      this.#parameters.set(name, { input: as, shape });
+      return this.#builder.input(as, DataType.FLOAT, shape);
+    } else {
+      const tensor = makeTensor(as, shape, viewAs(stored.type, stored.bytes), stored.type);
+      const value = this.#builder.initializer(tensor);
+      return stored.type === DataType.FLOAT ? value : this.#builder.cast(value, DataType.FLOAT);
+    }
+    const absent = makeTensor(as, [0], new Float32Array(0));
+    absent.dims = shape.map(BigInt);
+    return this.#builder.initializer(absent);
+  }
+
+  /** @throws InputError that lists all missing and mis-shaped tensors, and those that nothing asked for. */
+  check(source: string): void {
+    if (this.#missing.length + this.#misshaped.length === 0) return;
+    const used = new Set(this.#values.keys());
+    const unexpected = [...this.#checkpoint.keys()].filter((name) => !used.has(name) && !used.has(`${name}ᵀ`));
+    const parts = [
+      list(this.#missing, 'missing'),
+      list(this.#misshaped, 'of another shape'),
+      list(unexpected, 'unexpected'),
+    ];
+    throw new InputError(`${source} does not fit its config.json: ${parts.filter(Boolean).join('; ')}.`);
+  }
+}
+
+function list(names: readonly string[], what: string): string {
+  return names.length === 0 ? '' : `${names.length} ${what} (${names.join(', ')})`;
+}

@@ -1,0 +1,77 @@
+/** A model written in each form is read back as the same model. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { env, pipeline } from '@huggingface/transformers';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { UsageError } from '../../base/errors.ts';
+import { packageRoot } from '../../base/package-root.ts';
+import { openCoco } from '../../data/coco.ts';
+import { readImage } from '../../data/image.ts';
+import { Detector } from '../../detect/detector.ts';
+import { type ModelPackage, readPackage, writePackage } from './package.ts';
+
+let folder: string;
+let source: ModelPackage;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'dino8-package-'));
+  source = await readPackage(join(packageRoot, 'assets/nano'));
+});
+
+afterAll(async () => {
+  await rm(folder, { recursive: true, force: true });
+});
+
+const PHRASES = ['circle', 'square', 'star', 'triangle'];
+
+async function boxesOf(model: ModelPackage, path: string) {
+  await using detector = await Detector.create(model, { threads: 1 });
+  return await detector.detect(await readImage(path), await detector.encodePrompt(PHRASES), 0.3);
+}
+
+async function firstImage(): Promise<string> {
+  const dataset = await openCoco(join(packageRoot, 'assets/shapes/calib'));
+  const image = dataset.images[0];
+  if (!image) throw new Error('there are images');
+  return dataset.pathOf(image);
+}
+
+test.each(['one.onnx', 'halves', 'combined'])('a model written to %s detects the same', async (name) => {
+  const path = join(folder, name);
+  await writePackage(source, path, name === 'halves' ? 'halves' : 'combined');
+  const image = await firstImage();
+  const [expected, actual] = [await boxesOf(source, image), await boxesOf(await readPackage(path), image)];
+  expect(expected.length).toBeGreaterThan(0);
+  expect(actual).toEqual(expected);
+});
+
+test('a folder with a model in another form is not written to', async () => {
+  const path = join(folder, 'taken');
+  await writePackage(source, path, 'halves');
+  await expect(writePackage(source, path, 'combined')).rejects.toThrow(UsageError);
+  await expect(writePackage(source, join(packageRoot, 'assets/nano'))).rejects.toThrow(/model\.safetensors/);
+});
+
+test('transformers.js runs the folder offline and finds the same boxes', async () => {
+  const path = join(folder, 'web');
+  await writePackage(source, path, 'combined');
+  env.allowRemoteModels = false;
+  env.localModelPath = '/';
+  const find = await pipeline('zero-shot-object-detection', path, { device: 'cpu', dtype: 'fp32' });
+  const image = await firstImage();
+  const theirs = await find(image, [`${PHRASES.join('. ')}.`], { threshold: 0.3 });
+  const ours = await boxesOf(source, image);
+  expect(theirs.length).toBe(ours.length);
+  // The scores are compared with a margin for the images, which each side resizes and normalises by itself.
+  for (const [index, { score, box }] of theirs.entries()) {
+    const same = ours[index];
+    if (!same) throw new Error('as many boxes');
+    expect(Math.abs(score - same.score)).toBeLessThan(0.01);
+    const [x, y, width, height] = same.box;
+    const corners = [x, y, x + width, y + height];
+    for (const [side, value] of [box.xmin, box.ymin, box.xmax, box.ymax].entries())
+      expect(Math.abs(value - (corners[side] ?? Number.NaN))).toBeLessThan(2); // theirs are cut to whole pixels
+  }
+  await find.dispose();
+});

@@ -1,0 +1,88 @@
+/** A model and a dataset → what calibration finds, in a file that grows: interrupted, it goes on where it was. */
+import { unlink } from 'node:fs/promises';
+import { InputError } from '../base/errors.ts';
+import { exists } from '../base/files.ts';
+import type { WorkOptions } from '../base/progress.ts';
+import { type CalibrationPlan, shardOf } from '../data/calibration-plan.ts';
+import { calibrationFeeds } from '../detect/calibration-feeds.ts';
+import type { ModelPackage } from '../models/package/package.ts';
+import { modelHash } from '../onnx/hash.ts';
+import { calibrate } from '../quant/observe/calibrate.ts';
+import { type Calibration, type CalibrationHead, readRanges, writeRanges } from '../quant/observe/ranges-file.ts';
+
+export interface CalibrateDatasetOptions extends WorkOptions {
+  /** Part of the plan to do, from 1. */
+  readonly shard?: { readonly index: number; readonly count: number } | undefined;
+  /** Where to keep what is done so far; nothing is kept without it. */
+  readonly partial?: string | undefined;
+  readonly skipUnreadable?: boolean | undefined;
+  readonly threads?: number | undefined;
+}
+
+const SAVE_EVERY = 5_000;
+
+/** @throws InputError if an image cannot be read, or what was kept is of another calibration */
+export async function calibrateDataset(
+  source: ModelPackage,
+  values: readonly string[],
+  plan: CalibrationPlan,
+  options: CalibrateDatasetOptions = {},
+): Promise<Calibration> {
+  const { shard, partial, signal } = options;
+  const all = shard ? shardOf(plan, shard.index, shard.count) : plan.items;
+  const head = { model: modelHash(source.model), plan: plan.key, images: plan.items.length, shard: shard ?? null };
+  const kept = partial === undefined ? undefined : await readKept(partial, head, values);
+  const skipped = [...(kept?.skipped ?? [])];
+  let done = kept?.done ?? 0;
+  let last: Calibration | undefined = kept;
+  let saved = performance.now();
+  const save = async () => {
+    if (partial !== undefined && last) await writeRanges(last, partial);
+    saved = performance.now();
+  };
+  const placeInShard = new Map(all.map(({ place }, index) => [place, index + 1]));
+  const feeds = calibrationFeeds(source, all.slice(done), {
+    onUnreadable: options.skipUnreadable ? (path) => skipped.push(path) : undefined,
+  });
+  try {
+    const statistics = await calibrate(source.model, values, feeds, {
+      ...options,
+      total: plan.items.length,
+      expected: all.length,
+      done,
+      ...(kept && { statistics: kept.statistics }),
+      onSample: async (place, known) => {
+        // Images that were skipped on the way are done too.
+        done = placeInShard.get(place) ?? done;
+        last = { ...head, done, skipped: [...skipped], statistics: known };
+        if (performance.now() - saved > SAVE_EVERY) await save();
+      },
+    });
+    return { ...head, done: all.length, skipped: skipped.toSorted(), statistics };
+  } catch (error) {
+    if (signal?.aborted) await save();
+    throw error;
+  }
+}
+
+/** To be called once the result is safe. */
+export async function removeKept(partial: string): Promise<void> {
+  if (await exists(partial)) await unlink(partial);
+}
+
+async function readKept(
+  path: string,
+  head: Omit<CalibrationHead, 'done' | 'skipped'>,
+  values: readonly string[],
+): Promise<Calibration | undefined> {
+  if (!(await exists(path))) return undefined;
+  const kept = await readRanges(path);
+  const same =
+    kept.model === head.model &&
+    kept.plan === head.plan &&
+    JSON.stringify(kept.shard) === JSON.stringify(head.shard) &&
+    [...kept.statistics.keys()].join() === values.join();
+  if (!same)
+    throw new InputError(`${path} is of another calibration; remove it to start anew, or write the result elsewhere.`);
+  return kept;
+}
