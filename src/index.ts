@@ -7,7 +7,7 @@ export { type CalibrationItem, type CalibrationPlan, planCalibration } from './d
 export { type CocoAnnotations, type CocoDataset, openCoco, readAnnotations, takeImages } from './data/coco.ts';
 export { decodeImage, type Image, readImage } from './data/image.ts';
 export { Preprocessor } from './data/preprocess.ts';
-export { calibrationFeeds } from './detect/calibration-feeds.ts';
+export { calibrationFeeds, calibrationSamples } from './detect/calibration-feeds.ts';
 export {
   DEFAULT_THRESHOLD,
   type Detection,
@@ -49,8 +49,15 @@ export { type ApplyOptions, applyRecipe } from './pipeline/apply-recipe.ts';
 export { type CalibrateDatasetOptions, calibrateDataset } from './pipeline/calibrate-dataset.ts';
 export { planQuantizedTraining } from './pipeline/plan-quantized-training.ts';
 export { type LintResult, lintModel, type Unfused } from './quant/lint.ts';
-export { calibrate, type Sample, type Statistics } from './quant/observe/calibrate.ts';
+export { calibrate, type Statistics } from './quant/observe/calibrate.ts';
 export { type Calibration, mergeCalibrations, readRanges, writeRanges } from './quant/observe/ranges-file.ts';
+export {
+  listedSamples,
+  NO_RULES,
+  type ObservationRules,
+  type Sample,
+  type SampleSource,
+} from './quant/observe/sample.ts';
 export { type Quantized, quantizeModel, valuesToObserve } from './quant/quantize.ts';
 export { bundledRecipes, parseRecipe, type Recipe, readRecipe } from './quant/recipe.ts';
 export { observableValues } from './quant/targets.ts';

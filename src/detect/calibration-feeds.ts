@@ -1,6 +1,6 @@
 /** The items of a calibration plan as inputs of the combined model, one at a time. */
 import { InputError, messageOf } from '../base/errors.ts';
-import type { CalibrationItem } from '../data/calibration-plan.ts';
+import type { CalibrationItem, CalibrationPlan } from '../data/calibration-plan.ts';
 import { readImage } from '../data/image.ts';
 import { Preprocessor } from '../data/preprocess.ts';
 import { combinedFeeds } from '../models/grounding-dino/combined-feeds.ts';
@@ -8,7 +8,7 @@ import { longestText } from '../models/grounding-dino/config.ts';
 import { createPrompt } from '../models/grounding-dino/prompt.ts';
 import type { ModelPackage } from '../models/package/package.ts';
 import { createTokenizer } from '../models/tokenizer.ts';
-import type { Sample } from '../quant/observe/calibrate.ts';
+import type { Sample, SampleSource } from '../quant/observe/sample.ts';
 
 /** An image that cannot be read; what to do about it is for the caller to say. */
 export class UnreadableImage extends InputError {}
@@ -36,6 +36,24 @@ export async function* calibrationFeeds(
     const [chunk] = createPrompt(phrases, words, longestText(config)).chunks;
     const tokens = chunk?.tokens ?? [];
     const prepared = await preprocessor.prepare([image]);
-    yield { place, tokens: tokens.length, feeds: combinedFeeds(prepared, tokens) };
+    yield { place, tokens: tokens.length, feeds: combinedFeeds(prepared, tokens), source: path };
   }
+}
+
+/** The images and prompts of a calibration plan as samples. */
+export function calibrationSamples(
+  source: ModelPackage,
+  { items, key }: Pick<CalibrationPlan, 'items' | 'key'>,
+  options: FeedOptions = {},
+): SampleSource {
+  return {
+    total: items.length,
+    key,
+    samples: (accept = () => true) =>
+      calibrationFeeds(
+        source,
+        items.filter(({ place }) => accept(place)),
+        options,
+      ),
+  };
 }

@@ -2,7 +2,7 @@
 import { UsageError } from '../base/errors.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import type { CalibrationPlan } from '../data/calibration-plan.ts';
-import { calibrationFeeds } from '../detect/calibration-feeds.ts';
+import { calibrationSamples } from '../detect/calibration-feeds.ts';
 import type { ModelPackage } from '../models/package/package.ts';
 import type { Statistics } from '../quant/observe/calibrate.ts';
 import { type Placement, type Quantized, quantizeModel, valuesToObserve } from '../quant/quantize.ts';
@@ -68,8 +68,7 @@ export async function applyRecipe(
   if (!roundsModel(recipe)) return quantizeModel(model, recipe, { statistics: known, placement });
   if (!plan)
     throw new UsageError(`The recipe ${recipe.name} rounds by what it sees on images; name them with --calibration.`);
-  const samples = () => calibrationFeeds(prepared, plan.items);
-  const rounded = await roundModel(model, recipe, samples, { ...work, total: plan.items.length });
+  const rounded = await roundModel(model, recipe, calibrationSamples(prepared, plan), work);
   return quantizeModel(model, recipe, { statistics: known, rounded, placement });
 }
 

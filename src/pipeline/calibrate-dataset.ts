@@ -4,7 +4,8 @@ import { InputError } from '../base/errors.ts';
 import { exists } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import { type CalibrationPlan, shardOf } from '../data/calibration-plan.ts';
-import { calibrationFeeds } from '../detect/calibration-feeds.ts';
+import { calibrationSamples } from '../detect/calibration-feeds.ts';
+import { groundingDinoObservation } from '../models/grounding-dino/observation.ts';
 import type { ModelPackage } from '../models/package/package.ts';
 import { modelHash } from '../onnx/hash.ts';
 import { calibrate } from '../quant/observe/calibrate.ts';
@@ -41,13 +42,15 @@ export async function calibrateDataset(
     saved = performance.now();
   };
   const placeInShard = new Map(all.map(({ place }, index) => [place, index + 1]));
-  const feeds = calibrationFeeds(source, all.slice(done), {
+  const left = new Set(all.slice(done).map(({ place }) => place));
+  const samples = calibrationSamples(source, plan, {
     onUnreadable: options.skipUnreadable ? (path) => skipped.push(path) : undefined,
   });
   try {
-    const statistics = await calibrate(source.model, values, feeds, {
+    const statistics = await calibrate(source.model, values, samples, {
       ...options,
-      total: plan.items.length,
+      rules: groundingDinoObservation,
+      accept: (place) => left.has(place),
       expected: all.length,
       done,
       ...(kept && { statistics: kept.statistics }),

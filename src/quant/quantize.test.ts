@@ -20,7 +20,8 @@ import { profileRun } from '../runtime/profile.ts';
 import { Session } from '../runtime/session.ts';
 import { floatData, floats } from '../runtime/tensor.ts';
 import { lintModel } from './lint.ts';
-import { calibrate, type Sample } from './observe/calibrate.ts';
+import { calibrate } from './observe/calibrate.ts';
+import { listedSamples } from './observe/sample.ts';
 import { quantizeModel, valuesToObserve } from './quantize.ts';
 import { matchesPath, parseRecipe, type Recipe, readRecipe } from './recipe.ts';
 import { affineOf, dequantize, INT8, quantize, UINT8 } from './scheme.ts';
@@ -141,16 +142,14 @@ describe('a quantized layer', () => {
     using outputs = await session.run({ x: floats(Float32Array.from(values), [4, 16]) });
     return floatData(outputs.get('y')).slice();
   };
-  const samples = async function* (): AsyncGenerator<Sample> {
-    yield { place: 0, tokens: 1, feeds: { x: floats(Float32Array.from(values), [4, 16]) } };
-  };
+  const samples = listedSamples([{ place: 0, feeds: { x: floats(Float32Array.from(values), [4, 16]) } }]);
 
   test.each(['dynamic', 'static'] as const)(
     '%s computes what the float one does, to the steps of its numbers',
     async (treatment) => {
       const model = linearModel();
       const expected = await run(model);
-      const statistics = await calibrate(model, ['x'], samples(), { total: 1 });
+      const statistics = await calibrate(model, ['x'], samples);
       const { model: quantized, counts } = await quantizeModel(model, recipe(treatment), { statistics });
       expect(counts[treatment]).toBe(1);
       const actual = await run(quantized);
@@ -177,7 +176,7 @@ describe('a quantized layer', () => {
 
   test('by one scale for all channels, or by a range centred on 0, if a rule says so', async () => {
     const model = linearModel();
-    const statistics = await calibrate(model, ['x'], samples(), { total: 1 });
+    const statistics = await calibrate(model, ['x'], samples);
     const text =
       'description: x\nrules: [{ match: "**", treatment: static, symmetric: true, weights: { per: tensor } }]';
     const { model: quantized } = await quantizeModel(model, parseRecipe(text, 'it.yaml'), { statistics });

@@ -7,59 +7,61 @@ import type { WorkOptions } from '../../base/progress.ts';
 import type { Model } from '../../onnx/read.ts';
 import { modelBytes } from '../../onnx/write.ts';
 import { kernelOptions } from '../../runtime/kernels.ts';
-import { type Feeds, type Outputs, Session } from '../../runtime/session.ts';
+import { type Outputs, Session } from '../../runtime/session.ts';
 import { floatData } from '../../runtime/tensor.ts';
 import { COUNTERS } from './observe-function.ts';
 import { observingModel, RESULTS } from './observing-model.ts';
+import { NO_RULES, type ObservationRules, type SampleSource } from './sample.ts';
 import { addObservation, emptyStatistic, type Statistic } from './statistic.ts';
 
 /** What is known of values, by their names. */
 export type Statistics = ReadonlyMap<string, Statistic>;
 
-/** Inputs of the model, and when and how they are seen. */
-export interface Sample {
-  /** Place in the order of the whole calibration, from 0. */
-  readonly place: number;
-  readonly tokens: number;
-  readonly feeds: Feeds;
-}
-
 export interface CalibrationOptions extends WorkOptions {
-  /** Samples of the whole calibration, over all shards. */
-  readonly total: number;
-  /** Samples that are expected here, and those done before, for the progress. */
-  readonly expected?: number;
-  readonly done?: number;
-  /** What was seen before: it is added to. */
-  readonly statistics?: Statistics;
+  /** What must not count as data in this model; every finite number counts by default. */
+  readonly rules?: ObservationRules | undefined;
+  /** Says by its place which samples this call observes: a shard, or what an interrupted calibration left; all by default. */
+  readonly accept?: ((place: number) => boolean) | undefined;
+  /** The number of samples that the progress ends with (the total of the source by default) … */
+  readonly expected?: number | undefined;
+  /** … and starts from, because an earlier call observed them. */
+  readonly done?: number | undefined;
+  /** Statistics of an earlier call, to which this one adds. */
+  readonly statistics?: Statistics | undefined;
+  /** Threads of ONNX Runtime; one for each core by default. */
   readonly threads?: number | undefined;
-  /** Called after each sample with all that is known so far. */
+  /** Called after each sample with the statistics so far. */
   readonly onSample?: ((place: number, statistics: Statistics) => Promise<void>) | undefined;
 }
 
 /**
- * Observes `values` of `model` over all `samples`.
- * @throws InputError if there were no samples, or a value was never finite: it is named
+ * Observes `values` of `model` over the samples of `source`.
+ *
+ * @returns a statistic for each of `values`
+ * @throws InputError if there were no samples, or if a value was never finite: the message names it
+ * @example
+ * const statistics = await calibrate(model, plan.valuesToObserve, source, { rules: family.observation });
  */
 export async function calibrate(
   model: Model,
   values: readonly string[],
-  samples: AsyncIterable<Sample>,
-  options: CalibrationOptions,
+  source: SampleSource,
+  options: CalibrationOptions = {},
 ): Promise<Statistics> {
   const statistics = new Map(values.map((name) => [name, options.statistics?.get(name) ?? emptyStatistic()]));
   if (values.length === 0) return statistics;
-  const { expected = options.total, total } = options;
+  const { total } = source;
+  const { expected = total, rules = NO_RULES } = options;
   // Between two runs images are decoded: threads of ONNX Runtime that wait by spinning would take their cores.
   const config = { 'session.intra_op.allow_spinning': '0' };
   const settings = { threads: options.threads, config, ...kernelOptions() };
   await using session = await Session.create(
-    modelBytes(observingModel(model, values)),
+    modelBytes(observingModel(model, values, rules)),
     settings,
     'the observing model',
   );
   let done = options.done ?? 0;
-  for await (const { place, tokens, feeds } of samples) {
+  for await (const { place, tokens, feeds } of source.samples(options.accept)) {
     options.signal?.throwIfAborted();
     options.onProgress?.({ label: 'Calibrating', done, total: expected });
     using outputs = await session.run(feeds);
@@ -68,7 +70,7 @@ export async function calibrate(
     await options.onSample?.(place, statistics);
   }
   options.onProgress?.({ label: 'Calibrating', done: expected, total: expected });
-  if (done === 0) throw new InputError('There was nothing to calibrate on; give at least one image.');
+  if (done === 0) throw new InputError('There was nothing to calibrate on; give at least one sample.');
   for (const [name, { min, max }] of statistics)
     if (!(min <= max)) throw new InputError(`The value ${name} was never finite during calibration; are its weights?`);
   return statistics;

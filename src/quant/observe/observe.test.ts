@@ -14,13 +14,14 @@ import { type Feeds, Session } from '../../runtime/session.ts';
 import { booleans, floatData, floats } from '../../runtime/tensor.ts';
 import { noise } from '../../testing/noise.ts';
 import { affineOf, dequantize, quantize, UINT8 } from '../scheme.ts';
-import { calibrate, type Sample } from './calibrate.ts';
+import { calibrate } from './calibrate.ts';
 import { entropyMaximum, entropyRange } from './entropy.ts';
 import { BINS_PER_SIDE, binned } from './histogram.ts';
 import { leastErrorRange, squaredError } from './mean-squared-error.ts';
 import { COUNTERS, observeFunction } from './observe-function.ts';
 import { estimateRange, observerOf } from './observer.ts';
 import { percentileMaximum, percentileRange, topKRange } from './percentile.ts';
+import { listedSamples, type ObservationRules, type SampleSource } from './sample.ts';
 import { addObservation, emptyStatistic, mergeStatistic, type Statistic } from './statistic.ts';
 
 const library = kernelLibrary();
@@ -288,24 +289,29 @@ describe('calibrate', () => {
     b.output('y', b.relu(b.input('x', DataType.FLOAT, ['n', 16])));
     return b.finish();
   };
-  async function* samples(...batches: number[][]): AsyncGenerator<Sample> {
-    for (const [place, values] of batches.entries())
-      yield { place, tokens: 3, feeds: { x: floats(Float32Array.from(values), [values.length / 16, 16]) } };
-  }
+  const samples = (...batches: number[][]): SampleSource =>
+    listedSamples(
+      batches.map((values, place) => ({
+        place,
+        tokens: 3,
+        feeds: { x: floats(Float32Array.from(values), [values.length / 16, 16]) },
+      })),
+    );
+  const rules: ObservationRules = { maskLimit: 1e8 };
   const first = Array.from({ length: 32 }, (_, index) => index / 4 - 3);
 
   test('sees shapes that change, and finite numbers only', async () => {
     const infinite = first.with(3, Number.POSITIVE_INFINITY).with(4, Number.NaN).with(5, -1e9);
     const longer = [...first, ...first.map((x) => x - 9)];
-    const seen = await calibrate(model(), ['x'], samples(first, infinite, longer), { total: 3 });
+    const seen = await calibrate(model(), ['x'], samples(first, infinite, longer), { rules });
     const statistic = seen.get('x');
     expect(statistic).toMatchObject({ min: -12, max: 4.75, images: 3, excluded: 3 });
     expect(statistic?.histogram.counts.reduce((sum, count) => sum + count)).toBe(32 + 29 + 64);
   });
 
   test('nothing to calibrate on, and values that are never finite, are refused', async () => {
-    await expect(calibrate(model(), ['x'], samples(), { total: 0 })).rejects.toThrow(/at least one image/);
+    await expect(calibrate(model(), ['x'], samples())).rejects.toThrow(/at least one sample/);
     const nothing = new Array(16).fill(Number.NaN);
-    await expect(calibrate(model(), ['x'], samples(nothing), { total: 1 })).rejects.toThrow(/x was never finite/);
+    await expect(calibrate(model(), ['x'], samples(nothing))).rejects.toThrow(/x was never finite/);
   });
 });

@@ -3,7 +3,6 @@ import { create } from '@bufbuild/protobuf';
 import { GraphProtoSchema, OperatorSetIdProtoSchema } from 'onnx-buf';
 import { copyModel } from '../../onnx/copy.ts';
 import { DOMAIN, OBSERVE } from '../../onnx/dino8-operators.ts';
-import { indexGraph } from '../../onnx/graph-index.ts';
 import { inferShapes } from '../../onnx/infer/infer.ts';
 import type { Model } from '../../onnx/read.ts';
 import { makeNode, removeUnused, sortTopologically } from '../../onnx/rewrite.ts';
@@ -11,33 +10,37 @@ import { makeTensor } from '../../onnx/tensor.ts';
 import { DataType, type Shape } from '../../onnx/types.ts';
 import { makeValueInfo } from '../../onnx/value-info.ts';
 import { observeFunction } from './observe-function.ts';
-
-/** Values this far from 0 are masks, not values: dino8's models add −1e9 to what must not be attended to. */
-const LIMIT = 1e8;
-
-/** The mask of tokens in dino8's models: where a value is [batch, tokens, …], padding does not count. */
-const TOKEN_MASK = 'text_token_mask';
+import type { ObservationRules } from './sample.ts';
 
 export const RESULTS = { counts: 'dino8.counts', summaries: 'dino8.summaries', channels: 'dino8.channels' } as const;
 
-/** Each result is what all `values` gave, one after the other. */
-export function observingModel(model: Model, values: readonly string[]): Model {
+/** Infinities never count, so the limit on magnitudes is finite where a model has no masks. */
+const LARGEST_FLOAT = 3.4028234663852886e38;
+
+/**
+ * A copy of `model` whose results are the observations of `values`, concatenated in their order (see `RESULTS`), in place of
+ * its own results.
+ */
+export function observingModel(model: Model, values: readonly string[], rules: ObservationRules): Model {
   const observing = copyModel(model);
   const { graph } = observing;
   const infos = inferShapes(model);
-  const { producer } = indexGraph(graph);
+  const isKnown = infos.has(rules.validRows?.value ?? '');
   observing.functions.push(observeFunction());
   if (!observing.opsetImport.some(({ domain }) => domain === DOMAIN))
     observing.opsetImport.push(create(OperatorSetIdProtoSchema, { domain: DOMAIN, version: 1n }));
   graph.initializer.push(
-    makeTensor('dino8.limit', [], Float32Array.of(LIMIT)),
+    makeTensor('dino8.limit', [], Float32Array.of(Math.min(rules.maskLimit, LARGEST_FLOAT))),
     makeTensor('dino8.valid', [1], Uint8Array.of(1), DataType.BOOL),
     makeTensor('dino8.column', [2], BigInt64Array.of(-1n, 1n)),
   );
   const results = values.map((name) => {
     const inner = (what: string) => `${name}.observed.${what}`;
     const shape = infos.get(name)?.shape;
-    const valid = isByToken(shape) && producer.has(TOKEN_MASK) ? TOKEN_MASK : 'dino8.valid';
+    const valid =
+      rules.validRows && isKnown && startsWith(shape, rules.validRows.dimensions)
+        ? rules.validRows.value
+        : 'dino8.valid';
     let observed = name;
     if (!hasChannels(shape)) {
       observed = inner('flat');
@@ -70,8 +73,8 @@ export function observingModel(model: Model, values: readonly string[]): Model {
   return observing;
 }
 
-const isByToken = (shape: Shape | undefined) =>
-  (shape?.length ?? 0) >= 2 && shape?.[0] === 'batch' && shape[1] === 'tokens';
+const startsWith = (shape: Shape | undefined, dimensions: readonly string[]) =>
+  shape !== undefined && dimensions.every((dimension, axis) => shape[axis] === dimension);
 
 /** The last axis is one of channels if its length is a property of the model. */
 function hasChannels(shape: Shape | undefined): boolean {

@@ -60,8 +60,8 @@ export interface Moment {
   /** Its place in the order of the whole calibration, and how many there are. */
   readonly place: number;
   readonly total: number;
-  /** Tokens of its prompt. */
-  readonly tokens: number;
+  /** The number of tokens of its prompt; undefined where the model has no text. */
+  readonly tokens: number | undefined;
 }
 
 /** Prompts up to these lengths are seen together. */
@@ -104,8 +104,11 @@ export function addObservation(statistic: Statistic, seen: Observation, moment: 
   statistic.movingMax += inSteps(weight * seen.max);
   const [first, last] = [binOf(seen.min, seen.exponent), binOf(seen.max, seen.exponent)];
   addToHistogram(statistic.histogram, seen.exponent, seen.counts, first, last);
-  const tokens = LENGTH_BUCKETS.find((most) => moment.tokens <= most) ?? Number.POSITIVE_INFINITY;
-  addLength(statistic, { tokens, images: 1, min: seen.min, max: seen.max });
+  if (moment.tokens !== undefined) {
+    const { tokens: length } = moment;
+    const tokens = LENGTH_BUCKETS.find((longest) => length <= longest) ?? Number.POSITIVE_INFINITY;
+    addLength(statistic, { tokens, images: 1, min: seen.min, max: seen.max });
+  }
   addSeenChannels(statistic, seen.channels);
 }
 

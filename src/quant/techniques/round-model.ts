@@ -2,8 +2,8 @@
 import type { WorkOptions } from '../../base/progress.ts';
 import { indexGraph } from '../../onnx/graph-index.ts';
 import type { Model } from '../../onnx/read.ts';
-import type { Sample } from '../observe/calibrate.ts';
 import { sourceOf } from '../observe/same-values.ts';
+import type { SampleSource } from '../observe/sample.ts';
 import { matchesPath, type Recipe, type Technique } from '../recipe.ts';
 import { type Assignment, assignTreatments } from '../targets.ts';
 import type { RoundedWeight } from '../weights.ts';
@@ -26,14 +26,16 @@ const rounderOf = (each: RoundingTechnique): Rounder =>
   each.technique === 'gptq' ? gptq(each.damping) : adaround(each.iterations);
 
 /**
- * @param samples the images, once more for each group of layers that fits the memory
- * @param total how many there are
+ * Chooses the integers of the weights that the recipe's gptq and adaround techniques name.
+ *
+ * @param source is read once more for each group of layers whose moments fit the memory
+ * @returns the integers by the name of the weight
  */
 export async function roundModel(
   model: Model,
   recipe: Recipe,
-  samples: () => AsyncIterable<Sample>,
-  options: WorkOptions & { readonly total: number },
+  source: SampleSource,
+  options: WorkOptions = {},
 ): Promise<Map<string, RoundedWeight>> {
   const index = indexGraph(model.graph);
   const targets = assignTreatments(model, recipe).filter(
@@ -45,7 +47,7 @@ export async function roundModel(
       targets.filter(({ path }) => technique.match.some((pattern) => matchesPath(pattern, path))),
     );
     const inputs = new Map(chosen.map(inputOf).map((input) => [input.value, input]));
-    const moments = await secondMoments(model, [...inputs.values()], samples, options);
+    const moments = await secondMoments(model, [...inputs.values()], source, options);
     const tasks = chosen.map((target): RoundingTask => {
       const ofInput = moments.get(inputOf(target).value);
       if (!ofInput) throw new Error(`there are no moments of ${target.activation}`);
@@ -58,11 +60,11 @@ export async function roundModel(
   return rounded;
 
   function inputOf({ activation, weight }: Assignment): LayerInput {
-    const source = sourceOf(activation, index);
+    const origin = sourceOf(activation, index);
     const channels = Number(weight.dims[0]);
     // A part of a value has the moments of the whole, if the whole has the same channels: that of a split along rows.
     const isWhole = index.producer.get(activation)?.opType === 'Split';
-    return { value: isWhole ? source : activation, channels };
+    return { value: isWhole ? origin : activation, channels };
   }
 }
 

@@ -15,7 +15,7 @@ import { modelBytes } from '../../onnx/write.ts';
 import { kernelOptions } from '../../runtime/kernels.ts';
 import { Session } from '../../runtime/session.ts';
 import { copyTensor, floats, type Tensor } from '../../runtime/tensor.ts';
-import type { Sample } from '../observe/calibrate.ts';
+import type { SampleSource } from '../observe/sample.ts';
 
 /** The input of a layer, and its channels. */
 export interface LayerInput {
@@ -32,9 +32,10 @@ const sumOf = (value: string) => `${value}.moments`;
 export async function secondMoments(
   model: Model,
   inputs: readonly LayerInput[],
-  samples: () => AsyncIterable<Sample>,
-  { onProgress, signal, total }: WorkOptions & { readonly total: number },
+  source: SampleSource,
+  { onProgress, signal }: WorkOptions = {},
 ): Promise<Map<string, Tensor>> {
+  const { total } = source;
   const result = new Map<string, Tensor>();
   const groups = group(inputs);
   for (const [pass, some] of groups.entries()) {
@@ -43,7 +44,7 @@ export async function secondMoments(
     );
     await using session = await Session.create(modelBytes(summingModel(model, some)), kernelOptions());
     let done = 0;
-    for await (const { feeds } of samples()) {
+    for await (const { feeds } of source.samples()) {
       signal?.throwIfAborted();
       onProgress?.({ label: 'Second moments', done: pass * total + done++, total: groups.length * total });
       const needed = Object.fromEntries(Object.entries(feeds).filter(([name]) => session.inputs.has(name)));

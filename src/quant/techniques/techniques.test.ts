@@ -16,7 +16,8 @@ import { calibrateDataset } from '../../pipeline/calibrate-dataset.ts';
 import { Session } from '../../runtime/session.ts';
 import { floatData, floats } from '../../runtime/tensor.ts';
 import { noise } from '../../testing/noise.ts';
-import { calibrate, type Sample } from '../observe/calibrate.ts';
+import { calibrate } from '../observe/calibrate.ts';
+import { listedSamples, type Sample } from '../observe/sample.ts';
 import { quantizeModel, valuesToObserve } from '../quantize.ts';
 import type { Recipe, Technique } from '../recipe.ts';
 import { DEFAULT_WEIGHT_SCHEME, type WeightScheme } from '../scheme.ts';
@@ -215,18 +216,18 @@ function layer(): Model {
   return b.finish();
 }
 
-async function* samples(): AsyncGenerator<Sample> {
-  for (let place = 0; place < 4; place++) {
+const samples = listedSamples(
+  [0, 1, 2, 3].map((place) => {
     const x = layerInputs(50, place).map((value) => value + 0.5);
-    yield { place, tokens: 3, feeds: { x: floats(x, [50, INPUTS]) } };
-  }
-}
+    return { place, feeds: { x: floats(x, [50, INPUTS]) } };
+  }),
+);
 
 /** Results of the layer on all samples. */
 async function results(model: Model): Promise<number[]> {
   await using session = await Session.create(modelBytes(model));
   const all: number[] = [];
-  for await (const { feeds } of samples()) {
+  for await (const { feeds } of samples.samples()) {
     using outputs = await session.run(feeds);
     all.push(...floatData(outputs.get('y')));
   }
@@ -245,7 +246,7 @@ describe('a quantized layer', () => {
   test('with its bias corrected is right on average', async () => {
     const model = layer();
     const asked = recipe([{ technique: 'correct-bias', match: ['**'], optional: false }], four);
-    const statistics = await calibrate(model, valuesToObserve(model, asked), samples(), { total: 4 });
+    const statistics = await calibrate(model, valuesToObserve(model, asked), samples);
     const expected = await results(model);
     const plain = await results((await quantizeModel(model, recipe([], four), { statistics })).model);
     const corrected = await results((await quantizeModel(model, asked, { statistics })).model);
@@ -259,7 +260,7 @@ describe('a quantized layer', () => {
     expect(stored.map(({ rawData }) => rawData.length)).toEqual([(INPUTS * CHANNELS) / 2]);
     expect(quantized.graph.initializer.some(({ name }) => name === 'layer.weight')).toBe(false);
     const asked = recipe([{ technique: 'gptq', match: ['**'], damping: 0.01, optional: false }], four);
-    const rounded = await roundModel(model, asked, samples, { total: 4 });
+    const rounded = await roundModel(model, asked, samples);
     const expected = await results(model);
     const error = (found: readonly number[]) =>
       found.reduce((sum, value, index) => sum + (value - (expected[index] ?? 0)) ** 2, 0);
