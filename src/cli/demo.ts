@@ -26,19 +26,9 @@ import { type Comparison, renderReport } from '../report/html.ts';
 import { pointsAgainst, type Variant } from '../report/variants.ts';
 import { runTraining } from '../train/run-training.ts';
 import { createTraining, defaultSettings } from '../train/session.ts';
+import { interruption } from './interruption.ts';
 import { quantizePackage } from './quantize.ts';
-import {
-  interruption,
-  megabytes,
-  milliseconds,
-  points,
-  print,
-  printJson,
-  signed,
-  table,
-  wholeNumber,
-  work,
-} from './terminal.ts';
+import { megabytes, milliseconds, points, print, printJson, signed, table, wholeNumber, work } from './terminal.ts';
 
 interface Options {
   quick?: true;

@@ -7,7 +7,8 @@ import { readImage } from '../data/image.ts';
 import { annotateImage } from '../detect/annotate.ts';
 import { DEFAULT_THRESHOLD, type Detection, Detector } from '../detect/detector.ts';
 import { readPackage } from '../models/package/package.ts';
-import { fraction, interruption, print, printJson, table, wholeNumber, work } from './terminal.ts';
+import { interruption } from './interruption.ts';
+import { fraction, print, printJson, table, wholeNumber, work } from './terminal.ts';
 
 interface Options {
   phrases: string;

@@ -1,69 +1,52 @@
-/** The command line: finds the command, runs it, and turns every failure into one sentence and an exit code. */
+/** The command line: finds the command, loads it, runs it, and turns every failure into one sentence and an exit code. */
 import { Command, CommanderError } from 'commander';
 import { Dino8Error, messageOf } from '../base/errors.ts';
 import { packageVersion } from '../base/package-root.ts';
-import { calibrateCommand } from './calibrate.ts';
-import { compareCommand } from './compare.ts';
-import { convertCommand } from './convert.ts';
-import { demoCommand } from './demo.ts';
-import { detectCommand } from './detect.ts';
-import { doctorCommand } from './doctor.ts';
-import { evalCommand } from './eval.ts';
-import { inspectCommand } from './inspect.ts';
-import { lintCommand } from './lint.ts';
-import { measureCommand } from './measure.ts';
-import { qatCommand } from './qat.ts';
-import { quantizeCommand } from './quantize.ts';
-import { sensitivityCommand } from './sensitivity.ts';
-import { specializeCommand } from './specialize.ts';
-import { Interrupted, listenForInterrupts } from './terminal.ts';
-import { trainCommand } from './train.ts';
-import { tuneCommand } from './tune.ts';
+import { COMMANDS } from './commands.ts';
+import { INTERRUPTED_CODE, Interrupted, listenForInterrupts } from './interruption.ts';
 
-function program(): Command {
+/** The command that the arguments ask for: the first word, or the one after `help`. */
+function commandName(argv: readonly string[]): string | undefined {
+  const words = argv.slice(2).filter((argument) => !argument.startsWith('-'));
+  return words[0] === 'help' ? words[1] : words[0];
+}
+
+/** The root command. Only the command that is asked for is loaded; the others have a name and a line in the overview. */
+async function program(argv: readonly string[]): Promise<Command> {
   const root = new Command('dino8')
     .description('Open-vocabulary detection in 8 bits: GroundingDINO to a measured, deployable INT8 ONNX model.')
     .version(packageVersion())
-    .showHelpAfterError('(add --help for what the command takes)')
+    .showHelpAfterError('(add --help for the options of the command)')
+    .configureHelp({ subcommandTerm: (command) => command.name() })
     .addHelpText(
       'after',
-      '\nStart with:\n  $ dino8 demo          the whole pipeline on the bundled model, with a report\n  $ dino8 doctor        what this machine can do',
+      '\nStart with:\n  $ dino8 demo             runs the whole pipeline on the bundled model and writes a report\n  $ dino8 COMMAND --help   explains a command and its options, with examples',
     );
-  const commands = [
-    detectCommand(),
-    convertCommand(),
-    calibrateCommand(),
-    quantizeCommand(),
-    qatCommand(),
-    trainCommand(),
-    compareCommand(),
-    sensitivityCommand(),
-    tuneCommand(),
-    specializeCommand(),
-    evalCommand(),
-    measureCommand(),
-    inspectCommand(),
-    lintCommand(),
-    demoCommand(),
-    doctorCommand(),
-  ];
-  for (const command of commands) root.addCommand(command);
-  for (const command of [root, ...commands]) command.exitOverride();
+  const asked = commandName(argv);
+  for (const { name, summary, group, load } of COMMANDS) {
+    const command = name === asked ? await load() : new Command(name);
+    root.addCommand(command.summary(summary).helpGroup(group));
+  }
+  for (const command of [root, ...root.commands]) command.exitOverride();
   return root;
 }
 
-/** Runs the command line and answers its exit code: 0 done, 1 failed, 2 misused, 130 interrupted. */
+/**
+ * Runs the command line.
+ *
+ * @returns the exit code: 0 if all is done, 1 if it failed, 2 if it was misused, 130 if it was interrupted
+ */
 export async function main(argv: readonly string[]): Promise<number> {
   listenForInterrupts();
   try {
-    await program().parseAsync([...argv]);
+    await (await program(argv)).parseAsync([...argv]);
     return 0;
   } catch (error) {
-    // Commander has printed its own message: help, version, or what was wrong with the arguments.
+    // Commander has printed its own message: help, the version, or the argument that was wrong.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     if (error instanceof Interrupted) {
       process.stderr.write('\ndino8: interrupted.\n');
-      return 130;
+      return INTERRUPTED_CODE;
     }
     if (error instanceof Dino8Error) {
       process.stderr.write(`dino8: ${error.message}\n`);

@@ -1,21 +1,8 @@
-/** What every command shares: progress on the terminal, interruption, tables, numbers for people. */
+/** What the commands share: progress on the terminal, tables, and numbers written for people. */
 import Table from 'cli-table3';
 import { UsageError } from '../base/errors.ts';
 import type { OnProgress, Progress, WorkOptions } from '../base/progress.ts';
-
-/** Raised when the user pressed Ctrl-C. */
-export class Interrupted extends Error {}
-
-const controller = new AbortController();
-
-/** The first Ctrl-C asks the work to stop at the next safe point; the second ends the process at once. */
-export function listenForInterrupts(): void {
-  for (const signal of ['SIGINT', 'SIGTERM'] as const)
-    process.on(signal, () => {
-      if (controller.signal.aborted) process.exit(130);
-      controller.abort(new Interrupted());
-    });
-}
+import { interruption } from './interruption.ts';
 
 const REDRAW_EVERY = 100;
 const LOG_EVERY = 10_000;
@@ -50,10 +37,8 @@ function describeProgress({ label, done, total }: Progress, seconds: number): st
 
 /** Progress and interruption for a library call. */
 export function work(): WorkOptions {
-  return { onProgress: drawProgress(), signal: controller.signal };
+  return { onProgress: drawProgress(), signal: interruption() };
 }
-
-export const interruption = (): AbortSignal => controller.signal;
 
 export function duration(seconds: number): string {
   if (seconds < 60) return `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`;

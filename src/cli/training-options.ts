@@ -18,7 +18,8 @@ import {
   type TrainingSettings,
 } from '../train/session.ts';
 import type { StepReport } from '../train/trainer.ts';
-import { duration, fraction, interruption, print, printJson, wholeNumber } from './terminal.ts';
+import { interruption } from './interruption.ts';
+import { duration, fraction, print, printJson, wholeNumber } from './terminal.ts';
 
 export interface TrainingOptions {
   epochs: number;

@@ -1,0 +1,118 @@
+/** The table of commands. A command is loaded when it runs, so that this table costs nothing to read. */
+import type { Command } from 'commander';
+
+/** A command as the overview of `dino8 --help` shows it. */
+export interface CommandEntry {
+  readonly name: string;
+  /** One line for the overview; the command itself has the full description. */
+  readonly summary: string;
+  /** The heading under which the overview lists the command. */
+  readonly group: string;
+  /** Loads the command with its options. */
+  readonly load: () => Promise<Command>;
+}
+
+const START = 'Start here:';
+const MODELS = 'Make models:';
+const JUDGE = 'Judge models:';
+const TRAIN = 'Train:';
+
+/** Every command, in the order in which the overview lists them. */
+export const COMMANDS: readonly CommandEntry[] = [
+  {
+    name: 'demo',
+    summary: 'run the whole pipeline on the bundled model and write a report',
+    group: START,
+    load: async () => (await import('./demo.ts')).demoCommand(),
+  },
+  {
+    name: 'detect',
+    summary: 'find what phrases describe in images',
+    group: START,
+    load: async () => (await import('./detect.ts')).detectCommand(),
+  },
+  {
+    name: 'doctor',
+    summary: 'show versions, CPU features, kernels and execution providers of this machine',
+    group: START,
+    load: async () => (await import('./doctor.ts')).doctorCommand(),
+  },
+  {
+    name: 'convert',
+    summary: 'build the FP32 ONNX model of a checkpoint',
+    group: MODELS,
+    load: async () => (await import('./convert.ts')).convertCommand(),
+  },
+  {
+    name: 'calibrate',
+    summary: 'collect the statistics from which ranges of activations are chosen',
+    group: MODELS,
+    load: async () => (await import('./calibrate.ts')).calibrateCommand(),
+  },
+  {
+    name: 'quantize',
+    summary: 'make an INT8 model by a recipe',
+    group: MODELS,
+    load: async () => (await import('./quantize.ts')).quantizeCommand(),
+  },
+  {
+    name: 'tune',
+    summary: 'search for the fastest mixture of precisions within a loss of accuracy',
+    group: MODELS,
+    load: async () => (await import('./tune.ts')).tuneCommand(),
+  },
+  {
+    name: 'specialize',
+    summary: 'make a model with static shapes for one size of image',
+    group: MODELS,
+    load: async () => (await import('./specialize.ts')).specializeCommand(),
+  },
+  {
+    name: 'eval',
+    summary: "compute a model's average precision on a COCO data set",
+    group: JUDGE,
+    load: async () => (await import('./eval.ts')).evalCommand(),
+  },
+  {
+    name: 'measure',
+    summary: 'measure latency and peak memory of a model',
+    group: JUDGE,
+    load: async () => (await import('./measure.ts')).measureCommand(),
+  },
+  {
+    name: 'compare',
+    summary: 'compare a quantized model with its float model, layer by layer and box by box',
+    group: JUDGE,
+    load: async () => (await import('./compare.ts')).compareCommand(),
+  },
+  {
+    name: 'sensitivity',
+    summary: 'measure how much accuracy each part of a model loses in INT8',
+    group: JUDGE,
+    load: async () => (await import('./sensitivity.ts')).sensitivityCommand(),
+  },
+  {
+    name: 'inspect',
+    summary: 'list the size, work, time and precision of each module of a model',
+    group: JUDGE,
+    load: async () => (await import('./inspect.ts')).inspectCommand(),
+  },
+  {
+    name: 'lint',
+    summary: 'find quantized places of a model that its runtime computes in float',
+    group: JUDGE,
+    load: async () => (await import('./lint.ts')).lintCommand(),
+  },
+  {
+    name: 'qat',
+    summary: 'train a checkpoint with quantization in place and write the INT8 model',
+    group: TRAIN,
+    load: async () => (await import('./qat.ts')).qatCommand(),
+  },
+  {
+    name: 'train',
+    summary: 'train a checkpoint on labelled images in FP32',
+    group: TRAIN,
+    load: async () => (await import('./train.ts')).trainCommand(),
+  },
+];
