@@ -1,0 +1,167 @@
+/**
+ * Taking what scales and shifts the channels of a layer's result into the layer's weight and bias: batch normalisation, and
+ * multiplications and additions of constants. Exporters leave such chains behind layers; in 8 bits each would be a pass of
+ * its own with a rounding of its own. The new weights are nodes over constants, for constant folding to compute once.
+ */
+import { findAttribute, integerAttribute } from '../attributes.ts';
+import { type GraphIndex, indexGraph } from '../graph-index.ts';
+import type { Model } from '../read.ts';
+import { makeNode, sortTopologically } from '../rewrite.ts';
+import { makeTensor } from '../tensor.ts';
+import { DataType, type GraphProto, type NodeProto } from '../types.ts';
+
+/** A layer whose result has its channels on one axis. */
+interface Layer {
+  readonly node: NodeProto;
+  readonly channels: number;
+  /** The rank of the result, and its axis of channels. */
+  readonly rank: number;
+  readonly axis: number;
+  /** The shape of a vector of channels that multiplies the weight. */
+  readonly weightShape: readonly number[];
+}
+
+/** y = scale · x + shift, by names of constant values [channels] or [1]; undefined where it is 1 or 0. */
+interface Affine {
+  readonly scale?: string | undefined;
+  readonly shift?: string | undefined;
+}
+
+/**
+ * Folds chains behind convolutions, transposed convolutions of one group and matrix products with a bias (Gemm). The model
+ * computes the same up to rounding. Returns the number of nodes that were taken in.
+ */
+export function foldAffine(model: Model): number {
+  const { graph } = model;
+  let folded = 0;
+  for (const node of [...graph.node]) {
+    for (let done = foldNext(graph, node); done; done = foldNext(graph, node)) folded++;
+  }
+  if (folded > 0) sortTopologically(graph);
+  return folded;
+}
+
+/** Folds the node behind `node` if it can be; an index is made anew, since each step changes the graph. */
+function foldNext(graph: GraphProto, node: NodeProto): boolean {
+  if (!['Conv', 'ConvTranspose', 'Gemm'].includes(node.opType) || node.domain !== '') return false;
+  const index = indexGraph(graph);
+  const [result = ''] = node.output;
+  const [next, ...others] = index.consumers.get(result) ?? [];
+  const layer = next && others.length === 0 && !index.outputs.has(result) ? layerOf(node, index) : undefined;
+  if (!next || !layer) return false;
+  const emit = emitter(graph, `${next.name || next.output[0]}.folded`);
+  const affine = affineOf(next, result, layer, index, emit);
+  if (!affine) return false;
+  apply(layer, affine, emit);
+  node.output = [next.output[0] ?? ''];
+  graph.node = graph.node.filter((each) => each !== next);
+  return true;
+}
+
+/** Adds a node over constants and returns its result; numbers are scalars, lists of numbers integer vectors. */
+type Emit = (operator: string, inputs: readonly (string | number | readonly number[])[]) => string;
+
+function emitter(graph: GraphProto, prefix: string): Emit {
+  let count = 0;
+  return (operator, inputs) => {
+    const names = inputs.map((input) => {
+      if (typeof input === 'string') return input;
+      const name = `${prefix}.constant_${count++}`;
+      graph.initializer.push(
+        typeof input === 'number'
+          ? makeTensor(name, [1], Float32Array.of(input))
+          : makeTensor(name, [input.length], BigInt64Array.from(input, BigInt)),
+      );
+      return name;
+    });
+    const output = `${prefix}.${operator}_${count++}`;
+    graph.node.push(makeNode(operator, output, names, [output]));
+    return output;
+  };
+}
+
+/** The shape of a constant: of an initializer, or of what an earlier fold computes. */
+function constantShape(name: string, index: GraphIndex): readonly number[] | undefined {
+  const tensor = index.initializer.get(name);
+  return tensor?.dataType === DataType.FLOAT ? tensor.dims.map(Number) : undefined;
+}
+
+function layerOf(node: NodeProto, index: GraphIndex): Layer | undefined {
+  const weight = originalWeight(node.input[1] ?? '', index);
+  const shape = weight === undefined ? undefined : constantShape(weight, index);
+  if (!shape) return undefined;
+  const ones = (axis: number) => shape.map((_, at) => (at === axis ? -1 : 1));
+  if (node.opType === 'Gemm') {
+    const isPlain = ['alpha', 'beta'].every((name) => (findAttribute(node, name)?.f ?? 1) === 1);
+    const axis = integerAttribute(node, 'transB', 0) ? 0 : 1;
+    const channels = shape[axis] ?? 0;
+    const bias = node.input[2] ? constantShape(originalWeight(node.input[2], index) ?? '', index) : [channels];
+    const isVector = bias !== undefined && bias.reduce((product, size) => product * size, 1) === channels;
+    return isPlain && isVector ? { node, channels, rank: 2, axis: 1, weightShape: ones(axis) } : undefined;
+  }
+  if (node.input[2] && originalWeight(node.input[2], index) === undefined) return undefined;
+  const isTransposed = node.opType === 'ConvTranspose';
+  if (isTransposed && integerAttribute(node, 'group', 1) !== 1) return undefined;
+  const axis = isTransposed ? 1 : 0;
+  return { node, channels: shape[axis] ?? 0, rank: shape.length, axis: 1, weightShape: ones(axis) };
+}
+
+/** The initializer that a value is, or is computed from by earlier folds (their first input leads to it). */
+function originalWeight(name: string, index: GraphIndex): string | undefined {
+  if (index.initializer.has(name)) return name;
+  const node = index.producer.get(name);
+  return node && FOLDING.has(node.opType) && name.includes('.folded')
+    ? originalWeight(node.input[0] ?? '', index)
+    : undefined;
+}
+
+const FOLDING = new Set(['Mul', 'Add', 'Reshape', 'Expand']);
+
+function affineOf(next: NodeProto, x: string, layer: Layer, index: GraphIndex, emit: Emit): Affine | undefined {
+  if (next.domain !== '') return undefined;
+  if (next.opType === 'BatchNormalization')
+    return next.input[0] === x ? batchNormalization(next, layer, index, emit) : undefined;
+  const [a = '', b = ''] = next.input;
+  const other = a === x ? b : a;
+  if (a === b || !isByChannel(other, layer, index)) return undefined;
+  switch (next.opType) {
+    case 'Mul':
+      return { scale: emit('Reshape', [other, [-1]]) };
+    case 'Add':
+      return { shift: emit('Reshape', [other, [-1]]) };
+    case 'Sub':
+      return a === x ? { shift: emit('Neg', [emit('Reshape', [other, [-1]])]) } : undefined;
+    case 'Div':
+      return a === x ? { scale: emit('Reciprocal', [emit('Reshape', [other, [-1]])]) } : undefined;
+    default:
+      return undefined;
+  }
+}
+
+/** True for a constant that is one number, or one for each channel, and does not add dimensions to the result. */
+function isByChannel(name: string, { rank, axis, channels }: Layer, index: GraphIndex): boolean {
+  const shape = constantShape(name, index);
+  if (!shape || shape.length > rank) return false;
+  const aligned = [...new Array<number>(rank - shape.length).fill(1), ...shape];
+  return aligned.every((size, at) => size === 1 || (at === axis && size === channels));
+}
+
+function batchNormalization(node: NodeProto, layer: Layer, index: GraphIndex, emit: Emit): Affine | undefined {
+  const [, gamma = '', beta = '', mean = '', variance = ''] = node.input;
+  const isInference = integerAttribute(node, 'training_mode', 0) === 0 && node.output.filter(Boolean).length === 1;
+  const isStored = [gamma, beta, mean, variance].every((name) => constantShape(name, index)?.[0] === layer.channels);
+  if (!isInference || !isStored) return undefined;
+  const epsilon = findAttribute(node, 'epsilon')?.f ?? 1e-5;
+  const scale = emit('Div', [gamma, emit('Sqrt', [emit('Add', [variance, epsilon])])]);
+  return { scale, shift: emit('Sub', [beta, emit('Mul', [mean, scale])]) };
+}
+
+function apply({ node, channels, weightShape }: Layer, { scale, shift }: Affine, emit: Emit): void {
+  const [x = '', weight = '', bias] = node.input;
+  const byChannel = (vector: string) => emit('Expand', [vector, [channels]]);
+  const flatBias = bias ? emit('Reshape', [bias, [-1]]) : undefined;
+  const scaled = flatBias && scale ? emit('Mul', [flatBias, scale]) : flatBias;
+  const moved = scaled && shift ? emit('Add', [scaled, shift]) : (scaled ?? shift);
+  const newWeight = scale ? emit('Mul', [weight, emit('Reshape', [byChannel(scale), weightShape])]) : weight;
+  node.input = moved === undefined ? [x, newWeight] : [x, newWeight, byChannel(moved)];
+}

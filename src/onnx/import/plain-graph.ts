@@ -1,0 +1,79 @@
+/**
+ * A graph from another exporter in the form that dino8 writes itself: stored tensors are initializers, and every node has
+ * a name of its own that begins with its module path. Recipes, profiles and reports speak in these names.
+ */
+import { makeTensor } from '../tensor.ts';
+import type { GraphProto, NodeProto, TensorProto } from '../types.ts';
+
+/** Turns `Constant` nodes of the main graph into initializers. Returns their number. */
+export function storeConstants(graph: GraphProto): number {
+  const outputs = new Set(graph.output.map(({ name }) => name));
+  const kept: NodeProto[] = [];
+  for (const node of graph.node) {
+    const [name = ''] = node.output;
+    const tensor = node.opType === 'Constant' && !outputs.has(name) ? constantTensor(node, name) : undefined;
+    if (tensor) graph.initializer.push(tensor);
+    else kept.push(node);
+  }
+  const stored = graph.node.length - kept.length;
+  graph.node = kept;
+  return stored;
+}
+
+/** The tensor of a `Constant` node; undefined for texts and sparse tensors. */
+function constantTensor(node: NodeProto, name: string): TensorProto | undefined {
+  const [attribute, ...others] = node.attribute;
+  if (!attribute || others.length > 0) return undefined;
+  switch (attribute.name) {
+    case 'value':
+      if (attribute.t) attribute.t.name = name;
+      return attribute.t;
+    case 'value_float':
+      return makeTensor(name, [], Float32Array.of(attribute.f));
+    case 'value_floats':
+      return makeTensor(name, [attribute.floats.length], Float32Array.from(attribute.floats));
+    case 'value_int':
+      return makeTensor(name, [], BigInt64Array.of(attribute.i));
+    case 'value_ints':
+      return makeTensor(name, [attribute.ints.length], BigInt64Array.from(attribute.ints));
+    default:
+      return undefined;
+  }
+}
+
+/**
+ * Removes initializers from the list of inputs. Files of IR version 3 and older list every weight as an input whose
+ * default value is the initializer; nobody replaces the weights of a trained model, and constants can be folded.
+ */
+export function fixDefaults(graph: GraphProto): number {
+  const stored = new Set(graph.initializer.map(({ name }) => name));
+  const before = graph.input.length;
+  graph.input = graph.input.filter(({ name }) => !stored.has(name));
+  return before - graph.input.length;
+}
+
+/**
+ * Gives each node of the main graph a unique name of the form `module.path/Operator`. `/backbone/conv1/Conv`, as PyTorch
+ * exports it, becomes `backbone.conv1/Conv`; a node without a name gets that of its first result as its module path.
+ */
+export function nameNodes(graph: GraphProto): void {
+  const used = new Set<string>();
+  for (const node of graph.node) {
+    const name = uniqueName(pathName(node), used);
+    used.add(name);
+    node.name = name;
+  }
+}
+
+function pathName(node: NodeProto): string {
+  const given = node.name || (node.output.find(Boolean) ?? '');
+  const segments = given.split('/').filter(Boolean);
+  if (segments.length > 1 && node.name) return `${segments.slice(0, -1).join('.')}/${segments.at(-1)}`;
+  return `${segments.join('.') || 'node'}/${node.opType}`;
+}
+
+function uniqueName(name: string, used: ReadonlySet<string>): string {
+  let candidate = name;
+  for (let count = 2; used.has(candidate); count++) candidate = `${name}_${count}`;
+  return candidate;
+}
