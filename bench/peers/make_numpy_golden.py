@@ -30,3 +30,21 @@ with open(f"{FOLDER}/version_2.npy", "wb") as file:
     np.lib.format.write_array(file, arrays["array_f4"], version=(2, 0))
 with open(f"{FOLDER}/version_3.npy", "wb") as file:
     np.lib.format.write_array(file, arrays["array_f4"], version=(3, 0))
+
+# A picture as PIL resizes it and NumPy normalises it, in both layouts and both orders of channels.
+from PIL import Image  # noqa: E402
+
+pixels = rng.integers(0, 256, size=(13, 17, 3)).astype(np.uint8)
+Image.fromarray(pixels).save(f"{FOLDER}/picture.png")
+resized = np.asarray(Image.fromarray(pixels).resize((9, 6), Image.BILINEAR)).astype(np.float32)
+mean, std = np.array([0.4, 0.5, 0.6], np.float32), np.array([0.2, 0.3, 0.4], np.float32)
+rgb = (resized / 255 - mean) / std
+bgr = (resized[:, :, ::-1] / 255 - mean) / std
+save_file(
+    {
+        "nchw_rgb": np.ascontiguousarray(rgb.transpose(2, 0, 1)[None].astype(np.float32)),
+        "nhwc_bgr": np.ascontiguousarray(bgr[None].astype(np.float32)),
+        "nhwc_bytes": np.ascontiguousarray(resized[None].astype(np.uint8)),
+    },
+    f"{FOLDER}/picture.safetensors",
+)
