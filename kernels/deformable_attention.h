@@ -29,10 +29,4 @@ struct DeformableAttention {
 // Computes the queries begin … end − 1, counted over the whole batch.
 using QueryRange = void (*)(const DeformableAttention&, int64_t begin, int64_t end);
 
-// The same computation by different instructions; which one is decided once, at run time.
-void queries_scalar(const DeformableAttention&, int64_t begin, int64_t end);
-void queries_avx2(const DeformableAttention&, int64_t begin, int64_t end);
-void queries_avx512(const DeformableAttention&, int64_t begin, int64_t end);
-void queries_neon(const DeformableAttention&, int64_t begin, int64_t end);
-
 }  // namespace dino8

@@ -6,8 +6,8 @@
 #include "gradients.h"
 
 namespace dino8 {
+namespace {
 
-template <class Tag>
 float dot_product(const float* __restrict a, const float* __restrict b, int64_t size) {
   constexpr int64_t kLanes = 16;
   float lanes[kLanes] = {};
@@ -20,7 +20,6 @@ float dot_product(const float* __restrict a, const float* __restrict b, int64_t 
   return sum;
 }
 
-template <class Tag>
 void add_scaled(float* __restrict to, const float* __restrict from, float weight, int64_t size) {
   for (int64_t c = 0; c < size; c++) to[c] += weight * from[c];
 }
@@ -30,7 +29,6 @@ struct SampleSlopes {
   float value, x, y;  // by the sample's weight, and by its place in positions
 };
 
-template <class Tag>
 SampleSlopes sample_gradient(const DeformableAttentionGradient& a, int64_t level, float x, float y, float weight,
                              const float* map, float* map_gradient, const float* gradient, float gradient_sum) {
   const DeformableAttention& f = a.forward;
@@ -47,16 +45,15 @@ SampleSlopes sample_gradient(const DeformableAttentionGradient& a, int64_t level
     const float across = is_right ? right_part : 1.0f - right_part;
     const float down = is_lower ? lower_part : 1.0f - lower_part;
     const float along =
-        f.value_scale * (dot_product<Tag>(map + offset, gradient, f.size) - f.value_zero_point * gradient_sum);
+        f.value_scale * (dot_product(map + offset, gradient, f.size) - f.value_zero_point * gradient_sum);
     slopes.value += across * down * along;
     slopes.x += (is_right ? down : -down) * along;
     slopes.y += (is_lower ? across : -across) * along;
-    add_scaled<Tag>(map_gradient + offset, gradient, weight * across * down * f.value_scale, f.size);
+    add_scaled(map_gradient + offset, gradient, weight * across * down * f.value_scale, f.size);
   }
   return slopes;
 }
 
-template <class Tag>
 void deformable_attention_gradient_head(const DeformableAttentionGradient& a, int64_t image, int64_t head) {
   const DeformableAttention& f = a.forward;
   const int64_t row = f.heads * f.size, samples = f.levels * f.points;
@@ -84,7 +81,7 @@ void deformable_attention_gradient_head(const DeformableAttentionGradient& a, in
         const float x = (reference[level * 2] + offset[sample * 2] * scale[level * 2]) * width - 0.5f;
         const float y = (reference[level * 2 + 1] + offset[sample * 2 + 1] * scale[level * 2 + 1]) * height - 0.5f;
         const SampleSlopes slopes =
-            sample_gradient<Tag>(a, level, x, y, weights[sample], value + f.start[level] * row,
+            sample_gradient(a, level, x, y, weights[sample], value + f.start[level] * row,
                                  value_gradient + f.start[level] * row, gradient, gradient_sum);
         float* by_offset = a.offset_gradient + (place + sample) * 2;
         by_offset[0] = weights[sample] * slopes.x * width * scale[level * 2];
@@ -98,4 +95,5 @@ void deformable_attention_gradient_head(const DeformableAttentionGradient& a, in
   }
 }
 
+}  // namespace
 }  // namespace dino8

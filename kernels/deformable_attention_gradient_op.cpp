@@ -1,8 +1,8 @@
-// The custom operator of the gradient of deformable attention: checks the tensors and shares out the heads.
+// The custom operator for the gradient of deformable attention: it checks the tensors and runs one task for each head.
 #include <algorithm>
 
 #include "deformable_attention_op.h"
-#include "gradient_op.h"
+#include "cpu_operator.h"
 
 namespace dino8 {
 namespace {
@@ -22,13 +22,13 @@ void run_task(void* data, size_t index) {
 }
 
 OrtStatus* compute(void* data, OrtKernelContext* context) {
-  const GradientKernel& kernel = *static_cast<const GradientKernel*>(data);
+  const OperatorKernel& kernel = *static_cast<const OperatorKernel*>(data);
   const OrtApi& api = kernel.api;
   InputTensor in[kAttentionInputs], gradient;
   for (size_t index = 0; index < kAttentionInputs; index++)
     if (OrtStatus* status = read_input(api, context, index, in[index])) return status;
   if (OrtStatus* status = read_input(api, context, kAttentionInputs, gradient)) return status;
-  Work work{{}, kernel.gradients};
+  Work work{{}, kernel.kernels.gradients};
   DeformableAttention& a = work.gradient.forward;
   a.value_type = ValueType::kFloat;
   if (const char* problem = describe_attention(in, a)) return api.createStatus(kInvalidArgument, problem);
@@ -43,14 +43,12 @@ OrtStatus* compute(void* data, OrtKernelContext* context) {
   if (OrtStatus* status = make(kValueGradient, in[kValue], &work.gradient.value_gradient)) return status;
   if (OrtStatus* status = make(kOffsetGradient, in[kSamplingOffsets], &work.gradient.offset_gradient)) return status;
   if (OrtStatus* status = make(kLogitGradient, in[kAttentionLogits], &work.gradient.logit_gradient)) return status;
-  return share_out(api, context, work, a.batch * a.heads, run_task);
+  return run_parts(api, context, work, a.batch * a.heads, run_task);
 }
 
 OrtCustomOp describe_op() {
-  OrtCustomOp op = describe_gradient_op();
-  op.GetName = [](const OrtCustomOp*) {
-    return "MultiScaleDeformableAttentionGradient_value_sampling_offsets_attention_logits";
-  };
+  OrtCustomOp op = describe_cpu_operator();
+  op.GetName = [](const OrtCustomOp*) { return kDeformableAttentionGradient; };
   op.GetInputTypeCount = [](const OrtCustomOp*) -> size_t { return kAttentionInputs + 1; };
   op.GetInputType = [](const OrtCustomOp*, size_t index) {
     return index == kSpatialShapes ? kInt64Element : kFloatElement;

@@ -1,28 +1,18 @@
-// The custom operator: reads and checks the tensors, and hands the queries to ONNX Runtime's threads.
+// The custom operator of deformable attention: it checks the tensors and splits the queries among ONNX Runtime's
+// threads.
 #include <algorithm>
 #include <climits>
 
-#include "cpu_path.h"
+#include "cpu_operator.h"
 #include "deformable_attention_op.h"
 
 namespace dino8 {
 namespace {
 
-// Enough work to be worth a task, small enough to share out evenly.
+// This is enough work for one task, and small enough that all threads get about the same.
 constexpr int64_t kQueriesPerTask = 32;
 
 constexpr size_t kRanks[kAttentionInputs] = {4, 0, 0, 2, 4, 4, 6, 4};
-
-// ONNX Runtime chooses among operators of one name by the types of their inputs.
-struct Operator : OrtCustomOp {
-  ValueType value_type;
-};
-
-struct Kernel {
-  OrtApi api;
-  QueryRange queries;
-  ValueType value_type;
-};
 
 int element_type(ValueType type) {
   switch (type) {
@@ -56,46 +46,39 @@ void run_task(void* data, size_t index) {
   work.queries(work.attention, begin, std::min(begin + kQueriesPerTask, total));
 }
 
+template <ValueType type>
 OrtStatus* compute(void* data, OrtKernelContext* context) {
-  const Kernel& kernel = *static_cast<const Kernel*>(data);
+  const OperatorKernel& kernel = *static_cast<const OperatorKernel*>(data);
   InputTensor inputs[kAttentionInputs];
   for (size_t index = 0; index < kAttentionInputs; index++)
     if (OrtStatus* status = read_input(kernel.api, context, index, inputs[index])) return status;
-  Work work{{}, kernel.queries};
+  Work work{{}, kernel.kernels.deformable_attention};
   DeformableAttention& a = work.attention;
-  a.value_type = kernel.value_type;
+  a.value_type = type;
   if (const char* problem = describe_attention(inputs, a)) return kernel.api.createStatus(kInvalidArgument, problem);
 
   const int64_t dims[] = {a.batch, a.queries, a.heads * a.size};
   if (OrtStatus* status = make_output(kernel.api, context, 0, dims, 3, &a.output)) return status;
   const int64_t tasks = (a.batch * a.queries + kQueriesPerTask - 1) / kQueriesPerTask;
-  if (tasks == 0) return nullptr;
-  return kernel.api.parallelFor(context, run_task, static_cast<size_t>(tasks), &work);
+  return run_parts(kernel.api, context, work, tasks, run_task);
 }
 
-OrtStatus* create(const OrtCustomOp* op, const void* api, const OrtKernelInfo*, void** kernel) {
-  const ValueType type = static_cast<const Operator*>(op)->value_type;
-  *kernel = new Kernel{{static_cast<const void* const*>(api)}, choose_cpu_path().deformable_attention, type};
-  return nullptr;
-}
-
-int input_type(const OrtCustomOp* op, size_t index) {
+template <ValueType type>
+int input_type(const OrtCustomOp*, size_t index) {
   if (index == kSpatialShapes) return kInt64Element;
   const bool stored = index == kValue || index == kValueZeroPoint;
-  return stored ? element_type(static_cast<const Operator*>(op)->value_type) : kFloatElement;
+  return stored ? element_type(type) : kFloatElement;
 }
 
-Operator describe_op(ValueType type) {
-  Operator op{};
-  op.value_type = type;
-  describe_cpu_operator<Kernel>(op);
-  op.GetName = [](const OrtCustomOp*) { return "MultiScaleDeformableAttention"; };
+// ONNX Runtime chooses among operators of the same name by the types of their inputs.
+template <ValueType type>
+OrtCustomOp describe_op() {
+  OrtCustomOp op = describe_cpu_operator();
+  op.GetName = [](const OrtCustomOp*) { return kDeformableAttention; };
   op.GetInputTypeCount = [](const OrtCustomOp*) -> size_t { return kAttentionInputs; };
-  op.GetInputType = input_type;
+  op.GetInputType = input_type<type>;
   op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return 1; };
-  op.GetOutputType = [](const OrtCustomOp*, size_t) { return kFloatElement; };
-  op.CreateKernelV2 = create;
-  op.KernelComputeV2 = compute;
+  op.KernelComputeV2 = compute<type>;
   return op;
 }
 
@@ -141,9 +124,9 @@ const char* describe_attention(const InputTensor (&in)[kAttentionInputs], Deform
 }
 
 OrtStatus* add_deformable_attention(const OrtApi& api, OrtCustomOpDomain* domain) {
-  static const Operator ops[] = {describe_op(ValueType::kFloat), describe_op(ValueType::kUint8),
-                                 describe_op(ValueType::kInt8)};
-  for (const Operator& op : ops)
+  static const OrtCustomOp ops[] = {describe_op<ValueType::kFloat>(), describe_op<ValueType::kUint8>(),
+                                    describe_op<ValueType::kInt8>()};
+  for (const OrtCustomOp& op : ops)
     if (OrtStatus* status = api.addOperator(domain, &op)) return status;
   return nullptr;
 }

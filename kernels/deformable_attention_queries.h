@@ -10,6 +10,7 @@
 #include "deformable_attention.h"
 
 namespace dino8 {
+namespace {
 
 // The four positions around a sampling point and their bilinear weights; a position outside has weight 0.
 struct Corners {
@@ -130,4 +131,5 @@ void query_range(const DeformableAttention& a, int64_t begin, int64_t end) {
   }
 }
 
+}  // namespace
 }  // namespace dino8

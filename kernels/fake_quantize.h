@@ -6,6 +6,7 @@
 #include "gradients.h"
 
 namespace dino8 {
+namespace {
 
 // Rounds to the nearest, ties to even, for magnitudes below 2^22: adding leaves no room for a fraction.
 inline float round_small(float x) {
@@ -19,7 +20,6 @@ inline float to_steps(float ratio, float low, float high) {
   return round_small(above > high ? high : above);
 }
 
-template <class Tag>
 void fake_quantize(const FakeQuantizeRows& in, float* __restrict out) {
   const int64_t n = in.inner;
   for (int64_t row = 0; row < in.rows; row++) {
@@ -47,7 +47,6 @@ inline float scale_slope(float ratio, float low, float high) {
   return is_inside(ratio, low, high) ? steps - ratio : steps;
 }
 
-template <class Tag>
 void fake_quantize_gradient(const FakeQuantizeRows& in, const float* gradient, float* x_gradient, float* by_scale) {
   const int64_t n = in.inner;
   for (int64_t row = 0; row < in.rows; row++) {
@@ -83,4 +82,5 @@ void fake_quantize_gradient(const FakeQuantizeRows& in, const float* gradient, f
   }
 }
 
+}  // namespace
 }  // namespace dino8

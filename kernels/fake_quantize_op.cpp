@@ -1,20 +1,20 @@
-// The custom operators of fake quantization. Which rows go together depends on the shape alone, and parts are joined in
-// order, so the result is the same for any number of threads.
+// The custom operators of fake quantization. How the rows are split into parts depends on the shape alone, and the sums
+// of the parts are added in order, so the result is the same for any number of threads.
 #include <algorithm>
 #include <cstring>
 #include <vector>
 
 #include "fake_quantize_op.h"
-#include "gradient_op.h"
+#include "cpu_operator.h"
 
 namespace dino8 {
 namespace {
 
 enum Input { kX, kScale, kZeroPoint, kLowest, kHighest, kGradientFactor, kEnabled, kInputs };
 
-constexpr int64_t kMostParts = 16;
-constexpr int64_t kLeastPart = 1 << 13;  // elements of a part
-constexpr int64_t kRow = 1 << 10;        // elements of a row where all have one scale
+constexpr int64_t kMaxParts = 16;
+constexpr int64_t kMinPart = 1 << 13;  // elements
+constexpr int64_t kRow = 1 << 10;        // elements of a row where one scale holds for the whole tensor
 
 struct Work {
   const GradientKernels& kernels;
@@ -24,9 +24,9 @@ struct Work {
   std::vector<float> zero_points;  // [channels]
   const float* gradient;
   float* out;
-  std::vector<float> sums;  // of each part: gradients of the scales
+  std::vector<float> sums;  // for each part the gradients of the scales
 
-  // Rows are whole numbers of channels, so that a part begins with the first one.
+  // A part holds whole groups of channels, so that it begins with the first channel.
   FakeQuantizeRows part(size_t index, int64_t& at) const {
     const auto number = static_cast<int64_t>(index);
     const int64_t unit = all.per_element || all.channels == 1 ? 1 : all.channels, groups = all.rows / unit;
@@ -54,7 +54,7 @@ void gradient_task(void* data, size_t index) {
   work.kernels.fake_quantize_gradient(rows, work.gradient + at, work.out + at, sums);
 }
 
-// How the scales lie over the value: null if it is one of the ways that are known, otherwise what is wrong.
+// Finds along which axis of the value the scales lie. Returns null, or the sentence that says what is wrong.
 const char* arrange(const InputTensor& x, const InputTensor& scale, Work& work) {
   FakeQuantizeRows& rows = work.all;
   rows.channels = scale.count();
@@ -78,8 +78,8 @@ const char* arrange(const InputTensor& x, const InputTensor& scale, Work& work) 
   }
   rows.rows = rows.inner > 0 ? work.total / rows.inner : 0;
   const int64_t unit = rows.per_element || rows.channels == 1 ? 1 : rows.channels;
-  // Nothing has no parts.
-  work.parts = std::min(std::clamp<int64_t>(work.total / kLeastPart, 1, kMostParts), rows.rows / unit);
+  // An empty tensor is split into zero parts.
+  work.parts = std::min(std::clamp<int64_t>(work.total / kMinPart, 1, kMaxParts), rows.rows / unit);
   return nullptr;
 }
 
@@ -87,7 +87,7 @@ OrtStatus* read(const OrtApi& api, OrtKernelContext* context, Work& work, InputT
   for (size_t index = 0; index < kInputs; index++)
     if (OrtStatus* status = read_input(api, context, index, in[index])) return status;
   for (Input scalar : {kLowest, kHighest, kGradientFactor, kEnabled})
-    if (in[scalar].count() != 1) return api.createStatus(kInvalidArgument, "FakeQuantize: a bound is no scalar");
+    if (in[scalar].count() != 1) return api.createStatus(kInvalidArgument, "FakeQuantize: an input that must be a scalar is not one");
   if (const char* problem = arrange(in[kX], in[kScale], work)) return api.createStatus(kInvalidArgument, problem);
   const auto number = [&](Input index) { return *static_cast<const float*>(in[index].data); };
   const auto channels = static_cast<size_t>(work.all.channels);
@@ -106,25 +106,25 @@ OrtStatus* read(const OrtApi& api, OrtKernelContext* context, Work& work, InputT
 }
 
 OrtStatus* compute(void* data, OrtKernelContext* context) {
-  const GradientKernel& kernel = *static_cast<const GradientKernel*>(data);
-  Work work{kernel.gradients, {}, 0, 1, true, {}, nullptr, nullptr, {}};
+  const OperatorKernel& kernel = *static_cast<const OperatorKernel*>(data);
+  Work work{kernel.kernels.gradients, {}, 0, 1, true, {}, nullptr, nullptr, {}};
   InputTensor in[kInputs];
   if (OrtStatus* status = read(kernel.api, context, work, in)) return status;
   if (OrtStatus* status = make_output(kernel.api, context, 0, in[kX].dims, in[kX].rank, &work.out)) return status;
-  if (work.enabled) return share_out(kernel.api, context, work, work.parts, forward_task);
+  if (work.enabled) return run_parts(kernel.api, context, work, work.parts, forward_task);
   std::memcpy(work.out, work.all.x, static_cast<size_t>(work.total) * sizeof(float));
   return nullptr;
 }
 
 OrtStatus* compute_gradient(void* data, OrtKernelContext* context) {
-  const GradientKernel& kernel = *static_cast<const GradientKernel*>(data);
+  const OperatorKernel& kernel = *static_cast<const OperatorKernel*>(data);
   const OrtApi& api = kernel.api;
-  Work work{kernel.gradients, {}, 0, 1, true, {}, nullptr, nullptr, {}};
+  Work work{kernel.kernels.gradients, {}, 0, 1, true, {}, nullptr, nullptr, {}};
   InputTensor in[kInputs], gradient;
   if (OrtStatus* status = read(api, context, work, in)) return status;
   if (OrtStatus* status = read_input(api, context, kInputs, gradient)) return status;
   if (gradient.count() != work.total)
-    return api.createStatus(kInvalidArgument, "FakeQuantizeGradient: the gradient has another shape than its value");
+    return api.createStatus(kInvalidArgument, "FakeQuantizeGradient: the gradient has a different shape than its value");
   work.gradient = static_cast<const float*>(gradient.data);
   float* by_scale = nullptr;
   if (OrtStatus* status = make_output(api, context, 0, in[kX].dims, in[kX].rank, &work.out)) return status;
@@ -136,7 +136,7 @@ OrtStatus* compute_gradient(void* data, OrtKernelContext* context) {
     return nullptr;
   }
   work.sums.assign(parts * channels, 0.0f);
-  if (OrtStatus* status = share_out(api, context, work, work.parts, gradient_task)) return status;
+  if (OrtStatus* status = run_parts(api, context, work, work.parts, gradient_task)) return status;
   const float factor = *static_cast<const float*>(in[kGradientFactor].data);
   for (size_t c = 0; c < channels; c++) {
     for (size_t part = 0; part < parts; part++) by_scale[c] += work.sums[part * channels + c];
@@ -146,8 +146,8 @@ OrtStatus* compute_gradient(void* data, OrtKernelContext* context) {
 }
 
 OrtCustomOp describe_forward() {
-  OrtCustomOp op = describe_gradient_op();
-  op.GetName = [](const OrtCustomOp*) { return "FakeQuantize"; };
+  OrtCustomOp op = describe_cpu_operator();
+  op.GetName = [](const OrtCustomOp*) { return kFakeQuantize; };
   op.GetInputTypeCount = [](const OrtCustomOp*) -> size_t { return kInputs; };
   op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return 1; };
   op.KernelComputeV2 = compute;
@@ -155,8 +155,8 @@ OrtCustomOp describe_forward() {
 }
 
 OrtCustomOp describe_gradient() {
-  OrtCustomOp op = describe_gradient_op();
-  op.GetName = [](const OrtCustomOp*) { return "FakeQuantizeGradient"; };
+  OrtCustomOp op = describe_cpu_operator();
+  op.GetName = [](const OrtCustomOp*) { return kFakeQuantizeGradient; };
   op.GetInputTypeCount = [](const OrtCustomOp*) -> size_t { return kInputs + 1; };
   op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return 2; };
   op.KernelComputeV2 = compute_gradient;

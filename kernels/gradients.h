@@ -45,6 +45,4 @@ struct GradientKernels {
   void (*fake_quantize_gradient)(const FakeQuantizeRows&, const float* gradient, float* x_gradient, float* by_scale);
 };
 
-extern const GradientKernels gradients_scalar, gradients_avx2, gradients_avx512, gradients_neon;
-
 }  // namespace dino8

@@ -1,14 +1,16 @@
-// What the shared library exports: the entry point that ONNX Runtime calls, and what `dino8 doctor` asks.
+// The functions that the shared library exports: the entry point that ONNX Runtime calls, and two that tell which
+// instruction sets there are.
 #include "cpu_path.h"
 #include "deformable_attention_op.h"
 #include "fake_quantize_op.h"
 #include "observe_op.h"
+#include "operator_names.h"
 #include "row_gradients_op.h"
 
 namespace {
 
 OrtStatus* make_domain(const OrtApi& api, OrtCustomOpDomain** domain) {
-  if (OrtStatus* status = api.createCustomOpDomain("ai.dino8", domain)) return status;
+  if (OrtStatus* status = api.createCustomOpDomain(dino8::kDomain, domain)) return status;
   if (OrtStatus* status = dino8::add_deformable_attention(api, *domain)) return status;
   if (OrtStatus* status = dino8::add_deformable_attention_gradient(api, *domain)) return status;
   if (OrtStatus* status = dino8::add_fake_quantize(api, *domain)) return status;
@@ -24,14 +26,23 @@ OrtStatus* make_domain(const OrtApi& api, OrtCustomOpDomain** domain) {
 #define DINO8_EXPORT extern "C" __attribute__((visibility("default")))
 #endif
 
-// The domain outlives every session, so it is made once and kept.
+// All sessions share one domain, which is never released. Fails if DINO8_KERNEL_PATH names an instruction set that this
+// machine does not have.
 DINO8_EXPORT OrtStatus* RegisterCustomOps(OrtSessionOptions* options, const OrtApiBase* base) {
   static OrtCustomOpDomain* domain = nullptr;
   const OrtApi api{base->GetApi(kApiVersion)};
+  if (dino8::choose_cpu_path() == nullptr) return api.createStatus(kInvalidArgument, dino8::bad_path_message());
   if (domain == nullptr)
     if (OrtStatus* status = make_domain(api, &domain)) return status;
   return api.addDomain(options, domain);
 }
 
-// The instruction set in use: "avx512", "avx2", "neon" or "scalar".
-DINO8_EXPORT const char* dino8_cpu_path() { return dino8::choose_cpu_path().name; }
+// The name of the instruction set in use: "avx512", "avx2", "neon" or "scalar". Null if DINO8_KERNEL_PATH names one that
+// this machine does not have.
+DINO8_EXPORT const char* dino8_cpu_path() {
+  const dino8::CpuPath* path = dino8::choose_cpu_path();
+  return path == nullptr ? nullptr : path->name;
+}
+
+// The names of the instruction sets of this machine, separated by commas, the fastest one first.
+DINO8_EXPORT const char* dino8_cpu_paths() { return dino8::cpu_path_names(); }

@@ -1,29 +1,29 @@
-// What calibration sees of a value: extremes, per channel as well, and a histogram. The computation of the ONNX function
-// ai.dino8::Observe: see src/quant/observe/observe-function.ts for what each input and output is.
+// The statistics that calibration takes of a value: minimum, maximum and mean of each channel, and a histogram. This is
+// the computation of the ONNX function ai.dino8::Observe; src/quant/observe/observe-function.ts describes its inputs and
+// outputs.
 #pragma once
 
 #include <cstdint>
 
+#include "operator_names.h"
+
 namespace dino8 {
 
-// Bins of a histogram on each side of 0, and one more for what is not counted.
-constexpr int64_t kBins = 2048;
-constexpr int64_t kCounters = 2 * kBins + 1;
+// The bins of a histogram on both sides of 0, and one counter more for the elements that are left out.
+constexpr int64_t kCounters = 2 * kBinsPerSide + 1;
 
-// Some rows of a value: `rows` of `channels` floats. What is beyond `limit`, or not a number, is left out.
+// Some rows of a value. Elements that are not a number or whose magnitude is above `limit` are left out.
 struct ObservedRows {
-  const float* x;
+  const float* x;  // [rows, channels]
   int64_t rows, channels;
   float limit;
 };
 
 struct ObserveKernels {
-  // Folds the rows into the lowest, highest and sum of each channel, which the caller has initialised.
+  // Updates the minimum, maximum and sum of each channel, [channels] each, with the rows.
   void (*extremes)(const ObservedRows&, float* lowest, float* highest, double* sum);
-  // Adds the rows to kCounters counters; a bin is 1 / inverse_width wide.
+  // Counts the elements of the rows in `counters`, [kCounters]. A bin is 1 / inverse_width wide.
   void (*histogram)(const ObservedRows&, float inverse_width, int32_t* counters);
 };
-
-extern const ObserveKernels observe_scalar, observe_avx2, observe_avx512, observe_neon;
 
 }  // namespace dino8

@@ -1,14 +1,14 @@
-// The custom operator: shares the rows out among ONNX Runtime's threads. Which rows go together depends on the shape
-// alone, and parts are joined in order, so the result is the same for any number of threads.
+// The custom operator that calibration uses: it splits the rows among ONNX Runtime's threads. How the rows are split
+// depends on the shape alone, and the results of the parts are joined in order, so the result is the same for any number
+// of threads.
 #include <algorithm>
 #include <climits>
 #include <cmath>
 #include <limits>
 #include <vector>
 
-#include "cpu_path.h"
+#include "cpu_operator.h"
 #include "observe_op.h"
-#include "op_tensor.h"
 
 namespace dino8 {
 namespace {
@@ -17,16 +17,9 @@ enum Input { kX, kValid, kLimit, kInputs };
 enum Output { kCounts, kSummary, kChannels, kOutputs };
 enum Summary { kLowest, kHighest, kExponent, kChannelCount, kSummaries };
 
-// Parts of a value that are observed on their own, at most; fewer where a part would be small.
-constexpr int64_t kMostParts = 8;
-constexpr int64_t kLeastPart = 1 << 14;
-// Narrower bins than 2^-111 would have widths that are not normal numbers.
-constexpr int kLeastExponent = -111;
-
-struct Kernel {
-  OrtApi api;
-  ObserveKernels observe;
-};
+// A value is split into at most `kMaxParts` parts, of at least `kMinPart` elements each.
+constexpr int64_t kMaxParts = 8;
+constexpr int64_t kMinPart = 1 << 14;
 
 struct Work {
   const ObserveKernels& observe;
@@ -39,7 +32,7 @@ struct Work {
   std::vector<int32_t> counters;
   int32_t* first_counters = nullptr;
 
-  // The valid rows of a part, as runs of adjacent ones.
+  // Calls `use` with each run of adjacent rows of a part that are all valid, or all not valid.
   template <class Use>
   void each_run(int64_t part, Use use) const {
     const int64_t first = rows * part / parts, last = rows * (part + 1) / parts;
@@ -72,17 +65,20 @@ void count(void* data, size_t part) {
   });
 }
 
-// The narrowest bins, of a power of two, in which everything up to `most` has its place: most < kBins * 2^exponent.
-int exponent_for(float most) {
+constexpr int kLogBins = 11;
+static_assert(kBinsPerSide == 1 << kLogBins, "exponent_for computes with the logarithm");
+
+// The exponent of the narrowest bins (2^exponent wide) that hold `maximum`: maximum < kBinsPerSide * 2^exponent.
+int exponent_for(float maximum) {
   int exponent = 0;
-  std::frexp(most, &exponent);
-  return most > 0.0f ? std::max(exponent - 11, kLeastExponent) : kLeastExponent;
+  std::frexp(maximum, &exponent);
+  return maximum > 0.0f ? std::max(exponent - kLogBins, kMinimumExponent) : kMinimumExponent;
 }
 
 OrtStatus* compute(void* data, OrtKernelContext* context) {
-  const Kernel& kernel = *static_cast<const Kernel*>(data);
+  const OperatorKernel& kernel = *static_cast<const OperatorKernel*>(data);
   const OrtApi& api = kernel.api;
-  Work work{kernel.observe, {}, {}, 0.0f, 0, 1, 1, 0.0f, {}, {}, {}, {}, nullptr};
+  Work work{kernel.kernels.observe, {}, {}, 0.0f, 0, 1, 1, 0.0f, {}, {}, {}, {}, nullptr};
   InputTensor limit;
   if (OrtStatus* status = read_input(api, context, kX, work.x)) return status;
   if (OrtStatus* status = read_input(api, context, kValid, work.valid)) return status;
@@ -105,22 +101,17 @@ OrtStatus* compute(void* data, OrtKernelContext* context) {
   if (OrtStatus* status = make_output(api, context, kChannels, channels_shape, 1, &channels)) return status;
 
   const auto width = static_cast<size_t>(work.channels);
-  work.parts = std::clamp<int64_t>(total / kLeastPart, 1, std::min(kMostParts, std::max<int64_t>(work.rows, 1)));
+  work.parts = std::clamp<int64_t>(total / kMinPart, 1, std::min(kMaxParts, std::max<int64_t>(work.rows, 1)));
   const auto parts = static_cast<size_t>(work.parts);
   work.lowest.assign(parts * width, std::numeric_limits<float>::infinity());
   work.highest.assign(parts * width, -std::numeric_limits<float>::infinity());
   work.sum.assign(parts * width, 0.0);
-  // The first part counts where the result is, the others beside it.
+  // The first part counts directly in the output, each other part in counters of its own.
   work.first_counters = counters;
   std::fill(counters, counters + kCounters, 0);
   work.counters.assign((parts - 1) * kCounters, 0);
-  const auto share_out = [&](void (*task)(void*, size_t)) -> OrtStatus* {
-    if (total == 0) return nullptr;
-    if (parts > 1) return api.parallelFor(context, task, parts, &work);
-    task(&work, 0);
-    return nullptr;
-  };
-  if (OrtStatus* status = share_out(find_extremes)) return status;
+  const int64_t tasks = total > 0 ? work.parts : 0;
+  if (OrtStatus* status = run_parts(api, context, work, tasks, find_extremes)) return status;
 
   summary[kLowest] = std::numeric_limits<float>::infinity();
   summary[kHighest] = -std::numeric_limits<float>::infinity();
@@ -140,7 +131,7 @@ OrtStatus* compute(void* data, OrtKernelContext* context) {
   summary[kExponent] = static_cast<float>(exponent);
   summary[kChannelCount] = static_cast<float>(work.channels);
   work.inverse_width = std::ldexp(1.0f, -exponent);
-  if (OrtStatus* status = share_out(count)) return status;
+  if (OrtStatus* status = run_parts(api, context, work, tasks, count)) return status;
   for (size_t part = 1; part < parts; part++)
     for (int64_t bin = 0; bin < kCounters; bin++)
       counters[bin] += work.counters[(part - 1) * kCounters + static_cast<size_t>(bin)];
@@ -150,20 +141,13 @@ OrtStatus* compute(void* data, OrtKernelContext* context) {
   return nullptr;
 }
 
-OrtStatus* create(const OrtCustomOp*, const void* api, const OrtKernelInfo*, void** kernel) {
-  *kernel = new Kernel{{static_cast<const void* const*>(api)}, choose_cpu_path().observe};
-  return nullptr;
-}
-
 OrtCustomOp describe_op() {
-  OrtCustomOp op{};
-  describe_cpu_operator<Kernel>(op);
-  op.GetName = [](const OrtCustomOp*) { return "Observe"; };
+  OrtCustomOp op = describe_cpu_operator();
+  op.GetName = [](const OrtCustomOp*) { return kObserve; };
   op.GetInputTypeCount = [](const OrtCustomOp*) -> size_t { return kInputs; };
   op.GetInputType = [](const OrtCustomOp*, size_t index) { return index == kValid ? kBoolElement : kFloatElement; };
   op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return kOutputs; };
   op.GetOutputType = [](const OrtCustomOp*, size_t index) { return index == kCounts ? kInt32Element : kFloatElement; };
-  op.CreateKernelV2 = create;
   op.KernelComputeV2 = compute;
   return op;
 }

@@ -1,5 +1,4 @@
-// Written as plain loops that every compiler turns into vector instructions; compiled once for each instruction set. The
-// tag keeps the instances of different files apart.
+// The computation of Observe, as plain loops that every compiler turns into vector instructions.
 #pragma once
 
 #include <algorithm>
@@ -10,17 +9,17 @@
 #include "observe.h"
 
 namespace dino8 {
+namespace {
 
-constexpr int64_t kLanes = 64;
+constexpr int64_t kObserveLanes = 64;
 
-// Rows of one channel are seen as rows of kLanes channels, which are joined at the end.
-template <class Tag>
+// A value of one channel is treated as rows of kObserveLanes channels, which are joined at the end.
 void fold_rows(const float* __restrict x, int64_t rows, int64_t channels, float limit, float* __restrict lowest,
                float* __restrict highest, float* __restrict sum) {
   for (int64_t row = 0; row < rows; row++, x += channels)
     for (int64_t c = 0; c < channels; c++) {
       const float value = x[c];
-      const bool counts = std::fabs(value) <= limit;  // false for what is not a number
+      const bool counts = std::fabs(value) <= limit;  // false for a NaN
       const float low = counts ? value : std::numeric_limits<float>::infinity();
       const float high = counts ? value : -std::numeric_limits<float>::infinity();
       lowest[c] = low < lowest[c] ? low : lowest[c];
@@ -29,27 +28,26 @@ void fold_rows(const float* __restrict x, int64_t rows, int64_t channels, float 
     }
 }
 
-template <class Tag>
 void observe_extremes(const ObservedRows& in, float* lowest, float* highest, double* sum) {
-  // Few enough rows at a time that a float holds their sum to its last bits.
+  // The sum of this many rows still fits a float well; the sums of such blocks are added as doubles.
   constexpr int64_t kRowsAtOnce = 64;
   constexpr int64_t kChannelsAtOnce = 512;
   float partial[kChannelsAtOnce];
   if (in.channels == 1) {
-    float low[kLanes], high[kLanes];
-    std::fill(low, low + kLanes, lowest[0]);
-    std::fill(high, high + kLanes, highest[0]);
+    float low[kObserveLanes], high[kObserveLanes];
+    std::fill(low, low + kObserveLanes, lowest[0]);
+    std::fill(high, high + kObserveLanes, highest[0]);
     int64_t start = 0;
     while (start < in.rows) {
-      const bool whole = in.rows - start >= kLanes;
-      const int64_t lanes = whole ? kLanes : in.rows - start;
-      const int64_t rows = whole ? std::min((in.rows - start) / kLanes, kRowsAtOnce) : 1;
+      const bool whole = in.rows - start >= kObserveLanes;
+      const int64_t lanes = whole ? kObserveLanes : in.rows - start;
+      const int64_t rows = whole ? std::min((in.rows - start) / kObserveLanes, kRowsAtOnce) : 1;
       std::fill(partial, partial + lanes, 0.0f);
-      fold_rows<Tag>(in.x + start, rows, lanes, in.limit, low, high, partial);
+      fold_rows(in.x + start, rows, lanes, in.limit, low, high, partial);
       for (int64_t lane = 0; lane < lanes; lane++) sum[0] += partial[lane];
       start += rows * lanes;
     }
-    for (int64_t lane = 0; lane < kLanes; lane++) {
+    for (int64_t lane = 0; lane < kObserveLanes; lane++) {
       lowest[0] = std::min(lowest[0], low[lane]);
       highest[0] = std::max(highest[0], high[lane]);
     }
@@ -61,10 +59,10 @@ void observe_extremes(const ObservedRows& in, float* lowest, float* highest, dou
       const int64_t some = std::min(kChannelsAtOnce, in.channels - first);
       std::fill(partial, partial + some, 0.0f);
       if (some == in.channels) {
-        fold_rows<Tag>(in.x + row * in.channels, rows, some, in.limit, lowest, highest, partial);
+        fold_rows(in.x + row * in.channels, rows, some, in.limit, lowest, highest, partial);
       } else {
         for (int64_t r = 0; r < rows; r++)
-          fold_rows<Tag>(in.x + (row + r) * in.channels + first, 1, some, in.limit, lowest + first, highest + first,
+          fold_rows(in.x + (row + r) * in.channels + first, 1, some, in.limit, lowest + first, highest + first,
                          partial);
       }
       for (int64_t c = 0; c < some; c++) sum[first + c] += partial[c];
@@ -72,11 +70,11 @@ void observe_extremes(const ObservedRows& in, float* lowest, float* highest, dou
   }
 }
 
-// Adds the bins of x to `tables` tables in turns.
-template <class Tag, int Tables>
+// Counts neighbouring elements in different tables.
+template <int Tables>
 void count_into(const ObservedRows& in, float inverse_width, int32_t (*tables)[kCounters]) {
   constexpr int64_t kAtOnce = 512;
-  static_assert(kAtOnce % Tables == 0, "each table takes its share");
+  static_assert(kAtOnce % Tables == 0, "a block is split evenly among the tables");
   int32_t bins[kAtOnce];
   const int64_t total = in.rows * in.channels;
   for (int64_t start = 0; start < total; start += kAtOnce) {
@@ -84,8 +82,8 @@ void count_into(const ObservedRows& in, float inverse_width, int32_t (*tables)[k
     const float* x = in.x + start;
     for (int64_t i = 0; i < some; i++) {
       const bool counts = std::fabs(x[i]) <= in.limit;
-      const float scaled = counts ? std::floor(x[i] * inverse_width) : static_cast<float>(kBins);
-      bins[i] = static_cast<int32_t>(scaled) + static_cast<int32_t>(kBins);
+      const float scaled = counts ? std::floor(x[i] * inverse_width) : static_cast<float>(kBinsPerSide);
+      bins[i] = static_cast<int32_t>(scaled) + static_cast<int32_t>(kBinsPerSide);
     }
     int64_t i = 0;
     for (; i + Tables <= some; i += Tables)
@@ -94,23 +92,18 @@ void count_into(const ObservedRows& in, float inverse_width, int32_t (*tables)[k
   }
 }
 
-template <class Tag>
 void observe_histogram(const ObservedRows& in, float inverse_width, int32_t* counters) {
-  // Equal values follow each other often: neighbours then count in tables of their own, so that none waits for the other.
-  // Where there are few values, the tables would cost more than the waiting.
+  // Neighbouring elements are often equal. They are counted in different tables, so that one increment does not wait for
+  // the other. For a small value the tables would cost more than the waiting.
   constexpr int kTables = 4;
   constexpr int64_t kWorthwhile = 1 << 15;
   if (in.rows * in.channels < kWorthwhile)
-    return count_into<Tag, 1>(in, inverse_width, reinterpret_cast<int32_t(*)[kCounters]>(counters));
+    return count_into<1>(in, inverse_width, reinterpret_cast<int32_t(*)[kCounters]>(counters));
   int32_t tables[kTables][kCounters] = {};
-  count_into<Tag, kTables>(in, inverse_width, tables);
+  count_into<kTables>(in, inverse_width, tables);
   for (int table = 0; table < kTables; table++)
     for (int64_t bin = 0; bin < kCounters; bin++) counters[bin] += tables[table][bin];
 }
 
-template <class Tag>
-constexpr ObserveKernels observe_kernels() {
-  return {observe_extremes<Tag>, observe_histogram<Tag>};
-}
-
+}  // namespace
 }  // namespace dino8

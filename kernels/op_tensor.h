@@ -1,16 +1,16 @@
-// Tensors as a kernel sees them.
+// The inputs and outputs of a kernel as plain pointers and dimensions.
 #pragma once
 
 #include "ort_abi.h"
 
 namespace dino8 {
 
-constexpr size_t kMostDimensions = 8;
+constexpr size_t kMaxDimensions = 8;
 
 struct InputTensor {
   const void* data = nullptr;
   size_t rank = 0;
-  int64_t dims[kMostDimensions] = {};
+  int64_t dims[kMaxDimensions] = {};
 
   int64_t count() const {
     int64_t product = 1;
@@ -19,6 +19,7 @@ struct InputTensor {
   }
 };
 
+// Fills in `out` with the data and the dimensions of an input. The data belongs to ONNX Runtime.
 inline OrtStatus* read_input(const OrtApi& api, const OrtKernelContext* context, size_t index, InputTensor& out) {
   const OrtValue* value = nullptr;
   OrtTensorTypeAndShapeInfo* info = nullptr;
@@ -27,7 +28,7 @@ inline OrtStatus* read_input(const OrtApi& api, const OrtKernelContext* context,
   if (OrtStatus* status = api.tensorData(const_cast<OrtValue*>(value), &data)) return status;
   if (OrtStatus* status = api.typeAndShape(value, &info)) return status;
   OrtStatus* status = api.dimensionsCount(info, &out.rank);
-  if (!status && out.rank > kMostDimensions)
+  if (!status && out.rank > kMaxDimensions)
     status = api.createStatus(kInvalidArgument, "an input of a dino8 operator has too many dimensions");
   if (!status) status = api.dimensions(info, out.dims, out.rank);
   api.releaseTypeAndShape(info);
@@ -35,6 +36,7 @@ inline OrtStatus* read_input(const OrtApi& api, const OrtKernelContext* context,
   return status;
 }
 
+// Allocates an output of the given dimensions and sets `out` to its data.
 template <class Element>
 OrtStatus* make_output(const OrtApi& api, OrtKernelContext* context, size_t index, const int64_t* dims, size_t rank,
                        Element** out) {
@@ -44,17 +46,6 @@ OrtStatus* make_output(const OrtApi& api, OrtKernelContext* context, size_t inde
   if (OrtStatus* status = api.tensorData(value, &data)) return status;
   *out = static_cast<Element*>(data);
   return nullptr;
-}
-
-// What operators on CPUs have in common: required inputs and outputs, and how a `Kernel` is destroyed.
-template <class Kernel>
-void describe_cpu_operator(OrtCustomOp& op) {
-  op.version = kApiVersion - 1;  // the last whose further callbacks are all optional
-  op.GetExecutionProviderType = [](const OrtCustomOp*) -> const char* { return "CPUExecutionProvider"; };
-  op.GetInputCharacteristic = [](const OrtCustomOp*, size_t) { return kRequired; };
-  op.GetOutputCharacteristic = [](const OrtCustomOp*, size_t) { return kRequired; };
-  op.GetInputMemoryType = [](const OrtCustomOp*, size_t) { return kMemTypeDefault; };
-  op.KernelDestroy = [](void* kernel) { delete static_cast<Kernel*>(kernel); };
 }
 
 }  // namespace dino8

@@ -7,11 +7,12 @@
 #include "gradients.h"
 
 namespace dino8 {
+namespace {
 
 constexpr int64_t kSumLanes = 16;
 
 // Σ f(c) over the channels, in lanes that are joined at the end: a plain loop would be one long chain of additions.
-template <class Tag, class Term>
+template <class Term>
 float sum_channels_of(int64_t channels, Term term) {
   float lanes[kSumLanes] = {};
   int64_t c = 0;
@@ -24,7 +25,6 @@ float sum_channels_of(int64_t channels, Term term) {
 }
 
 // dx = (h - mean(h) - x̂ mean(h x̂)) / σ, with h the gradient times the scale and x̂ the normalised x.
-template <class Tag>
 void layer_normalization_gradient(const GradientRows& in, const float* __restrict scale, float epsilon,
                                   float* __restrict scale_gradient, float* __restrict bias_gradient) {
   const int64_t n = in.channels;
@@ -33,12 +33,12 @@ void layer_normalization_gradient(const GradientRows& in, const float* __restric
     const float* __restrict x = in.x + row * n;
     const float* __restrict g = in.gradient + row * n;
     float* __restrict out = in.x_gradient + row * n;
-    const float mean = share * sum_channels_of<Tag>(n, [&](int64_t c) { return x[c]; });
-    const float variance = share * sum_channels_of<Tag>(n, [&](int64_t c) { return (x[c] - mean) * (x[c] - mean); });
+    const float mean = share * sum_channels_of(n, [&](int64_t c) { return x[c]; });
+    const float variance = share * sum_channels_of(n, [&](int64_t c) { return (x[c] - mean) * (x[c] - mean); });
     const float inverse = 1.0f / std::sqrt(variance + epsilon);
-    const float mean_h = share * sum_channels_of<Tag>(n, [&](int64_t c) { return g[c] * scale[c]; });
+    const float mean_h = share * sum_channels_of(n, [&](int64_t c) { return g[c] * scale[c]; });
     const float along = share * inverse * inverse *
-                        sum_channels_of<Tag>(n, [&](int64_t c) { return g[c] * scale[c] * (x[c] - mean); });
+                        sum_channels_of(n, [&](int64_t c) { return g[c] * scale[c] * (x[c] - mean); });
     for (int64_t c = 0; c < n; c++) {
       const float centred = x[c] - mean;
       out[c] = inverse * (g[c] * scale[c] - mean_h - centred * along);
@@ -49,16 +49,16 @@ void layer_normalization_gradient(const GradientRows& in, const float* __restric
 }
 
 // dx = y (g - Σ g y)
-template <class Tag>
 void softmax_gradient(const GradientRows& in) {
   const int64_t n = in.channels;
   for (int64_t row = 0; row < in.rows; row++) {
     const float* __restrict y = in.x + row * n;
     const float* __restrict g = in.gradient + row * n;
     float* __restrict out = in.x_gradient + row * n;
-    const float along = sum_channels_of<Tag>(n, [&](int64_t c) { return g[c] * y[c]; });
+    const float along = sum_channels_of(n, [&](int64_t c) { return g[c] * y[c]; });
     for (int64_t c = 0; c < n; c++) out[c] = y[c] * (g[c] - along);
   }
 }
 
+}  // namespace
 }  // namespace dino8

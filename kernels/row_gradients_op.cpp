@@ -1,16 +1,17 @@
-// The custom operators that go row by row. Which rows go together depends on the shape alone, and parts are joined in
-// order, so the result is the same for any number of threads.
+// The custom operators whose rows are independent: the gradients of layer normalization and softmax. How the rows are
+// split into parts depends on the shape alone, and the sums of the parts are added in order, so the result is the same
+// for any number of threads.
 #include <algorithm>
 #include <vector>
 
-#include "gradient_op.h"
+#include "cpu_operator.h"
 #include "row_gradients_op.h"
 
 namespace dino8 {
 namespace {
 
-constexpr int64_t kMostParts = 16;
-constexpr int64_t kLeastPart = 1 << 12;  // elements of a part
+constexpr int64_t kMaxParts = 16;
+constexpr int64_t kMinPart = 1 << 12;  // elements
 
 struct Work {
   const GradientKernels& kernels;
@@ -18,7 +19,7 @@ struct Work {
   int64_t parts;
   const float* scale = nullptr;
   float epsilon = 0.0f;
-  std::vector<float> sums = {};  // of each part: gradients of scale, then of bias
+  std::vector<float> sums = {};  // for each part the gradient of the scale, then that of the bias
 
   GradientRows part(size_t index) const {
     const auto number = static_cast<int64_t>(index);
@@ -39,35 +40,35 @@ void softmax_task(void* data, size_t index) {
   work.kernels.softmax(work.part(index));
 }
 
-// Rows of `x` and its gradient, which must agree, and the output of the same shape.
+// Reads `x` and its gradient, which must have the same shape, and allocates an output of this shape.
 OrtStatus* read_rows(const OrtApi& api, OrtKernelContext* context, size_t gradient_input, Work& work) {
   InputTensor x, gradient;
   if (OrtStatus* status = read_input(api, context, 0, x)) return status;
   if (OrtStatus* status = read_input(api, context, gradient_input, gradient)) return status;
   if (x.rank < 1 || x.rank != gradient.rank || !std::equal(x.dims, x.dims + x.rank, gradient.dims))
-    return api.createStatus(kInvalidArgument, "a gradient has another shape than its value");
+    return api.createStatus(kInvalidArgument, "a gradient has a different shape than its value");
   const int64_t total = x.count(), channels = x.dims[x.rank - 1];
   float* out = nullptr;
   if (OrtStatus* status = make_output(api, context, 0, x.dims, x.rank, &out)) return status;
   work.all = {static_cast<const float*>(x.data), static_cast<const float*>(gradient.data), out,
               channels > 0 ? total / channels : 0, channels};
-  // Nothing has no parts.
-  work.parts = std::min(std::clamp<int64_t>(total / kLeastPart, 1, kMostParts), work.all.rows);
+  // An empty tensor is split into zero parts.
+  work.parts = std::min(std::clamp<int64_t>(total / kMinPart, 1, kMaxParts), work.all.rows);
   return nullptr;
 }
 
 OrtStatus* compute_softmax(void* data, OrtKernelContext* context) {
-  const GradientKernel& kernel = *static_cast<const GradientKernel*>(data);
-  Work work{kernel.gradients, {}, 1};
+  const OperatorKernel& kernel = *static_cast<const OperatorKernel*>(data);
+  Work work{kernel.kernels.gradients, {}, 1};
   if (OrtStatus* status = read_rows(kernel.api, context, 1, work)) return status;
-  return share_out(kernel.api, context, work, work.parts, softmax_task);
+  return run_parts(kernel.api, context, work, work.parts, softmax_task);
 }
 
 OrtStatus* compute_normalization(void* data, OrtKernelContext* context) {
   enum Input { kX, kScale, kEpsilon, kGradient };
-  const GradientKernel& kernel = *static_cast<const GradientKernel*>(data);
+  const OperatorKernel& kernel = *static_cast<const OperatorKernel*>(data);
   const OrtApi& api = kernel.api;
-  Work work{kernel.gradients, {}, 1};
+  Work work{kernel.kernels.gradients, {}, 1};
   InputTensor scale, epsilon;
   if (OrtStatus* status = read_rows(api, context, kGradient, work)) return status;
   if (OrtStatus* status = read_input(api, context, kScale, scale)) return status;
@@ -82,7 +83,7 @@ OrtStatus* compute_normalization(void* data, OrtKernelContext* context) {
   if (OrtStatus* status = make_output(api, context, 2, &channels, 1, &bias_gradient)) return status;
   const auto width = static_cast<size_t>(channels), parts = static_cast<size_t>(work.parts);
   work.sums.assign(parts * 2 * width, 0.0f);
-  if (OrtStatus* status = share_out(api, context, work, work.parts, normalization_task)) return status;
+  if (OrtStatus* status = run_parts(api, context, work, work.parts, normalization_task)) return status;
   for (size_t c = 0; c < width; c++) {
     scale_gradient[c] = bias_gradient[c] = 0.0f;
     for (size_t part = 0; part < parts; part++) {
@@ -94,8 +95,8 @@ OrtStatus* compute_normalization(void* data, OrtKernelContext* context) {
 }
 
 OrtCustomOp describe_normalization() {
-  OrtCustomOp op = describe_gradient_op();
-  op.GetName = [](const OrtCustomOp*) { return "LayerNormalizationGradient"; };
+  OrtCustomOp op = describe_cpu_operator();
+  op.GetName = [](const OrtCustomOp*) { return kLayerNormalizationGradient; };
   op.GetInputTypeCount = [](const OrtCustomOp*) -> size_t { return 4; };
   op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return 3; };
   op.KernelComputeV2 = compute_normalization;
@@ -103,8 +104,8 @@ OrtCustomOp describe_normalization() {
 }
 
 OrtCustomOp describe_softmax() {
-  OrtCustomOp op = describe_gradient_op();
-  op.GetName = [](const OrtCustomOp*) { return "SoftmaxGradient"; };
+  OrtCustomOp op = describe_cpu_operator();
+  op.GetName = [](const OrtCustomOp*) { return kSoftmaxGradient; };
   op.GetInputTypeCount = [](const OrtCustomOp*) -> size_t { return 2; };
   op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return 1; };
   op.KernelComputeV2 = compute_softmax;

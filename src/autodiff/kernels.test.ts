@@ -4,16 +4,13 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { GraphBuilder } from '../onnx/builder.ts';
 import { DataType } from '../onnx/types.ts';
 import { modelBytes } from '../onnx/write.ts';
-import { kernelLibrary } from '../runtime/kernels.ts';
 import { profileRun } from '../runtime/profile.ts';
 import { Session } from '../runtime/session.ts';
 import { floatData, floats } from '../runtime/tensor.ts';
+import { hasKernelPath, hasKernels, KERNEL_PATHS, withKernels as options } from '../testing/kernels.ts';
 import { noise } from '../testing/noise.ts';
 import { layerNormalizationGradient } from './functions/layer-normalization-gradient.ts';
 import { softmaxGradient } from './functions/softmax-gradient.ts';
-
-const library = kernelLibrary();
-const options = { customOperators: library === undefined ? [] : [library] };
 
 function model(): Uint8Array {
   const b = new GraphBuilder('gradients');
@@ -36,10 +33,9 @@ afterEach(() => {
   delete process.env.DINO8_KERNEL_PATH;
 });
 
-describe.runIf(library !== undefined)('gradients row by row', () => {
-  test.each(['scalar', 'avx2', 'avx512', 'neon'])(
-    'agree with their bodies (%s, or the best there is)',
-    async (path) => {
+describe.runIf(hasKernels)('gradients row by row', () => {
+  for (const path of KERNEL_PATHS)
+    test.runIf(hasKernelPath(path))(`agree with their bodies (${path})`, async () => {
       process.env.DINO8_KERNEL_PATH = path;
       await using kernel = await Session.create(model(), options);
       await using body = await Session.create(model());
@@ -65,8 +61,7 @@ describe.runIf(library !== undefined)('gradients row by row', () => {
         ),
         { numRuns: 25 },
       );
-    },
-  );
+    });
 
   test('are what runs, in place of the bodies', async () => {
     const profile = await profileRun(model(), options, feedsOf(2, 3, 4, 1));

@@ -6,7 +6,7 @@ import { packageVersion } from '../base/package-root.ts';
 import { GraphBuilder } from '../onnx/builder.ts';
 import { DataType } from '../onnx/types.ts';
 import { modelBytes } from '../onnx/write.ts';
-import { kernelCpuPath, kernelLibrary } from '../runtime/kernels.ts';
+import { kernelBuildError, kernelCpuPath, kernelCpuPaths, kernelLibrary } from '../runtime/kernels.ts';
 import { ort } from '../runtime/native.ts';
 import { availableProviders, type ProviderName } from '../runtime/options.ts';
 import { Session } from '../runtime/session.ts';
@@ -54,19 +54,25 @@ async function examine() {
     cores: availableParallelism(),
     memory: megabytes(totalmem()),
     'CPU features': cpuFeatures(),
-    kernels:
-      library === undefined
-        ? 'not built (no C++ compiler at install): models run by their function bodies, slower but the same'
-        : await tryKernels(library),
+    kernels: library === undefined ? missingKernels() : await tryKernels(library),
     'execution providers': { ...providers, 'built in': availableProviders().join(', ') },
   };
+}
+
+/** Why there is no kernel library. The text has the compiler's message if the build failed. */
+function missingKernels(): string {
+  const effect = 'models run by the standard bodies of their operators, which is slower and gives the same results';
+  if (process.env.DINO8_NO_KERNELS) return `switched off by DINO8_NO_KERNELS: ${effect}`;
+  const error = kernelBuildError();
+  if (error === undefined) return `not built; run \`node kernels/build.mjs\` in the package's folder: ${effect}`;
+  return `not built: ${effect}. The build said:\n${error}`;
 }
 
 /** Loads the library as a session does: a file that is there is not yet one that works. */
 async function tryKernels(library: string): Promise<string> {
   try {
     await using _ = await Session.create(smallestModel(), { customOperators: [library] }, 'the kernel library');
-    return `in use (${kernelCpuPath(library)})`;
+    return `in use (${kernelCpuPath(library)}; this machine has ${kernelCpuPaths(library).join(', ')})`;
   } catch (error) {
     return `not in use: ${messageOf(error)}`;
   }

@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { messageOf } from '../base/errors.ts';
 import { RuntimeError } from './error.ts';
+import { checkKernelPath } from './kernels.ts';
 import { ort, type Pointer, readString, viewMemory } from './native.ts';
 
 export type OptimizationLevel = 'none' | 'basic' | 'extended' | 'layout' | 'all';
@@ -92,8 +93,10 @@ function applyOptions(handle: Pointer, options: SessionOptions): void {
   if (options.profilePrefix) api.do(context, 'EnableProfiling', handle, options.profilePrefix);
   for (const [key, value] of Object.entries(options.config ?? {}))
     api.do(`The session config entry ${key} was refused`, 'AddSessionConfigEntry', handle, key, value);
-  for (const library of options.customOperators ?? [])
+  for (const library of options.customOperators ?? []) {
+    checkKernelPath(library);
     api.do(`The custom operators in ${library} could not be loaded`, 'RegisterCustomOpsLibrary_V2', handle, library);
+  }
   for (const provider of options.providers ?? [])
     appendProvider(handle, typeof provider === 'string' ? { name: provider } : provider);
 }

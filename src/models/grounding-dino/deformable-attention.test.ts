@@ -7,14 +7,12 @@ import { DEFORMABLE_ATTENTION, DOMAIN } from '../../onnx/dino8-operators.ts';
 import { parseModel } from '../../onnx/read.ts';
 import { DataType } from '../../onnx/types.ts';
 import { modelBytes } from '../../onnx/write.ts';
-import { kernelLibrary } from '../../runtime/kernels.ts';
 import { profileRun } from '../../runtime/profile.ts';
 import { Session } from '../../runtime/session.ts';
 import { floatData, floats, integers, type Tensor } from '../../runtime/tensor.ts';
+import { hasKernelPath, hasKernels, KERNEL_PATHS, withKernels as kernelOptions } from '../../testing/kernels.ts';
 import { noise } from '../../testing/noise.ts';
 import { deformableAttentionFunction } from './deformable-attention.ts';
-
-const library = kernelLibrary();
 
 type ValueType = DataType.FLOAT | DataType.UINT8 | DataType.INT8;
 
@@ -128,52 +126,53 @@ afterEach(() => {
   delete process.env.DINO8_KERNEL_PATH;
 });
 
-describe.runIf(library !== undefined)('the deformable attention kernel', () => {
+describe.runIf(hasKernels)('the deformable attention kernel', () => {
   const model = attentionModel(3, DataType.FLOAT);
-  const kernelOptions = { customOperators: library === undefined ? [] : [library] };
 
   const types = [DataType.FLOAT, DataType.UINT8, DataType.INT8] as const;
-  const cases = ['scalar', 'avx2', 'avx512', 'neon'].flatMap((path) => types.map((type) => [path, type] as const));
+  const cases = KERNEL_PATHS.flatMap((path) => types.map((type) => [path, type] as const));
 
-  test.each(cases)('agrees with the body to 1e-5 (%s, or the best there is; values of type %i)', async (path, type) => {
-    process.env.DINO8_KERNEL_PATH = path;
-    const typed = attentionModel(3, type);
-    await using kernel = await Session.create(typed, kernelOptions);
-    await using body = await Session.create(typed);
-    await fc.assert(
-      fc.asyncProperty(problems, async (problem) => {
-        const feeds = feedsOf(problem, type);
-        const [actual, expected] = [await run(kernel, feeds), await run(body, feeds)];
-        const worst = actual.reduce(
-          (most, value, index) => Math.max(most, Math.abs(value - (expected[index] ?? Number.NaN))),
-          0,
-        );
-        return worst <= 1e-5;
-      }),
-      { numRuns: 40 },
-    );
-  });
+  for (const [path, type] of cases)
+    test.runIf(hasKernelPath(path))(`agrees with the body to 1e-5 (${path}, values ${DataType[type]})`, async () => {
+      process.env.DINO8_KERNEL_PATH = path;
+      const typed = attentionModel(3, type);
+      await using kernel = await Session.create(typed, kernelOptions);
+      await using body = await Session.create(typed);
+      await fc.assert(
+        fc.asyncProperty(problems, async (problem) => {
+          const feeds = feedsOf(problem, type);
+          const [actual, expected] = [await run(kernel, feeds), await run(body, feeds)];
+          const worst = actual.reduce(
+            (most, value, index) => Math.max(most, Math.abs(value - (expected[index] ?? Number.NaN))),
+            0,
+          );
+          return worst <= 1e-5;
+        }),
+        { numRuns: 40 },
+      );
+    });
 
-  test.each(['scalar', 'avx2', 'avx512', 'neon'])('its gradient agrees with that of the body (%s)', async (path) => {
-    process.env.DINO8_KERNEL_PATH = path;
-    await using kernel = await Session.create(gradientModel(3), kernelOptions);
-    await using body = await Session.create(gradientModel(3));
-    await fc.assert(
-      fc.asyncProperty(problems, async (problem) => {
-        const feeds = feedsOf(problem);
-        const { batch, queries, heads, size, seed } = problem;
-        const weights = floats(noise(batch * queries * heads * size, seed + 9), [batch, queries, heads * size]);
-        using actual = await kernel.run({ ...feeds, weights });
-        using expected = await body.run({ ...feeds, weights });
-        for (const name of TRAINED.map(gradientName)) {
-          const [ours, theirs] = [floatData(actual.get(name)), floatData(expected.get(name))];
-          for (const [index, value] of theirs.entries())
-            expect(Math.abs(value - (ours[index] ?? Number.NaN))).toBeLessThan(2e-5 * Math.max(1, Math.abs(value)));
-        }
-      }),
-      { numRuns: 20 },
-    );
-  });
+  for (const path of KERNEL_PATHS)
+    test.runIf(hasKernelPath(path))(`its gradient agrees with that of the body (${path})`, async () => {
+      process.env.DINO8_KERNEL_PATH = path;
+      await using kernel = await Session.create(gradientModel(3), kernelOptions);
+      await using body = await Session.create(gradientModel(3));
+      await fc.assert(
+        fc.asyncProperty(problems, async (problem) => {
+          const feeds = feedsOf(problem);
+          const { batch, queries, heads, size, seed } = problem;
+          const weights = floats(noise(batch * queries * heads * size, seed + 9), [batch, queries, heads * size]);
+          using actual = await kernel.run({ ...feeds, weights });
+          using expected = await body.run({ ...feeds, weights });
+          for (const name of TRAINED.map(gradientName)) {
+            const [ours, theirs] = [floatData(actual.get(name)), floatData(expected.get(name))];
+            for (const [index, value] of theirs.entries())
+              expect(Math.abs(value - (ours[index] ?? Number.NaN))).toBeLessThan(2e-5 * Math.max(1, Math.abs(value)));
+          }
+        }),
+        { numRuns: 20 },
+      );
+    });
 
   const problem: Problem = {
     levels: [

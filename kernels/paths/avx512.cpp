@@ -1,6 +1,7 @@
+// The kernels for x86-64 processors with AVX-512 F, VL, DQ and BW: vectors of 16 floats.
 #include <immintrin.h>
 
-#include "deformable_attention_queries.h"
+#include "path_kernels.h"
 
 namespace dino8 {
 namespace {
@@ -12,7 +13,7 @@ struct Avx512 {
   static Type load(const float* from) { return _mm512_loadu_ps(from); }
   static Type load(const uint8_t* from) { return floats(_mm512_maskz_cvtepu8_epi32(kAll, bytes(from))); }
   static Type load(const int8_t* from) { return floats(_mm512_maskz_cvtepi8_epi32(kAll, bytes(from))); }
-  // By the masked forms, since GCC 12 warns of its own headers for the plain ones (GCC bug 105593).
+  // These are the masked forms, because GCC 12 warns about its own headers for the plain ones (GCC bug 105593).
   static constexpr __mmask16 kAll = 0xffff;
   static Type floats(__m512i values) { return _mm512_maskz_cvtepi32_ps(kAll, values); }
   static __m128i bytes(const void* from) { return _mm_loadu_si128(static_cast<const __m128i*>(from)); }
@@ -24,6 +25,6 @@ struct Avx512 {
 
 }  // namespace
 
-void queries_avx512(const DeformableAttention& a, int64_t begin, int64_t end) { query_range<Avx512>(a, begin, end); }
+constexpr CpuKernels avx512_kernels = path_kernels<Avx512>();
 
 }  // namespace dino8

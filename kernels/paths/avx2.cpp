@@ -1,6 +1,7 @@
+// The kernels for x86-64 processors with AVX2 and FMA: vectors of 8 floats.
 #include <immintrin.h>
 
-#include "deformable_attention_queries.h"
+#include "path_kernels.h"
 
 namespace dino8 {
 namespace {
@@ -21,6 +22,6 @@ struct Avx2 {
 
 }  // namespace
 
-void queries_avx2(const DeformableAttention& a, int64_t begin, int64_t end) { query_range<Avx2>(a, begin, end); }
+constexpr CpuKernels avx2_kernels = path_kernels<Avx2>();
 
 }  // namespace dino8

@@ -1,8 +1,9 @@
+// The kernels for 64-bit ARM processors, all of which have NEON: vectors of 4 floats.
 #include <arm_neon.h>
 
 #include <cstring>
 
-#include "deformable_attention_queries.h"
+#include "path_kernels.h"
 
 namespace dino8 {
 namespace {
@@ -29,6 +30,6 @@ struct Neon {
 
 }  // namespace
 
-void queries_neon(const DeformableAttention& a, int64_t begin, int64_t end) { query_range<Neon>(a, begin, end); }
+constexpr CpuKernels neon_kernels = path_kernels<Neon>();
 
 }  // namespace dino8

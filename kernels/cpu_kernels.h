@@ -1,0 +1,20 @@
+// All computations that are compiled once for each instruction set. `paths/` has one source file per instruction set,
+// and each of them defines one `CpuKernels`.
+#pragma once
+
+#include "deformable_attention.h"
+#include "gradients.h"
+#include "observe.h"
+
+namespace dino8 {
+
+struct CpuKernels {
+  QueryRange deformable_attention;
+  ObserveKernels observe;
+  GradientKernels gradients;
+};
+
+// Only those of the processor's architecture are defined.
+extern const CpuKernels scalar_kernels, avx2_kernels, avx512_kernels, neon_kernels;
+
+}  // namespace dino8

@@ -1,0 +1,63 @@
+// What build.mjs and check.mjs both need to know: the source files, the compiler, and the name of the library.
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const here = dirname(fileURLToPath(import.meta.url));
+
+/** The folder of the library, and of `error.txt` where the build failed. */
+export const buildFolder = join(here, 'build');
+
+/** The message of the build that failed last; the file does not exist after a build that succeeded. */
+export const errorFile = join(buildFolder, 'error.txt');
+
+/**
+ * The flags for each instruction set. `find_paths` in cpu_path.cpp must ask the processor for every feature that is
+ * switched on here.
+ */
+const PATHS = [
+  { file: 'paths/scalar.cpp' },
+  { file: 'paths/avx2.cpp', arch: 'x64', flags: ['-mavx2', '-mfma'] },
+  {
+    file: 'paths/avx512.cpp',
+    arch: 'x64',
+    flags: ['-mavx2', '-mfma', '-mavx512f', '-mavx512vl', '-mavx512dq', '-mavx512bw'],
+  },
+  { file: 'paths/neon.cpp', arch: 'arm64' },
+];
+
+/** The source files for this machine's architecture, as `{ path, flags }`. */
+export function sources() {
+  const common = readdirSync(here)
+    .filter((name) => name.endsWith('.cpp'))
+    .sort()
+    .map((file) => ({ file }));
+  return [...common, ...PATHS]
+    .filter(({ arch }) => arch === undefined || arch === process.arch)
+    .map(({ file, flags = [] }) => ({ path: join(here, file), flags }));
+}
+
+/**
+ * The path of the library: its name has the platform, the architecture and a hash of all files that it is made from.
+ * src/runtime/kernels.ts finds it by the part in front of the hash.
+ */
+export function libraryFile() {
+  const hash = createHash('sha256');
+  for (const folder of ['.', 'paths'])
+    for (const name of readdirSync(join(here, folder)).sort())
+      if (/\.(cpp|h)$|^(build|library)\.mjs$/.test(name))
+        hash.update(name).update(readFileSync(join(here, folder, name)));
+  const extension = { darwin: 'dylib', win32: 'dll' }[process.platform] ?? 'so';
+  const digest = hash.digest('hex').slice(0, 12);
+  return join(buildFolder, `libdino8_kernels-${process.platform}-${process.arch}-${digest}.${extension}`);
+}
+
+/** The names of C++ compilers that are tried, in this order; the environment variable CXX replaces the list. */
+export const compilers = process.env.CXX ? [process.env.CXX] : ['c++', 'g++', 'clang++'];
+
+/** The first of `compilers` that runs, or undefined. */
+export function findCompiler() {
+  return compilers.find((name) => spawnSync(name, ['--version'], { stdio: 'ignore' }).status === 0);
+}

@@ -1,0 +1,29 @@
+// All computations, compiled for the instruction set of the source file that includes this header.
+//
+// Everything here and in the headers below is in an unnamed namespace, so that the linker cannot take the machine code
+// of one instruction set for another one's: two source files of `paths/` never share a function.
+#pragma once
+
+#include "../cpu_kernels.h"
+#include "../deformable_attention_gradient.h"
+#include "../deformable_attention_queries.h"
+#include "../fake_quantize.h"
+#include "../observe_rows.h"
+#include "../row_gradients.h"
+
+namespace dino8 {
+namespace {
+
+// `Vector` is the type that deformable_attention_queries.h describes.
+template <class Vector>
+constexpr CpuKernels path_kernels() {
+  return {
+      query_range<Vector>,
+      {observe_extremes, observe_histogram},
+      {deformable_attention_gradient_head, layer_normalization_gradient, softmax_gradient, fake_quantize,
+       fake_quantize_gradient},
+  };
+}
+
+}  // namespace
+}  // namespace dino8

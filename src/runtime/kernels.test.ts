@@ -1,0 +1,81 @@
+/** The kernel library: that it is built, which instruction sets it has, and that its constants are those of TypeScript. */
+import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterEach, describe, expect, test } from 'vitest';
+import { UsageError } from '../base/errors.ts';
+import { packageRoot } from '../base/package-root.ts';
+import { GraphBuilder } from '../onnx/builder.ts';
+import * as operators from '../onnx/dino8-operators.ts';
+import { DataType } from '../onnx/types.ts';
+import { modelBytes } from '../onnx/write.ts';
+import { BINS_PER_SIDE, LEAST_EXPONENT } from '../quant/observe/histogram.ts';
+import { hasKernelPath, hasKernels, KERNEL_PATHS, withKernels } from '../testing/kernels.ts';
+import { kernelCpuPath, kernelCpuPaths, kernelLibrary } from './kernels.ts';
+import { Session } from './session.ts';
+
+/** Operators that run by their function bodies alone. */
+const WITHOUT_KERNEL = [operators.GELU_GRADIENT];
+
+afterEach(() => {
+  delete process.env.DINO8_KERNEL_PATH;
+});
+
+test.skipIf(process.env.DINO8_NO_KERNELS)(
+  'the library of the current sources is built if there is a compiler',
+  async () => {
+    await promisify(execFile)(process.execPath, [join(packageRoot, 'kernels', 'check.mjs')]);
+  },
+);
+
+test('the constants of the library are those of TypeScript', async () => {
+  const header = await readFile(join(packageRoot, 'kernels', 'operator_names.h'), 'utf8');
+  const strings = [...header.matchAll(/const char\* \w+ =\s*"(.*?)"/g)].map(([, text]) => text);
+  const { DOMAIN, ...names } = operators;
+  const gradient = `${operators.DEFORMABLE_ATTENTION}Gradient_value_sampling_offsets_attention_logits`;
+  const kept = Object.values(names).filter((name) => !WITHOUT_KERNEL.includes(name));
+  expect(strings.toSorted()).toEqual([DOMAIN, gradient, ...kept].toSorted());
+  const numbers = Object.fromEntries(
+    [...header.matchAll(/(\w+) = (-?\d+);/g)].map(([, key, value]) => [key, Number(value)]),
+  );
+  expect(numbers).toEqual({ kBinsPerSide: BINS_PER_SIDE, kMinimumExponent: LEAST_EXPONENT });
+});
+
+describe.runIf(hasKernels)('the instruction set', () => {
+  const model = () => {
+    const b = new GraphBuilder('one addition');
+    b.output('y', b.add(b.input('x', DataType.FLOAT, ['n']), 1));
+    return modelBytes(b.finish());
+  };
+  const library = kernelLibrary() ?? '';
+
+  test('is the fastest one of the machine unless another one is named', () => {
+    const [fastest] = kernelCpuPaths(library);
+    expect(kernelCpuPath(library)).toBe(fastest);
+    process.env.DINO8_KERNEL_PATH = '';
+    expect(kernelCpuPath(library)).toBe(fastest);
+    expect(kernelCpuPaths(library).at(-1)).toBe('scalar');
+  });
+
+  for (const path of KERNEL_PATHS) {
+    test.runIf(hasKernelPath(path))(`${path} is in use where it is named`, () => {
+      process.env.DINO8_KERNEL_PATH = path;
+      expect(kernelCpuPath(library)).toBe(path);
+    });
+
+    test.skipIf(hasKernelPath(path))(`${path} is refused, since this machine does not have it`, async () => {
+      process.env.DINO8_KERNEL_PATH = path;
+      await expect(Session.create(model(), withKernels)).rejects.toThrow(UsageError);
+    });
+  }
+
+  test('is refused with one sentence that lists those of the machine if it is unknown', async () => {
+    process.env.DINO8_KERNEL_PATH = 'avx-512';
+    const failure = await Session.create(model(), withKernels).catch((error: unknown) => error);
+    expect(failure).toBeInstanceOf(UsageError);
+    expect(String(failure)).toContain(
+      `"avx-512", but the kernels on this machine run by ${kernelCpuPaths(library).join(', ')}`,
+    );
+  });
+});
