@@ -67,15 +67,15 @@ export type { Provider, ProviderName, SessionOptions } from './runtime/options.t
 export { type ProfiledNode, profileRun } from './runtime/profile.ts';
 export { type Feeds, type Outputs, Session } from './runtime/session.ts';
 export { booleans, floats, integers, type Tensor, tensor, tensorOf } from './runtime/tensor.ts';
-export { initialWeights } from './train/initialize.ts';
-export { type RunOptions, runTraining } from './train/run-training.ts';
-export { learningRate, type Schedule } from './train/schedule.ts';
 export {
   createTraining,
   type QuantizedTraining,
   type TrainingSession,
   type TrainingSettings,
-} from './train/session.ts';
+} from './train/create-training.ts';
+export { initialWeights } from './train/initialize.ts';
+export { type RunOptions, runTraining } from './train/run-training.ts';
+export { learningRate, type Schedule } from './train/schedule.ts';
 export { buildStepModels, type StepModels } from './train/step-models.ts';
 export { type StepReport, Trainer } from './train/trainer.ts';
 export { writeCheckpoint } from './train/write-checkpoint.ts';

@@ -7,8 +7,6 @@ import { type CocoDataset, openCoco, takeImages } from '../data/coco.ts';
 import type { CheckpointPackage } from '../models/package/package.ts';
 import { renderTraining } from '../report/training.ts';
 import type { ProviderName } from '../runtime/options.ts';
-import { runTraining } from '../train/run-training.ts';
-import { SCHEDULES, type Schedule } from '../train/schedule.ts';
 import {
   createTraining,
   defaultSettings,
@@ -16,7 +14,9 @@ import {
   scoreTraining,
   type TrainingSession,
   type TrainingSettings,
-} from '../train/session.ts';
+} from '../train/create-training.ts';
+import { runTraining } from '../train/run-training.ts';
+import { SCHEDULES, type Schedule } from '../train/schedule.ts';
 import type { StepReport } from '../train/trainer.ts';
 import { interruption } from './interruption.ts';
 import { duration, fraction, print, printJson, wholeNumber } from './terminal.ts';

@@ -1,6 +1,5 @@
 /** Which weights the optimizer treats alike. */
-import type { ParameterGroup } from './parameter-store.ts';
-import type { TrainedParameter } from './step-models.ts';
+import { type ParameterGroup, SCALE_SUFFIX, type TrainedParameter } from './parameter.ts';
 
 export interface GroupSettings {
   readonly weightDecay: number;
@@ -22,8 +21,6 @@ export function parameterGroups({ weightDecay, backboneRate, scaleRate }: GroupS
 
 /** The group of quantization scales. */
 export const SCALES = 'scales';
-/** Quantization scales have names that no checkpoint uses. */
-export const SCALE_SUFFIX = '.learned_scale';
 
 /** Biases, norms and what is looked up by position or level are not decayed. */
 export function groupOf({ name, shape }: TrainedParameter): string {

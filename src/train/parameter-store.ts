@@ -4,15 +4,7 @@
  */
 import type { Tensor } from '../runtime/tensor.ts';
 import { floats } from '../runtime/tensor.ts';
-import type { TrainedParameter } from './step-models.ts';
-
-/** Weights that the optimizer treats alike. */
-export interface ParameterGroup {
-  readonly name: string;
-  /** The learning rate as a multiple of the schedule's. */
-  readonly rate: number;
-  readonly weightDecay: number;
-}
+import type { ParameterGroup, TrainedParameter } from './parameter.ts';
 
 /** A stretch of the block. */
 export interface GroupRange extends ParameterGroup {

@@ -17,7 +17,7 @@ import type { RoundedWeight } from '../quant/weights.ts';
 import { Session } from '../runtime/session.ts';
 import { copyTensor, floatData, floats, type Tensor, tensor } from '../runtime/tensor.ts';
 import { elementsPerScale, fakeQuantize } from './fake-quantize.ts';
-import { SCALE_SUFFIX } from './parameter-groups.ts';
+import { SCALE_SUFFIX } from './parameter.ts';
 
 /** A scale that is trained: an input of the training graph. */
 export interface LearnedScale {

@@ -32,6 +32,7 @@ import type { Model } from '../onnx/read.ts';
 import { splitModel } from '../onnx/split.ts';
 import { DataType } from '../onnx/types.ts';
 import { FAKE_QUANTIZE_RULES } from './fake-quantize.ts';
+import type { TrainedParameter } from './parameter.ts';
 import { insertFakeQuantization, type TrainablePlan } from './quantize-training.ts';
 
 export interface StepSize extends InputSize {
@@ -40,17 +41,6 @@ export interface StepSize extends InputSize {
   readonly targets: number;
   /** Groups of denoising queries. */
   readonly groups: number;
-}
-
-/** A weight of the network. */
-export interface TrainedParameter {
-  /** In the checkpoint. */
-  readonly name: string;
-  /** The inputs of the models that take it. */
-  readonly input: string;
-  /** The output of the backward model that holds its gradient. */
-  readonly gradient: string;
-  readonly shape: readonly number[];
 }
 
 export interface StepModels {

@@ -6,7 +6,7 @@ import { planCalibration } from '../../../data/calibration-plan.ts';
 import { openCoco, takeImages } from '../../../data/coco.ts';
 import { planQuantizedTraining } from '../../../pipeline/plan-quantized-training.ts';
 import { readRecipe } from '../../../quant/recipe.ts';
-import { createTraining, type TrainingSettings } from '../../../train/session.ts';
+import { createTraining, type TrainingSettings } from '../../../train/create-training.ts';
 import { buildPackage, readCheckpoint } from '../../package/package.ts';
 
 const weights = { class: 1, box: 5, giou: 2 };
