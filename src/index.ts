@@ -48,7 +48,7 @@ export { modelBytes, writeModel } from './onnx/write.ts';
 export { type ApplyOptions, applyRecipe } from './pipeline/apply-recipe.ts';
 export { type CalibrateDatasetOptions, calibrateDataset } from './pipeline/calibrate-dataset.ts';
 export { planQuantizedTraining } from './pipeline/plan-quantized-training.ts';
-export { type LintResult, lintModel, type Unfused } from './quant/lint.ts';
+export { observableValues } from './quant/observable-values.ts';
 export { calibrate, type Statistics } from './quant/observe/calibrate.ts';
 export { type Calibration, mergeCalibrations, readRanges, writeRanges } from './quant/observe/ranges-file.ts';
 export {
@@ -58,9 +58,20 @@ export {
   type Sample,
   type SampleSource,
 } from './quant/observe/sample.ts';
-export { type Quantized, quantizeModel, valuesToObserve } from './quant/quantize.ts';
+export {
+  type PlanCounts,
+  type PlanOptions,
+  planQuantization,
+  type QuantizationPlan,
+  valuesToObserve,
+} from './quant/plan.ts';
+export type { PlanEntry, PlannedActivation, PlannedWeight } from './quant/plan-entry.ts';
+export { type Quantized, type QuantizeOptions, quantizeModel } from './quant/quantize.ts';
 export { bundledRecipes, parseRecipe, type Recipe, readRecipe } from './quant/recipe.ts';
-export { observableValues } from './quant/targets.ts';
+export { type RangeSources, resolveRanges } from './quant/resolve-ranges.ts';
+export { type LintResult, lintModel, type Unfused } from './quant/targets/ort-cpu/lint-ort-cpu.ts';
+export type { LintReport, QuantizationTarget } from './quant/targets/target.ts';
+export { findTarget, TARGET_NAMES, TARGETS } from './quant/targets/targets.ts';
 export { RuntimeError } from './runtime/error.ts';
 export { kernelOptions } from './runtime/kernels.ts';
 export type { Provider, ProviderName, SessionOptions } from './runtime/options.ts';

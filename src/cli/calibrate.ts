@@ -5,11 +5,11 @@ import { openCoco } from '../data/coco.ts';
 import { UnreadableImage } from '../detect/calibration-feeds.ts';
 import { readPackage } from '../models/package/package.ts';
 import { calibrateDataset, removeKept } from '../pipeline/calibrate-dataset.ts';
+import { observableValues } from '../quant/observable-values.ts';
 import { type Calibration, mergeCalibrations, readRanges, writeRanges } from '../quant/observe/ranges-file.ts';
 import { type TextDependence, textDependence } from '../quant/observe/text-dependence.ts';
-import { valuesToObserve } from '../quant/quantize.ts';
+import { valuesToObserve } from '../quant/plan.ts';
 import { readRecipe } from '../quant/recipe.ts';
-import { observableValues } from '../quant/targets.ts';
 import { print, printJson, table, wholeNumber, work } from './terminal.ts';
 
 interface Options {

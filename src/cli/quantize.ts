@@ -3,16 +3,16 @@ import { UsageError } from '../base/errors.ts';
 import { sizeOf } from '../base/files.ts';
 import { type ModelPackage, readPackage, writePackage } from '../models/package/package.ts';
 import { applyRecipe } from '../pipeline/apply-recipe.ts';
-import { PLACEMENTS, type Placement, type TreatmentCounts } from '../quant/quantize.ts';
+import { type PlanCounts, planQuantization, type QuantizationPlan } from '../quant/plan.ts';
 import { bundledRecipes, DEFAULT_RECIPE, type Recipe, readRecipe } from '../quant/recipe.ts';
-import { assignTreatments } from '../quant/targets.ts';
+import { TARGET_NAMES, TARGETS } from '../quant/targets/targets.ts';
 import { addCalibrationOptions, type CalibrationSource, findCalibration } from './calibration-source.ts';
 import { megabytes, print, printJson, table, work } from './terminal.ts';
 
 interface Options extends CalibrationSource {
   recipe: string;
   output?: string;
-  target: Placement;
+  target: string;
   explain?: true;
   json?: true;
 }
@@ -28,7 +28,12 @@ export function quantizeCommand(): Command {
     .option('--recipe <recipe>', `a bundled recipe (${bundledRecipes().join(', ')}) or a YAML file`, DEFAULT_RECIPE);
   return addCalibrationOptions(command)
     .addOption(
-      new Option('--target <runtime>', 'what the model is to run in').choices([...PLACEMENTS]).default(PLACEMENTS[0]),
+      new Option(
+        '--target <runtime>',
+        `the runtime that the model is for (${TARGETS.map(({ name, description }) => `${name}: ${description}`).join('; ')})`,
+      )
+        .choices([...TARGET_NAMES])
+        .default(TARGET_NAMES[0]),
     )
     .option('--explain', 'print what the recipe makes of every layer, and by which rule; -o is not needed then')
     .option('--json', 'print the result as JSON')
@@ -39,37 +44,38 @@ export function quantizeCommand(): Command {
     .action(async (model: string, options: Options) => {
       const recipe = await readRecipe(options.recipe);
       const source = await readPackage(model);
-      if (options.explain) explain(source, recipe, options);
+      for (const notice of recipe.notices ?? []) process.stderr.write(`dino8: ${notice}\n`);
+      if (options.explain) explain(planQuantization(source.model, recipe, { target: options.target }), options);
       if (options.output === undefined) {
         if (options.explain) return;
         throw new UsageError('Name what to write with -o, or ask for an explanation of the recipe with --explain.');
       }
-      if (options.target === 'tensorrt') noteDynamic(source, recipe);
       const { counts } = await quantizePackage(source, recipe, options.output, options, options.target);
       const bytes = await sizeOf(options.output);
       if (options.json) return printJson({ output: options.output, bytes, recipe: recipe.name, layers: counts });
       print(
-        `${options.output}: ${megabytes(bytes)}; ${counts.static} layers static, ${counts.dynamic} dynamic, ${counts.weights} stored as int8, ${counts.float} float`,
+        `${options.output}: ${megabytes(bytes)}; ${counts.static} layers static, ${counts.dynamic} dynamic, ${counts['weight-only']} stored as int8, ${counts.float} float`,
       );
     });
 }
 
-/** What becomes of a recipe's dynamic parts where there is no dynamic quantization. */
-function noteDynamic(source: ModelPackage, recipe: Recipe): void {
-  const dynamic = assignTreatments(source.model, recipe).filter(({ treatment }) => treatment === 'dynamic').length;
-  if (dynamic > 0)
-    process.stderr.write(
-      `dino8: ${dynamic} layers that are dynamic in ${recipe.name} stay float, as TensorRT has no such.\n`,
-    );
+/** Says how many layers the target leaves float although the recipe quantizes them, and why. */
+function noteRefusals({ entries, target }: QuantizationPlan): void {
+  const reasons = new Map<string, number>();
+  for (const { refusal } of entries) if (refusal !== undefined) reasons.set(refusal, (reasons.get(refusal) ?? 0) + 1);
+  for (const [reason, count] of reasons)
+    process.stderr.write(`dino8: ${count} nodes stay float for ${target.name}: ${reason}.\n`);
 }
 
-function explain(source: ModelPackage, recipe: Recipe, { json }: Options): void {
-  const rows = assignTreatments(source.model, recipe).map(({ path, node, treatment, weights, rule }) => ({
-    module: path,
-    operator: node.opType,
-    treatment,
-    bits: treatment === 'float' ? 32 : weights.bits,
-    rule: rule ? recipe.rules.indexOf(rule) + 1 : undefined,
+function explain({ entries }: QuantizationPlan, { json }: Options): void {
+  const rows = entries.map(({ path, node, operator, operands, mode, weight, rule, refusal }) => ({
+    module: operands === 'weights' ? path : node.name,
+    operator,
+    inputs: operands,
+    treatment: mode,
+    bits: mode === 'float' ? 32 : (weight?.scheme.bits ?? 8),
+    rule: rule?.number,
+    refusal,
   }));
   if (json) {
     printJson(rows);
@@ -96,15 +102,16 @@ export async function quantizePackage(
   recipe: Recipe,
   output: string,
   calibration: CalibrationSource,
-  placement?: Placement,
-): Promise<{ counts: TreatmentCounts }> {
-  const { model, counts } = await applyRecipe(source, recipe, {
+  target?: string,
+): Promise<{ counts: PlanCounts }> {
+  const { model, counts, plan } = await applyRecipe(source, recipe, {
     ...work(),
     ...(await findCalibration(source, calibration)),
-    placement,
+    target,
     onLeftOut: (technique) =>
       process.stderr.write(`dino8: ${technique} is left out, since it needs images; name some with --calibration.\n`),
   });
+  noteRefusals(plan);
   await writePackage({ ...source, model }, output);
   return { counts };
 }

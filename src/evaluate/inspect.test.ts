@@ -11,7 +11,8 @@ import { multiplyAdds } from '../onnx/multiply-adds.ts';
 import { makeNode } from '../onnx/rewrite.ts';
 import { elementCount } from '../onnx/types.ts';
 import { calibrateDataset } from '../pipeline/calibrate-dataset.ts';
-import { quantizeModel, valuesToObserve } from '../quant/quantize.ts';
+import { valuesToObserve } from '../quant/plan.ts';
+import { quantizeModel } from '../quant/quantize.ts';
 import { readRecipe } from '../quant/recipe.ts';
 import { ELSEWHERE, inspectModel } from './inspect.ts';
 

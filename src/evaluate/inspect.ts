@@ -10,7 +10,7 @@ import type { Model } from '../onnx/read.ts';
 import { modulePath } from '../onnx/rewrite.ts';
 import { DataType, elementCount, type NodeProto } from '../onnx/types.ts';
 import { modelBytes } from '../onnx/write.ts';
-import { matchesPath } from '../quant/recipe.ts';
+import { matchesPath } from '../quant/match-path.ts';
 import { kernelOptions } from '../runtime/kernels.ts';
 import { profileRun } from '../runtime/profile.ts';
 import type { Feeds } from '../runtime/session.ts';

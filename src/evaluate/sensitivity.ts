@@ -10,9 +10,9 @@ import { Detector } from '../detect/detector.ts';
 import type { ModelPackage } from '../models/package/package.ts';
 import { modelHash } from '../onnx/hash.ts';
 import type { Statistics } from '../quant/observe/calibrate.ts';
+import { planQuantization, type QuantizationPlan } from '../quant/plan.ts';
 import { quantizeModel } from '../quant/quantize.ts';
 import type { Recipe, Rule } from '../quant/recipe.ts';
-import { assignActivationTreatments, assignTreatments } from '../quant/targets.ts';
 import { compareModels, damage } from './compare.ts';
 import { scoreDataset } from './score-dataset.ts';
 
@@ -51,29 +51,29 @@ export function blockOf(path: string): string {
   return segments.slice(0, last > 0 ? last + 1 : 2).join('.');
 }
 
-/** The parts of a model that a recipe quantizes. */
-export function partsOf({ model }: ModelPackage, recipe: Recipe, granularity: Granularity): string[] {
-  const paths = [...assignTreatments(model, recipe), ...assignActivationTreatments(model, recipe)]
-    .filter(({ treatment }) => treatment !== 'float')
-    .map(({ path }) => path);
+/** The parts of a model that a plan quantizes. */
+export function partsOf({ entries }: QuantizationPlan, granularity: Granularity): string[] {
+  const paths = entries.filter(({ mode }) => mode !== 'float').map(({ path }) => path);
   return [...new Set(granularity === 'layer' ? paths : paths.map(blockOf))];
 }
 
-/** `recipe` with everything float of which `keep` is false. */
-export function restrict({ model }: ModelPackage, recipe: Recipe, keep: (path: string) => boolean): Recipe {
-  const float = (match: string[], inputs: Rule['inputs'], operators?: Rule['operators']): Rule[] =>
-    match.length > 0 ? [{ match, inputs, treatment: 'float', operators }] : [];
-  const weights = assignTreatments(model, recipe).filter(({ path, treatment }) => treatment !== 'float' && !keep(path));
-  const activations = assignActivationTreatments(model, recipe).filter(({ path }) => !keep(path));
-  const names = (kinds: readonly string[]) =>
-    activations.filter(({ kind }) => kinds.includes(kind)).map(({ node }) => node.name);
+/** The recipe of a plan with a rule at its end for everything that becomes float: the modules of which `keep` is false. */
+export function restrict({ recipe, entries }: QuantizationPlan, keep: (path: string) => boolean): Recipe {
+  const dropped = entries.filter(({ path, mode }) => mode !== 'float' && !keep(path));
+  const layers = dropped.filter(({ operands }) => operands === 'weights').map(({ path }) => path);
+  const others = dropped.filter(({ operands }) => operands === 'activations');
+  const operators = [...new Set(others.map(({ operator }) => operator))];
+  const float = (match: string[], inputs: Rule['inputs'], named?: Rule['operators']): Rule[] =>
+    match.length > 0 ? [{ match, inputs, treatment: 'float', operators: named }] : [];
   return {
     ...recipe,
     rules: [
       ...recipe.rules,
-      ...float([...new Set(weights.map(({ path }) => path))], 'weights'),
-      ...float(names(['product', 'deformable']), 'activations'),
-      ...float(names(['sum']), 'activations', ['Add']),
+      ...float([...new Set(layers)], 'weights'),
+      ...operators.flatMap((operator) => {
+        const names = others.filter((entry) => entry.operator === operator).map(({ node }) => node.name);
+        return float(names, 'activations', [operator]);
+      }),
     ],
   };
 }
@@ -85,7 +85,8 @@ export async function measureSensitivity(
   dataset: CocoDataset,
   { statistics, granularity, cache, onProgress, signal }: SensitivityOptions,
 ): Promise<Sensitivity> {
-  const parts = partsOf(source, recipe, granularity);
+  const plan = planQuantization(source.model, recipe);
+  const parts = partsOf(plan, granularity);
   const kept = await openCache(cache);
   const about = hash([modelHash(source.model), dataset.images.map(({ file_name }) => file_name), rangesOf(statistics)]);
   const items = everyImage(dataset);
@@ -108,7 +109,7 @@ export async function measureSensitivity(
     signal?.throwIfAborted();
     onProgress?.({ label: 'Sensitivity', done, total: parts.length });
     const isInside = (path: string) => (granularity === 'layer' ? path === part : blockOf(path) === part);
-    const result = await measure(part, restrict(source, recipe, isInside));
+    const result = await measure(part, restrict(plan, isInside));
     results.push({ ...result, drop: 100 * (float - result.averagePrecision) });
   }
   onProgress?.({ label: 'Sensitivity', done: parts.length, total: parts.length });

@@ -9,7 +9,8 @@ import { type CocoDataset, openCoco, takeImages } from '../data/coco.ts';
 import { type ModelPackage, readPackage } from '../models/package/package.ts';
 import { calibrateDataset } from '../pipeline/calibrate-dataset.ts';
 import type { Statistics } from '../quant/observe/calibrate.ts';
-import { quantizeModel, valuesToObserve } from '../quant/quantize.ts';
+import { planQuantization, valuesToObserve } from '../quant/plan.ts';
+import { quantizeModel } from '../quant/quantize.ts';
 import { type Recipe, readRecipe } from '../quant/recipe.ts';
 import { compareModels } from './compare.ts';
 import { blockOf, measureSensitivity, partsOf, restrict } from './sensitivity.ts';
@@ -26,7 +27,9 @@ beforeAll(async () => {
   const { decoder_layers } = source.config;
   expect(decoder_layers).toBeGreaterThan(0);
   // A few parts are enough to see how they are handled.
-  recipe = restrict(source, full, (path) => /^(model\.decoder\.layers\.0|model\.encoder)/.test(path));
+  recipe = restrict(planQuantization(source.model, full), (path) =>
+    /^(model\.decoder\.layers\.0|model\.encoder)/.test(path),
+  );
   ({ statistics } = await calibrateDataset(
     source,
     valuesToObserve(source.model, recipe),
@@ -69,7 +72,9 @@ test('each part is measured once, whatever is interrupted; and tuning keeps with
   const cache = join(await mkdtemp(join(tmpdir(), 'dino8-tune-')), 'cache');
   const options = { statistics, granularity: 'block', cache } as const;
   const first = await measureSensitivity(source, recipe, dataset, options);
-  expect(first.parts.map(({ name }) => name).toSorted()).toEqual(partsOf(source, recipe, 'block').toSorted());
+  expect(first.parts.map(({ name }) => name).toSorted()).toEqual(
+    partsOf(planQuantization(source.model, recipe), 'block').toSorted(),
+  );
   const lines = await readFile(cache, 'utf8');
   expect(await measureSensitivity(source, recipe, dataset, options)).toEqual(first);
   expect(await readFile(cache, 'utf8')).toBe(lines);
@@ -81,5 +86,5 @@ test('each part is measured once, whatever is interrupted; and tuning keeps with
   } = await tune(source, recipe, dataset, first, { ...options, mostDrop: 0, runs: 2 });
   expect(chosen.drop).toBeLessThanOrEqual(0);
   expect(front.at(-1)).toMatchObject({ float: first.parts.length });
-  expect(partsOf(source, tuned, 'block')).toHaveLength(first.parts.length - chosen.float);
+  expect(partsOf(planQuantization(source.model, tuned), 'block')).toHaveLength(first.parts.length - chosen.float);
 }, 120_000);

@@ -9,6 +9,7 @@ import { readImage } from '../data/image.ts';
 import { Detector } from '../detect/detector.ts';
 import type { ModelPackage } from '../models/package/package.ts';
 import type { Statistics } from '../quant/observe/calibrate.ts';
+import { planQuantization } from '../quant/plan.ts';
 import { quantizeModel } from '../quant/quantize.ts';
 import type { Recipe } from '../quant/recipe.ts';
 import { median } from './measure.ts';
@@ -55,9 +56,10 @@ export async function tune(
   const { parts } = sensitivity;
   if (parts.length === 0)
     throw new UsageError(`The recipe ${recipe.name} quantizes nothing; there is nothing to tune.`);
+  const plan = planQuantization(source.model, recipe);
   const mixture = (float: number): Recipe => {
     const left = new Set(parts.slice(0, float).map(({ name }) => name));
-    return restrict(source, recipe, (path) => !left.has(granularity === 'layer' ? path : blockOf(path)));
+    return restrict(plan, (path) => !left.has(granularity === 'layer' ? path : blockOf(path)));
   };
   const measured = new Map<number, FrontPoint>();
   await using reference = await Detector.create(source);

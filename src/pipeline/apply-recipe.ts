@@ -5,29 +5,38 @@ import type { CalibrationPlan } from '../data/calibration-plan.ts';
 import { calibrationSamples } from '../detect/calibration-feeds.ts';
 import type { ModelPackage } from '../models/package/package.ts';
 import type { Statistics } from '../quant/observe/calibrate.ts';
-import { type Placement, type Quantized, quantizeModel, valuesToObserve } from '../quant/quantize.ts';
+import { planQuantization } from '../quant/plan.ts';
+import { type Quantized, type QuantizeOptions, quantizeModel } from '../quant/quantize.ts';
 import type { Recipe } from '../quant/recipe.ts';
-import { prepareModel, preparesModel, valuesToPrepare } from '../quant/techniques/prepare.ts';
+import { prepareModel, valuesToPrepare, withoutPreparation } from '../quant/techniques/prepare.ts';
 import { roundModel, roundsModel } from '../quant/techniques/round-model.ts';
 import { calibrateDataset } from './calibrate-dataset.ts';
 
 export interface ApplyOptions extends WorkOptions {
   /** The images to calibrate on; needed unless `statistics` has all that the recipe needs. */
   readonly plan?: CalibrationPlan | undefined;
-  /** What calibration found before. */
+  /** Statistics of an earlier calibration of the model. */
   readonly statistics?: Statistics | undefined;
-  readonly placement?: Placement | undefined;
-  /** Told of each optional technique that is left out because there are no images. */
+  /** The target, or its name; ONNX Runtime on CPUs by default. */
+  readonly target?: QuantizeOptions['target'];
+  /** Called with each optional technique that is left out because there are no images. */
   readonly onLeftOut?: ((technique: string) => void) | undefined;
 }
 
-/** The statistics that a recipe needs: those that are there, or of the images. @throws UsageError if there are neither */
+/**
+ * The statistics that a recipe needs: `statistics` if they are given, else those of the images.
+ *
+ * @throws UsageError if neither is given and the recipe needs some
+ */
 export async function observeFor(
   source: ModelPackage,
   recipe: Recipe,
-  { plan, statistics, ...work }: ApplyOptions,
+  { plan, statistics, target, ...work }: ApplyOptions,
 ): Promise<Statistics> {
-  return statistics ?? observe(source, valuesToObserve(source.model, recipe), recipe, plan, work);
+  return (
+    statistics ??
+    observe(source, planQuantization(source.model, recipe, { target }).valuesToObserve, recipe, plan, work)
+  );
 }
 
 async function observe(
@@ -39,37 +48,45 @@ async function observe(
 ): Promise<Statistics> {
   if (values.length === 0) return new Map();
   if (plan) return (await calibrateDataset(source, values, plan, work)).statistics;
-  throw new UsageError(
-    `The recipe ${recipe.name} needs images to calibrate on; name them with --calibration, or what dino8 calibrate found with --ranges.`,
-  );
+  throw new UsageError(`The recipe ${recipe.name} needs images to calibrate on, or the statistics of a calibration.`);
 }
 
-/** @throws UsageError if the recipe needs images that were not given */
+/**
+ * Prepares, calibrates, rounds and quantizes a model as its recipe says.
+ *
+ * @throws UsageError if the recipe needs images or statistics that were not given
+ */
 export async function applyRecipe(
   source: ModelPackage,
   asked: Recipe,
-  { plan, statistics, onLeftOut, placement, ...work }: ApplyOptions = {},
+  { plan, statistics, onLeftOut, target, ...work }: ApplyOptions = {},
 ): Promise<Quantized> {
   const recipe = plan ? asked : withoutOptional(asked, onLeftOut);
-  let { model } = source;
-  if (preparesModel(recipe)) {
-    if (!plan && statistics)
-      throw new UsageError(
-        `The recipe ${recipe.name} changes weights before ranges are found, so that ranges of the model as it is do not fit; name images with --calibration.`,
-      );
-    model = await prepareModel(
-      model,
-      recipe,
-      await observe(source, valuesToPrepare(model, recipe), recipe, plan, work),
+  const prepared = await prepare(source, recipe, { plan, statistics, ...work });
+  const quantization = planQuantization(prepared.model, withoutPreparation(recipe), { target });
+  const { valuesToObserve } = quantization;
+  if (prepared !== source && !plan && valuesToObserve.length > 0)
+    throw new UsageError(
+      `The recipe ${recipe.name} changes weights before ranges are found, so that statistics of the model as it is do not fit; give it images to calibrate on.`,
     );
-  }
-  const prepared = { ...source, model };
-  const known = await observeFor(prepared, recipe, { plan, statistics: plan ? undefined : statistics, ...work });
-  if (!roundsModel(recipe)) return quantizeModel(model, recipe, { statistics: known, placement });
+  const observed = !plan && statistics ? statistics : await observe(prepared, valuesToObserve, recipe, plan, work);
+  if (!roundsModel(recipe)) return quantizeModel(prepared.model, quantization, { statistics: observed });
   if (!plan)
-    throw new UsageError(`The recipe ${recipe.name} rounds by what it sees on images; name them with --calibration.`);
-  const rounded = await roundModel(model, recipe, calibrationSamples(prepared, plan), work);
-  return quantizeModel(model, recipe, { statistics: known, rounded, placement });
+    throw new UsageError(`The recipe ${recipe.name} rounds weights by the inputs of their layers; give it images.`);
+  const rounded = await roundModel(prepared.model, quantization, calibrationSamples(prepared, plan), work);
+  return quantizeModel(prepared.model, quantization, { statistics: observed, rounded });
+}
+
+/** The same source if the recipe changes no weights. */
+async function prepare(
+  source: ModelPackage,
+  recipe: Recipe,
+  { plan, statistics, ...work }: ApplyOptions,
+): Promise<ModelPackage> {
+  if (withoutPreparation(recipe) === recipe) return source;
+  const values = valuesToPrepare(source.model, recipe);
+  const known = !plan && statistics ? statistics : await observe(source, values, recipe, plan, work);
+  return { ...source, model: await prepareModel(source.model, recipe, known) };
 }
 
 function withoutOptional(recipe: Recipe, onLeftOut: ApplyOptions['onLeftOut']): Recipe {

@@ -1,12 +1,16 @@
 /** A checkpoint's float model, a recipe and images → the scales that quantization-aware training starts from. */
 import type { ModelPackage } from '../models/package/package.ts';
-import { planQuantization } from '../quant/quantization-plan.ts';
+import { planQuantization } from '../quant/plan.ts';
 import type { Recipe } from '../quant/recipe.ts';
+import { resolveRanges } from '../quant/resolve-ranges.ts';
 import type { QuantizedTraining } from '../train/create-training.ts';
 import { startScales } from '../train/quantize-training.ts';
 import { type ApplyOptions, observeFor } from './apply-recipe.ts';
 
-/** What a recipe asks for of the model of a checkpoint, `float`, and the scales that calibration gives it. Its techniques are left out: training takes their place. */
+/**
+ * The plan of a recipe for the model of a checkpoint, `float`, with the scales that calibration gives it. Techniques of the
+ * recipe are left out: training takes their place.
+ */
 export async function planQuantizedTraining(
   float: ModelPackage,
   recipe: Recipe,
@@ -14,5 +18,6 @@ export async function planQuantizedTraining(
 ): Promise<QuantizedTraining> {
   const bare = { ...recipe, techniques: [] };
   const statistics = await observeFor(float, bare, calibration);
-  return { recipe: bare, trainable: await startScales(planQuantization(float.model, bare, statistics)) };
+  const plan = resolveRanges(planQuantization(float.model, bare), { statistics });
+  return { recipe: bare, trainable: await startScales(plan) };
 }

@@ -10,8 +10,8 @@ import type { Model } from '../onnx/read.ts';
 import { makeNode, removeUnused, replaceUses } from '../onnx/rewrite.ts';
 import { DataType } from '../onnx/types.ts';
 import { makeValueInfo } from '../onnx/value-info.ts';
-import { biasOf } from './placement/bias.ts';
-import { findTargets } from './targets.ts';
+import { biasOf } from './bias.ts';
+import { findQuantizable } from './operators/operators.ts';
 
 const PREFIX = 'quantized/';
 
@@ -94,8 +94,8 @@ export interface LayerResult {
 export function comparableValues(model: Model, quantized: Model): LayerResult[] {
   const index = indexGraph(model.graph);
   const made = new Set(quantized.graph.node.flatMap(({ output }) => output));
-  return findTargets(model).flatMap(({ node, path }) => {
+  return findQuantizable(model).flatMap(({ node, path, weight, form }) => {
     const value = biasOf(node, index)?.node.output[0] ?? node.output[0] ?? '';
-    return node.opType !== 'Gather' && made.has(value) ? [{ path, value }] : [];
+    return weight && form !== 'lookup' && made.has(value) ? [{ path, value }] : [];
   });
 }

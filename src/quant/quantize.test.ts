@@ -19,13 +19,15 @@ import { calibrateDataset } from '../pipeline/calibrate-dataset.ts';
 import { profileRun } from '../runtime/profile.ts';
 import { Session } from '../runtime/session.ts';
 import { floatData, floats } from '../runtime/tensor.ts';
-import { lintModel } from './lint.ts';
+import { matchesPath } from './match-path.ts';
 import { calibrate } from './observe/calibrate.ts';
 import { listedSamples } from './observe/sample.ts';
-import { quantizeModel, valuesToObserve } from './quantize.ts';
-import { matchesPath, parseRecipe, type Recipe, readRecipe } from './recipe.ts';
+import { findQuantizable } from './operators/operators.ts';
+import { valuesToObserve } from './plan.ts';
+import { quantizeModel } from './quantize.ts';
+import { parseRecipe, type Recipe, readRecipe } from './recipe.ts';
 import { affineOf, dequantize, INT8, quantize, UINT8 } from './scheme.ts';
-import { findTargets } from './targets.ts';
+import { lintModel } from './targets/ort-cpu/lint-ort-cpu.ts';
 
 const number = fc.float({ min: -1000, max: 1000, noNaN: true });
 const range = fc.tuple(number, number).map(([a, b]) => ({ min: Math.min(a, b), max: Math.max(a, b) }));
@@ -194,7 +196,7 @@ describe('a quantized layer', () => {
 
   test('a recipe that does not fit the model is refused', async () => {
     await expect(quantizeModel(linearModel(), recipe('dynamic', ['**', 'typo.**']))).rejects.toThrow(UsageError);
-    await expect(quantizeModel(linearModel(), recipe('static'))).rejects.toThrow(/needs the range of x/);
+    await expect(quantizeModel(linearModel(), recipe('static'))).rejects.toThrow(/needs statistics of x/);
   });
 });
 
@@ -215,13 +217,13 @@ describe('the bundled model', () => {
       const nodes = await profileRun(modelBytes(model), {}, sample?.feeds ?? {});
       const count = (pattern: RegExp) => nodes.filter((node) => pattern.test(node.operator)).length;
       expect(count(/^(DynamicQuantizeMatMul|MatMulIntegerToFloat|MatMulInteger|QLinearConv)$/)).toBe(
-        counts.dynamic + counts.static + counts.product,
+        counts.dynamic + counts.static + (counts.activations.MatMul ?? 0),
       );
       expect(counts.dynamic + counts.static).toBeGreaterThan(80);
       // What is left are weights that are kept as integers (an embedding is looked up without) and results of convolutions.
       const { unfused } = await lintModel(model, sample?.feeds ?? {});
       expect(unfused.filter(({ kind }) => kind === 'pair')).toEqual([]);
-      expect(unfused.filter(({ kind }) => kind === 'stored')).toHaveLength(counts.weights - 1);
+      expect(unfused.filter(({ kind }) => kind === 'stored')).toHaveLength(counts['weight-only'] - 1);
     }
   });
 
@@ -253,7 +255,7 @@ describe('the bundled model', () => {
 
   test('what is sensitive stays float by the default recipe', async () => {
     const { model } = await quantizeModel(source.model, await readRecipe('dynamic'));
-    expect(findTargets(model).flatMap(({ kind, path }) => (kind === 'product' ? [path] : []))).toEqual([
+    expect(findQuantizable(model).flatMap(({ weight, modes, path }) => (weight && modes.includes('static') ? [path] : []))).toEqual([
       'model.backbone.conv_encoder.model.embeddings.patch_embeddings.projection',
       ...inputProjections,
     ]);
@@ -261,7 +263,7 @@ describe('the bundled model', () => {
     const plan = planCalibration(await openCoco(join(packageRoot, 'assets/shapes/calib')), 1, 0);
     const { statistics } = await calibrateDataset(source, valuesToObserve(source.model, bundled), plan);
     const quantized = await quantizeModel(source.model, bundled, { statistics });
-    const float = findTargets(quantized.model).map(({ path }) => path);
+    const float = findQuantizable(quantized.model).flatMap(({ weight, path }) => (weight ? [path] : []));
     for (const part of [
       'model.decoder.layers.0.fc1',
       'bbox_embed.0.layers.0',

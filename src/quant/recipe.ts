@@ -1,6 +1,6 @@
 /**
- * A recipe says what is quantized and how: rules from module paths and operator types to a treatment. It is all that
- * the quantizer knows of a model.
+ * A recipe says what is quantized and how: its rules lead from module paths and operator types to a mode. It is all that the
+ * quantizer knows about a model.
  */
 import { readdirSync } from 'node:fs';
 import { basename, extname, join } from 'node:path';
@@ -10,8 +10,9 @@ import { InputError, messageOf, UsageError } from '../base/errors.ts';
 import { readText } from '../base/files.ts';
 import { packageRoot } from '../base/package-root.ts';
 import { parseWith } from '../base/schema.ts';
-import { matchesWildcard } from '../base/wildcard.ts';
 import { observerSchema } from './observe/observer.ts';
+import { MODES } from './operators/operator.ts';
+import { OPERATOR_NAMES } from './operators/operators.ts';
 
 const matchSchema = z
   .union([z.string().min(1), z.array(z.string().min(1)).min(1)])
@@ -21,43 +22,58 @@ const matchSchema = z
 const weightsSchema = z.strictObject({
   /** 4-bit weights are computed with as 8-bit ones: the file is smaller, the speed the same. */
   bits: z.union([z.literal(8), z.literal(4)]).default(8),
-  /** With 4 bits: rows of a channel that share a scale; 0 for all of them. */
+  /** With 4 bits: the number of rows of a channel that share a scale; 0 for all rows. */
   block: z.number().int().min(0).max(4096).default(32),
-  /** One scale for each output channel, or one for all. */
+  /** `channel`: one scale for each output channel; `tensor`: one scale for the whole weight. */
   per: z.enum(['channel', 'tensor']).default('channel'),
-  /** `min-max`: to the largest weight of a channel; `mse`: to where the squared error is least. */
+  /** `min-max`: the range ends at the largest magnitude of a channel; `mse`: at the smallest squared error. */
   observer: z.enum(['min-max', 'mse']).default('min-max'),
 });
 
-const ruleSchema = z.strictObject({
-  /** Module paths: `*` stands for one segment or a part of it, `**` for any number of segments. */
-  match: z.union([z.string().min(1), z.array(z.string().min(1)).min(1)]).transform((value) => [value].flat()),
-  /** Operator types; all that can be quantized if left out. */
-  operators: z.array(z.enum(['MatMul', 'Gemm', 'Conv', 'Gather', 'Add', 'MultiScaleDeformableAttention'])).optional(),
-  /**
-   * What is multiplied with, or added to, the activations: stored weights, or other activations, as in attention and in
-   * residual sums. With `activations`, patterns match names of nodes.
-   */
-  inputs: z.enum(['weights', 'activations']).default('weights'),
-  /**
-   * - `float`: as it is
-   * - `dynamic`: int8 weights, activations quantized at each run by their own range
-   * - `static`: int8 weights, activations quantized by ranges from calibration
-   * - `weights`: int8 weights, computed with in float: for embeddings, and for stacks of matrices
-   */
-  treatment: z.enum(['float', 'dynamic', 'static', 'weights']),
-  weights: weightsSchema.optional(),
-  /** What makes a range of what calibration saw. */
-  observer: observerSchema.optional(),
-  /** Ranges of activations are centred on 0. */
-  symmetric: z.boolean().optional(),
-  /** A range that is known, in place of an observed one: after a softmax everything is in 0 … 1. */
-  range: z.tuple([z.number(), z.number()]).optional(),
-  /** Clips the results, such as sampling offsets, to this percentile of their magnitudes. */
-  clip: z.number().gt(50).max(100).optional(),
-});
+/** The name of the mode `weight-only` in recipes of before. */
+const FORMER_WEIGHT_ONLY = 'weights';
 
-/** Left out, with a word about it, where there are no images to learn from; without it, that is an error. */
+const ruleSchema = z
+  .strictObject({
+    /** Patterns of module paths: `*` stands for one segment or a part of it, `**` for any number of segments. */
+    match: z.union([z.string().min(1), z.array(z.string().min(1)).min(1)]).transform((value) => [value].flat()),
+    /** Operator types; all that can be quantized if left out. */
+    operators: z.array(z.enum(OPERATOR_NAMES)).optional(),
+    /**
+     * `weights`: nodes that compute with a stored weight. `activations`: nodes that compute with activations only, as in
+     * attention and in residual sums; patterns then match the names of nodes.
+     */
+    inputs: z.enum(['weights', 'activations']).default('weights'),
+    /** How the nodes are computed: see `Mode`. */
+    treatment: z.preprocess((value) => (value === FORMER_WEIGHT_ONLY ? 'weight-only' : value), z.enum(MODES)),
+    weights: weightsSchema.optional(),
+    /** What makes a range of a statistic. */
+    observer: observerSchema.optional(),
+    /** True if ranges of activations are centred on 0. */
+    symmetric: z.boolean().optional(),
+    /** A range [minimum, maximum] that is known and takes the place of an observed one: after a softmax it is [0, 1]. */
+    range: z
+      .tuple([z.number(), z.number()])
+      .refine(([min, max]) => min <= max, 'the minimum of a range must not be above its maximum')
+      .optional(),
+    /** The results of a layer, such as sampling offsets, are clipped to this percentile of their magnitudes. */
+    clip: z.number().gt(50).max(100).optional(),
+  })
+  .superRefine((rule, context) => {
+    const refuse = (key: keyof typeof rule, why: string) => {
+      if (rule[key] !== undefined) context.addIssue({ code: 'custom', path: [key], message: why });
+    };
+    for (const key of ['observer', 'symmetric', 'range'] as const)
+      if (rule.treatment !== 'static')
+        refuse(key, `it applies to static layers only, and this rule makes them ${rule.treatment}`);
+    if (rule.range !== undefined)
+      for (const key of ['observer', 'symmetric'] as const) refuse(key, 'it has no effect on a range that is given');
+    if (rule.treatment === 'float') refuse('weights', 'weights of float layers are not quantized');
+    if (rule.inputs === 'activations')
+      for (const key of ['weights', 'clip'] as const) refuse(key, 'it applies to rules with `inputs: weights` only');
+  });
+
+/** If true, a calibration without images leaves the technique out, with a notice; otherwise that is an error. */
 const optional = z.boolean().default(false);
 
 const techniqueSchema = z.discriminatedUnion('technique', [
@@ -80,48 +96,63 @@ const techniqueSchema = z.discriminatedUnion('technique', [
 ]);
 
 const textSchema = z.strictObject({
-  /** The value whose second axis is the length of the text. */
+  /** The value whose second dimension is the length of the text. */
   length: z.string().min(1),
-  /** Static ranges that change with the text by more than this factor … */
+  /** The ranges of layers whose static range changes with the text by more than this factor … */
   factor: z.number().min(1).default(1.5),
-  /** … are found at each run instead, or looked up by the length. */
+  /** … are found at each run (`dynamic`), or are looked up by the length (`buckets`). */
   treatment: z.enum(['dynamic', 'buckets']),
 });
 
 const recipeSchema = z.strictObject({
   description: z.string().min(1),
-  /** Of the rules that match a node, the last one counts. */
+  /** Of the rules that match a node, the last one applies. */
   rules: z.array(ruleSchema).min(1),
-  /** Applied in this order. */
+  /** Techniques are applied in this order. */
   techniques: z.array(techniqueSchema).default([]),
   text: textSchema.optional(),
 });
 
+/** A rule of a recipe. */
 export type Rule = z.output<typeof ruleSchema>;
-export type Treatment = Rule['treatment'];
+/** A technique of a recipe, with its settings. */
 export type Technique = z.output<typeof techniqueSchema>;
+/** What a recipe says about ranges that change with the length of the text. */
 export type TextRule = z.output<typeof textSchema>;
 
+/** What is quantized and how. */
 export interface Recipe {
+  /** The name of a bundled recipe, or the file name without its extension. */
   readonly name: string;
   readonly description: string;
+  /** Of the rules that match a node, the last one applies. */
   readonly rules: readonly Rule[];
+  /** Techniques are applied in this order. */
   readonly techniques: readonly Technique[];
   readonly text?: TextRule | undefined;
+  /** Sentences about words of former versions that the recipe uses and that will not be read for long. */
+  readonly notices?: readonly string[] | undefined;
 }
 
+/** The recipe that is meant where none is named. */
 export const DEFAULT_RECIPE = 'mixed';
 
 const folder = join(packageRoot, 'recipes');
 
-/** The names of the recipes that come with dino8. */
+/** The names of the recipes that are part of dino8. */
 export function bundledRecipes(): string[] {
   return readdirSync(folder)
     .filter((name) => extname(name) === '.yaml')
     .map((name) => basename(name, '.yaml'));
 }
 
-/** Reads a bundled recipe by its name, or any recipe by its path. */
+/**
+ * Reads a bundled recipe by its name, or any recipe by its path.
+ *
+ * @throws UsageError if there is no bundled recipe of that name; InputError if the file cannot be read or is not a recipe
+ * @example
+ * const recipe = await readRecipe('mixed');
+ */
 export async function readRecipe(nameOrPath: string): Promise<Recipe> {
   const isPath = /[./\\]/.test(nameOrPath);
   if (!isPath && !bundledRecipes().includes(nameOrPath))
@@ -132,6 +163,14 @@ export async function readRecipe(nameOrPath: string): Promise<Recipe> {
   return parseRecipe(await readText(path, 1 << 20), path);
 }
 
+/**
+ * Parses the YAML text of a recipe.
+ *
+ * @param source the path of the file, for messages and the recipe's name
+ * @throws InputError if the text is not a recipe; the message says where
+ * @example
+ * const recipe = parseRecipe("description: All layers\nrules: [{ match: '**', treatment: static }]", 'all.yaml');
+ */
 export function parseRecipe(text: string, source: string): Recipe {
   let value: unknown;
   try {
@@ -139,18 +178,16 @@ export function parseRecipe(text: string, source: string): Recipe {
   } catch (error) {
     throw new InputError(`${source} is not valid YAML (${messageOf(error)}).`);
   }
-  return { name: basename(source, extname(source)), ...parseWith(recipeSchema, value, source) };
+  const recipe = parseWith(recipeSchema, value, source);
+  const notices = usesFormerName(value)
+    ? [`${source} says "treatment: ${FORMER_WEIGHT_ONLY}", which is now called "weight-only"; please rename it.`]
+    : [];
+  return { name: basename(source, extname(source)), ...recipe, notices };
 }
 
-/** True if a module path fits a pattern. */
-export function matchesPath(pattern: string, path: string): boolean {
-  return matchSegments(pattern.split('.'), path.split('.'));
-}
+const formerSchema = z.object({ rules: z.array(z.object({ treatment: z.unknown() })) });
 
-function matchSegments(pattern: readonly string[], path: readonly string[]): boolean {
-  const [first, ...rest] = pattern;
-  if (first === undefined) return path.length === 0;
-  if (first === '**') return path.some((_, index) => matchSegments(rest, path.slice(index))) || matchSegments(rest, []);
-  const [segment, ...others] = path;
-  return segment !== undefined && matchesWildcard(first, segment) && matchSegments(rest, others);
+function usesFormerName(value: unknown): boolean {
+  const { data } = formerSchema.safeParse(value);
+  return data?.rules.some(({ treatment }) => treatment === FORMER_WEIGHT_ONLY) ?? false;
 }

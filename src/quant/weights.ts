@@ -10,6 +10,13 @@ import { makeTensor } from '../onnx/tensor.ts';
 import { DataType, type NodeProto, type TensorProto } from '../onnx/types.ts';
 import { HIGHEST_OF_BITS, SMALLEST_SCALE, type WeightScheme } from './scheme.ts';
 
+/** A float weight, the axis along which every entry has its own scale, and how it becomes integers. */
+export interface WeightToQuantize {
+  readonly weight: TensorProto;
+  readonly axis: number;
+  readonly scheme: WeightScheme;
+}
+
 export interface QuantizedWeight {
   /** int8, the shape of the weight. */
   readonly values: string;
@@ -43,13 +50,8 @@ export interface Additions {
   readonly rounded: ReadonlyMap<string, RoundedWeight>;
 }
 
-/** Adds what computes the integers of `weight`, with a scale for each entry of `axis`. */
-export function quantizeWeight(
-  weight: TensorProto,
-  axis: number,
-  added: Additions,
-  scheme: WeightScheme,
-): QuantizedWeight {
+/** Adds the nodes that compute the integers of a weight, with a scale for each entry of its channel axis. */
+export function quantizeWeight({ weight, axis, scheme }: WeightToQuantize, added: Additions): QuantizedWeight {
   const { name } = weight;
   const known = added.weights.get(name);
   if (known) return known;

@@ -13,8 +13,9 @@ import { DataType } from '../onnx/types.ts';
 import { makeValueInfo } from '../onnx/value-info.ts';
 import { modelBytes } from '../onnx/write.ts';
 import { observeFor } from '../pipeline/apply-recipe.ts';
-import { planQuantization } from '../quant/quantization-plan.ts';
+import { planQuantization } from '../quant/plan.ts';
 import { readRecipe } from '../quant/recipe.ts';
+import { resolveRanges } from '../quant/resolve-ranges.ts';
 import { kernelOptions } from '../runtime/kernels.ts';
 import { type Feeds, type Outputs, Session } from '../runtime/session.ts';
 import { copyTensor, floatData, floats, integers, type Tensor, tensorOf } from '../runtime/tensor.ts';
@@ -117,7 +118,7 @@ test.each([
     const recipe = { ...(await readRecipe(name)), techniques: [] };
     const plan = planCalibration(await openCoco(join(packageRoot, 'assets/shapes/calib')), 4, 0);
     const statistics = await observeFor(source, recipe, { plan });
-    const trainable = await startScales(planQuantization(source.model, recipe, statistics));
+    const trainable = await startScales(resolveRanges(planQuantization(source.model, recipe), { statistics }));
     const scales = new Map(trainable.scales.map(({ name: scale, initial }) => [scale, moved(initial)]));
 
     const golden = await readGolden('nano/single');

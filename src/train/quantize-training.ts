@@ -2,13 +2,15 @@
  * Quantization-aware training: fake quantization put into the training graph where a recipe has integers, with scales that
  * are trained, and from what was learned the INT8 model.
  */
+import { UsageError } from '../base/errors.ts';
 import { GraphBuilder, type Value } from '../onnx/builder.ts';
 import type { Model } from '../onnx/read.ts';
 import { replaceUses, sortTopologically } from '../onnx/rewrite.ts';
 import { makeTensor, tensorBytes } from '../onnx/tensor.ts';
 import { DataType, elementCount, type NodeProto } from '../onnx/types.ts';
 import { modelBytes } from '../onnx/write.ts';
-import type { PlannedActivation, PlannedWeight, QuantizationPlan } from '../quant/quantization-plan.ts';
+import { plannedActivations, plannedWeights, type QuantizationPlan } from '../quant/plan.ts';
+import type { PlannedActivation, PlannedWeight } from '../quant/plan-entry.ts';
 import { type Quantized, quantizeModel } from '../quant/quantize.ts';
 import type { Recipe } from '../quant/recipe.ts';
 import { affineOf, HIGHEST_OF_BITS, type Range, type Scheme, SMALLEST_SCALE, UINT8 } from '../quant/scheme.ts';
@@ -40,17 +42,36 @@ const weightScheme = ({ scheme }: PlannedWeight): Scheme => {
   return { lowest: -highest, highest, symmetric: true };
 };
 
-/** The scales that quantizing without training has: those of the weights as they are, and of the ranges. */
+/** @throws UsageError if the plan has what cannot be trained */
+function checkTrainable({ recipe, entries, clips }: QuantizationPlan): void {
+  if (
+    recipe.text?.treatment === 'buckets' ||
+    entries.some(({ activations }) => activations.some((each) => each.byLength))
+  )
+    throw new UsageError(
+      `The recipe ${recipe.name} looks ranges up by the length of the text, which cannot be trained; use treatment: dynamic.`,
+    );
+  if (clips.length > 0)
+    throw new UsageError(`The recipe ${recipe.name} clips results, which cannot be trained; leave \`clip\` out.`);
+}
+
+/**
+ * The scales that quantizing without training has: those of the weights as they are, and those of the ranges of a resolved
+ * plan.
+ *
+ * @throws UsageError if the plan clips results or looks ranges up by the length of the text
+ */
 export async function startScales(plan: QuantizationPlan): Promise<TrainablePlan> {
+  checkTrainable(plan);
   const ofWeights = new Map<string, Scales>();
   const scales = new Map<string, LearnedScale>();
-  for (const planned of plan.weights) {
+  for (const planned of plannedWeights(plan)) {
     if (ofWeights.has(planned.weight.name)) continue;
     const chosen = await chooseScales(planned.weight, planned.scheme, planned.axis);
     ofWeights.set(planned.weight.name, chosen);
     scales.set(planned.weight.name, { name: weightScaleName(planned), initial: chosen.scale });
   }
-  for (const { source, range } of plan.activations)
+  for (const { source, range } of plannedActivations(plan))
     if (range && !scales.has(source)) {
       const name = `${source}${SCALE_SUFFIX}`;
       scales.set(source, { name, initial: floats(Float32Array.of(affineOf(range, UINT8).scale), [1]) });
@@ -77,13 +98,13 @@ export function insertFakeQuantization(
   for (const { name, initial } of trainable.scales) b.input(name, DataType.FLOAT, initial.shape);
   const insertion = new Insertion(b, enabled, batch);
   const results = new Map<string, string>();
-  for (const planned of trainable.plan.weights) {
+  for (const planned of plannedWeights(trainable.plan)) {
     const node = nodes.get(planned.node);
     const scales = trainable.ofWeights.get(planned.weight.name);
     if (node && scales)
       redirect(node, planned.index, insertion.weight(planned, scales, node.input[planned.index] ?? ''));
   }
-  for (const planned of trainable.plan.activations) {
+  for (const planned of plannedActivations(trainable.plan)) {
     const node = nodes.get(planned.node);
     if (!node) continue;
     if (planned.side === 'input')
@@ -209,14 +230,14 @@ export async function exportTrained(
   weightOf: (name: string) => PlannedWeight['weight'],
 ): Promise<Quantized> {
   const ranges = new Map<string, Range>();
-  for (const planned of trainable.plan.activations) {
+  for (const planned of plannedActivations(trainable.plan)) {
     if (!planned.range) continue;
     const { zeroPoint } = affineOf(planned.range, UINT8);
     const scale = Math.max(floatData(scaleOf(activationScaleName(planned)))[0] ?? 0, SMALLEST_SCALE);
     ranges.set(planned.source, { min: (UINT8.lowest - zeroPoint) * scale, max: (UINT8.highest - zeroPoint) * scale });
   }
   const rounded = new Map<string, RoundedWeight>();
-  for (const planned of trainable.plan.weights) {
+  for (const planned of plannedWeights(trainable.plan)) {
     const { name } = planned.weight;
     const scales = trainable.ofWeights.get(name);
     if (rounded.has(name) || !scales) continue;

@@ -43,6 +43,9 @@ export const observerOf = (kind: ObserverKind): Observer => ({
   count: DEFAULT_COUNT,
 });
 
+/** The observer of rules that name none: it leaves the highest accuracy on the bundled model (docs/accuracy.md). */
+export const DEFAULT_OBSERVER = observerOf('mse');
+
 /** The range that `observer` makes of `statistic` for `scheme`; never wider than what was seen. */
 export function estimateRange(statistic: Statistic, observer: Observer, scheme: Scheme): Range {
   const seen = { min: statistic.min, max: statistic.max };

@@ -6,8 +6,8 @@ import { type GraphIndex, indexGraph } from '../../onnx/graph-index.ts';
 import type { Model } from '../../onnx/read.ts';
 import { modulePath } from '../../onnx/rewrite.ts';
 import type { NodeProto } from '../../onnx/types.ts';
+import { matchesPath } from '../match-path.ts';
 import { sourceOf } from '../observe/same-values.ts';
-import { matchesPath } from '../recipe.ts';
 import { countUses, Rescaling } from './rescale.ts';
 
 interface Projection {

@@ -1,4 +1,4 @@
-/** The techniques of a recipe that come before ranges: the model computes the same, in numbers that quantize better. */
+/** The techniques of a recipe that change weights before ranges are found: the model computes the same, with values that quantize better. */
 import { copyModel } from '../../onnx/copy.ts';
 import type { Model } from '../../onnx/read.ts';
 import type { Statistics } from '../observe/calibrate.ts';
@@ -9,12 +9,13 @@ import { findSmoothable, smooth } from './smooth.ts';
 
 const PREPARING: readonly Technique['technique'][] = ['smooth', 'equalize', 'balance-queries'];
 
-/** True if a recipe changes weights before ranges are found, so that those of the model as it is do not fit. */
-export function preparesModel({ techniques }: Recipe): boolean {
-  return techniques.some(({ technique }) => PREPARING.includes(technique));
+/** The recipe without the techniques of `prepareModel`, for a model that is prepared; the same object if it has none. */
+export function withoutPreparation(recipe: Recipe): Recipe {
+  const techniques = recipe.techniques.filter(({ technique }) => !PREPARING.includes(technique));
+  return techniques.length === recipe.techniques.length ? recipe : { ...recipe, techniques };
 }
 
-/** The values whose channels `prepareModel` needs to know. */
+/** The values whose statistics by channel `prepareModel` needs, each once. */
 export function valuesToPrepare(model: Model, { techniques }: Recipe): string[] {
   const found = techniques.flatMap((each) =>
     each.technique === 'smooth' ? findSmoothable(model, each.match).map(({ output }) => output) : [],
@@ -22,7 +23,11 @@ export function valuesToPrepare(model: Model, { techniques }: Recipe): string[] 
   return [...new Set(found)];
 }
 
-/** An equivalent model; `model` itself is not changed. */
+/**
+ * A model that computes the same; `model` itself is not changed.
+ *
+ * @throws InputError if statistics are missing; the message names the values to observe
+ */
 export async function prepareModel(model: Model, { techniques }: Recipe, statistics: Statistics): Promise<Model> {
   const prepared = copyModel(model);
   for (const [index, each] of techniques.entries()) {

@@ -8,8 +8,8 @@ import type { Model } from '../../onnx/read.ts';
 import { modulePath } from '../../onnx/rewrite.ts';
 import { makeTensor } from '../../onnx/tensor.ts';
 import type { NodeProto } from '../../onnx/types.ts';
+import { matchesPath } from '../match-path.ts';
 import type { Statistics } from '../observe/calibrate.ts';
-import { matchesPath } from '../recipe.ts';
 import { countUses, isMove, Rescaling } from './rescale.ts';
 
 /** A normalisation of which all users are products with weights. */

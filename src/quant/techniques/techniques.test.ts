@@ -18,7 +18,8 @@ import { floatData, floats } from '../../runtime/tensor.ts';
 import { noise } from '../../testing/noise.ts';
 import { calibrate } from '../observe/calibrate.ts';
 import { listedSamples, type Sample } from '../observe/sample.ts';
-import { quantizeModel, valuesToObserve } from '../quantize.ts';
+import { planQuantization, valuesToObserve } from '../plan.ts';
+import { quantizeModel } from '../quantize.ts';
 import type { Recipe, Technique } from '../recipe.ts';
 import { DEFAULT_WEIGHT_SCHEME, type WeightScheme } from '../scheme.ts';
 import { adaround } from './adaround.ts';
@@ -260,7 +261,7 @@ describe('a quantized layer', () => {
     expect(stored.map(({ rawData }) => rawData.length)).toEqual([(INPUTS * CHANNELS) / 2]);
     expect(quantized.graph.initializer.some(({ name }) => name === 'layer.weight')).toBe(false);
     const asked = recipe([{ technique: 'gptq', match: ['**'], damping: 0.01, optional: false }], four);
-    const rounded = await roundModel(model, asked, samples);
+    const rounded = await roundModel(model, planQuantization(model, asked), samples);
     const expected = await results(model);
     const error = (found: readonly number[]) =>
       found.reduce((sum, value, index) => sum + (value - (expected[index] ?? 0)) ** 2, 0);

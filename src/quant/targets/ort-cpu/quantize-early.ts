@@ -1,17 +1,18 @@
 /**
- * Quantizing before values are moved, not after: transposes, windows and slices then move bytes, and what a padding adds is
- * not quantized. Each step swaps a QuantizeLinear with the node before it, which computes the same on bytes.
+ * Moves QuantizeLinear ahead of Transpose, Slice, Pad and other nodes that only move values, so that they copy bytes, not
+ * floats. Each step swaps a QuantizeLinear with the node before it, which computes the same on bytes.
  */
-import { indexGraph } from '../onnx/graph-index.ts';
-import type { Model } from '../onnx/read.ts';
-import { makeNode, removeUnused, sortTopologically } from '../onnx/rewrite.ts';
-import { tensorElements } from '../onnx/tensor.ts';
-import type { NodeProto, TensorProto } from '../onnx/types.ts';
+import { indexGraph } from '../../../onnx/graph-index.ts';
+import type { Model } from '../../../onnx/read.ts';
+import { makeNode, removeUnused, sortTopologically } from '../../../onnx/rewrite.ts';
+import { tensorElements } from '../../../onnx/tensor.ts';
+import type { NodeProto, TensorProto } from '../../../onnx/types.ts';
 
+/** Nodes that give the same on bytes as on floats; a Pad then adds the zero point. */
 const MOVES = new Set(['Reshape', 'Transpose', 'Squeeze', 'Unsqueeze', 'Flatten', 'Split', 'Slice', 'Pad', 'Concat']);
 
-/** Answers how many nodes work on bytes now, or are not needed any more. */
-export function quantizeEarly(model: Model): number {
+/** Rewrites `model` until no QuantizeLinear can be moved further ahead. */
+export function quantizeEarly(model: Model): void {
   let changes = 0;
   for (let found = step(model); found > 0; found = step(model)) changes += found;
   if (changes > 0) {
@@ -19,7 +20,6 @@ export function quantizeEarly(model: Model): number {
     removeUnused(model);
     sortTopologically(model.graph);
   }
-  return changes;
 }
 
 interface Parameters {
@@ -27,6 +27,7 @@ interface Parameters {
   readonly zeroPoint: string;
 }
 
+/** One pass over the graph. @returns the number of nodes that it moved or removed */
 function step(model: Model): number {
   const { graph } = model;
   const { consumers, outputs, initializer } = indexGraph(graph);
@@ -66,7 +67,7 @@ function commonParameters(
   return first && users.every((some) => some.length > 0 && some.every(isSame)) ? { scale, zeroPoint } : undefined;
 }
 
-/** With a zero point of 0, what is below 0 becomes 0 by quantization itself. */
+/** With a zero point of 0, negative values become 0 by quantization itself, so that a ReLU is not needed. */
 function quantizeInstead(relu: NodeProto, quantizers: readonly NodeProto[]): NodeProto[] {
   return quantizers.map((quantizer) => ({ ...quantizer, input: [relu.input[0] ?? '', ...quantizer.input.slice(1)] }));
 }
@@ -82,8 +83,8 @@ function moveBytes(node: NodeProto, quantizers: readonly NodeProto[], { scale, z
     makeNode('QuantizeLinear', `${node.name}.Early.${name}`, [name, scale, zeroPoint], [bytes(name)]),
   );
   const input = [...moved.map(bytes), ...node.input.slice(moved.length)];
-  if (node.opType === 'Pad') input[2] = zeroPoint; // what stands for 0
-  // Each quantizer gave its result a name of its own: all are names of the one moved value.
+  if (node.opType === 'Pad') input[2] = zeroPoint; // the integer that means 0
+  // Each QuantizeLinear has a result of its own name; all of them are now the one moved value.
   const names = new Map(quantizers.map((quantizer) => [quantizer.output[0] ?? '', quantizer.input[0] ?? '']));
   const output = node.output.map((name) => [...names].find(([, from]) => from === name)?.[0] ?? '');
   const others = [...names].filter(([name]) => !output.includes(name));

@@ -1,6 +1,6 @@
 /** The bias of a linear layer, which the graph adds to its product in a node of its own. */
-import type { GraphIndex } from '../../onnx/graph-index.ts';
-import type { NodeProto } from '../../onnx/types.ts';
+import type { GraphIndex } from '../onnx/graph-index.ts';
+import type { NodeProto } from '../onnx/types.ts';
 
 /** A bias that is added to a product and nothing else: its node is taken into the product. */
 export interface Bias {

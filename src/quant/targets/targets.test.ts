@@ -13,13 +13,13 @@ import { modelBytes } from '../../onnx/write.ts';
 import { calibrateDataset } from '../../pipeline/calibrate-dataset.ts';
 import { Session } from '../../runtime/session.ts';
 import { floatData } from '../../runtime/tensor.ts';
+import { observableValues } from '../observable-values.ts';
 import type { Statistics } from '../observe/calibrate.ts';
 import { textDependence } from '../observe/text-dependence.ts';
 import { quantizeModel } from '../quantize.ts';
 import { parseRecipe, readRecipe } from '../recipe.ts';
-import { observableValues } from '../targets.ts';
-import { lintForTensorRt } from './lint-tensorrt.ts';
-import { CONTRIB, INTEGER_PRODUCT } from './ort-cpu.ts';
+import { CONTRIB, INTEGER_PRODUCT } from './ort-cpu/integer-product.ts';
+import { lintForTensorRt } from './tensorrt/lint-tensorrt.ts';
 
 let source: ModelPackage;
 let plan: CalibrationPlan;
@@ -77,7 +77,7 @@ describe('for ONNX Runtime', () => {
 describe('for TensorRT', () => {
   test.each(['mixed', 'static', 'full'])('%s follows its rules, from the same calibration', async (name) => {
     const recipe = await readRecipe(name);
-    const { model } = await quantizeModel(source.model, recipe, { statistics, placement: 'tensorrt' });
+    const { model } = await quantizeModel(source.model, recipe, { statistics, target: 'tensorrt' });
     expect(lintForTensorRt(model)).toEqual([]);
     expect(model.graph.node.filter(({ opType }) => opType === 'QuantizeLinear').length).toBeGreaterThan(40);
     const { overlap } = await compareModels(source, model, some(), { boxesOnly: true });
@@ -86,8 +86,8 @@ describe('for TensorRT', () => {
 
   test('a recipe that leaves nothing to it is refused', async () => {
     const recipe = await readRecipe('smallest');
-    const quantized = quantizeModel(source.model, { ...recipe, techniques: [] }, { statistics, placement: 'tensorrt' });
-    await expect(quantized).rejects.toThrow(/makes nothing static/);
+    const quantized = quantizeModel(source.model, { ...recipe, techniques: [] }, { statistics, target: 'tensorrt' });
+    await expect(quantized).rejects.toThrow(/has nothing that tensorrt computes in integers/);
   });
 
   test('what breaks its rules is found', async () => {
@@ -97,7 +97,7 @@ describe('for TensorRT', () => {
     );
     const { model } = await quantizeModel(source.model, await readRecipe('static'), {
       statistics,
-      placement: 'tensorrt',
+      target: 'tensorrt',
     });
     const zero = model.graph.initializer.find(({ name }) => name.endsWith('.static_zero_point'));
     if (zero) zero.rawData = Uint8Array.of(5);

@@ -1,11 +1,12 @@
 /** Ranges by the length of the text: scale and zero point are looked up when the model runs. */
-import { makeNode } from '../../onnx/rewrite.ts';
-import { makeTensor } from '../../onnx/tensor.ts';
-import { DataType, type NodeProto } from '../../onnx/types.ts';
-import type { Statistic } from '../observe/statistic.ts';
-import { affineOf, UINT8 } from '../scheme.ts';
-import type { Additions } from '../weights.ts';
+import { makeNode } from '../../../onnx/rewrite.ts';
+import { makeTensor } from '../../../onnx/tensor.ts';
+import { DataType, type NodeProto } from '../../../onnx/types.ts';
+import type { Statistic } from '../../observe/statistic.ts';
+import { affineOf, UINT8 } from '../../scheme.ts';
+import type { Additions } from '../../weights.ts';
 
+/** The nodes that look scale and zero point up, and the names of both. */
 export interface Bucketed {
   readonly nodes: readonly NodeProto[];
   readonly scale: string;
@@ -13,11 +14,11 @@ export interface Bucketed {
 }
 
 /**
- * Scale and zero point for `owner`, by the second extent of the value `length`. A length that is longer than all that were
- * seen has the range of all.
+ * Scale and zero point for the value `owner`, by the second dimension of the value `length`. A length beyond all that were
+ * observed has the range of all.
  */
 export function bucketParameters(owner: string, statistic: Statistic, length: string, added: Additions): Bucketed {
-  const inner = (what: string) => `${owner}.by_length.${what}`;
+  const inner = (suffix: string) => `${owner}.by_length.${suffix}`;
   const result = { scale: inner('scale'), zeroPoint: inner('zero_point') };
   if (added.tensors.some(({ name }) => name === inner('bounds'))) return { nodes: [], ...result };
   const bounded = statistic.lengths.filter(({ tokens }) => Number.isFinite(tokens));

@@ -1,9 +1,11 @@
-/** Whether a quantized model is what TensorRT's explicit quantization takes and fuses, by its rules: it does not run here. */
-import { type GraphIndex, indexGraph } from '../../onnx/graph-index.ts';
-import type { Model } from '../../onnx/read.ts';
-import { tensorElements } from '../../onnx/tensor.ts';
-import { DataType, type NodeProto, type TensorProto } from '../../onnx/types.ts';
+/** Whether TensorRT's explicit quantization takes and fuses a model, by its rules: the model is not run. */
+import { type GraphIndex, indexGraph } from '../../../onnx/graph-index.ts';
+import type { Model } from '../../../onnx/read.ts';
+import { tensorElements } from '../../../onnx/tensor.ts';
+import { DataType, type NodeProto, type TensorProto } from '../../../onnx/types.ts';
+import type { LintReport } from '../target.ts';
 
+/** A node that breaks a rule. */
 export interface Violation {
   readonly node: string;
   readonly problem: string;
@@ -14,7 +16,24 @@ const UNKNOWN = new Set(['DynamicQuantizeLinear', 'MatMulInteger', 'ConvInteger'
 /** What fuses with the pairs in front of it. */
 const FUSING = new Set(['MatMul', 'Gemm', 'Conv', 'ConvTranspose', 'Add']);
 
-/** Everything that TensorRT would refuse, or compute in float in spite of its pairs; empty for a sound placement. */
+/** The violations of a model as a report. */
+export async function lintRules(model: Model): Promise<LintReport> {
+  const violations = lintForTensorRt(model);
+  const pairs = model.graph.node.filter(({ opType }) => opType === 'QuantizeLinear').length;
+  const operators = new Map(model.graph.node.map(({ name, opType }) => [name, opType]));
+  return {
+    findings: violations.map(({ node, problem }) => ({
+      node,
+      operator: operators.get(node) ?? '',
+      problem,
+      isDefect: true,
+    })),
+    summary: `${pairs} activations are quantized; ${violations.length} places break TensorRT's rules.`,
+    advice: 'quantize the model for the target tensorrt',
+  };
+}
+
+/** All nodes that TensorRT would refuse, or would compute in float in spite of their pairs; empty for a sound placement. */
 export function lintForTensorRt(model: Model): Violation[] {
   const index = indexGraph(model.graph);
   return model.graph.node.flatMap((node) =>

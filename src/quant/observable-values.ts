@@ -1,0 +1,22 @@
+/** The values that a calibration observes if it is not made for one recipe. */
+import type { Model } from '../onnx/read.ts';
+import { sourceOf } from './observe/same-values.ts';
+import { factsOf, findQuantizable } from './operators/operators.ts';
+
+/**
+ * The values whose ranges a recipe may need, each once, under the name of the value that they are an arrangement of.
+ *
+ * @param everything true to include the values that few recipes quantize, such as the products within the heads of an
+ * attention and residual sums: about as many values again
+ * @example
+ * const statistics = await calibrate(model, observableValues(model), source);
+ */
+export function observableValues(model: Model, everything = false): string[] {
+  const graph = factsOf(model);
+  const wanted = findQuantizable(model, graph).filter((each) => everything || each.isObservedByDefault);
+  const ordered = [...wanted.filter(({ weight }) => weight), ...wanted.filter(({ weight }) => !weight)];
+  const values = ordered.flatMap(({ node, observed }) =>
+    observed.map(({ side, index }) => node[side][index] ?? '').filter((name) => name !== ''),
+  );
+  return [...new Set(values.map((name) => sourceOf(name, graph.index)))];
+}

@@ -1,0 +1,40 @@
+/** Add of two activations with the same known number of channels: a residual sum. */
+import type { GraphIndex } from '../../onnx/graph-index.ts';
+import { DataType, type NodeProto } from '../../onnx/types.ts';
+import { inputPort, outputPort, type QuantizableOperator } from './operator.ts';
+
+/** Features of an image or a text have at least [batch, positions, channels]. */
+const LOWEST_RANK = 3;
+
+export const add: QuantizableOperator = {
+  name: 'Add',
+  domain: '',
+  match(node, { index, infos }) {
+    const [a = '', b = ''] = node.input;
+    if (index.initializer.has(a) || index.initializer.has(b)) return undefined;
+    const channelsOf = (name: string) => {
+      const info = infos.get(name);
+      const isFeature = info?.type === DataType.FLOAT && (info.shape?.length ?? 0) >= LOWEST_RANK;
+      return isFeature ? info.shape?.at(-1) : undefined;
+    };
+    const channels = channelsOf(a);
+    if (typeof channels !== 'number' || channels !== channelsOf(b) || isScore(node, index)) return undefined;
+    return {
+      form: 'pairs',
+      inputs: [0, 1],
+      outputs: [0],
+      modes: ['static'],
+      mustBeNamed: true,
+      isResidual: true,
+      observed: [inputPort(0), inputPort(1), outputPort(0)],
+      isObservedByDefault: false,
+    };
+  },
+};
+
+/** True for sums that are no residuals: a mask added to the scores of an attention, or a change of a box as a logit. */
+function isScore(node: NodeProto, index: GraphIndex): boolean {
+  return (index.consumers.get(node.output[0] ?? '') ?? []).some(
+    (next) => ['Softmax', 'Sigmoid'].includes(next.opType) || (next.opType === 'Reshape' && isScore(next, index)),
+  );
+}

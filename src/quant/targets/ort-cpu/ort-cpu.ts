@@ -1,0 +1,48 @@
+/** ONNX Runtime on CPUs: uint8 activations with a zero point, int8 weights, in the forms that it fuses. */
+import { create } from '@bufbuild/protobuf';
+import { OperatorSetIdProtoSchema } from 'onnx-buf';
+import type { Model } from '../../../onnx/read.ts';
+import type { NodeProto } from '../../../onnx/types.ts';
+import type { PlanEntry } from '../../plan-entry.ts';
+import { UINT8 } from '../../scheme.ts';
+import type { PlacingContext, QuantizationTarget } from '../target.ts';
+import { storeAsIntegers } from '../weight-only.ts';
+import { placeDynamic } from './dynamic.ts';
+import { CONTRIB, INTEGER_PRODUCT, integerProductFunction } from './integer-product.ts';
+import { lintForOrtCpu } from './lint-ort-cpu.ts';
+import { quantizeEarly } from './quantize-early.ts';
+import { placeStatic } from './static.ts';
+
+export const ortCpu: QuantizationTarget = {
+  name: 'ort-cpu',
+  description: 'ONNX Runtime on CPUs',
+  activations: UINT8,
+  looksUpByLength: true,
+  narrow: (entry) => entry,
+  place,
+  finish(model) {
+    const usesProduct = model.graph.node.some(({ opType, domain }) => opType === INTEGER_PRODUCT && domain === CONTRIB);
+    if (usesProduct) declareContrib(model);
+    quantizeEarly(model);
+  },
+  lint: lintForOrtCpu,
+};
+
+function place(entry: PlanEntry, node: NodeProto, context: PlacingContext): NodeProto[] {
+  switch (entry.mode) {
+    case 'float':
+      return [node];
+    case 'dynamic':
+      return placeDynamic(entry, node, context);
+    case 'static':
+      return placeStatic(entry, node, context);
+    case 'weight-only':
+      return storeAsIntegers(entry, node, context.added);
+  }
+}
+
+function declareContrib(model: Model): void {
+  model.functions.push(integerProductFunction());
+  if (!model.opsetImport.some(({ domain }) => domain === CONTRIB))
+    model.opsetImport.push(create(OperatorSetIdProtoSchema, { domain: CONTRIB, version: 1n }));
+}

@@ -1,0 +1,110 @@
+/** Pairs of QuantizeLinear and DequantizeLinear around a node: the form of static quantization that runtimes share. */
+import { makeNode } from '../../onnx/rewrite.ts';
+import { makeTensor } from '../../onnx/tensor.ts';
+import type { NodeProto } from '../../onnx/types.ts';
+import type { PlanEntry, PlannedActivation } from '../plan-entry.ts';
+import { affineOf, type Scheme } from '../scheme.ts';
+import { type Additions, quantizeWeight } from '../weights.ts';
+import type { PlacingContext, QuantizedValue } from './target.ts';
+
+/** How a target writes pairs. */
+export interface PairFormat {
+  /** The integers of activations; a symmetric scheme is int8, another one uint8. */
+  readonly activations: Scheme;
+  /** True if all users of a value share one DequantizeLinear; false if each has its own. */
+  readonly sharesDequantized: boolean;
+}
+
+/** A planned activation, and the value at its place in the graph that is rewritten. */
+interface LiveActivation {
+  readonly activation: PlannedActivation;
+  readonly value: string;
+}
+
+/**
+ * The node between its pairs: on the inputs and outputs that the entry plans, and a DequantizeLinear behind its weight.
+ *
+ * @returns the nodes that replace `node`
+ */
+export function placePairs(
+  { activations, weight }: PlanEntry,
+  node: NodeProto,
+  context: PlacingContext,
+  format: PairFormat,
+): NodeProto[] {
+  const nodes: NodeProto[] = [];
+  const placed = { ...node, input: [...node.input], output: [...node.output] };
+  for (const activation of activations.filter(({ side }) => side === 'input')) {
+    const value = node.input[activation.index] ?? '';
+    const result = format.sharesDequantized
+      ? `${value}.dequantized`
+      : `${node.name}.Input${activation.index}.dequantized`;
+    const known = context.shared.has(dequantizedKey(result));
+    const quantized = quantizeInput({ activation, value }, node.name, context, format.activations);
+    nodes.push(...quantized.nodes);
+    if (!known) nodes.push(dequantize(quantized.quantized, result));
+    context.shared.set(dequantizedKey(result), quantized.quantized);
+    placed.input[activation.index] = result;
+  }
+  if (weight) {
+    const stored = quantizeWeight(weight, context.added);
+    const result = `${node.name}.weight`;
+    nodes.push(dequantize(stored, result, weight.axis));
+    placed.input[weight.index] = result;
+  }
+  nodes.push(placed);
+  for (const activation of activations.filter(({ side }) => side === 'output')) {
+    const value = node.output[activation.index] ?? '';
+    const float = `${value}.float`;
+    const [scale, zeroPoint] = storeRange(activation, context.added, format.activations);
+    const quantized = { values: `${float}.static_${integerName(format.activations)}`, scale, zeroPoint };
+    placed.output[activation.index] = float;
+    nodes.push(
+      makeNode('QuantizeLinear', `${value}.QuantizeLinear`, [float, scale, zeroPoint], [quantized.values]),
+      dequantize(quantized, value),
+    );
+  }
+  return nodes;
+}
+
+const dequantizedKey = (result: string) => `${result} is made`;
+
+/** Quantizes an input by its fixed range, once for a value however many nodes use it. */
+export function quantizeInput(
+  { activation, value }: LiveActivation,
+  name: string,
+  { added, shared }: PlacingContext,
+  scheme: Scheme,
+): { quantized: QuantizedValue; nodes: NodeProto[] } {
+  const known = shared.get(value);
+  if (known) return { quantized: known, nodes: [] };
+  const [scale, zeroPoint] = storeRange(activation, added, scheme);
+  const quantized = { values: `${value}.static_${integerName(scheme)}`, scale, zeroPoint };
+  shared.set(value, quantized);
+  const label = `${name}.QuantizeLinear${activation.index}`;
+  return { quantized, nodes: [makeNode('QuantizeLinear', label, [value, scale, zeroPoint], [quantized.values])] };
+}
+
+/** The names of scale and zero point of an activation's range, which are stored once for its source. */
+export function storeRange(
+  { source, range }: PlannedActivation,
+  added: Additions,
+  scheme: Scheme,
+): readonly [string, string] {
+  const names = [`${source}.static_scale`, `${source}.static_zero_point`] as const;
+  if (added.tensors.some(({ name }) => name === names[0])) return names;
+  if (!range) throw new Error(`the range of ${source} is not resolved`);
+  const { scale, zeroPoint } = affineOf(range, scheme);
+  added.tensors.push(
+    makeTensor(names[0], [], Float32Array.of(scale)),
+    makeTensor(names[1], [], scheme.symmetric ? Int8Array.of(zeroPoint) : Uint8Array.of(zeroPoint)),
+  );
+  return names;
+}
+
+const integerName = ({ symmetric }: Scheme) => (symmetric ? 'int8' : 'uint8');
+
+function dequantize({ values, scale, zeroPoint }: QuantizedValue, result: string, axis?: number): NodeProto {
+  const attributes = axis === undefined ? {} : { axis };
+  return makeNode('DequantizeLinear', `${result}.DequantizeLinear`, [values, scale, zeroPoint], [result], attributes);
+}

@@ -1,0 +1,98 @@
+/**
+ * The interface of a quantization target: a runtime, with the number formats that it computes in and the arrangement of
+ * quantized nodes that it fuses. A new target is a folder beside this file and a line in `targets.ts`.
+ */
+import type { GraphIndex } from '../../onnx/graph-index.ts';
+import type { Infos } from '../../onnx/infer/infer.ts';
+import type { Model } from '../../onnx/read.ts';
+import type { NodeProto } from '../../onnx/types.ts';
+import type { SessionOptions } from '../../runtime/options.ts';
+import type { Feeds } from '../../runtime/session.ts';
+import type { Bias } from '../bias.ts';
+import type { PlanEntry } from '../plan-entry.ts';
+import type { Scheme } from '../scheme.ts';
+import type { Additions } from '../weights.ts';
+
+/** A quantized value in the graph: the names of its integers, and of their scale and zero point. */
+export interface QuantizedValue {
+  readonly values: string;
+  readonly scale: string;
+  readonly zeroPoint: string;
+}
+
+/** The graph before quantization, for a target that decides by neighbours or shapes. */
+export interface FloatGraph {
+  readonly index: GraphIndex;
+  readonly infos: Infos;
+}
+
+/** What placing one entry shares with placing the others. */
+export interface PlacingContext {
+  /** Nodes and tensors that are added to the graph. */
+  readonly added: Additions;
+  /** Activations that are quantized already, by a key of the target: one that feeds several layers is quantized once. */
+  readonly shared: Map<string, QuantizedValue>;
+  /** The bias that is added to the node's result and to nothing else, corrected if the recipe says so. */
+  biasOf(node: NodeProto): Bias | undefined;
+  /** Removes a node whose work the placed nodes do, such as the addition of a bias. */
+  absorb(node: NodeProto): void;
+}
+
+/** One finding of a linter. */
+export interface LintFinding {
+  readonly node: string;
+  readonly operator: string;
+  /** What the runtime does with the node, as a phrase. */
+  readonly problem: string;
+  /** False for findings that cost time on purpose. */
+  readonly isDefect: boolean;
+  /** The time of the node in a run; undefined if the linter does not run the model. */
+  readonly seconds?: number | undefined;
+}
+
+/** What a linter found in a quantized model. */
+export interface LintReport {
+  /** The most expensive first, where times are known. */
+  readonly findings: readonly LintFinding[];
+  /** What the model has in all, as one sentence. */
+  readonly summary: string;
+  /** How to get rid of the defects, as a phrase. */
+  readonly advice: string;
+  /** The time of a whole run; undefined if the linter does not run the model. */
+  readonly seconds?: number | undefined;
+}
+
+/** What a linter may need to run a model. */
+export interface LintOptions {
+  /** Inputs of realistic sizes. It is only called by linters that run the model. */
+  readonly feeds: () => Feeds;
+  readonly session?: SessionOptions | undefined;
+}
+
+/** A runtime that models are quantized for. */
+export interface QuantizationTarget {
+  /** The name on the command line and in options. */
+  readonly name: string;
+  /** What it is, as a phrase for help texts. */
+  readonly description: string;
+  /** The integers of activations. */
+  readonly activations: Scheme;
+  /** True if scale and zero point may be looked up by the length of the text. */
+  readonly looksUpByLength: boolean;
+  /**
+   * Narrows an entry to what the runtime can compute in integers: fewer places, or none.
+   *
+   * @returns the entry to place, or a phrase that says why the node stays float
+   * @throws UsageError if the recipe asks for what the runtime can neither compute nor leave in float
+   */
+  narrow(entry: PlanEntry, graph: FloatGraph): PlanEntry | string;
+  /**
+   * The nodes that replace `node`, the entry's node in the graph that is rewritten. The inputs of `node` may have other
+   * names than those of the entry's node.
+   */
+  place(entry: PlanEntry, node: NodeProto, context: PlacingContext): NodeProto[];
+  /** Passes over the whole model after constants are folded. */
+  finish(model: Model): void;
+  /** Looks for quantized places that the runtime does not compute in integers. */
+  lint(model: Model, options: LintOptions): Promise<LintReport>;
+}
