@@ -255,10 +255,9 @@ describe('the bundled model', () => {
 
   test('what is sensitive stays float by the default recipe', async () => {
     const { model } = await quantizeModel(source.model, await readRecipe('dynamic'));
-    expect(findQuantizable(model).flatMap(({ weight, modes, path }) => (weight && modes.includes('static') ? [path] : []))).toEqual([
-      'model.backbone.conv_encoder.model.embeddings.patch_embeddings.projection',
-      ...inputProjections,
-    ]);
+    expect(
+      findQuantizable(model).flatMap(({ weight, modes, path }) => (weight && modes.includes('static') ? [path] : [])),
+    ).toEqual(['model.backbone.conv_encoder.model.embeddings.patch_embeddings.projection', ...inputProjections]);
     const bundled = await readRecipe('mixed');
     const plan = planCalibration(await openCoco(join(packageRoot, 'assets/shapes/calib')), 1, 0);
     const { statistics } = await calibrateDataset(source, valuesToObserve(source.model, bundled), plan);
