@@ -2,10 +2,9 @@ import { Command } from 'commander';
 import { writeAtomic } from '../base/files.ts';
 import { openCoco, takeImages } from '../data/coco.ts';
 import { Detector } from '../detect/detector.ts';
-import { Journal } from '../evaluate/journal.ts';
+import { openEvaluationJournal } from '../evaluate/evaluation-journal.ts';
 import { scoreDataset } from '../evaluate/score-dataset.ts';
 import { readPackage } from '../models/package/package.ts';
-import { modelHash } from '../onnx/hash.ts';
 import { points, print, printJson, table, wholeNumber, work } from './terminal.ts';
 
 interface Options {
@@ -34,9 +33,7 @@ async function evaluate(model: string, folder: string, options: Options): Promis
   await using detector = await Detector.create(source, { threads: options.threads });
   const { output } = options;
   const journal =
-    output === undefined
-      ? undefined
-      : await Journal.open(`${output}.partial`, modelHash(source.model), dataset.images.length);
+    output === undefined ? undefined : await openEvaluationJournal(`${output}.partial`, source, dataset, work());
   const { figures, averagePrecisionOf, images } = await scoreDataset(detector, dataset, { ...work(), journal });
   const categories = dataset.categories.map(({ id, name }) => ({ id, name, AP: averagePrecisionOf.get(id) ?? -1 }));
   const result = { images, figures, categories };

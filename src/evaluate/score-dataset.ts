@@ -1,30 +1,33 @@
-/** Running a detector over a dataset and scoring it: every category is a phrase of one prompt. */
-
+/** Runs a detector over a data set and scores it by COCO's protocol: every category is a phrase of one prompt. */
 import { UsageError } from '../base/errors.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import type { CocoDataset } from '../data/coco.ts';
 import { readImage } from '../data/image.ts';
 import type { Detector } from '../detect/detector.ts';
 import { averagePrecision, type CocoDetection, type CocoResult } from './average-precision.ts';
-import type { Journal } from './journal.ts';
+import type { EvaluationJournal } from './evaluation-journal.ts';
+import { BOXES_PER_IMAGE, promptCategories } from './protocol.ts';
 
-/** COCO's protocol for this model: this many best boxes of an image, over all phrases. */
-const BOXES_PER_IMAGE = 300;
-
+/** The score of a detector on a data set. */
 export interface DatasetScore extends CocoResult {
+  /** The number of images that were scored. */
   readonly images: number;
+  /** Every detection that was scored, image by image, the best first. */
   readonly detections: readonly CocoDetection[];
 }
 
+/** Options of `scoreDataset`. */
 export interface ScoreDatasetOptions extends WorkOptions {
+  /** The name of the work in progress reports. Default: "Scoring". */
   readonly label?: string;
-  /** Where what is done is written down, and found again. */
-  readonly journal?: Journal | undefined;
+  /** Images that it lists are not run again, and each image that is done is added to it. */
+  readonly journal?: EvaluationJournal | undefined;
 }
 
 /**
- * Detects every category in every image. Memory is that of the detections (at most 300 an image), not of the images.
- * @throws UsageError if there is nothing to score
+ * Detects every category in every image and scores the result. The detections of all images stay in memory (at most
+ * 300 for each image); the images do not.
+ * @throws UsageError if the data set has no images or no categories, and InputError if an image cannot be read
  */
 export async function scoreDataset(
   detector: Detector,
@@ -32,24 +35,23 @@ export async function scoreDataset(
   { onProgress, signal, label = 'Scoring', journal }: ScoreDatasetOptions = {},
 ): Promise<DatasetScore> {
   if (dataset.images.length === 0 || dataset.categories.length === 0)
-    throw new UsageError('The dataset has no images or no categories; there is nothing to score.');
-  const categories = dataset.categories.toSorted((a, b) => a.id - b.id);
+    throw new UsageError('The data set has no images or no categories; there is nothing to score.');
+  const categories = promptCategories(dataset);
   const prompt = await detector.encodePrompt(categories.map((category) => category.name));
+  const known = new Map(journal?.entries.map(({ image, detections }) => [image, detections]));
   const detections: CocoDetection[] = [];
   for (const [done, image] of dataset.images.entries()) {
     signal?.throwIfAborted();
     onProgress?.({ label, done, total: dataset.images.length });
-    const known = journal?.done.get(image.id);
-    if (known) {
-      detections.push(...known);
-      continue;
+    let found: readonly CocoDetection[] | undefined = known.get(image.id);
+    if (!found) {
+      const picture = await readImage(dataset.pathOf(image));
+      const boxes = await detector.rank(picture, prompt, BOXES_PER_IMAGE);
+      found = boxes.map(({ phrase, score, box }): CocoDetection => {
+        return { image_id: image.id, category_id: categories[phrase]?.id ?? -1, bbox: box, score };
+      });
+      await journal?.append({ image: image.id, detections: found });
     }
-    const picture = await readImage(dataset.pathOf(image));
-    const boxes = await detector.rank(picture, prompt, BOXES_PER_IMAGE);
-    const found = boxes.map(({ phrase, score, box }): CocoDetection => {
-      return { image_id: image.id, category_id: categories[phrase]?.id ?? -1, bbox: box, score };
-    });
-    await journal?.add(image.id, found);
     detections.push(...found);
   }
   onProgress?.({ label, done: dataset.images.length, total: dataset.images.length });

@@ -1,8 +1,7 @@
 /** What each part of a model loses in 8 bits: one part at a time is quantized, and the rest left as it is. */
 import { createHash } from 'node:crypto';
-import { appendFile } from 'node:fs/promises';
 import { z } from 'zod';
-import { exists, fileError, readText } from '../base/files.ts';
+import { Journal } from '../base/json-lines.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import { everyImage } from '../data/calibration-plan.ts';
 import type { CocoDataset } from '../data/coco.ts';
@@ -125,12 +124,10 @@ const rangesOf = (statistics: Statistics) =>
     max,
     images,
     histogram.exponent,
-    weighted(histogram.counts),
+    createHash('sha256').update(histogram.counts).digest('hex'),
   ]);
 
-/** Not the histogram, but a number that another one would hardly have. */
-const weighted = (counts: Float64Array) => counts.reduce((sum, count, bin) => sum + count * (bin + 1), 0);
-
+const entrySchema = z.object({ key: z.string(), result: partSchema });
 type Result = z.output<typeof partSchema>;
 
 interface Cache {
@@ -138,31 +135,12 @@ interface Cache {
   readonly add: (key: string, result: Result) => Promise<void>;
 }
 
-const lineSchema = z.object({ key: z.string(), result: partSchema });
-
-/** Lines that are torn or damaged are measured again. */
+/** The head of the cache is empty, since each result has a key of its own: several runs may share one cache. */
 async function openCache(path: string | undefined): Promise<Cache> {
-  const results = new Map<string, Result>();
-  const lines = path !== undefined && (await exists(path)) ? (await readText(path)).split('\n') : [];
-  for (const line of lines) {
-    const parsed = lineSchema.safeParse(parseJson(line));
-    if (parsed.success) results.set(parsed.data.key, parsed.data.result);
-  }
-  const add = async (key: string, result: Result) => {
-    if (path === undefined) return;
-    try {
-      await appendFile(path, `${JSON.stringify({ key, result })}\n`);
-    } catch (error) {
-      throw fileError('write', path, error);
-    }
+  if (path === undefined) return { results: new Map(), add: async () => undefined };
+  const journal = await Journal.open(path, { kind: 'sensitivity', key: {}, schema: entrySchema });
+  return {
+    results: new Map(journal.entries.map(({ key, result }) => [key, result])),
+    add: (key, result) => journal.append({ key, result }),
   };
-  return { results, add };
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
