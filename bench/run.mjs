@@ -26,10 +26,19 @@ const at = (name) => join(work, name);
 
 const contenders = [];
 dino8('convert', join(assets, 'nano'), '-o', at('fp32.onnx'));
-dino8('calibrate', at('fp32.onnx'), join(assets, 'shapes/calib'), '--images', '128', '-o', at('ranges.json'));
+dino8('calibrate', at('fp32.onnx'), join(assets, 'shapes/calib'), '--images', '128', '-o', at('statistics.json'));
 const RECIPES = ['dynamic', 'static', 'mixed', 'fast'];
 for (const recipe of RECIPES)
-  dino8('quantize', at('fp32.onnx'), '--recipe', recipe, '--ranges', at('ranges.json'), '-o', at(`${recipe}.onnx`));
+  dino8(
+    'quantize',
+    at('fp32.onnx'),
+    '--recipe',
+    recipe,
+    '--statistics',
+    at('statistics.json'),
+    '-o',
+    at(`${recipe}.onnx`),
+  );
 for (const name of ['fp32', ...RECIPES])
   contenders.push({
     name: `dino8 ${name}`,

@@ -50,7 +50,6 @@ export { type CalibrateDatasetOptions, calibrateDataset } from './pipeline/calib
 export { planQuantizedTraining } from './pipeline/plan-quantized-training.ts';
 export { observableValues } from './quant/observable-values.ts';
 export { calibrate, type Statistics } from './quant/observe/calibrate.ts';
-export { type Calibration, mergeCalibrations, readRanges, writeRanges } from './quant/observe/ranges-file.ts';
 export {
   listedSamples,
   NO_RULES,
@@ -58,6 +57,12 @@ export {
   type Sample,
   type SampleSource,
 } from './quant/observe/sample.ts';
+export {
+  type Calibration,
+  mergeCalibrations,
+  readStatistics,
+  writeStatistics,
+} from './quant/observe/statistics-file.ts';
 export {
   type PlanCounts,
   type PlanOptions,

@@ -43,8 +43,8 @@ describe('calibrate', () => {
 
     const missing = await calibrate('--merge', ...parts.slice(1), '-o', at('none.json'));
     expect(missing).toMatchObject({ code: 2, stderr: expect.stringMatching(/Part 1 of 3 is missing/) });
-    const part = await run(['quantize', nano, '--ranges', parts[0] ?? '', '-o', at('none.onnx')]);
-    expect(part).toMatchObject({ code: 1, stderr: expect.stringMatching(/is part 1 of 3; join the parts/) });
+    const part = await run(['quantize', nano, '--statistics', parts[0] ?? '', '-o', at('none.onnx')]);
+    expect(part).toMatchObject({ code: 1, stderr: expect.stringMatching(/is part 1 of 3; merge the parts/) });
   });
 
   test('interrupted, it goes on where it was, and gives the same', async () => {
@@ -62,11 +62,18 @@ describe('calibrate', () => {
     expect(await exists(at('again.json.partial'))).toBe(false);
   });
 
-  test('ranges of another model are refused', async () => {
+  test('statistics of another model are refused', async () => {
     const other = join(packageRoot, 'test/fixtures/golden/random_window12');
     await cp(nano, at('other'), { recursive: true });
     for (const name of ['config.json', 'model.safetensors']) await cp(join(other, name), at('other', name));
-    const { code, stderr } = await run(['quantize', at('other'), '--ranges', at('whole.json'), '-o', at('none.onnx')]);
+    const { code, stderr } = await run([
+      'quantize',
+      at('other'),
+      '--statistics',
+      at('whole.json'),
+      '-o',
+      at('none.onnx'),
+    ]);
     expect(code).toBe(1);
     expect(stderr).toMatch(/whole\.json is of another model/);
   });
@@ -111,7 +118,7 @@ describe('calibrate', () => {
     expect(stderr).not.toMatch(/^\s+at /m);
   });
 
-  test('a file that is no ranges file, or a damaged one, is refused in one sentence', async () => {
+  test('a file that is no statistics file, or a damaged one, is refused in one sentence', async () => {
     const parsed = JSON.parse(whole);
     const [name = ''] = Object.keys(parsed.values);
     const damaged = structuredClone(parsed);
@@ -120,7 +127,7 @@ describe('calibrate', () => {
     await writeFile(at('cut.json'), whole.slice(0, whole.length / 2));
     await writeFile(at('empty.json'), '{}');
     for (const file of ['damaged.json', 'cut.json', 'empty.json']) {
-      const { code, stderr } = await run(['quantize', nano, '--ranges', at(file), '-o', at('none.onnx')]);
+      const { code, stderr } = await run(['quantize', nano, '--statistics', at(file), '-o', at('none.onnx')]);
       expect(code, file).toBe(1);
       expect(stderr.trim().split('\n'), file).toHaveLength(1);
     }

@@ -16,7 +16,7 @@ import { parseModel } from '../src/onnx/read.ts';
 import { makeTensor } from '../src/onnx/tensor.ts';
 import { DataType } from '../src/onnx/types.ts';
 import { modelBytes } from '../src/onnx/write.ts';
-import { parseRanges } from '../src/quant/observe/ranges-file.ts';
+import { parseStatistics } from '../src/quant/observe/statistics-file.ts';
 import { parseRecipe } from '../src/quant/recipe.ts';
 import { parseTrainingState } from '../src/train/training-state.ts';
 
@@ -162,7 +162,7 @@ const readers: Record<string, { valid: Uint8Array; read: (bytes: Uint8Array<Arra
       read: (bytes) => parseRecipe(text(bytes), 'it'),
       runs: 300,
     },
-    ranges: { valid: ranges, read: (bytes) => parseRanges(json(bytes), 'it'), runs: 400 },
+    ranges: { valid: ranges, read: (bytes) => parseStatistics(json(bytes), 'it'), runs: 400 },
     tokenizer: {
       valid: tokenizer,
       read: (bytes) => createTokenizer({ tokenizer: json(bytes), config: {} }, 'it').encode('a b'),

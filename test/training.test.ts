@@ -134,14 +134,14 @@ describe('train', () => {
 
 describe('qat', () => {
   test('from ranges to an INT8 model, with distillation, denoising and recomputation', async () => {
-    const calibrated = await run(['calibrate', nano, images, '--images', '4', '-o', at('ranges.json')]);
+    const calibrated = await run(['calibrate', nano, images, '--images', '4', '-o', at('statistics.json')]);
     expect(calibrated.code, calibrated.stderr).toBe(0);
     const args = [
       'qat',
       nano,
       images,
-      '--ranges',
-      at('ranges.json'),
+      '--statistics',
+      at('statistics.json'),
       '--recipe',
       'mixed',
       '-o',

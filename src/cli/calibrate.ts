@@ -6,10 +6,16 @@ import { UnreadableImage } from '../detect/calibration-feeds.ts';
 import { readPackage } from '../models/package/package.ts';
 import { calibrateDataset, removeKept } from '../pipeline/calibrate-dataset.ts';
 import { observableValues } from '../quant/observable-values.ts';
-import { type Calibration, mergeCalibrations, readRanges, writeRanges } from '../quant/observe/ranges-file.ts';
+import {
+  type Calibration,
+  mergeCalibrations,
+  readStatistics,
+  writeStatistics,
+} from '../quant/observe/statistics-file.ts';
 import { type TextDependence, textDependence } from '../quant/observe/text-dependence.ts';
 import { valuesToObserve } from '../quant/plan.ts';
 import { readRecipe } from '../quant/recipe.ts';
+import { printNotice } from './calibration-source.ts';
 import { print, printJson, table, wholeNumber, work } from './terminal.ts';
 
 interface Options {
@@ -47,11 +53,11 @@ export function calibrateCommand(): Command {
     .option('--json', 'print the result as JSON')
     .addHelpText(
       'after',
-      '\nExamples:\n  $ dino8 calibrate tiny.onnx coco/val2017 --images 500 --seed 0 -o ranges.json\n  $ dino8 calibrate tiny.onnx coco/val2017 --shard 1/2 -o part1.json\n  $ dino8 calibrate --merge part1.json part2.json -o ranges.json',
+      '\nExamples:\n  $ dino8 calibrate tiny.onnx coco/val2017 --images 500 --seed 0 -o statistics.json\n  $ dino8 calibrate tiny.onnx coco/val2017 --shard 1/2 -o part1.json\n  $ dino8 calibrate --merge part1.json part2.json -o statistics.json',
     )
     .action(async (inputs: string[], options: Options) => {
       const calibration = options.merge ? await merge(inputs) : await observe(inputs, options);
-      await writeRanges(calibration, options.output);
+      await writeStatistics(calibration, options.output);
       await removeKept(partialOf(options.output));
       report(calibration, options);
     });
@@ -67,7 +73,7 @@ function parseShard(text: string): { index: number; count: number } {
 
 async function merge(paths: readonly string[]): Promise<Calibration> {
   const parts = [];
-  for (const path of paths) parts.push({ ...(await readRanges(path)), path });
+  for (const path of paths) parts.push({ ...(await readStatistics(path, { onNotice: printNotice })), path });
   return mergeCalibrations(parts);
 }
 

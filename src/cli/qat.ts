@@ -44,7 +44,7 @@ export function qatCommand(): Command {
   return addTrainingOptions(command, { learningRate: 1e-4, backboneRate: 1, averageDecay: 0.99 })
     .addHelpText(
       'after',
-      '\nExamples:\n  $ dino8 qat grounding-dino-tiny/ coco/train2017 --ranges ranges.json --recipe mixed --epochs 1 -o tiny.int8.onnx\n  $ dino8 qat assets/nano shapes/train --calibration shapes/calib --recipe full --batch 12 --epochs 3 -o nano.int8.onnx',
+      '\nExamples:\n  $ dino8 qat grounding-dino-tiny/ coco/train2017 --statistics statistics.json --recipe mixed --epochs 1 -o tiny.int8.onnx\n  $ dino8 qat assets/nano shapes/train --calibration shapes/calib --recipe full --batch 12 --epochs 3 -o nano.int8.onnx',
     )
     .action(async (checkpoint: string, folder: string, options: Options) => {
       if (options.labels === 0 && options.distil === 0)

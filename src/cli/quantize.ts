@@ -6,7 +6,7 @@ import { applyRecipe } from '../pipeline/apply-recipe.ts';
 import { type PlanCounts, planQuantization, type QuantizationPlan } from '../quant/plan.ts';
 import { bundledRecipes, DEFAULT_RECIPE, type Recipe, readRecipe } from '../quant/recipe.ts';
 import { TARGET_NAMES, TARGETS } from '../quant/targets/targets.ts';
-import { addCalibrationOptions, type CalibrationSource, findCalibration } from './calibration-source.ts';
+import { addCalibrationOptions, type CalibrationSource, findCalibration, printNotice } from './calibration-source.ts';
 import { megabytes, print, printJson, table, work } from './terminal.ts';
 
 interface Options extends CalibrationSource {
@@ -39,12 +39,12 @@ export function quantizeCommand(): Command {
     .option('--json', 'print the result as JSON')
     .addHelpText(
       'after',
-      '\nExamples:\n  $ dino8 quantize tiny.onnx --recipe dynamic -o tiny.int8.onnx\n  $ dino8 quantize tiny.onnx --ranges ranges.json -o tiny.int8.onnx\n  $ dino8 quantize tiny.onnx --recipe mine.yaml --explain',
+      '\nExamples:\n  $ dino8 quantize tiny.onnx --recipe dynamic -o tiny.int8.onnx\n  $ dino8 quantize tiny.onnx --statistics statistics.json -o tiny.int8.onnx\n  $ dino8 quantize tiny.onnx --recipe mine.yaml --explain',
     )
     .action(async (model: string, options: Options) => {
       const recipe = await readRecipe(options.recipe);
       const source = await readPackage(model);
-      for (const notice of recipe.notices ?? []) process.stderr.write(`dino8: ${notice}\n`);
+      for (const notice of recipe.notices ?? []) printNotice(notice);
       if (options.explain) explain(planQuantization(source.model, recipe, { target: options.target }), options);
       if (options.output === undefined) {
         if (options.explain) return;

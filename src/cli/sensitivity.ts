@@ -37,7 +37,7 @@ export function sensitivityCommand(): Command {
     .option('--json', 'print the result as JSON')
     .addHelpText(
       'after',
-      '\nExample:\n  $ dino8 sensitivity tiny.onnx coco/val2017 --ranges ranges.json -o sensitivity.json --report sensitivity.html',
+      '\nExample:\n  $ dino8 sensitivity tiny.onnx coco/val2017 --statistics statistics.json -o sensitivity.json --report sensitivity.html',
     )
     .action(async (path: string, folder: string, options: Options) => {
       const recipe = await readRecipe(options.recipe);

@@ -41,7 +41,7 @@ export function tuneCommand(): Command {
     .option('--json', 'print the result as JSON')
     .addHelpText(
       'after',
-      '\nExample:\n  $ dino8 tune tiny.onnx coco/val2017 --ranges ranges.json --max-drop 0.5 -o tuned.yaml --report front.html',
+      '\nExample:\n  $ dino8 tune tiny.onnx coco/val2017 --statistics statistics.json --max-drop 0.5 -o tuned.yaml --report front.html',
     )
     .action(async (path: string, folder: string, options: Options) => {
       if (!(options.maxDrop >= 0)) throw new UsageError('--max-drop must be a number of AP points of at least 0.');

@@ -9,7 +9,12 @@ import { groundingDinoObservation } from '../models/grounding-dino/observation.t
 import type { ModelPackage } from '../models/package/package.ts';
 import { modelHash } from '../onnx/hash.ts';
 import { calibrate } from '../quant/observe/calibrate.ts';
-import { type Calibration, type CalibrationHead, readRanges, writeRanges } from '../quant/observe/ranges-file.ts';
+import {
+  type Calibration,
+  type CalibrationHead,
+  readStatistics,
+  writeStatistics,
+} from '../quant/observe/statistics-file.ts';
 
 export interface CalibrateDatasetOptions extends WorkOptions {
   /** Part of the plan to do, from 1. */
@@ -38,7 +43,7 @@ export async function calibrateDataset(
   let last: Calibration | undefined = kept;
   let saved = performance.now();
   const save = async () => {
-    if (partial !== undefined && last) await writeRanges(last, partial);
+    if (partial !== undefined && last) await writeStatistics(last, partial);
     saved = performance.now();
   };
   const placeInShard = new Map(all.map(({ place }, index) => [place, index + 1]));
@@ -79,7 +84,7 @@ async function readKept(
   values: readonly string[],
 ): Promise<Calibration | undefined> {
   if (!(await exists(path))) return undefined;
-  const kept = await readRanges(path);
+  const kept = await readStatistics(path);
   const same =
     kept.model === head.model &&
     kept.plan === head.plan &&

@@ -16,6 +16,7 @@ import { DEFAULT_WEIGHT_SCHEME } from './scheme.ts';
 import type { QuantizationTarget } from './targets/target.ts';
 import { DEFAULT_TARGET, findTarget } from './targets/targets.ts';
 import { channelSource, correctsBias } from './techniques/correct-bias.ts';
+import { valuesToPrepare } from './techniques/prepare.ts';
 
 /** How many nodes have each mode. */
 export interface PlanCounts extends Readonly<Record<Mode, number>> {
@@ -81,13 +82,16 @@ export function planQuantization(model: Model, recipe: Recipe, options: PlanOpti
 }
 
 /**
- * The values whose statistics a recipe needs, each once: those of `planQuantization(model, recipe).valuesToObserve`.
+ * The values whose statistics a recipe needs, each once: for ranges, clips, bias correction and the techniques that change
+ * weights before ranges are found.
  *
+ * @throws UsageError as `planQuantization` does
  * @example
  * const statistics = await calibrate(model, valuesToObserve(model, recipe), source);
  */
-export function valuesToObserve(model: Model, recipe: Recipe): readonly string[] {
-  return planQuantization(model, recipe).valuesToObserve;
+export function valuesToObserve(model: Model, recipe: Recipe, options: PlanOptions = {}): string[] {
+  const { valuesToObserve: planned } = planQuantization(model, recipe, options);
+  return [...new Set([...planned, ...valuesToPrepare(model, recipe)])];
 }
 
 /** The entry as a target places it; float, with the reason, where the target cannot compute it in integers. */

@@ -1,4 +1,5 @@
 /** A model and a plan → an INT8 model. */
+import { UsageError } from '../base/errors.ts';
 import { copyModel } from '../onnx/copy.ts';
 import { indexGraph } from '../onnx/graph-index.ts';
 import type { Model } from '../onnx/read.ts';
@@ -14,6 +15,8 @@ import type { Recipe } from './recipe.ts';
 import { type RangeSources, resolveRanges } from './resolve-ranges.ts';
 import type { PlacingContext } from './targets/target.ts';
 import { correctBias } from './techniques/correct-bias.ts';
+import { withoutPreparation } from './techniques/prepare.ts';
+import { isRounding } from './techniques/round-model.ts';
 import type { Additions, RoundedWeight } from './weights.ts';
 
 /** A quantized model. */
@@ -43,14 +46,27 @@ export interface QuantizeOptions extends RangeSources, PlanOptions {
 export async function quantizeModel(
   model: Model,
   plan: QuantizationPlan | Recipe,
-  { rounded = new Map(), target, ...sources }: QuantizeOptions = {},
+  { rounded, target, ...sources }: QuantizeOptions = {},
 ): Promise<Quantized> {
+  checkTechniques('entries' in plan ? plan.recipe : plan, rounded !== undefined);
   const resolved = resolveRanges('entries' in plan ? plan : planQuantization(model, plan, { target }), sources);
   await checkWeights(resolved.entries);
   const quantized = copyModel(model);
   clipResults(quantized, resolved.clips);
-  await placeEntries(quantized, resolved, rounded);
+  await placeEntries(quantized, resolved, rounded ?? new Map());
   return { model: quantized, counts: countModes(resolved), plan: resolved };
+}
+
+/** @throws UsageError if a technique of the recipe has to be applied by another function first and was not */
+function checkTechniques(recipe: Recipe, isRounded: boolean): void {
+  if (withoutPreparation(recipe) !== recipe)
+    throw new UsageError(
+      `The recipe ${recipe.name} changes weights before ranges are found; apply prepareModel first, and quantize by withoutPreparation(recipe).`,
+    );
+  if (!isRounded && recipe.techniques.some((each) => isRounding(each) && !each.optional))
+    throw new UsageError(
+      `The recipe ${recipe.name} rounds weights by the inputs of their layers; pass the result of roundModel as \`rounded\`.`,
+    );
 }
 
 async function placeEntries(

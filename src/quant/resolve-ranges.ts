@@ -1,5 +1,4 @@
 /** Statistics fill in what a plan leaves open: ranges of static activations, limits of clips, and means for biases. */
-import { InputError } from '../base/errors.ts';
 import type { Statistics } from './observe/calibrate.ts';
 import { binnedMagnitudes } from './observe/histogram.ts';
 import { DEFAULT_OBSERVER, estimateRange } from './observe/observer.ts';
@@ -9,6 +8,7 @@ import { textDependence } from './observe/text-dependence.ts';
 import type { QuantizationPlan } from './plan.ts';
 import type { PlanEntry, PlannedActivation, PlannedClip } from './plan-entry.ts';
 import type { Rule } from './recipe.ts';
+import { requireStatistics } from './require-statistics.ts';
 import type { Range } from './scheme.ts';
 
 /** What ranges are made of. */
@@ -77,19 +77,8 @@ export function resolveRanges(
       correction: correction && { ...correction, statistic: lookup.get(correction.value) },
     };
   });
-  if (lookup.missing.size > 0)
-    throw new InputError(
-      `The recipe ${recipe.name} needs statistics of ${listed([...lookup.missing])}, which ${lookup.missing.size > 1 ? 'were' : 'was'} not observed; calibrate this model for this recipe.`,
-    );
+  requireStatistics([...lookup.missing], statistics, `The recipe ${recipe.name}`);
   return { ...plan, entries, clips, isResolved: true };
-}
-
-/** How many names a message lists. */
-const LISTED = 3;
-
-function listed(names: readonly string[]): string {
-  const others = names.length - LISTED;
-  return names.slice(0, LISTED).join(', ') + (others > 0 ? ` and ${others} more values` : '');
 }
 
 const givenRange = (rule: Rule | undefined): Range | undefined =>

@@ -16,7 +16,8 @@ import { type LayerInput, secondMoments } from './second-moments.ts';
 
 type RoundingTechnique = Extract<Technique, { technique: 'gptq' | 'adaround' }>;
 
-const isRounding = (each: Technique): each is RoundingTechnique =>
+/** True for the techniques that `roundModel` applies. */
+export const isRounding = (each: Technique): each is RoundingTechnique =>
   each.technique === 'gptq' || each.technique === 'adaround';
 
 /** True if a recipe needs images to choose the integers of weights. */

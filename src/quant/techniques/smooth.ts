@@ -2,6 +2,7 @@
  * SmoothQuant (Xiao et al. 2022, https://arxiv.org/abs/2211.10438): channels that vary much after a layer normalisation
  * are made smaller there, and the rows of the weights behind them larger. s = max|x|^α / max|w|^(1 − α) for each channel.
  */
+import { InputError } from '../../base/errors.ts';
 import { integersAttribute } from '../../onnx/attributes.ts';
 import { type GraphIndex, indexGraph } from '../../onnx/graph-index.ts';
 import type { Model } from '../../onnx/read.ts';
@@ -10,6 +11,7 @@ import { makeTensor } from '../../onnx/tensor.ts';
 import type { NodeProto } from '../../onnx/types.ts';
 import { matchesPath } from '../match-path.ts';
 import type { Statistics } from '../observe/calibrate.ts';
+import { requireStatistics } from '../require-statistics.ts';
 import { countUses, isMove, Rescaling } from './rescale.ts';
 
 /** A normalisation of which all users are products with weights. */
@@ -75,9 +77,18 @@ export async function smooth(
 ): Promise<number> {
   const rescaling = new Rescaling(prefix);
   const { emit } = rescaling;
-  for (const { node, output, weights } of findSmoothable(model, match)) {
+  const smoothable = findSmoothable(model, match);
+  requireStatistics(
+    smoothable.map(({ output }) => output),
+    statistics,
+    'The technique smooth',
+  );
+  for (const { node, output, weights } of smoothable) {
     const channels = statistics.get(output)?.channels;
-    if (channels === undefined || channels === 'varying') continue;
+    if (channels === undefined || channels === 'varying')
+      throw new InputError(
+        `The technique smooth needs the extremes of each channel of ${output}, whose last dimension varies from run to run; leave ${node.name} out of smooth.`,
+      );
     const width = channels.max.length;
     const most = `${output}.most`;
     const magnitudes = channels.max.map((max, channel) => Math.max(max, -(channels.min[channel] ?? 0), 1e-5));

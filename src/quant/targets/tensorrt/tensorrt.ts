@@ -1,8 +1,9 @@
 /**
  * Static INT8 for TensorRT's explicit quantization: Q/DQ pairs on the inputs of products and convolutions, never on their
  * results; int8 with zero point 0, one scale for an activation and one for each output channel of a weight; float biases. Of
- * a residual sum only the identity branch is quantized, so that the other branch fuses with the layer before it (NVIDIA's
- * developer guide, "Explicit Quantization").
+ * a residual sum only the identity branch is quantized, so that the other branch fuses with the layer before it (NVIDIA,
+ * https://docs.nvidia.com/deeplearning/tensorrt/latest/inference-library/quantized-types-explicit-quantization.html). The
+ * placement follows these documents; it has not been measured on a GPU here.
  */
 import { UsageError } from '../../../base/errors.ts';
 import type { GraphIndex } from '../../../onnx/graph-index.ts';
@@ -12,7 +13,11 @@ import { placePairs } from '../pairs.ts';
 import type { FloatGraph, QuantizationTarget } from '../target.ts';
 import { lintRules } from './lint-tensorrt.ts';
 
-/** A product over a longer axis than this stays in float16. */
+/**
+ * TensorRT fuses an INT8 attention only for sequences up to this length; longer products are faster in float16 (NVIDIA's
+ * developer guide, "Multi-Head Attention Fusion",
+ * https://docs.nvidia.com/deeplearning/tensorrt/developer-guide/index.html#mha-fusion). Not measured here.
+ */
 const LONGEST_SEQUENCE = 512;
 
 export const tensorRt: QuantizationTarget = {

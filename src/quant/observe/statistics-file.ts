@@ -1,6 +1,6 @@
 /**
- * What a calibration found, as a file: statistics, not ranges, so that any observer can be applied to it later, and parts
- * made on different machines can be joined.
+ * The result of a calibration as a file. It holds statistics, not ranges, so that any observer can be applied to it later,
+ * and parts made on different machines can be merged.
  */
 import { z } from 'zod';
 import { InputError, UsageError } from '../../base/errors.ts';
@@ -11,9 +11,16 @@ import type { Statistics } from './calibrate.ts';
 import { BINS_PER_SIDE, emptyHistogram, LEAST_EXPONENT } from './histogram.ts';
 import { type ChannelStatistic, emptyStatistic, mergeStatistic, type Statistic } from './statistic.ts';
 
-const FORMAT = 'dino8-ranges-1';
+const FORMAT = 'dino8-statistics-1';
+/** The name of the same format in files of before; it is still read. */
+const FORMER_FORMAT = 'dino8-ranges-1';
 const LARGEST_FILE = 1 << 29;
-const MOST_CHANNELS = 1 << 16;
+const MAXIMUM_CHANNELS = 1 << 16;
+
+/** True if no item occurs twice. */
+function isUnique(items: readonly unknown[]): boolean {
+  return new Set(items).size === items.length;
+}
 
 const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 const steps = z.number().int();
@@ -22,42 +29,59 @@ const tokens = z.union([count, z.null()]).transform((value) => value ?? Number.P
 
 const channelSchema = z.strictObject({ min: z.base64(), max: z.base64(), mean: z.base64() });
 
-const valueSchema = z.strictObject({
-  images: count,
-  excluded: count,
-  min: z.number().nullable(),
-  max: z.number().nullable(),
-  movingMin: steps,
-  movingMax: steps,
-  histogram: z.strictObject({
-    exponent: z.number().int().min(LEAST_EXPONENT).max(128),
-    first: z
-      .number()
-      .int()
-      .min(0)
-      .max(2 * BINS_PER_SIDE),
-    counts: z.array(count).max(2 * BINS_PER_SIDE),
-  }),
-  channels: z.union([channelSchema, z.literal('varying'), z.null()]),
-  lengths: z.array(z.strictObject({ tokens, images: count, min: z.number(), max: z.number() })).max(64),
-});
+const isRange = ({ min, max }: { min: number | null; max: number | null }) =>
+  min === null || max === null || min <= max;
+const REVERSED = { error: 'the minimum is above the maximum' };
+
+const lengthSchema = z
+  .strictObject({ tokens, images: count, min: z.number(), max: z.number() })
+  .refine(isRange, REVERSED);
+
+const valueSchema = z
+  .strictObject({
+    images: count,
+    excluded: count,
+    min: z.number().nullable(),
+    max: z.number().nullable(),
+    movingMin: steps,
+    movingMax: steps,
+    histogram: z.strictObject({
+      exponent: z.number().int().min(LEAST_EXPONENT).max(128),
+      first: z
+        .number()
+        .int()
+        .min(0)
+        .max(2 * BINS_PER_SIDE),
+      counts: z.array(count).max(2 * BINS_PER_SIDE),
+    }),
+    channels: z.union([channelSchema, z.literal('varying'), z.null()]),
+    lengths: z
+      .array(lengthSchema)
+      .max(64)
+      .refine((lengths) => isUnique(lengths.map((each) => each.tokens)), { error: 'a length occurs twice' }),
+  })
+  .refine(isRange, REVERSED);
+
+const shardSchema = z
+  .strictObject({ index: z.number().int().min(1), count: z.number().int().min(1) })
+  .refine((shard) => shard.index <= shard.count, { error: 'the part is beyond the number of parts' });
 
 const fileSchema = z.strictObject({
-  format: z.literal(FORMAT, { error: 'it must be a file that dino8 calibrate wrote' }),
+  format: z.literal([FORMAT, FORMER_FORMAT], { error: 'it must be a file that dino8 calibrate wrote' }),
   /** Hash of the model that was observed. */
   model: z.string(),
   /** Hash of the images and prompts. */
   plan: z.string(),
   images: z.number().int().min(1),
   /** Which part of the plan, from 1; all of it if null. */
-  shard: z.strictObject({ index: z.number().int().min(1), count: z.number().int().min(1) }).nullable(),
+  shard: shardSchema.nullable(),
   /** Images of the part that are done; all of them in a finished file. */
   done: count,
-  skipped: z.array(z.string()),
+  skipped: z.array(z.string()).refine(isUnique, { error: 'a file occurs twice' }),
   values: z.record(z.string(), valueSchema),
 });
 
-/** What a ranges file says of the calibration as a whole. */
+/** What a statistics file says about the calibration as a whole. */
 export interface CalibrationHead {
   readonly model: string;
   readonly plan: string;
@@ -67,24 +91,42 @@ export interface CalibrationHead {
   readonly skipped: readonly string[];
 }
 
+/** The result of a calibration. */
 export interface Calibration extends CalibrationHead {
   readonly statistics: Statistics;
 }
 
-export async function writeRanges(calibration: Calibration, path: string): Promise<void> {
+/** Writes a statistics file; it is written whole or not at all. */
+export async function writeStatistics(calibration: Calibration, path: string): Promise<void> {
   const { statistics, ...head } = calibration;
   const values = Object.fromEntries([...statistics].map(([name, statistic]) => [name, encode(statistic)]));
   await writeAtomic(path, `${JSON.stringify({ format: FORMAT, ...head, values })}\n`);
 }
 
-/** @throws InputError if the file is not what `writeRanges` wrote */
-export async function readRanges(path: string): Promise<Calibration> {
-  return parseRanges(await readJson(path, LARGEST_FILE), path);
+/** Options of `readStatistics`. */
+export interface ReadStatisticsOptions {
+  /** Called with a sentence if the file has a former format that will not be read for long. */
+  readonly onNotice?: ((notice: string) => void) | undefined;
 }
 
-/** Checks the value of a ranges file; `path` names it in errors. */
-export function parseRanges(value: unknown, path: string): Calibration {
-  const { values, format: _, ...head } = parseWith(fileSchema, value, path);
+/**
+ * Reads a statistics file.
+ *
+ * @throws InputError if the file is not what `writeStatistics` wrote
+ * @example
+ * const { statistics } = await readStatistics('statistics.json');
+ */
+export async function readStatistics(path: string, options: ReadStatisticsOptions = {}): Promise<Calibration> {
+  return parseStatistics(await readJson(path, LARGEST_FILE), path, options);
+}
+
+/** Checks the content of a statistics file; `path` names it in messages. */
+export function parseStatistics(value: unknown, path: string, { onNotice }: ReadStatisticsOptions = {}): Calibration {
+  const { values, format, ...head } = parseWith(fileSchema, value, path);
+  if (format === FORMER_FORMAT)
+    onNotice?.(
+      `${path} has the former format ${FORMER_FORMAT}, which the next version will not read; calibrate again.`,
+    );
   return {
     ...head,
     statistics: new Map(Object.entries(values).map(([name, each]) => [name, decode(each, `${path}: ${name}`)])),
@@ -92,13 +134,10 @@ export function parseRanges(value: unknown, path: string): Calibration {
 }
 
 /** @throws InputError if `calibration`, from the file `path`, is of another model or of a part of the images only */
-export function checkRanges({ model, shard }: CalibrationHead, expected: string, path: string): void {
+export function checkStatistics({ model, shard }: CalibrationHead, expected: string, path: string): void {
   if (model !== expected)
-    throw new InputError(`${path} is of another model; calibrate this one, or name the ranges made for it.`);
-  if (shard)
-    throw new InputError(
-      `${path} is part ${shard.index} of ${shard.count}; join the parts with dino8 calibrate --merge first.`,
-    );
+    throw new InputError(`${path} is of another model; calibrate this one, or name the statistics made for it.`);
+  if (shard) throw new InputError(`${path} is part ${shard.index} of ${shard.count}; merge the parts first.`);
 }
 
 /** All parts of one calibration as the whole. @throws UsageError if some are missing, doubled, or of another calibration */
@@ -185,7 +224,7 @@ function decodeChannels({ min, max, mean }: z.output<typeof channelSchema>, sour
   const bytes = (text: string) => Uint8Array.from(Buffer.from(text, 'base64'));
   const [low, high, middle] = [bytes(min), bytes(max), bytes(mean)] as const;
   const width = low.length / Float32Array.BYTES_PER_ELEMENT;
-  const isSound = Number.isInteger(width) && width <= MOST_CHANNELS;
+  const isSound = Number.isInteger(width) && width <= MAXIMUM_CHANNELS;
   if (!isSound || high.length !== low.length || middle.length !== 2 * low.length)
     throw new InputError(`${source} has channels that do not fit together; the file is damaged.`);
   return {
