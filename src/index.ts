@@ -28,11 +28,23 @@ export { type DatasetScore, scoreDataset } from './evaluate/score-dataset.ts';
 export { measureSensitivity, type Sensitivity } from './evaluate/sensitivity.ts';
 export { type Tuned, tune } from './evaluate/tune.ts';
 export { readSafetensors } from './models/checkpoint/safetensors.ts';
+export type { Box, DetectionFamily, Prompt, PromptChunk, ScoredBox } from './models/detection-family.ts';
+export {
+  type BlankFeedOptions,
+  detectionOf,
+  type LoadedModel,
+  type ModelFamily,
+  type OutputDifference,
+  type SensitivePart,
+  sizesOf,
+  trainingOf,
+} from './models/family.ts';
 export { type LoadedCheckpoint, readHuggingFace } from './models/grounding-dino/checkpoint/hugging-face.ts';
 export { combinedFeeds } from './models/grounding-dino/combined-feeds.ts';
 export { type Config, parseConfig } from './models/grounding-dino/config.ts';
 export { buildModel, extractHalf } from './models/grounding-dino/grounding-dino.ts';
 export { rankedBoxes } from './models/grounding-dino/postprocess.ts';
+export { initialWeights } from './models/grounding-dino/training/initial-weights.ts';
 export {
   type CheckpointPackage,
   type ModelPackage,
@@ -40,7 +52,8 @@ export {
   readPackage,
   writePackage,
 } from './models/package/package.ts';
-export { type InputSize, specialize } from './models/specialize.ts';
+export { type InputSize, type SizeRules, specialize } from './models/specialize.ts';
+export type { TrainingFamily } from './models/training-family.ts';
 export { GraphBuilder, type Value } from './onnx/builder.ts';
 export { inferShapes } from './onnx/infer/infer.ts';
 export { type Model, parseModel, readModel } from './onnx/read.ts';
@@ -89,7 +102,6 @@ export {
   type TrainingSession,
   type TrainingSettings,
 } from './train/create-training.ts';
-export { initialWeights } from './train/initialize.ts';
 export { type RunOptions, runTraining } from './train/run-training.ts';
 export { learningRate, type Schedule } from './train/schedule.ts';
 export { buildStepModels, type StepModels } from './train/step-models.ts';

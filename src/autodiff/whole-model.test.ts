@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { packageRoot } from '../base/package-root.ts';
 import { readHuggingFace } from '../models/grounding-dino/checkpoint/hugging-face.ts';
+import { groundingDinoSizes } from '../models/grounding-dino/sizes.ts';
 import { buildTrainingGraph } from '../models/grounding-dino/training/training-graph.ts';
 import { specialize } from '../models/specialize.ts';
 import { GraphBuilder, type Value } from '../onnx/builder.ts';
@@ -63,7 +64,7 @@ test.each(variants)('every parameter has the gradient that PyTorch computes: %o'
   const stages = ['proposal_logits', 'proposal_box_logits', 'proposal_valid'];
   const { model, parameters, detached } = buildTrainingGraph(checkpoint, { stages });
   const size = { batch: 1, height: 192, width: 256, textLength: 17, padding: true };
-  const b = new GraphBuilder('loss', await specialize(model, size));
+  const b = new GraphBuilder('loss', await specialize(model, size, groundingDinoSizes));
   const loss = addLoss(b, checkpoint.config.decoder_layers);
   const inputs = [...parameters.values()].map(({ input }) => input);
   const derived = differentiate(b.finish(), { loss: loss.name, parameters: inputs, detached, recompute });

@@ -18,7 +18,6 @@ import type { CocoFigures } from '../evaluate/average-precision.ts';
 import { type Inspection, inspectModel } from '../evaluate/inspect.ts';
 import { median } from '../evaluate/measure.ts';
 import { scoreDataset } from '../evaluate/score-dataset.ts';
-import { blankFeeds } from '../models/grounding-dino/blank-feeds.ts';
 import { type ModelPackage, readCheckpoint, readPackage, writePackage } from '../models/package/package.ts';
 import { planQuantizedTraining } from '../pipeline/plan-quantized-training.ts';
 import { type Recipe, readRecipe } from '../quant/recipe.ts';
@@ -150,7 +149,11 @@ async function trainVariant(float: ModelPackage, recipe: Recipe, path: string): 
 async function inspectLast(files: readonly VariantFile[]): Promise<{ name: string; inspection: Inspection }> {
   const { name = '', path = '' } = files.at(-1) ?? {};
   const source = await readPackage(path);
-  const inspection = await inspectModel(source, { feeds: blankFeeds(source, TOKENS), depth: 2, profile: true });
+  const inspection = await inspectModel(source, {
+    feeds: source.family.blankFeeds(source, { tokens: TOKENS }),
+    depth: 2,
+    profile: true,
+  });
   return { name, inspection };
 }
 

@@ -4,8 +4,7 @@ import { writeAtomic } from '../base/files.ts';
 import { readImage } from '../data/image.ts';
 import { Preprocessor } from '../data/preprocess.ts';
 import { type Inspection, inspectModel, type ModuleCost } from '../evaluate/inspect.ts';
-import { blankFeeds, blankPrompt } from '../models/grounding-dino/blank-feeds.ts';
-import { combinedFeeds } from '../models/grounding-dino/combined-feeds.ts';
+import { detectionOf } from '../models/family.ts';
 import { type ModelPackage, readPackage } from '../models/package/package.ts';
 import { renderInspection } from '../report/inspection.ts';
 import type { Feeds } from '../runtime/session.ts';
@@ -36,7 +35,8 @@ export function inspectCommand(): Command {
       const { depth, profile, tokens, report } = options;
       if (depth > 64) throw new UsageError(`--depth must be at most 64, not ${depth}.`);
       const source = await readPackage(path);
-      const feeds = profile === undefined ? blankFeeds(source, tokens) : await feedsOf(source, profile, tokens);
+      const feeds =
+        profile === undefined ? source.family.blankFeeds(source, { tokens }) : await feedsOf(source, profile, tokens);
       const result = await inspectModel(source, { feeds, depth, profile: profile !== undefined });
       if (report !== undefined) await writeAtomic(report, renderInspection(path, result));
       if (options.json) return printJson(result);
@@ -52,7 +52,8 @@ export function inspectCommand(): Command {
 
 async function feedsOf(source: ModelPackage, image: string, tokens: number): Promise<Feeds> {
   await using preprocessor = await Preprocessor.create(source.preprocessing);
-  return combinedFeeds(await preprocessor.prepare([await readImage(image)]), blankPrompt(source, tokens));
+  const detection = detectionOf(source);
+  return detection.combinedFeeds(await preprocessor.prepare([await readImage(image)]), detection.blankPrompt(tokens));
 }
 
 function moduleTable({ modules, total }: Inspection): string {

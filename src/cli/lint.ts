@@ -1,6 +1,5 @@
 import { Command, Option } from 'commander';
 import { InputError } from '../base/errors.ts';
-import { blankFeeds } from '../models/grounding-dino/blank-feeds.ts';
 import { readPackage } from '../models/package/package.ts';
 import type { LintReport } from '../quant/targets/target.ts';
 import { findTarget, TARGET_NAMES, TARGETS } from '../quant/targets/targets.ts';
@@ -29,7 +28,7 @@ export function lintCommand(): Command {
     .addHelpText('after', '\nExamples:\n  $ dino8 lint tiny.int8.onnx\n  $ dino8 lint tiny.trt.onnx --target tensorrt')
     .action(async (path: string, { target, tokens, json }: Options) => {
       const source = await readPackage(path);
-      const feeds = () => blankFeeds(source, tokens);
+      const feeds = () => source.family.blankFeeds(source, { tokens });
       const report = await findTarget(target).lint(source.model, { feeds, session: kernelOptions() });
       if (json) printJson({ target, ...report });
       else printReport(report);

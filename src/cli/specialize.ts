@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { sizeOf } from '../base/files.ts';
+import { sizesOf } from '../models/family.ts';
 import { readPackage, writePackage } from '../models/package/package.ts';
 import { specialize } from '../models/specialize.ts';
 import { megabytes, print, printJson, wholeNumber } from './terminal.ts';
@@ -32,7 +33,7 @@ export function specializeCommand(): Command {
     .action(async (path: string, options: Options) => {
       const source = await readPackage(path);
       const { batch, height, width, tokens: textLength, padding } = options;
-      const model = await specialize(source.model, { batch, height, width, textLength, padding });
+      const model = await specialize(source.model, { batch, height, width, textLength, padding }, sizesOf(source));
       await writePackage({ ...source, model }, options.output);
       const [before, after] = [source.model.graph.node.length, model.graph.node.length];
       const bytes = await sizeOf(options.output);

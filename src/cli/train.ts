@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { openCoco, takeImages } from '../data/coco.ts';
+import { trainingOf } from '../models/family.ts';
 import { readCheckpoint } from '../models/package/package.ts';
-import { initialWeights } from '../train/initialize.ts';
 import { writeCheckpoint } from '../train/write-checkpoint.ts';
 import { addTrainingOptions, type TrainingOptions, train } from './training-options.ts';
 
@@ -26,7 +26,7 @@ export function trainCommand(): Command {
       const read = await readCheckpoint(checkpoint);
       const dataset = takeImages(await openCoco(folder), options.images ?? Number.POSITIVE_INFINITY);
       const tensors = options.fromScratch
-        ? await initialWeights(read.tensors, read.config, options.seed + 1)
+        ? await trainingOf(read).initialWeights(read.tensors, options.seed + 1)
         : read.tensors;
       const source = { ...read, tensors };
       await train({

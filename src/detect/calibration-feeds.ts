@@ -3,9 +3,7 @@ import { InputError, messageOf } from '../base/errors.ts';
 import type { CalibrationItem, CalibrationPlan } from '../data/calibration-plan.ts';
 import { readImage } from '../data/image.ts';
 import { Preprocessor } from '../data/preprocess.ts';
-import { combinedFeeds } from '../models/grounding-dino/combined-feeds.ts';
-import { longestText } from '../models/grounding-dino/config.ts';
-import { createPrompt } from '../models/grounding-dino/prompt.ts';
+import { detectionOf } from '../models/family.ts';
 import type { ModelPackage } from '../models/package/package.ts';
 import { createTokenizer } from '../models/tokenizer.ts';
 import type { Sample, SampleSource } from '../quant/observe/sample.ts';
@@ -20,10 +18,11 @@ export interface FeedOptions {
 
 /** Each image with its prompt; of a prompt that needs several chunks, the first. Nothing is padded. */
 export async function* calibrationFeeds(
-  { config, preprocessing, tokenizer, source }: ModelPackage,
+  { family, preprocessing, tokenizer, source }: ModelPackage,
   items: readonly CalibrationItem[],
   { onUnreadable }: FeedOptions = {},
 ): AsyncGenerator<Sample> {
+  const detection = detectionOf({ source, family });
   const words = createTokenizer(tokenizer, source);
   await using preprocessor = await Preprocessor.create(preprocessing);
   for (const { place, path, phrases } of items) {
@@ -33,10 +32,10 @@ export async function* calibrationFeeds(
       onUnreadable(path, messageOf(error));
     });
     if (!image) continue;
-    const [chunk] = createPrompt(phrases, words, longestText(config)).chunks;
+    const [chunk] = detection.createPrompt(phrases, words).chunks;
     const tokens = chunk?.tokens ?? [];
     const prepared = await preprocessor.prepare([image]);
-    yield { place, tokens: tokens.length, feeds: combinedFeeds(prepared, tokens), source: path };
+    yield { place, tokens: tokens.length, feeds: detection.combinedFeeds(prepared, tokens), source: path };
   }
 }
 

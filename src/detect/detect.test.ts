@@ -14,6 +14,7 @@ import { decodeImage, readImage } from '../data/image.ts';
 import { Preprocessor } from '../data/preprocess.ts';
 import { resizedSize } from '../data/size.ts';
 import { readSafetensors } from '../models/checkpoint/safetensors.ts';
+import { sizesOf } from '../models/family.ts';
 import { createPrompt, splitPhrases } from '../models/grounding-dino/prompt.ts';
 import { tokenMasks } from '../models/grounding-dino/token-masks.ts';
 import { type ModelPackage, readPackage } from '../models/package/package.ts';
@@ -253,7 +254,7 @@ describe('detection', () => {
     const image = await readImage(join(packageRoot, 'assets/shapes/val/000082.jpg'));
     const [height, width] = (await detector.prepare(image)).pixelValues.shape.slice(2);
     const size = { batch: 1, height: height ?? 0, width: width ?? 0, textLength: 11 };
-    await using fixed = await Detector.create({ ...model, model: await specialize(model.model, size) });
+    await using fixed = await Detector.create({ ...model, model: await specialize(model.model, size, sizesOf(model)) });
     for (const phrases of [
       ['white star', 'orange ring'],
       ['white star', 'orange ring', 'red circle', 'orange triangle'],

@@ -2,6 +2,7 @@
 import type { WorkOptions } from '../base/progress.ts';
 import type { CalibrationItem } from '../data/calibration-plan.ts';
 import { calibrationFeeds } from '../detect/calibration-feeds.ts';
+import { renamedOutputs } from '../models/named-outputs.ts';
 import type { ModelPackage } from '../models/package/package.ts';
 import type { Model } from '../onnx/read.ts';
 import { modelBytes } from '../onnx/write.ts';
@@ -18,7 +19,7 @@ export interface LayerNoise {
 
 /** How far the queries that found something moved; both models select the same queries. */
 export interface MatchedBoxes {
-  /** Queries that the float model gives a score of at least `LEAST_SCORE`. */
+  /** Queries for which the float model found something. */
   readonly queries: number;
   /** Mean intersection over union of the boxes. */
   readonly overlap: number;
@@ -36,8 +37,6 @@ export interface Comparison extends MatchedBoxes {
   /** The worst first. */
   readonly images: readonly ImageDifference[];
 }
-
-const LEAST_SCORE = 0.25;
 
 export interface CompareOptions extends WorkOptions {
   /** Leave out the layers, which cost a pass over every result. */
@@ -59,6 +58,13 @@ export async function compareModels(
     values.map(({ value }) => value),
   );
   await using session = await Session.create(modelBytes(joint), kernelOptions());
+  const names = source.model.graph.output.map(({ name }) => name);
+  const quantizedNames = new Map(names.map((name) => [name, quantizedName(name)]));
+  const differenceOf = (outputs: Outputs): MatchedBoxes => {
+    const { count, figures } = source.family.compareOutputs(outputs, renamedOutputs(outputs, quantizedNames));
+    const { overlap = 1, scoreError = 0 } = figures;
+    return { queries: count, overlap, scoreError };
+  };
   const energies = new Float64Array(2 * values.length);
   const images: ImageDifference[] = [];
   for await (const { place, feeds } of calibrationFeeds(source, items)) {
@@ -68,7 +74,7 @@ export async function compareModels(
     if (values.length > 0)
       for (const [index, energy] of floatData(outputs.get(ENERGIES)).entries())
         energies[index] = (energies[index] ?? 0) + energy;
-    images.push({ path: items.find((item) => item.place === place)?.path ?? '', ...matchBoxes(outputs) });
+    images.push({ path: items.find((item) => item.place === place)?.path ?? '', ...differenceOf(outputs) });
   }
   onProgress?.({ label, done: items.length, total: items.length });
   const layers = values.map(({ path }, index) => ({
@@ -91,39 +97,3 @@ export async function compareModels(
 /** What quantization did to some queries, as one number: 0 if nothing. */
 export const damage = ({ overlap, scoreError }: Pick<MatchedBoxes, 'overlap' | 'scoreError'>): number =>
   1 - overlap + scoreError;
-
-function matchBoxes(outputs: Outputs): MatchedBoxes {
-  const [boxes, otherBoxes] = ['pred_boxes', quantizedName('pred_boxes')].map((name) => floatData(outputs.get(name)));
-  const scores = scoresOf(outputs, 'logits');
-  const otherScores = scoresOf(outputs, quantizedName('logits'));
-  let [queries, overlap, scoreError] = [0, 0, 0];
-  for (const [query, score] of scores.entries()) {
-    if (score < LEAST_SCORE) continue;
-    queries++;
-    overlap += intersectionOverUnion(boxes?.subarray(query * 4) ?? [], otherBoxes?.subarray(query * 4) ?? []);
-    scoreError += Math.abs(score - (otherScores[query] ?? 0));
-  }
-  return { queries, overlap: queries > 0 ? overlap / queries : 1, scoreError: queries > 0 ? scoreError / queries : 0 };
-}
-
-/** The best score of each query over the tokens. */
-function scoresOf(outputs: Outputs, name: string): number[] {
-  const logits = outputs.get(name);
-  const [, queries = 0, width = 0] = logits.shape;
-  const data = floatData(logits);
-  return Array.from({ length: queries }, (_, query) => {
-    const best = data.subarray(query * width, (query + 1) * width).reduce((most, logit) => Math.max(most, logit));
-    return 1 / (1 + Math.exp(-best));
-  });
-}
-
-/** Of two boxes (cx, cy, w, h). */
-function intersectionOverUnion(a: ArrayLike<number>, b: ArrayLike<number>): number {
-  const [ax = 0, ay = 0, aw = 0, ah = 0] = Array.from(a).slice(0, 4);
-  const [bx = 0, by = 0, bw = 0, bh = 0] = Array.from(b).slice(0, 4);
-  const side = (c: number, s: number, d: number, t: number) =>
-    Math.max(Math.min(c + s / 2, d + t / 2) - Math.max(c - s / 2, d - t / 2), 0);
-  const shared = side(ax, aw, bx, bw) * side(ay, ah, by, bh);
-  const union = aw * ah + bw * bh - shared;
-  return union > 0 ? shared / union : 1;
-}

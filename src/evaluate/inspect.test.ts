@@ -4,7 +4,6 @@ import { describe, expect, test } from 'vitest';
 import { packageRoot } from '../base/package-root.ts';
 import { planCalibration } from '../data/calibration-plan.ts';
 import { openCoco } from '../data/coco.ts';
-import { blankFeeds } from '../models/grounding-dino/blank-feeds.ts';
 import { readHuggingFace } from '../models/grounding-dino/checkpoint/hugging-face.ts';
 import { readPackage } from '../models/package/package.ts';
 import { multiplyAdds } from '../onnx/multiply-adds.ts';
@@ -18,7 +17,7 @@ import { ELSEWHERE, inspectModel } from './inspect.ts';
 
 const folder = join(packageRoot, 'assets/nano');
 const source = await readPackage(folder);
-const feeds = blankFeeds(source, 32);
+const feeds = source.family.blankFeeds(source, { tokens: 32 });
 const inspected = await inspectModel(source, { feeds, depth: 2, profile: true });
 const moduleOf = (path: string) => inspected.modules.find((module) => module.path === path);
 
@@ -94,7 +93,7 @@ describe('a model is told apart into modules', () => {
     const plan = planCalibration(await openCoco(join(packageRoot, 'assets/shapes/calib')), 1, 0);
     const { statistics } = await calibrateDataset(bundled, valuesToObserve(bundled.model, recipe), plan);
     const { model } = await quantizeModel(bundled.model, recipe, { statistics });
-    const feeds = blankFeeds(bundled, 16);
+    const feeds = bundled.family.blankFeeds(bundled, { tokens: 16 });
     const before = await inspectModel(bundled, { feeds, depth: 1, profile: false });
     const { total } = await inspectModel({ ...bundled, model }, { feeds, depth: 1, profile: false });
     // One layer of the float model sees only the learned queries, and is folded into a constant.

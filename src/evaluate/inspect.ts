@@ -1,8 +1,7 @@
 /** A model as its user sees it: per module its parameters, its work, its time, its precision, and what is sensitive. */
 
-import { SENSITIVE_PARTS } from '../models/grounding-dino/sensitive.ts';
-import type { ModelPackage } from '../models/package/package.ts';
-import { specialize } from '../models/specialize.ts';
+import type { LoadedModel } from '../models/family.ts';
+import { withInputShapes } from '../models/specialize.ts';
 import { indexGraph } from '../onnx/graph-index.ts';
 import { type Infos, inferShapes } from '../onnx/infer/infer.ts';
 import { multiplyAdds } from '../onnx/multiply-adds.ts';
@@ -55,15 +54,11 @@ export interface InspectOptions {
 
 /** @throws RuntimeError if the model is to be profiled and does not run */
 export async function inspectModel(
-  { model }: ModelPackage,
+  { model, family }: LoadedModel,
   { feeds, depth, profile }: InspectOptions,
 ): Promise<Inspection> {
-  const [batch = 1, , height = 1, width = 1] = feeds.pixel_values?.shape ?? [];
-  const textLength = feeds.input_ids?.shape[1];
-  const { costs, uncounted } = costsOf(
-    model,
-    await specialize(model, { batch, height, width, textLength, padding: true }),
-  );
+  const shapes = new Map(Object.entries(feeds).map(([name, { shape }]) => [name, shape]));
+  const { costs, uncounted } = costsOf(model, await withInputShapes(model, shapes));
   if (profile) await addSeconds(costs, model, feeds);
   const modules = new Map<string, ModuleCost>();
   for (const cost of costs.values()) {
@@ -71,7 +66,7 @@ export async function inspectModel(
     modules.set(path, add(modules.get(path) ?? nothing(path), cost));
   }
   const all = [...costs.values()];
-  const sensitive = SENSITIVE_PARTS.flatMap(({ name, match, reason }) => {
+  const sensitive = family.sensitiveParts.flatMap(({ name, match, reason }) => {
     const matched = all.filter(({ path }) => match.some((pattern) => matchesPath(pattern, path)));
     return matched.length > 0 ? [{ ...matched.reduce(add, nothing(name)), reason }] : [];
   });

@@ -9,15 +9,16 @@ import { readRecipe } from '../quant/recipe.ts';
 import { Session } from '../runtime/session.ts';
 import { floatData, floats } from '../runtime/tensor.ts';
 import { noise } from '../testing/noise.ts';
-import { blankFeeds } from './grounding-dino/blank-feeds.ts';
+import { sizesOf } from './family.ts';
 import { extractHalf, joinHalves } from './grounding-dino/grounding-dino.ts';
 import { readPackage } from './package/package.ts';
-import { specialize } from './specialize.ts';
+import { type InputSize, specialize as specializeBy } from './specialize.ts';
 
 const source = await readPackage(join(packageRoot, 'assets/nano'));
+const specialize = (model: Model, size: InputSize) => specializeBy(model, size, sizesOf(source));
 const { shortest_edge: height, longest_edge: width } = source.preprocessing.size;
 const feeds = {
-  ...blankFeeds(source, 12),
+  ...source.family.blankFeeds(source, { tokens: 12 }),
   pixel_values: floats(noise(3 * height * width, 1), [1, 3, height, width]),
 };
 

@@ -1,48 +1,111 @@
 /**
- * A model for one size of input: what depends only on sizes becomes constant, and what is there for other sizes goes.
- * The model it is made from stays as it is, for any size.
+ * A model with static shapes: everything that depends only on the sizes of inputs becomes constant, and what exists only for
+ * other sizes is removed. The original model stays as it is, for any size.
  */
-import { UsageError } from '../base/errors.ts';
+import { InputError, UsageError } from '../base/errors.ts';
 import { copyModel } from '../onnx/copy.ts';
 import { inferShapes } from '../onnx/infer/infer.ts';
 import type { Model } from '../onnx/read.ts';
 import { removeNoOps } from '../onnx/remove-no-ops.ts';
 import { replaceUses } from '../onnx/rewrite.ts';
 import { makeTensor } from '../onnx/tensor.ts';
-import { DataType, type Dimension, elementCount } from '../onnx/types.ts';
+import { DataType, type Dimension, elementCount, type Shape } from '../onnx/types.ts';
 import { makeValueInfo, valueInfoToTensorInfo } from '../onnx/value-info.ts';
 import { foldConstants } from '../runtime/fold-constants.ts';
 
+/** The size of the inputs of an image model with an optional prompt. */
 export interface InputSize {
   readonly batch: number;
-  /** Pixels of the prepared image. */
+  /** Height of the prepared image, in pixels. */
   readonly height: number;
+  /** Width of the prepared image, in pixels. */
   readonly width: number;
-  /** Tokens of the prompt; any number if left out. */
+  /** Tokens of the prompt; any number if it is left out. */
   readonly textLength?: number | undefined;
-  /** Keep the mask of padded pixels, for batches of images of different sizes. Without it all pixels count. */
+  /** Keeps the mask of padded pixels, for batches of images of different sizes. Without it all pixels count as image. */
   readonly padding?: boolean | undefined;
 }
 
-/** Images beyond would need more memory than any machine has. */
+/** The names of the dimensions that an `InputSize` sets. */
+type SizeName = 'batch' | 'height' | 'width' | 'textLength';
+
+/** How the inputs of a family's models depend on an `InputSize`. */
+export interface SizeRules {
+  /** The symbolic dimension of the graph that each size sets. */
+  readonly dimensions: Readonly<Record<SizeName, string>>;
+  /** Inputs that have such dimensions, with their shapes in the names of `dimensions`. */
+  readonly inputs: Readonly<Record<string, Shape>>;
+  /** The boolean value [batch, height, width] that is true where a pixel is of the image, not padding. */
+  readonly validPixels: string;
+}
+
+/** The largest height and width: larger images would need more memory than any machine has. */
 const LARGEST_SIDE = 16_384;
-/** … and below one patch of the coarsest level there is nothing to see. */
+/** The smallest height and width: one patch of the coarsest feature level. */
 const SMALLEST_SIDE = 32;
 
-/** Pixels of a whole batch: their mask is made once, before it is folded. */
+/** The maximum number of pixels of a whole batch, because their mask is made in full before it is folded. */
 const MOST_PIXELS = 1 << 28;
 
-/** Constants of more bytes are computed at each run: the file would grow, and nothing be faster (docs/performance.md). */
+/** Constants of more bytes are computed at each run: the file would grow, and nothing would be faster (docs/performance.md). */
 const LARGEST_CONSTANT = 1 << 22;
 
-/** @throws UsageError if a size is not possible */
-export async function specialize(model: Model, size: InputSize): Promise<Model> {
+/**
+ * A copy of a model for one size of input.
+ *
+ * @param rules how the family's inputs depend on the size
+ * @throws UsageError if a size is not possible, or the model is already made for another size
+ */
+export async function specialize(model: Model, size: InputSize, rules: SizeRules): Promise<Model> {
   checkSize(size);
-  checkFree(model, size);
   const special = copyModel(model);
-  setInputShapes(special, size);
-  if (!size.padding) assumeNoPadding(special, size);
-  // Each constant makes more shapes known, and these more constants.
+  const sizes = new Map<string, number>();
+  for (const [name, dimension] of Object.entries(rules.dimensions) as [SizeName, string][]) {
+    // The keys of a record of sizes are sizes, which `Object.entries` does not tell.
+    const value = size[name];
+    if (value !== undefined) sizes.set(dimension, value);
+  }
+  checkFree(model, sizes, rules.inputs);
+  setDimensions(special, sizes);
+  if (!size.padding) assumeNoPadding(special, size, rules.validPixels);
+  return fold(special);
+}
+
+/**
+ * A copy of a model whose inputs have the given shapes, for any family.
+ *
+ * @param shapes of inputs, by name; inputs that are not named stay as they are
+ * @throws InputError if a shape contradicts what the model states of its input
+ */
+export async function withInputShapes(model: Model, shapes: ReadonlyMap<string, readonly number[]>): Promise<Model> {
+  const special = copyModel(model);
+  const sizes = new Map<string, number>();
+  for (const input of special.graph.input) {
+    const info = valueInfoToTensorInfo(input);
+    const wanted = shapes.get(input.name);
+    if (!info || !wanted) continue;
+    const fits =
+      info.shape === undefined ||
+      (info.shape.length === wanted.length &&
+        info.shape.every((stated, axis) => typeof stated !== 'number' || stated === wanted[axis]));
+    if (!fits)
+      throw new InputError(
+        `The input ${input.name} of the model is ${info.shape?.join('x')}, which ${wanted.join('x')} does not fit.`,
+      );
+    for (const [axis, stated] of (info.shape ?? []).entries())
+      if (typeof stated === 'string') sizes.set(stated, wanted[axis] ?? 0);
+  }
+  special.graph.input = special.graph.input.map((input) => {
+    const info = valueInfoToTensorInfo(input);
+    const wanted = shapes.get(input.name);
+    return info && wanted ? makeValueInfo(input.name, info.type, wanted) : input;
+  });
+  setDimensions(special, sizes);
+  return fold(special);
+}
+
+/** Computes what is constant, in place. Each constant makes more shapes known, and these more constants. */
+async function fold(special: Model): Promise<Model> {
   let changes = Number.POSITIVE_INFINITY;
   while (changes > 0) {
     changes = storeKnownIntegers(special);
@@ -59,24 +122,21 @@ function checkSize({ batch, height, width, textLength }: InputSize): void {
     ['width', width, SMALLEST_SIDE, LARGEST_SIDE],
     ['text length', textLength ?? 3, 3, 4096],
   ];
-  for (const [name, value, least, most] of limits)
-    if (!Number.isInteger(value) || value < least || value > most)
-      throw new UsageError(`A ${name} of ${value} is not possible; give one from ${least} to ${most}.`);
+  for (const [name, value, minimum, maximum] of limits)
+    if (!Number.isInteger(value) || value < minimum || value > maximum)
+      throw new UsageError(`A ${name} of ${value} is not possible; give one from ${minimum} to ${maximum}.`);
   if (batch * height * width > MOST_PIXELS)
     throw new UsageError(`${batch} images of ${height}x${width} are not possible; give fewer or smaller ones.`);
 }
 
 /** A model that is already made for one size cannot become one for another. */
-function checkFree({ graph }: Model, { batch, height, width, textLength }: InputSize): void {
-  const wanted: Record<string, readonly (number | undefined)[]> = {
-    pixel_values: [batch, 3, height, width],
-    input_ids: [batch, textLength],
-  };
+function checkFree({ graph }: Model, sizes: ReadonlyMap<string, number>, inputs: SizeRules['inputs']): void {
   for (const input of graph.input) {
     const shape = valueInfoToTensorInfo(input)?.shape;
-    const isOther = wanted[input.name]?.some((extent, axis) => {
+    const isOther = inputs[input.name]?.some((dimension, axis) => {
       const fixed = shape?.[axis];
-      return typeof fixed === 'number' && extent !== undefined && fixed !== extent;
+      const wanted = typeof dimension === 'string' ? sizes.get(dimension) : dimension;
+      return typeof fixed === 'number' && wanted !== undefined && fixed !== wanted;
     });
     if (isOther)
       throw new UsageError(
@@ -85,25 +145,25 @@ function checkFree({ graph }: Model, { batch, height, width, textLength }: Input
   }
 }
 
-/** The names of dimensions are those that `buildModel` gives. */
-function setInputShapes({ graph }: Model, { batch, height, width, textLength }: InputSize): void {
-  const extents: Record<string, number | undefined> = { batch, height, width, tokens: textLength };
-  const known = (extent: Dimension): Dimension => (typeof extent === 'string' ? (extents[extent] ?? extent) : extent);
+/** Replaces symbolic dimensions of the inputs by numbers. */
+function setDimensions({ graph }: Model, sizes: ReadonlyMap<string, number>): void {
+  const known = (dimension: Dimension): Dimension =>
+    typeof dimension === 'string' ? (sizes.get(dimension) ?? dimension) : dimension;
   graph.input = graph.input.map((input) => {
     const info = valueInfoToTensorInfo(input);
     return info ? makeValueInfo(input.name, info.type, info.shape?.map(known)) : input;
   });
 }
 
-function assumeNoPadding({ graph }: Model, { batch, height, width }: InputSize): void {
-  const name = 'valid_pixels.all';
+function assumeNoPadding({ graph }: Model, { batch, height, width }: InputSize, validPixels: string): void {
+  const name = `${validPixels}.all`;
   graph.initializer.push(
     makeTensor(name, [batch, height, width], new Uint8Array(batch * height * width).fill(1), DataType.BOOL),
   );
-  replaceUses(graph, 'valid_pixels', name);
+  replaceUses(graph, validPixels, name);
 }
 
-/** Values that shape inference knows become initializers. Answers how many. */
+/** Turns values that shape inference knows into initializers, and returns how many there were. */
 function storeKnownIntegers(model: Model): number {
   const { graph } = model;
   const before = graph.node.length;
@@ -115,7 +175,7 @@ function storeKnownIntegers(model: Model): number {
     const values = info?.values;
     if (others.length > 0 || results.has(output) || info?.type !== DataType.INT64) return true;
     if (!values?.every((value) => typeof value === 'number')) return true;
-    const shape = info.shape?.filter((extent) => typeof extent === 'number') ?? [];
+    const shape = info.shape?.filter((dimension) => typeof dimension === 'number') ?? [];
     if (shape.length !== info.shape?.length || elementCount(shape) !== values.length) return true;
     graph.initializer.push(makeTensor(output, shape, BigInt64Array.from(values, BigInt)));
     return false;

@@ -1,16 +1,27 @@
-/** Text → token ids, by the model's own tokenizer. */
+/** From text to token ids, by the model's own tokenizer. */
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import { InputError, messageOf } from '../base/errors.ts';
-import type { TokenizerFiles } from './package/package.ts';
 
+/** The contents of `tokenizer.json` and `tokenizer_config.json`, as they are. */
+export interface TokenizerFiles {
+  readonly tokenizer: unknown;
+  readonly config: unknown;
+}
+
+/** A tokenizer of a model. */
 export interface Tokenizer {
-  /** The ids of a text, without special tokens around them. */
+  /** Returns the ids of a text, without special tokens around them. */
   encode(text: string): number[];
-  /** The ids of a text as the model was trained on it, [CLS] and [SEP] included. */
+  /** Returns the ids of a text as the model was trained on it, [CLS] and [SEP] included. */
   encodeWhole(text: string): number[];
 }
 
-/** @throws InputError if the files do not describe a tokenizer */
+/**
+ * Creates a tokenizer from the files of a model.
+ *
+ * @param source names the model in errors
+ * @throws InputError if the files do not describe a tokenizer
+ */
 export function createTokenizer(files: TokenizerFiles, source: string): Tokenizer {
   try {
     // The library checks the two objects itself; its types are those of the parsed files.

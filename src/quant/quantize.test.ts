@@ -6,7 +6,6 @@ import { packageRoot } from '../base/package-root.ts';
 import { planCalibration } from '../data/calibration-plan.ts';
 import { openCoco } from '../data/coco.ts';
 import { calibrationFeeds } from '../detect/calibration-feeds.ts';
-import { blankFeeds } from '../models/grounding-dino/blank-feeds.ts';
 import { extractHalf } from '../models/grounding-dino/grounding-dino.ts';
 import { type ModelPackage, readPackage } from '../models/package/package.ts';
 import { GraphBuilder } from '../onnx/builder.ts';
@@ -229,7 +228,7 @@ describe('the bundled model', () => {
 
   test('the linter finds nothing in what bundled recipes make, and what ONNX Runtime cannot fuse', async () => {
     const { model } = await quantizeModel(source.model, await readRecipe('dynamic'));
-    const good = await lintModel(model, blankFeeds(source, 8));
+    const good = await lintModel(model, source.family.blankFeeds(source, { tokens: 8 }));
     expect(good.unfused.filter(({ kind }) => kind === 'pair')).toEqual([]);
     expect(good.integerProducts).toBeGreaterThan(150);
 
@@ -247,7 +246,7 @@ describe('the bundled model', () => {
     if (softmax) softmax.input[0] = 'test.float';
     model.graph.node.push(...pair);
     sortTopologically(model.graph);
-    const bad = await lintModel(model, blankFeeds(source, 8));
+    const bad = await lintModel(model, source.family.blankFeeds(source, { tokens: 8 }));
     expect(bad.unfused.find(({ kind }) => kind === 'pair')).toMatchObject({ node: 'pair/DequantizeLinear' });
   });
 

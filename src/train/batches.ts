@@ -10,11 +10,10 @@ import { type Image, readImage } from '../data/image.ts';
 import type { LabelledBox } from '../data/labelled-box.ts';
 import { shuffle } from '../data/shuffle.ts';
 import type { Size } from '../data/size.ts';
+import type { PromptChunk } from '../models/detection-family.ts';
 import { MASKED } from '../models/grounding-dino/network.ts';
-import { createPrompt, type PromptChunk } from '../models/grounding-dino/prompt.ts';
+import { createPrompt } from '../models/grounding-dino/prompt.ts';
 import {
-  type DenoisingQuery,
-  type DenoisingSettings,
   denoisingGroups,
   denoisingMask,
   denoisingQueries,
@@ -22,6 +21,7 @@ import {
 } from '../models/grounding-dino/training/denoising.ts';
 import { EXTRA_INPUTS } from '../models/grounding-dino/training/training-graph.ts';
 import type { Tokenizer } from '../models/tokenizer.ts';
+import type { DenoisingQuery, DenoisingSettings } from '../models/training-family.ts';
 import type { Feeds } from '../runtime/session.ts';
 import { floats, integers, type Tensor, tensor } from '../runtime/tensor.ts';
 import { type AugmentationStrength, augment, chooseAugmentation } from './augment.ts';

@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { packageRoot } from '../base/package-root.ts';
 import { planCalibration } from '../data/calibration-plan.ts';
 import { openCoco } from '../data/coco.ts';
+import { groundingDinoSizes } from '../models/grounding-dino/sizes.ts';
 import { buildTrainingGraph } from '../models/grounding-dino/training/training-graph.ts';
 import { buildPackage, type CheckpointPackage, readCheckpoint } from '../models/package/package.ts';
 import { specialize } from '../models/specialize.ts';
@@ -81,7 +82,11 @@ async function trainingGraph(checkpoint: CheckpointPackage, trainable: Trainable
   const [, , height = 0, width = 0] = feeds.pixel_values?.shape ?? [];
   const textLength = feeds.input_ids?.shape[1] ?? 0;
   const graph = buildTrainingGraph(checkpoint);
-  const special = await specialize(graph.model, { batch: 1, height, width, textLength, padding: true });
+  const special = await specialize(
+    graph.model,
+    { batch: 1, height, width, textLength, padding: true },
+    groundingDinoSizes,
+  );
   const weights = [...graph.parameters].map(([name, { input, shape }]) => {
     return [input, { ...tensorOf(required(checkpoint.tensors, name)), shape }] as const;
   });

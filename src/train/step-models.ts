@@ -7,26 +7,17 @@ import { differentiate, gradientName } from '../autodiff/differentiate.ts';
 import type { SegmentOf } from '../autodiff/recompute.ts';
 import type { Preprocessing } from '../data/preprocessing.ts';
 import type { LoadedCheckpoint } from '../models/grounding-dino/checkpoint/hugging-face.ts';
+import { groundingDinoSizes } from '../models/grounding-dino/sizes.ts';
 import {
   distillationLoss,
   FEATURES,
   freezeQueries,
   teacherModel,
 } from '../models/grounding-dino/training/distillation.ts';
-import {
-  headLoss,
-  type LossParts,
-  matchingCosts,
-  type Targets,
-  type Weights,
-} from '../models/grounding-dino/training/loss.ts';
-import {
-  buildTrainingGraph,
-  extraHeads,
-  type Head,
-  trainedHeads,
-} from '../models/grounding-dino/training/training-graph.ts';
+import { headLoss, matchingCosts } from '../models/grounding-dino/training/loss.ts';
+import { buildTrainingGraph, extraHeads, trainedHeads } from '../models/grounding-dino/training/training-graph.ts';
 import { type InputSize, specialize } from '../models/specialize.ts';
+import type { Head, LossParts, LossWeights, Targets } from '../models/training-family.ts';
 import { GraphBuilder, type Value } from '../onnx/builder.ts';
 import type { Model } from '../onnx/read.ts';
 import { splitModel } from '../onnx/split.ts';
@@ -64,12 +55,12 @@ export interface LossSettings {
   /** The weight of what labels say, and of what the network as it was says. */
   readonly labels: number;
   readonly distillation: number;
-  readonly matching: Weights;
-  readonly loss: Weights;
+  readonly matching: LossWeights;
+  readonly loss: LossWeights;
 }
 
 /** What the parts of a head's loss are named among the outputs, and in logs. */
-export const lossName = (head: Head, part: keyof Weights): string => `loss.${head.name}.${part}`;
+export const lossName = (head: Head, part: keyof LossWeights): string => `loss.${head.name}.${part}`;
 export const costName = (head: Head): string => `costs.${head.name}`;
 export const assignmentName = (head: Head): string => `assignment.${head.name}`;
 /** What is known of denoising queries beforehand. */
@@ -90,7 +81,7 @@ export async function buildStepModels(
     stages: distils ? FEATURES : [],
     extra: 2 * size.groups * size.targets,
   });
-  const special = await specialize(graph.model, { ...size, padding: true });
+  const special = await specialize(graph.model, { ...size, padding: true }, groundingDinoSizes);
   const prepared = takeImages(special, size, checkpoint.preprocessing);
   const teacher = distils ? teacherModel(prepared, heads) : undefined;
   const student = distils ? freezeQueries(prepared) : prepared;

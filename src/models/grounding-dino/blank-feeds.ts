@@ -1,25 +1,28 @@
-/** Inputs of the combined model that mean nothing: for measurements that depend on sizes alone. */
+/** Inputs of the combined model without meaning, for measurements that depend on sizes alone. */
 import { UsageError } from '../../base/errors.ts';
+import type { Preprocessing } from '../../data/preprocessing.ts';
 import type { Feeds } from '../../runtime/session.ts';
 import { booleans, floats } from '../../runtime/tensor.ts';
-import type { ModelPackage } from '../package/package.ts';
 import { combinedFeeds } from './combined-feeds.ts';
-import { longestText } from './config.ts';
+import { type Config, longestText } from './config.ts';
+
+/** The prompt of measurements for which no length is stated. */
+export const BLANK_TOKENS = 16;
 
 const [START, END, PERIOD] = [101, 102, 1012]; // [CLS], [SEP] and "." of BERT's vocabulary
 
-/** A prompt of `tokens` tokens that means nothing. @throws UsageError if the model has none of that length */
-export function blankPrompt({ config }: ModelPackage, tokens: number): number[] {
-  const most = longestText(config);
-  if (tokens < 3 || tokens > most)
-    throw new UsageError(`A prompt of ${tokens} tokens is not possible; give --tokens from 3 to ${most}.`);
+/** A prompt of `tokens` tokens without meaning. @throws UsageError if no prompt has that length */
+export function blankPrompt(config: Config, tokens: number): number[] {
+  const maximum = longestText(config);
+  if (tokens < 3 || tokens > maximum)
+    throw new UsageError(`A prompt of ${tokens} tokens is not possible; give --tokens from 3 to ${maximum}.`);
   return [START, ...Array.from({ length: tokens - 2 }, () => PERIOD), END];
 }
 
-/** A black landscape image of the size the model's preprocessing makes, and a prompt of `tokens` tokens. */
-export function blankFeeds(source: ModelPackage, tokens: number): Feeds {
-  const { shortest_edge: height, longest_edge: width } = source.preprocessing.size;
+/** A black landscape image of the size that the model's preprocessing makes, and a prompt of `tokens` tokens. */
+export function blankFeeds(config: Config, preprocessing: Preprocessing, tokens = BLANK_TOKENS): Feeds {
+  const { shortest_edge: height, longest_edge: width } = preprocessing.size;
   const pixelValues = floats(new Float32Array(3 * height * width), [1, 3, height, width]);
   const validPixels = booleans(new Uint8Array(height * width).fill(1), [1, height, width]);
-  return combinedFeeds({ pixelValues, validPixels }, blankPrompt(source, tokens));
+  return combinedFeeds({ pixelValues, validPixels }, blankPrompt(config, tokens));
 }

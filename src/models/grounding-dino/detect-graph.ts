@@ -9,6 +9,7 @@ import { encoder } from './encoder.ts';
 import type { Network } from './network.ts';
 import { centers, imagePositions, type Level, resizeMask, sineTable, TEMPERATURE, validExtents } from './positions.ts';
 import { additiveMask, proposals, selectQueries } from './query-selection.ts';
+import type { Stages } from './stages.ts';
 import { swin } from './swin.ts';
 import { trainedStages } from './training/trained-stages.ts';
 
@@ -32,9 +33,6 @@ export interface TextMasks {
   /** Tokens that are not padding [batch, tokens], boolean. */
   readonly tokenMask: Value;
 }
-
-/** Everything a user or a test may want to see of a run, by name; `logits` and `pred_boxes` are the results. */
-export type Stages = Readonly<Record<string, Value>>;
 
 /** @returns every stage; logits [batch, queries, max_text_len] and boxes (cx, cy, w, h) in 0..1 [batch, queries, 4] among them */
 export function detector(network: Network, config: Config, inputs: DetectInputs): Stages {

@@ -12,32 +12,15 @@ import { valueInfoToTensorInfo } from '../../onnx/value-info.ts';
 import { foldConstants } from '../../runtime/fold-constants.ts';
 import type { LoadedCheckpoint } from './checkpoint/hugging-face.ts';
 import type { Config } from './config.ts';
-import { type DetectInputs, detector, type Stages } from './detect-graph.ts';
+import { type DetectInputs, detector } from './detect-graph.ts';
 import { Network } from './network.ts';
 import { phraseMasks } from './phrase-masks.ts';
+import type { Stages } from './stages.ts';
 import { textEncoder } from './text-graph.ts';
+import { INTERFACES } from './value-names.ts';
 import { Weights } from './weights.ts';
 
 export type GraphKind = 'text' | 'detect' | 'combined';
-
-/** The inputs and outputs of the halves, which are values of the whole. */
-export const INTERFACES = {
-  text: {
-    inputs: ['input_ids', 'position_ids', 'text_self_attention_mask'],
-    outputs: ['text_features'],
-  },
-  detect: {
-    inputs: [
-      'pixel_values',
-      'valid_pixels',
-      'text_features',
-      'position_ids',
-      'text_self_attention_mask',
-      'text_token_mask',
-    ],
-    outputs: ['logits', 'pred_boxes'],
-  },
-} as const;
 
 export interface BuildOptions {
   /** Intermediate results to give out as well, by the names of `Stages`. */

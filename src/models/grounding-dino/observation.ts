@@ -1,11 +1,13 @@
 /** What calibration must know about the values of GroundingDINO. */
 import type { ObservationRules } from '../../quant/observe/sample.ts';
+import { MASKED } from './network.ts';
 
 /**
- * The network adds −1e9 to the scores of what must not be attended to, and such sums are no data. Where a value is
+ * The network adds `MASKED` to scores that must not be attended to, and such sums are no data; scores that are not masked
+ * stay far below a tenth of it. Where a value is
  * [batch, tokens, …], the tokens that only pad a prompt do not count.
  */
 export const groundingDinoObservation: ObservationRules = {
-  maskLimit: 1e8,
+  maskLimit: Math.abs(MASKED) / 10,
   validRows: { value: 'text_token_mask', dimensions: ['batch', 'tokens'] },
 };

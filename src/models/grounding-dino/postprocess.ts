@@ -1,17 +1,7 @@
 /** Logits and boxes of one image → what was found, in pixels and by phrase. */
 
 import type { Size } from '../../data/size.ts';
-import type { PromptChunk } from './prompt.ts';
-
-/** Left, top, width, height in pixels of the original image. */
-export type Box = readonly [x: number, y: number, width: number, height: number];
-
-export interface ScoredBox {
-  /** Index of the phrase in the prompt. */
-  readonly phrase: number;
-  readonly score: number;
-  readonly box: Box;
-}
+import type { Box, PromptChunk, ScoredBox } from '../detection-family.ts';
 
 /** The model's answer for one image and one chunk of the prompt. */
 export interface RawDetections {

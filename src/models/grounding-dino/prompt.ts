@@ -3,30 +3,12 @@
  * is split into chunks of whole phrases, each a prompt of its own: phrases do not see each other, so nothing changes.
  */
 import { UsageError } from '../../base/errors.ts';
+import type { PhraseSpan, Prompt, PromptChunk } from '../detection-family.ts';
 import type { Tokenizer } from '../tokenizer.ts';
 import { DELIMITERS } from './phrase-masks.ts';
 
 const [CLS, SEP, PERIOD] = DELIMITERS;
 const MOST_PHRASES = 10_000;
-
-/** A phrase of a chunk: which one of the prompt it is, and where its tokens are in the chunk. */
-export interface PhraseSpan {
-  readonly phrase: number;
-  /** First token, and the one after the last; the period is not part of it. */
-  readonly begin: number;
-  readonly end: number;
-}
-
-export interface PromptChunk {
-  readonly tokens: readonly number[];
-  readonly phrases: readonly PhraseSpan[];
-}
-
-export interface Prompt {
-  /** As the user gave them, trimmed. */
-  readonly phrases: readonly string[];
-  readonly chunks: readonly PromptChunk[];
-}
 
 /** The phrases in a text such as "red circle . blue square ." or "red circle, blue square". */
 export function splitPhrases(text: string): string[] {

@@ -1,12 +1,7 @@
-/** The parts of a GroundingDINO that lose most in 8 bits, and why: published findings, the strongest first. */
+/** The parts of GroundingDINO that lose most accuracy in 8 bits, and why: published findings, the strongest first. */
+import type { SensitivePart } from '../family.ts';
 
-export interface SensitivePart {
-  readonly name: string;
-  /** Patterns of module paths, as in recipes. */
-  readonly match: readonly string[];
-  readonly reason: string;
-}
-
+/** See docs/quantization.md for the sources. */
 export const SENSITIVE_PARTS: readonly SensitivePart[] = [
   {
     name: 'box heads',

@@ -8,13 +8,7 @@ import type { GraphBuilder, Value } from '../../onnx/builder.ts';
 import { makeTensor, viewAs } from '../../onnx/tensor.ts';
 import { DataType } from '../../onnx/types.ts';
 import type { Checkpoint } from '../checkpoint/checkpoint.ts';
-
-/** A tensor of the checkpoint that is an input of the graph. */
-export interface Parameter {
-  /** The name of the graph's input. */
-  readonly input: string;
-  readonly shape: readonly number[];
-}
+import type { Parameter } from '../training-family.ts';
 
 export class Weights {
   readonly #builder: GraphBuilder;

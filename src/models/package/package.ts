@@ -11,22 +11,17 @@ import { type Preprocessing, preprocessingSchema } from '../../data/preprocessin
 import { getMetadata, setMetadata } from '../../onnx/metadata.ts';
 import { type Model, readModel } from '../../onnx/read.ts';
 import { writeModel } from '../../onnx/write.ts';
+import type { LoadedModel, ModelFamily } from '../family.ts';
 import { type LoadedCheckpoint, readHuggingFace } from '../grounding-dino/checkpoint/hugging-face.ts';
 import { readOriginal } from '../grounding-dino/checkpoint/original.ts';
 import { type Config, parseConfig } from '../grounding-dino/config.ts';
+import { groundingDino } from '../grounding-dino/family.ts';
 import { buildModel } from '../grounding-dino/grounding-dino.ts';
+import type { TokenizerFiles } from '../tokenizer.ts';
 import { FILES, type FileKey, type FolderForm, readModelFolder, writeModelFolder } from './package-folder.ts';
 
-/** `tokenizer.json` and `tokenizer_config.json`, as they are. */
-export interface TokenizerFiles {
-  readonly tokenizer: unknown;
-  readonly config: unknown;
-}
-
-export interface ModelPackage {
-  /** Where it came from, for messages. */
-  readonly source: string;
-  readonly model: Model;
+/** A detector with everything that is needed to use it. */
+export interface ModelPackage extends LoadedModel {
   readonly config: Config;
   readonly preprocessing: Preprocessing;
   readonly tokenizer: TokenizerFiles;
@@ -52,6 +47,7 @@ export async function readPackage(path: string): Promise<ModelPackage> {
 /** A checkpoint with all that travels with it: what a model is built from, and what is trained. */
 export interface CheckpointPackage extends LoadedCheckpoint {
   readonly source: string;
+  readonly family: ModelFamily;
   readonly preprocessing: Preprocessing;
   readonly tokenizer: TokenizerFiles;
   /** The files beside the weights, as they are to be kept. */
@@ -69,19 +65,21 @@ export async function readCheckpoint(path: string): Promise<CheckpointPackage> {
 /** `folder` holds the files that travel with the checkpoint. */
 async function withFiles(source: string, folder: string, checkpoint: LoadedCheckpoint): Promise<CheckpointPackage> {
   const read = (key: FileKey) => readJson(join(folder, FILES[key][0]), LARGEST_JSON);
-  const preprocessing = join(folder, FILES.preprocessing[0]);
+  const settings = join(folder, FILES.preprocessing[0]);
   const files: Record<FileKey, unknown> = {
     config: checkpoint.config,
     // The published models share their preprocessing, which is the default of each setting.
-    preprocessing: (await exists(preprocessing)) ? await read('preprocessing') : {},
+    preprocessing: (await exists(settings)) ? await read('preprocessing') : {},
     tokenizer: await read('tokenizer'),
     tokenizerConfig: await read('tokenizerConfig'),
   };
+  const preprocessing = parsePreprocessing(files.preprocessing, source);
   return {
     ...checkpoint,
     source,
     files,
-    preprocessing: parsePreprocessing(files.preprocessing, source),
+    preprocessing,
+    family: groundingDino(checkpoint.config, preprocessing),
     tokenizer: { tokenizer: files.tokenizer, config: files.tokenizerConfig },
   };
 }
@@ -119,11 +117,14 @@ function withMetadata(path: string, model: Model): ModelPackage {
 }
 
 function assemble(source: string, model: Model, texts: Readonly<Record<FileKey, unknown>>): ModelPackage {
+  const config = parseConfig(texts.config, `${source}: config.json`);
+  const preprocessing = parsePreprocessing(texts.preprocessing, source);
   return {
     source,
     model,
-    config: parseConfig(texts.config, `${source}: config.json`),
-    preprocessing: parsePreprocessing(texts.preprocessing, source),
+    family: groundingDino(config, preprocessing),
+    config,
+    preprocessing,
     tokenizer: { tokenizer: texts.tokenizer, config: texts.tokenizerConfig },
   };
 }

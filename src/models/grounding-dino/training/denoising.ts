@@ -4,15 +4,7 @@
  * to be matched. The network has no table of labels: a query's content are the text features of its phrase.
  */
 import type { LabelledBox } from '../../../data/labelled-box.ts';
-
-export interface DenoisingSettings {
-  /** Queries of an image, at most; 0 for none. */
-  readonly queries: number;
-  /** The share of queries that get the phrase of something else. */
-  readonly labelNoise: number;
-  /** How far the corners of a box move, as a multiple of half its size; those of negatives up to twice as far. */
-  readonly boxNoise: number;
-}
+import type { DenoisingQuery, DenoisingSettings } from '../../training-family.ts';
 
 /** mmdetection's settings for GroundingDINO. */
 export const DENOISING: DenoisingSettings = { queries: 100, labelNoise: 0.5, boxNoise: 1 };
@@ -20,16 +12,6 @@ export const DENOISING: DenoisingSettings = { queries: 100, labelNoise: 0.5, box
 /** How many times all targets are there: each once near enough to be found, and once too far. */
 export function denoisingGroups({ queries }: DenoisingSettings, targets: number): number {
   return queries === 0 ? 0 : Math.max(1, Math.floor(queries / (2 * targets)));
-}
-
-/** What an image's denoising queries are; one that has no target in the image is empty and does not count. */
-export interface DenoisingQuery {
-  /** (cx, cy, w, h) in 0..1. */
-  readonly box: readonly [number, number, number, number];
-  /** The category whose phrase the query has. */
-  readonly category: number;
-  /** The target that it is to become; undefined for one that is too far away. */
-  readonly target: number | undefined;
 }
 
 /** A queries' place that is not used: a box in the middle. */

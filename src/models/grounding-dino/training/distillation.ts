@@ -9,8 +9,8 @@ import { copyModel } from '../../../onnx/copy.ts';
 import type { Model } from '../../../onnx/read.ts';
 import { removeUnused, replaceUses } from '../../../onnx/rewrite.ts';
 import { DataType } from '../../../onnx/types.ts';
-import { generalizedIou, type Targets, type Weights } from './loss.ts';
-import type { Head } from './training-graph.ts';
+import type { Head, LossWeights, Targets } from '../../training-family.ts';
+import { generalizedIou } from './loss.ts';
 
 /** Results of the network that the student is to have besides its answers. */
 export const FEATURES = ['encoder_vision', 'encoder_text'] as const;
@@ -60,7 +60,7 @@ export function distillationLoss(
   b: GraphBuilder,
   heads: readonly Head[],
   { tokenMask }: Pick<Targets, 'tokenMask'>,
-  weights: Weights,
+  weights: LossWeights,
 ): Value {
   const given = (name: string): Value => {
     const { shape } = b.value(name);

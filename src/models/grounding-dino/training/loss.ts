@@ -6,44 +6,19 @@
  */
 import type { GraphBuilder, Value } from '../../../onnx/builder.ts';
 import { DataType } from '../../../onnx/types.ts';
-
-/** The relative importance of the parts, of the loss and of the matching's costs. */
-export interface Weights {
-  readonly class: number;
-  readonly box: number;
-  readonly giou: number;
-}
+import type { LossParts, LossWeights, Predictions, Targets } from '../../training-family.ts';
 
 const ALPHA = 0.25;
 const GAMMA = 2;
 /** Keeps the logarithms of the costs finite. */
 const EPSILON = 1e-6;
 
-/** What an image is to show, as inputs of the graph. The last target of an image is none: zeros. */
-export interface Targets {
-  /** (cx, cy, w, h) in 0..1, [batch, targets, 4]. */
-  readonly boxes: Value;
-  /** 1 for the tokens of a target's phrase, [batch, targets, tokens]. */
-  readonly tokens: Value;
-  /** 1 for tokens that are not padding, [batch, tokens]. */
-  readonly tokenMask: Value;
-  /** The number of targets in the batch, at least 1: a scalar. */
-  readonly count: Value;
-}
-
-export interface Predictions {
-  /** [batch, queries, tokens] */
-  readonly logits: Value;
-  /** (cx, cy, w, h) in 0..1, [batch, queries, 4]. */
-  readonly boxes: Value;
-}
-
 /** What it costs to assign each query to each target, [batch, queries, targets]. */
 export function matchingCosts(
   b: GraphBuilder,
   { logits, boxes }: Predictions,
   targets: Targets,
-  weights: Weights,
+  weights: LossWeights,
 ): Value {
   const probability = b.sigmoid(logits);
   const negative = b.sub(1, probability);
@@ -57,13 +32,6 @@ export function matchingCosts(
   const distance = b.reduceSum(b.abs(b.sub(query, target)), [3], false);
   const overlap = generalizedIou(b, query, target);
   return b.sub(b.add(b.mul(classCost, weights.class), b.mul(distance, weights.box)), b.mul(overlap, weights.giou));
-}
-
-/** The parts of a head's loss, scalars, each summed over all queries and divided by the number of targets. */
-export interface LossParts {
-  readonly class: Value;
-  readonly box: Value;
-  readonly giou: Value;
 }
 
 /**

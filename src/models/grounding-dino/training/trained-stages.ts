@@ -3,9 +3,9 @@ import type { Value } from '../../../onnx/builder.ts';
 import { classSimilarity, similarity } from '../class-head.ts';
 import type { Config } from '../config.ts';
 import type { DecoderLayerOutput } from '../decoder.ts';
-import type { Stages } from '../detect-graph.ts';
 import type { Network } from '../network.ts';
 import { boxDeltas, type Proposals, type Selection } from '../query-selection.ts';
+import type { Stages } from '../stages.ts';
 
 /**
  * What a loss looks at. Of each decoder layer and of the selected proposals (`query_…`): similarities to the tokens

@@ -1,28 +1,13 @@
 /** The network as it is trained: its weights are inputs, and what every layer finds is an output. */
 import { GraphBuilder, type Value } from '../../../onnx/builder.ts';
-import type { Model } from '../../../onnx/read.ts';
 import { removeUnused } from '../../../onnx/rewrite.ts';
 import { DataType } from '../../../onnx/types.ts';
+import type { Head, Parameter, TrainingGraph, TrainingGraphOptions } from '../../training-family.ts';
 import type { LoadedCheckpoint } from '../checkpoint/hugging-face.ts';
 import type { Config } from '../config.ts';
 import { combinedGraph } from '../grounding-dino.ts';
 import { Network } from '../network.ts';
-import { type Parameter, Weights } from '../weights.ts';
-
-export interface TrainingGraph {
-  readonly model: Model;
-  /** The weights of the network, by their names in the checkpoint. */
-  readonly parameters: ReadonlyMap<string, Parameter>;
-  /** Values through which no gradient passes. */
-  readonly detached: readonly string[];
-}
-
-/** Where a loss applies: `logits` [batch, queries, tokens] and `boxes` (cx, cy, w, h) in 0..1 [batch, queries, 4]. */
-export interface Head {
-  readonly name: string;
-  readonly logits: string;
-  readonly boxes: string;
-}
+import { Weights } from '../weights.ts';
 
 /** The extra queries of each decoder layer. */
 export function extraHeads(config: Config): Head[] {
@@ -44,15 +29,6 @@ export function trainedHeads(config: Config): Head[] {
     boxes: `boxes_${layer}`,
   }));
   return [...layers, { name: 'encoder', logits: 'query_logits', boxes: 'query_boxes' }];
-}
-
-export interface TrainingGraphOptions {
-  /** Further results to give out. */
-  readonly stages?: readonly string[];
-  /** How errors name the checkpoint. */
-  readonly source?: string;
-  /** Queries before those of the network. */
-  readonly extra?: number;
 }
 
 /**

@@ -1,10 +1,10 @@
 /** Random weights are those of a seed, and as large as the rule they are drawn by says. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { packageRoot } from '../base/package-root.ts';
-import { readHuggingFace } from '../models/grounding-dino/checkpoint/hugging-face.ts';
-import { floatData, tensorOf } from '../runtime/tensor.ts';
-import { initialWeights } from './initialize.ts';
+import { packageRoot } from '../../../base/package-root.ts';
+import { floatData, tensorOf } from '../../../runtime/tensor.ts';
+import { readHuggingFace } from '../checkpoint/hugging-face.ts';
+import { initialWeights } from './initial-weights.ts';
 
 test('initial weights', async () => {
   const { tensors, config } = await readHuggingFace(join(packageRoot, 'assets/nano'));

@@ -2,15 +2,16 @@
  * Weights to begin a training from nothing, as the reference implementation draws them: normal in the backbones, uniform by
  * Glorot and Bengio (2010) elsewhere, with the known exceptions of deformable attention and of the box heads.
  */
-import type { Checkpoint, StoredTensor } from '../models/checkpoint/checkpoint.ts';
-import type { Config } from '../models/grounding-dino/config.ts';
-import { float } from '../onnx/attributes.ts';
-import { defined, GraphBuilder, type Value } from '../onnx/builder.ts';
-import { bytesOf } from '../onnx/tensor.ts';
-import { elementCount } from '../onnx/types.ts';
-import { modelBytes } from '../onnx/write.ts';
-import { Session } from '../runtime/session.ts';
-import { copyTensor } from '../runtime/tensor.ts';
+
+import { float } from '../../../onnx/attributes.ts';
+import { defined, GraphBuilder, type Value } from '../../../onnx/builder.ts';
+import { bytesOf } from '../../../onnx/tensor.ts';
+import { elementCount } from '../../../onnx/types.ts';
+import { modelBytes } from '../../../onnx/write.ts';
+import { Session } from '../../../runtime/session.ts';
+import { copyTensor } from '../../../runtime/tensor.ts';
+import type { Checkpoint, StoredTensor } from '../../checkpoint/checkpoint.ts';
+import type { Config } from '../config.ts';
 
 /** The deviation of the backbones' weights. */
 const DEVIATION = 0.02;

@@ -1,0 +1,100 @@
+/** What a family of open-vocabulary detectors provides: prompts, feeds and post-processing. `Detector` is made of it. */
+import type { PreparedImages } from '../data/preprocess.ts';
+import type { Size } from '../data/size.ts';
+import type { Model } from '../onnx/read.ts';
+import type { TensorInfo } from '../onnx/types.ts';
+import type { Feeds } from '../runtime/session.ts';
+import type { NamedOutputs } from './named-outputs.ts';
+import type { Tokenizer } from './tokenizer.ts';
+
+/** Left, top, width and height of a box, in pixels of the original image. */
+export type Box = readonly [x: number, y: number, width: number, height: number];
+
+/** A box that was found, with the phrase that it belongs to. */
+export interface ScoredBox {
+  /** Index of the phrase in the prompt. */
+  readonly phrase: number;
+  /** Probability in 0..1. */
+  readonly score: number;
+  readonly box: Box;
+}
+
+/** One phrase of a chunk. */
+export interface PhraseSpan {
+  /** Index of the phrase in the prompt. */
+  readonly phrase: number;
+  /** Index in the chunk of the phrase's first token. */
+  readonly begin: number;
+  /** Index in the chunk after the phrase's last token; the period that closes the phrase is not part of it. */
+  readonly end: number;
+}
+
+/** A part of a prompt that the model takes at once. */
+export interface PromptChunk {
+  /** Token ids, with the special tokens at both ends. */
+  readonly tokens: readonly number[];
+  readonly phrases: readonly PhraseSpan[];
+}
+
+/** Phrases as the model takes them. */
+export interface Prompt {
+  /** The phrases as the user gave them, trimmed. */
+  readonly phrases: readonly string[];
+  readonly chunks: readonly PromptChunk[];
+}
+
+/** The halves of a detector: `text` runs once for a prompt, `detect` once for every image. */
+export type Half = 'text' | 'detect';
+
+/** The detection capability of a family, for one configuration of its models. */
+export interface DetectionFamily {
+  /** The maximum number of tokens of a prompt, special tokens included. */
+  readonly longestPrompt: number;
+  /**
+   * Cuts one half out of a model, quantized or not. The half shares the model's weights.
+   *
+   * @throws InputError if the model lacks the values at which it is cut
+   */
+  extractHalf(model: Model, half: Half): Model;
+  /**
+   * The combined model of two halves, the inverse of `extractHalf`.
+   *
+   * @throws InputError if they are no halves of a model of this family
+   */
+  joinHalves(text: Model, detect: Model): Model;
+  /**
+   * Tokenizes phrases, and splits those that exceed `longest` tokens into chunks of whole phrases.
+   *
+   * @param phrases a list, or one text in which periods, commas or semicolons separate the phrases
+   * @param longest the maximum number of tokens of a chunk; `longestPrompt` by default
+   * @throws UsageError if there is no phrase, or one that has no words or does not fit
+   */
+  createPrompt(phrases: readonly string[] | string, tokenizer: Tokenizer, longest?: number): Prompt;
+  /** A prompt of `tokens` tokens without meaning, for measurements. @throws UsageError if no prompt has that length */
+  blankPrompt(tokens: number): number[];
+  /** The number of tokens that a half with these inputs takes; undefined if it takes any number. */
+  fixedPromptLength(inputs: ReadonlyMap<string, TensorInfo>): number | undefined;
+  /** Inputs of the half `text` for one chunk, padded to `length` tokens (by default, not padded). */
+  textFeeds(chunk: PromptChunk, length?: number): Feeds;
+  /**
+   * Inputs of the half `detect` that depend on the prompt alone, copied so that they outlive the run of the half `text`.
+   *
+   * @param encoded results of the half `text` for the feeds that `textFeeds` gave for the same chunk and length
+   */
+  promptFeeds(chunk: PromptChunk, encoded: NamedOutputs, length?: number): Feeds;
+  /** Inputs of the half `detect` that come from images. `takes` says whether the half has an input of a name. */
+  imageFeeds(images: PreparedImages, takes: (input: string) => boolean): Feeds;
+  /** Inputs of the combined model for one image and the tokens of one prompt. */
+  combinedFeeds(image: PreparedImages, tokens: readonly number[]): Feeds;
+  /**
+   * Boxes for a user: each query at most once, with the phrase that it fits best.
+   *
+   * @param outputs results of the half `detect` for one image and one chunk
+   * @param size of the original image, in pixels
+   * @param threshold the minimum score
+   * @returns boxes in descending order of their scores
+   */
+  groundedBoxes(outputs: NamedOutputs, chunk: PromptChunk, size: Size, threshold: number): ScoredBox[];
+  /** The `most` best pairs of query and phrase, as the evaluation on COCO ranks them; parameters as for `groundedBoxes`. */
+  rankedBoxes(outputs: NamedOutputs, chunk: PromptChunk, size: Size, most: number): ScoredBox[];
+}

@@ -1,0 +1,117 @@
+/**
+ * A model family is a value: everything that commands must know about a kind of model. Rooms outside of `models/` know no
+ * model, only this interface. Capabilities that not every model has, detection and training, are optional members.
+ */
+import { UsageError } from '../base/errors.ts';
+import type { Model } from '../onnx/read.ts';
+import type { ObservationRules } from '../quant/observe/sample.ts';
+import type { Feeds } from '../runtime/session.ts';
+import type { DetectionFamily } from './detection-family.ts';
+import type { NamedOutputs } from './named-outputs.ts';
+import type { SizeRules } from './specialize.ts';
+import type { TrainingFamily } from './training-family.ts';
+
+/** A model with what its family knows about it: the input of every command that works on any model. */
+export interface LoadedModel {
+  /** Where the model came from, for messages. */
+  readonly source: string;
+  readonly model: Model;
+  readonly family: ModelFamily;
+}
+
+/** A part of a network that loses much accuracy in 8 bits. */
+export interface SensitivePart {
+  readonly name: string;
+  /** Patterns of module paths, as in recipes. */
+  readonly match: readonly string[];
+  /** Why the part is sensitive, in one clause. */
+  readonly reason: string;
+}
+
+/** One figure by which a family compares outputs. */
+export interface OutputFigure {
+  /** The name of the figure in `OutputDifference.figures` and in JSON. */
+  readonly key: string;
+  /** The heading of the figure in tables. */
+  readonly title: string;
+  /** The value of the figure for outputs that are equal. */
+  readonly perfect: number;
+}
+
+/** How far the outputs of a quantized model are from those of the float model, for one sample. */
+export interface OutputDifference {
+  /** The number of things that were compared, such as queries: the weight of this sample in a mean over samples. */
+  readonly count: number;
+  /** A value for each of the family's `outputFigures`, by its key. */
+  readonly figures: Readonly<Record<string, number>>;
+}
+
+/** The sizes of inputs that mean nothing. */
+export interface BlankFeedOptions {
+  /** The number of tokens of the prompt, for a family with prompts. */
+  readonly tokens?: number | undefined;
+  /** Shapes of inputs by name, for a family whose models do not say them. */
+  readonly shapes?: ReadonlyMap<string, readonly number[]> | undefined;
+}
+
+/** What is known about a kind of model, for one configuration. */
+export interface ModelFamily {
+  /** The name of the family in messages: `grounding-dino` or `generic`. */
+  readonly name: string;
+  /** Which numbers count in calibration: masks and padding do not. */
+  readonly observation: ObservationRules;
+  /** The parts that lose most in 8 bits, the strongest first. */
+  readonly sensitiveParts: readonly SensitivePart[];
+  /** The figures of `compareOutputs`, in the order in which tables show them. */
+  readonly outputFigures: readonly OutputFigure[];
+  /** Compares the outputs of a float model and of its quantized form for the same inputs. */
+  compareOutputs(float: NamedOutputs, quantized: NamedOutputs): OutputDifference;
+  /** How much quantization changed the outputs, as one number from figures (those of a sample, or means): 0 if nothing. */
+  outputLoss(figures: Readonly<Record<string, number>>): number;
+  /**
+   * Inputs of a realistic size without meaning, for timing, lint and inspection.
+   *
+   * @throws UsageError if a size is missing, impossible, or stated for a model that does not have it
+   */
+  blankFeeds(loaded: LoadedModel, options?: BlankFeedOptions): Feeds;
+  /** How inputs depend on batch, image size and prompt length, for `specialize`; undefined if the family does not know. */
+  readonly sizes?: SizeRules | undefined;
+  /** Open-vocabulary detection; undefined if the models do not detect. */
+  readonly detection?: DetectionFamily | undefined;
+  /** Training and quantization-aware training; undefined if dino8 cannot train the models. */
+  readonly training?: TrainingFamily | undefined;
+}
+
+/**
+ * The detection capability of a model.
+ *
+ * @throws UsageError if its family has none
+ */
+export function detectionOf({ source, family }: Pick<LoadedModel, 'source' | 'family'>): DetectionFamily {
+  if (family.detection) return family.detection;
+  throw new UsageError(
+    `${source} is no open-vocabulary detector that dino8 knows, so it cannot be given phrases; use a model that dino8 converted.`,
+  );
+}
+
+/**
+ * The training capability of a model.
+ *
+ * @throws UsageError if its family has none
+ */
+export function trainingOf({ source, family }: Pick<LoadedModel, 'source' | 'family'>): TrainingFamily {
+  if (family.training) return family.training;
+  throw new UsageError(`dino8 cannot train ${source}; name a checkpoint of a model family that it can train.`);
+}
+
+/**
+ * How the inputs of a model depend on the sizes that `specialize` sets.
+ *
+ * @throws UsageError if its family does not know
+ */
+export function sizesOf({ source, family }: Pick<LoadedModel, 'source' | 'family'>): SizeRules {
+  if (family.sizes) return family.sizes;
+  throw new UsageError(
+    `The inputs of ${source} are unknown to dino8, so it cannot be specialized by image size; use a model that dino8 converted.`,
+  );
+}

@@ -1,0 +1,39 @@
+/** GroundingDINO's detection capability. */
+import type { Size } from '../../data/size.ts';
+import { floatData } from '../../runtime/tensor.ts';
+import type { DetectionFamily, PromptChunk } from '../detection-family.ts';
+import type { NamedOutputs } from '../named-outputs.ts';
+import { blankPrompt } from './blank-feeds.ts';
+import { combinedFeeds } from './combined-feeds.ts';
+import { type Config, longestText } from './config.ts';
+import { extractHalf, joinHalves } from './grounding-dino.ts';
+import { fixedPromptLength, imageFeeds, promptFeeds, textFeeds } from './half-feeds.ts';
+import { groundedBoxes, type RawDetections, rankedBoxes } from './postprocess.ts';
+import { createPrompt } from './prompt.ts';
+
+/** The detection capability of models with this configuration. */
+export function groundingDinoDetection(config: Config): DetectionFamily {
+  const longestPrompt = longestText(config);
+  return {
+    longestPrompt,
+    extractHalf,
+    joinHalves,
+    createPrompt: (phrases, tokenizer, longest = longestPrompt) => createPrompt(phrases, tokenizer, longest),
+    blankPrompt: (tokens) => blankPrompt(config, tokens),
+    fixedPromptLength,
+    textFeeds,
+    promptFeeds,
+    imageFeeds,
+    combinedFeeds,
+    groundedBoxes: (outputs: NamedOutputs, chunk: PromptChunk, size: Size, threshold: number) =>
+      groundedBoxes(rawDetections(outputs), chunk, size, threshold),
+    rankedBoxes: (outputs: NamedOutputs, chunk: PromptChunk, size: Size, most: number) =>
+      rankedBoxes(rawDetections(outputs), chunk, size, most),
+  };
+}
+
+/** The results of the half `detect` for one image. */
+function rawDetections(outputs: NamedOutputs): RawDetections {
+  const [logits, boxes] = [outputs.get('logits'), outputs.get('pred_boxes')];
+  return { logits: floatData(logits), boxes: floatData(boxes), queries: boxes.shape[1] ?? 0 };
+}
