@@ -1,4 +1,5 @@
-// Enforces the layering of docs/architecture.md: a room may import only from the rooms listed for it, and from itself.
+// Enforces two rules of docs/architecture.md. A room may import only from the rooms listed for it, and from itself; and
+// no files may import each other in a circle, not even types: files of a circle can only be understood together.
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -28,27 +29,59 @@ const allowed = {
   cli: [...apply, 'report', 'pipeline'],
 };
 
-const problems = [];
-for (const entry of readdirSync(source, { recursive: true, withFileTypes: true })) {
-  if (!entry.isFile() || !entry.name.endsWith('.ts')) continue;
-  const file = join(entry.parentPath, entry.name);
-  const [room] = relative(source, file).split(/[\\/]/);
-  const isRoot = dirname(file) === source; // src/index.ts, the library's face
-  if (isRoot) continue;
-  if (!allowed[room]) problems.push(`${relative(source, file)}: the room ${room} is not in scripts/check-imports.mjs`);
-  // A test may use whatever it takes to state its fact, but no command line.
-  const rooms = entry.name.endsWith('.test.ts')
-    ? Object.keys(allowed).filter((name) => name !== 'cli' || room === 'cli')
-    : (allowed[room] ?? []);
-  for (const [, specifier] of readFileSync(file, 'utf8').matchAll(/(?:from|import)\s*\(?\s*['"](\.[^'"]*)['"]/g)) {
-    const [target] = relative(source, normalize(join(dirname(file), specifier))).split(/[\\/]/);
-    if (target !== room && !rooms.includes(target))
-      problems.push(`${relative(source, file)} imports from ${target}, which ${room} may not`);
-  }
+/** The relative imports of a file, of types too, as paths below src/. */
+function importsOf(file) {
+  const specifiers = readFileSync(file, 'utf8').matchAll(/(?:from|import)\s*\(?\s*['"](\.[^'"]*)['"]/g);
+  return [...specifiers].map(([, specifier]) => relative(source, normalize(join(dirname(file), specifier))));
 }
 
+const files = readdirSync(source, { recursive: true, withFileTypes: true })
+  .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
+  .map((entry) => relative(source, join(entry.parentPath, entry.name)));
+const importsByFile = new Map(files.map((file) => [file, importsOf(join(source, file))]));
+const roomOf = (file) => file.split(/[\\/]/)[0];
+
+function layeringProblems() {
+  const problems = [];
+  for (const [file, imports] of importsByFile) {
+    const room = roomOf(file);
+    if (room === file) continue; // A file directly in src/ is an entry point of the library, which exports from all rooms.
+    if (!allowed[room]) problems.push(`${file}: the room ${room} is not in scripts/check-imports.mjs`);
+    // A test may use every room but the command line to state its fact.
+    const rooms = file.endsWith('.test.ts')
+      ? Object.keys(allowed).filter((name) => name !== 'cli' || room === 'cli')
+      : (allowed[room] ?? []);
+    for (const target of imports.map(roomOf))
+      if (target !== room && !rooms.includes(target))
+        problems.push(`${file} imports from ${target}, which ${room} may not`);
+  }
+  return problems;
+}
+
+/** One message for each circle that a depth-first search meets. */
+function circles() {
+  const problems = [];
+  const finished = new Set();
+  const path = [];
+  const visit = (file) => {
+    if (finished.has(file)) return;
+    const start = path.indexOf(file);
+    if (start >= 0) {
+      problems.push(`Files import each other in a circle: ${[...path.slice(start), file].join(' -> ')}`);
+      return;
+    }
+    path.push(file);
+    for (const target of importsByFile.get(file) ?? []) visit(target);
+    path.pop();
+    finished.add(file);
+  };
+  for (const file of files) visit(file);
+  return problems;
+}
+
+const problems = [...layeringProblems(), ...circles()];
 if (problems.length > 0) {
   console.error(problems.join('\n'));
   process.exit(1);
 }
-console.log('Imports follow the layering.');
+console.log('Imports follow the layering, and none form a circle.');

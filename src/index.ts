@@ -1,6 +1,7 @@
 /** dino8 as a library: what the command line is made of. */
 
-export { type Differentiation, differentiate, gradientName } from './autodiff/differentiate.ts';
+export { differentiate } from './autodiff/differentiate.ts';
+export { type Differentiation, gradientName } from './autodiff/differentiation.ts';
 export { Dino8Error, InputError, UsageError } from './base/errors.ts';
 export type { OnProgress, Progress, WorkOptions } from './base/progress.ts';
 export { type CalibrationItem, type CalibrationPlan, planCalibration } from './data/calibration-plan.ts';
@@ -17,10 +18,10 @@ export {
 } from './detect/detector.ts';
 export {
   averagePrecision,
-  type CocoDetection,
   type CocoFigures,
   type CocoResult,
 } from './evaluate/average-precision.ts';
+export type { CocoDetection } from './evaluate/coco-detection.ts';
 export { type Comparison, compareModels } from './evaluate/compare.ts';
 export { type Inspection, inspectModel, type ModuleCost } from './evaluate/inspect.ts';
 export { type Measurement, measure } from './evaluate/measure.ts';

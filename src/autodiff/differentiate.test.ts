@@ -8,7 +8,8 @@ import { modelBytes } from '../onnx/write.ts';
 import { Session } from '../runtime/session.ts';
 import { floatData, floats, type Tensor } from '../runtime/tensor.ts';
 import { noise } from '../testing/noise.ts';
-import { differentiate, gradientName } from './differentiate.ts';
+import { differentiate } from './differentiate.ts';
+import { gradientName } from './differentiation.ts';
 import { rules } from './rules.ts';
 
 type Shape = readonly number[];

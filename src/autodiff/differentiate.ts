@@ -9,26 +9,11 @@ import type { Model } from '../onnx/read.ts';
 import { modulePath, removeUnused } from '../onnx/rewrite.ts';
 import { subgraphsOf } from '../onnx/traverse.ts';
 import { DataType, type NodeProto } from '../onnx/types.ts';
+import { type Differentiation, gradientName } from './differentiation.ts';
 import { functionRule } from './function-gradient.ts';
-import { Recomputation, type SegmentOf } from './recompute.ts';
+import { Recomputation } from './recompute.ts';
 import type { Rule, RuleContext } from './rule.ts';
 import { rules } from './rules.ts';
-
-export interface Differentiation {
-  /** The scalar whose gradients are asked for: a value of the graph. */
-  readonly loss: string;
-  /** Values of the graph, float inputs or initializers as a rule. */
-  readonly parameters: readonly string[];
-  /** Values that count as constants: no gradient passes through them. */
-  readonly detached?: Iterable<string> | undefined;
-  /** Rules for operators and functions of other domains, by `domain::name`; they come before a function's own body. */
-  readonly rules?: Readonly<Record<string, Rule>> | undefined;
-  /** Segments of the graph whose values are computed again in place of being kept. */
-  readonly recompute?: SegmentOf | undefined;
-}
-
-/** The name of the output that holds the gradient of `parameter`. */
-export const gradientName = (parameter: string): string => `${parameter}.gradient`;
 
 /**
  * The model that also computes the gradient of the loss by each parameter, as outputs named by `gradientName`, and the

@@ -6,8 +6,7 @@ import { GraphBuilder, type Value } from '../onnx/builder.ts';
 import type { Model } from '../onnx/read.ts';
 import { removeUnused } from '../onnx/rewrite.ts';
 import { DataType, type FunctionProto } from '../onnx/types.ts';
-import type { Differentiation } from './differentiate.ts';
-import { gradientName } from './differentiate.ts';
+import { type Differentiation, gradientName } from './differentiation.ts';
 import { type Rule, rankOf } from './rule.ts';
 
 type Differentiate = (model: Model, options: Differentiation) => Model;

@@ -14,7 +14,8 @@ import { kernelLibrary, kernelOptions } from '../runtime/kernels.ts';
 import { Session } from '../runtime/session.ts';
 import { floatData, type Tensor, tensorOf } from '../runtime/tensor.ts';
 import { goldenFolder, readGolden } from '../testing/golden.ts';
-import { differentiate, gradientName } from './differentiate.ts';
+import { differentiate } from './differentiate.ts';
+import { gradientName } from './differentiation.ts';
 
 /** The names of PyTorch's modules in transformers 5.18, as the checkpoint has them. */
 const RENAMED: readonly (readonly [RegExp, string])[] = [

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { packageRoot } from '../base/package-root.ts';
 import { readAnnotations } from '../data/coco.ts';
-import { averagePrecision, type CocoDetection } from './average-precision.ts';
+import { averagePrecision } from './average-precision.ts';
+import type { CocoDetection } from './coco-detection.ts';
 
 const folder = join(packageRoot, 'test/fixtures/golden/coco');
 const json = (name: string) => JSON.parse(readFileSync(join(folder, `${name}.json`), 'utf8'));

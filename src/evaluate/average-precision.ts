@@ -3,15 +3,8 @@
  * cocoeval.py): the order of equal scores, crowds, area ranges and the interpolation included.
  */
 import type { CocoAnnotation, CocoAnnotations } from '../data/coco.ts';
+import type { CocoDetection } from './coco-detection.ts';
 import { type Match, matchImage } from './match.ts';
-
-export interface CocoDetection {
-  readonly image_id: number;
-  readonly category_id: number;
-  /** Left, top, width, height in pixels. */
-  readonly bbox: readonly [number, number, number, number];
-  readonly score: number;
-}
 
 /** The 12 figures in pycocotools' order. −1 where nothing is there to be found. */
 export interface CocoFigures {

@@ -1,6 +1,6 @@
 /** Which detection of an image and category finds which object, by COCO's greedy matching. */
 import type { CocoAnnotation } from '../data/coco.ts';
-import type { CocoDetection } from './average-precision.ts';
+import type { CocoDetection } from './coco-detection.ts';
 
 export interface MatchOptions {
   /** Objects (and unmatched detections) of another area do not count. */

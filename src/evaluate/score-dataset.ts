@@ -4,7 +4,8 @@ import type { WorkOptions } from '../base/progress.ts';
 import type { CocoDataset } from '../data/coco.ts';
 import { readImage } from '../data/image.ts';
 import type { Detector } from '../detect/detector.ts';
-import { averagePrecision, type CocoDetection, type CocoResult } from './average-precision.ts';
+import { averagePrecision, type CocoResult } from './average-precision.ts';
+import type { CocoDetection } from './coco-detection.ts';
 import type { EvaluationJournal } from './evaluation-journal.ts';
 import { BOXES_PER_IMAGE, promptCategories } from './protocol.ts';
 

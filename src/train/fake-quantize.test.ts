@@ -1,7 +1,8 @@
 /** Fake quantization against ONNX's own Q/DQ pair, its gradients against the paper's, and the kernel against the body. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { differentiate, gradientName } from '../autodiff/differentiate.ts';
+import { differentiate } from '../autodiff/differentiate.ts';
+import { gradientName } from '../autodiff/differentiation.ts';
 import { roundHalfToEven } from '../base/round.ts';
 import { GraphBuilder } from '../onnx/builder.ts';
 import { DataType, elementCount } from '../onnx/types.ts';

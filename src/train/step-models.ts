@@ -3,7 +3,8 @@
  * the targets; the backward one, once that is decided, the loss and the gradients. What the first has computed and the
  * second needs is passed on in memory.
  */
-import { differentiate, gradientName } from '../autodiff/differentiate.ts';
+import { differentiate } from '../autodiff/differentiate.ts';
+import { gradientName } from '../autodiff/differentiation.ts';
 import type { SegmentOf } from '../autodiff/recompute.ts';
 import type { Preprocessing } from '../data/preprocessing.ts';
 import type { LoadedCheckpoint } from '../models/grounding-dino/checkpoint/hugging-face.ts';

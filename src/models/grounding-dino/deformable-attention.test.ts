@@ -1,7 +1,8 @@
 /** The kernel computes what the function's body does, by every instruction set this machine has. */
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
-import { differentiate, gradientName } from '../../autodiff/differentiate.ts';
+import { differentiate } from '../../autodiff/differentiate.ts';
+import { gradientName } from '../../autodiff/differentiation.ts';
 import { GraphBuilder } from '../../onnx/builder.ts';
 import { DEFORMABLE_ATTENTION, DOMAIN } from '../../onnx/dino8-operators.ts';
 import { parseModel } from '../../onnx/read.ts';

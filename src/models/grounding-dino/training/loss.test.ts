@@ -1,6 +1,7 @@
 /** Matching, losses and their gradients against PyTorch's: test/fixtures/golden/gradients/criterion. */
 import { expect, test } from 'vitest';
-import { differentiate, gradientName } from '../../../autodiff/differentiate.ts';
+import { differentiate } from '../../../autodiff/differentiate.ts';
+import { gradientName } from '../../../autodiff/differentiation.ts';
 import { GraphBuilder } from '../../../onnx/builder.ts';
 import { DataType } from '../../../onnx/types.ts';
 import { modelBytes } from '../../../onnx/write.ts';
