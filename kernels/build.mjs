@@ -1,8 +1,9 @@
-// Builds the kernel library with the machine's C++ compiler. npm runs this when the package is installed. Without a
+// Builds the kernel library with the machine's C++ compiler; with `--if-needed` only if there is none of the current
+// sources. npm runs this when the package is installed and scripts are allowed, and so does `dino8 setup`. Without a
 // compiler, or if the compiler fails, dino8 runs its operators by their standard ONNX bodies, which is slower and gives
 // the same results; `dino8 doctor` then shows why. Set DINO8_WERROR to treat warnings as errors, as CI does.
 import { execFile } from 'node:child_process';
-import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -62,6 +63,7 @@ function fail(message) {
   console.log(`dino8: the kernels were not built (${first}); models run without them.`);
 }
 
+if (process.argv.includes('--if-needed') && existsSync(libraryFile())) process.exit();
 mkdirSync(buildFolder, { recursive: true });
 const compiler = findCompiler();
 if (compiler === undefined) fail(`no C++ compiler was found; ${compilers.join(', ')} were tried`);

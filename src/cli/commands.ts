@@ -32,6 +32,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./detect.ts')).detectCommand(),
   },
   {
+    name: 'setup',
+    summary: "build the kernels with this machine's C++ compiler, if npm ran no install scripts",
+    group: START,
+    load: async () => (await import('./setup-command.ts')).setupCommand(),
+  },
+  {
     name: 'doctor',
     summary: 'show versions, CPU features, kernels and execution providers of this machine',
     group: START,

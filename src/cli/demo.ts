@@ -71,7 +71,7 @@ export function demoCommand(): Command {
     .addHelpText('after', '\nExamples:\n  $ dino8 demo --images 500\n  $ dino8 demo --quick')
     .action(async (options: Options) => {
       await makeDirectory(options.out);
-      const validation = takeImages(await openCoco(bundledValidation), options.images);
+      const validation = takeImages(await openCoco(bundledValidation()), options.images);
       const files = await writeVariants(options.out, options.quick ?? false);
       const measured = await measureVariants(files, validation);
       const variants = measured.map(({ variant }) => variant);
@@ -93,7 +93,7 @@ interface VariantFile {
 }
 
 async function writeVariants(folder: string, isQuick: boolean): Promise<VariantFile[]> {
-  const source = await readPackage(bundledModel);
+  const source = await readPackage(bundledModel());
   const files: VariantFile[] = [];
   for (const { name, recipe: recipeName } of VARIANTS) {
     if (isQuick && name === 'QAT') continue;
@@ -114,7 +114,7 @@ async function writeVariants(folder: string, isQuick: boolean): Promise<VariantF
       continue;
     }
     await quantizePackage(source, recipe, path, {
-      calibration: bundledCalibration,
+      calibration: bundledCalibration(),
       calibrationImages: CALIBRATION_IMAGES,
       seed: 0,
     });
@@ -125,8 +125,8 @@ async function writeVariants(folder: string, isQuick: boolean): Promise<VariantF
 
 /** Quantization-aware training on the calibration images; interrupted, it goes on where it was. */
 async function trainVariant(float: ModelPackage, recipe: Recipe, path: string): Promise<void> {
-  const source = await readCheckpoint(bundledModel);
-  const dataset = await openCoco(bundledCalibration);
+  const source = await readCheckpoint(bundledModel());
+  const dataset = await openCoco(bundledCalibration());
   const plan = planCalibration(dataset, CALIBRATION_IMAGES, 0);
   const quantized = await planQuantizedTraining(float, recipe, { ...work(), plan });
   const settings = { ...defaultSettings(source, dataset), batch: TRAINING_BATCH, steps: TRAINING_STEPS };

@@ -12,7 +12,7 @@ import { fraction, print, printJson, table, wholeNumber, work } from './terminal
 
 interface Options {
   phrases: string;
-  model: string;
+  model?: string;
   threshold: number;
   threads?: number;
   out?: string;
@@ -31,8 +31,7 @@ export function detectCommand(): Command {
     .requiredOption('--phrases <list>', 'what to find, separated by commas or periods')
     .option(
       '--model <model>',
-      'an ONNX file that dino8 wrote, or a Hugging Face folder (default: the bundled model)',
-      bundledModel,
+      'an ONNX file that dino8 wrote, or a Hugging Face folder (default: the model of the demo)',
     )
     .option('--threshold <score>', 'leave out boxes with a lower score', fraction('--threshold'), DEFAULT_THRESHOLD)
     .option('--threads <count>', 'threads to run with (default: one per core)', wholeNumber('--threads'))
@@ -45,7 +44,9 @@ export function detectCommand(): Command {
     .action(async (names: string[], options: Options) => {
       const images = await findImages(names);
       if (options.out !== undefined) await makeDirectory(options.out);
-      await using detector = await Detector.create(await readPackage(options.model), { threads: options.threads });
+      await using detector = await Detector.create(await readPackage(options.model ?? bundledModel()), {
+        threads: options.threads,
+      });
       const found = await detectAll(detector, images, options);
       if (options.json) return printJson(found);
       const rows = found.flatMap(({ image, detections }) => detections.map((detection) => row(image, detection)));

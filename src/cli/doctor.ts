@@ -64,7 +64,7 @@ function missingKernels(): string {
   const effect = 'models run by the standard bodies of their operators, which is slower and gives the same results';
   if (process.env.DINO8_NO_KERNELS) return `switched off by DINO8_NO_KERNELS: ${effect}`;
   const error = kernelBuildError();
-  if (error === undefined) return `not built; run \`node kernels/build.mjs\` in the package's folder: ${effect}`;
+  if (error === undefined) return `not built; run \`dino8 setup\` to build them: ${effect}`;
   return `not built: ${effect}. The build said:\n${error}`;
 }
 
