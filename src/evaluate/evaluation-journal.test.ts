@@ -17,8 +17,8 @@ let source: ModelPackage;
 let dataset: CocoDataset;
 let path: string;
 beforeAll(async () => {
-  source = await readPackage(bundledModel);
-  dataset = takeImages(await openCoco(bundledValidation), IMAGES);
+  source = await readPackage(bundledModel());
+  dataset = takeImages(await openCoco(bundledValidation()), IMAGES);
 });
 beforeEach(async () => {
   path = join(await mkdtemp(join(tmpdir(), 'dino8-evaluation-')), 'scores.json.partial');
@@ -48,7 +48,7 @@ test('an interrupted evaluation continues to the figures of a whole one', async 
 test('an evaluation on one data set is not continued on another with as many images', async () => {
   await interruptAfter(3);
   const before = await readFile(path, 'utf8');
-  const other = takeImages(await openCoco(bundledCalibration), IMAGES);
+  const other = takeImages(await openCoco(bundledCalibration()), IMAGES);
   expect(other.images).toHaveLength(dataset.images.length);
   const failure = await openEvaluationJournal(path, source, other).catch((error: unknown) => error);
   expect(failure).toBeInstanceOf(InputError);
