@@ -14,7 +14,7 @@ namespace dino8 {
 namespace {
 
 enum Input { kX, kValid, kLimit, kInputs };
-enum Output { kCounts, kSummary, kChannels, kOutputs };
+enum Output { kCounts, kSummary, kChannels, kZero, kOutputs };
 enum Summary { kLowest, kHighest, kExponent, kChannelCount, kSummaries };
 
 // A value is split into at most `kMaxParts` parts, of at least `kMinPart` elements each.
@@ -99,6 +99,10 @@ OrtStatus* compute(void* data, OrtKernelContext* context) {
   if (OrtStatus* status = make_output(api, context, kCounts, counters_shape, 1, &counters)) return status;
   if (OrtStatus* status = make_output(api, context, kSummary, summary_shape, 1, &summary)) return status;
   if (OrtStatus* status = make_output(api, context, kChannels, channels_shape, 1, &channels)) return status;
+  const int64_t zero_shape[] = {1};
+  int64_t* zero = nullptr;
+  if (OrtStatus* status = make_output(api, context, kZero, zero_shape, 1, &zero)) return status;
+  *zero = 0;
 
   const auto width = static_cast<size_t>(work.channels);
   work.parts = std::clamp<int64_t>(total / kMinPart, 1, std::min(kMaxParts, std::max<int64_t>(work.rows, 1)));
@@ -147,7 +151,9 @@ OrtCustomOp describe_op() {
   op.GetInputTypeCount = [](const OrtCustomOp*) -> size_t { return kInputs; };
   op.GetInputType = [](const OrtCustomOp*, size_t index) { return index == kValid ? kBoolElement : kFloatElement; };
   op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return kOutputs; };
-  op.GetOutputType = [](const OrtCustomOp*, size_t index) { return index == kCounts ? kInt32Element : kFloatElement; };
+  op.GetOutputType = [](const OrtCustomOp*, size_t index) {
+    return index == kCounts ? kInt32Element : index == kZero ? kInt64Element : kFloatElement;
+  };
   op.KernelComputeV2 = compute;
   return op;
 }

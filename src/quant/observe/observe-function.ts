@@ -20,6 +20,7 @@ export const COUNTERS = 2 * BINS_PER_SIDE + 1;
  * - counts int32 [COUNTERS]: how many elements are in each bin, bin i being from (i − BINS_PER_SIDE) · 2^exponent
  * - summary [4]: minimum, maximum, exponent, number of channels
  * - channels [3 · channels]: minimum of each, then maxima, then means
+ * - zero int64 [1]: 0, which is known only once the value is observed (see `observing-model.ts`)
  */
 export function observeFunction(): FunctionProto {
   const b = new GraphBuilder(OBSERVE);
@@ -59,6 +60,8 @@ export function observeFunction(): FunctionProto {
     ),
   );
   b.output('channels', b.concat([lowest, highest, mean], 0));
+  // No number is below −∞. ONNX Runtime does not work this out before the run, so the result waits for the observation.
+  b.output('zero', b.unsqueeze(b.cast(b.less(exponent, Number.NEGATIVE_INFINITY), DataType.INT64), [0]));
   return b.finishFunction(DOMAIN);
 }
 

@@ -9,7 +9,8 @@ import { GraphBuilder } from '../../onnx/builder.ts';
 import { DOMAIN, OBSERVE } from '../../onnx/dino8-operators.ts';
 import { DataType } from '../../onnx/types.ts';
 import { modelBytes } from '../../onnx/write.ts';
-import { kernelLibrary } from '../../runtime/kernels.ts';
+import { kernelLibrary, kernelOptions } from '../../runtime/kernels.ts';
+import { profileRun } from '../../runtime/profile.ts';
 import { type Feeds, Session } from '../../runtime/session.ts';
 import { booleans, floatData, floats } from '../../runtime/tensor.ts';
 import { noise } from '../../testing/noise.ts';
@@ -20,6 +21,7 @@ import { BINS_PER_SIDE, binned } from './histogram.ts';
 import { leastErrorRange, squaredError } from './mean-squared-error.ts';
 import { COUNTERS, observeFunction } from './observe-function.ts';
 import { estimateRange, observerOf } from './observer.ts';
+import { observingModel } from './observing-model.ts';
 import { percentileMaximum, percentileRange, topKRange } from './percentile.ts';
 import { listedSamples, type ObservationRules, type SampleSource } from './sample.ts';
 import { addObservation, emptyStatistic, mergeStatistic, type Statistic } from './statistic.ts';
@@ -31,11 +33,12 @@ function observer(): Uint8Array {
   b.define(observeFunction());
   const x = b.input('x', DataType.FLOAT, ['batch', 'rows', 'channels']);
   const valid = b.input('valid', DataType.BOOL, ['batch', 'rows_or_one']);
-  const [counts, summary, channels] = b.call(DOMAIN, OBSERVE, [x, valid, b.scalar(100)], {}, 3);
-  if (!counts || !summary || !channels) throw new Error('the function has three results');
+  const [counts, summary, channels, zero] = b.call(DOMAIN, OBSERVE, [x, valid, b.scalar(100)], {}, 4);
+  if (!counts || !summary || !channels || !zero) throw new Error('the function has four results');
   b.output('counts', counts, [COUNTERS]);
   b.output('summary', summary, [4]);
   b.output('channels', channels, [undefined]);
+  b.output('zero', zero, [1]);
   return modelBytes(b.finish());
 }
 
@@ -46,6 +49,7 @@ async function observe(session: Session, feeds: Feeds) {
     counts: [...(outputs.get('counts').data as Int32Array)], // as declared
     summary: [...floatData(outputs.get('summary'))],
     channels: [...floatData(outputs.get('channels'))],
+    zero: [...outputs.get('zero').data],
   };
 }
 
@@ -74,6 +78,7 @@ describe('the function Observe', () => {
           const [min, max, exponent = 0] = seen.summary;
           expect(seen.counts.reduce((sum, count) => sum + count)).toBe(data.length);
           expect(seen.counts.at(-1)).toBe(data.length - counted.length);
+          expect(seen.zero).toEqual([0n]);
           if (counted.length === 0) return;
           expect([min, max]).toEqual([Math.min(...counted), Math.max(...counted)]);
           const expected = new Array<number>(2 * BINS_PER_SIDE).fill(0);
@@ -109,7 +114,8 @@ describe('the function Observe', () => {
       const feeds = { x: floats(data, [batch, rows, width]), valid: booleans(flags, [batch, blocks]) };
       const expected = await observe(body, feeds);
       const found = await Promise.all(kernels.map((kernel) => observe(kernel, feeds)));
-      for (const { counts, summary, channels } of found) {
+      for (const { counts, summary, channels, zero } of found) {
+        expect(zero).toEqual(expected.zero);
         expect(counts).toEqual(expected.counts);
         expect(summary).toEqual(expected.summary);
         for (const [index, value] of channels.entries())
@@ -307,6 +313,25 @@ describe('calibrate', () => {
     const statistic = seen.get('x');
     expect(statistic).toMatchObject({ min: -12, max: 4.75, images: 3, excluded: 3 });
     expect(statistic?.histogram.counts.reduce((sum, count) => sum + count)).toBe(32 + 29 + 64);
+  });
+
+  test.each([true, false])('each value is observed before the next one is computed (kernels: %s)', async (kernels) => {
+    const b = new GraphBuilder('chain');
+    const layers = [1, 2, 3, 4].map((layer) => `layer_${layer}/Sin`);
+    layers.reduce((x) => b.call('', 'Sin', [x])[0] ?? x, b.input('x', DataType.FLOAT, ['n', 16]));
+    const chain = b.finish();
+    for (const [index, node] of chain.graph.node.entries()) node.name = layers[index] ?? '';
+    const values = chain.graph.node.map((node) => node.output[0] ?? '');
+    const feeds = { x: floats(Float32Array.from(first), [2, 16]) };
+    const options = kernels ? kernelOptions() : {};
+    const ran = await profileRun(modelBytes(observingModel(chain, values, rules)), options, feeds);
+    const order = ran.map(({ name }) => name);
+    for (const [index, value] of values.slice(0, -1).entries()) {
+      const place = (part: (name: string) => boolean) => order.findIndex(part);
+      const observed = place((name) => name.startsWith(`${value}.observed.same`));
+      expect(observed).toBeGreaterThanOrEqual(0);
+      expect(observed).toBeLessThan(place((name) => name === layers[index + 1]));
+    }
   });
 
   test('nothing to calibrate on, and values that are never finite, are refused', async () => {

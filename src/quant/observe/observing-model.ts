@@ -5,9 +5,9 @@ import { copyModel } from '../../onnx/copy.ts';
 import { DOMAIN, OBSERVE } from '../../onnx/dino8-operators.ts';
 import { inferShapes } from '../../onnx/infer/infer.ts';
 import type { Model } from '../../onnx/read.ts';
-import { makeNode, removeUnused, sortTopologically } from '../../onnx/rewrite.ts';
+import { makeNode, removeUnused, replaceUses, sortTopologically } from '../../onnx/rewrite.ts';
 import { makeTensor } from '../../onnx/tensor.ts';
-import { DataType, type Shape } from '../../onnx/types.ts';
+import { DataType, type GraphProto, type NodeProto, type Shape } from '../../onnx/types.ts';
 import { makeValueInfo } from '../../onnx/value-info.ts';
 import { observeFunction } from './observe-function.ts';
 import type { ObservationRules } from './sample.ts';
@@ -41,15 +41,16 @@ export function observingModel(model: Model, values: readonly string[], rules: O
       rules.validRows && isKnown && startsWith(shape, rules.validRows.dimensions)
         ? rules.validRows.value
         : 'dino8.valid';
-    let observed = name;
-    if (!hasChannels(shape)) {
-      observed = inner('flat');
-      graph.node.push(makeNode('Reshape', inner('Reshape'), [name, 'dino8.column'], [observed]));
-    }
-    const outputs = ['counts', 'summary', 'channels'].map(inner);
-    const node = makeNode(OBSERVE, inner('Observe'), [observed, valid, 'dino8.limit'], outputs);
+    const outputs = ['counts', 'summary', 'channels', 'zero'].map(inner);
+    const node = makeNode(OBSERVE, inner('Observe'), [name, valid, 'dino8.limit'], outputs);
     node.domain = DOMAIN;
-    graph.node.push(node);
+    const added = [node];
+    if (!hasChannels(shape)) {
+      node.input[0] = inner('flat');
+      added.unshift(makeNode('Reshape', inner('Reshape'), [name, 'dino8.column'], [inner('flat')]));
+    }
+    graph.node.push(...observeBeforeUse(graph, name, added, inner));
+    if (infos.has(name)) graph.valueInfo.push(makeValueInfo(inner('value'), DataType.FLOAT, shape));
     return { counts: inner('counts'), summaries: inner('summary'), channels: inner('channels') };
   });
   for (const key of ['counts', 'summaries', 'channels'] as const)
@@ -68,9 +69,31 @@ export function observingModel(model: Model, values: readonly string[], rules: O
     makeValueInfo(RESULTS.channels, DataType.FLOAT, [undefined]),
   ];
   observing.graph = Object.assign(create(GraphProtoSchema), graph, { output });
-  removeUnused(observing);
   sortTopologically(observing.graph);
+  removeUnused(observing);
   return observing;
+}
+
+/**
+ * Lets every other node take `name` through a Reshape that changes nothing but needs a result of its observation, and
+ * returns the nodes to add. ONNX Runtime shares the memory of a Reshape's input and output, so this costs nothing.
+ *
+ * Without it, ONNX Runtime runs the model first and the observations last, and so keeps every observed value until the
+ * end of the run: four times the memory of the model's own run.
+ */
+function observeBeforeUse(
+  graph: GraphProto,
+  name: string,
+  observation: readonly NodeProto[],
+  inner: (what: string) => string,
+): NodeProto[] {
+  replaceUses(graph, name, inner('value'));
+  return [
+    ...observation,
+    makeNode('Shape', inner('Shape'), [name], [inner('shape')]),
+    makeNode('Add', inner('Add'), [inner('shape'), inner('zero')], [inner('same_shape')]),
+    makeNode('Reshape', inner('same/Reshape'), [name, inner('same_shape')], [inner('value')], { allowzero: 1 }),
+  ];
 }
 
 const startsWith = (shape: Shape | undefined, dimensions: readonly string[]) =>
