@@ -48,6 +48,7 @@ export { rankedBoxes } from './models/grounding-dino/postprocess.ts';
 export { initialWeights } from './models/grounding-dino/training/initial-weights.ts';
 export {
   type CheckpointPackage,
+  loadModel,
   type ModelPackage,
   readCheckpoint,
   readPackage,

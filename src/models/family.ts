@@ -6,6 +6,7 @@ import { UsageError } from '../base/errors.ts';
 import type { Model } from '../onnx/read.ts';
 import type { ObservationRules } from '../quant/observe/sample.ts';
 import type { Feeds } from '../runtime/session.ts';
+import type { Checkpoint } from './checkpoint/checkpoint.ts';
 import type { DetectionFamily } from './detection-family.ts';
 import type { NamedOutputs } from './named-outputs.ts';
 import type { SizeRules } from './specialize.ts';
@@ -54,6 +55,14 @@ export interface BlankFeedOptions {
   readonly shapes?: ReadonlyMap<string, readonly number[]> | undefined;
 }
 
+/** Settings of the files beside a model. */
+export interface CompanionDefaults {
+  /** Those of `config.json`. */
+  readonly config: Readonly<Record<string, unknown>>;
+  /** Those of `preprocessor_config.json`. */
+  readonly preprocessing: Readonly<Record<string, unknown>>;
+}
+
 /** What is known about a kind of model, for one configuration. */
 export interface ModelFamily {
   /** The name of the family in messages: `grounding-dino` or `generic`. */
@@ -76,6 +85,15 @@ export interface ModelFamily {
   blankFeeds(loaded: LoadedModel, options?: BlankFeedOptions): Feeds;
   /** How inputs depend on batch, image size and prompt length, for `specialize`; undefined if the family does not know. */
   readonly sizes?: SizeRules | undefined;
+  /**
+   * Builds the graph of a checkpoint; undefined if the family has no checkpoints.
+   *
+   * @param source names the checkpoint in errors
+   * @throws InputError that lists every tensor that is missing or has another shape
+   */
+  readonly buildModel?: ((tensors: Checkpoint, source: string) => Promise<Model>) | undefined;
+  /** Settings that Hugging Face's libraries look for in the files beside a model, for checkpoints that lack them. */
+  readonly companionDefaults?: CompanionDefaults | undefined;
   /** Open-vocabulary detection; undefined if the models do not detect. */
   readonly detection?: DetectionFamily | undefined;
   /** Training and quantization-aware training; undefined if dino8 cannot train the models. */

@@ -8,6 +8,6 @@ import { writeCompanions } from '../models/package/package-folder.ts';
 
 export async function writeCheckpoint(source: CheckpointPackage, tensors: Checkpoint, folder: string): Promise<void> {
   await makeDirectory(folder);
-  await writeCompanions((key) => source.files[key] as object, source.preprocessing, folder); // JSON objects, as read
+  await writeCompanions((key) => source.files[key] as object, source.preprocessing, folder, source.family); // JSON objects, as read
   await writeSafetensors(tensors, join(folder, 'model.safetensors'), { format: 'pt' });
 }

@@ -6,6 +6,9 @@ import { z } from 'zod';
 import { InputError } from '../../base/errors.ts';
 import { parseWith } from '../../base/schema.ts';
 
+/** The values of `model_type` in Hugging Face's configurations. */
+export const MODEL_TYPES = ['grounding-dino', 'mm-grounding-dino'] as const;
+
 /** Sizes come from strangers: bounded well above any published model. */
 const count = z.number().int().min(1).max(65_536);
 const layers = z.number().int().min(1).max(256);
@@ -40,7 +43,7 @@ const bertSchema = z.object({
 });
 
 const configSchema = z.object({
-  model_type: z.enum(['grounding-dino', 'mm-grounding-dino'], {
+  model_type: z.enum(MODEL_TYPES, {
     error: 'it must be "grounding-dino" or "mm-grounding-dino"',
   }),
   backbone_config: swinSchema,

@@ -1,18 +1,44 @@
 /** GroundingDINO (https://arxiv.org/abs/2303.05499) and MM-Grounding-DINO (https://arxiv.org/abs/2401.02361) as a family. */
 import { UsageError } from '../../base/errors.ts';
 import type { Preprocessing } from '../../data/preprocessing.ts';
-import type { ModelFamily } from '../family.ts';
+import type { CompanionDefaults, ModelFamily } from '../family.ts';
+import type { FamilyDefinition } from '../family-definition.ts';
 import { blankFeeds } from './blank-feeds.ts';
+import { readHuggingFace } from './checkpoint/hugging-face.ts';
+import { readOriginal } from './checkpoint/original.ts';
 import { compareOutputs, outputFigures, outputLoss } from './compare-outputs.ts';
-import type { Config } from './config.ts';
+import { type Config, MODEL_TYPES, parseConfig } from './config.ts';
 import { groundingDinoDetection } from './detection.ts';
+import { buildModel } from './grounding-dino.ts';
 import { groundingDinoObservation } from './observation.ts';
 import { SENSITIVE_PARTS } from './sensitive.ts';
 import { groundingDinoSizes } from './sizes.ts';
 import { groundingDinoTraining } from './training/training.ts';
 
+/** What transformers looks for, and a checkpoint in the original format does not say. */
+const companionDefaults: CompanionDefaults = {
+  config: { architectures: ['GroundingDinoForObjectDetection'] },
+  preprocessing: {
+    image_processor_type: 'GroundingDinoImageProcessor',
+    processor_class: 'GroundingDinoProcessor',
+    do_resize: true,
+    do_rescale: true,
+    do_normalize: true,
+    do_pad: true,
+    resample: 2, // bilinear, in Pillow's numbering
+  },
+};
+
+/** The entry of GroundingDINO in the table of families. */
+export const groundingDinoDefinition: FamilyDefinition = {
+  modelTypes: MODEL_TYPES,
+  open: (config, preprocessing, source) => groundingDino(parseConfig(config, source), preprocessing),
+  readFolder: readHuggingFace,
+  readTorchFile: readOriginal,
+};
+
 /** The family of models with this configuration and image preprocessing. */
-export function groundingDino(config: Config, preprocessing: Preprocessing): ModelFamily {
+function groundingDino(config: Config, preprocessing: Preprocessing): ModelFamily {
   return {
     name: 'grounding-dino',
     observation: groundingDinoObservation,
@@ -25,6 +51,8 @@ export function groundingDino(config: Config, preprocessing: Preprocessing): Mod
       return blankFeeds(config, preprocessing, tokens);
     },
     sizes: groundingDinoSizes,
+    buildModel: (tensors, source) => buildModel({ config, tensors }, { source }),
+    companionDefaults,
     detection: groundingDinoDetection(config),
     training: groundingDinoTraining(config),
   };

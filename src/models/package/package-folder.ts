@@ -8,7 +8,7 @@ import { exists, makeDirectory, writeAtomic } from '../../base/files.ts';
 import { getMetadata } from '../../onnx/metadata.ts';
 import { type Model, readModel } from '../../onnx/read.ts';
 import { writeModel } from '../../onnx/write.ts';
-import { extractHalf, joinHalves } from '../grounding-dino/grounding-dino.ts';
+import { detectionOf, type LoadedModel, type ModelFamily } from '../family.ts';
 
 /** The files that a model needs beside its graph, and the metadata key of each where it travels inside an ONNX file. */
 export const FILES = {
@@ -18,74 +18,80 @@ export const FILES = {
   tokenizerConfig: ['tokenizer_config.json', 'dino8.tokenizer_config'],
 } as const;
 
+/** The files that travel with a model. */
 export type FileKey = keyof typeof FILES;
 
+/** The forms of a folder: the graph in one file, or as its two halves. */
 export type FolderForm = 'combined' | 'halves';
+
+/** The first file of a checkpoint. */
+const CHECKPOINTS = ['model.safetensors', 'model.safetensors.index.json'];
 
 const GRAPHS: Record<FolderForm, readonly string[]> = {
   combined: ['onnx/model.onnx'],
   halves: ['text.onnx', 'detect.onnx'],
 };
 
-/** What Hugging Face's libraries look for, and a checkpoint in the original format does not say. */
-const DEFAULTS: Partial<Record<FileKey, Record<string, unknown>>> = {
-  config: { architectures: ['GroundingDinoForObjectDetection'] },
-  preprocessing: {
-    image_processor_type: 'GroundingDinoImageProcessor',
-    processor_class: 'GroundingDinoProcessor',
-    do_resize: true,
-    do_rescale: true,
-    do_normalize: true,
-    do_pad: true,
-    resample: 2, // bilinear, in Pillow's numbering
-  },
-};
+/** The model of a folder of ONNX files, combined or in its halves. */
+export type FolderModel =
+  | { readonly form: 'combined'; readonly model: Model }
+  | { readonly form: 'halves'; readonly text: Model; readonly detect: Model };
 
-/** The combined model of a folder of ONNX files; undefined if it holds none, or a checkpoint, which comes first. */
-export async function readModelFolder(folder: string): Promise<Model | undefined> {
-  for (const checkpoint of ['model.safetensors', 'model.safetensors.index.json'])
-    if (await exists(join(folder, checkpoint))) return undefined;
-  if (await holds(folder, 'combined')) return readModel(join(folder, 'onnx', 'model.onnx'));
+/** Reads a folder of ONNX files; undefined if it holds none, or also holds a checkpoint, which has priority. */
+export async function readModelFolder(folder: string): Promise<FolderModel | undefined> {
+  for (const checkpoint of CHECKPOINTS) if (await exists(join(folder, checkpoint))) return undefined;
+  if (await holds(folder, 'combined'))
+    return { form: 'combined', model: await readModel(join(folder, 'onnx', 'model.onnx')) };
   if (!(await holds(folder, 'halves'))) return undefined;
   const [text, detect] = [await readModel(join(folder, 'text.onnx')), await readModel(join(folder, 'detect.onnx'))];
-  return joinHalves(text, detect);
+  return { form: 'halves', text, detect };
+}
+
+/** What is written into a folder: a model that carries its files as metadata. */
+export interface WrittenPackage extends LoadedModel {
+  /** The settings of the preprocessing, each of them spelled out. */
+  readonly preprocessing: object;
 }
 
 /**
- * Writes a model that carries its files as metadata. `preprocessing`: the settings, each of them spelled out.
- * @throws UsageError if the folder holds a model in the other form, or a checkpoint
+ * Writes a model as a folder.
+ *
+ * @throws UsageError if the folder holds a model in the other form or a checkpoint, or if the model has no halves
  */
-export async function writeModelFolder(
-  model: Model,
-  preprocessing: object,
-  folder: string,
-  form: FolderForm,
-): Promise<void> {
+export async function writeModelFolder(written: WrittenPackage, folder: string, form: FolderForm): Promise<void> {
+  const { model, preprocessing, family } = written;
   const other = form === 'combined' ? 'halves' : 'combined';
-  const inTheWay = [...GRAPHS[other], 'model.safetensors', 'model.safetensors.index.json'];
-  for (const name of inTheWay)
+  for (const name of [...GRAPHS[other], ...CHECKPOINTS])
     if (await exists(join(folder, name)))
       throw new UsageError(
         `${folder} already holds ${name}, which would be read in place of this model; name another.`,
       );
   await makeDirectory(form === 'combined' ? join(folder, 'onnx') : folder);
   const stored = (key: FileKey) => JSON.parse(getMetadata(model, FILES[key][1]) ?? '{}');
-  await writeCompanions(stored, preprocessing, folder);
+  await writeCompanions(stored, preprocessing, folder, family);
   if (form === 'combined') return writeModel(model, join(folder, 'onnx', 'model.onnx'));
+  const { extractHalf } = detectionOf(written);
   for (const half of ['text', 'detect'] as const)
     await writeModel(extractHalf(model, half), join(folder, `${half}.onnx`));
 }
 
-/** Writes the files beside a model, each with what Hugging Face's libraries look for. `stored`: what is known of each. */
+/**
+ * Writes the files beside a model, each with the settings that Hugging Face's libraries look for.
+ *
+ * @param stored returns the settings that are known for a file
+ * @param preprocessing the settings of the preprocessing, each of them spelled out
+ */
 export async function writeCompanions(
   stored: (key: FileKey) => object,
   preprocessing: object,
   folder: string,
+  { companionDefaults: defaults }: Pick<ModelFamily, 'companionDefaults'>,
 ): Promise<void> {
   for (const key of Object.keys(FILES) as FileKey[]) {
+    // The keys of a constant record, whose type `Object.keys` does not tell.
     const settings = key === 'preprocessing' ? { ...preprocessing, ...stored(key) } : stored(key);
-    const text = JSON.stringify({ ...DEFAULTS[key], ...settings }, undefined, 1);
-    await writeAtomic(join(folder, FILES[key][0]), `${text}\n`);
+    const added = key === 'config' || key === 'preprocessing' ? defaults?.[key] : undefined;
+    await writeAtomic(join(folder, FILES[key][0]), `${JSON.stringify({ ...added, ...settings }, undefined, 1)}\n`);
   }
 }
 

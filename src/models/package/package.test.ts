@@ -1,5 +1,5 @@
 /** A model written in each form is read back as the same model. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { env, pipeline } from '@huggingface/transformers';
@@ -9,7 +9,11 @@ import { packageRoot } from '../../base/package-root.ts';
 import { openCoco } from '../../data/coco.ts';
 import { readImage } from '../../data/image.ts';
 import { Detector } from '../../detect/detector.ts';
-import { type ModelPackage, readPackage, writePackage } from './package.ts';
+import { GraphBuilder } from '../../onnx/builder.ts';
+import { DataType } from '../../onnx/types.ts';
+import { writeModel } from '../../onnx/write.ts';
+import { detectionOf, trainingOf } from '../family.ts';
+import { loadModel, type ModelPackage, readPackage, writePackage } from './package.ts';
 
 let folder: string;
 let source: ModelPackage;
@@ -44,6 +48,28 @@ test.each(['one.onnx', 'halves', 'combined'])('a model written to %s detects the
   const [expected, actual] = [await boxesOf(source, image), await boxesOf(await readPackage(path), image)];
   expect(expected.length).toBeGreaterThan(0);
   expect(actual).toEqual(expected);
+});
+
+test('an ONNX file of another origin is of the generic family, and no detector', async () => {
+  const b = new GraphBuilder('toy');
+  b.output('y', b.relu(b.input('x', DataType.FLOAT, ['n', 3])), ['n', 3]);
+  const path = join(folder, 'toy.onnx');
+  await writeModel(b.finish(), path);
+  const loaded = await loadModel(path);
+  expect(loaded.family.name).toBe('generic');
+  expect(loaded.family.blankFeeds(loaded, { shapes: new Map([['x', [2, 3]]]) }).x?.shape).toEqual([2, 3]);
+  expect(() => loaded.family.blankFeeds(loaded)).toThrow(UsageError);
+  expect(() => detectionOf(loaded)).toThrow(UsageError);
+  expect(() => trainingOf(loaded)).toThrow(UsageError);
+  await expect(readPackage(path)).rejects.toThrow(UsageError);
+  await expect(writePackage(loaded, join(folder, 'toy'))).rejects.toThrow(UsageError);
+});
+
+test('a configuration of a model that dino8 does not know is refused by its model_type', async () => {
+  const path = join(folder, 'unknown');
+  await cp(join(packageRoot, 'assets/nano'), path, { recursive: true });
+  await writeFile(join(path, 'config.json'), '{"model_type": "owlv2"}');
+  await expect(loadModel(path)).rejects.toThrow(/config\.json.*"owlv2"/);
 });
 
 test('a folder with a model in another form is not written to', async () => {

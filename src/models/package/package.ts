@@ -1,7 +1,8 @@
 /**
- * A model with all that is needed to use it: the graph, the configuration, the tokenizer, the image preprocessing.
- * On disk it is a checkpoint (a Hugging Face folder or an original `.pth`), one ONNX file that carries the other three
- * as metadata, or a folder of ONNX files with the three beside them (see package-folder).
+ * Reading and writing models. A detector is a package: its graph with the configuration, the tokenizer and the image
+ * preprocessing. On disk it is a checkpoint (a Hugging Face folder or an original `.pth`), one ONNX file that carries the
+ * other three as metadata, or a folder of ONNX files with the three beside them (see package-folder.ts). Any other ONNX file
+ * is a model of the generic family, without companions.
  */
 import { dirname, extname, join } from 'node:path';
 import { InputError, UsageError } from '../../base/errors.ts';
@@ -11,65 +12,121 @@ import { type Preprocessing, preprocessingSchema } from '../../data/preprocessin
 import { getMetadata, setMetadata } from '../../onnx/metadata.ts';
 import { type Model, readModel } from '../../onnx/read.ts';
 import { writeModel } from '../../onnx/write.ts';
-import type { LoadedModel, ModelFamily } from '../family.ts';
-import { type LoadedCheckpoint, readHuggingFace } from '../grounding-dino/checkpoint/hugging-face.ts';
-import { readOriginal } from '../grounding-dino/checkpoint/original.ts';
-import { type Config, parseConfig } from '../grounding-dino/config.ts';
-import { groundingDino } from '../grounding-dino/family.ts';
-import { buildModel } from '../grounding-dino/grounding-dino.ts';
+import { findFamily, torchFileFamily } from '../families.ts';
+import { detectionOf, type LoadedModel, type ModelFamily } from '../family.ts';
+import type { FamilyCheckpoint, FamilyDefinition } from '../family-definition.ts';
+import { openGeneric } from '../generic/family.ts';
 import type { TokenizerFiles } from '../tokenizer.ts';
 import { FILES, type FileKey, type FolderForm, readModelFolder, writeModelFolder } from './package-folder.ts';
 
 /** A detector with everything that is needed to use it. */
 export interface ModelPackage extends LoadedModel {
-  readonly config: Config;
   readonly preprocessing: Preprocessing;
   readonly tokenizer: TokenizerFiles;
 }
 
-const LARGEST_JSON = 1 << 26;
-
-/**
- * Reads a model: from a Hugging Face folder or an original `.pth` (with the tokenizer's files beside it), building its
- * graph, or from an ONNX file or a folder of them that dino8 wrote.
- */
-export async function readPackage(path: string): Promise<ModelPackage> {
-  if (await isDirectory(path)) {
-    const model = await readModelFolder(path);
-    return model ? withMetadata(path, model) : buildPackage(await readCheckpoint(path));
-  }
-  if (['.pth', '.pt'].includes(extname(path))) return buildPackage(await readCheckpoint(path));
-  if (extname(path) === '.safetensors')
-    throw new UsageError(`${path} is one file of a checkpoint; name the folder that holds it and its config.json.`);
-  return withMetadata(path, await readModel(path));
-}
-
-/** A checkpoint with all that travels with it: what a model is built from, and what is trained. */
-export interface CheckpointPackage extends LoadedCheckpoint {
+/** A checkpoint with all files that travel with it: the input of building a model and of training. */
+export interface CheckpointPackage extends FamilyCheckpoint {
+  /** Where the checkpoint came from, for messages. */
   readonly source: string;
   readonly family: ModelFamily;
   readonly preprocessing: Preprocessing;
   readonly tokenizer: TokenizerFiles;
-  /** The files beside the weights, as they are to be kept. */
+  /** The parsed JSON of the files beside the weights, as they are to be kept. */
   readonly files: Readonly<Record<FileKey, unknown>>;
 }
 
-/** Reads a Hugging Face folder or an original `.pth`. @throws UsageError if it is no checkpoint */
-export async function readCheckpoint(path: string): Promise<CheckpointPackage> {
-  if (['.pth', '.pt'].includes(extname(path))) return withFiles(path, dirname(path), await readOriginal(path));
-  if (extname(path) === '.onnx')
-    throw new UsageError(`${path} is a built model; name the checkpoint that it was made from, a folder or a .pth.`);
-  return withFiles(path, path, await readHuggingFace(path));
+/** The contents of the files that travel with a model. */
+type Companions = Readonly<Record<FileKey, unknown>>;
+
+const LARGEST_JSON = 1 << 26;
+
+const isTorchFile = (path: string) => ['.pth', '.pt'].includes(extname(path));
+
+/**
+ * Reads any model, and finds its family from the file itself: a Hugging Face folder or an original `.pth` (with the
+ * tokenizer's files beside it), whose graph is built; an ONNX file or a folder of them that dino8 wrote; or any other ONNX
+ * file, which is of the generic family.
+ *
+ * @throws UsageError if the path names no model; InputError if a file is damaged or of an unknown family
+ * @example
+ * const loaded = await loadModel('detector.onnx');
+ * console.log(loaded.family.name);
+ */
+export async function loadModel(path: string): Promise<LoadedModel> {
+  if (await isDirectory(path)) return readFolder(path);
+  if (isTorchFile(path)) return buildPackage(await readCheckpoint(path));
+  if (extname(path) === '.safetensors')
+    throw new UsageError(`${path} is one file of a checkpoint; name the folder that holds it and its config.json.`);
+  const model = await readModel(path);
+  const isPackage = getMetadata(model, FILES.config[1]) !== undefined;
+  return isPackage ? assemble(path, model, companionsOf(path, model)) : openGeneric(path, model);
 }
 
-/** `folder` holds the files that travel with the checkpoint. */
-async function withFiles(source: string, folder: string, checkpoint: LoadedCheckpoint): Promise<CheckpointPackage> {
+/**
+ * Reads a detector, as `loadModel` does.
+ *
+ * @throws UsageError if the model is no detector that carries its configuration and tokenizer
+ * @example
+ * await using detector = await Detector.create(await readPackage('detector.onnx'));
+ */
+export async function readPackage(path: string): Promise<ModelPackage> {
+  return asPackage(await loadModel(path));
+}
+
+/** `loaded` as a detector. @throws UsageError if it is none */
+export function asPackage(loaded: LoadedModel): ModelPackage {
+  if (isPackage(loaded)) return loaded;
+  throw new UsageError(
+    `${loaded.source} does not carry a tokenizer and a configuration, which this step needs; use a detector that dino8 converted, or a Hugging Face folder.`,
+  );
+}
+
+/** Whether a model carries its tokenizer and its preprocessing. */
+export function isPackage(loaded: LoadedModel): loaded is ModelPackage {
+  return 'tokenizer' in loaded && 'preprocessing' in loaded;
+}
+
+async function readFolder(path: string): Promise<ModelPackage> {
+  const found = await readModelFolder(path);
+  if (!found) return buildPackage(await readCheckpoint(path));
+  if (found.form === 'combined') return assemble(path, found.model, companionsOf(path, found.model));
+  const half = assemble(path, found.text, companionsOf(path, found.text));
+  return { ...half, model: detectionOf(half).joinHalves(found.text, found.detect) };
+}
+
+/**
+ * Reads a checkpoint: a Hugging Face folder or an original `.pth`.
+ *
+ * @throws UsageError if the path names no checkpoint; InputError if a file is damaged or of an unknown family
+ */
+export async function readCheckpoint(path: string): Promise<CheckpointPackage> {
+  const { readTorchFile } = torchFileFamily;
+  if (isTorchFile(path) && readTorchFile)
+    return withFiles(path, dirname(path), torchFileFamily, await readTorchFile(path));
+  if (extname(path) === '.onnx')
+    throw new UsageError(`${path} is a built model; name the checkpoint that it was made from, a folder or a .pth.`);
+  if (!(await isDirectory(path))) {
+    const state = (await exists(path)) ? 'is a file' : 'does not exist';
+    throw new UsageError(`${path} ${state}; a Hugging Face folder with config.json and model.safetensors is needed.`);
+  }
+  const configPath = join(path, FILES.config[0]);
+  const family = findFamily(await readJson(configPath, LARGEST_JSON), configPath);
+  return withFiles(path, path, family, await family.readFolder(path));
+}
+
+/** Adds the files in `folder` that travel with the checkpoint. */
+async function withFiles(
+  source: string,
+  folder: string,
+  definition: FamilyDefinition,
+  checkpoint: FamilyCheckpoint,
+): Promise<CheckpointPackage> {
   const read = (key: FileKey) => readJson(join(folder, FILES[key][0]), LARGEST_JSON);
-  const settings = join(folder, FILES.preprocessing[0]);
-  const files: Record<FileKey, unknown> = {
+  const files: Companions = {
     config: checkpoint.config,
     // The published models share their preprocessing, which is the default of each setting.
-    preprocessing: (await exists(settings)) ? await read('preprocessing') : {},
+    preprocessing: (await exists(join(folder, FILES.preprocessing[0]))) ? await read('preprocessing') : {},
     tokenizer: await read('tokenizer'),
     tokenizerConfig: await read('tokenizerConfig'),
   };
@@ -79,23 +136,29 @@ async function withFiles(source: string, folder: string, checkpoint: LoadedCheck
     source,
     files,
     preprocessing,
-    family: groundingDino(checkpoint.config, preprocessing),
+    family: definition.open(checkpoint.config, preprocessing, `${source}: config.json`),
     tokenizer: { tokenizer: files.tokenizer, config: files.tokenizerConfig },
   };
 }
 
-/** Builds the graph of a checkpoint. */
+/**
+ * Builds the graph of a checkpoint.
+ *
+ * @throws InputError that lists every tensor that is missing or has another shape
+ */
 export async function buildPackage(checkpoint: CheckpointPackage): Promise<ModelPackage> {
-  const { source, files } = checkpoint;
-  const model = await buildModel(checkpoint, { source });
+  const { source, family, tensors, preprocessing, tokenizer, files } = checkpoint;
+  if (!family.buildModel) throw new UsageError(`${source} is a checkpoint whose graph dino8 cannot build.`);
+  const model = await family.buildModel(tensors, source);
   for (const [key, value] of Object.entries(files)) setMetadata(model, FILES[key as FileKey][1], JSON.stringify(value)); // keys of FILES
-  return assemble(source, model, files);
+  return { source, model, family, preprocessing, tokenizer };
 }
 
 const parsePreprocessing = (value: unknown, source: string) =>
   parseWith(preprocessingSchema, value, `${source}: preprocessor_config.json`);
 
-function withMetadata(path: string, model: Model): ModelPackage {
+/** The files that a model carries as metadata. */
+function companionsOf(path: string, model: Model): Companions {
   const read = (key: FileKey): unknown => {
     const text = getMetadata(model, FILES[key][1]);
     if (text === undefined)
@@ -108,36 +171,36 @@ function withMetadata(path: string, model: Model): ModelPackage {
       throw new InputError(`${path} carries a ${FILES[key][0]} that is not valid JSON.`);
     }
   };
-  return assemble(path, model, {
+  return {
     config: read('config'),
     preprocessing: read('preprocessing'),
     tokenizer: read('tokenizer'),
     tokenizerConfig: read('tokenizerConfig'),
-  });
+  };
 }
 
-function assemble(source: string, model: Model, texts: Readonly<Record<FileKey, unknown>>): ModelPackage {
-  const config = parseConfig(texts.config, `${source}: config.json`);
-  const preprocessing = parsePreprocessing(texts.preprocessing, source);
+function assemble(source: string, model: Model, { config, tokenizer, ...files }: Companions): ModelPackage {
+  const preprocessing = parsePreprocessing(files.preprocessing, source);
   return {
     source,
     model,
-    family: groundingDino(config, preprocessing),
-    config,
+    family: findFamily(config, `${source}: config.json`).open(config, preprocessing, `${source}: config.json`),
     preprocessing,
-    tokenizer: { tokenizer: texts.tokenizer, config: texts.tokenizerConfig },
+    tokenizer: { tokenizer, config: files.tokenizerConfig },
   };
 }
 
 /**
- * Writes a model: to a path that ends in `.onnx` as one file (and its external data beyond 2 GiB), else as a folder.
- * @throws UsageError if the folder already holds a model in another form
+ * Writes a model: to a path that ends in `.onnx` as one file (with external data beyond 2 GiB), else as a folder, which only
+ * a detector can be.
+ *
+ * @throws UsageError if the folder already holds a model in another form, or the model is no detector
  */
-export async function writePackage(
-  { model, preprocessing }: ModelPackage,
-  path: string,
-  form: FolderForm = 'combined',
-): Promise<void> {
-  if (extname(path) === '.onnx') await writeModel(model, path);
-  else await writeModelFolder(model, preprocessing, path, form);
+export async function writePackage(loaded: LoadedModel, path: string, form: FolderForm = 'combined'): Promise<void> {
+  if (extname(path) === '.onnx') return writeModel(loaded.model, path);
+  if (!isPackage(loaded))
+    throw new UsageError(
+      `${path} must end in .onnx, because ${loaded.source} has no files that would go into a folder.`,
+    );
+  await writeModelFolder(loaded, path, form);
 }
