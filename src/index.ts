@@ -98,14 +98,22 @@ export type { Provider, ProviderName, SessionOptions } from './runtime/options.t
 export { type ProfiledNode, profileRun } from './runtime/profile.ts';
 export { type Feeds, type Outputs, Session } from './runtime/session.ts';
 export { booleans, floats, integers, type Tensor, tensor, tensorOf } from './runtime/tensor.ts';
+export { type CreateTrainingOptions, createTraining, type Training } from './train/create-training.ts';
+export type { QuantizedTraining } from './train/quantize-training.ts';
 export {
-  createTraining,
-  type QuantizedTraining,
-  type TrainingSession,
-  type TrainingSettings,
-} from './train/create-training.ts';
-export { type RunOptions, runTraining } from './train/run-training.ts';
+  type RunOptions,
+  type RunResult,
+  runTraining,
+  type TrainingScore,
+} from './train/run-training.ts';
 export { learningRate, type Schedule } from './train/schedule.ts';
 export { buildStepModels, type StepModels } from './train/step-models.ts';
 export { type StepReport, Trainer } from './train/trainer.ts';
+export {
+  resolveTrainingSettings,
+  TRAINING_DEFAULTS,
+  type TrainingKind,
+  type TrainingOptions,
+  type TrainingSettings,
+} from './train/training-settings.ts';
 export { writeCheckpoint } from './train/write-checkpoint.ts';

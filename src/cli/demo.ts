@@ -23,8 +23,9 @@ import { planQuantizedTraining } from '../pipeline/plan-quantized-training.ts';
 import { type Recipe, readRecipe } from '../quant/recipe.ts';
 import { type Comparison, renderReport } from '../report/html.ts';
 import { pointsAgainst, type Variant } from '../report/variants.ts';
-import { createTraining, defaultSettings } from '../train/create-training.ts';
+import { createTraining } from '../train/create-training.ts';
 import { runTraining } from '../train/run-training.ts';
+import { resolveTrainingSettings } from '../train/training-settings.ts';
 import { interruption } from './interruption.ts';
 import { quantizePackage } from './quantize.ts';
 import { megabytes, milliseconds, points, print, printJson, signed, table, wholeNumber, work } from './terminal.ts';
@@ -129,15 +130,11 @@ async function trainVariant(float: ModelPackage, recipe: Recipe, path: string): 
   const dataset = await openCoco(bundledCalibration());
   const plan = planCalibration(dataset, CALIBRATION_IMAGES, 0);
   const quantized = await planQuantizedTraining(float, recipe, { ...work(), plan });
-  const settings = { ...defaultSettings(source, dataset), batch: TRAINING_BATCH, steps: TRAINING_STEPS };
+  const settings = resolveTrainingSettings(source, dataset, 'qat', { batch: TRAINING_BATCH, steps: TRAINING_STEPS });
   await using session = await createTraining(source, dataset, settings, { quantized });
   const { onProgress, signal } = work();
-  await runTraining(session.trainer, {
+  await runTraining(session, {
     directory: `${path}.training`,
-    key: session.key,
-    steps: settings.steps,
-    stepsPerEpoch: session.batches.perEpoch,
-    imagesPerStep: settings.batch,
     checkpointMinutes: 1,
     signal,
     onStep: ({ step }) => onProgress?.({ label: 'Training QAT', done: step, total: settings.steps }),

@@ -1,5 +1,4 @@
 import { Command } from 'commander';
-import { UsageError } from '../base/errors.ts';
 import { sizeOf } from '../base/files.ts';
 import { openCoco, takeImages } from '../data/coco.ts';
 import { buildPackage, readCheckpoint, writePackage } from '../models/package/package.ts';
@@ -41,14 +40,12 @@ export function qatCommand(): Command {
       wholeNumber('--freeze-scales', 0),
     );
   addCalibrationOptions(command, false);
-  return addTrainingOptions(command, { learningRate: 1e-4, backboneRate: 1, averageDecay: 0.99 })
+  return addTrainingOptions(command, 'qat')
     .addHelpText(
       'after',
       '\nExamples:\n  $ dino8 qat grounding-dino-tiny/ coco/train2017 --statistics statistics.json --recipe mixed --epochs 1 -o tiny.int8.onnx\n  $ dino8 qat assets/nano shapes/train --calibration shapes/calib --recipe full --batch 12 --epochs 3 -o nano.int8.onnx',
     )
     .action(async (checkpoint: string, folder: string, options: Options) => {
-      if (options.labels === 0 && options.distil === 0)
-        throw new UsageError('There is nothing to learn from: give --distil or --labels a weight.');
       const source = await readCheckpoint(checkpoint);
       const recipe = await readRecipe(options.recipe);
       const float = await buildPackage(source);
@@ -60,11 +57,6 @@ export function qatCommand(): Command {
         directory: `${options.output}.training`,
         options,
         quantized,
-        quantizing: {
-          warmUp: options.warmUp,
-          freezeScales: options.freezeScales ?? Number.MAX_SAFE_INTEGER,
-          scaleRate: options.scaleRate,
-        },
         write: async (session) => {
           await writePackage(await session.package('averages'), options.output);
           return { output: options.output, bytes: await sizeOf(options.output), recipe: recipe.name };

@@ -17,7 +17,7 @@ export function trainCommand(): Command {
     .argument('<coco>', "a folder of images in COCO's layout; its categories are the phrases")
     .requiredOption('-o, --output <folder>', 'where the trained checkpoint is written, and the state while it trains')
     .option('--from-scratch', 'begin with random weights: of the checkpoint only its configuration is used');
-  return addTrainingOptions(command, { learningRate: 1e-4, backboneRate: 0.1, averageDecay: 0.999 })
+  return addTrainingOptions(command, 'train')
     .addHelpText(
       'after',
       '\nExamples:\n  $ dino8 train grounding-dino-tiny/ coco/train2017 -o tuned/ --epochs 2 --batch 1 --accumulate 8\n  $ dino8 train assets/nano shapes/train -o fresh/ --from-scratch --backbone-rate 1 --validate shapes/val --report curves.html',

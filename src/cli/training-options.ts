@@ -7,17 +7,12 @@ import { type CocoDataset, openCoco, takeImages } from '../data/coco.ts';
 import type { CheckpointPackage } from '../models/package/package.ts';
 import { renderTraining } from '../report/training.ts';
 import type { ProviderName } from '../runtime/options.ts';
-import {
-  createTraining,
-  defaultSettings,
-  type QuantizedTraining,
-  scoreTraining,
-  type TrainingSession,
-  type TrainingSettings,
-} from '../train/create-training.ts';
-import { runTraining } from '../train/run-training.ts';
+import { createTraining, type Training } from '../train/create-training.ts';
+import type { QuantizedTraining } from '../train/quantize-training.ts';
+import { CHECKPOINT_MINUTES, runTraining } from '../train/run-training.ts';
 import { SCHEDULES, type Schedule } from '../train/schedule.ts';
 import type { StepReport } from '../train/trainer.ts';
+import { resolveTrainingSettings, TRAINING_DEFAULTS, type TrainingKind } from '../train/training-settings.ts';
 import { interruption } from './interruption.ts';
 import { duration, fraction, print, printJson, wholeNumber } from './terminal.ts';
 
@@ -58,33 +53,33 @@ export interface TrainingOptions {
   json?: true;
 }
 
-export interface TrainingDefaults {
-  readonly learningRate: number;
-  readonly backboneRate: number;
-  readonly averageDecay: number;
-}
-
-export function addTrainingOptions(command: Command, defaults: TrainingDefaults): Command {
+export function addTrainingOptions(command: Command, kind: TrainingKind): Command {
+  const defaults = TRAINING_DEFAULTS[kind];
   const schedule = new Option('--schedule <kind>', 'how the learning rate changes').choices([...SCHEDULES]);
   const device = new Option('--device <device>', 'what computes').choices(['cpu', 'cuda', 'webgpu']).default('cpu');
   return command
-    .option('--epochs <count>', 'how often to go through the images', positive('--epochs'), 10)
+    .option('--epochs <count>', 'how often to go through the images', positive('--epochs'), defaults.epochs)
     .option('--steps <count>', 'how many steps, in place of --epochs', wholeNumber('--steps'))
-    .option('--batch <images>', 'images computed at once', wholeNumber('--batch'), 4)
-    .option('--accumulate <batches>', 'batches that make a step', wholeNumber('--accumulate'), 1)
+    .option('--batch <images>', 'images computed at once', wholeNumber('--batch'), defaults.batch)
+    .option('--accumulate <batches>', 'batches that make a step', wholeNumber('--accumulate'), defaults.accumulate)
     .option('--images <count>', 'only the first images', wholeNumber('--images'))
     .option('--learning-rate <rate>', 'the largest learning rate', positive('--learning-rate'), defaults.learningRate)
-    .addOption(schedule.default('cosine'))
-    .option('--base-rate <rate>', 'the lowest of triangular schedules', positive('--base-rate'), 1e-6)
-    .option('--cycle-steps <count>', 'steps of one side of a triangle', wholeNumber('--cycle-steps'), 2000)
-    .option('--weight-decay <number>', 'of weight matrices', positive('--weight-decay', true), 1e-4)
+    .addOption(schedule.default(defaults.schedule))
+    .option('--base-rate <rate>', 'the lowest of triangular schedules', positive('--base-rate'), defaults.baseRate)
+    .option(
+      '--cycle-steps <count>',
+      'steps of one side of a triangle',
+      wholeNumber('--cycle-steps'),
+      defaults.cycleSteps,
+    )
+    .option('--weight-decay <number>', 'of weight matrices', positive('--weight-decay', true), defaults.weightDecay)
     .option(
       '--backbone-rate <factor>',
       'the learning rate of both backbones, as a multiple',
       positive('--backbone-rate', true),
       defaults.backboneRate,
     )
-    .option('--clip <norm>', 'the largest norm of the gradient', positive('--clip'), 0.1)
+    .option('--clip <norm>', 'the largest norm of the gradient', positive('--clip'), defaults.clip)
     .option(
       '--average-decay <share>',
       'the result is a moving average of the weights that keeps this share at each step; 0 for none',
@@ -94,13 +89,33 @@ export function addTrainingOptions(command: Command, defaults: TrainingDefaults)
     .option('--height <pixels>', 'of the canvas that images are fitted into', wholeNumber('--height', 32))
     .option('--width <pixels>', 'of the canvas', wholeNumber('--width', 32))
     .option('--text-length <tokens>', 'the longest prompt (default: all categories)', wholeNumber('--text-length', 8))
-    .option('--mirror <probability>', 'of exchanging left and right', fraction('--mirror'), 0.5)
-    .option('--crop <probability>', 'of cropping and shrinking', fraction('--crop'), 0)
-    .option('--colour <share>', 'the largest change of brightness and saturation', fraction('--colour'), 0)
-    .option('--class-weight <number>', 'of the class loss; boxes have 5 and 2', positive('--class-weight'), 1)
-    .option('--denoising <queries>', 'denoising queries of an image, such as 100', wholeNumber('--denoising', 0), 0)
-    .option('--seed <number>', 'what all choices follow from', wholeNumber('--seed', 0), 0)
-    .option('--checkpoint-minutes <minutes>', 'how often the state is saved', positive('--checkpoint-minutes', true), 5)
+    .option('--mirror <probability>', 'of exchanging left and right', fraction('--mirror'), defaults.mirror)
+    .option('--crop <probability>', 'of cropping and shrinking', fraction('--crop'), defaults.crop)
+    .option(
+      '--colour <share>',
+      'the largest change of brightness and saturation',
+      fraction('--colour'),
+      defaults.colour,
+    )
+    .option(
+      '--class-weight <number>',
+      'of the class loss; boxes have 5 and 2',
+      positive('--class-weight'),
+      defaults.classWeight,
+    )
+    .option(
+      '--denoising <queries>',
+      'denoising queries of an image, such as 100',
+      wholeNumber('--denoising', 0),
+      defaults.denoising,
+    )
+    .option('--seed <number>', 'what all choices follow from', wholeNumber('--seed', 0), defaults.seed)
+    .option(
+      '--checkpoint-minutes <minutes>',
+      'how often the state is saved',
+      positive('--checkpoint-minutes', true),
+      CHECKPOINT_MINUTES,
+    )
     .option('--validate <coco>', "images in COCO's layout to score on")
     .option('--validate-every <steps>', 'how often (default: each epoch)', wholeNumber('--validate-every'))
     .option('--validate-images <count>', 'only the first of them', wholeNumber('--validate-images'))
@@ -121,62 +136,6 @@ export function positive(option: string, orZero = false): (text: string) => numb
   };
 }
 
-function scheduleOf({
-  schedule: kind,
-  learningRate: max,
-  baseRate: base,
-  cycleSteps: step,
-}: TrainingOptions): Schedule {
-  switch (kind) {
-    case 'constant':
-      return { kind, max };
-    case 'cosine':
-      return { kind, max, final: 0.01 };
-    case 'one-cycle':
-      return { kind, max, rise: 0.3 };
-    default:
-      return { kind, max, base, step };
-  }
-}
-
-function settingsOf(
-  source: CheckpointPackage,
-  dataset: CocoDataset,
-  options: TrainingOptions,
-  quantized: Pick<TrainingSettings, 'warmUp' | 'freezeScales'> & { readonly scaleRate: number },
-): TrainingSettings {
-  const usual = defaultSettings(source, dataset);
-  const weights = { ...usual.loss.loss, class: options.classWeight };
-  const perEpoch = Math.max(1, Math.floor(dataset.images.length / (options.batch * options.accumulate)));
-  return {
-    ...usual,
-    batch: options.batch,
-    accumulate: options.accumulate,
-    steps: options.steps ?? Math.max(1, Math.round(options.epochs * perEpoch)),
-    canvas: { height: options.height ?? usual.canvas.height, width: options.width ?? usual.canvas.width },
-    textLength: options.textLength ?? usual.textLength,
-    seed: options.seed,
-    augmentation: { ...usual.augmentation, mirror: options.mirror, crop: options.crop, colour: options.colour },
-    loss: {
-      matching: weights,
-      loss: weights,
-      recompute: options.recompute ?? false,
-      labels: options.labels ?? 1,
-      distillation: options.distil ?? 0,
-    },
-    denoising: { ...usual.denoising, queries: options.denoising },
-    schedule: scheduleOf(options),
-    groups: {
-      weightDecay: options.weightDecay,
-      backboneRate: options.backboneRate,
-      scaleRate: quantized.scaleRate,
-    },
-    optimizer: { ...usual.optimizer, clipNorm: options.clip, averageDecay: options.averageDecay },
-    warmUp: quantized.warmUp,
-    freezeScales: quantized.freezeScales,
-  };
-}
-
 export interface TrainingTask {
   readonly source: CheckpointPackage;
   readonly dataset: CocoDataset;
@@ -184,40 +143,27 @@ export interface TrainingTask {
   readonly directory: string;
   readonly options: TrainingOptions;
   readonly quantized?: QuantizedTraining | undefined;
-  readonly quantizing?: Pick<TrainingSettings, 'warmUp' | 'freezeScales'> & { readonly scaleRate: number };
   /** Writes the result, and answers how to describe it. */
-  readonly write: (session: TrainingSession) => Promise<Record<string, unknown> & { readonly output: string }>;
+  readonly write: (session: Training) => Promise<Record<string, unknown> & { readonly output: string }>;
 }
-
-const NOT_QUANTIZED = { warmUp: 0, freezeScales: 0, scaleRate: 0 };
 
 export async function train(task: TrainingTask): Promise<void> {
   const { source, dataset, directory, options } = task;
-  const settings = settingsOf(source, dataset, options, task.quantizing ?? NOT_QUANTIZED);
+  const settings = resolveTrainingSettings(source, dataset, task.quantized ? 'qat' : 'train', options);
   const validation = options.validate === undefined ? undefined : await openCoco(options.validate);
   await using session = await createTraining(source, dataset, settings, {
     providers: [options.device],
     threads: options.threads,
     quantized: task.quantized,
   });
-  const perEpoch = Math.max(1, Math.floor(session.batches.perEpoch / settings.accumulate));
   const started = performance.now();
   const scored = validation && takeImages(validation, options.validateImages ?? Number.POSITIVE_INFINITY);
-  const { log, resumedAt } = await runTraining(session.trainer, {
+  const { log, resumedAt } = await runTraining(session, {
     directory,
-    key: session.key,
-    steps: settings.steps,
-    stepsPerEpoch: perEpoch,
-    imagesPerStep: settings.batch * settings.accumulate,
     checkpointMinutes: options.checkpointMinutes,
     signal: interruption(),
     onStep: drawSteps(settings.steps),
-    ...(scored && {
-      score: {
-        every: options.validateEvery ?? perEpoch,
-        run: () => scoreTraining(session, scored, 'averages'),
-      },
-    }),
+    validation: scored && { dataset: scored, every: options.validateEvery },
   });
   const result = await task.write(session);
   if (options.report !== undefined) await writeAtomic(options.report, renderTraining(result.output, log.lines));

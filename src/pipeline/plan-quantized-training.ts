@@ -3,8 +3,7 @@ import type { ModelPackage } from '../models/package/package.ts';
 import { planQuantization } from '../quant/plan.ts';
 import type { Recipe } from '../quant/recipe.ts';
 import { resolveRanges } from '../quant/resolve-ranges.ts';
-import type { QuantizedTraining } from '../train/create-training.ts';
-import { startScales } from '../train/quantize-training.ts';
+import { type QuantizedTraining, startScales } from '../train/quantize-training.ts';
 import { type ApplyOptions, observeFor } from './apply-recipe.ts';
 
 /**

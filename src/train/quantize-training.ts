@@ -35,6 +35,12 @@ export interface TrainablePlan {
   readonly ofWeights: ReadonlyMap<string, Scales>;
 }
 
+/** What quantization-aware training needs beside a checkpoint. */
+export interface QuantizedTraining {
+  readonly recipe: Recipe;
+  readonly trainable: TrainablePlan;
+}
+
 const weightScaleName = ({ weight }: PlannedWeight) => `${weight.name}${SCALE_SUFFIX}`;
 const activationScaleName = ({ source }: PlannedActivation) => `${source}${SCALE_SUFFIX}`;
 const weightScheme = ({ scheme }: PlannedWeight): Scheme => {

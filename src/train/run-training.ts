@@ -1,48 +1,75 @@
 /**
- * A training from where it is to its end: steps, the log, a state on disk every few minutes and when it is interrupted, and
- * scores in between.
+ * Runs a training from where it is to its end: steps, the log, a state on disk every few minutes and at an interruption,
+ * and scores on validation images in between.
  */
 import { join } from 'node:path';
 import { InputError, messageOf } from '../base/errors.ts';
 import { makeDirectory } from '../base/files.ts';
-import { DivergenceError, type StepReport, type Trainer } from './trainer.ts';
+import type { WorkOptions } from '../base/progress.ts';
+import type { CocoDataset } from '../data/coco.ts';
+import { Detector } from '../detect/detector.ts';
+import { scoreDataset } from '../evaluate/score-dataset.ts';
+import type { Training } from './create-training.ts';
+import { DivergenceError, type StepReport } from './trainer.ts';
 import { TrainingLog } from './training-log.ts';
 import { readTrainingState, writeTrainingState } from './training-state.ts';
 
-export interface RunOptions {
-  /** Where state and log are kept. */
+/** Average precision on validation images, in COCO's points (0 … 100). */
+export interface TrainingScore {
+  readonly AP: number;
+  readonly AP50: number;
+  readonly images: number;
+}
+
+/**
+ * Options of `runTraining`. An aborted `signal` ends the training after the step that is running, once the state is
+ * written; `onProgress` is called while validation images are scored.
+ */
+export interface RunOptions extends WorkOptions {
+  /** The folder that keeps the state and the log. It is made if it does not exist. */
   readonly directory: string;
-  /** What the training depends on: see `TrainingHead`. */
-  readonly key: string;
-  readonly steps: number;
-  readonly stepsPerEpoch: number;
-  readonly imagesPerStep: number;
-  readonly checkpointMinutes: number;
+  /** How often the state is written, in minutes; 0 writes it after every step. By default 5. */
+  readonly checkpointMinutes?: number | undefined;
+  /** Scores the moving average of the weights before the first step, every so many steps and at the end. */
+  readonly validation?:
+    | {
+        readonly dataset: CocoDataset;
+        /** By default the steps of an epoch. */
+        readonly every?: number | undefined;
+      }
+    | undefined;
   /** Called after each step. */
   readonly onStep?: ((report: StepReport, imagesPerSecond: number) => void) | undefined;
-  /** The score of the model as it is, every so many steps and at the end. */
-  readonly score?: {
-    readonly every: number;
-    readonly run: () => Promise<{ AP: number; AP50: number; images: number }>;
-  };
-  readonly signal?: AbortSignal | undefined;
+  /** Called after each score, with the number of finished steps. */
+  readonly onScore?: ((score: TrainingScore, step: number) => void) | undefined;
+  /** Called each time that the state was written, with the number of steps that it holds. */
+  readonly onSave?: ((step: number) => void) | undefined;
 }
+
+/** The default of `checkpointMinutes`. */
+export const CHECKPOINT_MINUTES = 5;
 
 const STATE_FILE = 'training-state.safetensors';
 const LOG_FILE = 'log.jsonl';
 
+/** The result of `runTraining`. */
 export interface RunResult {
   readonly log: TrainingLog;
-  /** The steps that were done before. */
+  /** The number of steps that an earlier run had finished. */
   readonly resumedAt: number;
 }
 
 /**
- * @throws DivergenceError if the loss is not a number, InputError if the state cannot be written, each naming the state
- * to go back to; the signal's reason if it was interrupted
+ * Takes the steps of a training that are left. If the folder holds a state of the same training, it goes on from there,
+ * with the same numbers on the same machine as if it had not been interrupted.
+ * @throws DivergenceError if a loss or gradient is not finite, InputError if a file cannot be read or written; the
+ * messages name the state to go back to
+ * @throws the reason of the signal if it was aborted
  */
-export async function runTraining(trainer: Trainer, options: RunOptions): Promise<RunResult> {
-  const { directory, key, steps, signal, score } = options;
+export async function runTraining(training: Training, options: RunOptions): Promise<RunResult> {
+  const { trainer, key, settings } = training;
+  const { directory, signal, validation, checkpointMinutes = CHECKPOINT_MINUTES } = options;
+  const every = validation?.every ?? training.stepsPerEpoch;
   await makeDirectory(directory);
   const path = join(directory, STATE_FILE);
   const resumedAt = await readTrainingState(trainer.store, key, path);
@@ -51,26 +78,33 @@ export async function runTraining(trainer: Trainer, options: RunOptions): Promis
   let saved = resumedAt;
   let savedAt = performance.now();
   const save = async () => {
-    if (saved !== done || done === 0) await writeTrainingState(trainer.store, { step: done, key }, path);
+    if (saved !== done || done === 0) {
+      await writeTrainingState(trainer.store, { step: done, key }, path);
+      options.onSave?.(done);
+    }
     saved = done;
     savedAt = performance.now();
   };
-  const toGoBackTo = () => (saved > 0 || resumedAt > 0 ? `${path} holds step ${saved}` : 'no step was saved yet');
+  const lastState = () => (saved > 0 || resumedAt > 0 ? `${path} holds step ${saved}` : 'no step was saved yet');
   const addScore = async () => {
-    if (!score || log.lines.some((line) => line.kind === 'score' && line.step === done)) return;
-    await log.add({ kind: 'score', step: done, ...(await score.run()) });
+    if (!validation || log.lines.some((line) => line.kind === 'score' && line.step === done)) return;
+    const score = await scoreTraining(training, validation.dataset, options);
+    await log.add({ kind: 'score', step: done, ...score });
+    options.onScore?.(score, done);
   };
   try {
-    if (done === 0) await addScore();
-    while (done < steps) {
+    // An earlier run may have been interrupted between a step and its score.
+    if (done % every === 0) await addScore();
+    while (done < settings.steps) {
       signal?.throwIfAborted();
       const started = performance.now();
       const report = await trainer.step(done + 1);
       done = report.step;
-      await log.add(lineOf(report, options, performance.now() - started));
-      options.onStep?.(report, (1000 * options.imagesPerStep) / (performance.now() - started));
-      if (score && done % score.every === 0) await addScore();
-      if (performance.now() - savedAt >= options.checkpointMinutes * 60_000) await save();
+      const imagesPerSecond = (1000 * training.imagesPerStep) / (performance.now() - started);
+      await log.add(lineOf(report, training.stepsPerEpoch, imagesPerSecond));
+      options.onStep?.(report, imagesPerSecond);
+      if (done % every === 0) await addScore();
+      if (performance.now() - savedAt >= checkpointMinutes * 60_000) await save();
     }
     await addScore();
     await save();
@@ -81,29 +115,42 @@ export async function runTraining(trainer: Trainer, options: RunOptions): Promis
     }
     if (error instanceof DivergenceError)
       throw new DivergenceError(
-        `${error.message.replace(/\.$/, '')}; ${toGoBackTo()}: lower the learning rate, or the clipping norm, and start again.`,
+        `${withoutStop(error)}; ${lastState()}: lower the learning rate, or the clipping norm, and start again.`,
       );
     if (error instanceof InputError)
-      throw new InputError(`${messageOf(error).replace(/\.$/, '')}; ${toGoBackTo()}: mend it and start again.`);
+      throw new InputError(`${withoutStop(error)}; ${lastState()}: remove the cause and start again.`);
     throw error;
   }
   return { log, resumedAt };
 }
 
+const withoutStop = (error: Error) => messageOf(error).replace(/\.$/, '');
+
+/** The score of the moving average of the weights, quantized if the training is. */
+async function scoreTraining(
+  training: Training,
+  dataset: CocoDataset,
+  { onProgress, signal }: WorkOptions,
+): Promise<TrainingScore> {
+  await using detector = await Detector.create(await training.package('averages'));
+  const { figures, images } = await scoreDataset(detector, dataset, { onProgress, signal, label: 'Scoring' });
+  return { AP: 100 * figures.AP, AP50: 100 * figures.AP50, images };
+}
+
 function lineOf(
   { step, loss, parts, distillation, rate, gradientNorm }: StepReport,
-  options: RunOptions,
-  milliseconds: number,
+  stepsPerEpoch: number,
+  imagesPerSecond: number,
 ) {
   return {
     kind: 'step' as const,
     step,
-    epoch: step / options.stepsPerEpoch,
+    epoch: step / stepsPerEpoch,
     loss,
     ...parts,
     ...(distillation === undefined ? {} : { distillation }),
     rate,
     gradientNorm,
-    imagesPerSecond: Math.round((1e5 * options.imagesPerStep) / milliseconds) / 100,
+    imagesPerSecond: Math.round(100 * imagesPerSecond) / 100,
   };
 }

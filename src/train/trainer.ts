@@ -30,8 +30,8 @@ export interface TrainerSettings {
   readonly optimizer: OptimizerSettings;
   /** Steps in float before fake quantization is turned on. */
   readonly warmUp: number;
-  /** The step after which scales stay as they are. */
-  readonly freezeScales: number;
+  /** The step after which quantization scales are not changed any more; undefined if they always are. */
+  readonly freezeScales?: number | undefined;
 }
 
 export interface TrainerOptions {
@@ -150,7 +150,7 @@ export class Trainer implements AsyncDisposable {
     const norm = (await this.#optimizer.norm(this.store)) / accumulate;
     if (!Number.isFinite(norm)) throw new DivergenceError(`Step ${step}: ${this.#firstBadGradient()}`);
     const rate = learningRate(schedule, step - 1, steps);
-    const frozen = step > this.#settings.freezeScales ? [SCALES] : [];
+    const frozen = step > (this.#settings.freezeScales ?? Number.POSITIVE_INFINITY) ? [SCALES] : [];
     await this.#optimizer.step(this.store, { step, rate, norm: norm * accumulate, share: 1 / accumulate, frozen });
     const mean = (pick: (report: (typeof reports)[number]) => number) =>
       reports.reduce((sum, report) => sum + pick(report), 0) / reports.length;

@@ -1,6 +1,7 @@
 /**
- * A training as a file, complete: what it takes to go on with the same numbers as if it had not stopped. It is a
- * safetensors file of the blocks of the `ParameterStore`, with the number of steps done beside.
+ * The complete state of a training as a file: a training that is continued from it computes the same numbers as one that
+ * was never interrupted. The file has the safetensors format, with a tensor for each block of the `ParameterStore` and
+ * the number of finished steps in its metadata.
  */
 import { z } from 'zod';
 import { InputError, messageOf } from '../base/errors.ts';
@@ -11,20 +12,24 @@ import { writeSafetensors } from '../models/checkpoint/write-safetensors.ts';
 import { bytesOf, viewAs } from '../onnx/tensor.ts';
 import { DataType } from '../onnx/types.ts';
 import { BLOCKS, type ParameterStore } from './parameter-store.ts';
+import { keyDifference, type TrainingKey } from './training-key.ts';
 
 const headSchema = z.strictObject({
+  /** The number of finished steps. */
   step: z.number().int().min(0),
-  /** What the training depends on: another key is another training. */
-  key: z.string(),
+  /** Everything that the training depends on: another key is another training. */
+  key: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
 });
 
+/** The metadata of a training's state. */
 export type TrainingHead = z.output<typeof headSchema>;
 
-/** What a file may have beside the blocks. */
+/** The maximum size in bytes of everything in the file but the blocks. */
 const LARGEST_HEAD = 1 << 20;
 
 const METADATA = 'dino8.training';
 
+/** Writes the state of a training; the file that was there before stays until the new one is complete. */
 export async function writeTrainingState(store: ParameterStore, head: TrainingHead, path: string): Promise<void> {
   const tensors = new Map(
     BLOCKS.map((name) => {
@@ -36,16 +41,18 @@ export async function writeTrainingState(store: ParameterStore, head: TrainingHe
 }
 
 /**
- * Fills the blocks of `store` from a file, if there is one, and answers the number of steps done.
- * @throws InputError if the file is damaged or of another training
+ * Fills the blocks of `store` from a file.
+ * @returns the number of finished steps, 0 if there is no file
+ * @throws InputError if the file is damaged or belongs to another training, naming what differs
  */
-export async function readTrainingState(store: ParameterStore, key: string, path: string): Promise<number> {
+export async function readTrainingState(store: ParameterStore, key: TrainingKey, path: string): Promise<number> {
   if (!(await exists(path))) return 0;
   const expected = BLOCKS.reduce((sum, name) => sum + store.blocks[name].byteLength, 0);
   const { head, tensors } = parseTrainingState(await readBytes(path, expected + LARGEST_HEAD), path);
-  if (head.key !== key)
+  const difference = keyDifference(head.key, key);
+  if (difference !== undefined)
     throw new InputError(
-      `${path} is of a training with other data or settings; give the same ones, remove it to start anew, or write elsewhere.`,
+      `${path} belongs to another training: ${difference}; give the same data and settings, remove it to start anew, or write elsewhere.`,
     );
   for (const name of BLOCKS) {
     const stored = tensors.get(name);
@@ -56,7 +63,11 @@ export async function readTrainingState(store: ParameterStore, key: string, path
   return head.step;
 }
 
-/** Checks the bytes of a file of a training; `path` names it in errors. */
+/**
+ * Parses the bytes of a training's state.
+ * @param path for error messages
+ * @throws InputError if the file is damaged or something else
+ */
 export function parseTrainingState(file: Uint8Array<ArrayBuffer>, path: string) {
   const text = safetensorsMetadata(file, path)[METADATA];
   if (text === undefined) throw new InputError(`${path} is not the state of a training.`);

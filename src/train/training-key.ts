@@ -1,0 +1,54 @@
+/** Everything that decides the numbers of a training, as a flat object that tells two trainings apart. */
+import { createHash, type Hash } from 'node:crypto';
+import type { CocoDataset } from '../data/coco.ts';
+import type { CheckpointPackage } from '../models/package/package.ts';
+import { bytesOf } from '../onnx/tensor.ts';
+import type { QuantizedTraining } from './quantize-training.ts';
+import type { TrainingSettings } from './training-settings.ts';
+
+/** Settings by their paths, such as `schedule.max`, and hashes of data and weights. */
+export type TrainingKey = Readonly<Record<string, string | number | boolean>>;
+
+/** The key of a training. Two trainings with the same key compute the same numbers on the same machine. */
+export function trainingKey(
+  source: CheckpointPackage,
+  { images, annotations, categories }: CocoDataset,
+  settings: TrainingSettings,
+  quantized: QuantizedTraining | undefined,
+): TrainingKey {
+  const weights = createHash('sha256');
+  for (const [name, { bytes }] of source.tensors) weights.update(name).update(bytes);
+  const scales = createHash('sha256');
+  for (const { name, initial } of quantized?.trainable.scales ?? []) scales.update(name).update(bytesOf(initial.data));
+  return {
+    ...Object.fromEntries(flatten(settings)),
+    images: hashOf(images),
+    annotations: hashOf(annotations),
+    categories: hashOf(categories),
+    'checkpoint weights': hex(weights),
+    ...(quantized && { recipe: hashOf(quantized.recipe), 'calibrated scales': hex(scales) }),
+  };
+}
+
+const hex = (hash: Hash) => hash.digest('hex').slice(0, 32);
+const hashOf = (value: unknown) => hex(createHash('sha256').update(JSON.stringify(value)));
+
+/** The numbers, texts and booleans in a tree of plain objects, by their paths. */
+function* flatten(value: object, path = ''): Generator<readonly [string, string | number | boolean]> {
+  for (const [name, part] of Object.entries(value)) {
+    const at = path === '' ? name : `${path}.${name}`;
+    if (typeof part === 'object' && part !== null) yield* flatten(part, at);
+    else if (typeof part === 'string' || typeof part === 'number' || typeof part === 'boolean') yield [at, part];
+  }
+}
+
+/** One sentence part about the first difference between two keys; undefined if they are equal. */
+export function keyDifference(stored: TrainingKey, wanted: TrainingKey): string | undefined {
+  const name = [...new Set([...Object.keys(wanted), ...Object.keys(stored)])].find(
+    (each) => stored[each] !== wanted[each],
+  );
+  if (name === undefined) return undefined;
+  const [before, now] = [stored[name], wanted[name]];
+  const isHash = /^[0-9a-f]{32}$/.test(String(before ?? now));
+  return isHash ? `the ${name} differ` : `the setting ${name} was ${before ?? 'absent'} and is now ${now ?? 'absent'}`;
+}

@@ -1,0 +1,48 @@
+/** Options of a training that are not honoured are refused. */
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { packageRoot } from '../base/package-root.ts';
+import { openCoco } from '../data/coco.ts';
+import { readCheckpoint } from '../models/package/package.ts';
+import { keyDifference } from './training-key.ts';
+import { resolveTrainingSettings, type TrainingKind, type TrainingOptions } from './training-settings.ts';
+
+const source = await readCheckpoint(join(packageRoot, 'assets/nano'));
+const dataset = await openCoco(join(packageRoot, 'assets/shapes/calib'));
+
+test('epochs become steps of whole batches', () => {
+  const { length } = dataset.images;
+  const settings = resolveTrainingSettings(source, dataset, 'train', { epochs: 3, batch: 5, accumulate: 2 });
+  expect(settings.steps).toBe(3 * Math.floor(length / 10));
+});
+
+test('the canvas holds every image, and the text all categories', () => {
+  const { canvas, textLength } = resolveTrainingSettings(source, dataset, 'qat');
+  for (const { width, height } of dataset.images) {
+    expect(width).toBeLessThanOrEqual(canvas.width);
+    expect(height).toBeLessThanOrEqual(canvas.height);
+  }
+  expect([canvas.width % 32, canvas.height % 32, textLength % 8]).toEqual([0, 0, 0]);
+});
+
+test.each<readonly [TrainingKind, TrainingOptions, RegExp]>([
+  ['train', { batch: 0 }, /option batch/],
+  ['train', { mirror: 2 }, /option mirror/],
+  ['train', { learningRate: Number.NaN }, /option learningRate/],
+  ['train', { warmUp: 3 }, /warmUp is for quantization-aware training/],
+  ['train', { scaleRate: 0 }, /scaleRate is for quantization-aware training/],
+  ['qat', { baseRate: 1e-5 }, /baseRate is for the triangular schedules/],
+  ['qat', { steps: 3, epochs: 2 }, /epochs has no meaning beside steps/],
+  ['qat', { labels: 0 }, /nothing to learn from/],
+])('%s with %o is refused', (kind, options, message) => {
+  expect(() => resolveTrainingSettings(source, dataset, kind, options)).toThrow(message);
+});
+
+test('the difference between two trainings has the name of a setting, or of the data', () => {
+  const hash = '0123456789abcdef'.repeat(2);
+  const key = { batch: 4, 'schedule.max': 1e-4, images: hash };
+  expect(keyDifference(key, { ...key })).toBeUndefined();
+  expect(keyDifference(key, { ...key, 'schedule.max': 1e-5 })).toMatch(/schedule\.max was 0\.0001 and is now 0\.00001/);
+  expect(keyDifference(key, { ...key, images: hash.replaceAll('0', '1') })).toBe('the images differ');
+  expect(keyDifference({ ...key, freezeScales: 3 }, key)).toMatch(/freezeScales was 3 and is now absent/);
+});

@@ -1,0 +1,258 @@
+/**
+ * The settings of a training: options of the caller, most of which may be left out, become settings in which nothing is
+ * left open. The defaults are here and nowhere else.
+ */
+import { z } from 'zod';
+import { UsageError } from '../base/errors.ts';
+import type { CocoDataset } from '../data/coco.ts';
+import type { Size } from '../data/size.ts';
+import { DENOISING } from '../models/grounding-dino/training/denoising.ts';
+import type { CheckpointPackage } from '../models/package/package.ts';
+import type { DenoisingSettings } from '../models/training-family.ts';
+import type { AugmentationStrength } from './augment.ts';
+import { SCHEDULES, type Schedule } from './schedule.ts';
+import type { LossSettings } from './step-models.ts';
+import type { TrainerSettings } from './trainer.ts';
+import { canvasFor, textLengthFor } from './training-size.ts';
+
+/** `train`: in 32-bit floating point. `qat`: quantization-aware, with the rounding of a recipe in the graph. */
+export type TrainingKind = 'train' | 'qat';
+
+/** Options of a training. Those that are left out have the values of `TRAINING_DEFAULTS`, or follow from the data. */
+export interface TrainingOptions {
+  /** Passes through the images of the dataset. `steps` replaces it. */
+  readonly epochs?: number | undefined;
+  /** Steps of the optimizer. By default those of `epochs`. */
+  readonly steps?: number | undefined;
+  /** Images that are computed at once. */
+  readonly batch?: number | undefined;
+  /** Batches whose gradients are added up for one step. */
+  readonly accumulate?: number | undefined;
+  /** The maximum of the learning rate. */
+  readonly learningRate?: number | undefined;
+  /** How the learning rate changes over the steps. */
+  readonly schedule?: Schedule['kind'] | undefined;
+  /** The minimum of the learning rate of the triangular schedules. */
+  readonly baseRate?: number | undefined;
+  /** Steps of one side of a triangle, of the triangular schedules. */
+  readonly cycleSteps?: number | undefined;
+  /** Weight decay of AdamW; biases, normalisations and tables have none. */
+  readonly weightDecay?: number | undefined;
+  /** The learning rate of the image and text backbones, as a multiple of the others'. */
+  readonly backboneRate?: number | undefined;
+  /** The maximum norm of the gradient of a step; a larger gradient is scaled down to it. */
+  readonly clip?: number | undefined;
+  /** The share of the moving average of the weights that each step keeps; 0 makes the average the weights themselves. */
+  readonly averageDecay?: number | undefined;
+  /** The height in pixels of the canvas that images are fitted into. By default it holds every image of the dataset. */
+  readonly height?: number | undefined;
+  /** The width in pixels of the canvas. */
+  readonly width?: number | undefined;
+  /** The number of tokens that prompts are padded to. By default that of a prompt with all categories that occur. */
+  readonly textLength?: number | undefined;
+  /** The probability that an image is mirrored. */
+  readonly mirror?: number | undefined;
+  /** The probability that an image is cropped and shrunk. */
+  readonly crop?: number | undefined;
+  /** The maximum relative change of brightness and saturation, 0 … 1. */
+  readonly colour?: number | undefined;
+  /** The weight of the classification loss; the L1 loss of boxes has 5 and the generalised IoU 2. */
+  readonly classWeight?: number | undefined;
+  /** The maximum number of denoising queries of an image; 0 trains without them. */
+  readonly denoising?: number | undefined;
+  /** The weight of the loss of labelled boxes; 0 trains from the teacher alone and ignores boxes. */
+  readonly labels?: number | undefined;
+  /** The weight of the distance from the checkpoint as it is in FP32, the teacher; 0 trains without a teacher. */
+  readonly distil?: number | undefined;
+  /** Steps in float before rounding is turned on. Only for `qat`. */
+  readonly warmUp?: number | undefined;
+  /** The learning rate of quantization scales, as a multiple of the others'; 0 keeps the calibrated ones. Only for `qat`. */
+  readonly scaleRate?: number | undefined;
+  /** The step after which quantization scales are not changed any more. By default they always are. Only for `qat`. */
+  readonly freezeScales?: number | undefined;
+  /** The seed of everything that is random. */
+  readonly seed?: number | undefined;
+  /** Compute the layers of the encoder again in the backward pass, which takes more time and much less memory. */
+  readonly recompute?: boolean | undefined;
+}
+
+const COMMON = {
+  epochs: 10,
+  batch: 4,
+  accumulate: 1,
+  learningRate: 1e-4,
+  schedule: 'cosine',
+  baseRate: 1e-6,
+  cycleSteps: 2000,
+  weightDecay: 1e-4,
+  clip: 0.1,
+  mirror: 0.5,
+  crop: 0,
+  colour: 0,
+  classWeight: 1,
+  denoising: 0,
+  labels: 1,
+  distil: 0,
+  warmUp: 0,
+  scaleRate: 1,
+  seed: 0,
+  recompute: false,
+} as const satisfies TrainingOptions;
+
+/**
+ * The default options of each kind of training. Quantization-aware training is short: it trains the backbones at the full
+ * rate and averages over fewer steps.
+ */
+export const TRAINING_DEFAULTS = {
+  train: { ...COMMON, backboneRate: 0.1, averageDecay: 0.999 },
+  qat: { ...COMMON, backboneRate: 1, averageDecay: 0.99 },
+} as const satisfies Record<TrainingKind, TrainingOptions>;
+
+/** The settings of a training, all of them decided. */
+export interface TrainingSettings extends TrainerSettings {
+  readonly kind: TrainingKind;
+  /** Images of a batch. */
+  readonly batch: number;
+  /** The canvas that images are fitted into, in pixels. */
+  readonly canvas: Size;
+  /** The number of tokens that prompts are padded to. */
+  readonly textLength: number;
+  readonly seed: number;
+  readonly augmentation: AugmentationStrength;
+  readonly loss: LossSettings;
+  readonly denoising: DenoisingSettings;
+}
+
+const share = z.number().min(0).max(1).optional();
+const factor = z.number().min(0).optional();
+const positive = z.number().positive().optional();
+const count = z.int().min(1).optional();
+const countOrNone = z.int().min(0).optional();
+
+const optionsSchema: z.ZodType<TrainingOptions> = z.object({
+  epochs: positive,
+  steps: count,
+  batch: count,
+  accumulate: count,
+  learningRate: positive,
+  schedule: z.enum(SCHEDULES).optional(),
+  baseRate: positive,
+  cycleSteps: count,
+  weightDecay: factor,
+  backboneRate: factor,
+  clip: positive,
+  averageDecay: share,
+  height: count,
+  width: count,
+  textLength: count,
+  mirror: share,
+  crop: share,
+  colour: share,
+  classWeight: positive,
+  denoising: countOrNone,
+  labels: factor,
+  distil: factor,
+  warmUp: countOrNone,
+  scaleRate: factor,
+  freezeScales: countOrNone,
+  seed: countOrNone,
+  recompute: z.boolean().optional(),
+});
+
+/**
+ * The settings of a training of `source` on `dataset`: the given options, and defaults for the others.
+ * @throws UsageError if an option is out of range, is not honoured beside the others, or leaves nothing to learn from
+ * @example
+ * const settings = resolveTrainingSettings(await readCheckpoint('nano'), await openCoco('coco'), 'qat', { steps: 100 });
+ */
+export function resolveTrainingSettings(
+  source: CheckpointPackage,
+  dataset: CocoDataset,
+  kind: TrainingKind,
+  options: TrainingOptions = {},
+): TrainingSettings {
+  checkOptions(kind, options);
+  const given = { ...TRAINING_DEFAULTS[kind], ...withoutUndefined(options) };
+  const stepsPerEpoch = Math.max(1, Math.floor(dataset.images.length / (given.batch * given.accumulate)));
+  const weights = { class: given.classWeight, box: 5, giou: 2 };
+  const canvas = canvasFor(dataset, source);
+  return {
+    kind,
+    batch: given.batch,
+    accumulate: given.accumulate,
+    steps: given.steps ?? Math.max(1, Math.round(given.epochs * stepsPerEpoch)),
+    canvas: { height: given.height ?? canvas.height, width: given.width ?? canvas.width },
+    textLength: given.textLength ?? textLengthFor(dataset, source),
+    seed: given.seed,
+    augmentation: { mirror: given.mirror, crop: given.crop, smallest: 0.6, colour: given.colour },
+    loss: {
+      matching: weights,
+      loss: weights,
+      recompute: given.recompute,
+      labels: given.labels,
+      distillation: given.distil,
+    },
+    denoising: { ...DENOISING, queries: given.denoising },
+    schedule: scheduleOf(given),
+    groups: {
+      weightDecay: given.weightDecay,
+      backboneRate: given.backboneRate,
+      scaleRate: given.scaleRate,
+    },
+    optimizer: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, clipNorm: given.clip, averageDecay: given.averageDecay },
+    warmUp: given.warmUp,
+    freezeScales: given.freezeScales,
+  };
+}
+
+/** The options of quantization-aware training alone. */
+const QAT_ONLY = ['warmUp', 'scaleRate', 'freezeScales'] as const;
+/** The options of the triangular schedules alone. */
+const TRIANGULAR_ONLY = ['baseRate', 'cycleSteps'] as const;
+
+function checkOptions(kind: TrainingKind, options: TrainingOptions): void {
+  const parsed = optionsSchema.safeParse(options);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    throw new UsageError(`The training option ${issue?.path.join('.') ?? ''} is not valid: ${issue?.message ?? ''}.`);
+  }
+  const defaults: TrainingOptions = TRAINING_DEFAULTS[kind];
+  const isChanged = (name: keyof TrainingOptions) => options[name] !== undefined && options[name] !== defaults[name];
+  const refuse = (name: keyof TrainingOptions | undefined, why: string) => {
+    if (name !== undefined) throw new UsageError(`The training option ${name} ${why}.`);
+  };
+  if (kind === 'train') refuse(QAT_ONLY.find(isChanged), 'is for quantization-aware training only; leave it out');
+  if (!(options.schedule ?? defaults.schedule)?.startsWith('triangular'))
+    refuse(TRIANGULAR_ONLY.find(isChanged), 'is for the triangular schedules only; leave it out');
+  if (options.steps !== undefined && isChanged('epochs'))
+    refuse('epochs', 'has no meaning beside steps; leave one of them out');
+  if (options.labels === 0 && (options.distil ?? 0) === 0)
+    throw new UsageError('There is nothing to learn from: give the training option labels or distil a weight.');
+}
+
+/** Options that have values. */
+type Given<Name extends keyof TrainingOptions> = { readonly [Each in Name]: NonNullable<TrainingOptions[Each]> };
+
+/** The options without those that are undefined, which count as left out. */
+function withoutUndefined(options: TrainingOptions) {
+  const entries = Object.entries(options).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(entries) as Partial<Given<keyof TrainingOptions>>; // the entries that have a value
+}
+
+function scheduleOf({
+  schedule: kind,
+  learningRate: max,
+  baseRate: base,
+  cycleSteps: step,
+}: Given<'schedule' | 'learningRate' | 'baseRate' | 'cycleSteps'>): Schedule {
+  switch (kind) {
+    case 'constant':
+      return { kind, max };
+    case 'cosine':
+      return { kind, max, final: 0.01 };
+    case 'one-cycle':
+      return { kind, max, rise: 0.3 };
+    default:
+      return { kind, max, base, step };
+  }
+}

@@ -1,0 +1,49 @@
+/** The sizes of a training that follow from its data. */
+import { InputError } from '../base/errors.ts';
+import type { CocoDataset } from '../data/coco.ts';
+import { resizedSize, type Size } from '../data/size.ts';
+import { longestText } from '../models/grounding-dino/config.ts';
+import { createPrompt } from '../models/grounding-dino/prompt.ts';
+import type { CheckpointPackage } from '../models/package/package.ts';
+import { createTokenizer } from '../models/tokenizer.ts';
+
+/** The maximum number of targets of an image; a training leaves out those beyond it. */
+const MAXIMUM_TARGETS = 300;
+/** The numbers of tokens and of targets are rounded up to multiples of this. */
+const UNIT = 8;
+/** The sides of the canvas, in pixels, are rounded up to multiples of this. */
+const SIDE_UNIT = 32;
+
+const roundUp = (value: number, unit: number) => Math.ceil(value / unit) * unit;
+
+/** The canvas that holds every image of a dataset as the preprocessing of the model resizes it, in pixels. */
+export function canvasFor(dataset: CocoDataset, { preprocessing }: CheckpointPackage): Size {
+  const { shortest_edge: shortest, longest_edge: longest } = preprocessing.size;
+  const sizes = dataset.images.map((image) => resizedSize(image, shortest, longest));
+  const maximum = (side: keyof Size) => sizes.reduce((most, size) => Math.max(most, size[side]), SIDE_UNIT);
+  return { height: roundUp(maximum('height'), SIDE_UNIT), width: roundUp(maximum('width'), SIDE_UNIT) };
+}
+
+/**
+ * The length in tokens of a prompt with all categories that occur in a dataset, or the maximum that the model takes.
+ * @throws InputError if the dataset has no categories
+ */
+export function textLengthFor(dataset: CocoDataset, { config, tokenizer, source }: CheckpointPackage): number {
+  const occurring = new Set(dataset.annotations.map(({ category_id }) => category_id));
+  // Without any box the teacher is all there is to learn from, and it knows all categories.
+  const known = dataset.categories.filter(({ id }) => occurring.size === 0 || occurring.has(id));
+  const names = known.map(({ name }) => name);
+  if (names.length === 0) throw new InputError('The dataset has no categories; there is nothing to learn from.');
+  const words = createTokenizer(tokenizer, source);
+  const maximum = longestText(config);
+  const { chunks } = createPrompt(names, words, maximum);
+  return Math.min(maximum, roundUp(Math.max(...chunks.map(({ tokens }) => tokens.length)), UNIT));
+}
+
+/** The number of targets that every image is padded to: enough for each image, and not more than there are queries. */
+export function targetsFor({ annotations }: CocoDataset, { config }: CheckpointPackage): number {
+  const counts = new Map<number, number>();
+  for (const { image_id } of annotations) counts.set(image_id, (counts.get(image_id) ?? 0) + 1);
+  const maximum = Math.max(1, ...counts.values());
+  return Math.min(MAXIMUM_TARGETS, config.num_queries, roundUp(maximum, UNIT));
+}
