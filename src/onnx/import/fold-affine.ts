@@ -1,9 +1,9 @@
 /**
- * Taking what scales and shifts the channels of a layer's result into the layer's weight and bias: batch normalisation, and
- * multiplications and additions of constants. Exporters leave such chains behind layers; in 8 bits each would be a pass of
+ * Taking what scales and shifts channels into the weight and bias of a layer before or behind it: batch normalisation, and
+ * multiplications and additions of constants. Exporters leave such chains around layers; in 8 bits each would be a pass of
  * its own with a rounding of its own. The new weights are nodes over constants, for constant folding to compute once.
  */
-import { findAttribute, integerAttribute } from '../attributes.ts';
+import { findAttribute, integerAttribute, integersAttribute } from '../attributes.ts';
 import { type GraphIndex, indexGraph } from '../graph-index.ts';
 import type { Model } from '../read.ts';
 import { makeNode, sortTopologically } from '../rewrite.ts';
@@ -28,15 +28,14 @@ interface Affine {
 }
 
 /**
- * Folds chains behind convolutions, transposed convolutions of one group and matrix products with a bias (Gemm). The model
- * computes the same up to rounding. Returns the number of nodes that were taken in.
+ * Folds chains behind convolutions, transposed convolutions of one group and matrix products with a bias (Gemm), and single
+ * numbers before convolutions. The model computes the same up to rounding. Returns the number of nodes that were taken in.
  */
 export function foldAffine(model: Model): number {
   const { graph } = model;
   let folded = 0;
-  for (const node of [...graph.node]) {
-    for (let done = foldNext(graph, node); done; done = foldNext(graph, node)) folded++;
-  }
+  for (const node of [...graph.node]) for (; foldNext(graph, node); ) folded++;
+  for (const node of graph.node.toReversed()) if (foldForward(graph, node)) folded++;
   if (folded > 0) sortTopologically(graph);
   return folded;
 }
@@ -59,11 +58,15 @@ function foldNext(graph: GraphProto, node: NodeProto): boolean {
 }
 
 /** Adds a node over constants and returns its result; numbers are scalars, lists of numbers integer vectors. */
-type Emit = (operator: string, inputs: readonly (string | number | readonly number[])[]) => string;
+type Emit = (
+  operator: string,
+  inputs: readonly (string | number | readonly number[])[],
+  attributes?: Parameters<typeof makeNode>[4],
+) => string;
 
 function emitter(graph: GraphProto, prefix: string): Emit {
   let count = 0;
-  return (operator, inputs) => {
+  return (operator, inputs, attributes = {}) => {
     const names = inputs.map((input) => {
       if (typeof input === 'string') return input;
       const name = `${prefix}.constant_${count++}`;
@@ -75,7 +78,7 @@ function emitter(graph: GraphProto, prefix: string): Emit {
       return name;
     });
     const output = `${prefix}.${operator}_${count++}`;
-    graph.node.push(makeNode(operator, output, names, [output]));
+    graph.node.push(makeNode(operator, output, names, [output], attributes));
     return output;
   };
 }
@@ -115,7 +118,7 @@ function originalWeight(name: string, index: GraphIndex): string | undefined {
     : undefined;
 }
 
-const FOLDING = new Set(['Mul', 'Add', 'Reshape', 'Expand']);
+const FOLDING = new Set(['Mul', 'Add', 'Reshape', 'Expand', 'ReduceSum']);
 
 function affineOf(next: NodeProto, x: string, layer: Layer, index: GraphIndex, emit: Emit): Affine | undefined {
   if (next.domain !== '') return undefined;
@@ -165,3 +168,50 @@ function apply({ node, channels, weightShape }: Layer, { scale, shift }: Affine,
   const newWeight = scale ? emit('Mul', [weight, emit('Reshape', [byChannel(scale), weightShape])]) : weight;
   node.input = moved === undefined ? [x, newWeight] : [x, newWeight, byChannel(moved)];
 }
+
+/**
+ * Takes a multiplication or an addition of a constant into the convolutions that read its result. An addition stays before a
+ * convolution that pads, because the padding is added after it.
+ */
+function foldForward(graph: GraphProto, node: NodeProto): boolean {
+  if (node.domain !== '' || !['Mul', 'Add'].includes(node.opType)) return false;
+  const index = indexGraph(graph);
+  const [a = '', b = ''] = node.input;
+  const [constant, x] = constantShape(a, index) ? [a, b] : [b, a];
+  const [result = ''] = node.output;
+  const readers = index.consumers.get(result) ?? [];
+  const isSingle = constantShape(constant, index)?.every((size) => size === 1) ?? false;
+  const isMul = node.opType === 'Mul';
+  const canTake = (reader: NodeProto) =>
+    reader.opType === 'Conv' &&
+    reader.domain === '' &&
+    reader.input.lastIndexOf(result) === 0 &&
+    originalWeight(reader.input[1] ?? '', index) !== undefined &&
+    (!reader.input[2] || originalWeight(reader.input[2], index) !== undefined) &&
+    (isMul || !pads(reader));
+  if (!isSingle || constantShape(x, index) || index.outputs.has(result) || readers.length === 0) return false;
+  if (!readers.every(canTake)) return false;
+  for (const reader of readers) {
+    const emit = emitter(graph, `${reader.name}.${node.name || result}.folded`);
+    const [, weight = '', bias] = reader.input;
+    const scalar = emit('Reshape', [constant, [1]]);
+    if (isMul) reader.input = [x, emit('Mul', [weight, scalar]), ...(bias ? [bias] : [])];
+    else {
+      const axes = otherAxes(originalWeight(weight, index) ?? '', index);
+      const sums = emit('ReduceSum', [weight, axes], { keepdims: 0 });
+      const shift = emit('Mul', [sums, scalar]);
+      reader.input = [x, weight, bias ? emit('Add', [bias, shift]) : shift];
+    }
+  }
+  graph.node = graph.node.filter((each) => each !== node);
+  return true;
+}
+
+function pads(node: NodeProto): boolean {
+  const mode = new TextDecoder().decode(findAttribute(node, 'auto_pad')?.s ?? new Uint8Array(0));
+  return mode.startsWith('SAME') || (integersAttribute(node, 'pads')?.some((size) => size !== 0) ?? false);
+}
+
+/** All axes of a stored weight but the first. */
+const otherAxes = (name: string, index: GraphIndex) =>
+  (constantShape(name, index) ?? []).map((_, axis) => axis).slice(1);

@@ -256,6 +256,24 @@ describe('folding what scales and shifts channels', () => {
       0,
     ],
     ['a constant divided by the result, which stays', [conv('b'), makeNode('Div', '1', ['s', 'c'], ['y'])], 0],
+    [
+      'numbers before convolutions that do not pad',
+      [
+        makeNode('Mul', '1', ['x', 's'], ['d']),
+        makeNode('Add', '2', ['s', 'd'], ['e']),
+        makeNode('Conv', 'conv', ['e', 'w', 'b'], ['y']),
+      ],
+      2,
+    ],
+    [
+      'a number that is multiplied before a convolution that pads',
+      [
+        makeNode('Add', '1', ['x', 's'], ['d']),
+        makeNode('Mul', '2', ['d', 's'], ['e']),
+        makeNode('Conv', 'conv', ['e', 'w'], ['y'], { pads: [1, 1, 1, 1] }),
+      ],
+      1,
+    ],
     ['a transposed convolution', [makeNode('ConvTranspose', 't', ['x', 'u'], ['c']), batch('c', 'y')], 1],
   ])('%s', async (_, nodes, folded) => {
     const all = [...tensors, makeTensor('u', [3, 4, 2, 2], noise(48, 9))];
