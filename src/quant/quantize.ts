@@ -95,7 +95,7 @@ async function placeEntries(
   graph.node = [...added.nodes, ...placed];
   graph.initializer.push(...added.tensors);
   await foldConstants(model);
-  target.finish(model);
+  await target.finish(model);
   removeUnused(model);
   sortTopologically(graph);
 }

@@ -91,8 +91,8 @@ export interface QuantizationTarget {
    * names than those of the entry's node.
    */
   place(entry: PlanEntry, node: NodeProto, context: PlacingContext): NodeProto[];
-  /** Passes over the whole model after constants are folded. */
-  finish(model: Model): void;
+  /** Passes over the whole model after constants are folded. A pass that adds constants folds them itself. */
+  finish(model: Model): Promise<void> | void;
   /** Looks for quantized places that the runtime does not compute in integers. */
   lint(model: Model, options: LintOptions): Promise<LintReport>;
 }

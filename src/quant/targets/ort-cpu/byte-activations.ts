@@ -2,7 +2,8 @@
  * Activation functions and shifts between quantized layers, computed on bytes. In float each of them would be a pass that
  * reads and writes four bytes for every element; ONNX Runtime fuses only some of them with a convolution in integers.
  *
- * - The multiplication or addition of one number before a QuantizeLinear becomes part of its scale and zero point.
+ * - The multiplication or addition of one number behind an activation function becomes part of the scale and zero point of
+ *   the QuantizeLinear that follows.
  * - HardSwish, x · clip(x / 6 + 1/2, 0, 1), is the product of two readings of the same bytes: x / 6 + 1/2 has the same
  *   integers as x with another scale and zero point, and clipping bytes is one cheap pass.
  * - Swish, x · sigmoid(x), is the product of x and a sigmoid that ONNX Runtime looks up in a table of 256 bytes.
@@ -103,12 +104,23 @@ function absorbConstant(graph: GraphProto, node: NodeProto, parameters: Paramete
   const numbers = node.input.map((name) => numberOf(name, index, DataType.FLOAT));
   const [constant] = numbers.filter((number) => number !== undefined);
   const x = node.input[numbers.indexOf(undefined)];
-  if (constant === undefined || x === undefined) return false;
+  if (constant === undefined || x === undefined || !isActivation(x, index)) return false;
   if (node.opType === 'Add') return absorbShift(graph, x, constant, parameters, index);
   if (!(constant > 0)) return false;
   const scale = storeScale(graph, `${node.output[0]}.absorbed.scale`, parameters.step / constant);
   for (const user of parameters.users) user.input = [x, scale, parameters.zeroPoint];
   return true;
+}
+
+const ACTIVATIONS = new Set(['HardSwish', 'Relu', 'Clip', 'LeakyRelu', 'Sigmoid', 'HardSigmoid', 'Gelu']);
+
+/** True for the result of an activation function, possibly scaled and shifted. */
+function isActivation(name: string, index: GraphIndex): boolean {
+  const node = index.producer.get(name);
+  if (!node || ACTIVATIONS.has(node.opType)) return node !== undefined;
+  if (node.opType !== 'Mul' && node.opType !== 'Add') return false;
+  const [inner, ...others] = node.input.filter((input) => numberOf(input, index, DataType.FLOAT) === undefined);
+  return inner !== undefined && others.length === 0 && isActivation(inner, index);
 }
 
 /** What is left of b after whole steps goes into the biases of the convolutions behind; else the scale grows a little. */

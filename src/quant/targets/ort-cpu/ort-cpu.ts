@@ -3,10 +3,12 @@ import { create } from '@bufbuild/protobuf';
 import { OperatorSetIdProtoSchema } from 'onnx-buf';
 import type { Model } from '../../../onnx/read.ts';
 import type { NodeProto } from '../../../onnx/types.ts';
+import { foldConstants } from '../../../runtime/fold-constants.ts';
 import type { PlanEntry } from '../../plan-entry.ts';
 import { UINT8 } from '../../scheme.ts';
 import type { PlacingContext, QuantizationTarget } from '../target.ts';
 import { storeAsIntegers } from '../weight-only.ts';
+import { computeOnBytes } from './byte-activations.ts';
 import { placeDynamic } from './dynamic.ts';
 import { CONTRIB, INTEGER_PRODUCT, integerProductFunction } from './integer-product.ts';
 import { lintForOrtCpu } from './lint-ort-cpu.ts';
@@ -20,9 +22,10 @@ export const ortCpu: QuantizationTarget = {
   looksUpByLength: true,
   narrow: (entry) => entry,
   place,
-  finish(model) {
+  async finish(model) {
     const usesProduct = model.graph.node.some(({ opType, domain }) => opType === INTEGER_PRODUCT && domain === CONTRIB);
     if (usesProduct) declareContrib(model);
+    if (computeOnBytes(model) > 0) await foldConstants(model);
     quantizeEarly(model);
   },
   lint: lintForOrtCpu,
