@@ -5,7 +5,7 @@ import { everyImage } from '../data/calibration-plan.ts';
 import { openCoco, takeImages } from '../data/coco.ts';
 import { type Comparison, compareModels } from '../evaluate/compare.ts';
 import { readPackage } from '../models/package/package.ts';
-import { renderComparison } from '../report/comparison.ts';
+import { renderComparison } from '../report/comparison-page.ts';
 import { print, printJson, table, wholeNumber, work } from './terminal.ts';
 
 interface Options {

@@ -9,6 +9,7 @@ import { InputError, messageOf } from '../base/errors.ts';
 import { makeDirectory, readBytes, writeAtomic } from '../base/files.ts';
 import { packageVersion } from '../base/package-root.ts';
 import { parseWith } from '../base/schema.ts';
+import { median } from '../base/statistics.ts';
 import { bundledCalibration, bundledModel, bundledValidation } from '../data/bundled.ts';
 import { planCalibration } from '../data/calibration-plan.ts';
 import { type CocoDataset, openCoco, takeImages } from '../data/coco.ts';
@@ -16,13 +17,12 @@ import { decodeImage } from '../data/image.ts';
 import { Detector } from '../detect/detector.ts';
 import type { CocoFigures } from '../evaluate/average-precision.ts';
 import { type Inspection, inspectModel } from '../evaluate/inspect.ts';
-import { median } from '../evaluate/measure.ts';
 import { scoreDataset } from '../evaluate/score-dataset.ts';
 import { type ModelPackage, readCheckpoint, readPackage, writePackage } from '../models/package/package.ts';
 import { planQuantizedTraining } from '../pipeline/plan-quantized-training.ts';
 import { type Recipe, readRecipe } from '../quant/recipe.ts';
-import { type Comparison, renderReport } from '../report/html.ts';
 import { pointsAgainst, type Variant } from '../report/variants.ts';
+import { renderReport, type ShownImage } from '../report/variants-page.ts';
 import { createTraining } from '../train/create-training.ts';
 import { runTraining } from '../train/run-training.ts';
 import { resolveTrainingSettings } from '../train/training-settings.ts';
@@ -76,11 +76,11 @@ export function demoCommand(): Command {
       const files = await writeVariants(options.out, options.quick ?? false);
       const measured = await measureVariants(files, validation);
       const variants = measured.map(({ variant }) => variant);
-      const comparisons = await Promise.all(measured[0]?.shown.map((_, index) => compare(measured, index)) ?? []);
+      const images = await Promise.all(measured[0]?.shown.map((_, index) => compare(measured, index)) ?? []);
       const summary = `${validation.images.length} validation images, ${validation.categories.length} phrases in one prompt; latency is the median of ${ROUNDS * RUNS_PER_ROUND} runs of the model on one image, in ${ROUNDS} processes in turns, with ${availableParallelism()} threads; memory is the peak of a process of its own. ${cpus()[0]?.model.trim() ?? ''}, dino8 ${packageVersion()}.`;
       const title = 'dino8: GroundingDINO in 8 bits';
       const inspected = await inspectLast(files);
-      await writeAtomic(options.report, renderReport({ title, summary, variants, comparisons, inspected }));
+      await writeAtomic(options.report, renderReport({ title, summary, variants, images, inspected }));
       if (options.json) return printJson({ report: options.report, variants });
       print(resultTable(variants));
       print(`\nThe report is ${options.report}; the models are in ${options.out}.`);
@@ -154,17 +154,17 @@ async function inspectLast(files: readonly VariantFile[]): Promise<{ name: strin
   return { name, inspection };
 }
 
-interface ShownImage {
+interface ScoredImage {
   readonly path: string;
   readonly bytes: Uint8Array;
   readonly width: number;
   readonly height: number;
-  readonly found: Comparison['detections'][number]['found'];
+  readonly found: ShownImage['detections'][number]['found'];
 }
 
 interface Measured {
   readonly variant: Variant;
-  readonly shown: readonly ShownImage[];
+  readonly shown: readonly ScoredImage[];
 }
 
 /** Scores every variant, then times them all, in turns. */
@@ -200,13 +200,13 @@ async function scoreVariant(
   name: string,
   path: string,
   validation: CocoDataset,
-): Promise<{ figures: CocoFigures; shown: ShownImage[] }> {
+): Promise<{ figures: CocoFigures; shown: ScoredImage[] }> {
   await using detector = await Detector.create(await readPackage(path));
   const { figures } = await scoreDataset(detector, validation, { ...work(), label: `Scoring ${name}` });
   const prompt = await detector.encodePrompt(validation.categories.map((category) => category.name));
   const objects = (id: number) => validation.annotations.filter((annotation) => annotation.image_id === id).length;
   const busiest = validation.images.toSorted((a, b) => objects(b.id) - objects(a.id) || a.id - b.id).slice(0, SHOWN);
-  const shown: ShownImage[] = [];
+  const shown: ScoredImage[] = [];
   for (const image of busiest) {
     const imagePath = validation.pathOf(image);
     const bytes = await readBytes(imagePath);
@@ -252,7 +252,7 @@ async function timeInOwnProcess(model: string, image: string, phrases: readonly 
   }
 }
 
-async function compare(measured: readonly Measured[], index: number): Promise<Comparison> {
+async function compare(measured: readonly Measured[], index: number): Promise<ShownImage> {
   const first = measured[0]?.shown[index];
   if (!first) throw new InputError('There is no image to show.');
   return {

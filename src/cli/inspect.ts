@@ -6,7 +6,7 @@ import { Preprocessor } from '../data/preprocess.ts';
 import { type Inspection, inspectModel, type ModuleCost } from '../evaluate/inspect.ts';
 import { detectionOf } from '../models/family.ts';
 import { type ModelPackage, readPackage } from '../models/package/package.ts';
-import { renderInspection } from '../report/inspection.ts';
+import { renderInspection } from '../report/inspection-page.ts';
 import type { Feeds } from '../runtime/session.ts';
 import { megabytes, milliseconds, print, printJson, table, wholeNumber } from './terminal.ts';
 

@@ -5,7 +5,7 @@ import { type Granularity, measureSensitivity, type Sensitivity } from '../evalu
 import { readPackage } from '../models/package/package.ts';
 import { observeFor } from '../pipeline/apply-recipe.ts';
 import { readRecipe } from '../quant/recipe.ts';
-import { renderSensitivity } from '../report/sensitivity.ts';
+import { renderSensitivity } from '../report/sensitivity-page.ts';
 import { addCalibrationOptions, type CalibrationSource, findCalibration } from './calibration-source.ts';
 import { points, print, printJson, signed, table, wholeNumber, work } from './terminal.ts';
 

@@ -5,7 +5,7 @@ import { UsageError } from '../base/errors.ts';
 import { writeAtomic } from '../base/files.ts';
 import { type CocoDataset, openCoco, takeImages } from '../data/coco.ts';
 import type { CheckpointPackage } from '../models/package/package.ts';
-import { renderTraining } from '../report/training.ts';
+import { renderTraining } from '../report/training-page.ts';
 import type { ProviderName } from '../runtime/options.ts';
 import { createTraining, type Training } from '../train/create-training.ts';
 import type { QuantizedTraining } from '../train/quantize-training.ts';

@@ -8,7 +8,7 @@ import { type Tuned, tune } from '../evaluate/tune.ts';
 import { readPackage } from '../models/package/package.ts';
 import { observeFor } from '../pipeline/apply-recipe.ts';
 import { type Recipe, readRecipe } from '../quant/recipe.ts';
-import { renderFront } from '../report/front.ts';
+import { renderParetoFront } from '../report/pareto-front-page.ts';
 import { addCalibrationOptions, type CalibrationSource, findCalibration } from './calibration-source.ts';
 import { granularityOption } from './sensitivity.ts';
 import { milliseconds, points, print, printJson, signed, table, wholeNumber, work } from './terminal.ts';
@@ -54,7 +54,7 @@ export function tuneCommand(): Command {
       const sensitivity = await measureSensitivity(source, recipe, dataset, { ...shared, cache });
       const tuned = await tune(source, recipe, dataset, sensitivity, { ...shared, mostDrop: options.maxDrop });
       await writeAtomic(options.output, describeRecipe(tuned, options.maxDrop));
-      if (options.report !== undefined) await writeAtomic(options.report, renderFront(path, tuned));
+      if (options.report !== undefined) await writeAtomic(options.report, renderParetoFront(path, tuned));
       if (options.json) return printJson({ recipe: options.output, chosen: tuned.chosen, front: tuned.front });
       print(frontTable(tuned));
       print(`The recipe is ${options.output}: quantize with --recipe ${options.output}.`);

@@ -1,39 +1,45 @@
-/** Decoding images: JPEG, PNG and WebP to 8-bit RGB, upright. Each call owns its memory; nothing is cached. */
+/** Decodes JPEG, PNG and WebP images to 8-bit RGB, upright. Settings of the process-wide sharp library are left alone. */
 import sharp from 'sharp';
 import { InputError, messageOf } from '../base/errors.ts';
 import { readBytes } from '../base/files.ts';
 
+/** A decoded image, sizes in pixels. */
 export interface Image {
   readonly width: number;
   readonly height: number;
-  /** [height, width, 3], red first. */
+  /** Red, green and blue from 0 to 255, [height, width, 3]. */
   readonly pixels: Uint8Array;
 }
 
-const LARGEST_FILE = 1 << 29;
-/** About 268 million: 805 MB decoded. */
-const MOST_PIXELS = 0x3fff ** 2;
+const MAX_FILE_BYTES = 1 << 29;
+/** About 268 million pixels, 805 MB when decoded. */
+const MAX_PIXELS = 0x3fff ** 2;
 const FORMATS = new Set(['jpeg', 'png', 'webp']);
 
-sharp.cache(false);
-
 /**
- * Reads an image as it is meant to be seen: EXIF orientation applied, transparency dropped, grayscale and CMYK
- * converted, the first picture of an animation.
- * @throws UsageError if there is no such file, InputError if it is not an image that can be read
+ * Reads an image as it is meant to be seen: the EXIF orientation is applied, transparency is dropped, grayscale and CMYK
+ * are converted to RGB, and of an animation the first picture is taken.
+ * @throws UsageError if the file does not exist, and InputError if it cannot be decoded
+ * @example
+ * const { width, height } = await readImage('photo.jpg');
  */
 export async function readImage(path: string): Promise<Image> {
-  return decodeImage(await readBytes(path, LARGEST_FILE), path);
+  return decodeImage(await readBytes(path, MAX_FILE_BYTES), path);
 }
 
+/**
+ * Decodes the bytes of an image file, as `readImage` does.
+ * @param source the name of the image in error messages
+ * @throws InputError if the bytes are no JPEG, PNG or WebP image, if they are damaged, or if the image is too large
+ */
 export async function decodeImage(bytes: Uint8Array, source: string): Promise<Image> {
   try {
     const input = sharp(bytes, { limitInputPixels: false, failOn: 'error' });
     const { format, width, height } = await input.metadata();
     if (!FORMATS.has(format)) throw new InputError(`${source} is ${format}, not JPEG, PNG or WebP.`);
-    if (width * height > MOST_PIXELS)
+    if (width * height > MAX_PIXELS)
       throw new InputError(
-        `${source} has ${width}x${height} pixels, more than the ${MOST_PIXELS} that can be decoded; make it smaller.`,
+        `${source} has ${width}x${height} pixels, more than the ${MAX_PIXELS} that can be decoded; make it smaller.`,
       );
     const { data, info } = await input
       .autoOrient()

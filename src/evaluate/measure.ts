@@ -1,6 +1,7 @@
 /** Latency and memory of a model, measured in the process that calls this: give it one of its own. */
 import { peakMemory } from '../base/peak-memory.ts';
 import type { WorkOptions } from '../base/progress.ts';
+import { median } from '../base/statistics.ts';
 import { readImage } from '../data/image.ts';
 import { Detector } from '../detect/detector.ts';
 import { readPackage } from '../models/package/package.ts';
@@ -50,12 +51,4 @@ export async function measure(
     peakMemoryBytes: peakMemory(),
     threads: options.threads,
   };
-}
-
-export function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1
-    ? (sorted[middle] ?? Number.NaN)
-    : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2;
 }

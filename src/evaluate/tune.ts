@@ -4,6 +4,7 @@
  */
 import { UsageError } from '../base/errors.ts';
 import type { WorkOptions } from '../base/progress.ts';
+import { median } from '../base/statistics.ts';
 import type { CocoDataset } from '../data/coco.ts';
 import { readImage } from '../data/image.ts';
 import { Detector } from '../detect/detector.ts';
@@ -12,7 +13,6 @@ import type { Statistics } from '../quant/observe/calibrate.ts';
 import { planQuantization } from '../quant/plan.ts';
 import { quantizeModel } from '../quant/quantize.ts';
 import type { Recipe } from '../quant/recipe.ts';
-import { median } from './measure.ts';
 import { scoreDataset } from './score-dataset.ts';
 import { blockOf, type Granularity, restrict, type Sensitivity } from './sensitivity.ts';
 

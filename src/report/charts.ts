@@ -1,6 +1,7 @@
 /** Charts as SVG text, drawn by Observable Plot on a document that exists only in memory. */
 import * as Plot from '@observablehq/plot';
 import { parseHTML } from 'linkedom';
+import { type Markup, trustedMarkup } from '../base/markup.ts';
 
 export interface Bar {
   readonly name: string;
@@ -21,7 +22,7 @@ export function barChart(
   bars: readonly Bar[],
   digits: number,
   { labelWidth = 70, oneColour = false }: { labelWidth?: number; oneColour?: boolean } = {},
-): string {
+): Markup {
   const { document } = parseHTML('<!doctype html><html><body></body></html>');
   const names = bars.map((bar) => bar.name);
   const most = Math.max(...bars.map((bar) => bar.high ?? bar.value), 0);
@@ -66,7 +67,7 @@ export function lineChart(
   axes: { readonly x: string; readonly y: string },
   points: readonly Point[],
   { line = true, logarithmic = false }: { line?: boolean; logarithmic?: boolean } = {},
-): string {
+): Markup {
   const { document } = parseHTML('<!doctype html><html><body></body></html>');
   const figure = Plot.plot({
     document: document as never, // as above
@@ -86,9 +87,9 @@ export function lineChart(
   return svgOf(figure, title);
 }
 
-function svgOf(figure: ReturnType<typeof Plot.plot>, title: string): string {
+function svgOf(figure: ReturnType<typeof Plot.plot>, title: string): Markup {
   const svg = figure.tagName.toLowerCase() === 'svg' ? figure : figure.querySelector('svg');
   svg?.setAttribute('role', 'img');
   svg?.setAttribute('aria-label', title);
-  return svg?.outerHTML ?? '';
+  return trustedMarkup(svg?.outerHTML ?? '');
 }

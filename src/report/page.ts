@@ -1,4 +1,5 @@
-/** One HTML file with everything inside: no script, no font, no image from elsewhere. */
+/** The frame of all report pages: one HTML file that needs no script, font or image from elsewhere. */
+import { type Markup, type MarkupValue, markup, trustedMarkup } from '../base/markup.ts';
 
 const STYLE = `
 :root{--ink:#0f172a;--soft:#475569;--line:#e2e8f0;--paper:#fff;--ground:#f8fafc;--better:#047857;--worse:#b91c1c}
@@ -13,16 +14,36 @@ th{font-size:13px;color:var(--soft);font-weight:600}th:first-child,td:first-chil
 .picture{position:relative;line-height:0}.picture img,.picture svg{width:100%;height:auto;display:block;border-radius:6px}.picture svg{position:absolute;inset:0}
 `;
 
-/** `body` is HTML already; `title` is text. */
-export function page(title: string, body: string): string {
-  return `<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
-<title>${escapeHtml(title)}</title><style>${STYLE}</style></head><body><main>
-<h1>${escapeHtml(title)}</h1>${body}
+/**
+ * A whole HTML page.
+ * @param title the heading and the title of the window, as text
+ */
+export function page(title: string, body: MarkupValue): string {
+  return `<!doctype html>\n${markup`<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
+<title>${title}</title><style>${trustedMarkup(STYLE)}</style></head><body><main>
+<h1>${title}</h1>${body}
 </main></body></html>
-`;
+`}`;
 }
 
-export function escapeHtml(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
+/** A column of a table: the heading, and whether the cells hold running text, which is left-aligned and wrapped. */
+export interface Column {
+  readonly heading: string;
+  readonly isText?: boolean;
+}
+
+/** A table in a card. The first column is left-aligned; the others are, by default, right-aligned for numbers. */
+export function tableCard(columns: readonly (string | Column)[], rows: readonly (readonly MarkupValue[])[]): Markup {
+  const known = columns.map((column) => (typeof column === 'string' ? { heading: column } : column));
+  const attribute = (column: Column | undefined) => (column?.isText ? markup` class="text"` : '');
+  const heading = known.map((column) => markup`<th${attribute(column)}>${column.heading}</th>`);
+  const body = rows.map(
+    (cells) => markup`<tr>${cells.map((cell, index) => markup`<td${attribute(known[index])}>${cell}</td>`)}</tr>`,
+  );
+  return markup`<div class="card"><table><thead><tr>${heading}</tr></thead><tbody>${body}</tbody></table></div>`;
+}
+
+/** A chart in a card under its heading. */
+export function chartCard(heading: string, chart: Markup): Markup {
+  return markup`<div class="card"><h3>${heading}</h3>${chart}</div>`;
 }

@@ -1,0 +1,28 @@
+/** Templates against arbitrary text, read back by a parser of HTML. */
+import fc from 'fast-check';
+import { parseHTML } from 'linkedom';
+import { expect, test } from 'vitest';
+import { markup, trustedMarkup } from './markup.ts';
+
+test('any text comes back as it was from content and from attributes', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'grapheme' }), (text) => {
+      const { document } = parseHTML(markup`<html><body><p title="${text}">${text}</p></body></html>`.toString());
+      const paragraph = document.querySelector('p');
+      expect(document.querySelectorAll('*')).toHaveLength(3);
+      expect(paragraph?.textContent).toBe(text);
+      expect(paragraph?.getAttribute('title')).toBe(text);
+    }),
+  );
+});
+
+test('markup within markup is not escaped again, lists are joined, and numbers are written as they are', () => {
+  const items = ['a & b', '<c>'].map((text) => markup`<li>${text}</li>`);
+  expect(String(markup`<ul data-count="${2}">${items}</ul>${trustedMarkup('<hr>')}`)).toBe(
+    '<ul data-count="2"><li>a &#38; b</li><li>&#60;c&#62;</li></ul><hr>',
+  );
+});
+
+test('control characters, which XML forbids, are replaced', () => {
+  expect(String(markup`${'a\0b\x1bc\td'}`)).toBe('a?b?c\td');
+});

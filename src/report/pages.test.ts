@@ -1,0 +1,131 @@
+/** Every report page, rendered from names that try to break out of it, and read by a parser of HTML. */
+import { parseHTML } from 'linkedom';
+import { describe, expect, test } from 'vitest';
+import type { ModuleCost } from '../evaluate/inspect.ts';
+import { renderComparison } from './comparison-page.ts';
+import { renderInspection } from './inspection-page.ts';
+import { renderParetoFront } from './pareto-front-page.ts';
+import { renderSensitivity } from './sensitivity-page.ts';
+import { renderTraining } from './training-page.ts';
+import { renderReport } from './variants-page.ts';
+
+const HOSTILE = `</title></td></svg><script>alert(1)</script><img src=x onerror="alert(2)">&amp;&#38;"'\`a & b`;
+
+const cost = (path: string): ModuleCost => ({
+  path,
+  parameters: 10,
+  bytes: 40,
+  multiplyAdds: 1000,
+  integerMultiplyAdds: 500,
+  seconds: 0.001,
+});
+
+const inspection = {
+  modules: [cost(HOSTILE), cost('model.encoder')],
+  sensitive: [{ ...cost(HOSTILE), reason: HOSTILE }],
+  total: cost('whole model'),
+  uncounted: 0,
+};
+
+const figures = {
+  AP: 0.5,
+  AP50: 0.7,
+  AP75: 0.5,
+  APsmall: 0.2,
+  APmedium: 0.5,
+  APlarge: -1,
+  AR1: 0.1,
+  AR10: 0.2,
+  AR100: 0.3,
+  ARsmall: 0.1,
+  ARmedium: 0.2,
+  ARlarge: -1,
+};
+
+const variant = (name: string) => ({
+  name,
+  description: HOSTILE,
+  file: HOSTILE,
+  fileBytes: 1e7,
+  peakMemoryBytes: 2e8,
+  medianSeconds: 0.1,
+  runSeconds: [0.09, 0.1, 0.12],
+  figures,
+});
+
+const recipe = { name: HOSTILE, description: HOSTILE, rules: [], techniques: [] };
+const mixture = { float: 0, averagePrecision: 0.5, drop: 0.1, seconds: 0.2 };
+const step = { kind: 'step', epoch: 0, loss: 2, class: 1, box: 1, giou: 1, rate: 1e-4, gradientNorm: 1 } as const;
+const found = [{ phrase: 0, label: HOSTILE, score: 0.9, box: [1, 2, 3, 4] as const }];
+
+const pages: Record<string, () => string> = {
+  comparison: () =>
+    renderComparison(HOSTILE, {
+      layers: [{ path: HOSTILE, decibels: 30 }],
+      images: [{ path: HOSTILE, queries: 3, overlap: 0.9, scoreError: 0.1 }],
+      queries: 3,
+      overlap: 0.9,
+      scoreError: 0.1,
+    }),
+  inspection: () => renderInspection(HOSTILE, inspection),
+  'Pareto front': () => renderParetoFront(HOSTILE, { recipe, chosen: mixture, front: [mixture] }),
+  sensitivity: () =>
+    renderSensitivity(HOSTILE, {
+      float: 0.6,
+      parts: [{ name: HOSTILE, averagePrecision: 0.5, overlap: 0.9, scoreError: 0.1, drop: 10 }],
+    }),
+  training: () =>
+    renderTraining(HOSTILE, [
+      { ...step, step: 1, imagesPerSecond: 2 },
+      { ...step, step: 2, imagesPerSecond: 2 },
+      { kind: 'score', step: 2, AP: 40, AP50: 60, images: 10 },
+    ]),
+  variants: () =>
+    renderReport({
+      title: HOSTILE,
+      summary: HOSTILE,
+      variants: [variant(HOSTILE), variant('other')],
+      images: [
+        {
+          name: HOSTILE,
+          width: 10,
+          height: 10,
+          bytes: Uint8Array.of(1, 2, 3),
+          mediaType: 'image/jpeg',
+          detections: [{ variant: HOSTILE, found }],
+        },
+      ],
+      inspected: { name: HOSTILE, inspection },
+    }),
+};
+
+/** Tags that a report consists of; anything else comes from a name. */
+const TAGS = new Set(
+  'html head meta title style body main h1 h2 h3 p div table thead tbody tr th td small span figure figcaption img svg g path rect line text tspan circle title'.split(
+    ' ',
+  ),
+);
+
+describe.each(Object.entries(pages))('the page of %s', (_, render) => {
+  const { document } = parseHTML(render());
+  const elements = [...document.querySelectorAll('*')];
+
+  test('has no element, attribute or link that a name brought in', () => {
+    const unknown = elements.map(({ tagName }) => tagName.toLowerCase()).filter((tag) => !TAGS.has(tag));
+    expect(unknown).toEqual([]);
+    for (const element of elements) {
+      for (const { name } of [...element.attributes]) expect(name).not.toMatch(/^on/);
+      expect(element.getAttribute('src') ?? 'data:').toMatch(/^data:/);
+    }
+  });
+
+  test('shows the names as they are, escaped exactly once', () => {
+    expect(document.querySelector('h1')?.textContent).toContain(HOSTILE);
+    expect(document.querySelector('title')?.textContent).toContain(HOSTILE);
+    const texts = elements.filter(({ children }) => children.length === 0).map(({ textContent }) => textContent ?? '');
+    const shown = texts.filter((text) => text.includes('alert(1)'));
+    expect(shown.length).toBeGreaterThanOrEqual(2);
+    for (const text of shown) expect(text).toContain(HOSTILE);
+    for (const image of document.querySelectorAll('img')) expect(image.getAttribute('alt')).toBe(HOSTILE);
+  });
+});

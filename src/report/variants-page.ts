@@ -1,0 +1,110 @@
+/** The report page of a compression: the same model in several precisions, measured and drawn side by side. */
+import { type Markup, markup } from '../base/markup.ts';
+import { quantile } from '../base/statistics.ts';
+import { drawBoxes } from '../detect/annotate.ts';
+import type { Detection } from '../detect/detector.ts';
+import type { Inspection } from '../evaluate/inspect.ts';
+import { barChart } from './charts.ts';
+import { inspectionSection } from './inspection-page.ts';
+import { chartCard, page, tableCard } from './page.ts';
+import { pointsAgainst, type Variant } from './variants.ts';
+
+/** An image with the detections of each variant. */
+export interface ShownImage {
+  readonly name: string;
+  /** The size in pixels. */
+  readonly width: number;
+  readonly height: number;
+  /** The encoded image and its media type, such as `image/jpeg`. */
+  readonly bytes: Uint8Array;
+  readonly mediaType: string;
+  /** One entry for each variant, in the order of `ReportContent.variants`. */
+  readonly detections: readonly { readonly variant: string; readonly found: readonly Detection[] }[];
+}
+
+/** Everything that the page shows. Texts are plain text, not HTML. */
+export interface ReportContent {
+  readonly title: string;
+  /** A sentence that says what was measured, and on which machine. */
+  readonly summary: string;
+  /** The first variant is the reference that the others are compared with. */
+  readonly variants: readonly Variant[];
+  readonly images: readonly ShownImage[];
+  /** The modules of one of the variants. */
+  readonly inspected: { readonly name: string; readonly inspection: Inspection };
+}
+
+/** Renders a compression as one HTML file. */
+export function renderReport({ title, summary, variants, images, inspected }: ReportContent): string {
+  return page(
+    title,
+    markup`<p>${summary}</p>
+<h2>Results</h2>${resultTable(variants)}
+<h2>Charts</h2><div class="charts">${charts(variants)}</div>
+<h2>The same images, in each precision</h2><p>Boxes at or above the usual threshold of 0.35, with their phrase and score.</p>
+<div class="images">${images.map(imageRow)}</div>
+<h2>${inspected.name}, module by module</h2>${inspectionSection(inspected.inspection)}`,
+  );
+}
+
+const megabytes = (bytes: number, digits: number): string => `${(bytes / 1e6).toFixed(digits)} MB`;
+
+function resultTable(variants: readonly Variant[]): Markup {
+  const [reference] = variants;
+  const rows = variants.map((variant) => {
+    if (!reference) return [];
+    const isReference = variant === reference;
+    const ratio = (part: number, whole: number) =>
+      isReference ? '' : change(`${(whole / part).toFixed(2)}×`, part <= whole);
+    const precision = (figure: 'AP' | 'AP50') => {
+      const difference = pointsAgainst(variant, reference, figure);
+      const signed = `${difference >= 0 ? '+' : '−'}${Math.abs(difference).toFixed(2)}`;
+      const points = (variant.figures[figure] * 100).toFixed(2);
+      return markup`${points}${isReference ? '' : change(signed, difference >= 0)}`;
+    };
+    const { fileBytes, peakMemoryBytes, medianSeconds } = variant;
+    return [
+      markup`${variant.name}<small>${variant.description}</small>`,
+      markup`${megabytes(fileBytes, 2)}${ratio(fileBytes, reference.fileBytes)}`,
+      markup`${megabytes(peakMemoryBytes, 0)}${ratio(peakMemoryBytes, reference.peakMemoryBytes)}`,
+      markup`${(medianSeconds * 1000).toFixed(1)} ms${ratio(medianSeconds, reference.medianSeconds)}`,
+      precision('AP'),
+      precision('AP50'),
+    ];
+  });
+  return tableCard(['Variant', 'File', 'Peak memory', 'Median latency', 'AP', 'AP50'], rows);
+}
+
+const change = (text: string, isBetter: boolean): Markup =>
+  markup`<span class="change ${isBetter ? 'better' : 'worse'}">${text}</span>`;
+
+function charts(variants: readonly Variant[]): Markup[] {
+  const bars = (value: (variant: Variant) => number) =>
+    variants.map((variant) => ({ name: variant.name, value: value(variant) }));
+  const precision = bars(({ figures }) => figures.AP * 100);
+  const fileSizes = bars(({ fileBytes }) => fileBytes / 1e6);
+  const memory = bars(({ peakMemoryBytes }) => peakMemoryBytes / 1e6);
+  const latency = variants.map(({ name, medianSeconds, runSeconds }) => ({
+    name,
+    value: medianSeconds * 1000,
+    low: quantile(runSeconds, 0.1) * 1000,
+    high: quantile(runSeconds, 0.9) * 1000,
+  }));
+  return [
+    chartCard('Average precision (AP, points)', barChart('Average precision', '', precision, 2)),
+    chartCard('Latency, median and 10–90 % (ms)', barChart('Latency', 'ms', latency, 1)),
+    chartCard('File size (MB)', barChart('File size', 'MB', fileSizes, 2)),
+    chartCard('Peak memory of the process (MB)', barChart('Peak memory', 'MB', memory, 0)),
+  ];
+}
+
+/** One image, once for each variant, with the boxes that the variant found drawn over it. */
+function imageRow(image: ShownImage): Markup {
+  const { name, width, height, mediaType, bytes, detections } = image;
+  const source = `data:${mediaType};base64,${Buffer.from(bytes).toString('base64')}`;
+  const figures = detections.map(
+    ({ variant, found }) =>
+      markup`<figure><div class="picture"><img src="${source}" width="${width}" height="${height}" alt="${name}">${drawBoxes(image, found)}</div><figcaption>${variant}: ${found.length} found</figcaption></figure>`,
+  );
+  return markup`<div class="card"><h3>${name}</h3><div class="row">${figures}</div></div>`;
+}
