@@ -11,7 +11,7 @@ test('importing dino8 and reading images leaves the settings of sharp as the pro
     return [memory.max, files.max, items.max, sharp.concurrency(), sharp.simd()];
   };
   const before = settings();
-  const { readImage } = await import('../index.ts');
-  await readImage(join(import.meta.dirname, '../../docs/images/report.jpg'));
+  const { readImage } = await import('../src/index.ts');
+  await readImage(join(import.meta.dirname, '../docs/images/report.jpg'));
   expect(settings()).toEqual(before);
 });
