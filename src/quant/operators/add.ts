@@ -1,24 +1,18 @@
 /** Add of two activations with the same known number of channels: a residual sum. */
 import type { GraphIndex } from '../../onnx/graph-index.ts';
-import { DataType, type NodeProto } from '../../onnx/types.ts';
+import type { NodeProto } from '../../onnx/types.ts';
+import { channelsOf } from './feature-map.ts';
 import { inputPort, outputPort, type QuantizableOperator } from './operator.ts';
-
-/** Features of an image or a text have at least [batch, positions, channels]. */
-const LOWEST_RANK = 3;
 
 export const add: QuantizableOperator = {
   name: 'Add',
   domain: '',
-  match(node, { index, infos }) {
+  match(node, graph) {
     const [a = '', b = ''] = node.input;
+    const { index } = graph;
     if (index.initializer.has(a) || index.initializer.has(b)) return undefined;
-    const channelsOf = (name: string) => {
-      const info = infos.get(name);
-      const isFeature = info?.type === DataType.FLOAT && (info.shape?.length ?? 0) >= LOWEST_RANK;
-      return isFeature ? info.shape?.at(-1) : undefined;
-    };
-    const channels = channelsOf(a);
-    if (typeof channels !== 'number' || channels !== channelsOf(b) || isScore(node, index)) return undefined;
+    const channels = channelsOf(a, graph);
+    if (channels === undefined || channels !== channelsOf(b, graph) || isScore(node, index)) return undefined;
     return {
       form: 'pairs',
       inputs: [0, 1],

@@ -13,8 +13,23 @@ export interface Violation {
 
 /** Operators that TensorRT's parser does not have, or that quantize in a way it does not. */
 const UNKNOWN = new Set(['DynamicQuantizeLinear', 'MatMulInteger', 'ConvInteger', 'QLinearMatMul', 'QLinearConv']);
-/** What fuses with the pairs in front of it. */
-const FUSING = new Set(['MatMul', 'Gemm', 'Conv', 'ConvTranspose', 'Add']);
+/**
+ * Operators that TensorRT computes in integers if there are pairs before them: those that NVIDIA's Model Optimizer quantizes
+ * (https://github.com/NVIDIA/Model-Optimizer, modelopt/onnx/quantization/int8.py).
+ */
+const FUSING = new Set([
+  'Add',
+  'AveragePool',
+  'BatchNormalization',
+  'Clip',
+  'Conv',
+  'ConvTranspose',
+  'Gemm',
+  'GlobalAveragePool',
+  'MatMul',
+  'MaxPool',
+  'Mul',
+]);
 
 /** The violations of a model as a report. */
 export async function lintRules(model: Model): Promise<LintReport> {
