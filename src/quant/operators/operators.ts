@@ -10,6 +10,7 @@ import { deformableAttention } from './deformable-attention.ts';
 import { gather } from './gather.ts';
 import { gemm } from './gemm.ts';
 import { matmul } from './matmul.ts';
+import { mul } from './mul.ts';
 import type { GraphFacts, QuantizableNode, QuantizableOperator } from './operator.ts';
 
 const OPERATORS: readonly QuantizableOperator[] = [
@@ -18,6 +19,7 @@ const OPERATORS: readonly QuantizableOperator[] = [
   conv,
   gather,
   add,
+  mul,
   deformableAttention, //
 ];
 
