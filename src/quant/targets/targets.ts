@@ -1,13 +1,15 @@
 /** The table of targets. A new target is a folder and a line in this table. */
 import { UsageError } from '../../base/errors.ts';
 import { ortCpu } from './ort-cpu/ort-cpu.ts';
+import { qdq } from './qdq/qdq.ts';
 import type { QuantizationTarget } from './target.ts';
 import { tensorRt } from './tensorrt/tensorrt.ts';
 
 /** The first one is the default. */
 export const TARGETS: readonly [QuantizationTarget, ...QuantizationTarget[]] = [
   ortCpu,
-  tensorRt, //
+  tensorRt,
+  qdq, //
 ];
 
 /** The names of all targets, the default first. */

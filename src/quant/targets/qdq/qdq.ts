@@ -1,0 +1,32 @@
+/**
+ * Static INT8 in operators of the ONNX standard only: QuantizeLinear and DequantizeLinear around float nodes, with uint8
+ * activations and int8 weights. Runtimes that recognise such pairs, OpenVINO among them, compute the nodes between them in
+ * integers; every other runtime computes the same numbers in float.
+ */
+import type { PlanEntry } from '../../plan-entry.ts';
+import { UINT8 } from '../../scheme.ts';
+import { placePairs } from '../pairs.ts';
+import type { QuantizationTarget } from '../target.ts';
+import { storeAsIntegers } from '../weight-only.ts';
+import { lintPairs } from './lint-qdq.ts';
+
+export const qdq: QuantizationTarget = {
+  name: 'qdq',
+  description: 'any runtime that reads QuantizeLinear and DequantizeLinear, such as OpenVINO',
+  activations: UINT8,
+  looksUpByLength: false,
+  narrow,
+  place: (entry, node, context) =>
+    entry.mode === 'weight-only'
+      ? storeAsIntegers(entry, node, context.added)
+      : placePairs(entry, node, context, { activations: UINT8, sharesDequantized: false }),
+  finish: () => {},
+  lint: async (model) => lintPairs(model),
+};
+
+function narrow(entry: PlanEntry): PlanEntry | string {
+  if (entry.mode === 'dynamic') return 'pairs have ranges that are known before a run';
+  if (entry.quantizable.form === 'integer-values')
+    return `${entry.operator} of integers is not part of the ONNX standard`;
+  return entry;
+}
