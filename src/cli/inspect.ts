@@ -42,10 +42,8 @@ export function inspectCommand(): Command {
       if (options.json) return printJson(result);
       print(moduleTable(result));
       print(sensitiveTable(result));
-      const [, , height, width] = feeds.pixel_values?.shape ?? [];
-      print(
-        `One image of ${height}x${width}, ${tokens} tokens.${report === undefined ? '' : ` The report is ${report}.`}`,
-      );
+      const sizes = Object.entries(feeds).map(([name, { shape }]) => `${name} ${shape.join('x')}`);
+      print(`Inputs: ${sizes.join(', ')}.${report === undefined ? '' : ` The report is ${report}.`}`);
       if (result.uncounted > 0) print(`${result.uncounted} products have unknown shapes and are not counted.`);
     });
 }

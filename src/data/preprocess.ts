@@ -49,7 +49,7 @@ export class Preprocessor implements AsyncDisposable {
         size: integers([1, size.height, size.width, 3], [4]),
         padding: integers([height - size.height, width - size.width], [2]),
       });
-      pixels.set(floatData(outputs.get('pixel_values')), index * 3 * plane);
+      pixels.set(floatData(outputs.get('prepared')), index * 3 * plane);
       for (let row = 0; row < size.height; row++) {
         const start = index * plane + row * width;
         valid.fill(1, start, start + size.width);
@@ -76,6 +76,6 @@ function preprocessingGraph(settings: Preprocessing): Uint8Array {
   const scaled = b.mul(b.cast(resized, DataType.FLOAT), settings.rescale_factor);
   const normalised = b.div(b.sub(scaled, perChannel(settings.image_mean)), perChannel(settings.image_std));
   const padded = b.padEnd(b.transpose(normalised, [0, 3, 1, 2]), padding, [2, 3]);
-  b.output('pixel_values', padded, [1, 3, 'padded_height', 'padded_width']);
+  b.output('prepared', padded, [1, 3, 'padded_height', 'padded_width']);
   return modelBytes(b.finish());
 }

@@ -5,7 +5,6 @@ import { exists } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import { type CalibrationPlan, shardOf } from '../data/calibration-plan.ts';
 import { calibrationSamples } from '../detect/calibration-feeds.ts';
-import { groundingDinoObservation } from '../models/grounding-dino/observation.ts';
 import type { ModelPackage } from '../models/package/package.ts';
 import { modelHash } from '../onnx/hash.ts';
 import { calibrate } from '../quant/observe/calibrate.ts';
@@ -54,7 +53,7 @@ export async function calibrateDataset(
   try {
     const statistics = await calibrate(source.model, values, samples, {
       ...options,
-      rules: groundingDinoObservation,
+      rules: source.family.observation,
       accept: (place) => left.has(place),
       expected: all.length,
       done,
