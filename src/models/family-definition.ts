@@ -2,12 +2,11 @@
 import type { Preprocessing } from '../data/preprocessing.ts';
 import type { Checkpoint } from './checkpoint/checkpoint.ts';
 import type { ModelFamily } from './family.ts';
-import type { Config } from './grounding-dino/config.ts';
 
 /** The weights of a model with its configuration. */
 export interface FamilyCheckpoint {
   /** The configuration as the family parsed it; only the family looks into it. */
-  readonly config: Config;
+  readonly config: object;
   readonly tensors: Checkpoint;
 }
 

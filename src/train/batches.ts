@@ -10,18 +10,11 @@ import { type Image, readImage } from '../data/image.ts';
 import type { LabelledBox } from '../data/labelled-box.ts';
 import { shuffle } from '../data/shuffle.ts';
 import type { Size } from '../data/size.ts';
-import type { PromptChunk } from '../models/detection-family.ts';
-import { MASKED } from '../models/grounding-dino/network.ts';
-import { createPrompt } from '../models/grounding-dino/prompt.ts';
-import {
-  denoisingGroups,
-  denoisingMask,
-  denoisingQueries,
-  EMPTY_BOX,
-} from '../models/grounding-dino/training/denoising.ts';
-import { EXTRA_INPUTS } from '../models/grounding-dino/training/training-graph.ts';
-import type { Tokenizer } from '../models/tokenizer.ts';
-import type { DenoisingQuery, DenoisingSettings } from '../models/training-family.ts';
+import type { DetectionFamily, PromptChunk } from '../models/detection-family.ts';
+import { detectionOf, trainingOf } from '../models/family.ts';
+import type { CheckpointPackage } from '../models/package/package.ts';
+import { createTokenizer, type Tokenizer } from '../models/tokenizer.ts';
+import type { DenoisingQuery, DenoisingSettings, TrainingFamily } from '../models/training-family.ts';
 import type { Feeds } from '../runtime/session.ts';
 import { floats, integers, type Tensor, tensor } from '../runtime/tensor.ts';
 import { type AugmentationStrength, augment, chooseAugmentation } from './augment.ts';
@@ -33,8 +26,6 @@ export interface BatchSettings {
   readonly textLength: number;
   /** The largest number of targets of an image; more are left out. */
   readonly targets: number;
-  /** The queries of the network. */
-  readonly queries: number;
   readonly denoising: DenoisingSettings;
   readonly seed: number;
   readonly augmentation: AugmentationStrength;
@@ -71,6 +62,8 @@ const below = (random: () => number) => (limit: number) => Math.floor(random() *
 
 export class Batches {
   readonly #dataset: CocoDataset;
+  readonly #detection: DetectionFamily;
+  readonly #family: TrainingFamily;
   readonly #tokenizer: Tokenizer;
   readonly #settings: BatchSettings;
   readonly #labels = new Map<number, LabelledBox[]>();
@@ -81,11 +74,13 @@ export class Batches {
   readonly #mask: Tensor | undefined;
 
   /** @throws InputError if there is nothing to learn from */
-  constructor(dataset: CocoDataset, tokenizer: Tokenizer, settings: BatchSettings) {
+  constructor(dataset: CocoDataset, source: CheckpointPackage, settings: BatchSettings) {
     this.#dataset = dataset;
-    this.#tokenizer = tokenizer;
+    this.#detection = detectionOf(source);
+    this.#family = trainingOf(source);
+    this.#tokenizer = createTokenizer(source.tokenizer, source.source);
     this.#settings = settings;
-    this.#mask = maskOf(settings);
+    this.#mask = maskOf(settings, this.#family);
     for (const { image_id, category_id, bbox, iscrowd } of dataset.annotations)
       if (!iscrowd && bbox[2] > 0 && bbox[3] > 0)
         this.#labels.set(image_id, [...(this.#labels.get(image_id) ?? []), { box: bbox, category: category_id }]);
@@ -139,8 +134,8 @@ export class Batches {
     const inShares = labels.map(({ box: [x, y, width, height], category }): LabelledBox => {
       return { box: [x / image.width, y / image.height, width / image.width, height / image.height], category };
     });
-    const groups = denoisingGroups(denoising, targets);
-    return denoisingQueries(inShares, categories, { ...denoising, targets, groups }, random);
+    const groups = this.#family.denoising.groups(denoising, targets);
+    return this.#family.denoising.draw(inShares, categories, { ...denoising, targets, groups }, random);
   }
 
   /** The phrases of the image's boxes and random others, in random order: half of the time all, so that long prompts are seen too. */
@@ -156,14 +151,14 @@ export class Batches {
     const fitting = this.#fitting([...own, ...others.slice(0, number)]);
     const categories = shuffle(fitting, below(random));
     const names = categories.map((id) => this.#names.get(id) ?? '');
-    const [chunk] = createPrompt(names, this.#tokenizer, this.#settings.textLength).chunks;
+    const [chunk] = this.#detection.createPrompt(names, this.#tokenizer, this.#settings.textLength).chunks;
     if (!chunk) throw new Error('a prompt has a chunk');
     return { chunk, categories };
   }
 
   #fitting(categories: readonly number[]): number[] {
     const names = categories.map((id) => this.#names.get(id) ?? '');
-    const [chunk] = createPrompt(names, this.#tokenizer, this.#settings.textLength).chunks;
+    const [chunk] = this.#detection.createPrompt(names, this.#tokenizer, this.#settings.textLength).chunks;
     return categories.slice(0, chunk?.phrases.length ?? 0);
   }
 
@@ -202,8 +197,8 @@ export class Batches {
       feeds: {
         images: tensor(pixels, [batch, canvas.height, canvas.width, 3]),
         image_sizes: integers(sizes, [batch, 2]),
-        input_ids: integers(tokens, [batch, textLength]),
-        attention_mask: integers(tokenMask, [batch, textLength]),
+        [this.#family.inputs.tokens]: integers(tokens, [batch, textLength]),
+        [this.#family.inputs.tokenMask]: integers(tokenMask, [batch, textLength]),
         target_boxes: floats(boxes, [batch, rows, 4]),
         target_tokens: floats(positive, [batch, rows, textLength]),
         target_count: floats(Float32Array.of(Math.max(1, total)), []),
@@ -214,7 +209,8 @@ export class Batches {
 
   #denoisingFeeds(samples: readonly Sample[]): Feeds {
     const { batch, textLength, targets, denoising } = this.#settings;
-    const extra = 2 * denoisingGroups(denoising, targets) * targets;
+    const { groups, emptyBox, inputs } = this.#family.denoising;
+    const extra = 2 * groups(denoising, targets) * targets;
     if (!this.#mask) return {};
     const tokens = new Float32Array(batch * extra * textLength);
     const all = samples.flatMap((sample) => sample.denoising.map((query) => ({ query, sample })));
@@ -224,23 +220,23 @@ export class Batches {
       const start = place * textLength;
       tokens.fill(1 / (span.end - span.begin), start + span.begin, start + span.end);
     }
-    const boxes = Float32Array.from(all.flatMap(({ query }) => [...(query?.box ?? EMPTY_BOX)]));
+    const boxes = Float32Array.from(all.flatMap(({ query }) => [...(query?.box ?? emptyBox)]));
     const assignment = all.map(({ query }) => query?.target ?? targets);
     const counts = Float32Array.from(all, ({ query }) => (query ? 1 : 0));
     return {
-      [EXTRA_INPUTS.tokens]: floats(tokens, [batch, extra, textLength]),
-      [EXTRA_INPUTS.boxes]: floats(boxes, [batch, extra, 4]),
-      [EXTRA_INPUTS.mask]: this.#mask,
+      [inputs.tokens]: floats(tokens, [batch, extra, textLength]),
+      [inputs.boxes]: floats(boxes, [batch, extra, 4]),
+      [inputs.mask]: this.#mask,
       [DENOISING_INPUTS.assignment]: integers(assignment, [batch, extra]),
       [DENOISING_INPUTS.counts]: floats(counts, [batch, extra]),
     };
   }
 }
 
-function maskOf({ denoising, targets, queries }: BatchSettings): Tensor | undefined {
-  const groups = denoisingGroups(denoising, targets);
-  const size = 2 * groups * targets + queries;
-  return groups === 0 ? undefined : floats(denoisingMask(groups, targets, queries, MASKED), [size, size]);
+function maskOf({ denoising, targets }: BatchSettings, family: TrainingFamily): Tensor | undefined {
+  const groups = family.denoising.groups(denoising, targets);
+  const size = 2 * groups * targets + family.queries;
+  return groups === 0 ? undefined : floats(family.denoising.mask(groups, targets), [size, size]);
 }
 
 /** Row by row into the upper left corner of its place on the canvas. */

@@ -3,9 +3,8 @@ import { UsageError } from '../base/errors.ts';
 import type { CocoDataset } from '../data/coco.ts';
 import type { Checkpoint } from '../models/checkpoint/checkpoint.ts';
 import { withFloatTensors } from '../models/checkpoint/float-tensors.ts';
-import { denoisingGroups } from '../models/grounding-dino/training/denoising.ts';
+import { trainingOf } from '../models/family.ts';
 import { buildPackage, type CheckpointPackage, type ModelPackage } from '../models/package/package.ts';
-import { createTokenizer } from '../models/tokenizer.ts';
 import { bytesOf } from '../onnx/tensor.ts';
 import { DataType } from '../onnx/types.ts';
 import { Batches } from './batches.ts';
@@ -62,13 +61,12 @@ export async function createTraining(
     );
   const source = { ...stored, tensors: await withFloatTensors(stored.tensors) };
   const targets = targetsFor(dataset, source);
-  const groups = denoisingGroups(settings.denoising, targets);
+  const groups = trainingOf(source).denoising.groups(settings.denoising, targets);
   const size = { ...settings.canvas, batch: settings.batch, textLength: settings.textLength, targets, groups };
   const models = await buildStepModels(source, size, settings.loss, quantized?.trainable);
-  const batches = new Batches(dataset, createTokenizer(source.tokenizer, source.source), {
+  const batches = new Batches(dataset, source, {
     ...settings,
     targets,
-    queries: source.config.num_queries,
     labelled: settings.loss.labels > 0,
   });
   const initial = new Map(source.tensors);

@@ -1,4 +1,5 @@
 /** Which weights the optimizer treats alike. */
+import type { TrainingFamily } from '../models/training-family.ts';
 import { type ParameterGroup, SCALE_SUFFIX, type TrainedParameter } from './parameter.ts';
 
 export interface GroupSettings {
@@ -22,11 +23,13 @@ export function parameterGroups({ weightDecay, backboneRate, scaleRate }: GroupS
 /** The group of quantization scales. */
 export const SCALES = 'scales';
 
-/** Biases, norms and what is looked up by position or level are not decayed. */
-export function groupOf({ name, shape }: TrainedParameter): string {
+/**
+ * The name of a parameter's group.
+ *
+ * @param traitsOf how the model family treats a weight with a name and a number of dimensions
+ */
+export function groupOf({ name, shape }: TrainedParameter, traitsOf: TrainingFamily['parameterTraits']): string {
   if (name.endsWith(SCALE_SUFFIX)) return SCALES;
-  const isBackbone = name.startsWith('model.backbone.') || name.startsWith('model.text_backbone.');
-  const isTable = /level_embed|relative_position_bias_table|query_position_embeddings|_embeddings\./.test(name);
-  const isPlain = shape.length < 2 || isTable;
-  return `${isBackbone ? 'backbone' : 'head'}${isPlain ? '.undecayed' : ''}`;
+  const { isBackbone, isDecayed } = traitsOf(name, shape.length);
+  return `${isBackbone ? 'backbone' : 'head'}${isDecayed ? '' : '.undecayed'}`;
 }

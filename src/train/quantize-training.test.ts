@@ -4,8 +4,7 @@ import { expect, test } from 'vitest';
 import { packageRoot } from '../base/package-root.ts';
 import { planCalibration } from '../data/calibration-plan.ts';
 import { openCoco } from '../data/coco.ts';
-import { groundingDinoSizes } from '../models/grounding-dino/sizes.ts';
-import { buildTrainingGraph } from '../models/grounding-dino/training/training-graph.ts';
+import { sizesOf, trainingOf } from '../models/family.ts';
 import { buildPackage, type CheckpointPackage, readCheckpoint } from '../models/package/package.ts';
 import { specialize } from '../models/specialize.ts';
 import type { Model } from '../onnx/read.ts';
@@ -81,11 +80,11 @@ async function results(model: Model, feeds: Feeds, boxes: string): Promise<Map<s
 async function trainingGraph(checkpoint: CheckpointPackage, trainable: TrainablePlan, feeds: Feeds) {
   const [, , height = 0, width = 0] = feeds.pixel_values?.shape ?? [];
   const textLength = feeds.input_ids?.shape[1] ?? 0;
-  const graph = buildTrainingGraph(checkpoint);
+  const graph = trainingOf(checkpoint).buildGraph(checkpoint.tensors);
   const special = await specialize(
     graph.model,
     { batch: 1, height, width, textLength, padding: true },
-    groundingDinoSizes,
+    sizesOf(checkpoint),
   );
   const weights = [...graph.parameters].map(([name, { input, shape }]) => {
     return [input, { ...tensorOf(required(checkpoint.tensors, name)), shape }] as const;
@@ -140,7 +139,7 @@ test.each([
     const trained = await results(
       training.model,
       { ...feeds, ...training.weights, ...Object.fromEntries(scales), [ENABLED]: floats(Float32Array.of(1), []) },
-      `boxes_${checkpoint.config.decoder_layers - 1}`,
+      `boxes_${trainingOf(checkpoint).heads.length - 2}`, // the last head is the encoder's
     );
 
     const initializers = new Map(source.model.graph.initializer.map((tensor) => [tensor.name, tensor]));

@@ -5,20 +5,11 @@
  */
 import { differentiate } from '../autodiff/differentiate.ts';
 import { gradientName } from '../autodiff/differentiation.ts';
-import type { SegmentOf } from '../autodiff/recompute.ts';
 import type { Preprocessing } from '../data/preprocessing.ts';
-import type { LoadedCheckpoint } from '../models/grounding-dino/checkpoint/hugging-face.ts';
-import { groundingDinoSizes } from '../models/grounding-dino/sizes.ts';
-import {
-  distillationLoss,
-  FEATURES,
-  freezeQueries,
-  teacherModel,
-} from '../models/grounding-dino/training/distillation.ts';
-import { headLoss, matchingCosts } from '../models/grounding-dino/training/loss.ts';
-import { buildTrainingGraph, extraHeads, trainedHeads } from '../models/grounding-dino/training/training-graph.ts';
+import { sizesOf, trainingOf } from '../models/family.ts';
+import type { CheckpointPackage } from '../models/package/package.ts';
 import { type InputSize, specialize } from '../models/specialize.ts';
-import type { Head, LossParts, LossWeights, Targets } from '../models/training-family.ts';
+import type { Head, LossParts, LossWeights, Targets, TrainingFamily } from '../models/training-family.ts';
 import { GraphBuilder, type Value } from '../onnx/builder.ts';
 import type { Model } from '../onnx/read.ts';
 import { splitModel } from '../onnx/split.ts';
@@ -44,11 +35,9 @@ export interface StepModels {
   readonly passed: readonly string[];
   /** The network as it was, which the student learns from; undefined if it does not. */
   readonly teacher: Model | undefined;
+  /** The training capability of the family that the models are of. */
+  readonly family: TrainingFamily;
 }
-
-/** The layers of the encoder, where most of the memory is: see `recompute`. */
-const encoderLayer: SegmentOf = ({ name }) =>
-  /(?:^|\.)model\.encoder\.layers\.\d+(?=[./])/.exec(name)?.[0].replace(/^\./, '');
 
 export interface LossSettings {
   /** Compute each layer of the encoder again in the backward pass, in place of keeping what is in it. */
@@ -71,24 +60,26 @@ export const DISTILLATION_LOSS = 'loss.distillation';
 
 /** `trainable`: what is quantized while it is trained, and its first scales. */
 export async function buildStepModels(
-  checkpoint: LoadedCheckpoint & { readonly preprocessing: Preprocessing },
+  checkpoint: CheckpointPackage,
   size: StepSize,
   settings: LossSettings,
   trainable?: TrainablePlan,
 ): Promise<StepModels> {
-  const heads = trainedHeads(checkpoint.config);
-  const distils = settings.distillation > 0;
-  const graph = buildTrainingGraph(checkpoint, {
-    stages: distils ? FEATURES : [],
+  const family = trainingOf(checkpoint);
+  const { heads } = family;
+  const distillation = settings.distillation > 0 ? family.distillation : undefined;
+  const graph = family.buildGraph(checkpoint.tensors, {
+    stages: distillation?.stages ?? [],
     extra: 2 * size.groups * size.targets,
+    source: checkpoint.source,
   });
-  const special = await specialize(graph.model, { ...size, padding: true }, groundingDinoSizes);
-  const prepared = takeImages(special, size, checkpoint.preprocessing);
-  const teacher = distils ? teacherModel(prepared, heads) : undefined;
-  const student = distils ? freezeQueries(prepared) : prepared;
+  const special = await specialize(graph.model, { ...size, padding: true }, sizesOf(checkpoint));
+  const prepared = takeImages(special, size, checkpoint.preprocessing, family.inputs);
+  const teacher = distillation?.teacherModel(prepared);
+  const student = distillation?.freezeQueries(prepared) ?? prepared;
   const quantized = trainable && insertFakeQuantization(student, trainable, size.batch);
-  const denoised = size.groups > 0 ? extraHeads(checkpoint.config) : [];
-  const withLoss = addLoss(quantized?.model ?? student, { heads, denoised }, size, settings);
+  const denoised = size.groups > 0 ? family.denoisingHeads : [];
+  const withLoss = addLoss(quantized?.model ?? student, { family, heads, denoised }, size, settings);
   const weights = [...graph.parameters].map(([name, parameter]) => ({ name, ...parameter }));
   const scales = (trainable?.scales ?? []).map(({ name, initial }) => ({ name, input: name, shape: initial.shape }));
   const parameters = [...weights, ...scales].map((each) => ({ ...each, gradient: gradientName(each.input) }));
@@ -97,16 +88,21 @@ export async function buildStepModels(
     parameters: parameters.map(({ input }) => input),
     detached: [...graph.detached, ...(quantized?.detached ?? [])],
     rules: FAKE_QUANTIZE_RULES,
-    recompute: settings.recompute ? encoderLayer : undefined,
+    recompute: settings.recompute ? family.segmentOf : undefined,
   });
   const early = heads.flatMap((head) => [head.logits, head.boxes, costName(head)]);
   const { first, second, passed } = splitModel(derived, early);
-  return { forward: first, backward: second, parameters, heads, passed, teacher };
+  return { forward: first, backward: second, parameters, heads, passed, teacher, family };
 }
 
 /** In place of normalised pixels and their mask: images as bytes, in the upper left corner of a canvas, and their sizes. */
-function takeImages(model: Model, { batch, height, width }: StepSize, preprocessing: Preprocessing): Model {
-  const taken = new Set(['pixel_values', 'pixel_mask']);
+function takeImages(
+  model: Model,
+  { batch, height, width }: StepSize,
+  preprocessing: Preprocessing,
+  { pixels, pixelMask }: TrainingFamily['inputs'],
+): Model {
+  const taken = new Set([pixels, pixelMask]);
   model.graph.input = model.graph.input.filter(({ name }) => !taken.has(name));
   const b = new GraphBuilder(model.graph.name);
   b.scope('images', () => {
@@ -124,8 +120,8 @@ function takeImages(model: Model, { batch, height, width }: StepSize, preprocess
     const scaled = b.mul(b.cast(images, DataType.FLOAT), preprocessing.rescale_factor);
     const normalised = b.div(b.sub(scaled, perChannel(preprocessing.image_mean)), perChannel(preprocessing.image_std));
     const shown = b.where(b.unsqueeze(valid, [3]), normalised, 0);
-    b.named('pixel_values', b.transpose(shown, [0, 3, 1, 2]));
-    b.named('pixel_mask', b.cast(valid, DataType.INT64));
+    b.named(pixels, b.transpose(shown, [0, 3, 1, 2]));
+    b.named(pixelMask, b.cast(valid, DataType.INT64));
   });
   return prepend(b.finish(), model);
 }
@@ -144,7 +140,7 @@ function prepend(first: Model, model: Model): Model {
 
 function addLoss(
   model: Model,
-  { heads, denoised }: { heads: readonly Head[]; denoised: readonly Head[] },
+  { family, heads, denoised }: { family: TrainingFamily; heads: readonly Head[]; denoised: readonly Head[] },
   size: StepSize,
   settings: LossSettings,
 ): Model {
@@ -154,7 +150,7 @@ function addLoss(
   const targets: Targets = {
     boxes: b.input('target_boxes', DataType.FLOAT, [batch, rows, 4]),
     tokens: b.input('target_tokens', DataType.FLOAT, [batch, rows, textLength]),
-    tokenMask: b.cast(b.value('attention_mask'), DataType.FLOAT),
+    tokenMask: b.cast(b.value(family.inputs.tokenMask), DataType.FLOAT),
     count: b.input('target_count', DataType.FLOAT, []),
   };
   const terms: Value[] = [];
@@ -167,10 +163,10 @@ function addLoss(
   for (const head of heads)
     b.scope(`loss.${head.name}`, () => {
       const predictions = { logits: b.value(head.logits), boxes: b.value(head.boxes) };
-      b.output(costName(head), matchingCosts(b, predictions, targets, settings.matching));
+      b.output(costName(head), family.matchingCosts(b, predictions, targets, settings.matching));
       const queries = predictions.boxes.shape?.[1];
       const assignment = b.input(assignmentName(head), DataType.INT64, [batch, queries]);
-      const parts = headLoss(b, predictions, targets, assignment);
+      const parts = family.headLoss(b, predictions, targets, assignment);
       add(head, parts);
     });
   if (denoised.length > 0) {
@@ -182,11 +178,11 @@ function addLoss(
     for (const head of denoised)
       b.scope(`loss.${head.name}`, () => {
         const predictions = { logits: b.value(head.logits), boxes: b.value(head.boxes) };
-        add(head, headLoss(b, predictions, repeated, assignment, counts));
+        add(head, family.headLoss(b, predictions, repeated, assignment, counts));
       });
   }
   if (settings.distillation > 0) {
-    const apart = b.scope('loss.distillation', () => distillationLoss(b, heads, targets, settings.loss));
+    const apart = b.scope('loss.distillation', () => family.distillation.loss(b, targets, settings.loss));
     b.output(DISTILLATION_LOSS, apart);
     terms.push(b.mul(apart, settings.distillation));
   }

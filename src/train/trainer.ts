@@ -1,8 +1,6 @@
 /** One training: takes a step at a time, and can be stopped and continued between any two. */
 import { InputError } from '../base/errors.ts';
 import type { Checkpoint } from '../models/checkpoint/checkpoint.ts';
-import { headName } from '../models/grounding-dino/checkpoint/hugging-face.ts';
-import { matchQueries } from '../models/grounding-dino/training/match.ts';
 import { modulePath } from '../onnx/rewrite.ts';
 import { bytesOf } from '../onnx/tensor.ts';
 import { DataType } from '../onnx/types.ts';
@@ -13,6 +11,7 @@ import { returnLargeBlocks } from '../runtime/return-memory.ts';
 import { type Feeds, type Outputs, Session } from '../runtime/session.ts';
 import { floatData, floats, integers, type Tensor, tensorOf } from '../runtime/tensor.ts';
 import type { Batch, Batches } from './batches.ts';
+import { matchQueries } from './match-queries.ts';
 import { Optimizer, type OptimizerSettings } from './optimizer.ts';
 import { type GroupSettings, groupOf, parameterGroups, SCALES } from './parameter-groups.ts';
 import { type BlockName, ParameterStore } from './parameter-store.ts';
@@ -101,7 +100,9 @@ export class Trainer implements AsyncDisposable {
     this.#backward = sessions.backward;
     this.#optimizer = sessions.optimizer;
     this.#teacher = sessions.teacher;
-    this.store = new ParameterStore(models.parameters, parameterGroups(settings.groups), groupOf);
+    this.store = new ParameterStore(models.parameters, parameterGroups(settings.groups), (parameter) =>
+      groupOf(parameter, models.family.parameterTraits),
+    );
     this.#sum = settings.accumulate > 1 ? new Float32Array(this.store.gradients.length) : undefined;
   }
 
@@ -252,9 +253,12 @@ export class Trainer implements AsyncDisposable {
         return [parameter.name, { type: DataType.FLOAT, shape: [...parameter.shape], bytes: bytesOf(values) }];
       }),
     );
-    // The decoder's heads may be stored under a second name as well.
+    // A checkpoint may hold a tensor under a second name as well.
     return new Map(
-      [...initial].map(([name, tensor]) => [name, trained.get(name) ?? trained.get(headName(name)) ?? tensor]),
+      [...initial].map(([name, tensor]) => [
+        name,
+        trained.get(name) ?? trained.get(this.#models.family.canonicalName(name)) ?? tensor,
+      ]),
     );
   }
 

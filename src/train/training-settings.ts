@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { UsageError } from '../base/errors.ts';
 import type { CocoDataset } from '../data/coco.ts';
 import type { Size } from '../data/size.ts';
-import { DENOISING } from '../models/grounding-dino/training/denoising.ts';
+import { trainingOf } from '../models/family.ts';
 import type { CheckpointPackage } from '../models/package/package.ts';
 import type { DenoisingSettings } from '../models/training-family.ts';
 import type { AugmentationStrength } from './augment.ts';
@@ -192,7 +192,7 @@ export function resolveTrainingSettings(
       labels: given.labels,
       distillation: given.distil,
     },
-    denoising: { ...DENOISING, queries: given.denoising },
+    denoising: { ...trainingOf(source).denoising.defaults, queries: given.denoising },
     schedule: scheduleOf(given),
     groups: {
       weightDecay: given.weightDecay,

@@ -2,8 +2,7 @@
 import { InputError } from '../base/errors.ts';
 import type { CocoDataset } from '../data/coco.ts';
 import { resizedSize, type Size } from '../data/size.ts';
-import { longestText } from '../models/grounding-dino/config.ts';
-import { createPrompt } from '../models/grounding-dino/prompt.ts';
+import { detectionOf, trainingOf } from '../models/family.ts';
 import type { CheckpointPackage } from '../models/package/package.ts';
 import { createTokenizer } from '../models/tokenizer.ts';
 
@@ -28,22 +27,22 @@ export function canvasFor(dataset: CocoDataset, { preprocessing }: CheckpointPac
  * The length in tokens of a prompt with all categories that occur in a dataset, or the maximum that the model takes.
  * @throws InputError if the dataset has no categories
  */
-export function textLengthFor(dataset: CocoDataset, { config, tokenizer, source }: CheckpointPackage): number {
+export function textLengthFor(dataset: CocoDataset, checkpoint: CheckpointPackage): number {
   const occurring = new Set(dataset.annotations.map(({ category_id }) => category_id));
   // Without any box the teacher is all there is to learn from, and it knows all categories.
   const known = dataset.categories.filter(({ id }) => occurring.size === 0 || occurring.has(id));
   const names = known.map(({ name }) => name);
   if (names.length === 0) throw new InputError('The dataset has no categories; there is nothing to learn from.');
-  const words = createTokenizer(tokenizer, source);
-  const maximum = longestText(config);
-  const { chunks } = createPrompt(names, words, maximum);
+  const words = createTokenizer(checkpoint.tokenizer, checkpoint.source);
+  const { longestPrompt: maximum, createPrompt } = detectionOf(checkpoint);
+  const { chunks } = createPrompt(names, words);
   return Math.min(maximum, roundUp(Math.max(...chunks.map(({ tokens }) => tokens.length)), UNIT));
 }
 
 /** The number of targets that every image is padded to: enough for each image, and not more than there are queries. */
-export function targetsFor({ annotations }: CocoDataset, { config }: CheckpointPackage): number {
+export function targetsFor({ annotations }: CocoDataset, checkpoint: CheckpointPackage): number {
   const counts = new Map<number, number>();
   for (const { image_id } of annotations) counts.set(image_id, (counts.get(image_id) ?? 0) + 1);
   const maximum = Math.max(1, ...counts.values());
-  return Math.min(MAXIMUM_TARGETS, config.num_queries, roundUp(maximum, UNIT));
+  return Math.min(MAXIMUM_TARGETS, trainingOf(checkpoint).queries, roundUp(maximum, UNIT));
 }

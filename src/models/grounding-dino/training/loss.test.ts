@@ -8,9 +8,9 @@ import { modelBytes } from '../../../onnx/write.ts';
 import { Session } from '../../../runtime/session.ts';
 import { floatData, floats, integers, type Tensor, tensorOf } from '../../../runtime/tensor.ts';
 import { readGolden } from '../../../testing/golden.ts';
+import { matchQueries } from '../../../train/match-queries.ts';
 import type { StoredTensor } from '../../checkpoint/checkpoint.ts';
 import { headLoss, matchingCosts } from './loss.ts';
-import { matchQueries } from './match.ts';
 
 const WEIGHTS = { class: 2, box: 5, giou: 2 };
 const [BATCH, QUERIES, TARGETS, TOKENS] = [2, 40, 6, 24];

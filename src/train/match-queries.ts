@@ -1,10 +1,12 @@
-/** Matching queries to targets so that the total cost is least (Kuhn 1955, the Hungarian method). */
+/** Assigns queries to targets with the minimum total cost, by the Hungarian method (Kuhn 1955). */
 import { munkres } from 'munkres';
 
 /**
+ * Assigns each target to one query.
+ *
  * @param costs of each query and target, [queries, columns] row by row
- * @param targets how many of the columns are targets, at most `columns`
- * @returns the target of each query, `none` for those that have none
+ * @param targets the number of columns that are targets, at most `columns`
+ * @returns the target of each query, `none` for queries that have none
  */
 export function matchQueries(costs: Float32Array, columns: number, targets: number, none: number): number[] {
   const queries = costs.length / columns;
