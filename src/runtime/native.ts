@@ -75,6 +75,7 @@ const functions = {
   GetAvailableProviders: [125, 'void *(void *out, void *count)'],
   ReleaseAvailableProviders: [126, 'void *(void *names, int count)'],
   AddSessionConfigEntry: [130, 'void *(void *options, const char *key, const char *value)'],
+  AddInitializer: [150, 'void *(void *options, const char *name, void *value)'],
   SessionOptionsAppendExecutionProvider_TensorRT_V2: [170, 'void *(void *options, void *provider)'],
   CreateTensorRTProviderOptions: [171, 'void *(void *out)'],
   UpdateTensorRTProviderOptions: [172, 'void *(void *provider, const char **keys, const char **values, size_t n)'],
@@ -83,6 +84,7 @@ const functions = {
   CreateCUDAProviderOptions: [205, 'void *(void *out)'],
   UpdateCUDAProviderOptions: [206, 'void *(void *provider, const char **keys, const char **values, size_t n)'],
   ReleaseCUDAProviderOptions: [208, 'void (void *provider)'],
+  AddExternalInitializers: [210, 'void *(void *options, const char **names, void *values, size_t n)'],
   SessionOptionsAppendExecutionProvider: [
     216,
     'void *(void *options, const char *name, const char **keys, const char **values, size_t n)',

@@ -5,12 +5,13 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { GraphBuilder } from '../onnx/builder.ts';
-import { readModel } from '../onnx/read.ts';
+import { parseModel, readModel } from '../onnx/read.ts';
 import { DataType } from '../onnx/types.ts';
 import { modelBytes } from '../onnx/write.ts';
+import { noise } from '../testing/noise.ts';
 import { RuntimeError } from './error.ts';
 import { Session } from './session.ts';
-import { floatData, floats, type Tensor, tensor } from './tensor.ts';
+import { floatData, floats, integers, type Tensor, tensor } from './tensor.ts';
 
 /** y = x · x, for a square matrix of any size, and the sum of y. */
 function squareModel(): Uint8Array {
@@ -130,6 +131,41 @@ describe('a session', () => {
     await using again = await Session.create(optimizedModelPath, { memoryArena: false });
     using same = await again.run({ x: identity(3) });
     expect(floatData(same.get('sum'))[0]).toBe(12);
+  });
+
+  test('reads the large weights of a model in memory where they are', async () => {
+    const b = new GraphBuilder('table');
+    const weights = Float32Array.from({ length: 1024 }, (_, index) => index);
+    b.output('y', b.gather(b.constant(weights, [1024]), b.input('index', DataType.INT64, [1]), 0));
+    const model = b.finish();
+    await using session = await Session.create(model);
+    const read = async (index: number) => {
+      using outputs = await session.run({ index: integers([index], [1]) });
+      return floatData(outputs.get('y'))[0];
+    };
+    expect(await read(7)).toBe(7);
+    model.graph.initializer.find(({ rawData }) => rawData.length === weights.byteLength)?.rawData.fill(0);
+    expect(await read(7)).toBe(0);
+  });
+
+  test('a model in memory computes what its bytes compute, for weights at any address', async () => {
+    // The optimizer moves the transposes together and transposes the constant that is added.
+    const b = new GraphBuilder('product');
+    const x = b.input('x', DataType.FLOAT, [64, 64]);
+    const product = b.matmul(x, b.constant(noise(64 * 64, 1), [64, 64]));
+    const shifted = b.add(b.transpose(product, [1, 0]), b.constant(noise(64 * 64, 3), [64, 64]));
+    b.output('y', b.transpose(shifted, [1, 0]));
+    const bytes = modelBytes(b.finish());
+    const feeds = { x: floats(noise(64 * 64, 2), [64, 64]) };
+    await using expected = await Session.create(bytes);
+    using reference = await expected.run(feeds);
+    for (const shift of [0, 1, 2, 3]) {
+      const moved = new Uint8Array(bytes.length + shift);
+      moved.set(bytes, shift);
+      await using session = await Session.create(parseModel(moved.subarray(shift), 'product'));
+      using outputs = await session.run(feeds);
+      expect(floatData(outputs.get('y'))).toEqual(floatData(reference.get('y')));
+    }
   });
 
   test('bytes that are no model are refused', async () => {

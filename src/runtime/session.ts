@@ -6,12 +6,14 @@
  */
 import { access, constants, stat } from 'node:fs/promises';
 import { fileError } from '../base/files.ts';
+import type { Model } from '../onnx/read.ts';
 import { viewAs } from '../onnx/tensor.ts';
 import { byteLength, DataType, type Dimension, elementCount, type TensorInfo } from '../onnx/types.ts';
 import { detach } from './detach.ts';
 import { RuntimeError } from './error.ts';
 import { addressOf, ort, ortEnvironment, type Pointer, readString, viewMemory } from './native.ts';
 import { type SessionOptions, withSessionOptions } from './options.ts';
+import { shareWeights } from './shared-weights.ts';
 import { describeTensor, type Tensor, tensorData } from './tensor.ts';
 
 export type Feeds = Readonly<Record<string, Tensor>>;
@@ -100,28 +102,55 @@ export class Session implements AsyncDisposable {
   #handle: Pointer;
   readonly #names = new Map<string, Buffer>();
   readonly #running = new Set<Promise<unknown>>();
+  /** Weights that ONNX Runtime reads in the caller's memory: the garbage collector must see that they are used. */
+  readonly #weights: Map<string, Tensor>;
 
-  private constructor(handle: Pointer, name: string) {
+  private constructor(handle: Pointer, name: string, weights = new Map<string, Tensor>()) {
     this.#handle = handle;
+    this.#weights = weights;
     this.name = name;
     this.inputs = readSignature(handle, 'Input', name);
     this.outputs = readSignature(handle, 'Output', name);
     for (const key of [...this.inputs.keys(), ...this.outputs.keys()]) this.#names.set(key, cString(key));
   }
 
-  /** Loads a model from a file (external data beside it) or from bytes. @throws RuntimeError if it does not load. */
-  static async create(model: string | Uint8Array, options: SessionOptions = {}, name?: string): Promise<Session> {
+  /**
+   * Loads a model.
+   *
+   * @param model the path of a file (with its external data beside it), the bytes of a file, or a model in memory. ONNX
+   * Runtime reads the large weights of a model in memory where they are, without a copy: they must not change while the
+   * session is open.
+   * @param name how errors name the model
+   * @throws UsageError or InputError if the file cannot be read; RuntimeError if the model does not load
+   * @example
+   * await using session = await Session.create(await readModel('model.onnx'), kernelOptions());
+   */
+  static async create(
+    model: string | Uint8Array | Model,
+    options: SessionOptions = {},
+    name?: string,
+  ): Promise<Session> {
     const label = name ?? (typeof model === 'string' ? model : 'the model');
     const context = `${label} does not load`;
     const environment = ortEnvironment();
     if (typeof model === 'string') await checkReadable(model);
     return withSessionOptions(options, async (settings) => {
       const out = new BigUint64Array(1);
-      if (typeof model === 'string')
+      if (typeof model === 'string') {
         await ort().doAsync(context, model, 'CreateSession', environment, model, settings, out);
-      else
-        await ort().doAsync(context, model, 'CreateSessionFromArray', environment, model, model.length, settings, out);
-      return new Session(out[0] ?? 0n, label);
+        return new Session(out[0] ?? 0n, label);
+      }
+      const { bytes, weights } =
+        model instanceof Uint8Array ? { bytes: model, weights: new Map<string, Tensor>() } : shareWeights(model);
+      await withSharedTensors(weights, label, async (values) => {
+        const names = [...weights.keys()];
+        // The optimizer reads the first, the kernels the second; without the second ONNX Runtime would copy the first.
+        if (names.length > 0) ort().do(context, 'AddExternalInitializers', settings, names, values, names.length);
+        for (const [index, key] of names.entries())
+          ort().do(context, 'AddInitializer', settings, key, values[index] ?? 0n);
+        await ort().doAsync(context, bytes, 'CreateSessionFromArray', environment, bytes, bytes.length, settings, out);
+      });
+      return new Session(out[0] ?? 0n, label, weights);
     });
   }
 
@@ -152,6 +181,7 @@ export class Session implements AsyncDisposable {
     this.#handle = 0n;
     await Promise.allSettled(this.#running);
     if (handle) ort().call('ReleaseSession', handle);
+    this.#weights.clear();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -173,12 +203,12 @@ export class Session implements AsyncDisposable {
     const stop = () => ort().do('The run was not stopped', 'RunOptionsSetTerminate', settings);
     options.signal?.addEventListener('abort', stop);
     try {
-      for (const [index, [key, value]] of inputs.entries()) values[index] = this.#shareTensor(key, value);
+      for (const [index, [key, value]] of inputs.entries()) values[index] = shareTensor(this.name, key, value);
       all.set(values);
       all.set(from ? taken.map((key) => from.handle(key)) : [], values.length);
       for (const [index, key] of outputs.entries()) {
         const given = options.into?.[key];
-        if (given) results[index] = this.#shareTensor(key, given);
+        if (given) results[index] = shareTensor(this.name, key, given);
       }
       const counts = [inputNames.length, outputNames.length] as const;
       const described = inputs.map(([key, value]) => `${key} ${describeTensor(value)}`).join(', ');
@@ -250,21 +280,36 @@ export class Session implements AsyncDisposable {
       return addressOf(text);
     });
   }
+}
 
-  /** An OrtValue over the memory of a tensor. */
-  #shareTensor(key: string, value: Tensor): Pointer {
-    const bytes = tensorData(value);
-    const shape = BigInt64Array.from(value.shape, BigInt);
-    return ort().get(
-      `${this.name} refused the memory for ${key}`,
-      'CreateTensorWithDataAsOrtValue',
-      cpuMemory(),
-      bytes,
-      bytes.length,
-      shape,
-      shape.length,
-      value.type,
-    );
+/** An OrtValue over the memory of a tensor of the model `name`; the caller releases it. */
+function shareTensor(name: string, key: string, value: Tensor): Pointer {
+  const bytes = tensorData(value);
+  const shape = BigInt64Array.from(value.shape, BigInt);
+  return ort().get(
+    `${name} refused the memory for ${key}`,
+    'CreateTensorWithDataAsOrtValue',
+    cpuMemory(),
+    bytes,
+    bytes.length,
+    shape,
+    shape.length,
+    value.type,
+  );
+}
+
+/** Calls `use` with OrtValues over the memory of `tensors`, in their order, and releases them. */
+async function withSharedTensors(
+  tensors: ReadonlyMap<string, Tensor>,
+  name: string,
+  use: (values: BigUint64Array) => Promise<void>,
+): Promise<void> {
+  const values: Pointer[] = [];
+  try {
+    for (const [key, value] of tensors) values.push(shareTensor(name, key, value));
+    await use(BigUint64Array.from(values));
+  } finally {
+    releaseValues(values);
   }
 }
 

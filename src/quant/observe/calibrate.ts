@@ -5,7 +5,6 @@
 import { InputError } from '../../base/errors.ts';
 import type { WorkOptions } from '../../base/progress.ts';
 import type { Model } from '../../onnx/read.ts';
-import { modelBytes } from '../../onnx/write.ts';
 import { kernelOptions } from '../../runtime/kernels.ts';
 import { type Outputs, Session } from '../../runtime/session.ts';
 import { floatData } from '../../runtime/tensor.ts';
@@ -55,11 +54,7 @@ export async function calibrate(
   // Between two runs images are decoded: threads of ONNX Runtime that wait by spinning would take their cores.
   const config = { 'session.intra_op.allow_spinning': '0' };
   const settings = { threads: options.threads, config, ...kernelOptions() };
-  await using session = await Session.create(
-    modelBytes(observingModel(model, values, rules)),
-    settings,
-    'the observing model',
-  );
+  await using session = await Session.create(observingModel(model, values, rules), settings, 'the observing model');
   let done = options.done ?? 0;
   for await (const { place, tokens, feeds } of source.samples(options.accept)) {
     options.signal?.throwIfAborted();

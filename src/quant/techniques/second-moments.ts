@@ -11,7 +11,6 @@ import { makeNode, removeUnused } from '../../onnx/rewrite.ts';
 import { makeTensor } from '../../onnx/tensor.ts';
 import { DataType } from '../../onnx/types.ts';
 import { makeValueInfo } from '../../onnx/value-info.ts';
-import { modelBytes } from '../../onnx/write.ts';
 import { kernelOptions } from '../../runtime/kernels.ts';
 import { Session } from '../../runtime/session.ts';
 import { copyTensor, floats, type Tensor } from '../../runtime/tensor.ts';
@@ -42,7 +41,7 @@ export async function secondMoments(
     let sums = Object.fromEntries(
       some.map(({ value, channels }) => [sumOf(value), floats(new Float32Array(channels ** 2), [channels, channels])]),
     );
-    await using session = await Session.create(modelBytes(summingModel(model, some)), kernelOptions());
+    await using session = await Session.create(summingModel(model, some), kernelOptions());
     let done = 0;
     for await (const { feeds } of source.samples()) {
       signal?.throwIfAborted();
