@@ -1,14 +1,20 @@
-/** The bias of a linear layer, which the graph adds to its product in a node of its own. */
+/** The bias of a linear layer, which the graph adds to the product in a node of its own. */
 import type { GraphIndex } from '../onnx/graph-index.ts';
 import type { NodeProto } from '../onnx/types.ts';
 
-/** A bias that is added to a product and nothing else: its node is taken into the product. */
+/** A stored vector that is added to the result of a product. */
 export interface Bias {
+  /** The node that adds it. */
   readonly node: NodeProto;
+  /** The name of the vector. */
   readonly values: string;
 }
 
-/** The addition of a stored vector that is all that happens to a product. */
+/**
+ * The bias of a product.
+ *
+ * @returns undefined if the result of the product is used by anything but the addition of a stored vector
+ */
 export function biasOf(
   { output: [product = ''] }: NodeProto,
   { consumers, initializer, outputs }: GraphIndex,

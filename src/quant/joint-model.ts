@@ -1,6 +1,7 @@
 /**
- * A float model and its quantized form as one model on the same inputs, so that they can be compared value by value. What
- * the float one selects by a TopK, the other selects too: a flip of two queries would make every number behind it another.
+ * A float model and its quantized form as one model on the same inputs, so that they can be compared value by value. The
+ * quantized one selects by TopK what the float one selects: otherwise two queries that change places would make all values
+ * after them incomparable.
  */
 import { create } from '@bufbuild/protobuf';
 import { GraphProtoSchema } from 'onnx-buf';
@@ -15,13 +16,17 @@ import { findQuantizable } from './operators/operators.ts';
 
 const PREFIX = 'quantized/';
 
-/** [2 · values]: Σ x² of the float values and Σ (x − x̂)² in turns. */
+/** The result [2 · values]: for each value Σ x² of the float model, then Σ (x − x̂)². */
 export const ENERGIES = 'dino8.energies';
 
-/** The name under which a result of the quantized model is given out. */
+/** The name of a result of the quantized model in the joint model. */
 export const quantizedName = (output: string): string => `${PREFIX}${output}`;
 
-/** @param values names of float values that both models have. Results: those of both models, and ENERGIES. */
+/**
+ * The joint model. Its results are those of both models, and ENERGIES if there are values to compare.
+ *
+ * @param values the names of float values that both models have
+ */
 export function jointModel(model: Model, quantized: Model, values: readonly string[]): Model {
   const joint = copyModel(model);
   const other = copyModel(quantized);
@@ -37,7 +42,7 @@ export function jointModel(model: Model, quantized: Model, values: readonly stri
   for (const { opType, output } of graph.node)
     if (opType === 'TopK') for (const name of output) replaceUses(other.graph, rename(name), name);
   const energies = values.flatMap((name) => {
-    const inner = (what: string) => `${name}.compared.${what}`;
+    const inner = (suffix: string) => `${name}.compared.${suffix}`;
     graph.node.push(makeNode('ReduceSumSquare', inner('signal'), [name], [inner('signal')], { keepdims: 0 }));
     other.graph.node.push(
       makeNode('Sub', inner('Sub'), [name, rename(name)], [inner('error')]),
@@ -65,7 +70,7 @@ export function jointModel(model: Model, quantized: Model, values: readonly stri
   return joint;
 }
 
-/** Scalars as one vector: signal and noise of each value in turns. */
+/** The nodes that concatenate scalars to the vector ENERGIES. */
 function stack(scalars: readonly string[]) {
   const axes = makeNode('Constant', 'dino8.axes', [], ['dino8.axes'], { value_ints: [0] });
   const vectors = scalars.map((name) =>
@@ -84,9 +89,11 @@ function stack(scalars: readonly string[]) {
   ];
 }
 
-/** What a layer with a weight gives, its bias included. */
+/** The result of a layer with a stored weight, its bias included. */
 export interface LayerResult {
+  /** The module path of the layer. */
   readonly path: string;
+  /** The name of the value. */
   readonly value: string;
 }
 

@@ -2,45 +2,49 @@
 
 import { roundHalfToEven } from '../base/round.ts';
 
-/** A closed range of real numbers that was seen. */
+/** A closed range of real numbers. */
 export interface Range {
   readonly min: number;
   readonly max: number;
 }
 
-/** Integers from `lowest` to `highest`; symmetric: the zero point is 0 and the range is centred on it. */
+/** The integers that numbers are mapped to. */
 export interface Scheme {
   readonly lowest: number;
   readonly highest: number;
+  /** True if the zero point is 0 and the range is centred on it. */
   readonly symmetric: boolean;
 }
 
-/** Activations on x64: ONNX Runtime's kernels take unsigned ones, with a zero point. */
+/** Activations on x64: ONNX Runtime's kernels take unsigned integers with a zero point. */
 export const UINT8: Scheme = { lowest: 0, highest: 255, symmetric: false };
-/** Weights: −128 is not used, so that the negative of every weight is one as well. */
+/** Weights: −128 is not used, so that the negative of every integer is one as well. */
 export const INT8: Scheme = { lowest: -127, highest: 127, symmetric: true };
 
-/** How a weight becomes integers: symmetric, a scale for each output channel. */
+/** How a weight becomes integers. All schemes are symmetric. */
 export interface WeightScheme {
   readonly bits: 8 | 4;
-  /** With 4 bits: rows of a channel that share a multiple of its scale; 0 for the whole channel. */
+  /** With 4 bits: the number of rows of a channel that share a multiple of its scale; 0 for the whole channel. */
   readonly block: number;
+  /** Whether each output channel has its own scale. */
   readonly per: 'channel' | 'tensor';
-  /** What ends the range of a channel: its largest magnitude, or what leaves the least squared error. */
+  /** `min-max`: the range of a channel ends at its largest magnitude; `mse`: where the squared error is smallest. */
   readonly observer: 'min-max' | 'mse';
 }
 
+/** The scheme of rules that state none: 8 bits, and a scale for each output channel from its largest magnitude. */
 export const DEFAULT_WEIGHT_SCHEME: WeightScheme = { bits: 8, block: 0, per: 'channel', observer: 'min-max' };
 
-/** The largest integer of a weight of so many bits. */
+/** The largest integer of a weight, by its number of bits. */
 export const HIGHEST_OF_BITS: Readonly<Record<WeightScheme['bits'], number>> = { 8: 127, 4: 7 };
 
+/** The parameters of the affine map. */
 export interface Affine {
   readonly scale: number;
   readonly zeroPoint: number;
 }
 
-/** The smallest scale: a tensor that is zero throughout still has to be divided by it. */
+/** The smallest scale: a tensor whose elements are all zero is still divided by its scale. */
 export const SMALLEST_SCALE = 2 ** -100;
 
 /**
@@ -57,10 +61,12 @@ export function affineOf(range: Range, scheme: Scheme): Affine {
   return { scale, zeroPoint };
 }
 
+/** The integer of a number: the nearest one, clamped to the scheme. */
 export function quantize(x: number, { scale, zeroPoint }: Affine, scheme: Scheme): number {
   return Math.min(Math.max(roundHalfToEven(x / scale) + zeroPoint, scheme.lowest), scheme.highest);
 }
 
+/** The number that an integer stands for. */
 export function dequantize(q: number, { scale, zeroPoint }: Affine): number {
   return (q - zeroPoint) * scale;
 }

@@ -1,9 +1,9 @@
 /**
- * Weights as integers with one scale per output channel. What is added here are nodes that compute them from the float
- * weight; constant folding then runs them once and drops the float weight.
+ * Weights as integers with one scale for each output channel. The functions here add nodes that compute the integers from
+ * the float weight; constant folding then runs these nodes once and drops the float weight.
  *
  * With 4 bits, a block of rows of a channel has a whole-number multiple of the channel's scale: w ≈ q · m · s, q in −7 … 7,
- * m in 1 … 18. The product q · m fits 8 bits, so such a weight is 4 bits in the file, and an 8-bit weight when it runs.
+ * m in 1 … 18. The product q · m fits 8 bits, so such a weight has 4 bits in the file and 8 bits when the model runs.
  */
 import { makeNode } from '../onnx/rewrite.ts';
 import { makeTensor } from '../onnx/tensor.ts';
@@ -17,6 +17,7 @@ export interface WeightToQuantize {
   readonly scheme: WeightScheme;
 }
 
+/** The names of the values that a quantized weight consists of. */
 export interface QuantizedWeight {
   /** int8, the shape of the weight. */
   readonly values: string;
@@ -24,19 +25,19 @@ export interface QuantizedWeight {
   readonly scale: string;
   /** int8 zeros, [channels] */
   readonly zeroPoint: string;
-  /** What the integers stand for, as floats; computed only if it is used. */
+  /** The numbers that the integers stand for, as floats; they are computed only if they are used. */
   readonly dequantized: string;
 }
 
-/** Integers for a weight that were chosen otherwise than by rounding to the nearest: see techniques/. */
+/** Integers of a weight that were chosen otherwise than by rounding to the nearest: see techniques/. */
 export interface RoundedWeight {
   /** Whole numbers q, the shape of the weight. */
   readonly values: TensorProto;
   /** float s, [channels]. */
   readonly scale: TensorProto;
-  /** What one unit of each integer is, the shape of the weight. */
+  /** The number that one unit of each integer stands for, the shape of the weight. */
   readonly divisor: TensorProto;
-  /** int8 m, the shape of the weight with blocks for rows; undefined where there are no blocks. */
+  /** int8 m [rows / block, channels]; undefined if there are no blocks. */
   readonly multipliers: TensorProto | undefined;
 }
 
@@ -44,9 +45,9 @@ export interface RoundedWeight {
 export interface Additions {
   readonly nodes: NodeProto[];
   readonly tensors: TensorProto[];
-  /** The weights that are quantized already, by name: a head that is used twice is stored once. */
+  /** The weights that are quantized already, by name: a weight that is used twice is stored once. */
   readonly weights: Map<string, QuantizedWeight>;
-  /** By name of the weight. */
+  /** Integers that were chosen before, by the name of the weight. */
   readonly rounded: ReadonlyMap<string, RoundedWeight>;
 }
 
@@ -71,7 +72,7 @@ export function quantizeWeight({ weight, axis, scheme }: WeightToQuantize, added
   emit('Mul', [values, divisor], {}, names.dequantized);
   if (scheme.bits === 8) emit('Cast', [values], { to: DataType.INT8 }, names.values);
   else {
-    // In the file: 4 bits. This Cast is left in it, and folded when the model is loaded.
+    // The file has 4 bits. The second Cast stays in it, and ONNX Runtime folds it when the model is loaded.
     const stored = emit('Cast', [emit('Cast', [values], { to: DataType.INT4 })], { to: DataType.INT8 });
     if (multipliers === undefined) emit('Identity', [stored], {}, names.values);
     else applyMultipliers(stored, multipliers, weight, scheme.block, emit, names.values);
@@ -80,7 +81,7 @@ export function quantizeWeight({ weight, axis, scheme }: WeightToQuantize, added
   return names;
 }
 
-/** Adds a node that computes a constant, and answers its name. */
+/** Adds a node that computes a constant, and returns the name of its result. */
 export type Emit = (
   operator: string,
   inputs: readonly (string | number | readonly number[])[],
@@ -88,7 +89,7 @@ export type Emit = (
   result?: string,
 ) => string;
 
-/** Numbers become float scalars, lists of numbers integer vectors. */
+/** A function that adds nodes with names that begin with `prefix`. Numbers become float scalars, lists of numbers vectors of integers. */
 export function emitter(prefix: string, added: Pick<Additions, 'nodes' | 'tensors'>): Emit {
   let count = 0;
   return (operator, inputs, attributes = {}, result) => {
@@ -114,22 +115,24 @@ function storeRounded({ values, scale, divisor, multipliers }: RoundedWeight, ad
   return { values: values.name, divisor: divisor.name, multipliers: multipliers?.name };
 }
 
+/** The names of the values by which a weight is divided to become integers. */
 export interface WeightDivisors {
-  /** What one unit of each integer is, broadcast to the weight. */
+  /** The number that one unit of each integer stands for, of a shape that broadcasts to the weight. */
   readonly divisor: string;
   /** int8 [rows / block, channels]; undefined without blocks. */
   readonly multipliers: string | undefined;
 }
 
+/** The names of a weight's integers and divisors. */
 export interface WeightParts extends WeightDivisors {
   /** Whole numbers, as floats. */
   readonly values: string;
 }
 
-/** Shares of the largest magnitude that are tried as the end of the range. */
+/** Shares of the largest magnitude that are tried as the end of the range by the observer `mse`. */
 const SHARES = [1, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5];
 
-/** Adds the nodes for rounding to the nearest; the scale [channels] gets the name `scale`. */
+/** Adds the nodes that round to the nearest integer; `scale` is the name that the scale [channels] gets. */
 export function weightParts(
   weight: TensorProto,
   axis: number,
@@ -142,7 +145,7 @@ export function weightParts(
   return { values, ...divisors };
 }
 
-/** Adds the nodes that choose the scales. */
+/** Adds the nodes that choose the scales; `scale` is the name that the scale [channels] gets. */
 export function weightDivisors(
   weight: TensorProto,
   axis: number,
@@ -159,10 +162,10 @@ export function weightDivisors(
     scheme.per === 'tensor' ? emit('Max', [emit('Mul', [ofChannel, 0]), emit('ReduceMax', [ofChannel])]) : ofChannel;
   const isBlocked = hasBlocks(weight, axis, scheme);
   const highest = HIGHEST_OF_BITS[scheme.bits];
-  // Blocks have multiples of a scale that fits 8 bits; without them the scale fits the weight's own bits.
+  // With blocks, the scale fits 8 bits and each block has a multiple of it; without, it fits the bits of the weight.
   const unit = atLeast(emit('Div', [range, isBlocked ? HIGHEST_OF_BITS[8] : highest]), emit);
   if (!isBlocked) {
-    const best = scheme.observer === 'mse' ? leastError(weight.name, unit, others, scheme.bits, emit) : unit;
+    const best = scheme.observer === 'mse' ? minimumError(weight.name, unit, others, scheme.bits, emit) : unit;
     emit('Reshape', [best, [-1]], {}, scale);
     return { divisor: emit('Reshape', [scale, column]), multipliers: undefined };
   }
@@ -170,8 +173,8 @@ export function weightDivisors(
   if (rank !== 2 || axis !== 1) throw new Error('only matrices have blocks');
   const [rows, channels] = weight.dims.map(Number) as [number, number]; // of a matrix
   const byBlock = emit('Reshape', [weight.name, [rows / scheme.block, scheme.block, channels]]);
-  const most = emit('ReduceMax', [emit('Abs', [byBlock]), [1]], { keepdims: 1 });
-  const steps = emit('Div', [emit('Div', [most, highest]), unit]);
+  const largestOfBlock = emit('ReduceMax', [emit('Abs', [byBlock]), [1]], { keepdims: 1 });
+  const steps = emit('Div', [emit('Div', [largestOfBlock, highest]), unit]);
   const whole = emit('Max', [emit('Ceil', [emit('Sub', [steps, 1e-3])]), 1]);
   const largest = Math.floor(HIGHEST_OF_BITS[8] / highest);
   const chosen = emit('Min', [scheme.observer === 'mse' ? bestMultiple(byBlock, unit, whole, emit) : whole, largest]);
@@ -183,22 +186,23 @@ export function weightDivisors(
   return { divisor, multipliers };
 }
 
-/** True if a weight is cut into blocks: matrices whose rows a block divides. */
+/** True if a weight is cut into blocks: a matrix whose number of rows is a multiple of the block. */
 export function hasBlocks({ dims }: TensorProto, axis: number, { bits, block }: WeightScheme): boolean {
   return bits === 4 && block > 0 && dims.length === 2 && axis === 1 && Number(dims[0]) % block === 0;
 }
 
 const atLeast = (scale: string, emit: Emit) => emit('Max', [scale, SMALLEST_SCALE]);
 
+/** Adds the nodes that round `steps` to whole numbers within the range of so many bits. */
 export function roundTo(steps: string, bits: WeightScheme['bits'], emit: Emit): string {
   const highest = HIGHEST_OF_BITS[bits];
   return emit('Clip', [emit('Round', [steps]), -highest, highest]);
 }
 
-/** Of the scales `share` · unit for all SHARES, the one with the least squared error of each channel. */
-function leastError(weight: string, unit: string, axes: number[], bits: WeightScheme['bits'], emit: Emit): string {
+/** Of the scales `share` · unit for all SHARES, the one with the smallest squared error of each channel. */
+function minimumError(weight: string, unit: string, axes: number[], bits: WeightScheme['bits'], emit: Emit): string {
   const candidates = SHARES.map((share) => (share === 1 ? unit : emit('Mul', [unit, share])));
-  return leastOf(
+  return minimumOf(
     candidates,
     (divisor) => {
       const back = emit('Mul', [roundTo(emit('Div', [weight, divisor]), bits, emit), divisor]);
@@ -208,12 +212,12 @@ function leastError(weight: string, unit: string, axes: number[], bits: WeightSc
   );
 }
 
-/** Of some multiples at and below `whole`, the one with the least squared error of each block. */
+/** Of some multiples up to `whole`, the one with the smallest squared error of each block. */
 function bestMultiple(byBlock: string, unit: string, whole: string, emit: Emit): string {
   const candidates = [1, 0.85, 0.7, 0.55].map((share) =>
     share === 1 ? whole : emit('Max', [emit('Round', [emit('Mul', [whole, share])]), 1]),
   );
-  return leastOf(
+  return minimumOf(
     candidates,
     (multiple) => {
       const divisor = emit('Mul', [multiple, unit]);
@@ -224,7 +228,7 @@ function bestMultiple(byBlock: string, unit: string, whole: string, emit: Emit):
   );
 }
 
-function leastOf(candidates: readonly string[], errorOf: (candidate: string) => string, emit: Emit): string {
+function minimumOf(candidates: readonly string[], errorOf: (candidate: string) => string, emit: Emit): string {
   let [best = '', ...rest] = candidates;
   let error = errorOf(best);
   for (const candidate of rest) {
@@ -236,7 +240,7 @@ function leastOf(candidates: readonly string[], errorOf: (candidate: string) => 
   return best;
 }
 
-/** q · m as int8: each row of `values` by the multiple of its block. */
+/** Adds the nodes that compute q · m as int8: each row of `values` times the multiple of its block. */
 function applyMultipliers(
   values: string,
   multipliers: string,
@@ -246,7 +250,7 @@ function applyMultipliers(
   result: string,
 ): void {
   const [rows = 0, channels = 0] = dims.map(Number);
-  // At most 126. ONNX's Mul takes int8, but ONNX Runtime has no kernel for it: by way of int32.
+  // The product is at most 126. ONNX's Mul takes int8, but ONNX Runtime has no kernel for that, so it is computed in int32.
   const cut = emit('Reshape', [emit('Cast', [values], { to: DataType.INT32 }), [rows / block, block, channels]]);
   const byBlock = emit('Unsqueeze', [emit('Cast', [multipliers], { to: DataType.INT32 }), [1]]);
   const whole = emit('Reshape', [emit('Mul', [cut, byBlock]), [rows, channels]]);

@@ -10,7 +10,7 @@ import { GraphBuilder } from '../onnx/builder.ts';
 import * as operators from '../onnx/dino8-operators.ts';
 import { DataType } from '../onnx/types.ts';
 import { modelBytes } from '../onnx/write.ts';
-import { BINS_PER_SIDE, LEAST_EXPONENT } from '../quant/observe/histogram.ts';
+import { BINS_PER_SIDE, MINIMUM_EXPONENT } from '../quant/observe/histogram.ts';
 import { hasKernelPath, hasKernels, KERNEL_PATHS, withKernels } from '../testing/kernels.ts';
 import { kernelCpuPath, kernelCpuPaths, kernelLibrary } from './kernels.ts';
 import { Session } from './session.ts';
@@ -39,7 +39,7 @@ test('the constants of the library are those of TypeScript', async () => {
   const numbers = Object.fromEntries(
     [...header.matchAll(/(\w+) = (-?\d+);/g)].map(([, key, value]) => [key, Number(value)]),
   );
-  expect(numbers).toEqual({ kBinsPerSide: BINS_PER_SIDE, kMinimumExponent: LEAST_EXPONENT });
+  expect(numbers).toEqual({ kBinsPerSide: BINS_PER_SIDE, kMinimumExponent: MINIMUM_EXPONENT });
 });
 
 describe.runIf(hasKernels)('the instruction set', () => {

@@ -13,7 +13,7 @@ import { observingModel, RESULTS } from './observing-model.ts';
 import { NO_RULES, type ObservationRules, type SampleSource } from './sample.ts';
 import { addObservation, emptyStatistic, type Statistic } from './statistic.ts';
 
-/** What is known of values, by their names. */
+/** Statistics of values, by the names of the values. */
 export type Statistics = ReadonlyMap<string, Statistic>;
 
 export interface CalibrationOptions extends WorkOptions {
@@ -51,7 +51,7 @@ export async function calibrate(
   if (values.length === 0) return statistics;
   const { total } = source;
   const { expected = total, rules = NO_RULES } = options;
-  // Between two runs images are decoded: threads of ONNX Runtime that wait by spinning would take their cores.
+  // Images are decoded between two runs; threads of ONNX Runtime that wait by spinning would take the cores from that.
   const config = { 'session.intra_op.allow_spinning': '0' };
   const settings = { threads: options.threads, config, ...kernelOptions() };
   await using session = await Session.create(observingModel(model, values, rules), settings, 'the observing model');
@@ -67,11 +67,14 @@ export async function calibrate(
   options.onProgress?.({ label: 'Calibrating', done: expected, total: expected });
   if (done === 0) throw new InputError('There was nothing to calibrate on; give at least one sample.');
   for (const [name, { min, max }] of statistics)
-    if (!(min <= max)) throw new InputError(`The value ${name} was never finite during calibration; are its weights?`);
+    if (!(min <= max))
+      throw new InputError(
+        `The value ${name} was never finite during calibration; check that the weights before it are finite.`,
+      );
   return statistics;
 }
 
-/** The summary of a value in the graph's results. */
+/** The number of elements of one value's summary: see `observeFunction`. */
 const SUMMARY = 4;
 
 function addOutputs(statistics: Statistics, outputs: Outputs, moment: Parameters<typeof addObservation>[2]): void {

@@ -1,6 +1,6 @@
 /**
- * Calibration by the Kullback-Leibler divergence between what was seen and what 8 bits leave of it (Migacz 2017, "8-bit
- * inference with TensorRT"), in the two forms that users know.
+ * Ranges by the smallest Kullback-Leibler divergence between the observed distribution and its 8-bit form (Migacz 2017,
+ * "8-bit inference with TensorRT"), as two libraries define it.
  */
 import type { Range } from '../scheme.ts';
 import type { BinnedValues } from './histogram.ts';
@@ -14,7 +14,7 @@ import type { BinnedValues } from './histogram.ts';
  */
 export function entropyMaximum({ counts, edges }: BinnedValues, levels = 128): number {
   const bins = Float64Array.from(counts);
-  // Zeros are exact in any scheme, and often so many that nothing else would count.
+  // Zeros are exact in every scheme, and often so many that they would outweigh all other values.
   if (bins.length > 1) bins[0] = bins[1] ?? 0;
   const suffix = suffixSums(bins);
   let best = Number.POSITIVE_INFINITY;
@@ -28,7 +28,7 @@ export function entropyMaximum({ counts, edges }: BinnedValues, levels = 128): n
   return edges[chosen] ?? 0;
 }
 
-/** Sums of all bins from each one on. */
+/** For each bin, the sum of all bins from it on. */
 function suffixSums(bins: Float64Array): Float64Array {
   const sums = new Float64Array(bins.length + 1);
   for (let bin = bins.length - 1; bin >= 0; bin--) sums[bin] = (sums[bin + 1] ?? 0) + (bins[bin] ?? 0);
@@ -53,7 +53,7 @@ function magnitudeDivergence(bins: Float64Array, length: number, levels: number,
     const count = bins[bin] ?? 0;
     const p = (count + (bin === length - 1 ? outliers : 0)) / (total + outliers);
     if (p === 0) continue;
-    if (count === 0) return Number.POSITIVE_INFINITY; // P is where Q is not
+    if (count === 0) return Number.POSITIVE_INFINITY; // P is positive where Q is 0
     const q = (mass[level(bin)] ?? 0) / (filled[level(bin)] ?? 1) / total;
     divergence += p * Math.log(p / q);
   }
@@ -61,8 +61,10 @@ function magnitudeDivergence(bins: Float64Array, length: number, levels: number,
 }
 
 /**
- * onnxruntime.quantization's form, on a histogram of x whose middle bin holds 0: windows that grow on both sides, their
- * mass smoothed. `levels` quantized bins. The first minimum wins.
+ * onnxruntime.quantization's form, on a histogram of x whose middle bin holds 0: the candidates are windows that grow on
+ * both sides, and their mass is smoothed. The first minimum wins.
+ *
+ * @param levels the number of quantized bins
  */
 export function entropyRange({ counts, edges }: BinnedValues, levels = 128): Range {
   const bins = Float64Array.from(counts);
@@ -93,13 +95,13 @@ function windowDivergence(window: Float64Array, levels: number, [left, right]: r
     const rest = level === levels - 1 ? window.length : end;
     const mass = window.subarray(start, rest).reduce((sum, count) => sum + count, 0);
     const filled = p.subarray(start, end).reduce((number, count) => number + (count !== 0 ? 1 : 0), 0);
-    // Whole numbers there, so what is behind the point is lost.
+    // That library computes with whole numbers, so the fraction is cut off.
     if (filled > 0) q.fill(Math.trunc(mass / filled), start, end);
   }
   return smooth(p) && smooth(q) ? divergenceOf(p, q) : Number.POSITIVE_INFINITY;
 }
 
-/** Moves a little mass from bins that have some to those that have none; false if that is not possible. */
+/** Moves a little mass from bins that have some to those that have none. @returns false if that is not possible */
 function smooth(p: Float64Array, little = 1e-4): boolean {
   const empty = p.reduce((number, count) => number + (count === 0 ? 1 : 0), 0);
   const filled = p.length - empty;

@@ -1,26 +1,28 @@
 /**
- * A histogram that grows. Bins are a power of two wide and start at 0 on both sides, so making them twice as wide joins
- * pairs of them and loses nothing else: whatever the order in which histograms are added, the sum is the same to the bit.
+ * A histogram that grows. The width of its bins is a power of two, and bins start at 0 on both sides, so that doubling the
+ * width joins pairs of bins and loses nothing else: the sum of histograms is the same to the bit in any order.
  */
 
 /** Bins on each side of 0. */
 export const BINS_PER_SIDE = 2048;
 
-/** Narrower bins would have widths that are not normal float32 numbers. */
-export const LEAST_EXPONENT = -111;
+/** The exponent of the narrowest bins; narrower ones would have widths that are not normal float32 numbers. */
+export const MINIMUM_EXPONENT = -111;
 
+/** Counts of values by bin. */
 export interface Histogram {
-  /** A bin is 2^exponent wide. */
+  /** The width of a bin is 2^exponent. */
   exponent: number;
-  /** Bin i is from (i − BINS_PER_SIDE) · 2^exponent to before the next one. */
+  /** Bin i begins at (i − BINS_PER_SIDE) · 2^exponent and ends before the next one. */
   counts: Float64Array;
 }
 
+/** A histogram without values, with the narrowest bins. */
 export function emptyHistogram(): Histogram {
-  return { exponent: LEAST_EXPONENT, counts: new Float64Array(2 * BINS_PER_SIDE) };
+  return { exponent: MINIMUM_EXPONENT, counts: new Float64Array(2 * BINS_PER_SIDE) };
 }
 
-/** Adds the bins `first` to `last` of another histogram, whose bins are 2^exponent wide. */
+/** Adds the bins `first` to `last` of another histogram, whose bins have the width 2^exponent. */
 export function addToHistogram(
   histogram: Histogram,
   exponent: number,
@@ -39,7 +41,7 @@ function widen(histogram: Histogram, exponent: number): void {
   histogram.exponent = exponent;
 }
 
-/** Adds bins to others that are 2^steps times as wide: 2^steps adjacent ones on one side of 0 become one. */
+/** Adds bins to others that are 2^steps times as wide: 2^steps adjacent bins on one side of 0 become one. */
 function add(from: Float64Array | Int32Array, to: Float64Array, steps: number, first: number, last: number): void {
   const shift = Math.min(steps, 31); // beyond, each side is one bin anyway
   for (let bin = first; bin <= last; bin++) {
@@ -48,18 +50,18 @@ function add(from: Float64Array | Int32Array, to: Float64Array, steps: number, f
   }
 }
 
-/** The bin of a value in a histogram whose bins are 2^exponent wide. */
+/** The index of the bin of a value in a histogram whose bins have the width 2^exponent. */
 export function binOf(value: number, exponent: number): number {
   return Math.floor(value / 2 ** exponent) + BINS_PER_SIDE;
 }
 
-/** Any histogram, as estimators see it: bin i is from edges[i] to edges[i + 1]. */
+/** Any histogram, as observers see it: bin i begins at edges[i] and ends at edges[i + 1]. */
 export interface BinnedValues {
   readonly counts: ArrayLike<number>;
   readonly edges: ArrayLike<number>;
 }
 
-/** The bins that hold something, with one empty neighbour at most left out on each side. */
+/** The bins from the first to the last that is not empty. */
 export function binned({ exponent, counts }: Histogram): BinnedValues {
   const first = Math.max(
     counts.findIndex((count) => count > 0),
@@ -72,7 +74,7 @@ export function binned({ exponent, counts }: Histogram): BinnedValues {
   return { counts: used, edges };
 }
 
-/** The histogram of |x|: bin i from i · width. A value that is exactly a negative edge counts one bin too far out. */
+/** The histogram of |x|: bin i begins at i · width. A value on a negative edge is counted one bin too far from 0. */
 export function binnedMagnitudes({ exponent, counts }: Histogram): BinnedValues {
   const folded = Float64Array.from(
     { length: BINS_PER_SIDE },

@@ -1,13 +1,13 @@
-/** The range with the least mean squared error of quantization, by trying ranges on a histogram. */
+/** The range with the smallest mean squared error of quantization, found by trying ranges on a histogram. */
 import { affineOf, dequantize, quantize, type Range, type Scheme } from '../scheme.ts';
 import type { BinnedValues } from './histogram.ts';
 
-/** Ends are tried at these shares of what was seen … */
+/** Ends of the range are tried at these shares of the observed extremes … */
 const COARSE = Array.from({ length: 40 }, (_, step) => 1 - step / 40);
-/** … then around the best ones, this finely. */
+/** … and then at these distances around the best ones. */
 const FINE = [-0.02, -0.015, -0.01, -0.005, 0.005, 0.01, 0.015, 0.02];
 
-/** Σ count · (x − x̂)² over the middles of the bins, for 8 bits or any other scheme. */
+/** Σ count · (x − x̂)² over the middles of the bins. */
 export function squaredError({ counts, edges }: BinnedValues, range: Range, scheme: Scheme): number {
   const affine = affineOf(range, scheme);
   let error = 0;
@@ -20,8 +20,12 @@ export function squaredError({ counts, edges }: BinnedValues, range: Range, sche
   return error;
 }
 
-/** @param seen the whole range of the values: both ends are only ever drawn in */
-export function leastErrorRange(bins: BinnedValues, seen: Range, scheme: Scheme): Range {
+/**
+ * The range with the smallest squared error.
+ *
+ * @param seen the whole range of the values: the result is never wider
+ */
+export function minimumErrorRange(bins: BinnedValues, seen: Range, scheme: Scheme): Range {
   let best = { range: seen, error: squaredError(bins, seen, scheme), low: 1, high: 1 };
   const attempt = (low: number, high: number) => {
     if (low < 0 || high < 0 || low > 1 || high > 1) return;

@@ -1,25 +1,25 @@
 /**
- * What calibration sees of a value, as the model-local function `ai.dino8::Observe`: standard ONNX by its body, one kernel
- * where dino8's library is loaded. A few kilobytes leave the graph for each value, whatever its size.
+ * The observation of one value, as the model-local function `ai.dino8::Observe`: its body is standard ONNX, and where dino8's
+ * library is loaded one kernel computes it. A few kilobytes leave the graph for each value, whatever its size.
  */
 import { GraphBuilder, type Value } from '../../onnx/builder.ts';
 import { DOMAIN, OBSERVE } from '../../onnx/dino8-operators.ts';
 import { DataType, type FunctionProto } from '../../onnx/types.ts';
-import { BINS_PER_SIDE, LEAST_EXPONENT } from './histogram.ts';
+import { BINS_PER_SIDE, MINIMUM_EXPONENT } from './histogram.ts';
 
-/** Counters of a histogram: its bins, and one for what does not count. */
+/** The counters of a histogram: its bins, and one for the elements that do not count. */
 export const COUNTERS = 2 * BINS_PER_SIDE + 1;
 
 /**
- * Inputs:
- * - x [..., channels], of at least one axis
- * - valid, boolean: one flag for each block of equally many rows; the rows of a false one do not count
- * - limit (scalar): what is further from 0, or not a number, does not count
+ * The function. Inputs:
+ * - x float [..., channels], of at least one dimension
+ * - valid boolean, of any shape: one flag for each block of equally many rows; the rows of a false flag do not count
+ * - limit float scalar: elements whose magnitude is above it, or that are not a number, do not count
  *
  * Outputs:
- * - counts int32 [COUNTERS]: how many elements are in each bin, bin i being from (i − BINS_PER_SIDE) · 2^exponent
- * - summary [4]: minimum, maximum, exponent, number of channels
- * - channels [3 · channels]: minimum of each, then maxima, then means
+ * - counts int32 [COUNTERS]: the number of elements in each bin; bin i begins at (i − BINS_PER_SIDE) · 2^exponent
+ * - summary float [4]: minimum, maximum, exponent, number of channels
+ * - channels float [3 · channels]: the minimum of each channel, then the maxima, then the means
  * - zero int64 [1]: 0, which is known only once the value is observed (see `observing-model.ts`)
  */
 export function observeFunction(): FunctionProto {
@@ -38,8 +38,8 @@ export function observeFunction(): FunctionProto {
   const share = b.max(b.div(number, b.cast(channels, DataType.FLOAT)), 1e-30);
   const mean = b.div(b.reduceSum(byChannel(0), [0], false), share);
 
-  const most = b.reduceMax(b.where(counted, b.abs(rows), 0), [0, 1], false);
-  const exponent = exponentFor(b, most);
+  const largest = b.reduceMax(b.where(counted, b.abs(rows), 0), [0, 1], false);
+  const exponent = exponentFor(b, largest);
   const width = b.pow(2, exponent);
   const bin = b.add(b.floor(b.div(b.where(counted, rows, 0), width)), BINS_PER_SIDE);
   const index = b.cast(b.reshape(b.where(counted, bin, COUNTERS - 1), [-1]), DataType.INT64);
@@ -65,14 +65,14 @@ export function observeFunction(): FunctionProto {
   return b.finishFunction(DOMAIN);
 }
 
-/** Any shape: the function is for all. */
+/** The function takes any shape. */
 const undefinedShape = () => [] as const;
 
-/** The least e with most < BINS_PER_SIDE · 2^e. The logarithm may be off by one next to a power of two: it is corrected. */
-function exponentFor(b: GraphBuilder, most: Value): Value {
-  const guess = b.floor(b.div(b.log(b.max(most, 2 ** -120)), Math.LN2));
-  const isTooLow = b.cast(b.greaterOrEqual(most, b.pow(2, b.add(guess, 1))), DataType.FLOAT);
-  const isTooHigh = b.cast(b.less(most, b.pow(2, guess)), DataType.FLOAT);
-  const power = b.sub(b.add(guess, isTooLow), isTooHigh); // 2^power ≤ most < 2^(power + 1)
-  return b.max(b.sub(power, Math.log2(BINS_PER_SIDE) - 1), LEAST_EXPONENT);
+/** The smallest e with largest < BINS_PER_SIDE · 2^e. The logarithm may be off by one next to a power of two and is corrected. */
+function exponentFor(b: GraphBuilder, largest: Value): Value {
+  const guess = b.floor(b.div(b.log(b.max(largest, 2 ** -120)), Math.LN2));
+  const isTooLow = b.cast(b.greaterOrEqual(largest, b.pow(2, b.add(guess, 1))), DataType.FLOAT);
+  const isTooHigh = b.cast(b.less(largest, b.pow(2, guess)), DataType.FLOAT);
+  const power = b.sub(b.add(guess, isTooLow), isTooHigh); // 2^power ≤ largest < 2^(power + 1)
+  return b.max(b.sub(power, Math.log2(BINS_PER_SIDE) - 1), MINIMUM_EXPONENT);
 }

@@ -18,7 +18,7 @@ import { affineOf, dequantize, quantize, UINT8 } from '../scheme.ts';
 import { calibrate } from './calibrate.ts';
 import { entropyMaximum, entropyRange } from './entropy.ts';
 import { BINS_PER_SIDE, binned } from './histogram.ts';
-import { leastErrorRange, squaredError } from './mean-squared-error.ts';
+import { minimumErrorRange, squaredError } from './mean-squared-error.ts';
 import { COUNTERS, observeFunction } from './observe-function.ts';
 import { estimateRange, observerOf } from './observer.ts';
 import { observingModel } from './observing-model.ts';
@@ -247,7 +247,7 @@ describe('observers', () => {
         const statistic = statisticOf([numbers]);
         const bins = binned(statistic.histogram);
         const seen = { min: statistic.min, max: statistic.max };
-        const range = leastErrorRange(bins, seen, UINT8);
+        const range = minimumErrorRange(bins, seen, UINT8);
         expect(squaredError(bins, range, UINT8)).toBeLessThanOrEqual(squaredError(bins, seen, UINT8));
         const affine = affineOf(range, UINT8);
         const error = numbers.reduce((sum, x) => sum + (x - dequantize(quantize(x, affine, UINT8), affine)) ** 2, 0);

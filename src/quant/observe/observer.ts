@@ -1,9 +1,9 @@
-/** An observer is a value: what makes a range of a statistic. */
+/** Observers: each makes a range of a statistic in its own way. An observer is a plain value. */
 import { z } from 'zod';
 import type { Range, Scheme } from '../scheme.ts';
 import { entropyMaximum, entropyRange } from './entropy.ts';
 import { type BinnedValues, binned, binnedMagnitudes } from './histogram.ts';
-import { leastErrorRange } from './mean-squared-error.ts';
+import { minimumErrorRange } from './mean-squared-error.ts';
 import { percentileMaximum, percentileRange, topKRange } from './percentile.ts';
 import { fromSteps, type Statistic } from './statistic.ts';
 
@@ -13,12 +13,13 @@ const DEFAULT_COUNT = 100;
 const named = z.enum(['min-max', 'moving-average', 'percentile', 'entropy', 'signed-entropy', 'mse', 'top-k']);
 
 /**
- * - `min-max`: all that was seen
- * - `moving-average`: of each image's extremes
- * - `percentile`: the middle of the values
- * - `entropy`: the least Kullback-Leibler divergence of the magnitudes; `signed-entropy`: as onnxruntime.quantization has it
- * - `mse`: the least mean squared error
- * - `top-k`: all but the `count` most extreme on each side
+ * How a recipe names an observer:
+ * - `min-max`: from the smallest to the largest value
+ * - `moving-average`: the moving average of each sample's extremes
+ * - `percentile`: the range that holds so many percent of the values
+ * - `entropy`: the smallest Kullback-Leibler divergence of the magnitudes; `signed-entropy`: as onnxruntime.quantization defines it
+ * - `mse`: the smallest mean squared error
+ * - `top-k`: all values but the `count` most extreme ones on each side
  */
 export const observerSchema = z.union([
   named.transform((kind) => ({ kind, percentile: DEFAULT_PERCENTILE, count: DEFAULT_COUNT })),
@@ -34,9 +35,11 @@ export const observerSchema = z.union([
   })),
 ]);
 
+/** An observer with its settings. */
 export type Observer = z.output<typeof observerSchema>;
 export type ObserverKind = Observer['kind'];
 
+/** The observer of that kind with its default settings. */
 export const observerOf = (kind: ObserverKind): Observer => ({
   kind,
   percentile: DEFAULT_PERCENTILE,
@@ -46,11 +49,11 @@ export const observerOf = (kind: ObserverKind): Observer => ({
 /** The observer of rules that name none: it leaves the highest accuracy on the bundled model (docs/accuracy.md). */
 export const DEFAULT_OBSERVER = observerOf('mse');
 
-/** The range that `observer` makes of `statistic` for `scheme`; never wider than what was seen. */
+/** The range that `observer` makes of `statistic` for `scheme`; never wider than the observed values. */
 export function estimateRange(statistic: Statistic, observer: Observer, scheme: Scheme): Range {
   const seen = { min: statistic.min, max: statistic.max };
   const within = ({ min, max }: Range): Range => ({ min: Math.max(min, seen.min), max: Math.min(max, seen.max) });
-  const magnitude = (most: number) => within({ min: -most, max: most });
+  const magnitude = (limit: number) => within({ min: -limit, max: limit });
   const bins = () => binned(statistic.histogram);
   switch (observer.kind) {
     case 'min-max':
@@ -66,17 +69,17 @@ export function estimateRange(statistic: Statistic, observer: Observer, scheme: 
     case 'signed-entropy':
       return within(entropyRange(centred(bins())));
     case 'mse':
-      return leastErrorRange(bins(), seen, scheme);
+      return minimumErrorRange(bins(), seen, scheme);
     case 'top-k':
       return within(topKRange(bins(), observer.count));
   }
 }
 
-/** The same bins with empty ones on one side, so that 0 is in the middle. */
+/** The same bins with empty bins added on one side, so that 0 is in the middle. */
 function centred({ counts, edges }: BinnedValues): BinnedValues {
   const width = (edges[1] ?? 1) - (edges[0] ?? 0);
-  const most = Math.max(-(edges[0] ?? 0), edges[counts.length] ?? 0);
-  const reach = Math.max(Math.round(most / width), 1);
+  const largest = Math.max(-(edges[0] ?? 0), edges[counts.length] ?? 0);
+  const reach = Math.max(Math.round(largest / width), 1);
   const first = Math.round((edges[0] ?? 0) / width) + reach;
   const wide = new Float64Array(2 * reach + 1);
   wide.set(Float64Array.from(counts), first);

@@ -1,4 +1,4 @@
-/** A model that gives out what calibration sees of each value, instead of its results. */
+/** A model whose results are the observations of its values. */
 import { create } from '@bufbuild/protobuf';
 import { GraphProtoSchema, OperatorSetIdProtoSchema } from 'onnx-buf';
 import { copyModel } from '../../onnx/copy.ts';
@@ -12,6 +12,7 @@ import { makeValueInfo } from '../../onnx/value-info.ts';
 import { observeFunction } from './observe-function.ts';
 import type { ObservationRules } from './sample.ts';
 
+/** The names of the results: see `observeFunction`. Each result has the observations of all values, one after the other. */
 export const RESULTS = { counts: 'dino8.counts', summaries: 'dino8.summaries', channels: 'dino8.channels' } as const;
 
 /** Infinities never count, so the limit on magnitudes is finite where a model has no masks. */
@@ -35,7 +36,7 @@ export function observingModel(model: Model, values: readonly string[], rules: O
     makeTensor('dino8.column', [2], BigInt64Array.of(-1n, 1n)),
   );
   const results = values.map((name) => {
-    const inner = (what: string) => `${name}.observed.${what}`;
+    const inner = (suffix: string) => `${name}.observed.${suffix}`;
     const shape = infos.get(name)?.shape;
     const valid =
       rules.validRows && isKnown && startsWith(shape, rules.validRows.dimensions)
@@ -99,7 +100,7 @@ function observeBeforeUse(
 const startsWith = (shape: Shape | undefined, dimensions: readonly string[]) =>
   shape !== undefined && dimensions.every((dimension, axis) => shape[axis] === dimension);
 
-/** The last axis is one of channels if its length is a property of the model. */
+/** The last dimension is one of channels if its size is a property of the model. */
 function hasChannels(shape: Shape | undefined): boolean {
   return (shape?.length ?? 0) >= 2 && typeof shape?.at(-1) === 'number';
 }

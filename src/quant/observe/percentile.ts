@@ -1,8 +1,8 @@
-/** Percentiles of a histogram, as onnxruntime.quantization's PercentileCalibrater takes them: the lower edge of the bin. */
+/** Percentiles of a histogram, defined as in onnxruntime.quantization's PercentileCalibrater: the lower edge of the bin. */
 import type { Range } from '../scheme.ts';
 import type { BinnedValues } from './histogram.ts';
 
-/** The range of the middle `percentile` % of the values, half of the rest on each side. */
+/** The range of the middle `percentile` % of the values; half of the rest is on each side. */
 export function percentileRange({ counts, edges }: BinnedValues, percentile: number): Range {
   const cut = (100 - percentile) / 200;
   const cumulative = cumulativeShares(counts);
@@ -10,12 +10,12 @@ export function percentileRange({ counts, edges }: BinnedValues, percentile: num
   return { min: edgeAt(cut), max: edgeAt(1 - cut) };
 }
 
-/** The magnitude that `percentile` % of the magnitudes are below, from a histogram of |x|. */
+/** The magnitude below which `percentile` % of the magnitudes are, from a histogram of |x|. */
 export function percentileMaximum({ counts, edges }: BinnedValues, percentile: number): number {
   return edges[firstReaching(cumulativeShares(counts), percentile / 100)] ?? 0;
 }
 
-/** The range that leaves out at most `count` values on each side, to the width of a bin. */
+/** The range that leaves out at most `count` values on each side, to the precision of a bin. */
 export function topKRange({ counts, edges }: BinnedValues, count: number): Range {
   let [first, last] = [0, counts.length - 1];
   for (let left = count; first < last && (counts[first] ?? 0) <= left; first++) left -= counts[first] ?? 0;

@@ -1,72 +1,76 @@
 /**
- * What is known of a value after any number of images: of constant size, and the same to the bit whatever the order in
- * which images, or the statistics of shards, are added. Counts are whole numbers; averages are sums of fixed-point numbers.
+ * The statistic of a value over any number of samples. Its size is constant, and it is the same to the bit in whatever order
+ * samples, or the statistics of shards, are added: counts are whole numbers, and averages are sums of fixed-point numbers.
  */
 import { addToHistogram, binOf, emptyHistogram, type Histogram } from './histogram.ts';
 
-/** Averages are summed in steps of 2^-24: whole numbers, of which a double adds 2^53 without rounding. */
+/** Averages are summed in steps of 2^-24, as whole numbers; a double holds sums up to 2^53 of them exactly. */
 const STEPS = 2 ** 24;
-/** One image adds at most this many steps, so that a million of them fit. */
-const MOST_STEPS = 2 ** 33;
+/** One sample adds at most this many steps, so that a million samples fit. */
+const MAXIMUM_STEPS = 2 ** 33;
 
-/** How much the past counts in a moving average (PyTorch's averaging constant is 1 minus this). */
+/** The weight of the past in a moving average (PyTorch's averaging constant is 1 minus this). */
 const MEMORY = 0.9;
 
-/** The extremes seen at prompts of similar length. */
+/** The extremes at prompts of similar length. */
 export interface LengthStatistic {
-  /** The longest prompt of the bucket may have this many tokens. */
+  /** The maximum number of tokens of a prompt in this bucket. */
   readonly tokens: number;
   images: number;
   min: number;
   max: number;
 }
 
+/** Extremes and means of each channel. */
 export interface ChannelStatistic {
   readonly min: Float32Array;
   readonly max: Float32Array;
-  /** The sum over images of each image's mean, in steps. */
+  /** The sum of the samples' means, in steps. */
   readonly mean: Float64Array;
 }
 
+/** The statistic of one value. */
 export interface Statistic {
+  /** The number of samples. */
   images: number;
-  /** Elements that did not count: not finite, masked, or padding. */
+  /** The number of elements that did not count: not finite, masked, or padding. */
   excluded: number;
   min: number;
   max: number;
-  /** Σ of weight · extreme over the images, in steps: see `movingWeight`. */
+  /** Σ of weight · extreme over the samples, in steps: see `movingWeight`. */
   movingMin: number;
   movingMax: number;
   readonly histogram: Histogram;
-  /** `varying` where the last axis is not one of channels: its length changes from image to image. */
+  /** `varying` if the last dimension is not one of channels: its size changes from sample to sample. */
   channels: ChannelStatistic | 'varying' | undefined;
-  /** By prompt length, shortest first. */
+  /** By the length of the prompt, shortest first; empty where the model has no text. */
   readonly lengths: LengthStatistic[];
 }
 
-/** What one image adds. */
+/** The observation of a value in one sample. */
 export interface Observation {
   readonly min: number;
   readonly max: number;
   readonly exponent: number;
-  /** COUNTERS numbers: bins, then what did not count. */
+  /** COUNTERS numbers: the bins, then the number of elements that did not count. */
   readonly counts: Int32Array;
-  /** minimum, maximum and mean of each channel, one after the other. */
+  /** The minimum of each channel, then the maxima, then the means. */
   readonly channels: Float32Array;
 }
 
-/** When an image was seen, which is what a moving average depends on. */
+/** The position of a sample in the calibration, on which a moving average depends. */
 export interface Moment {
-  /** Its place in the order of the whole calibration, and how many there are. */
+  /** Its place in the order of the whole calibration, and the number of samples. */
   readonly place: number;
   readonly total: number;
   /** The number of tokens of its prompt; undefined where the model has no text. */
   readonly tokens: number | undefined;
 }
 
-/** Prompts up to these lengths are seen together. */
+/** The maximum lengths of the buckets: prompts between two of them share statistics. */
 export const LENGTH_BUCKETS = [16, 32, 64, 96, 128, 192, 256, Number.POSITIVE_INFINITY] as const;
 
+/** A statistic of no samples. */
 export function emptyStatistic(): Statistic {
   return {
     images: 0,
@@ -82,16 +86,18 @@ export function emptyStatistic(): Statistic {
 }
 
 /**
- * What the image at `place` of `total` weighs in the moving average m ← 0.9 m + 0.1 x that starts with the first image.
- * Written out as a sum, the average does not need the images in their order.
+ * The weight of the sample at `place` of `total` in the moving average m ← 0.9 m + 0.1 x that starts with the first sample.
+ * Written as a sum, the average does not need the samples in their order.
  */
 export function movingWeight(place: number, total: number): number {
   return place === 0 ? MEMORY ** (total - 1) : (1 - MEMORY) * MEMORY ** (total - 1 - place);
 }
 
-const inSteps = (value: number) => Math.min(Math.max(Math.round(value * STEPS), -MOST_STEPS), MOST_STEPS);
+const inSteps = (value: number) => Math.min(Math.max(Math.round(value * STEPS), -MAXIMUM_STEPS), MAXIMUM_STEPS);
+/** The number that a sum of steps stands for. */
 export const fromSteps = (steps: number): number => steps / STEPS;
 
+/** Adds one sample to a statistic. */
 export function addObservation(statistic: Statistic, seen: Observation, moment: Moment): void {
   statistic.images++;
   statistic.excluded += seen.counts[seen.counts.length - 1] ?? 0;
@@ -112,7 +118,7 @@ export function addObservation(statistic: Statistic, seen: Observation, moment: 
   addSeenChannels(statistic, seen.channels);
 }
 
-/** Adds what other images showed. */
+/** Adds the statistic of other samples to `into`. */
 export function mergeStatistic(into: Statistic, other: Statistic): void {
   into.images += other.images;
   into.excluded += other.excluded;
@@ -125,7 +131,7 @@ export function mergeStatistic(into: Statistic, other: Statistic): void {
   addChannels(into, other.channels);
 }
 
-/** minimum, maximum and mean of each channel, one after the other. */
+/** @param seen the minimum of each channel, then the maxima, then the means */
 function addSeenChannels(statistic: Statistic, seen: Float32Array): void {
   const width = seen.length / 3;
   const fresh = () => ({

@@ -8,7 +8,7 @@ import { readJson, writeAtomic } from '../../base/files.ts';
 import { parseWith } from '../../base/schema.ts';
 import { bytesOf } from '../../onnx/tensor.ts';
 import type { Statistics } from './calibrate.ts';
-import { BINS_PER_SIDE, emptyHistogram, LEAST_EXPONENT } from './histogram.ts';
+import { BINS_PER_SIDE, emptyHistogram, MINIMUM_EXPONENT } from './histogram.ts';
 import { type ChannelStatistic, emptyStatistic, mergeStatistic, type Statistic } from './statistic.ts';
 
 const FORMAT = 'dino8-statistics-1';
@@ -46,7 +46,7 @@ const valueSchema = z
     movingMin: steps,
     movingMax: steps,
     histogram: z.strictObject({
-      exponent: z.number().int().min(LEAST_EXPONENT).max(128),
+      exponent: z.number().int().min(MINIMUM_EXPONENT).max(128),
       first: z
         .number()
         .int()

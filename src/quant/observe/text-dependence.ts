@@ -1,23 +1,25 @@
-/** How the range of a value moves with the length of the prompt. */
+/** How much the range of a value changes with the length of the prompt. */
 import type { Statistic } from './statistic.ts';
 
+/** The ranges of a value by the length of the prompt. */
 export interface TextDependence {
-  /** The widest range of all lengths over the narrowest; 1 where the text has no influence. */
+  /** The width of the widest range divided by that of the narrowest; 1 if the text has no influence. */
   readonly factor: number;
-  /** Width of the range by length of the prompt, shortest first. */
+  /** The width of the range by the length of the prompt, shortest first. */
   readonly widths: readonly { readonly tokens: number; readonly images: number; readonly width: number }[];
 }
 
-/** Lengths seen fewer times say more of the images than of the text. */
-const FEWEST_IMAGES = 4;
+/** With fewer samples of a length, the images influence the range more than the text does. */
+const MINIMUM_IMAGES = 4;
 
+/** Compares the ranges of a value over the lengths of the prompt. */
 export function textDependence({ lengths }: Statistic): TextDependence {
   const widths = lengths.map(({ tokens, images, min, max }) => ({
     tokens,
     images,
     width: Math.max(max, 0) - Math.min(min, 0),
   }));
-  const judged = widths.filter(({ images }) => images >= FEWEST_IMAGES).map(({ width }) => width);
+  const judged = widths.filter(({ images }) => images >= MINIMUM_IMAGES).map(({ width }) => width);
   const narrowest = Math.min(...judged);
   return { factor: judged.length > 1 && narrowest > 0 ? Math.max(...judged) / narrowest : 1, widths };
 }

@@ -1,7 +1,7 @@
 /**
- * AdaRound (Nagel et al. 2020, https://arxiv.org/abs/2004.10568): whether each weight is rounded up or down is learned. The
- * choice is a rectified sigmoid h(v) in 0 … 1, driven to its ends by 1 − |2h − 1|^β while β falls; the loss is
- * tr(Eᵀ H E), whose gradient 2 H E needs no data beyond the second moments H. Some steps of Adam are one run of a graph.
+ * AdaRound (Nagel et al. 2020, https://arxiv.org/abs/2004.10568) learns whether each weight is rounded up or down. The
+ * choice is a rectified sigmoid h(v) in 0 … 1, which the penalty 1 − |2h − 1|^β drives to its ends while β falls; the loss
+ * is tr(Eᵀ H E), whose gradient 2 H E needs no data but the second moments H. One run of a graph makes several steps of Adam.
  */
 import { GraphBuilder, type Value } from '../../onnx/builder.ts';
 import { DataType } from '../../onnx/types.ts';
@@ -10,15 +10,16 @@ import { Session } from '../../runtime/session.ts';
 import { copyTensor, floats, type Tensor } from '../../runtime/tensor.ts';
 import { highestOf, type Rounder } from './rounding.ts';
 
-/** Steps of one run. */
+/** The number of steps in one run. */
 const STEPS = 10;
 const RATE = 0.02;
 /** The stretch of the sigmoid (section 3 of the paper). */
 const [LOW, HIGH] = [-0.1, 1.1];
-/** β at first and at last, and the share of steps before the choice is driven at all. */
+/** β at the start and at the end, and the share of steps without the penalty. */
 const [SOFT, HARD, WARM_UP] = [20, 2, 0.2];
 const WEIGHT = 10;
 
+/** @param iterations the number of steps of Adam for each weight */
 export function adaround(iterations: number): Rounder {
   return async ({ weight, divisor }, { scheme, moments }) => {
     const highest = highestOf(scheme);
@@ -61,11 +62,11 @@ function inputsOf(b: GraphBuilder) {
   };
 }
 
-/** Σ over the inputs of E · (H E): what each channel's results are off by, [1, channels]. */
+/** Σ over the inputs of E · (H E): the squared error of each channel's results, [1, channels]. */
 const lossOf = (b: GraphBuilder, error: Value, moments: Value) =>
   b.reduceSum(b.mul(error, b.matmul(moments, error)), [0]);
 
-/** The choice that leaves each weight as it is, and what the loss is measured in. */
+/** The choice that leaves each weight unchanged, and the loss of rounding to the nearest, which is the unit of the loss. */
 function startModel() {
   const b = new GraphBuilder('adaround_start');
   const { weight, divisor, moments } = inputsOf(b);
@@ -85,7 +86,7 @@ function stepModel(highest: number) {
   let [choice, mean, square] = ['choice', 'mean', 'square'].map(matrix) as [Value, Value, Value]; // of three
   const [beta, force] = ['beta', 'force'].map((name) => b.input(name, DataType.FLOAT, [])) as [Value, Value]; // of two
   const floor = b.floor(b.div(weight, divisor));
-  // In steps of the loss of rounding to the nearest, shared out among the weights of a channel.
+  // The loss is divided by that of rounding to the nearest, and by the number of weights in a channel.
   const inputs = b.cast(b.extent(weight, 0), DataType.FLOAT);
   for (let step = 0; step < STEPS; step++) {
     const sigmoid = b.sigmoid(choice);
@@ -108,7 +109,7 @@ function stepModel(highest: number) {
   return b.finish();
 }
 
-/** Of each channel the learned integers, or the nearest where they do better. */
+/** For each channel the learned integers, or the nearest ones if their loss is smaller. */
 function endModel(highest: number) {
   const b = new GraphBuilder('adaround_end');
   const { matrix, weight, divisor, moments } = inputsOf(b);

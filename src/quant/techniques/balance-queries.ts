@@ -1,6 +1,7 @@
 /**
- * Queries and keys before their product: q_c k_c stays the same if a channel of one is made smaller and of the other larger.
- * With s = √(‖q_c‖ / ‖k_c‖), by the norms of the weights' columns, no channel of either rules the range.
+ * Balances queries and keys before their product: q_c k_c stays the same if a channel of one is divided by s and that of the
+ * other is multiplied by s. With s = √(‖q_c‖ / ‖k_c‖), from the norms of the weights' columns, no channel of either
+ * dominates the range.
  */
 import { type GraphIndex, indexGraph } from '../../onnx/graph-index.ts';
 import type { Model } from '../../onnx/read.ts';
@@ -34,7 +35,7 @@ export function findAttentions(model: Model, match: readonly string[]): Attentio
   });
 }
 
-/** The layer that a value is made by, cut into heads and perhaps multiplied by a number. */
+/** The layer that computes a value, which may be cut into heads and multiplied by a number after it. */
 function projectionOf(value: string, index: GraphIndex): Projection | undefined {
   const { producer, initializer, consumers } = index;
   const isScalar = (name: string) => initializer.get(name)?.dims.length === 0;
@@ -46,16 +47,17 @@ function projectionOf(value: string, index: GraphIndex): Projection | undefined 
   const product = producer.get(node.input.find((name) => name !== bias) ?? '');
   const weight = product?.opType === 'MatMul' ? product.input[1] : undefined;
   if (bias === undefined || weight === undefined || initializer.get(weight)?.dims.length !== 2) return undefined;
-  // Several projections in one product are cut apart behind it: their channels are not those of the heads alone.
+  // Several projections in one product are split after it: their channels are not those of the heads alone.
   return consumers.get(node.output[0] ?? '')?.[0]?.opType === 'Reshape' ? { weight, bias } : undefined;
 }
 
-/** `prefix`: of new names. Answers how many tensors changed. */
-export async function balanceQueries(
-  model: Model,
-  match: readonly string[],
-  prefix = 'dino8.balance',
-): Promise<number> {
+/**
+ * Changes weights and biases of `model`.
+ *
+ * @param match patterns of the module paths of attentions
+ * @param prefix the beginning of new names
+ */
+export async function balanceQueries(model: Model, match: readonly string[], prefix = 'dino8.balance'): Promise<void> {
   const rescaling = new Rescaling(prefix);
   const { emit } = rescaling;
   for (const { query, key } of findAttentions(model, match)) {
@@ -69,5 +71,5 @@ export async function balanceQueries(
       rescaling.scale(bias, operator, factor, [-1]);
     }
   }
-  return rescaling.apply(model);
+  await rescaling.apply(model);
 }

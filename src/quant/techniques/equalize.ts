@@ -11,15 +11,16 @@ import { matchesPath } from '../match-path.ts';
 import { sourceOf } from '../observe/same-values.ts';
 import { countUses, Rescaling } from './rescale.ts';
 
-/** Two layers that are connected by a ReLU, and nothing else uses what is between them. */
+/** Two layers with a ReLU between them, and no other use of the values between them. */
 interface Pair {
   readonly weight: string;
   readonly bias: string;
   readonly next: string;
-  /** Products in which both occur together. */
+  /** The number of products in which both occur together. */
   count: number;
 }
 
+/** The pairs of layers whose second layer has a module path that one of the patterns matches. */
 export function findPairs(model: Model, match: readonly string[]): Pair[] {
   const index = indexGraph(model.graph);
   const uses = countUses(model);
@@ -33,7 +34,7 @@ export function findPairs(model: Model, match: readonly string[]): Pair[] {
     if (known) known.count++;
     else pairs.set(key, { ...found, count: 1 });
   }
-  // A weight that is used elsewhere too would have to be scaled in two ways.
+  // A weight that is also used elsewhere would have to be scaled in two ways.
   return [...pairs.values()].filter(({ weight, bias, next, count }) =>
     [weight, bias, next].every((name) => uses.get(name) === count),
   );
@@ -55,19 +56,24 @@ function pairBefore(node: NodeProto, index: GraphIndex): Omit<Pair, 'count'> | u
 const isOnlyUse = ({ output: [result = ''] }: NodeProto, { consumers, outputs }: GraphIndex) =>
   consumers.get(result)?.length === 1 && !outputs.has(result);
 
-/** `prefix`: of new names. Answers how many tensors changed. */
-export async function equalize(model: Model, match: readonly string[], prefix = 'dino8.equalize'): Promise<number> {
+/**
+ * Changes weights and biases of `model`.
+ *
+ * @param match patterns of the module paths of the second layers
+ * @param prefix the beginning of new names
+ */
+export async function equalize(model: Model, match: readonly string[], prefix = 'dino8.equalize'): Promise<void> {
   const rescaling = new Rescaling(prefix);
   const { emit } = rescaling;
   for (const { weight, bias, next } of findPairs(model, match)) {
-    // In a chain of three layers, the middle one is of two pairs: it is scaled with the first.
+    // In a chain of three layers, the middle one is in two pairs: it is scaled with the first.
     if ([weight, bias, next].some((name) => rescaling.has(name))) continue;
-    const most = (name: string, axis: number) =>
+    const largest = (name: string, axis: number) =>
       emit('Max', [emit('ReduceMax', [emit('Abs', [name]), [axis]], { keepdims: 0 }), 1e-8]);
-    const factor = emit('Sqrt', [emit('Div', [most(weight, 0), most(next, 1)])]);
+    const factor = emit('Sqrt', [emit('Div', [largest(weight, 0), largest(next, 1)])]);
     rescaling.scale(weight, 'Div', factor, [1, -1]);
     rescaling.scale(bias, 'Div', factor, [-1]);
     rescaling.scale(next, 'Mul', factor, [-1, 1]);
   }
-  return rescaling.apply(model);
+  await rescaling.apply(model);
 }

@@ -1,11 +1,11 @@
 /**
- * GPTQ (Frantar et al. 2022, https://arxiv.org/abs/2210.17323): the rows of a weight are rounded one after the other, and
- * the error of each is made up for by the rows to come, as far as their inputs go together.
+ * GPTQ (Frantar et al. 2022, https://arxiv.org/abs/2210.17323) rounds the rows of a weight one after the other. The rows that
+ * are not rounded yet compensate for the error of each, as far as their inputs correlate.
  *
  *     q = round(w_i / s_i)    e = (w_i − q s_i) / P_ii    W ← W − P_:i e    P ← P − P_:i P_i: / P_ii
  *
- * P is the inverse of the damped second moments, found by Newton's iteration, in products of matrices only. Both steps run
- * as graphs; a block of rows at a time.
+ * P is the inverse of the damped second moments. Newton's iteration computes it with matrix products only. Both steps run as
+ * graphs, for a block of rows at a time.
  */
 import { GraphBuilder, type Value } from '../../onnx/builder.ts';
 import { DataType } from '../../onnx/types.ts';
@@ -14,12 +14,12 @@ import { Session } from '../../runtime/session.ts';
 import { copyTensor, integers, type Tensor } from '../../runtime/tensor.ts';
 import { highestOf, type Rounder } from './rounding.ts';
 
-/** Rows that one run rounds: the state is handed on between runs. */
+/** The number of rows that one run rounds; the state is passed from run to run. */
 const ROWS = 32;
-/** Each iteration squares the error; the number to start with is that of a condition of about 10^6. */
+/** Each iteration squares the error; this number is enough for a condition number of about 10^6. */
 const ITERATIONS = 44;
 
-/** @param damping share of the mean of H's diagonal that is added to it */
+/** @param damping the share of the mean of H's diagonal that is added to the diagonal */
 export function gptq(damping: number): Rounder {
   return async ({ weight, divisor }, { scheme, moments }) => {
     const [inputs = 0] = weight.shape;
@@ -28,7 +28,7 @@ export function gptq(damping: number): Rounder {
     const rows = Math.min(ROWS, inputs);
     await using session = await Session.create(modelBytes(blockModel(rows, highestOf(scheme))));
     for (let start = 0; start < inputs; start += rows) {
-      // The last block begins earlier if it would not be whole: rows that are rounded already stay as they are.
+      // If the last block would not be whole, it begins earlier: rows that are rounded already stay unchanged.
       const first = Math.min(start, inputs - rows);
       using outputs = await session.run({ weight: state, divisor, inverse, first: integers([first], [1]) });
       [state, inverse] = [copyTensor(outputs.get('next_weight')), copyTensor(outputs.get('next_inverse'))];
@@ -45,7 +45,7 @@ async function invert(moments: Tensor, damping: number): Promise<Tensor> {
   const rows = b.range(b.integer(0), b.integer(inputs), b.integer(1));
   const identity = b.cast(b.equal(b.unsqueeze(rows, [0]), b.unsqueeze(rows, [1])), DataType.FLOAT);
   const mean = b.div(b.reduceSum(b.mul(h, identity), [0, 1], false), inputs);
-  // Divided by its mean, so that numbers are near 1; an input that is always 0 gets a diagonal all the same.
+  // H is divided by its mean, so that numbers are near 1; the damping gives an input that is always 0 a diagonal too.
   const scaled = b.add(b.div(h, b.max(mean, 1e-30)), b.mul(identity, damping));
   const norm = b.reduceMax(b.reduceSum(b.abs(scaled), [1], false), [0], false);
   let inverse: Value = b.div(identity, norm);
@@ -69,7 +69,7 @@ function blockModel(rows: number, highest: number) {
     const column = b.gather(inverse, row, 1);
     const own = b.gather(p, row, 1); // [1, 1]
     const rounded = b.mul(b.clip(b.round(b.div(w, s)), -highest, highest), s);
-    // A row that was rounded before has no column in the inverse any more, and no error.
+    // The column of a row that was rounded before is 0 in the inverse, and so is its error.
     const safe = b.max(own, 1e-20);
     weight = b.sub(weight, b.matmul(column, b.div(b.sub(w, rounded), safe)));
     inverse = b.sub(inverse, b.matmul(column, b.div(p, safe)));
@@ -79,7 +79,7 @@ function blockModel(rows: number, highest: number) {
   return b.finish();
 }
 
-/** round(W / S), where W is a whole number of steps already. */
+/** round(W / S), where each W is already a whole number of steps. */
 async function wholeSteps(weight: Tensor, divisor: Tensor): Promise<Tensor> {
   const b = new GraphBuilder('steps');
   const [w, s] = ['weight', 'divisor'].map((name) => b.input(name, DataType.FLOAT, ['inputs', 'channels'])) as [

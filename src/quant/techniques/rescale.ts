@@ -1,4 +1,4 @@
-/** What techniques share that move factors between layers: the model computes the same, in numbers that quantize better. */
+/** Shared by the techniques that move factors between layers: the model computes the same, with values that quantize better. */
 import { indexGraph } from '../../onnx/graph-index.ts';
 import type { Model } from '../../onnx/read.ts';
 import { replaceUses, sortTopologically } from '../../onnx/rewrite.ts';
@@ -17,29 +17,29 @@ export class Rescaling {
     this.emit = emitter(prefix, this.#added);
   }
 
-  /** Makes `name` divided (or multiplied) by the vector `factor` along `axis`; a vector itself has axis 0. */
+  /** Divides or multiplies the stored tensor `name` by the vector `factor`, which is reshaped to `shape` to broadcast. */
   scale(name: string, operator: 'Mul' | 'Div', factor: string, shape: readonly number[]): void {
     const shaped = this.emit('Reshape', [factor, shape]);
     this.#replaced.set(name, this.emit(operator, [name, shaped]));
   }
 
+  /** True if the tensor is scaled already. */
   has(name: string): boolean {
     return this.#replaced.has(name);
   }
 
-  /** Answers how many tensors changed. */
-  async apply(model: Model): Promise<number> {
+  /** Carries out all changes. */
+  async apply(model: Model): Promise<void> {
     const { graph } = model;
     for (const [name, scaled] of this.#replaced) replaceUses(graph, name, scaled);
     graph.node = [...this.#added.nodes, ...graph.node];
     graph.initializer.push(...this.#added.tensors);
     sortTopologically(graph);
     await foldConstants(model);
-    return this.#replaced.size;
   }
 }
 
-/** How often each stored tensor is used. */
+/** The number of uses of each stored tensor, by its name. */
 export function countUses(model: Model): Map<string, number> {
   const uses = new Map<string, number>();
   const { initializer } = indexGraph(model.graph);
@@ -48,7 +48,8 @@ export function countUses(model: Model): Map<string, number> {
   return uses;
 }
 
-/** Nodes that only move or cut values; a padding adds zeros. */
+/** Nodes that only move or cut values; a padding adds zeros, which stay zeros when they are scaled. */
 const MOVES = new Set(['Reshape', 'Transpose', 'Squeeze', 'Unsqueeze', 'Identity', 'Split', 'Slice', 'Concat', 'Pad']);
 
+/** True for a node that moves values without changing them. */
 export const isMove = ({ opType, domain }: NodeProto): boolean => domain === '' && MOVES.has(opType);

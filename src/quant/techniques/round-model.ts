@@ -1,4 +1,4 @@
-/** The techniques of a recipe that choose integers of weights by what their inputs are. */
+/** The techniques of a recipe that choose the integers of weights by the inputs of their layers. */
 import type { WorkOptions } from '../../base/progress.ts';
 import { indexGraph } from '../../onnx/graph-index.ts';
 import type { Model } from '../../onnx/read.ts';
@@ -20,7 +20,7 @@ type RoundingTechnique = Extract<Technique, { technique: 'gptq' | 'adaround' }>;
 export const isRounding = (each: Technique): each is RoundingTechnique =>
   each.technique === 'gptq' || each.technique === 'adaround';
 
-/** True if a recipe needs images to choose the integers of weights. */
+/** True if a recipe needs samples to choose the integers of weights. */
 export function roundsModel({ techniques }: Recipe): boolean {
   return techniques.some(isRounding);
 }

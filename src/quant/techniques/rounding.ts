@@ -1,6 +1,7 @@
 /**
- * Integers of weights that are chosen so that a layer's results change least, not so that each weight does. Both techniques
- * minimise tr(Eᵀ H E), E being the error of the weight [inputs, channels] and H the second moments of its inputs.
+ * Chooses the integers of weights so that the results of the layer change as little as possible, not each weight. Both
+ * techniques minimise tr(Eᵀ H E), where E is the error of the weight [inputs, channels] and H the second moments of the
+ * layer's inputs.
  */
 
 import { create } from '@bufbuild/protobuf';
@@ -26,15 +27,20 @@ export interface RoundingTask {
   readonly moments: Tensor;
 }
 
-/** W / S and S, both [inputs, channels], where S is the step of each weight. */
+/** W and S, both [inputs, channels], where S is the step of each weight. */
 export interface Steps {
   readonly weight: Tensor;
   readonly divisor: Tensor;
 }
 
-/** Rounds with H in mind: W [inputs, channels] → whole numbers of the same shape, as floats. */
+/** A technique: W [inputs, channels] → whole numbers of the same shape, as floats. */
 export type Rounder = (steps: Steps, task: RoundingTask) => Promise<Tensor>;
 
+/**
+ * Rounds one weight.
+ *
+ * @throws RuntimeError that names the weight, if a graph of the technique does not run
+ */
 export async function roundWeight(task: RoundingTask, round: Rounder): Promise<RoundedWeight> {
   const { weight, scheme } = task;
   const { name } = weight;
@@ -57,14 +63,17 @@ export async function roundWeight(task: RoundingTask, round: Rounder): Promise<R
   }
 }
 
+/** The scales of a weight. */
 export interface Scales {
-  /** What one unit of each integer is, the shape of the weight. */
+  /** The number that one unit of each integer stands for, the shape of the weight. */
   readonly divisor: Tensor;
+  /** float [channels] */
   readonly scale: Tensor;
+  /** int8 [rows / block, channels]: the multiple of the scale that each block has; undefined if there are no blocks. */
   readonly multipliers: Tensor | undefined;
 }
 
-/** The scales that rounding to the nearest would have, too. */
+/** The scales that rounding to the nearest integer uses too. */
 export async function chooseScales(weight: TensorProto, scheme: WeightScheme, axis = 1): Promise<Scales> {
   const added: Pick<Additions, 'nodes' | 'tensors'> = { nodes: [], tensors: [] };
   const emit = emitter(weight.name, added);
@@ -91,7 +100,7 @@ export async function chooseScales(weight: TensorProto, scheme: WeightScheme, ax
   };
 }
 
-/** Rounds all `tasks`, one after the other. */
+/** Rounds all `tasks`, one after the other. @returns the integers by the name of the weight */
 export async function roundWeights(
   tasks: readonly RoundingTask[],
   round: Rounder,
@@ -108,5 +117,5 @@ export async function roundWeights(
   return result;
 }
 
-/** The largest whole number of a scheme. */
+/** The largest integer of a scheme. */
 export const highestOf = ({ bits }: WeightScheme): number => HIGHEST_OF_BITS[bits];

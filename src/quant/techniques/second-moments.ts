@@ -1,6 +1,6 @@
 /**
- * What the inputs of layers have in common: E[xᵀx] over all rows of all images, which says how much an error of each weight
- * shows in a layer's results. The graph adds it up; a sum of [channels, channels] goes in and comes out of each run.
+ * Second moments Σ xᵀx of the inputs of layers over all rows of all samples. They say how much an error of each weight
+ * changes the results of a layer. The graph adds them up: a sum [channels, channels] is an input and a result of each run.
  */
 import { create } from '@bufbuild/protobuf';
 import { GraphProtoSchema } from 'onnx-buf';
@@ -16,18 +16,23 @@ import { Session } from '../../runtime/session.ts';
 import { copyTensor, floats, type Tensor } from '../../runtime/tensor.ts';
 import type { SampleSource } from '../observe/sample.ts';
 
-/** The input of a layer, and its channels. */
+/** The input of a layer, and its number of channels. */
 export interface LayerInput {
+  /** The name of the value. */
   readonly value: string;
   readonly channels: number;
 }
 
-/** Sums of so many bytes are kept at a time; more layers take more passes over the images. */
-const MOST_BYTES = 1 << 29;
+/** The maximum size of the sums that are kept at a time, in bytes; more layers take more passes over the samples. */
+const MAXIMUM_BYTES = 1 << 29;
 
 const sumOf = (value: string) => `${value}.moments`;
 
-/** @returns for each value a matrix [channels, channels], not divided by the number of rows: only its direction matters */
+/**
+ * Sums xᵀx for each of `inputs`.
+ *
+ * @returns for each value a matrix [channels, channels], which is not divided by the number of rows: a factor changes nothing
+ */
 export async function secondMoments(
   model: Model,
   inputs: readonly LayerInput[],
@@ -63,7 +68,7 @@ function group(inputs: readonly LayerInput[]): LayerInput[][] {
   let bytes = Number.POSITIVE_INFINITY;
   for (const input of inputs) {
     const own = input.channels ** 2 * Float32Array.BYTES_PER_ELEMENT;
-    if (bytes + own > MOST_BYTES) {
+    if (bytes + own > MAXIMUM_BYTES) {
       groups.push([]);
       bytes = 0;
     }
@@ -77,7 +82,7 @@ function summingModel(model: Model, inputs: readonly LayerInput[]): Model {
   const summing = copyModel(model);
   const { graph } = summing;
   const output = inputs.map(({ value, channels }) => {
-    const inner = (what: string) => `${sumOf(value)}.${what}`;
+    const inner = (suffix: string) => `${sumOf(value)}.${suffix}`;
     graph.input.push(makeValueInfo(sumOf(value), DataType.FLOAT, [channels, channels]));
     graph.initializer.push(makeTensor(inner('rows'), [2], BigInt64Array.of(-1n, BigInt(channels))));
     graph.node.push(

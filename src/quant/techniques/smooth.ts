@@ -1,6 +1,6 @@
 /**
- * SmoothQuant (Xiao et al. 2022, https://arxiv.org/abs/2211.10438): channels that vary much after a layer normalisation
- * are made smaller there, and the rows of the weights behind them larger. s = max|x|^α / max|w|^(1 − α) for each channel.
+ * SmoothQuant (Xiao et al. 2022, https://arxiv.org/abs/2211.10438): channels with large values after a layer normalisation
+ * are divided by s, and the rows of the weights after it are multiplied by s = max|x|^α / max|w|^(1 − α).
  */
 import { InputError } from '../../base/errors.ts';
 import { integersAttribute } from '../../onnx/attributes.ts';
@@ -21,6 +21,7 @@ interface Smoothable {
   readonly weights: readonly string[];
 }
 
+/** The normalisations whose module paths match, and whose results are used by products with weights only. */
 export function findSmoothable(model: Model, match: readonly string[]): Smoothable[] {
   const index = indexGraph(model.graph);
   const uses = countUses(model);
@@ -38,7 +39,7 @@ export function findSmoothable(model: Model, match: readonly string[]): Smoothab
 
 const countOf = (names: readonly string[], wanted: string) => names.filter((name) => name === wanted).length;
 
-/** The weights that the value is multiplied with, one for each product; undefined if it is used otherwise as well. */
+/** The weights that the value is multiplied by, one for each product; undefined if it has other uses too. */
 function weightsBehind(value: string, channels: number, index: GraphIndex): string[] | undefined {
   if (index.outputs.has(value)) return undefined;
   const found: string[] = [];
@@ -53,28 +54,36 @@ function weightsBehind(value: string, channels: number, index: GraphIndex): stri
     for (const output of node.output) {
       const behind = weightsBehind(output, channels, index);
       if (!behind) return undefined;
-      // A value that is cut and joined again is met along each of its parts.
+      // A value that is cut and joined again is found along each of its parts.
       found.push(...(node.opType === 'Concat' && node.input.indexOf(value) > 0 ? [] : behind));
     }
   }
   return found;
 }
 
-/** True for a node that moves what it is given, as its first input or one of those it joins, along all axes but the last. */
+/** True for a node that moves the value, its first input or one that it concatenates, but keeps the last axis. */
 function keepsChannels(node: NodeProto, value: string): boolean {
   const perm = integersAttribute(node, 'perm');
   const isMoved = node.opType === 'Concat' || node.input[0] === value;
   return isMove(node) && isMoved && (!perm || perm.at(-1) === perm.length - 1);
 }
 
-/** @param statistics of the outputs of the normalisations. `prefix`: of new names. Answers how many tensors changed. */
+/**
+ * Changes weights and biases of `model`.
+ *
+ * @param match patterns of the module paths of normalisations
+ * @param alpha how much of the difficulty moves from activations to weights, 0 … 1
+ * @param statistics of the results of the normalisations
+ * @param prefix the beginning of new names
+ * @throws InputError if statistics are missing
+ */
 export async function smooth(
   model: Model,
   match: readonly string[],
   alpha: number,
   statistics: Statistics,
   prefix = 'dino8.smooth',
-): Promise<number> {
+): Promise<void> {
   const rescaling = new Rescaling(prefix);
   const { emit } = rescaling;
   const smoothable = findSmoothable(model, match);
@@ -90,17 +99,20 @@ export async function smooth(
         `The technique smooth needs the extremes of each channel of ${output}, whose last dimension varies from run to run; leave ${node.name} out of smooth.`,
       );
     const width = channels.max.length;
-    const most = `${output}.most`;
+    const magnitudesName = `${output}.magnitudes`;
     const magnitudes = channels.max.map((max, channel) => Math.max(max, -(channels.min[channel] ?? 0), 1e-5));
-    model.graph.initializer.push(makeTensor(most, [width], magnitudes));
+    model.graph.initializer.push(makeTensor(magnitudesName, [width], magnitudes));
     const ofWeights = weights
       .map((name) => emit('ReduceMax', [emit('Abs', [name]), [1]], { keepdims: 0 }))
       .reduce((all, next) => emit('Max', [all, next]));
-    const factor = emit('Div', [emit('Pow', [most, alpha]), emit('Pow', [emit('Max', [ofWeights, 1e-5]), 1 - alpha])]);
+    const factor = emit('Div', [
+      emit('Pow', [magnitudesName, alpha]),
+      emit('Pow', [emit('Max', [ofWeights, 1e-5]), 1 - alpha]),
+    ]);
     const [, scale = '', bias = ''] = node.input;
     rescaling.scale(scale, 'Div', factor, [-1]);
     rescaling.scale(bias, 'Div', factor, [-1]);
     for (const name of weights) rescaling.scale(name, 'Mul', factor, [-1, 1]);
   }
-  return rescaling.apply(model);
+  await rescaling.apply(model);
 }
