@@ -145,9 +145,9 @@ function matches(rule: Rule, pattern: string, each: Quantizable): boolean {
   return isNamed && isPossible && matchesPath(pattern, rule.inputs === 'weights' ? each.path : each.node.name);
 }
 
-/** @throws UsageError for a pattern that matches nothing, since it cannot be what was meant */
+/** @throws UsageError for a pattern that matches nothing, since it cannot be what was meant unless the rule is optional */
 function checkPatterns(recipe: Recipe, quantizable: readonly Quantizable[]): void {
-  for (const rule of recipe.rules)
+  for (const rule of recipe.rules.filter(({ optional }) => !optional))
     for (const pattern of rule.match)
       if (!quantizable.some((each) => matches(rule, pattern, each)))
         throw new UsageError(

@@ -44,6 +44,8 @@ const ruleSchema = z
      * attention and in residual sums; patterns then match the names of nodes.
      */
     inputs: z.enum(['weights', 'activations']).default('weights'),
+    /** True if the rule may match nothing: it is for some of the models that the recipe is used for. */
+    optional: z.boolean().optional(),
     /** How the nodes are computed: see `Mode`. */
     treatment: z.preprocess((value) => (value === FORMER_WEIGHT_ONLY ? 'weight-only' : value), z.enum(MODES)),
     weights: weightsSchema.optional(),

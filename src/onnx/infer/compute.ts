@@ -38,9 +38,11 @@ const convolution: Rule = ({ node, inputs: [x, weights] }) => {
   return [{ type: x.type, shape: [x.shape[0], weights.shape[0], ...spatial] }];
 };
 
-const convolutionTransposed: Rule = ({ inputs: [x, weights] }) => [
-  x && { type: x.type, shape: x.shape && [x.shape[0], weights?.shape?.[1], ...unknownShape(x.shape.length - 2)] },
-];
+const convolutionTransposed: Rule = ({ node, inputs: [x, weights] }) => {
+  const ofGroup = weights?.shape?.[1];
+  const channels = typeof ofGroup === 'number' ? ofGroup * integerAttribute(node, 'group', 1) : undefined;
+  return [x && { type: x.type, shape: x.shape && [x.shape[0], channels, ...unknownShape(x.shape.length - 2)] }];
+};
 
 const convolutionInteger: Rule = (context) =>
   convolution(context).map((result) => result && { ...result, type: DataType.INT32 });

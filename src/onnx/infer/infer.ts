@@ -15,9 +15,10 @@ import { valueInfoToTensorInfo } from '../value-info.ts';
 import { computeRules } from './compute.ts';
 import { elementwiseRules } from './elementwise.ts';
 import { movementRules } from './movement.ts';
+import { poolingRules } from './pooling.ts';
 import { LONGEST_SHAPE, type Rule } from './rule.ts';
 
-const rules: Record<string, Rule> = { ...elementwiseRules, ...movementRules, ...computeRules };
+const rules: Record<string, Rule> = { ...elementwiseRules, ...movementRules, ...computeRules, ...poolingRules };
 
 export type Infos = Map<string, TensorInfo>;
 

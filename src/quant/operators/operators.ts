@@ -9,6 +9,7 @@ import { conv } from './conv.ts';
 import { deformableAttention } from './deformable-attention.ts';
 import { gather } from './gather.ts';
 import { gemm } from './gemm.ts';
+import { globalAveragePool } from './global-average-pool.ts';
 import { matmul } from './matmul.ts';
 import { mul } from './mul.ts';
 import type { GraphFacts, QuantizableNode, QuantizableOperator } from './operator.ts';
@@ -20,6 +21,7 @@ const OPERATORS: readonly QuantizableOperator[] = [
   gather,
   add,
   mul,
+  globalAveragePool,
   deformableAttention, //
 ];
 

@@ -7,6 +7,7 @@ import type { Model } from '../../../onnx/read.ts';
 import { makeNode, removeUnused, sortTopologically } from '../../../onnx/rewrite.ts';
 import { tensorElements } from '../../../onnx/tensor.ts';
 import type { NodeProto, TensorProto } from '../../../onnx/types.ts';
+import { selectsValues } from '../../observe/same-values.ts';
 
 /** Nodes that give the same on bytes as on floats; a Pad then adds the zero point. */
 const MOVES = new Set(['Reshape', 'Transpose', 'Squeeze', 'Unsqueeze', 'Flatten', 'Split', 'Slice', 'Pad', 'Concat']);
@@ -37,7 +38,8 @@ function step(model: Model): number {
   for (const node of graph.node) {
     const parameters = node.output.some((name) => outputs.has(name)) ? undefined : commonParameters(node, consumers);
     const isRelu = node.opType === 'Relu' && node.domain === '';
-    const isMove = MOVES.has(node.opType) && node.domain === '' && !isReshapeOfConstant(node, initializer);
+    const moves = node.domain === '' && (MOVES.has(node.opType) || selectsValues(node));
+    const isMove = moves && !isReshapeOfConstant(node, initializer);
     if (!parameters || !(isMove || (isRelu && isZero(initializer.get(parameters.zeroPoint))))) {
       nodes.push(node);
       continue;
