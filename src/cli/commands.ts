@@ -1,5 +1,5 @@
 /** The table of commands. A command is loaded when it runs, so that this table costs nothing to read. */
-import type { Command } from 'commander';
+import type { CommandUnknownOpts } from '@commander-js/extra-typings';
 
 /** A command as the overview of `dino8 --help` shows it. */
 export interface CommandEntry {
@@ -9,7 +9,7 @@ export interface CommandEntry {
   /** The heading under which the overview lists the command. */
   readonly group: string;
   /** Loads the command with its options. */
-  readonly load: () => Promise<Command>;
+  readonly load: () => Promise<CommandUnknownOpts>;
 }
 
 const START = 'Start here:';
@@ -23,13 +23,13 @@ export const COMMANDS: readonly CommandEntry[] = [
     name: 'demo',
     summary: 'run the whole pipeline on the bundled model and write a report',
     group: START,
-    load: async () => (await import('./demo.ts')).demoCommand(),
+    load: async () => (await import('./demo-command.ts')).demoCommand(),
   },
   {
     name: 'detect',
     summary: 'find what phrases describe in images',
     group: START,
-    load: async () => (await import('./detect.ts')).detectCommand(),
+    load: async () => (await import('./detect-command.ts')).detectCommand(),
   },
   {
     name: 'setup',
@@ -41,84 +41,84 @@ export const COMMANDS: readonly CommandEntry[] = [
     name: 'doctor',
     summary: 'show versions, CPU features, kernels and execution providers of this machine',
     group: START,
-    load: async () => (await import('./doctor.ts')).doctorCommand(),
+    load: async () => (await import('./doctor-command.ts')).doctorCommand(),
   },
   {
     name: 'convert',
     summary: 'build the FP32 ONNX model of a checkpoint',
     group: MODELS,
-    load: async () => (await import('./convert.ts')).convertCommand(),
+    load: async () => (await import('./convert-command.ts')).convertCommand(),
   },
   {
     name: 'calibrate',
     summary: 'collect the statistics from which ranges of activations are chosen',
     group: MODELS,
-    load: async () => (await import('./calibrate.ts')).calibrateCommand(),
+    load: async () => (await import('./calibrate-command.ts')).calibrateCommand(),
   },
   {
     name: 'quantize',
     summary: 'make an INT8 model by a recipe',
     group: MODELS,
-    load: async () => (await import('./quantize.ts')).quantizeCommand(),
+    load: async () => (await import('./quantize-command.ts')).quantizeCommand(),
   },
   {
     name: 'tune',
     summary: 'search for the fastest mixture of precisions within a loss of accuracy',
     group: MODELS,
-    load: async () => (await import('./tune.ts')).tuneCommand(),
+    load: async () => (await import('./tune-command.ts')).tuneCommand(),
   },
   {
     name: 'specialize',
     summary: 'make a model with static shapes for one size of image',
     group: MODELS,
-    load: async () => (await import('./specialize.ts')).specializeCommand(),
+    load: async () => (await import('./specialize-command.ts')).specializeCommand(),
   },
   {
     name: 'eval',
     summary: "compute a model's average precision on a COCO data set",
     group: JUDGE,
-    load: async () => (await import('./eval.ts')).evalCommand(),
+    load: async () => (await import('./eval-command.ts')).evalCommand(),
   },
   {
     name: 'measure',
     summary: 'measure latency and peak memory of a model',
     group: JUDGE,
-    load: async () => (await import('./measure.ts')).measureCommand(),
+    load: async () => (await import('./measure-command.ts')).measureCommand(),
   },
   {
     name: 'compare',
     summary: 'compare a quantized model with its float model, layer by layer and box by box',
     group: JUDGE,
-    load: async () => (await import('./compare.ts')).compareCommand(),
+    load: async () => (await import('./compare-command.ts')).compareCommand(),
   },
   {
     name: 'sensitivity',
     summary: 'measure how much accuracy each part of a model loses in INT8',
     group: JUDGE,
-    load: async () => (await import('./sensitivity.ts')).sensitivityCommand(),
+    load: async () => (await import('./sensitivity-command.ts')).sensitivityCommand(),
   },
   {
     name: 'inspect',
     summary: 'list the size, work, time and precision of each module of a model',
     group: JUDGE,
-    load: async () => (await import('./inspect.ts')).inspectCommand(),
+    load: async () => (await import('./inspect-command.ts')).inspectCommand(),
   },
   {
     name: 'lint',
     summary: 'find quantized places of a model that its runtime computes in float',
     group: JUDGE,
-    load: async () => (await import('./lint.ts')).lintCommand(),
+    load: async () => (await import('./lint-command.ts')).lintCommand(),
   },
   {
     name: 'qat',
     summary: 'train a checkpoint with quantization in place and write the INT8 model',
     group: TRAIN,
-    load: async () => (await import('./qat.ts')).qatCommand(),
+    load: async () => (await import('./qat-command.ts')).qatCommand(),
   },
   {
     name: 'train',
     summary: 'train a checkpoint on labelled images in FP32',
     group: TRAIN,
-    load: async () => (await import('./train.ts')).trainCommand(),
+    load: async () => (await import('./train-command.ts')).trainCommand(),
   },
 ];

@@ -1,9 +1,11 @@
 /** The command line: finds the command, loads it, runs it, and turns every failure into one sentence and an exit code. */
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, type CommandUnknownOpts } from '@commander-js/extra-typings';
 import { Dino8Error, messageOf } from '../base/errors.ts';
 import { packageVersion } from '../base/package-root.ts';
 import { COMMANDS } from './commands.ts';
-import { INTERRUPTED_CODE, Interrupted, listenForInterrupts } from './interruption.ts';
+import { layOutHelp } from './help-format.ts';
+import { INTERRUPTED_CODE, Interrupted, interruptedSentence, listenForInterrupts } from './interruption.ts';
+import { setRunningCommand, withFlags } from './notices.ts';
 
 /** The command that the arguments ask for: the first word, or the one after `help`. */
 function commandName(argv: readonly string[]): string | undefined {
@@ -12,7 +14,7 @@ function commandName(argv: readonly string[]): string | undefined {
 }
 
 /** The root command. Only the command that is asked for is loaded; the others have a name and a line in the overview. */
-async function program(argv: readonly string[]): Promise<Command> {
+async function program(argv: readonly string[]): Promise<CommandUnknownOpts> {
   const root = new Command('dino8')
     .description('Open-vocabulary detection in 8 bits: GroundingDINO to a measured, deployable INT8 ONNX model.')
     .version(packageVersion())
@@ -25,6 +27,10 @@ async function program(argv: readonly string[]): Promise<Command> {
   const asked = commandName(argv);
   for (const { name, summary, group, load } of COMMANDS) {
     const command = name === asked ? await load() : new Command(name);
+    if (name === asked) {
+      layOutHelp(command);
+      setRunningCommand(command);
+    }
     root.addCommand(command.summary(summary).helpGroup(group));
   }
   for (const command of [root, ...root.commands]) command.exitOverride();
@@ -45,11 +51,11 @@ export async function main(argv: readonly string[]): Promise<number> {
     // Commander has printed its own message: help, the version, or the argument that was wrong.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     if (error instanceof Interrupted) {
-      process.stderr.write('\ndino8: interrupted.\n');
+      process.stderr.write(`\ndino8: ${interruptedSentence()}\n`);
       return INTERRUPTED_CODE;
     }
     if (error instanceof Dino8Error) {
-      process.stderr.write(`dino8: ${error.message}\n`);
+      process.stderr.write(`dino8: ${withFlags(error.message)}\n`);
       return error.exitCode;
     }
     const details = process.env.DINO8_DEBUG && error instanceof Error ? error.stack : messageOf(error);

@@ -1,4 +1,4 @@
-/** A model, a recipe and images → an INT8 model: every step that a recipe may ask for, in order. */
+/** Applies a recipe to a model: every operation that a recipe may ask for, in order. */
 import { UsageError } from '../base/errors.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import type { CalibrationPlan } from '../data/calibration-plan.ts';
@@ -13,7 +13,7 @@ import { roundModel, roundsModel } from '../quant/techniques/round-model.ts';
 import { calibrateDataset } from './calibrate-dataset.ts';
 
 export interface ApplyOptions extends WorkOptions {
-  /** The images to calibrate on; needed unless `statistics` has all that the recipe needs. */
+  /** The images to calibrate on; needed unless `statistics` has all values that the recipe needs. */
   readonly plan?: CalibrationPlan | undefined;
   /** Statistics of an earlier calibration of the model. */
   readonly statistics?: Statistics | undefined;
@@ -24,7 +24,7 @@ export interface ApplyOptions extends WorkOptions {
 }
 
 /**
- * The statistics that a recipe needs: `statistics` if they are given, else those of the images.
+ * The statistics that a recipe needs: `statistics` if they are complete or there are no images, else those of the images.
  *
  * @throws UsageError if neither is given and the recipe needs some
  */
@@ -33,10 +33,19 @@ export async function observeFor(
   recipe: Recipe,
   { plan, statistics, target, ...work }: ApplyOptions,
 ): Promise<Statistics> {
-  return (
-    statistics ??
-    observe(source, planQuantization(source.model, recipe, { target }).valuesToObserve, recipe, plan, work)
-  );
+  const { valuesToObserve } = planQuantization(source.model, recipe, { target });
+  return observeValues(source, valuesToObserve, recipe, { plan, statistics, ...work });
+}
+
+/** The statistics of `values`: `statistics` if they are complete or there are no images, else those of the images. */
+async function observeValues(
+  source: ModelPackage,
+  values: readonly string[],
+  recipe: Recipe,
+  { plan, statistics, ...work }: ApplyOptions,
+): Promise<Statistics> {
+  const isUsable = statistics !== undefined && (!plan || values.every((value) => statistics.has(value)));
+  return isUsable ? statistics : observe(source, values, recipe, plan, work);
 }
 
 async function observe(
@@ -48,7 +57,9 @@ async function observe(
 ): Promise<Statistics> {
   if (values.length === 0) return new Map();
   if (plan) return (await calibrateDataset(source, values, plan, work)).statistics;
-  throw new UsageError(`The recipe ${recipe.name} needs images to calibrate on, or the statistics of a calibration.`);
+  throw new UsageError(
+    `The recipe ${recipe.name} needs calibration; give images with \`calibration\`, or a statistics file with \`statistics\`.`,
+  );
 }
 
 /**
@@ -67,12 +78,16 @@ export async function applyRecipe(
   const { valuesToObserve } = quantization;
   if (prepared !== source && !plan && valuesToObserve.length > 0)
     throw new UsageError(
-      `The recipe ${recipe.name} changes weights before ranges are found, so that statistics of the model as it is do not fit; give it images to calibrate on.`,
+      `The recipe ${recipe.name} changes weights before ranges are found, so that statistics of the model as it is do not fit; give images with \`calibration\`.`,
     );
-  const observed = !plan && statistics ? statistics : await observe(prepared, valuesToObserve, recipe, plan, work);
+  // Statistics of the model as it was do not fit one whose weights were changed.
+  const fitting = prepared === source ? statistics : undefined;
+  const observed = await observeValues(prepared, valuesToObserve, recipe, { plan, statistics: fitting, ...work });
   if (!roundsModel(recipe)) return quantizeModel(prepared.model, quantization, { statistics: observed });
   if (!plan)
-    throw new UsageError(`The recipe ${recipe.name} rounds weights by the inputs of their layers; give it images.`);
+    throw new UsageError(
+      `The recipe ${recipe.name} rounds weights by the inputs of their layers; give images with \`calibration\`.`,
+    );
   const rounded = await roundModel(prepared.model, quantization, calibrationSamples(prepared, plan), work);
   return quantizeModel(prepared.model, quantization, { statistics: observed, rounded });
 }
@@ -85,7 +100,7 @@ async function prepare(
 ): Promise<ModelPackage> {
   if (withoutPreparation(recipe) === recipe) return source;
   const values = valuesToPrepare(source.model, recipe);
-  const known = !plan && statistics ? statistics : await observe(source, values, recipe, plan, work);
+  const known = await observeValues(source, values, recipe, { plan, statistics, ...work });
   return { ...source, model: await prepareModel(source.model, recipe, known) };
 }
 

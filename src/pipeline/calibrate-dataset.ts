@@ -1,4 +1,4 @@
-/** A model and a dataset → what calibration finds, in a file that grows: interrupted, it goes on where it was. */
+/** Calibration on a data set. The state is kept in a file, so that an interrupted calibration continues where it was. */
 import { unlink } from 'node:fs/promises';
 import { InputError } from '../base/errors.ts';
 import { exists } from '../base/files.ts';
@@ -16,17 +16,24 @@ import {
 } from '../quant/observe/statistics-file.ts';
 
 export interface CalibrateDatasetOptions extends WorkOptions {
-  /** Part of the plan to do, from 1. */
+  /** The part of the plan to do, numbered from 1; all of it by default. */
   readonly shard?: { readonly index: number; readonly count: number } | undefined;
-  /** Where to keep what is done so far; nothing is kept without it. */
+  /** The file that keeps the state; nothing is kept without it. */
   readonly partial?: string | undefined;
+  /** Leaves out images that cannot be read; by default such an image is an error. */
   readonly skipUnreadable?: boolean | undefined;
+  /** Threads of ONNX Runtime; one for each core by default. */
   readonly threads?: number | undefined;
 }
 
+/** Milliseconds between two saves of the state. */
 const SAVE_EVERY = 5_000;
 
-/** @throws InputError if an image cannot be read, or what was kept is of another calibration */
+/**
+ * Observes `values` of a model on the images and prompts of a plan.
+ *
+ * @throws InputError if an image cannot be read, or if the kept state belongs to another calibration
+ */
 export async function calibrateDataset(
   source: ModelPackage,
   values: readonly string[],
@@ -59,7 +66,7 @@ export async function calibrateDataset(
       done,
       ...(kept && { statistics: kept.statistics }),
       onSample: async (place, known) => {
-        // Images that were skipped on the way are done too.
+        // Images that were skipped before this one are done as well.
         done = placeInShard.get(place) ?? done;
         last = { ...head, done, skipped: [...skipped], statistics: known };
         if (performance.now() - saved > SAVE_EVERY) await save();
@@ -72,7 +79,7 @@ export async function calibrateDataset(
   }
 }
 
-/** To be called once the result is safe. */
+/** Removes the state. Call it once the result is on disk. */
 export async function removeKept(partial: string): Promise<void> {
   if (await exists(partial)) await unlink(partial);
 }
@@ -90,6 +97,8 @@ async function readKept(
     JSON.stringify(kept.shard) === JSON.stringify(head.shard) &&
     [...kept.statistics.keys()].join() === values.join();
   if (!same)
-    throw new InputError(`${path} is of another calibration; remove it to start anew, or write the result elsewhere.`);
+    throw new InputError(
+      `${path} belongs to another calibration; remove it to start anew, or choose another \`output\`.`,
+    );
   return kept;
 }

@@ -1,4 +1,4 @@
-/** A checkpoint's float model, a recipe and images → the scales that quantization-aware training starts from. */
+/** The plan of quantization-aware training: the places that a recipe quantizes, with the scales to start from. */
 import type { ModelPackage } from '../models/package/package.ts';
 import { planQuantization } from '../quant/plan.ts';
 import type { Recipe } from '../quant/recipe.ts';

@@ -1,6 +1,6 @@
+/** The step that examines the machine: versions, CPU features, kernels and execution providers. */
 import { readFileSync } from 'node:fs';
 import { availableParallelism, cpus, totalmem } from 'node:os';
-import { Command } from 'commander';
 import { messageOf } from '../base/errors.ts';
 import { packageVersion } from '../base/package-root.ts';
 import { GraphBuilder } from '../onnx/builder.ts';
@@ -11,7 +11,6 @@ import { ort } from '../runtime/native.ts';
 import { availableProviders, type ProviderName } from '../runtime/options.ts';
 import { Session } from '../runtime/session.ts';
 import { floats } from '../runtime/tensor.ts';
-import { megabytes, print, printJson } from './terminal.ts';
 
 /** The CPU features that matter to quantized models. */
 const FEATURES = [
@@ -29,19 +28,13 @@ const FEATURES = [
 ];
 const PROVIDERS: readonly ProviderName[] = ['cpu', 'webgpu', 'cuda', 'tensorrt'];
 
-export function doctorCommand(): Command {
-  return new Command('doctor')
-    .description('What this machine can do: versions, CPU features, kernels, execution providers.')
-    .option('--json', 'print the result as JSON')
-    .addHelpText('after', '\nExample:\n  $ dino8 doctor')
-    .action(async (options: { json?: true }) => {
-      const report = await examine();
-      if (options.json) return printJson(report);
-      for (const [key, value] of Object.entries(report)) print(`${key.padEnd(20)} ${describe(value)}`);
-    });
-}
-
-async function examine() {
+/**
+ * Finds out the versions, the CPU features, the kernels and the execution providers of this machine.
+ *
+ * @example
+ * console.log((await examineMachine()).kernels);
+ */
+export async function examineMachine() {
   const library = kernelLibrary();
   const providers: Record<string, string> = {};
   for (const name of PROVIDERS) providers[name] = await tryProvider(name);
@@ -52,7 +45,7 @@ async function examine() {
     platform: `${process.platform} ${process.arch}`,
     CPU: cpus()[0]?.model.trim() ?? 'unknown',
     cores: availableParallelism(),
-    memory: megabytes(totalmem()),
+    memory: `${(totalmem() / 1e6).toFixed(1)} MB`,
     'CPU features': cpuFeatures(),
     kernels: library === undefined ? missingKernels() : await tryKernels(library),
     'execution providers': { ...providers, 'built in': availableProviders().join(', ') },
@@ -103,13 +96,4 @@ function smallestModel(): Uint8Array {
   const b = new GraphBuilder('smallest');
   b.output('y', b.add(b.input('x', DataType.FLOAT, ['n']), 1));
   return modelBytes(b.finish());
-}
-
-function describe(value: unknown): string {
-  if (Array.isArray(value)) return value.join(' ');
-  if (typeof value === 'object' && value !== null)
-    return Object.entries(value)
-      .map(([key, entry]) => `${key.padEnd(9)} ${entry}`)
-      .join(`\n${' '.repeat(21)}`);
-  return String(value);
 }

@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import { availableParallelism, cpus } from 'node:os';
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
-import { Command } from 'commander';
+import { Command } from '@commander-js/extra-typings';
 import { z } from 'zod';
 import { InputError, messageOf } from '../base/errors.ts';
 import { makeDirectory, readBytes, writeAtomic } from '../base/files.ts';
@@ -20,23 +20,19 @@ import { type Inspection, inspectModel } from '../evaluate/inspect.ts';
 import { scoreDataset } from '../evaluate/score-dataset.ts';
 import { type ModelPackage, readCheckpoint, readPackage, writePackage } from '../models/package/package.ts';
 import { planQuantizedTraining } from '../pipeline/plan-quantized-training.ts';
+import { quantize } from '../pipeline/quantize-step.ts';
 import { type Recipe, readRecipe } from '../quant/recipe.ts';
 import { pointsAgainst, type Variant } from '../report/variants.ts';
 import { renderReport, type ShownImage } from '../report/variants-page.ts';
 import { createTraining } from '../train/create-training.ts';
 import { runTraining } from '../train/run-training.ts';
 import { resolveTrainingSettings } from '../train/training-settings.ts';
+import { megabytes, milliseconds, points, signed } from './format.ts';
 import { interruption } from './interruption.ts';
-import { quantizePackage } from './quantize.ts';
-import { megabytes, milliseconds, points, print, printJson, signed, table, wholeNumber, work } from './terminal.ts';
-
-interface Options {
-  quick?: true;
-  images: number;
-  out: string;
-  report: string;
-  json?: true;
-}
+import { print, printJson } from './output.ts';
+import { work } from './progress-line.ts';
+import { wholeNumber } from './shared-options.ts';
+import { table } from './table.ts';
 
 const CALIBRATION_IMAGES = 64;
 /** Each variant is timed in turns, so that a drift of the machine meets all. */
@@ -61,7 +57,7 @@ const VARIANTS = [
 const TRAINING_STEPS = 240;
 const TRAINING_BATCH = 12;
 
-export function demoCommand(): Command {
+export function demoCommand() {
   return new Command('demo')
     .description('The whole pipeline on the bundled model: build, quantize, score, measure, report.')
     .option('--quick', 'without quantization-aware training, the longest part')
@@ -70,7 +66,7 @@ export function demoCommand(): Command {
     .option('--report <file>', 'the report to write', 'dino8-report.html')
     .option('--json', 'print the result as JSON')
     .addHelpText('after', '\nExamples:\n  $ dino8 demo --images 500\n  $ dino8 demo --quick')
-    .action(async (options: Options) => {
+    .action(async (options) => {
       await makeDirectory(options.out);
       const validation = takeImages(await openCoco(bundledValidation()), options.images);
       const files = await writeVariants(options.out, options.quick ?? false);
@@ -114,7 +110,11 @@ async function writeVariants(folder: string, isQuick: boolean): Promise<VariantF
       });
       continue;
     }
-    await quantizePackage(source, recipe, path, {
+    await quantize({
+      ...work(),
+      model: source,
+      recipe,
+      output: path,
       calibration: bundledCalibration(),
       calibrationImages: CALIBRATION_IMAGES,
       seed: 0,

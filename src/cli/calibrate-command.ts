@@ -1,0 +1,100 @@
+import { Command } from '@commander-js/extra-typings';
+import { UsageError } from '../base/errors.ts';
+import {
+  CALIBRATE_DEFAULTS,
+  type CalibrateResult,
+  calibrate,
+  mergeStatistics,
+  type ValueDependence,
+} from '../pipeline/calibrate-step.ts';
+import { examples } from './examples.ts';
+import { keepsOnInterruption } from './interruption.ts';
+import { notice } from './notices.ts';
+import { print, printJson } from './output.ts';
+import { work } from './progress-line.ts';
+import { jsonOption, seedOption, threadsOption, wholeNumber } from './shared-options.ts';
+import { table } from './table.ts';
+
+/** `dino8 calibrate` */
+export const calibrateCommand = () =>
+  new Command('calibrate')
+    .description(
+      'Run a float model on images and record the statistics from which quantize chooses the ranges of static layers.',
+    )
+    .argument(
+      '<inputs...>',
+      "a model and a folder of images in COCO's layout; with --merge, the statistics files of all parts of one calibration",
+    )
+    .requiredOption(
+      '-o, --output <file>',
+      'the statistics file to write; an interrupted calibration continues where it was',
+    )
+    .option(
+      '--images <count>',
+      `calibrate on this many images, chosen at random (default: ${CALIBRATE_DEFAULTS.images}, or all if there are fewer)`,
+      wholeNumber('--images'),
+    )
+    .addOption(seedOption())
+    .option(
+      '--recipe <recipe>',
+      'observe only the values that this recipe needs (default: those that any bundled recipe but full needs)',
+    )
+    .option('--everything', 'observe every value that any recipe may need; takes longer')
+    .option('--shard <i/n>', 'do only part i of n, for instance on one of n machines', parseShard)
+    .option('--merge', 'join the statistics files of all parts')
+    .option('--skip-unreadable', 'leave out images that cannot be read, and list them')
+    .addOption(threadsOption())
+    .addOption(jsonOption())
+    .addHelpText(
+      'after',
+      examples(
+        'dino8 calibrate assets/nano assets/shapes/calib --images 64 -o statistics.json',
+        'dino8 calibrate assets/nano assets/shapes/calib --shard 1/2 -o part1.json',
+        'dino8 calibrate assets/nano assets/shapes/calib --shard 2/2 -o part2.json',
+        'dino8 calibrate --merge part1.json part2.json -o statistics.json',
+      ),
+    )
+    .action(async (inputs, { merge, json, output, ...options }) => {
+      keepsOnInterruption(`${output}.partial`);
+      const result = merge
+        ? await mergeStatistics({ parts: inputs, output, onNotice: notice })
+        : await calibrate({ ...modelAndFolder(inputs), ...options, output, ...work() });
+      if (json) return printJson(result);
+      report(result);
+    });
+
+function parseShard(text: string): { index: number; count: number } {
+  const [, index = 0, count = 0] = (/^(\d{1,6})\/(\d{1,6})$/.exec(text) ?? []).map(Number);
+  if (index < 1 || index > count) throw new UsageError(`--shard must be like 1/4, part 1 of 4, not "${text}".`);
+  return { index, count };
+}
+
+function modelAndFolder([model, dataset, ...rest]: readonly string[]): { model: string; dataset: string } {
+  if (model === undefined || dataset === undefined || rest.length > 0)
+    throw new UsageError('dino8 calibrate takes a model and a folder of images; see --help.');
+  return { model, dataset };
+}
+
+/** Rows of the table: only values that are computed from the text depend much on the length of the prompt. */
+const MAX_ROWS = 12;
+
+function report({ output, images, skipped, values, textDependence }: CalibrateResult): void {
+  if (skipped.length > 0) print(`${skipped.length} images could not be read and were left out: ${skipped.join(', ')}.`);
+  print('Width of the range of the values that depend most on the length of the prompt, by tokens of the prompt:');
+  print(dependenceTable(textDependence.slice(0, MAX_ROWS)));
+  print(`${output}: statistics of ${values} values on ${images - skipped.length} images.`);
+}
+
+function dependenceTable(rows: readonly ValueDependence[]): string {
+  const lengths = [...new Set(rows.flatMap(({ widths }) => widths.map(({ tokens }) => tokens)))].toSorted(
+    (a, b) => a - b,
+  );
+  return table(
+    ['value', ...lengths.map((tokens) => (Number.isFinite(tokens) ? `≤ ${tokens}` : 'more')), 'factor'],
+    rows.map(({ value, factor, widths }) => [
+      value,
+      ...lengths.map((tokens) => widths.find((entry) => entry.tokens === tokens)?.width.toPrecision(3) ?? '–'),
+      factor.toFixed(2),
+    ]),
+  );
+}

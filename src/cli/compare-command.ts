@@ -1,0 +1,70 @@
+import { Command } from '@commander-js/extra-typings';
+import type { Comparison } from '../evaluate/compare.ts';
+import { COMPARE_DEFAULTS, compare } from '../pipeline/compare-step.ts';
+import { examples } from './examples.ts';
+import { print, printJson } from './output.ts';
+import { work } from './progress-line.ts';
+import { COCO_ARGUMENT, jsonOption, notNegative, wholeNumber } from './shared-options.ts';
+import { table } from './table.ts';
+
+/** At 20 dB, the noise has a tenth of the amplitude of the signal. */
+const DEFAULT_FLOOR = 20;
+/** Rows of each table. */
+const MAX_ROWS = 15;
+
+/** `dino8 compare` */
+export const compareCommand = () =>
+  new Command('compare')
+    .description('Compare a quantized model with its float model: by layer, by box and by image.')
+    .argument('<model>', 'the float model')
+    .argument('<quantized>', 'the model that dino8 quantize made of it')
+    .argument('<coco>', COCO_ARGUMENT)
+    .option(
+      '--images <count>',
+      'compare on the first <count> images',
+      wholeNumber('--images'),
+      COMPARE_DEFAULTS.images as number, // the type of the option is a number, not this one
+    )
+    .option(
+      '--floor <decibels>',
+      'name the first layer whose signal-to-noise ratio is below this',
+      notNegative('--floor'),
+      DEFAULT_FLOOR as number, // as above
+    )
+    .option('--report <file>', 'write tables and a chart as one HTML file')
+    .addOption(jsonOption())
+    .addHelpText(
+      'after',
+      examples(
+        'dino8 convert assets/nano -o nano.onnx && dino8 quantize nano.onnx --recipe dynamic -o nano.int8.onnx',
+        'dino8 compare nano.onnx nano.int8.onnx assets/shapes/val --images 16',
+      ),
+    )
+    .action(async (model, quantized, dataset, { images, floor, report, json }) => {
+      const comparison = await compare({ model, quantized, dataset, images, report, ...work() });
+      if (json) return printJson(comparison);
+      describe(comparison, floor);
+    });
+
+function describe({ layers, images, queries, overlap, scoreError }: Comparison, floor: number): void {
+  const worst = layers.toSorted((a, b) => a.decibels - b.decibels).slice(0, MAX_ROWS);
+  print(
+    table(
+      ['layer', 'signal to noise'],
+      worst.map(({ path, decibels }) => [path, `${decibels.toFixed(1)} dB`]),
+    ),
+  );
+  const first = layers.find(({ decibels }) => decibels < floor);
+  print(first ? `The first layer below ${floor} dB is ${first.path}.\n` : `No layer is below ${floor} dB.\n`);
+  print(
+    table(
+      ['image', 'queries', 'overlap', 'score error'],
+      images
+        .slice(0, MAX_ROWS)
+        .map((image) => [image.path, `${image.queries}`, image.overlap.toFixed(4), image.scoreError.toFixed(4)]),
+    ),
+  );
+  print(
+    `${queries} queries found something. The boxes of both models overlap by ${overlap.toFixed(4)} (intersection over union), and their scores differ by ${scoreError.toFixed(4)} on average.`,
+  );
+}

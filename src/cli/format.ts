@@ -1,0 +1,25 @@
+/** Numbers as people read them. */
+import prettyMilliseconds from 'pretty-ms';
+
+/** A duration with at most two units: "2m 5s". */
+export function duration(seconds: number): string {
+  const digits = seconds < 10 ? 1 : 0;
+  return prettyMilliseconds(1000 * seconds, { unitCount: 2, secondsDecimalDigits: digits });
+}
+
+/** A size in millions of bytes. */
+export const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
+
+/** A latency in milliseconds. */
+export const milliseconds = (seconds: number): string => `${(seconds * 1000).toFixed(1)} ms`;
+
+/** An average precision in COCO's points; a dash where there was nothing to score. */
+export const points = (value: number): string => (value < 0 ? '–' : (value * 100).toFixed(2));
+
+/** A change, always with its sign. */
+export const signed = (value: number, digits = 2): string =>
+  `${value >= 0 ? '+' : '−'}${Math.abs(value).toFixed(digits)}`;
+
+/** A part of a whole in percent; a dash if the whole is nothing. */
+export const percent = (part: number, whole: number): string =>
+  whole > 0 ? `${((100 * part) / whole).toFixed(1)} %` : '–';

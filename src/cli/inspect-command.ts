@@ -1,0 +1,73 @@
+import { Command } from '@commander-js/extra-typings';
+import type { Inspection, ModuleCost } from '../evaluate/inspect.ts';
+import { INSPECT_DEFAULTS, inspect } from '../pipeline/inspect-step.ts';
+import { examples } from './examples.ts';
+import { megabytes, milliseconds, percent } from './format.ts';
+import { interruption } from './interruption.ts';
+import { print, printJson } from './output.ts';
+import { jsonOption, wholeNumber } from './shared-options.ts';
+import { table } from './table.ts';
+
+/** `dino8 inspect` */
+export const inspectCommand = () =>
+  new Command('inspect')
+    .description(
+      'List the parameters, the work, the precision and, with --profile, the time of each module of a model, and the parts that lose most accuracy in INT8.',
+    )
+    .argument('<model>', 'an ONNX file or folder that dino8 wrote, or a checkpoint')
+    .option(
+      '--depth <count>',
+      'tell modules apart by the first <count> segments of their path, up to 64',
+      wholeNumber('--depth'),
+      INSPECT_DEFAULTS.depth as number, // the type of the option is a number, not this one
+    )
+    .option(
+      '--tokens <count>',
+      'count the work for a prompt of this many tokens',
+      wholeNumber('--tokens'),
+      INSPECT_DEFAULTS.tokens as number, // as above
+    )
+    .option('--profile <image>', 'run the model on this image and measure the time of each module')
+    .option('--report <file>', 'write tables and charts as one HTML file')
+    .addOption(jsonOption())
+    .addHelpText(
+      'after',
+      examples(
+        'dino8 inspect assets/nano',
+        'dino8 inspect assets/nano --profile assets/shapes/val/000082.jpg --depth 4 --report nano.html',
+      ),
+    )
+    .action(async (model, { json, ...options }) => {
+      const { inputs, ...inspection } = await inspect({ ...options, model, signal: interruption() });
+      if (json) return printJson(inspection);
+      print(moduleTable(inspection));
+      print('');
+      print(sensitiveTable(inspection));
+      const sizes = Object.entries(inputs).map(([name, shape]) => `${name} ${shape.join('x')}`);
+      print(
+        `Work is counted for inputs of these sizes: ${sizes.join(', ')}.${options.report === undefined ? '' : ` The report is ${options.report}.`}`,
+      );
+      if (inspection.uncounted > 0)
+        print(`${inspection.uncounted} matrix products have unknown shapes and are not counted.`);
+    });
+
+function moduleTable({ modules, total }: Inspection): string {
+  const isTimed = total.seconds !== undefined;
+  const rows = [...modules, total].map((module) => [
+    module.path,
+    `${(module.parameters / 1e6).toFixed(3)} M`,
+    megabytes(module.bytes),
+    `${(module.multiplyAdds / 1e9).toFixed(3)} G`,
+    integerShare(module),
+    ...(isTimed ? [milliseconds(module.seconds ?? 0), percent(module.seconds ?? 0, total.seconds ?? 0)] : []),
+  ]);
+  const heading = ['module', 'parameters', 'stored', 'multiply-adds', 'in INT8', ...(isTimed ? ['time', 'share'] : [])];
+  return table(heading, rows);
+}
+
+function sensitiveTable({ sensitive }: Inspection): string {
+  const rows = sensitive.map((part) => [part.path, integerShare(part), part.reason]);
+  return table(['sensitive part', 'in INT8', 'reason'], rows, ['left', 'right', 'left']);
+}
+
+const integerShare = ({ integerMultiplyAdds, multiplyAdds }: ModuleCost) => percent(integerMultiplyAdds, multiplyAdds);

@@ -1,0 +1,54 @@
+import { Command } from '@commander-js/extra-typings';
+import { InputError } from '../base/errors.ts';
+import { LINT_DEFAULTS, lint } from '../pipeline/lint-step.ts';
+import type { LintReport } from '../quant/targets/target.ts';
+import { examples } from './examples.ts';
+import { milliseconds, percent } from './format.ts';
+import { interruption } from './interruption.ts';
+import { print, printJson } from './output.ts';
+import { jsonOption, targetOption, wholeNumber } from './shared-options.ts';
+import { type Alignment, table } from './table.ts';
+
+/** `dino8 lint` */
+export const lintCommand = () =>
+  new Command('lint')
+    .description(
+      'List the quantized places of a model that its runtime does not compute in integers, with the time they cost. The exit code is 1 if one of them is a defect.',
+    )
+    .argument('<model>', 'a quantized model that dino8 wrote')
+    .addOption(targetOption('the runtime that the model was made for'))
+    .option(
+      '--tokens <count>',
+      'run with a prompt of this many tokens, for targets that run the model',
+      wholeNumber('--tokens'),
+      LINT_DEFAULTS.tokens as number, // the type of the option is a number, not this one
+    )
+    .addOption(jsonOption())
+    .addHelpText(
+      'after',
+      examples(
+        'dino8 quantize assets/nano --recipe dynamic -o nano.int8.onnx && dino8 lint nano.int8.onnx',
+        'dino8 quantize assets/nano --recipe static --calibration assets/shapes/calib --target tensorrt -o nano.trt.onnx && dino8 lint nano.trt.onnx --target tensorrt',
+      ),
+    )
+    .action(async (model, { target, tokens, json }) => {
+      const report = await lint({ model, target, tokens, signal: interruption() });
+      if (json) printJson(report);
+      else printReport(report);
+      const defects = report.findings.filter(({ isDefect }) => isDefect);
+      const [first] = defects;
+      if (first)
+        throw new InputError(
+          `${model} has ${defects.length} quantized places that ${target} does not compute in integers; the first is ${first.node}: ${first.problem}; ${report.advice}.`,
+        );
+    });
+
+function printReport({ findings, summary, seconds: whole }: LintReport): void {
+  const times = (seconds: number | undefined) =>
+    seconds === undefined || whole === undefined ? [] : [milliseconds(seconds), percent(seconds, whole)];
+  const rows = findings.map(({ node, operator, problem, seconds }) => [node, operator, problem, ...times(seconds)]);
+  const head = ['node', 'operator', 'problem', ...(whole === undefined ? [] : ['time', 'share'])];
+  const alignments = head.map((_, column): Alignment => (column < 3 ? 'left' : 'right'));
+  if (rows.length > 0) print(table(head, rows, alignments));
+  print(summary);
+}

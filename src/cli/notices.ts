@@ -1,0 +1,22 @@
+/** Sentences on the standard error: errors and notices. The library names its options; the command line names its flags. */
+import type { CommandUnknownOpts } from '@commander-js/extra-typings';
+
+let running: CommandUnknownOpts | undefined;
+
+/** Says which command runs, so that the sentences can name its flags. */
+export function setRunningCommand(command: CommandUnknownOpts): void {
+  running = command;
+}
+
+/** A sentence of the library in which each option in backticks, such as `maxDrop`, is replaced by its flag: --max-drop. */
+export function withFlags(sentence: string): string {
+  return sentence.replace(/`([a-zA-Z]+)`/g, (quoted, name: string) => {
+    const option = running?.options.find((each) => each.attributeName() === name);
+    return option?.long ?? quoted;
+  });
+}
+
+/** Prints a sentence that the user should know and that is no error. */
+export function notice(sentence: string): void {
+  process.stderr.write(`dino8: note: ${withFlags(sentence)}\n`);
+}

@@ -1,0 +1,79 @@
+import { Command } from '@commander-js/extra-typings';
+import { UsageError } from '../base/errors.ts';
+import { type ExplainedLayer, explainRecipe, quantize } from '../pipeline/quantize-step.ts';
+import { DEFAULT_RECIPE } from '../quant/recipe.ts';
+import { examples } from './examples.ts';
+import { megabytes } from './format.ts';
+import { notice } from './notices.ts';
+import { print, printJson } from './output.ts';
+import { work } from './progress-line.ts';
+import {
+  calibrationImagesOption,
+  calibrationOption,
+  jsonOption,
+  rangesOption,
+  recipeOption,
+  seedOption,
+  statisticsOf,
+  statisticsOption,
+  targetOption,
+} from './shared-options.ts';
+import { table } from './table.ts';
+
+/** `dino8 quantize` */
+export const quantizeCommand = () =>
+  new Command('quantize')
+    .description('Make an INT8 model by a recipe, which says how each layer is quantized.')
+    .argument('<model>', 'the float model: an ONNX file that dino8 wrote, or a checkpoint')
+    .option(
+      '-o, --output <path>',
+      'the model to write: one file if it ends in .onnx, otherwise a folder as transformers.js reads it; needed unless --explain is given',
+    )
+    .addOption(recipeOption(DEFAULT_RECIPE))
+    .addOption(statisticsOption())
+    .addOption(rangesOption())
+    .addOption(calibrationOption())
+    .addOption(calibrationImagesOption())
+    .addOption(seedOption())
+    .addOption(targetOption('the runtime that the model is made for'))
+    .option('--explain', 'print the precision of each layer and the number of the rule that decided it')
+    .addOption(jsonOption())
+    .addHelpText(
+      'after',
+      examples(
+        'dino8 quantize assets/nano --recipe dynamic -o nano.int8.onnx',
+        'dino8 quantize assets/nano --calibration assets/shapes/calib -o nano.int8.onnx',
+        'dino8 quantize assets/nano --recipe recipes/full.yaml --explain',
+      ),
+    )
+    .action(async (model, { explain, json, output, ranges, ...options }) => {
+      if (explain) {
+        const layers = await explainRecipe({ model, recipe: options.recipe, target: options.target });
+        if (json) printJson(layers);
+        else print(layerTable(layers));
+        if (output === undefined) return;
+      }
+      if (output === undefined)
+        throw new UsageError('Name the model to write with -o, or print what the recipe does with --explain.');
+      const statistics = statisticsOf({ statistics: options.statistics, ranges });
+      const result = await quantize({ ...options, model, output, statistics, onNotice: notice, ...work() });
+      if (json) return printJson(result);
+      const { layers } = result;
+      print(
+        `${output}: ${megabytes(result.bytes)}; ${layers.static} layers are static, ${layers.dynamic} dynamic, ${layers['weight-only']} weight-only, ${layers.float} float.`,
+      );
+    });
+
+function layerTable(layers: readonly ExplainedLayer[]): string {
+  return table(
+    ['module', 'operator', 'precision', 'bits', 'by rule'],
+    layers.map(({ module, operator, treatment, bits, rule }) => [
+      module,
+      operator,
+      treatment,
+      `${bits}`,
+      `${rule ?? '–'}`,
+    ]),
+    ['left', 'left', 'left', 'right', 'right'],
+  );
+}

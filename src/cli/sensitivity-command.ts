@@ -1,0 +1,80 @@
+import { Command, Option } from '@commander-js/extra-typings';
+import type { Sensitivity } from '../evaluate/sensitivity.ts';
+import { SENSITIVITY_DEFAULTS, sensitivity } from '../pipeline/sensitivity-step.ts';
+import { examples } from './examples.ts';
+import { points, signed } from './format.ts';
+import { keepsOnInterruption } from './interruption.ts';
+import { notice } from './notices.ts';
+import { print, printJson } from './output.ts';
+import { work } from './progress-line.ts';
+import {
+  COCO_ARGUMENT,
+  calibrationImagesOption,
+  calibrationOption,
+  jsonOption,
+  rangesOption,
+  recipeOption,
+  seedOption,
+  statisticsOf,
+  statisticsOption,
+  wholeNumber,
+} from './shared-options.ts';
+import { table } from './table.ts';
+
+/** `--by` */
+export const granularityOption = (description: string) =>
+  new Option('--by <part>', description).choices(['layer', 'block'] as const).default(SENSITIVITY_DEFAULTS.by);
+
+/** `dino8 sensitivity` */
+export const sensitivityCommand = () =>
+  new Command('sensitivity')
+    .description(
+      'Measure how much accuracy each part of a model loses: one part at a time is quantized, and judged by average precision (AP) and by how far boxes and scores move.',
+    )
+    .argument('<model>', 'the float model')
+    .argument('<coco>', COCO_ARGUMENT)
+    .addOption(recipeOption<string>(SENSITIVITY_DEFAULTS.recipe))
+    .option(
+      '--images <count>',
+      'judge by the first <count> images',
+      wholeNumber('--images'),
+      SENSITIVITY_DEFAULTS.images as number, // the type of the option is a number, not this one
+    )
+    .addOption(granularityOption('quantize single layers, or blocks of layers, at a time'))
+    .addOption(statisticsOption())
+    .addOption(rangesOption())
+    .addOption(calibrationOption())
+    .addOption(calibrationImagesOption())
+    .addOption(seedOption())
+    .option(
+      '-o, --output <file>',
+      'write the result as JSON; finished parts are kept in <file>.cache and not measured again',
+    )
+    .option('--report <file>', 'write a table and a chart as one HTML file')
+    .addOption(jsonOption())
+    .addHelpText(
+      'after',
+      examples(
+        'dino8 sensitivity assets/nano assets/shapes/val --images 20 --calibration assets/shapes/calib -o sensitivity.json',
+      ),
+    )
+    .action(async (model, dataset, { json, ranges, ...options }) => {
+      keepsOnInterruption(options.output && `${options.output}.cache`);
+      const statistics = statisticsOf({ statistics: options.statistics, ranges });
+      const result = await sensitivity({ ...options, model, dataset, statistics, onNotice: notice, ...work() });
+      if (json) return printJson(result);
+      print(sensitivityTable(result));
+    });
+
+function sensitivityTable({ float, parts }: Sensitivity): string {
+  return table(
+    [`part (float: ${points(float)} AP)`, 'AP', 'change', 'overlap', 'score error'],
+    parts.map(({ name, averagePrecision, drop, overlap, scoreError }) => [
+      name,
+      points(averagePrecision),
+      signed(-drop),
+      overlap.toFixed(4),
+      scoreError.toFixed(4),
+    ]),
+  );
+}

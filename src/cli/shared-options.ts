@@ -1,0 +1,119 @@
+/** Parsers of option values, and the options that several commands share. */
+import { Option } from '@commander-js/extra-typings';
+import { UsageError } from '../base/errors.ts';
+import { CALIBRATION_DEFAULTS } from '../pipeline/calibration-options.ts';
+import { bundledRecipes } from '../quant/recipe.ts';
+import { TARGET_NAMES, TARGETS } from '../quant/targets/targets.ts';
+import { notice } from './notices.ts';
+
+/** A parser of whole numbers from `minimum` up. `option` names the option in errors. */
+export function wholeNumber(option: string, minimum = 1): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() === '' || !Number.isSafeInteger(value) || value < minimum)
+      throw new UsageError(`${option} must be a whole number of at least ${minimum}, not "${text}".`);
+    return value;
+  };
+}
+
+/** A parser of numbers from 0 to 1. */
+export function fraction(option: string): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() === '' || !(value >= 0 && value <= 1))
+      throw new UsageError(`${option} must be a number from 0 to 1, not "${text}".`);
+    return value;
+  };
+}
+
+/** A parser of positive numbers. */
+export function positive(option: string): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() === '' || !Number.isFinite(value) || value <= 0)
+      throw new UsageError(`${option} must be a positive number, not "${text}".`);
+    return value;
+  };
+}
+
+/** A parser of numbers from 0 up. */
+export function notNegative(option: string): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() === '' || !Number.isFinite(value) || value < 0)
+      throw new UsageError(`${option} must be a number from 0 up, not "${text}".`);
+    return value;
+  };
+}
+
+/** The words for a data set, which are the same in every command. */
+export const COCO_ARGUMENT = "a folder of images in COCO's layout, whose categories are the phrases of the prompt";
+
+/** `--json` */
+export const jsonOption = () => new Option('--json', 'print the result as JSON');
+
+/** `--threads` */
+export const threadsOption = () =>
+  new Option('--threads <count>', 'run with this many threads (default: one for each CPU core)').argParser(
+    wholeNumber('--threads'),
+  );
+
+/** `--seed` */
+export const seedOption = () =>
+  new Option('--seed <number>', 'seed of every random choice; the same seed makes the same choices')
+    .argParser(wholeNumber('--seed', 0))
+    .default(CALIBRATION_DEFAULTS.seed);
+
+/** `--recipe` */
+export const recipeOption = <Name extends string>(standard: Name) =>
+  new Option(
+    '--recipe <recipe>',
+    `a bundled recipe (${bundledRecipes().join(', ')}) or the path of a YAML file`,
+  ).default<string>(standard);
+
+/** `--target` */
+export const targetOption = (description: string) =>
+  new Option(
+    '--target <runtime>',
+    `${description} (${TARGETS.map((target) => `${target.name}: ${target.description}`).join('; ')})`,
+  )
+    .choices([...TARGET_NAMES])
+    .default(TARGET_NAMES[0]);
+
+/** `--statistics` */
+export const statisticsOption = () =>
+  new Option(
+    '--statistics <file>',
+    'take the statistics of static layers from this file, which dino8 calibrate wrote for the same float model',
+  );
+
+/** `--ranges`, the old name of `--statistics`. */
+export const rangesOption = () => new Option('--ranges <file>', 'the old name of --statistics').hideHelp();
+
+/** `--calibration` */
+export const calibrationOption = () =>
+  new Option(
+    '--calibration <coco>',
+    "calibrate on images of this folder in COCO's layout; some techniques need images even with --statistics",
+  );
+
+/** `--calibration-images` */
+export const calibrationImagesOption = () =>
+  new Option('--calibration-images <count>', 'calibrate on this many images of --calibration, chosen at random')
+    .argParser(wholeNumber('--calibration-images'))
+    .default(CALIBRATION_DEFAULTS.calibrationImages);
+
+/** The statistics file, by the new name or, with a notice, by the old one. */
+export function statisticsOf({
+  statistics,
+  ranges,
+}: {
+  readonly statistics?: string | undefined;
+  readonly ranges?: string | undefined;
+}): string | undefined {
+  if (ranges === undefined) return statistics;
+  if (statistics !== undefined)
+    throw new UsageError('--ranges is the old name of --statistics; give only --statistics.');
+  notice('--ranges is the old name of --statistics and will be removed in the next version.');
+  return ranges;
+}

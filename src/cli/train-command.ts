@@ -1,0 +1,32 @@
+import { train } from '../pipeline/train-step.ts';
+import { examples } from './examples.ts';
+import { interruption, keepsOnInterruption } from './interruption.ts';
+import { printJson } from './output.ts';
+import { COCO_ARGUMENT } from './shared-options.ts';
+import { printTraining, trainingCommand, trainingProgress } from './training-command.ts';
+
+/** `dino8 train` */
+export const trainCommand = () =>
+  trainingCommand('train')
+    .description('Train a checkpoint on labelled images in FP32. An interrupted training continues where it was.')
+    .argument('<checkpoint>', 'a Hugging Face folder, or an original .pth')
+    .argument('<coco>', COCO_ARGUMENT)
+    .requiredOption(
+      '-o, --output <folder>',
+      'the folder to write: the trained checkpoint, and the state while it trains',
+    )
+    .option('--from-scratch', 'start from random weights; the checkpoint then gives only its configuration')
+    .addHelpText(
+      'after',
+      examples(
+        'dino8 train assets/nano assets/shapes/calib -o tuned/ --epochs 1 --validate assets/shapes/val --validate-images 50',
+        'dino8 train assets/nano assets/shapes/calib -o fresh/ --from-scratch --backbone-rate 1 --steps 200 --report curves.html',
+      ),
+    )
+    .action(async (checkpoint, dataset, { json, ...options }) => {
+      keepsOnInterruption(options.output);
+      const progress = trainingProgress();
+      const result = await train({ ...options, ...progress, checkpoint, dataset, signal: interruption() });
+      if (json) return printJson(result);
+      printTraining(result.output, result);
+    });

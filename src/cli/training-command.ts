@@ -1,0 +1,189 @@
+/** The part that the commands `train` and `qat` share: their options, the line of progress and the summary. */
+import { Command, Option } from '@commander-js/extra-typings';
+import { TRAINING_RUN_DEFAULTS, type TrainingResult } from '../pipeline/training-options.ts';
+import type { TrainingScore } from '../train/run-training.ts';
+import { SCHEDULES } from '../train/schedule.ts';
+import type { StepReport } from '../train/trainer.ts';
+import { TRAINING_DEFAULTS, type TrainingKind } from '../train/training-settings.ts';
+import { duration } from './format.ts';
+import { print } from './output.ts';
+import { Estimate, lineWriter } from './progress-line.ts';
+import {
+  fraction,
+  jsonOption,
+  notNegative,
+  positive,
+  seedOption,
+  threadsOption,
+  wholeNumber,
+} from './shared-options.ts';
+
+/** A command with the options that both kinds of training have; the defaults are those of the kind. */
+export function trainingCommand(kind: TrainingKind) {
+  // Without this type, options would be of the type of one number.
+  const defaults: Record<
+    'epochs' | 'batch' | 'accumulate' | 'learningRate' | 'baseRate' | 'cycleSteps' | 'weightDecay' | 'backboneRate',
+    number
+  > &
+    Record<'clip' | 'averageDecay' | 'mirror' | 'crop' | 'colour' | 'classWeight' | 'denoising', number> =
+    TRAINING_DEFAULTS[kind];
+  const minutes: number = TRAINING_RUN_DEFAULTS.checkpointMinutes;
+  const differs = kind === 'train' ? 'qat' : 'train';
+  const other = TRAINING_DEFAULTS[differs];
+  return new Command(kind)
+    .optionsGroup('Length and data:')
+    .option('--epochs <count>', 'number of passes over the images', positive('--epochs'), defaults.epochs)
+    .option('--steps <count>', 'number of steps of the optimizer, in place of --epochs', wholeNumber('--steps'))
+    .option('--batch <images>', 'number of images that are computed together', wholeNumber('--batch'), defaults.batch)
+    .option(
+      '--accumulate <batches>',
+      'number of batches whose gradients are added up for one step',
+      wholeNumber('--accumulate'),
+      defaults.accumulate,
+    )
+    .option('--images <count>', 'train on only the first <count> images (default: all)', wholeNumber('--images'))
+    .option(
+      '--height <pixels>',
+      "height of the canvas into which images are fitted (default: that of the model's preprocessing)",
+      wholeNumber('--height', 32),
+    )
+    .option(
+      '--width <pixels>',
+      "width of the canvas into which images are fitted (default: that of the model's preprocessing)",
+      wholeNumber('--width', 32),
+    )
+    .option(
+      '--text-length <tokens>',
+      'maximum length of a prompt (default: that of a prompt with all categories)',
+      wholeNumber('--text-length', 8),
+    )
+    .option('--mirror <probability>', 'probability of mirroring an image', fraction('--mirror'), defaults.mirror)
+    .option('--crop <probability>', 'probability of cropping and shrinking an image', fraction('--crop'), defaults.crop)
+    .option(
+      '--colour <share>',
+      'maximum relative change of brightness and saturation, from 0 to 1',
+      fraction('--colour'),
+      defaults.colour,
+    )
+    .optionsGroup('Optimizer and losses:')
+    .option('--learning-rate <rate>', 'maximum learning rate', positive('--learning-rate'), defaults.learningRate)
+    .addOption(
+      new Option('--schedule <kind>', 'how the learning rate changes over the training')
+        .choices(SCHEDULES)
+        .default(TRAINING_DEFAULTS[kind].schedule),
+    )
+    .option(
+      '--base-rate <rate>',
+      'minimum learning rate of a triangular schedule',
+      positive('--base-rate'),
+      defaults.baseRate,
+    )
+    .option(
+      '--cycle-steps <count>',
+      'steps in which a triangular schedule rises from its minimum to its maximum',
+      wholeNumber('--cycle-steps'),
+      defaults.cycleSteps,
+    )
+    .option(
+      '--weight-decay <number>',
+      'weight decay of the AdamW optimizer, which applies to matrices',
+      notNegative('--weight-decay'),
+      defaults.weightDecay,
+    )
+    .option(
+      '--backbone-rate <factor>',
+      `factor on the learning rate of the image and text backbones (${differs} has ${other.backboneRate})`,
+      notNegative('--backbone-rate'),
+      defaults.backboneRate,
+    )
+    .option('--clip <norm>', 'maximum norm of the gradient', positive('--clip'), defaults.clip)
+    .option(
+      '--average-decay <share>',
+      `share that the moving average of the weights, which is the result, keeps at each step; 0 keeps no average (${differs} has ${other.averageDecay})`,
+      fraction('--average-decay'),
+      defaults.averageDecay,
+    )
+    .option(
+      '--class-weight <weight>',
+      'weight of the classification loss, beside 5 for the L1 loss and 2 for the GIoU loss of the boxes',
+      positive('--class-weight'),
+      defaults.classWeight,
+    )
+    .option(
+      '--denoising <queries>',
+      'number of denoising queries of an image, as in DINO, which uses 100; 0 trains without them',
+      wholeNumber('--denoising', 0),
+      defaults.denoising,
+    )
+    .optionsGroup('The run:')
+    .addOption(seedOption())
+    .option(
+      '--checkpoint-minutes <minutes>',
+      'minutes between two saves of the state; it is also saved at Ctrl-C',
+      notNegative('--checkpoint-minutes'),
+      minutes,
+    )
+    .option(
+      '--validate <coco>',
+      "score the model during the training on labelled images of this folder in COCO's layout",
+    )
+    .option(
+      '--validate-every <steps>',
+      'number of steps between two scores (default: an epoch)',
+      wholeNumber('--validate-every'),
+    )
+    .option(
+      '--validate-images <count>',
+      'score on only the first <count> images of --validate (default: all)',
+      wholeNumber('--validate-images'),
+    )
+    .addOption(
+      new Option('--device <device>', 'execution provider that computes')
+        .choices(['cpu', 'cuda', 'webgpu'] as const)
+        .default(TRAINING_RUN_DEFAULTS.device),
+    )
+    .addOption(threadsOption())
+    .option(
+      '--recompute',
+      'compute the layers of the encoder again in the backward pass: needs less memory and more time',
+    )
+    .option('--report <file>', 'write the curves of the training as an HTML page')
+    .addOption(jsonOption())
+    .optionsGroup(kind === 'qat' ? 'Quantization:' : 'Options:');
+}
+
+/** Draws a line for the steps, and a line for each score. */
+export function trainingProgress() {
+  const write = lineWriter();
+  const estimate = new Estimate();
+  let isFirst = true;
+  return (total: number) => ({
+    onStep: ({ step, loss, parts, rate }: StepReport, speed: number) => {
+      const left = estimate.secondsLeft({ done: step, total }, performance.now());
+      const isLast = step >= total;
+      const line = () =>
+        [
+          `step ${step}/${total}`,
+          `loss ${loss.toFixed(3)} (class ${parts.class.toFixed(3)}, box ${parts.box.toFixed(4)}, giou ${parts.giou.toFixed(3)})`,
+          `rate ${rate.toExponential(1)}`,
+          `${speed.toFixed(1)} images/s`,
+          ...(isLast || left === undefined ? [] : [`${duration(left)} left`]),
+        ].join(', ');
+      write(line, isFirst, isLast);
+      isFirst = false;
+    },
+    onScore: ({ AP, AP50 }: TrainingScore, step: number) => {
+      process.stderr.write(
+        `${process.stderr.isTTY ? '\r\x1b[2K' : ''}step ${step}: AP ${AP.toFixed(2)}, AP50 ${AP50.toFixed(2)}\n`,
+      );
+    },
+  });
+}
+
+/** Prints how long a training took, how the score changed, and where its log is. */
+export function printTraining(output: string, { steps, resumedAt, seconds, log, scores }: TrainingResult): void {
+  const [first, last] = [scores[0], scores.at(-1)];
+  const change = first && last ? `; AP ${first.AP.toFixed(2)} → ${last.AP.toFixed(2)}` : '';
+  print(`${output}: ${steps - resumedAt} steps in ${duration(seconds)}${change}`);
+  print(`The log of the steps is ${log}.`);
+}

@@ -1,0 +1,133 @@
+/** The step that runs a model on images and records the statistics from which ranges of activations are chosen. */
+import { InputError } from '../base/errors.ts';
+import type { WorkOptions } from '../base/progress.ts';
+import { planCalibration } from '../data/calibration-plan.ts';
+import { UnreadableImage } from '../detect/calibration-feeds.ts';
+import { observableValues } from '../quant/observable-values.ts';
+import {
+  type Calibration,
+  mergeCalibrations,
+  readStatistics,
+  writeStatistics,
+} from '../quant/observe/statistics-file.ts';
+import { type TextDependence, textDependence } from '../quant/observe/text-dependence.ts';
+import { valuesToObserve } from '../quant/plan.ts';
+import { calibrateDataset, removeKept } from './calibrate-dataset.ts';
+import {
+  type DatasetSource,
+  type ModelSource,
+  openDataset,
+  openModel,
+  openRecipe,
+  type RecipeSource,
+} from './sources.ts';
+
+/** Options of `calibrate`. */
+export interface CalibrateOptions extends WorkOptions {
+  /** The float model. */
+  readonly model: ModelSource;
+  /** The images; each gets a prompt of its own from the categories. Boxes are not needed. */
+  readonly dataset: DatasetSource;
+  /** The statistics file to write. An interrupted calibration keeps its state in `OUTPUT.partial` and continues there. */
+  readonly output: string;
+  /** The number of images, chosen at random; 500 by default, or all if there are fewer. */
+  readonly images?: number | undefined;
+  /** The seed of the random choice of images and prompts; 0 by default. */
+  readonly seed?: number | undefined;
+  /** Observes only the values that this recipe needs; by default those that any recipe but `full` may need. */
+  readonly recipe?: RecipeSource | undefined;
+  /** Observes every value that any recipe may need, sums and heads of attention included. */
+  readonly everything?: boolean | undefined;
+  /** Does one part of the calibration, numbered from 1, for instance on one of several machines. */
+  readonly shard?: { readonly index: number; readonly count: number } | undefined;
+  /** Leaves out images that cannot be read, and lists them in the result. By default such an image is an error. */
+  readonly skipUnreadable?: boolean | undefined;
+  /** Threads of ONNX Runtime; one for each core by default. */
+  readonly threads?: number | undefined;
+}
+
+/** The defaults of `CalibrateOptions`. */
+export const CALIBRATE_DEFAULTS = { images: 500, seed: 0 } as const;
+
+/** How much the range of a value changes with the length of the prompt. */
+export interface ValueDependence extends TextDependence {
+  /** The name of the value. */
+  readonly value: string;
+}
+
+/** The result of `calibrate` and `mergeStatistics`. */
+export interface CalibrateResult {
+  /** The statistics file. */
+  readonly output: string;
+  /** The number of images that were observed or skipped. */
+  readonly images: number;
+  /** The images that could not be read. */
+  readonly skipped: readonly string[];
+  /** The number of values with statistics. */
+  readonly values: number;
+  /** The dependence of each value on the prompt, the strongest first. */
+  readonly textDependence: readonly ValueDependence[];
+}
+
+/**
+ * Observes a model on images with prompts and writes the statistics.
+ *
+ * @throws UsageError if there are fewer images than asked for; InputError if an image cannot be read, or if the state of an
+ * interrupted calibration belongs to another one
+ * @example
+ * await calibrate({ model: 'tiny.onnx', dataset: 'coco/val2017', output: 'statistics.json', images: 200 });
+ */
+export async function calibrate(options: CalibrateOptions): Promise<CalibrateResult> {
+  const { output, seed = CALIBRATE_DEFAULTS.seed } = options;
+  const dataset = await openDataset(options.dataset);
+  const images = options.images ?? Math.min(CALIBRATE_DEFAULTS.images, dataset.images.length);
+  const plan = planCalibration(dataset, images, seed);
+  const source = await openModel(options.model);
+  const values =
+    options.recipe === undefined
+      ? observableValues(source.model, options.everything || undefined)
+      : valuesToObserve(source.model, await openRecipe(options.recipe));
+  const { onProgress, signal, shard, skipUnreadable, threads } = options;
+  const partial = partialOf(output);
+  const work = { onProgress, signal, shard, partial, skipUnreadable, threads };
+  const calibration = await calibrateDataset(source, values, plan, work).catch((error: unknown) => {
+    if (!(error instanceof UnreadableImage)) throw error;
+    throw new InputError(`${error.message} Set \`skipUnreadable\` to leave such images out.`, { cause: error });
+  });
+  return store(calibration, output);
+}
+
+/** Options of `mergeStatistics`. */
+export interface MergeStatisticsOptions {
+  /** The statistics files of all parts of one calibration, in any order. */
+  readonly parts: readonly string[];
+  /** The statistics file to write. */
+  readonly output: string;
+  /** Called with one sentence for each thing that the caller should know and that is no error. */
+  readonly onNotice?: ((sentence: string) => void) | undefined;
+}
+
+/**
+ * Joins the parts of one calibration. The result equals that of one run to the bit.
+ *
+ * @throws UsageError if parts are missing, doubled, or of different calibrations
+ * @example
+ * await mergeStatistics({ parts: ['part1.json', 'part2.json'], output: 'statistics.json' });
+ */
+export async function mergeStatistics({ parts, output, onNotice }: MergeStatisticsOptions): Promise<CalibrateResult> {
+  const read = [];
+  for (const path of parts) read.push({ ...(await readStatistics(path, { onNotice })), path });
+  return store(mergeCalibrations(read), output);
+}
+
+const partialOf = (output: string) => `${output}.partial`;
+
+async function store(calibration: Calibration, output: string): Promise<CalibrateResult> {
+  await writeStatistics(calibration, output);
+  await removeKept(partialOf(output));
+  const { statistics, done, skipped } = calibration;
+  const dependence = [...statistics]
+    .map(([value, statistic]) => ({ value, ...textDependence(statistic) }))
+    .toSorted((a, b) => b.factor - a.factor);
+  return { output, images: done, skipped, values: statistics.size, textDependence: dependence };
+}

@@ -1,0 +1,51 @@
+/** Where the steps take calibration from: a statistics file, or images that are observed now. */
+import { type CalibrationPlan, planCalibration } from '../data/calibration-plan.ts';
+import type { ModelPackage } from '../models/package/package.ts';
+import { modelHash } from '../onnx/hash.ts';
+import type { Statistics } from '../quant/observe/calibrate.ts';
+import { type Calibration, checkStatistics, readStatistics } from '../quant/observe/statistics-file.ts';
+import { type DatasetSource, openDataset } from './sources.ts';
+
+/** Options of every step that may need calibration. */
+export interface CalibrationOptions {
+  /** A statistics file that `calibrate` wrote, or what `readStatistics` returned for it. */
+  readonly statistics?: string | Calibration | undefined;
+  /** Images to calibrate on now. Techniques such as GPTQ need images even if there are statistics. */
+  readonly calibration?: DatasetSource | undefined;
+  /** The number of these images, chosen at random; 64 by default, or all if there are fewer. */
+  readonly calibrationImages?: number | undefined;
+  /** The seed of the random choice of images and prompts; 0 by default. */
+  readonly seed?: number | undefined;
+  /** Called with one sentence for each thing that the caller should know and that is no error. */
+  readonly onNotice?: ((sentence: string) => void) | undefined;
+}
+
+/** The defaults of `CalibrationOptions`. */
+export const CALIBRATION_DEFAULTS = { calibrationImages: 64, seed: 0 } as const;
+
+/** What the options of calibration come to. */
+export interface ResolvedCalibration {
+  /** The images and prompts to run the model on. */
+  readonly plan: CalibrationPlan | undefined;
+  /** The statistics that are known already. */
+  readonly statistics: Statistics | undefined;
+}
+
+/**
+ * Reads the statistics and plans the images that the options name.
+ *
+ * @throws InputError if the statistics belong to another model or to one part of a calibration only
+ */
+export async function resolveCalibration(
+  source: ModelPackage,
+  options: CalibrationOptions,
+): Promise<ResolvedCalibration> {
+  const { calibrationImages = CALIBRATION_DEFAULTS.calibrationImages, seed = CALIBRATION_DEFAULTS.seed } = options;
+  const dataset = options.calibration === undefined ? undefined : await openDataset(options.calibration);
+  const plan = dataset && planCalibration(dataset, Math.min(calibrationImages, dataset.images.length), seed);
+  const { statistics, onNotice } = options;
+  if (statistics === undefined) return { plan, statistics: undefined };
+  const found = typeof statistics === 'string' ? await readStatistics(statistics, { onNotice }) : statistics;
+  checkStatistics(found, modelHash(source.model), typeof statistics === 'string' ? statistics : 'The calibration');
+  return { plan, statistics: found.statistics };
+}

@@ -1,0 +1,42 @@
+/** The step from a checkpoint to an ONNX model in 32-bit floating point. */
+import { sizeOf } from '../base/files.ts';
+import type { WorkOptions } from '../base/progress.ts';
+import { writePackage } from '../models/package/package.ts';
+import type { FolderForm } from '../models/package/package-folder.ts';
+import { type ModelSource, openModel } from './sources.ts';
+
+/** Options of `convert`. */
+export interface ConvertOptions extends WorkOptions {
+  /** A Hugging Face folder, an original `.pth` with the tokenizer's files beside it, or a model that was read before. */
+  readonly checkpoint: ModelSource;
+  /** The path to write: one ONNX file if it ends in `.onnx`, otherwise a folder. */
+  readonly output: string;
+  /**
+   * The form of a folder: `halves` writes the text half and the image half as two files, `combined` writes one graph
+   * where transformers.js looks for it. `halves` by default; a single ONNX file has no form.
+   */
+  readonly layout?: FolderForm | undefined;
+}
+
+/** The model that a step wrote. */
+export interface WrittenModel {
+  /** Its path. */
+  readonly output: string;
+  /** The size of the file, or of all files of the folder. */
+  readonly bytes: number;
+}
+
+/**
+ * Builds the ONNX model of a checkpoint and writes it with its configuration, tokenizer and preprocessing inside.
+ *
+ * @throws UsageError or InputError if the checkpoint cannot be read or the output cannot be written
+ * @example
+ * const { bytes } = await convert({ checkpoint: 'grounding-dino-tiny/', output: 'tiny.onnx' });
+ */
+export async function convert(options: ConvertOptions): Promise<WrittenModel> {
+  const { checkpoint, output, layout = 'halves', signal } = options;
+  const model = await openModel(checkpoint);
+  signal?.throwIfAborted();
+  await writePackage(model, output, layout);
+  return { output, bytes: await sizeOf(output) };
+}

@@ -1,0 +1,63 @@
+/** The step that lists the size, work, time and precision of each module of a model. */
+import { UsageError } from '../base/errors.ts';
+import { writeAtomic } from '../base/files.ts';
+import type { WorkOptions } from '../base/progress.ts';
+import { readImage } from '../data/image.ts';
+import { Preprocessor } from '../data/preprocess.ts';
+import { type Inspection, inspectModel } from '../evaluate/inspect.ts';
+import { detectionOf } from '../models/family.ts';
+import type { ModelPackage } from '../models/package/package.ts';
+import { renderInspection } from '../report/inspection-page.ts';
+import type { Feeds } from '../runtime/session.ts';
+import { type ModelSource, openModel } from './sources.ts';
+
+/** Options of `inspect`. */
+export interface InspectStepOptions extends WorkOptions {
+  /** The model. */
+  readonly model: ModelSource;
+  /** The number of segments of a module path by which modules are told apart, from 1 to 64; 2 by default. */
+  readonly depth?: number | undefined;
+  /** Tokens of the prompt; 32 by default. */
+  readonly tokens?: number | undefined;
+  /** An image to run the model on, for the time of each module; without it the model is not run. */
+  readonly profile?: string | undefined;
+  /** The HTML file to write with tables and charts. */
+  readonly report?: string | undefined;
+}
+
+/** The defaults of `InspectStepOptions`. */
+export const INSPECT_DEFAULTS = { depth: 2, tokens: 32 } as const;
+
+/** The result of `inspect`. */
+export interface InspectResult extends Inspection {
+  /** The shape of each input for which work and time are counted. */
+  readonly inputs: Readonly<Record<string, readonly number[]>>;
+}
+
+const MAX_DEPTH = 64;
+
+/**
+ * Counts parameters and multiply-adds of each module, and measures its time if there is an image to run on.
+ *
+ * @throws UsageError if `depth` is more than 64; RuntimeError if the model is to be run and does not
+ * @example
+ * const { total } = await inspect({ model: 'tiny.int8.onnx', profile: 'street.jpg' });
+ */
+export async function inspect(options: InspectStepOptions): Promise<InspectResult> {
+  const { depth = INSPECT_DEFAULTS.depth, tokens = INSPECT_DEFAULTS.tokens, profile, report, signal } = options;
+  if (depth > MAX_DEPTH) throw new UsageError(`\`depth\` must be at most ${MAX_DEPTH}, not ${depth}.`);
+  const source = await openModel(options.model);
+  signal?.throwIfAborted();
+  const feeds =
+    profile === undefined ? source.family.blankFeeds(source, { tokens }) : await feedsOf(source, profile, tokens);
+  const inspection = await inspectModel(source, { feeds, depth, profile: profile !== undefined });
+  if (report !== undefined) await writeAtomic(report, renderInspection(source.source, inspection));
+  const inputs = Object.fromEntries(Object.entries(feeds).map(([name, { shape }]) => [name, shape]));
+  return { ...inspection, inputs };
+}
+
+async function feedsOf(source: ModelPackage, image: string, tokens: number): Promise<Feeds> {
+  await using preprocessor = await Preprocessor.create(source.preprocessing);
+  const detection = detectionOf(source);
+  return detection.combinedFeeds(await preprocessor.prepare([await readImage(image)]), detection.blankPrompt(tokens));
+}

@@ -1,0 +1,62 @@
+/** The step that trains a checkpoint with quantization in place: quantization-aware training. */
+import { sizeOf } from '../base/files.ts';
+import { buildPackage, readCheckpoint, writePackage } from '../models/package/package.ts';
+import { DEFAULT_RECIPE } from '../quant/recipe.ts';
+import { type CalibrationOptions, resolveCalibration } from './calibration-options.ts';
+import type { WrittenModel } from './convert-step.ts';
+import { planQuantizedTraining } from './plan-quantized-training.ts';
+import { type DatasetSource, openDataset, openRecipe, type RecipeSource } from './sources.ts';
+import { runPreparedTraining, type TrainingResult, type TrainingStepOptions } from './training-options.ts';
+
+/** Options of `qat`. */
+export type QatOptions = TrainingStepOptions &
+  CalibrationOptions & {
+    /** The path of the checkpoint: a Hugging Face folder, or an original `.pth`. */
+    readonly checkpoint: string;
+    /** The images; their boxes are needed unless `labels` is 0. The categories are the phrases. */
+    readonly dataset: DatasetSource;
+    /** The INT8 model to write. While it trains, the folder `OUTPUT.training` holds the state and the log. */
+    readonly output: string;
+    /** The recipe, whose techniques are left out because training takes their place; `mixed` by default. */
+    readonly recipe?: RecipeSource | undefined;
+  };
+
+/** The result of `qat`. */
+export interface QatResult extends TrainingResult, WrittenModel {
+  /** The name of the recipe. */
+  readonly recipe: string;
+}
+
+/**
+ * Trains a checkpoint with the rounding of a recipe in place, and writes the INT8 model. An interrupted training continues
+ * where it was when it is called again with the same options.
+ *
+ * @throws UsageError if an option is out of range, or if the recipe needs calibration and neither `statistics` nor
+ * `calibration` is given; InputError if the state belongs to another training
+ * @example
+ * await qat({
+ *   checkpoint: 'grounding-dino-tiny/', dataset: 'coco/train2017', calibration: 'coco/train2017', recipe: 'full',
+ *   output: 'tiny.qat.onnx', steps: 1000,
+ * });
+ */
+export async function qat(options: QatOptions): Promise<QatResult> {
+  const { checkpoint, dataset: data, output, recipe: asked = DEFAULT_RECIPE, ...others } = options;
+  const { statistics, calibration, calibrationImages, onNotice, ...training } = others;
+  const { onProgress, signal, seed } = training;
+  const source = await readCheckpoint(checkpoint);
+  const recipe = await openRecipe(asked);
+  const float = await buildPackage(source);
+  const resolved = await resolveCalibration(float, { statistics, calibration, calibrationImages, seed, onNotice });
+  const quantized = await planQuantizedTraining(float, recipe, { onProgress, signal, ...resolved });
+  const result = await runPreparedTraining({
+    kind: 'qat',
+    source,
+    dataset: await openDataset(data, training.images),
+    directory: `${output}.training`,
+    options: training,
+    quantized,
+    output,
+    write: async (trained) => writePackage(await trained.package('averages'), output),
+  });
+  return { output, bytes: await sizeOf(output), recipe: recipe.name, ...result };
+}

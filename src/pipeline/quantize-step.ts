@@ -1,0 +1,115 @@
+/** The step from a float model to an INT8 model by a recipe. */
+import { sizeOf } from '../base/files.ts';
+import type { WorkOptions } from '../base/progress.ts';
+import { writePackage } from '../models/package/package.ts';
+import { type PlanCounts, planQuantization, type QuantizationPlan } from '../quant/plan.ts';
+import type { PlanEntry } from '../quant/plan-entry.ts';
+import type { QuantizeOptions } from '../quant/quantize.ts';
+import { DEFAULT_RECIPE } from '../quant/recipe.ts';
+import { applyRecipe } from './apply-recipe.ts';
+import { type CalibrationOptions, resolveCalibration } from './calibration-options.ts';
+import type { WrittenModel } from './convert-step.ts';
+import { type ModelSource, openModel, openRecipe, type RecipeSource } from './sources.ts';
+
+/** Options of `quantize`. */
+export interface QuantizeStepOptions extends WorkOptions, CalibrationOptions {
+  /** The float model. */
+  readonly model: ModelSource;
+  /** The path to write: one ONNX file if it ends in `.onnx`, otherwise a folder as transformers.js reads it. */
+  readonly output: string;
+  /** The recipe; `mixed` by default. */
+  readonly recipe?: RecipeSource | undefined;
+  /** The runtime that the model is made for; `ort-cpu` by default. */
+  readonly target?: QuantizeOptions['target'];
+}
+
+/** The result of `quantize`. */
+export interface QuantizeResult extends WrittenModel {
+  /** The name of the recipe. */
+  readonly recipe: string;
+  /** The number of layers in each precision. */
+  readonly layers: PlanCounts;
+}
+
+/**
+ * Quantizes a model by a recipe and writes it. Calibrates first if the recipe needs it and there are no statistics.
+ *
+ * @throws UsageError if the recipe needs calibration and neither `statistics` nor `calibration` is given
+ * @example
+ * await quantize({ model: 'tiny.onnx', output: 'tiny.int8.onnx', statistics: 'statistics.json' });
+ */
+export async function quantize(options: QuantizeStepOptions): Promise<QuantizeResult> {
+  const { output, target, onNotice, onProgress, signal } = options;
+  const recipe = await openRecipe(options.recipe ?? DEFAULT_RECIPE);
+  const source = await openModel(options.model);
+  for (const sentence of recipe.notices ?? []) onNotice?.(sentence);
+  const { model, counts, plan } = await applyRecipe(source, recipe, {
+    ...(await resolveCalibration(source, options)),
+    onProgress,
+    signal,
+    target,
+    onLeftOut: (technique) =>
+      onNotice?.(`The technique ${technique} is left out, because it needs images; name some with \`calibration\`.`),
+  });
+  noteRefusals(plan, onNotice);
+  await writePackage({ ...source, model }, output);
+  return { output, bytes: await sizeOf(output), recipe: recipe.name, layers: counts };
+}
+
+/** Says how many layers the target leaves float although the recipe quantizes them, and why. */
+function noteRefusals({ entries, target }: QuantizationPlan, onNotice: QuantizeStepOptions['onNotice']): void {
+  const reasons = new Map<string, number>();
+  for (const { refusal } of entries) if (refusal !== undefined) reasons.set(refusal, (reasons.get(refusal) ?? 0) + 1);
+  for (const [reason, count] of reasons) onNotice?.(`${count} layers stay float for ${target.name}: ${reason}.`);
+}
+
+/** Options of `explainRecipe`. */
+export interface ExplainOptions {
+  /** The float model. */
+  readonly model: ModelSource;
+  /** The recipe; `mixed` by default. */
+  readonly recipe?: RecipeSource | undefined;
+  /** The runtime that the model is made for; `ort-cpu` by default. */
+  readonly target?: QuantizeOptions['target'];
+}
+
+/** What a recipe does with one layer. */
+export interface ExplainedLayer {
+  /** The module path of a layer with weights, or the name of the node of an operator on activations. */
+  readonly module: string;
+  /** The name of the operator in recipes. */
+  readonly operator: string;
+  /** The operands that the rule is about. */
+  readonly inputs: PlanEntry['operands'];
+  /** The precision. */
+  readonly treatment: PlanEntry['mode'];
+  /** Bits of a weight or of the activations; 32 in float. */
+  readonly bits: number;
+  /** The number of the rule that decided, from 1; undefined if none matched. */
+  readonly rule: number | undefined;
+  /** The reason for which the target leaves the layer float although the recipe quantizes it. */
+  readonly refusal: string | undefined;
+}
+
+/**
+ * Lists what a recipe does with each layer of a model, without quantizing it.
+ *
+ * @throws UsageError if a rule of the recipe matches nothing
+ * @example
+ * for (const { module, treatment } of await explainRecipe({ model: 'tiny.onnx', recipe: 'dynamic' }))
+ *   console.log(module, treatment);
+ */
+export async function explainRecipe(options: ExplainOptions): Promise<ExplainedLayer[]> {
+  const recipe = await openRecipe(options.recipe ?? DEFAULT_RECIPE);
+  const { model } = await openModel(options.model);
+  const { entries } = planQuantization(model, recipe, { target: options.target });
+  return entries.map(({ path, node, operator, operands, mode, weight, rule, refusal }) => ({
+    module: operands === 'weights' ? path : node.name,
+    operator,
+    inputs: operands,
+    treatment: mode,
+    bits: mode === 'float' ? 32 : (weight?.scheme.bits ?? 8),
+    rule: rule?.number,
+    refusal,
+  }));
+}

@@ -1,0 +1,33 @@
+/** The inputs that the steps share: a model, a data set or a recipe, given by its path or as the object itself. */
+import { type CocoDataset, openCoco, takeImages } from '../data/coco.ts';
+import { type ModelPackage, readPackage } from '../models/package/package.ts';
+import { type Recipe, readRecipe } from '../quant/recipe.ts';
+
+/** A model: the path of an ONNX file, of a folder or of a checkpoint, or a model that was read before. */
+export type ModelSource = string | ModelPackage;
+
+/** A data set: the path of a folder of images in COCO's layout, or a data set that was opened before. */
+export type DatasetSource = string | CocoDataset;
+
+/** A recipe: the name of a bundled recipe, the path of a YAML file, or a recipe that was read before. */
+export type RecipeSource = string | Recipe;
+
+/** Reads a model that is given by its path. @throws UsageError or InputError if there is no readable model */
+export async function openModel(model: ModelSource): Promise<ModelPackage> {
+  return typeof model === 'string' ? readPackage(model) : model;
+}
+
+/**
+ * Opens a data set that is given by its path.
+ *
+ * @param images the number of images to keep, from the first; all of them by default
+ * @throws UsageError or InputError if there is no readable data set
+ */
+export async function openDataset(dataset: DatasetSource, images = Number.POSITIVE_INFINITY): Promise<CocoDataset> {
+  return takeImages(typeof dataset === 'string' ? await openCoco(dataset) : dataset, images);
+}
+
+/** Reads a recipe that is given by its name or path. @throws UsageError or InputError if there is no such recipe */
+export async function openRecipe(recipe: RecipeSource): Promise<Recipe> {
+  return typeof recipe === 'string' ? readRecipe(recipe) : recipe;
+}

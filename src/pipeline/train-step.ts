@@ -1,0 +1,54 @@
+/** The step that trains a checkpoint on labelled images in 32-bit floating point. */
+
+import { trainingOf } from '../models/family.ts';
+import { readCheckpoint } from '../models/package/package.ts';
+import { writeCheckpoint } from '../train/write-checkpoint.ts';
+import { type DatasetSource, openDataset } from './sources.ts';
+import { runPreparedTraining, type TrainingResult, type TrainingStepOptions } from './training-options.ts';
+
+/** Options of `train`. */
+export type TrainStepOptions = TrainingStepOptions & {
+  /** The path of the checkpoint: a Hugging Face folder, or an original `.pth`. */
+  readonly checkpoint: string;
+  /** The labelled images; the categories are the phrases. */
+  readonly dataset: DatasetSource;
+  /** The folder to write: the trained checkpoint, and the state while it trains. */
+  readonly output: string;
+  /** Starts from random weights; the checkpoint then gives only its configuration. */
+  readonly fromScratch?: boolean | undefined;
+};
+
+/** The result of `train`. */
+export interface TrainResult extends TrainingResult {
+  /** The folder of the trained checkpoint. */
+  readonly output: string;
+}
+
+/**
+ * Trains a checkpoint. An interrupted training continues where it was, with the same numbers, when it is called again with
+ * the same options.
+ *
+ * @throws UsageError if an option is out of range; InputError if the state in `output` belongs to another training;
+ * DivergenceError if the loss is no longer a number
+ * @example
+ * await train({ checkpoint: 'grounding-dino-tiny/', dataset: 'coco/train2017', output: 'tuned/', epochs: 2, batch: 1 });
+ */
+export async function train(options: TrainStepOptions): Promise<TrainResult> {
+  const { checkpoint, dataset: data, output, fromScratch = false, ...training } = options;
+  const read = await readCheckpoint(checkpoint);
+  const dataset = await openDataset(data, training.images);
+  // The seed of the weights differs from that of the batches, so that the two choices are independent.
+  const weightSeed = (training.seed ?? 0) + 1;
+  const tensors = fromScratch ? await trainingOf(read).initialWeights(read.tensors, weightSeed) : read.tensors;
+  const source = { ...read, tensors };
+  const result = await runPreparedTraining({
+    kind: 'train',
+    source,
+    dataset,
+    directory: output,
+    options: training,
+    output,
+    write: (trained) => writeCheckpoint(source, trained.checkpoint('averages'), output),
+  });
+  return { output, ...result };
+}

@@ -1,0 +1,102 @@
+/** The options of the steps that train, beside those of the training itself, and the run that both steps share. */
+import { join } from 'node:path';
+import { writeAtomic } from '../base/files.ts';
+import type { WorkOptions } from '../base/progress.ts';
+import type { CocoDataset } from '../data/coco.ts';
+import type { CheckpointPackage } from '../models/package/package.ts';
+import { renderTraining } from '../report/training-page.ts';
+import type { ProviderName } from '../runtime/options.ts';
+import { createTraining, type Training } from '../train/create-training.ts';
+import type { QuantizedTraining } from '../train/quantize-training.ts';
+import { CHECKPOINT_MINUTES, type RunOptions, runTraining, type TrainingScore } from '../train/run-training.ts';
+import { resolveTrainingSettings, type TrainingKind, type TrainingOptions } from '../train/training-settings.ts';
+import { type DatasetSource, openDataset } from './sources.ts';
+
+/** Options of the run of a training. The options of the training itself decide its numbers; these do not. */
+export interface TrainingRunOptions extends WorkOptions {
+  /** Trains on the first images, this many; all by default. */
+  readonly images?: number | undefined;
+  /** The minutes between two saves of the state; 5 by default. */
+  readonly checkpointMinutes?: number | undefined;
+  /** Labelled images on which the model is scored during the training. */
+  readonly validate?: DatasetSource | undefined;
+  /** The number of steps between two scores; an epoch by default. */
+  readonly validateEvery?: number | undefined;
+  /** Scores on the first images, this many; all by default. */
+  readonly validateImages?: number | undefined;
+  /** The execution provider that computes; `cpu` by default. */
+  readonly device?: ProviderName | undefined;
+  /** Threads of ONNX Runtime; one for each core by default. */
+  readonly threads?: number | undefined;
+  /** The HTML file to write with the curves of the training. */
+  readonly report?: string | undefined;
+  /** Called after each step. */
+  readonly onStep?: RunOptions['onStep'];
+  /** Called after each score on `validate`, with the number of finished steps. */
+  readonly onScore?: RunOptions['onScore'];
+}
+
+/** The defaults of `TrainingRunOptions`. */
+export const TRAINING_RUN_DEFAULTS = { checkpointMinutes: CHECKPOINT_MINUTES, device: 'cpu' } as const;
+
+/** Options of a step that trains: those of the training, and those of its run. */
+export type TrainingStepOptions = TrainingOptions & TrainingRunOptions;
+
+/** The result of a training. */
+export interface TrainingResult {
+  /** The number of steps of the whole training. */
+  readonly steps: number;
+  /** The step at which this run began: 0 unless it continued an interrupted training. */
+  readonly resumedAt: number;
+  /** The seconds that this run took. */
+  readonly seconds: number;
+  /** The log of all steps and scores, as JSON lines. */
+  readonly log: string;
+  /** The scores on `validate`. */
+  readonly scores: readonly (TrainingScore & { readonly step: number })[];
+}
+
+/** A training that a step of the pipeline has prepared. */
+export interface PreparedTraining {
+  readonly kind: TrainingKind;
+  readonly source: CheckpointPackage;
+  readonly dataset: CocoDataset;
+  /** The folder of the state and the log. */
+  readonly directory: string;
+  readonly options: TrainingStepOptions;
+  readonly quantized?: QuantizedTraining | undefined;
+  /** Names the training in the report. */
+  readonly output: string;
+  /** Writes the result of the training. */
+  readonly write: (training: Training) => Promise<void>;
+}
+
+/** Runs a training from where it is to its end, and writes its result and its report. */
+export async function runPreparedTraining(prepared: PreparedTraining): Promise<TrainingResult> {
+  const { kind, source, dataset, directory, quantized, output, write } = prepared;
+  // The options of the run are taken out, so that those of the training are left.
+  const { images: _, validate, validateEvery, validateImages, checkpointMinutes, ...others } = prepared.options;
+  const { device = TRAINING_RUN_DEFAULTS.device, threads, report, onStep, onScore, ...more } = others;
+  const { onProgress, signal, ...trainingOptions } = more;
+  const started = performance.now();
+  const settings = resolveTrainingSettings(source, dataset, kind, trainingOptions);
+  const validation = validate === undefined ? undefined : await openDataset(validate, validateImages);
+  await using training = await createTraining(source, dataset, settings, { providers: [device], threads, quantized });
+  const { log, resumedAt } = await runTraining(training, {
+    directory,
+    checkpointMinutes,
+    validation: validation && { dataset: validation, every: validateEvery },
+    onProgress,
+    signal,
+    onScore,
+    onStep: (report, speed) => {
+      onStep?.(report, speed);
+      onProgress?.({ label: 'Training', done: report.step, total: settings.steps });
+    },
+  });
+  await write(training);
+  if (report !== undefined) await writeAtomic(report, renderTraining(output, log.lines));
+  const scores = log.lines.filter((line) => line.kind === 'score');
+  const seconds = (performance.now() - started) / 1000;
+  return { steps: settings.steps, resumedAt, seconds, log: join(directory, 'log.jsonl'), scores };
+}

@@ -1,0 +1,91 @@
+/** The step that searches for the fastest mixture of precisions within a loss of accuracy. */
+import { stringify } from 'yaml';
+import { UsageError } from '../base/errors.ts';
+import { writeAtomic } from '../base/files.ts';
+import type { WorkOptions } from '../base/progress.ts';
+import { type Granularity, measureSensitivity } from '../evaluate/sensitivity.ts';
+import { type Tuned, tune as tuneModel } from '../evaluate/tune.ts';
+import type { Recipe } from '../quant/recipe.ts';
+import { renderParetoFront } from '../report/pareto-front-page.ts';
+import { observeFor } from './apply-recipe.ts';
+import { type CalibrationOptions, resolveCalibration } from './calibration-options.ts';
+import {
+  type DatasetSource,
+  type ModelSource,
+  openDataset,
+  openModel,
+  openRecipe,
+  type RecipeSource,
+} from './sources.ts';
+
+/** Options of `tune`. */
+export interface TuneStepOptions extends WorkOptions, CalibrationOptions {
+  /** The float model. */
+  readonly model: ModelSource;
+  /** The labelled images by which mixtures are judged. */
+  readonly dataset: DatasetSource;
+  /** The recipe to write, as YAML. Finished measurements are kept in `OUTPUT.cache`. */
+  readonly output: string;
+  /** The points of average precision that may be lost; 0.5 by default. */
+  readonly maxDrop?: number | undefined;
+  /** The recipe to start from; `full` by default. */
+  readonly recipe?: RecipeSource | undefined;
+  /** Judges by the first images, this many; 200 by default. */
+  readonly images?: number | undefined;
+  /** The parts that become float again, the most sensitive first: single layers, or blocks; blocks by default. */
+  readonly by?: Granularity | undefined;
+  /** The HTML file to write with the Pareto front as a chart and a table. */
+  readonly report?: string | undefined;
+}
+
+/** The defaults of `TuneStepOptions`. */
+export const TUNE_DEFAULTS = { maxDrop: 0.5, recipe: 'full', images: 200, by: 'block' } as const;
+
+/**
+ * Makes the most sensitive parts of a recipe float again, as few as keep the accuracy, and writes the recipe.
+ *
+ * @throws UsageError if `maxDrop` is negative, or if the recipe quantizes nothing
+ * @example
+ * const { chosen } = await tune({
+ *   model: 'tiny.onnx', dataset: 'coco/val2017', statistics: 'statistics.json', output: 'tuned.yaml', maxDrop: 0.3,
+ * });
+ */
+export async function tune(options: TuneStepOptions): Promise<Tuned> {
+  const { maxDrop = TUNE_DEFAULTS.maxDrop, images = TUNE_DEFAULTS.images, by = TUNE_DEFAULTS.by } = options;
+  const { output, report, onProgress, signal } = options;
+  if (!(maxDrop >= 0)) throw new UsageError('`maxDrop` must be a number of points of average precision from 0 up.');
+  const recipe = await openRecipe(options.recipe ?? TUNE_DEFAULTS.recipe);
+  const dataset = await openDataset(options.dataset, images);
+  const source = await openModel(options.model);
+  const calibration = await resolveCalibration(source, options);
+  const statistics = await observeFor(source, recipe, { onProgress, signal, ...calibration });
+  const shared = { onProgress, signal, statistics, granularity: by };
+  const parts = await measureSensitivity(source, recipe, dataset, { ...shared, cache: `${output}.cache` });
+  const tuned = await tuneModel(source, recipe, dataset, parts, { ...shared, mostDrop: maxDrop });
+  await writeAtomic(output, describeRecipe(tuned, maxDrop));
+  if (report !== undefined) await writeAtomic(report, renderParetoFront(source.source, tuned));
+  return tuned;
+}
+
+function describeRecipe({ recipe, chosen }: Tuned, maxDrop: number): string {
+  const { rules, techniques, text }: Recipe = recipe;
+  const description = `Tuned from ${recipe.name} for a loss of at most ${maxDrop} points of AP: ${chosen.float} parts are float, and ${chosen.drop.toFixed(2)} points are lost.`;
+  return stringify({
+    description,
+    rules: rules.map((rule) =>
+      Object.fromEntries(
+        Object.entries(rule)
+          .filter(([, value]) => value !== undefined)
+          .map(([key, value]) => [key, key === 'observer' ? shortObserver(rule) : value]),
+      ),
+    ),
+    ...(techniques.length > 0 && { techniques }),
+    ...(text && { text }),
+  });
+}
+
+/** An observer as recipes write it. */
+function shortObserver({ observer }: Recipe['rules'][number]) {
+  if (observer?.kind === 'percentile') return { percentile: observer.percentile };
+  return observer?.kind === 'top-k' ? { 'top-k': observer.count } : observer?.kind;
+}
