@@ -9,6 +9,7 @@ import { modelBytes } from '../onnx/write.ts';
 import { Session } from '../runtime/session.ts';
 import { booleans, floatData, floats, integers, type Tensor, tensor } from '../runtime/tensor.ts';
 import type { Image } from './image.ts';
+import { normalizePixels } from './normalize-pixels.ts';
 import type { Preprocessing } from './preprocessing.ts';
 import { resizedSize, type Size } from './size.ts';
 
@@ -72,9 +73,7 @@ function preprocessingGraph(settings: Preprocessing): Uint8Array {
   const size = b.input('size', DataType.INT64, [4]);
   const padding = b.input('padding', DataType.INT64, [2]);
   const resized = b.resizeAntialiased(image, size);
-  const perChannel = (values: readonly number[]) => b.constant(Float32Array.from(values), [3]);
-  const scaled = b.mul(b.cast(resized, DataType.FLOAT), settings.rescale_factor);
-  const normalised = b.div(b.sub(scaled, perChannel(settings.image_mean)), perChannel(settings.image_std));
+  const normalised = normalizePixels(b, resized, settings);
   const padded = b.padEnd(b.transpose(normalised, [0, 3, 1, 2]), padding, [2, 3]);
   b.output('prepared', padded, [1, 3, 'padded_height', 'padded_width']);
   return modelBytes(b.finish());

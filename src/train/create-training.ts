@@ -3,10 +3,12 @@ import { UsageError } from '../base/errors.ts';
 import type { CocoDataset } from '../data/coco.ts';
 import type { Checkpoint } from '../models/checkpoint/checkpoint.ts';
 import { withFloatTensors } from '../models/checkpoint/float-tensors.ts';
-import { trainingOf } from '../models/family.ts';
+import { detectionOf, trainingOf } from '../models/family.ts';
 import { buildPackage, type CheckpointPackage, type ModelPackage } from '../models/package/package.ts';
+import { createTokenizer } from '../models/tokenizer.ts';
 import { bytesOf } from '../onnx/tensor.ts';
 import { DataType } from '../onnx/types.ts';
+import { floatData } from '../runtime/tensor.ts';
 import { Batches } from './batches.ts';
 import type { BlockName } from './parameter-store.ts';
 import { exportTrained, type QuantizedTraining } from './quantize-training.ts';
@@ -61,10 +63,11 @@ export async function createTraining(
     );
   const source = { ...stored, tensors: await withFloatTensors(stored.tensors) };
   const targets = targetsFor(dataset, source);
-  const groups = trainingOf(source).denoising.groups(settings.denoising, targets);
+  const family = { detection: detectionOf(source), training: trainingOf(source) };
+  const groups = family.training.denoising.groups(settings.denoising, targets);
   const size = { ...settings.canvas, batch: settings.batch, textLength: settings.textLength, targets, groups };
   const models = await buildStepModels(source, size, settings.loss, quantized?.trainable);
-  const batches = new Batches(dataset, source, {
+  const batches = new Batches(dataset, createTokenizer(source.tokenizer, source.source), family, {
     ...settings,
     targets,
     labelled: settings.loss.labels > 0,
@@ -76,7 +79,7 @@ export async function createTraining(
     ...options,
     lean: settings.loss.recompute,
   });
-  const checkpoint = (block: BlockName) => trainer.checkpoint(source.tensors, block);
+  const checkpoint = (block: BlockName) => trainedCheckpoint(source, trainer, block);
   const build = async (block: BlockName): Promise<ModelPackage> => {
     const float = await buildPackage({ ...source, tensors: checkpoint(block) });
     return quantized ? quantizeTrained(float, quantized, trainer, block) : float;
@@ -91,6 +94,24 @@ export async function createTraining(
     key: trainingKey(source, dataset, settings, quantized),
     [Symbol.asyncDispose]: () => trainer[Symbol.asyncDispose](),
   };
+}
+
+/** The checkpoint with the trained values of a block in place of its own. */
+function trainedCheckpoint(source: CheckpointPackage, { store }: Trainer, block: BlockName): Checkpoint {
+  const { canonicalName } = trainingOf(source);
+  const trained = new Map(
+    store.parameters.map((parameter) => {
+      const values = floatData(store.view(parameter, store.blocks[block])) as Float32Array<ArrayBuffer>; // a view of a block
+      return [parameter.name, { type: DataType.FLOAT, shape: [...parameter.shape], bytes: bytesOf(values) }];
+    }),
+  );
+  // A checkpoint may store a tensor under a second name as well.
+  return new Map(
+    [...source.tensors].map(([name, tensor]) => [
+      name,
+      trained.get(name) ?? trained.get(canonicalName(name)) ?? tensor,
+    ]),
+  );
 }
 
 async function quantizeTrained(

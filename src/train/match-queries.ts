@@ -1,12 +1,13 @@
-/** Assigns queries to targets with the minimum total cost, by the Hungarian method (Kuhn 1955). */
+/** The Hungarian method (Kuhn 1955): the assignment of queries to targets whose total cost is minimal. */
 import { munkres } from 'munkres';
 
 /**
- * Assigns each target to one query.
- *
- * @param costs of each query and target, [queries, columns] row by row
- * @param targets the number of columns that are targets, at most `columns`
- * @returns the target of each query, `none` for queries that have none
+ * Matches the queries of one image to its targets, one to one.
+ * @param costs of assigning each query to each target, [queries, columns] row by row
+ * @param columns the number of columns of `costs`
+ * @param targets how many of the columns, from the first, are targets; the others are padding
+ * @param none the index that a query without a target gets
+ * @returns the target of each query
  */
 export function matchQueries(costs: Float32Array, columns: number, targets: number, none: number): number[] {
   const queries = costs.length / columns;

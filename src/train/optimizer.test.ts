@@ -18,8 +18,8 @@ const WEIGHTS = [
 const SETTINGS = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, clipNorm: 1, averageDecay: 0.5 };
 
 function storeOf(weightDecay: number): ParameterStore {
-  const parameter = { name: 'w', input: 'w', gradient: 'w.gradient', shape: [4] };
-  const store = new ParameterStore([parameter], [{ name: 'all', rate: 1, weightDecay }], () => 'all');
+  const parameter = { name: 'w', input: 'w', gradient: 'w.gradient', shape: [4], group: 'all' };
+  const store = new ParameterStore([parameter], [{ name: 'all', rate: 1, weightDecay }]);
   store.blocks.weights.set([0.5, -1, 2, 0.1]);
   return store;
 }

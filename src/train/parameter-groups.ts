@@ -1,15 +1,21 @@
-/** Which weights the optimizer treats alike. */
-import type { TrainingFamily } from '../models/training-family.ts';
-import { type ParameterGroup, SCALE_SUFFIX, type TrainedParameter } from './parameter.ts';
+/** The groups of parameters that the optimizer treats alike: backbones and the rest, with and without weight decay, and scales. */
+import type { ParameterTraits } from '../models/training-family.ts';
+import type { ParameterGroup } from './parameter.ts';
 
+/** Settings of the groups. */
 export interface GroupSettings {
+  /** The weight decay of AdamW, for the weights that are decayed. */
   readonly weightDecay: number;
-  /** The learning rate of what was trained on other data before, image and text backbones, as a multiple of the others'. */
+  /** The learning rate of the backbones, which were trained on other data before, as a multiple of the others'. */
   readonly backboneRate: number;
-  /** The learning rate of quantization scales as a multiple of the others'. */
+  /** The learning rate of quantization scales, as a multiple of the others'. */
   readonly scaleRate: number;
 }
 
+/** The name of the group of quantization scales. */
+export const SCALES = 'scales';
+
+/** All groups, in the order in which their parameters are stored. */
 export function parameterGroups({ weightDecay, backboneRate, scaleRate }: GroupSettings): ParameterGroup[] {
   return [
     { name: 'backbone', rate: backboneRate, weightDecay },
@@ -20,16 +26,7 @@ export function parameterGroups({ weightDecay, backboneRate, scaleRate }: GroupS
   ];
 }
 
-/** The group of quantization scales. */
-export const SCALES = 'scales';
-
-/**
- * The name of a parameter's group.
- *
- * @param traitsOf how the model family treats a weight with a name and a number of dimensions
- */
-export function groupOf({ name, shape }: TrainedParameter, traitsOf: TrainingFamily['parameterTraits']): string {
-  if (name.endsWith(SCALE_SUFFIX)) return SCALES;
-  const { isBackbone, isDecayed } = traitsOf(name, shape.length);
+/** The name of the group of a weight. */
+export function groupOf({ isBackbone, isDecayed }: ParameterTraits): string {
   return `${isBackbone ? 'backbone' : 'head'}${isDecayed ? '' : '.undecayed'}`;
 }

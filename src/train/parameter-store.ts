@@ -1,44 +1,47 @@
 /**
- * The weights that are trained, one after the other in one block of memory, with their gradients and the optimizer's
- * moments in blocks of the same layout. ONNX Runtime reads and writes the blocks where they are.
+ * The parameters that are trained, one after the other in one block of memory. Gradients, the moments of the optimizer and
+ * moving averages are blocks of the same layout. ONNX Runtime reads and writes the blocks in place, without copies.
  */
-import type { Tensor } from '../runtime/tensor.ts';
-import { floats } from '../runtime/tensor.ts';
+import { elementCount } from '../onnx/types.ts';
+import { floats, type Tensor } from '../runtime/tensor.ts';
 import type { ParameterGroup, TrainedParameter } from './parameter.ts';
 
-/** A stretch of the block. */
+/** A group with the elements of every block that belong to it. */
 export interface GroupRange extends ParameterGroup {
+  /** The index of the first element. */
   readonly begin: number;
+  /** The index after the last element. */
   readonly end: number;
 }
 
-/** The blocks that training keeps from step to step. */
+/** The blocks that a training keeps from step to step. */
 export const BLOCKS = ['weights', 'firstMoments', 'secondMoments', 'averages'] as const;
+/** `weights` are the parameters, `averages` their moving averages, and the moments those of Adam. */
 export type BlockName = (typeof BLOCKS)[number];
 
+/** The memory of a training. */
 export class ParameterStore {
+  /** The parameters in the order in which they are stored. */
   readonly parameters: readonly TrainedParameter[];
+  /** The groups that have parameters. */
   readonly groups: readonly GroupRange[];
   readonly blocks: Readonly<Record<BlockName, Float32Array<ArrayBuffer>>>;
+  /** The gradients of the loss, in the same layout. */
   readonly gradients: Float32Array<ArrayBuffer>;
   readonly #places: ReadonlyMap<string, number>;
 
-  /** `groupOf` names the group of each parameter; the groups lie in the order of `groups`. */
-  constructor(
-    parameters: readonly TrainedParameter[],
-    groups: readonly ParameterGroup[],
-    groupOf: (parameter: TrainedParameter) => string,
-  ) {
+  /** Lays out parameters by their groups, in the order of `groups`. All blocks are zeros. */
+  constructor(parameters: readonly TrainedParameter[], groups: readonly ParameterGroup[]) {
     const places = new Map<string, number>();
     const ranges: GroupRange[] = [];
     const ordered: TrainedParameter[] = [];
     let size = 0;
     for (const group of groups) {
       const begin = size;
-      for (const parameter of parameters.filter((each) => groupOf(each) === group.name)) {
+      for (const parameter of parameters.filter((each) => each.group === group.name)) {
         places.set(parameter.name, size);
         ordered.push(parameter);
-        size += sizeOfShape(parameter.shape);
+        size += elementCount(parameter.shape);
       }
       if (size > begin) ranges.push({ ...group, begin, end: size });
     }
@@ -51,11 +54,11 @@ export class ParameterStore {
     this.gradients = block();
   }
 
-  /** The part of a block that belongs to a parameter, as a tensor over it. */
+  /** The part of a block that belongs to a parameter, as a tensor of its shape. The tensor is a view, not a copy. */
   view({ name, shape }: TrainedParameter, block: Float32Array<ArrayBuffer>): Tensor {
     const begin = this.#places.get(name);
     if (begin === undefined) throw new Error(`${name} is not trained`);
-    return floats(block.subarray(begin, begin + sizeOfShape(shape)), shape);
+    return floats(block.subarray(begin, begin + elementCount(shape)), shape);
   }
 
   /** The weights as inputs of a model. */
@@ -63,16 +66,14 @@ export class ParameterStore {
     return Object.fromEntries(this.parameters.map((each) => [each.input, this.view(each, this.blocks.weights)]));
   }
 
-  /** Where a model is to write the gradients. */
+  /** The tensors into which a model is to write the gradients, by the names of its outputs. */
   gradientOutputs(): Record<string, Tensor> {
     return Object.fromEntries(this.parameters.map((each) => [each.gradient, this.view(each, this.gradients)]));
   }
 
-  /** The name of the parameter at a place of a block. */
+  /** The name of the parameter that has the element at an index of a block. */
   nameAt(place: number): string {
     const found = this.parameters.findLast(({ name }) => (this.#places.get(name) ?? 0) <= place);
     return found?.name ?? '';
   }
 }
-
-const sizeOfShape = (shape: readonly number[]) => shape.reduce((product, extent) => product * extent, 1);

@@ -1,4 +1,4 @@
-/** The trained parameters of a network, and how the optimizer groups them. */
+/** The trained parameters of a network, and the groups in which the optimizer treats them. */
 
 /** A tensor that is trained: a weight of the network, or a scale of its quantization. */
 export interface TrainedParameter {
@@ -9,6 +9,8 @@ export interface TrainedParameter {
   /** The output of the backward model that holds the gradient of the loss. */
   readonly gradient: string;
   readonly shape: readonly number[];
+  /** The name of the group that the parameter belongs to. */
+  readonly group: string;
 }
 
 /** Parameters that the optimizer treats alike. */

@@ -1,8 +1,8 @@
-/** One training: takes a step at a time, and can be stopped and continued between any two. */
+/** The steps of a training. Between any two steps a training can be stopped, and continued from the contents of its store. */
 import { InputError } from '../base/errors.ts';
 import type { Checkpoint } from '../models/checkpoint/checkpoint.ts';
+import type { LossWeights } from '../models/training-family.ts';
 import { modulePath } from '../onnx/rewrite.ts';
-import { bytesOf } from '../onnx/tensor.ts';
 import { DataType } from '../onnx/types.ts';
 import { modelBytes } from '../onnx/write.ts';
 import { kernelOptions } from '../runtime/kernels.ts';
@@ -10,19 +10,21 @@ import type { Provider, ProviderName } from '../runtime/options.ts';
 import { returnLargeBlocks } from '../runtime/return-memory.ts';
 import { type Feeds, type Outputs, Session } from '../runtime/session.ts';
 import { floatData, floats, integers, type Tensor, tensorOf } from '../runtime/tensor.ts';
-import type { Batch, Batches } from './batches.ts';
+import type { Batch } from './assemble-batch.ts';
 import { matchQueries } from './match-queries.ts';
 import { Optimizer, type OptimizerSettings } from './optimizer.ts';
-import { type GroupSettings, groupOf, parameterGroups, SCALES } from './parameter-groups.ts';
+import { type GroupSettings, parameterGroups, SCALES } from './parameter-groups.ts';
 import { type BlockName, ParameterStore } from './parameter-store.ts';
 import { ENABLED } from './quantize-training.ts';
 import { learningRate, type Schedule } from './schedule.ts';
-import { assignmentName, costName, DISTILLATION_LOSS, LOSS, lossName, type StepModels } from './step-models.ts';
+import type { StepModels } from './step-models.ts';
+import { assignmentName, costName, DISTILLATION_LOSS, LOSS, lossName } from './step-names.ts';
 
+/** The settings of the steps. */
 export interface TrainerSettings {
-  /** Steps of the whole training. */
+  /** Steps of the whole training, on which schedules depend. */
   readonly steps: number;
-  /** Batches whose gradients are added up for a step. */
+  /** Batches whose gradients are averaged for one step. */
   readonly accumulate: number;
   readonly schedule: Schedule;
   readonly groups: GroupSettings;
@@ -33,34 +35,47 @@ export interface TrainerSettings {
   readonly freezeScales?: number | undefined;
 }
 
+/** How the models of a step are run. */
 export interface TrainerOptions {
+  /** Execution providers in order of preference. By default the CPU. */
   readonly providers?: readonly (ProviderName | Provider)[] | undefined;
+  /** By default one thread for each core. */
   readonly threads?: number | undefined;
-  /** Give memory back after each half of a step: slower, and much less of it where values are large. */
+  /** Give memory back to the system after each half of a step. This is slower, and saves memory where values are large. */
   readonly lean?: boolean | undefined;
 }
 
+/** Batches by their number, from 0: see `Batches`. */
+export interface BatchSource {
+  get(number: number): Promise<Batch>;
+}
+
+/** The figures of a finished step. */
 export interface StepReport {
   /** Counted from 1. */
   readonly step: number;
+  /** The loss that is minimised, mean over the batches of the step. */
   readonly loss: number;
-  /** Means over the heads. */
-  readonly parts: Readonly<Record<'class' | 'box' | 'giou', number>>;
-  /** The distance from the teacher, if there is one. */
+  /** The parts of the loss of labelled boxes, without their weights: means over the heads. */
+  readonly parts: Readonly<Record<keyof LossWeights, number>>;
+  /** The distance from the teacher, without its weight; undefined without distillation. */
   readonly distillation?: number | undefined;
+  /** The learning rate of the step. */
   readonly rate: number;
+  /** The norm of the gradient before it was clipped. */
   readonly gradientNorm: number;
 }
 
-/** A loss or gradient that is not a number; the message says where it came from. */
+/** A loss or gradient is not finite. The message names the step and the first place that is known. */
 export class DivergenceError extends InputError {}
 
-/** The network as it was, with its weights. */
+/** The network as it was before training, with its weights. */
 interface Teacher {
   readonly session: Session;
   readonly weights: Feeds;
 }
 
+/** The values of a checkpoint for the weights that are inputs of the models. */
 function initialFeeds({ parameters }: StepModels, initial: Checkpoint): Feeds {
   return Object.fromEntries(
     parameters.flatMap(({ name, input, shape }) => {
@@ -70,26 +85,28 @@ function initialFeeds({ parameters }: StepModels, initial: Checkpoint): Feeds {
   );
 }
 
-/** Those of `from` that a session takes. */
+/** The tensors of `from` that are inputs of a session. */
 const pick = (session: Session, from: Feeds): Feeds =>
   Object.fromEntries([...session.inputs.keys()].flatMap((name) => (from[name] ? [[name, from[name]]] : [])));
 
+/** Takes the steps of a training. */
 export class Trainer implements AsyncDisposable {
+  /** The weights, moments and averages of now. */
   readonly store: ParameterStore;
   readonly #models: StepModels;
-  readonly #batches: Batches;
+  readonly #batches: BatchSource;
   readonly #settings: TrainerSettings;
   readonly #forward: Session;
   readonly #backward: Session;
   readonly #optimizer: Optimizer;
   readonly #teacher: Teacher | undefined;
-  /** The sum of gradients, where several batches make a step. */
+  /** The sum of gradients, where a step has several batches. */
   readonly #sum: Float32Array<ArrayBuffer> | undefined;
   #next: { readonly number: number; readonly batch: Promise<Batch> } | undefined;
 
   private constructor(
     models: StepModels,
-    batches: Batches,
+    batches: BatchSource,
     settings: TrainerSettings,
     sessions: { forward: Session; backward: Session; optimizer: Optimizer; teacher: Teacher | undefined },
   ) {
@@ -100,17 +117,19 @@ export class Trainer implements AsyncDisposable {
     this.#backward = sessions.backward;
     this.#optimizer = sessions.optimizer;
     this.#teacher = sessions.teacher;
-    this.store = new ParameterStore(models.parameters, parameterGroups(settings.groups), (parameter) =>
-      groupOf(parameter, models.family.parameterTraits),
-    );
+    this.store = new ParameterStore(models.parameters, parameterGroups(settings.groups));
     this.#sum = settings.accumulate > 1 ? new Float32Array(this.store.gradients.length) : undefined;
   }
 
-  /** A training that begins with the weights of `initial`. */
+  /**
+   * Loads the models of a step.
+   * @param initial the values of all parameters to begin with, scales included
+   * @throws RuntimeError if ONNX Runtime cannot load the models
+   */
   static async create(
     models: StepModels,
     initial: Checkpoint,
-    batches: Batches,
+    batches: BatchSource,
     settings: TrainerSettings,
     { providers, threads, lean = false }: TrainerOptions = {},
   ): Promise<Trainer> {
@@ -135,13 +154,16 @@ export class Trainer implements AsyncDisposable {
     return trainer;
   }
 
-  /** Takes step `step`, counted from 1. @throws DivergenceError if what it computes is not finite */
+  /**
+   * Takes one step: gradients of its batches, then an update of the store.
+   * @param step counted from 1
+   * @throws DivergenceError if a loss or gradient is not finite; the weights are then those of the step before
+   */
   async step(step: number): Promise<StepReport> {
-    const { accumulate, schedule, steps } = this.#settings;
+    const { accumulate, schedule, steps, freezeScales = Number.POSITIVE_INFINITY } = this.#settings;
     const reports: Omit<StepReport, 'step' | 'rate' | 'gradientNorm'>[] = [];
     for (let part = 0; part < accumulate; part++) {
-      const number = (step - 1) * accumulate + part;
-      const batch = await this.#take(number);
+      const batch = await this.#take((step - 1) * accumulate + part);
       reports.push(await this.#differentiate(step, batch));
       if (!this.#sum) continue;
       if (part === 0) this.#sum.fill(0);
@@ -151,10 +173,10 @@ export class Trainer implements AsyncDisposable {
     const norm = (await this.#optimizer.norm(this.store)) / accumulate;
     if (!Number.isFinite(norm)) throw new DivergenceError(`Step ${step}: ${this.#firstBadGradient()}`);
     const rate = learningRate(schedule, step - 1, steps);
-    const frozen = step > (this.#settings.freezeScales ?? Number.POSITIVE_INFINITY) ? [SCALES] : [];
+    const frozen = step > freezeScales ? [SCALES] : [];
     await this.#optimizer.step(this.store, { step, rate, norm: norm * accumulate, share: 1 / accumulate, frozen });
-    const mean = (pick: (report: (typeof reports)[number]) => number) =>
-      reports.reduce((sum, report) => sum + pick(report), 0) / reports.length;
+    const mean = (figure: (report: (typeof reports)[number]) => number) =>
+      reports.reduce((sum, report) => sum + figure(report), 0) / reports.length;
     return {
       step,
       loss: mean(({ loss }) => loss),
@@ -169,16 +191,16 @@ export class Trainer implements AsyncDisposable {
     };
   }
 
-  /** The batch that was prepared in the meantime; the next one is begun. */
+  /** Returns a batch, which was prepared while the one before was computed, and begins to prepare the next. */
   async #take(number: number): Promise<Batch> {
     const ready = this.#next?.number === number ? this.#next.batch : this.#batches.get(number);
     const next = this.#batches.get(number + 1);
-    next.catch(() => undefined); // met when it is taken
+    next.catch(() => undefined); // An error is thrown when the batch is taken.
     this.#next = { number: number + 1, batch: next };
     return ready;
   }
 
-  /** Computes the loss of a batch, and its gradients into the store. */
+  /** Computes the loss of a batch, and writes its gradients into the store. */
   async #differentiate(step: number, batch: Batch) {
     const enabled = floats(Float32Array.of(step > this.#settings.warmUp ? 1 : 0), []);
     const feeds: Record<string, Tensor> = { ...batch.feeds, ...this.store.weightFeeds(), [ENABLED]: enabled };
@@ -194,7 +216,7 @@ export class Trainer implements AsyncDisposable {
     const loss = scalar(LOSS);
     if (!Number.isFinite(loss)) throw new DivergenceError(`Step ${step}: ${this.#firstBadValue(found)}`);
     const { heads } = this.#models;
-    const mean = (part: 'class' | 'box' | 'giou') =>
+    const mean = (part: keyof LossWeights) =>
       heads.reduce((sum, head) => sum + scalar(lossName(head, part)), 0) / heads.length;
     return {
       loss,
@@ -203,14 +225,14 @@ export class Trainer implements AsyncDisposable {
     };
   }
 
-  /** The target of every query of every head. */
+  /** Matches the queries of every head to the targets: the inputs of the backward model that say which query has which. */
   #assign(step: number, found: Outputs, { counts }: Batch): Record<string, Tensor> {
     return Object.fromEntries(
       this.#models.heads.map((head) => {
         const { data, shape } = found.get(costName(head));
         const [images = 0, queries = 0, columns = 0] = shape;
         const size = queries * columns;
-        const costs = data as Float32Array; // of a float output
+        const costs = data as Float32Array; // The output is declared as float.
         if (!costs.every(Number.isFinite)) throw new DivergenceError(`Step ${step}: ${this.#firstBadValue(found)}`);
         const assignments = counts.flatMap((count, image) =>
           matchQueries(costs.subarray(image * size, (image + 1) * size), columns, count, columns - 1),
@@ -220,14 +242,14 @@ export class Trainer implements AsyncDisposable {
     );
   }
 
-  /** Where a forward run first went wrong, as far as what it passes on tells. Only for a run that failed. */
+  /** Names the first place in a failed forward run that is not finite, among the values that the run gives out. */
   #firstBadValue(found: Outputs): string {
     const producer = new Map(
       this.#models.forward.graph.node.flatMap((node) => node.output.map((name) => [name, node])),
     );
     const bad = this.#models.passed.find((name) => {
       const { type, data } = found.get(name);
-      return type === DataType.FLOAT && !(data as Float32Array).every(Number.isFinite); // of a float output
+      return type === DataType.FLOAT && !(data as Float32Array).every(Number.isFinite); // Its type is float.
     });
     const node = bad === undefined ? undefined : producer.get(bad);
     return `a value is not a number, first in ${node ? modulePath(node) || node.name : 'the loss'}.`;
@@ -238,30 +260,14 @@ export class Trainer implements AsyncDisposable {
     return `the gradient of ${this.store.nameAt(bad)} is not a number.`;
   }
 
-  /** A weight or scale of a block, as a view. */
+  /** The value of a parameter in a block. The tensor is a view that changes with training. */
   value(name: string, block: BlockName): Tensor {
     const parameter = this.store.parameters.find((each) => each.name === name);
     if (!parameter) throw new Error(`${name} is not trained`);
     return this.store.view(parameter, this.store.blocks[block]);
   }
 
-  /** The checkpoint `initial` with the weights, or their averages, of now. The tensors are views: they change with training. */
-  checkpoint(initial: Checkpoint, block: BlockName): Checkpoint {
-    const trained = new Map(
-      this.store.parameters.map((parameter) => {
-        const values = floatData(this.store.view(parameter, this.store.blocks[block])) as Float32Array<ArrayBuffer>;
-        return [parameter.name, { type: DataType.FLOAT, shape: [...parameter.shape], bytes: bytesOf(values) }];
-      }),
-    );
-    // A checkpoint may hold a tensor under a second name as well.
-    return new Map(
-      [...initial].map(([name, tensor]) => [
-        name,
-        trained.get(name) ?? trained.get(this.#models.family.canonicalName(name)) ?? tensor,
-      ]),
-    );
-  }
-
+  /** Waits for the batch that is being prepared, and frees the sessions. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#next?.batch.catch(() => undefined);
     await this.#forward.close();

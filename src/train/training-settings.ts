@@ -11,7 +11,7 @@ import type { CheckpointPackage } from '../models/package/package.ts';
 import type { DenoisingSettings } from '../models/training-family.ts';
 import type { AugmentationStrength } from './augment.ts';
 import { SCHEDULES, type Schedule } from './schedule.ts';
-import type { LossSettings } from './step-models.ts';
+import type { LossSettings } from './step-loss.ts';
 import type { TrainerSettings } from './trainer.ts';
 import { canvasFor, textLengthFor } from './training-size.ts';
 

@@ -25,7 +25,7 @@ export function canvasFor(dataset: CocoDataset, { preprocessing }: CheckpointPac
 
 /**
  * The length in tokens of a prompt with all categories that occur in a dataset, or the maximum that the model takes.
- * @throws InputError if the dataset has no categories
+ * @throws InputError if the dataset has no categories, UsageError if the model does not take prompts
  */
 export function textLengthFor(dataset: CocoDataset, checkpoint: CheckpointPackage): number {
   const occurring = new Set(dataset.annotations.map(({ category_id }) => category_id));
@@ -33,10 +33,9 @@ export function textLengthFor(dataset: CocoDataset, checkpoint: CheckpointPackag
   const known = dataset.categories.filter(({ id }) => occurring.size === 0 || occurring.has(id));
   const names = known.map(({ name }) => name);
   if (names.length === 0) throw new InputError('The dataset has no categories; there is nothing to learn from.');
-  const words = createTokenizer(checkpoint.tokenizer, checkpoint.source);
-  const { longestPrompt: maximum, createPrompt } = detectionOf(checkpoint);
-  const { chunks } = createPrompt(names, words);
-  return Math.min(maximum, roundUp(Math.max(...chunks.map(({ tokens }) => tokens.length)), UNIT));
+  const { longestPrompt, createPrompt } = detectionOf(checkpoint);
+  const { chunks } = createPrompt(names, createTokenizer(checkpoint.tokenizer, checkpoint.source));
+  return Math.min(longestPrompt, roundUp(Math.max(...chunks.map(({ tokens }) => tokens.length)), UNIT));
 }
 
 /** The number of targets that every image is padded to: enough for each image, and not more than there are queries. */

@@ -1,0 +1,19 @@
+/** The normalisation of pixels, as nodes of a graph. */
+import type { GraphBuilder, Value } from '../onnx/builder.ts';
+import { DataType } from '../onnx/types.ts';
+import type { Preprocessing } from './preprocessing.ts';
+
+/**
+ * Adds (bytes · rescale_factor − mean) / deviation to a graph.
+ * @param bytes pixels with channels last, [..., 3] uint8
+ * @returns [..., 3] float
+ */
+export function normalizePixels(
+  b: GraphBuilder,
+  bytes: Value,
+  { rescale_factor, image_mean, image_std }: Pick<Preprocessing, 'rescale_factor' | 'image_mean' | 'image_std'>,
+): Value {
+  const perChannel = (values: readonly number[]) => b.constant(Float32Array.from(values), [3]);
+  const scaled = b.mul(b.cast(bytes, DataType.FLOAT), rescale_factor);
+  return b.div(b.sub(scaled, perChannel(image_mean)), perChannel(image_std));
+}
