@@ -1,6 +1,7 @@
-/** A checkpoint, wherever it came from: named tensors whose bytes are views into the files. */
+/** A checkpoint from any format: named tensors whose bytes are views of the files. */
 import type { DataType } from '../../onnx/types.ts';
 
+/** A tensor as a file stores it: elements in row-major order, little-endian. */
 export interface StoredTensor {
   readonly type: DataType;
   readonly shape: readonly number[];

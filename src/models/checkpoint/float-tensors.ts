@@ -1,4 +1,4 @@
-/** Checkpoints in half precision as 32-bit floats, which is what training moves in small steps. */
+/** Converts checkpoints to 32-bit floats: training changes weights in steps that half precision cannot represent. */
 import { GraphBuilder } from '../../onnx/builder.ts';
 import { bytesOf } from '../../onnx/tensor.ts';
 import { DataType } from '../../onnx/types.ts';
@@ -9,7 +9,7 @@ import type { Checkpoint } from './checkpoint.ts';
 
 const OTHER_FLOATS: readonly DataType[] = [DataType.FLOAT16, DataType.BFLOAT16, DataType.DOUBLE];
 
-/** The checkpoint with every floating-point tensor in 32 bits; what already is, and integers, are shared. */
+/** Returns the checkpoint with every floating-point tensor in 32 bits. Tensors that need no conversion are shared. */
 export async function withFloatTensors(checkpoint: Checkpoint): Promise<Checkpoint> {
   const result = new Map(checkpoint);
   for (const type of OTHER_FLOATS) {

@@ -1,11 +1,11 @@
 /**
  * A restricted reader of Python pickles: enough of the protocol (https://docs.python.org/3/library/pickletools.html) for
- * what `torch.save` writes for a dictionary of tensors. It builds data and runs nothing: a global is a name to look up
+ * the dictionaries of tensors that `torch.save` writes. It builds data and runs nothing: a global is a name to look up
  * in an allow-list, and an opcode that is not listed is refused.
  */
 import { InputError } from '../../base/errors.ts';
 
-/** What a pickle of tensors is made of. Dictionaries are Maps: their keys come from strangers. */
+/** The values in a pickle of tensors. Dictionaries are Maps, because their keys come from untrusted files. */
 export type PickleValue =
   | null
   | boolean
@@ -22,7 +22,7 @@ export class PickleGlobal {
   constructor(readonly name: string) {}
 }
 
-/** What one of the allowed functions was called with, or what the persistent id of a storage holds. */
+/** The arguments of a call of an allowed function, or the contents of the persistent id of a storage. */
 export class PickleObject {
   constructor(
     readonly kind: string,
@@ -33,7 +33,13 @@ export class PickleObject {
 const MARK = Symbol('mark');
 type StackItem = PickleValue | typeof MARK;
 
-/** @param allowed the globals that may occur, as `module.name` */
+/**
+ * Reads a pickle.
+ *
+ * @param allowed the globals that may occur, as `module.name`
+ * @param source names the file in errors
+ * @throws InputError if the pickle is damaged, or uses an opcode or a global that is not allowed
+ */
 export function readPickle(bytes: Uint8Array, allowed: ReadonlySet<string>, source: string): PickleValue {
   return new Unpickler(bytes, allowed, source).run();
 }
@@ -192,7 +198,7 @@ class Unpickler {
     return this.#view.getUint8(this.#take(1));
   }
 
-  /** Moves past `count` bytes and answers where they start. */
+  /** Moves past `count` bytes and returns their start. */
   #take(count: number): number {
     const start = this.#position;
     if (count > this.#bytes.length - start) this.#refuse('an end in the middle of a value');

@@ -1,6 +1,6 @@
 /**
  * Reading the safetensors format (https://huggingface.co/docs/safetensors): eight bytes with the length of a JSON
- * header, the header, the data. Every length is checked against the file before it is believed.
+ * header, the header, the data. Every length is checked against the file before it is used.
  */
 import { z } from 'zod';
 import { InputError, messageOf } from '../../base/errors.ts';
@@ -30,20 +30,31 @@ export const TYPES: Readonly<Record<string, DataType>> = {
   BOOL: DataType.BOOL,
 };
 
-const extent = z.number().int().nonnegative();
+const size = z.number().int().nonnegative();
 
 const entrySchema = z.object({
   dtype: z.string(),
-  shape: z.array(extent).max(16),
-  data_offsets: z.tuple([extent, extent]),
+  shape: z.array(size).max(16),
+  data_offsets: z.tuple([size, size]),
 });
 
-/** @throws InputError, naming the file, if it is not well-formed. */
+/**
+ * Reads the tensors of a safetensors file, as views of its bytes.
+ *
+ * @throws InputError that names the file if it is not well-formed
+ * @example
+ * const tensors = await readSafetensors('model.safetensors');
+ */
 export async function readSafetensors(path: string): Promise<Map<string, StoredTensor>> {
   return parseSafetensors(await readBytes(path), path);
 }
 
-/** The tensors in the bytes of a safetensors file, as views of them. `source` names the file in errors. */
+/**
+ * Parses the bytes of a safetensors file into tensors, which are views of the bytes.
+ *
+ * @param source names the file in errors
+ * @throws InputError if the file is not well-formed
+ */
 export function parseSafetensors(file: Uint8Array<ArrayBuffer>, source: string): Map<string, StoredTensor> {
   const { header, data } = splitFile(file, source);
   const tensors = new Map<string, StoredTensor>();
@@ -72,7 +83,7 @@ export function parseSafetensors(file: Uint8Array<ArrayBuffer>, source: string):
   return tensors;
 }
 
-/** The texts that go along with the tensors. @throws InputError, naming the file, if it is not well-formed. */
+/** Returns the metadata of a safetensors file. @throws InputError that names the file if it is not well-formed */
 export function safetensorsMetadata(file: Uint8Array<ArrayBuffer>, source: string): Record<string, string> {
   const { header } = splitFile(file, source);
   return parseWith(z.record(z.string(), z.string()), header.__metadata__ ?? {}, source);

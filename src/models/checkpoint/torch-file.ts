@@ -1,5 +1,5 @@
 /**
- * Files of `torch.save`: an uncompressed zip archive with a pickle that describes the tensors and one entry per
+ * Reads files of `torch.save`: an uncompressed zip archive with a pickle that describes the tensors and one entry per
  * storage. Tensors are views into the file.
  */
 import { type Entry, fromBufferPromise, type ZipFile } from 'yauzl';
@@ -29,11 +29,16 @@ const ALLOWED = new Set([...Object.keys(STORAGES), REBUILD, PARAMETER, 'collecti
 const MOST_ENTRIES = 100_000;
 const LARGEST_PICKLE = 1 << 28;
 
-/** The tensors of a file by name: those of its `model` or `state_dict` entry if it has one. */
+/**
+ * Reads the tensors of a file by name: those of its `model` or `state_dict` entry if it has one.
+ *
+ * @throws InputError if the file is damaged, or holds anything but tensors in the form of `torch.save`
+ */
 export async function readTorchFile(path: string): Promise<Map<string, StoredTensor>> {
   return parseTorchFile(await readBytes(path), path);
 }
 
+/** Parses the bytes of a file of `torch.save`; `source` names it in errors. @throws InputError as `readTorchFile` does */
 export async function parseTorchFile(
   file: Uint8Array<ArrayBuffer>,
   source: string,
@@ -83,7 +88,7 @@ async function entryBytes(
   file: Uint8Array<ArrayBuffer>,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const STORED = 0;
-  // Never inflated: a small archive cannot become large.
+  // Compressed entries are refused, so that a small archive cannot become large in memory.
   if (entry.compressionMethod !== STORED || entry.compressedSize !== entry.uncompressedSize)
     throw new InputError(`the entry ${entry.fileName} is compressed`);
   const { fileDataStart } = await archive.readLocalFileHeaderPromise(entry, { minimal: true });
@@ -101,7 +106,7 @@ function stateOf(content: PickleValue, source: string): Map<PickleValue, PickleV
   return content;
 }
 
-/** undefined for entries that are no tensors, such as a step count. */
+/** Returns the tensor that an entry describes; undefined for entries that are no tensors, such as a step count. */
 function tensorOf(
   value: PickleValue,
   storageBytes: (key: string) => Uint8Array<ArrayBuffer> | undefined,
@@ -132,9 +137,9 @@ const isCounts = (value: PickleValue | undefined): value is number[] => Array.is
 function isContiguous(shape: readonly number[], strides: readonly number[]): boolean {
   let expected = 1;
   for (let axis = shape.length - 1; axis >= 0; axis--) {
-    const extent = shape[axis] ?? 0;
-    if (extent > 1 && strides[axis] !== expected) return false;
-    expected *= extent;
+    const size = shape[axis] ?? 0;
+    if (size > 1 && strides[axis] !== expected) return false;
+    expected *= size;
   }
   return strides.length === shape.length;
 }

@@ -1,13 +1,18 @@
-/** Writing the safetensors format: the header, then the tensors where they are, without a copy. */
+/** Writes the safetensors format: the header, then the bytes of the tensors without copying them. */
 import { writeAtomic } from '../../base/files.ts';
 import { DataType } from '../../onnx/types.ts';
 import type { StoredTensor } from './checkpoint.ts';
 import { TYPES } from './safetensors.ts';
 
-/** The header is padded to this, so that the data is aligned for every type. */
+/** The header is padded to a multiple of this, so that the data is aligned for every type. */
 const ALIGNMENT = 8;
 
-/** `metadata`: texts that go along, under the key `__metadata__`. */
+/**
+ * Writes tensors as one safetensors file.
+ *
+ * @param metadata texts that the header holds under the key `__metadata__`
+ * @throws InputError if the file cannot be written
+ */
 export async function writeSafetensors(
   tensors: ReadonlyMap<string, StoredTensor>,
   path: string,

@@ -7,9 +7,11 @@ import type { BertConfig } from './config.ts';
 import type { Network } from './network.ts';
 
 /**
- * @param tokens input_ids [batch, tokens]
- * @param positions position ids [batch, tokens]
- * @param mask added to the scores, [batch, 1, tokens, tokens]
+ * Builds the text encoder.
+ *
+ * @param tokens token ids [batch, tokens], int64
+ * @param positions position ids [batch, tokens], int64
+ * @param mask added to the attention scores, [batch, 1, tokens, tokens]
  * @returns the last hidden state [batch, tokens, hidden]
  */
 export function bert(network: Network, config: BertConfig, tokens: Value, positions: Value, mask: Value): Value {
@@ -31,7 +33,7 @@ function embeddings(network: Network, config: BertConfig, tokens: Value, positio
   return network.layerNorm('LayerNorm', b.add(b.add(words, types), places), size, config.layer_norm_eps);
 }
 
-/** Post-norm: attention, then a feed-forward network, each with a residual. */
+/** A post-norm layer: attention, then a feed-forward network, each with a residual. */
 function encoderLayer(network: Network, config: BertConfig, hidden: Value, mask: Value): Value {
   const { b } = network;
   const size = config.hidden_size;

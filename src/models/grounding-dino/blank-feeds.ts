@@ -15,7 +15,9 @@ const [START, END, PERIOD] = [101, 102, 1012]; // [CLS], [SEP] and "." of BERT's
 export function blankPrompt(config: Config, tokens: number): number[] {
   const maximum = longestText(config);
   if (tokens < 3 || tokens > maximum)
-    throw new UsageError(`A prompt of ${tokens} tokens is not possible; give --tokens from 3 to ${maximum}.`);
+    throw new UsageError(
+      `A prompt of ${tokens} tokens is not possible; the number of tokens must be from 3 to ${maximum}.`,
+    );
   return [START, ...Array.from({ length: tokens - 2 }, () => PERIOD), END];
 }
 

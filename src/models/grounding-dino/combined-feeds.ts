@@ -4,7 +4,11 @@ import type { PreparedImages } from '../../data/preprocess.ts';
 import type { Feeds } from '../../runtime/session.ts';
 import { integers, type Tensor } from '../../runtime/tensor.ts';
 
-/** One prepared image and the tokens of one prompt. */
+/**
+ * The inputs for one image and one prompt.
+ *
+ * @param tokens ids of the prompt, special tokens included
+ */
 export function combinedFeeds({ pixelValues, validPixels }: PreparedImages, tokens: readonly number[]): Feeds {
   return {
     pixel_values: pixelValues,

@@ -1,6 +1,6 @@
 /**
- * The configuration of a GroundingDINO model: what `config.json` of a Hugging Face folder says, checked, with the
- * library's defaults for what it leaves out.
+ * The configuration of a GroundingDINO model: the checked contents of `config.json` in a Hugging Face folder, with
+ * transformers' default for every setting that it leaves out.
  */
 import { z } from 'zod';
 import { InputError } from '../../base/errors.ts';
@@ -9,7 +9,7 @@ import { parseWith } from '../../base/schema.ts';
 /** The values of `model_type` in Hugging Face's configurations. */
 export const MODEL_TYPES = ['grounding-dino', 'mm-grounding-dino'] as const;
 
-/** Sizes come from strangers: bounded well above any published model. */
+/** Sizes come from untrusted files. The bounds are well above any published model. */
 const count = z.number().int().min(1).max(65_536);
 const layers = z.number().int().min(1).max(256);
 
@@ -72,22 +72,33 @@ const configSchema = z.object({
   transformers_version: z.string().optional(),
 });
 
+/** The configuration of a model, in the names of Hugging Face's `GroundingDinoConfig`. */
 export type Config = z.output<typeof configSchema> & {
-  /** Whether text position embeddings are cut to whole numbers, as transformers does since version 5: see `sineTable`. */
+  /** Whether text position embeddings are truncated to whole numbers, as transformers does since version 5: see `sineTable`. */
   readonly whole_text_positions: boolean;
 };
+/** The configuration of the image backbone. */
 export type SwinConfig = Config['backbone_config'];
+/** The configuration of the text encoder. */
 export type BertConfig = Config['text_config'];
 
-/** The most tokens a prompt may have. */
+/** The maximum number of tokens of a prompt. */
 export function longestText({ max_text_len, text_config }: Config): number {
   return Math.min(max_text_len, text_config.max_position_embeddings);
 }
 
-/** Channels of GroupNorm in the input projections: always 32 groups. */
+/** The number of groups of GroupNorm in the input projections. */
 export const GROUPS = 32;
 
-/** @throws InputError, naming `source` and the first field that is wrong. */
+/**
+ * Checks a configuration.
+ *
+ * @param value the parsed JSON of `config.json`
+ * @param source names the configuration in errors
+ * @throws InputError that names the first field that is wrong
+ * @example
+ * const config = parseConfig(JSON.parse(await readFile('config.json', 'utf8')), 'config.json');
+ */
 export function parseConfig(value: unknown, source: string): Config {
   const config = parseWith(configSchema, value, source);
   const { backbone_config: swin, text_config: bert } = config;

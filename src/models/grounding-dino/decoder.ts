@@ -1,6 +1,6 @@
 /**
- * The cross-modality decoder (https://arxiv.org/abs/2303.05499, section 3.4). Each layer: self-attention of the
- * queries, attention to the text, deformable attention to the image, a feed-forward network; then it moves its boxes.
+ * The cross-modality decoder (https://arxiv.org/abs/2303.05499, section 3.4). Each layer has self-attention of the
+ * queries, attention to the text, deformable attention to the image and a feed-forward network, and then refines the boxes.
  */
 import type { Value } from '../../onnx/builder.ts';
 import type { Config } from './config.ts';
@@ -8,22 +8,26 @@ import { deformableAttention, type Memory } from './deformable-attention.ts';
 import type { Network } from './network.ts';
 import { inverseSigmoid, sineEmbedding, TEMPERATURE } from './positions.ts';
 
+/** Boxes are kept this far from 0 and 1 before the inverse sigmoid. */
 const EPSILON = 1e-5;
 
+/** The values that all decoder layers read. */
 export interface DecoderContext {
+  /** The encoded image. */
   readonly memory: Memory;
-  /** [batch, tokens, d_model] */
+  /** The encoded text [batch, tokens, d_model]. */
   readonly text: Value;
   /** Added to scores over tokens, [batch, 1, 1, tokens]. */
   readonly textMask: Value;
   /** The valid part of each level as (width, height), twice: [batch, 1, levels, 4]. */
   readonly validRatios: Value;
+  /** Denoising queries, in training only. */
   readonly extra?: ExtraQueries | undefined;
 }
 
-/** Queries that only training has, before the others: see train/denoising.ts. */
+/** Queries that exist only in training and come before the others: see training/denoising.ts. */
 export interface ExtraQueries {
-  /** [batch, extra, d_model] */
+  /** Features [batch, extra, d_model]. */
   readonly content: Value;
   /** Boxes (cx, cy, w, h) in 0..1, [batch, extra, 4]. */
   readonly references: Value;
@@ -31,16 +35,22 @@ export interface ExtraQueries {
   readonly mask: Value;
 }
 
+/** The results of a decoder layer. */
 export interface DecoderLayerOutput {
   /** The normalised output [batch, queries, d_model]. */
   readonly hidden: Value;
-  /** Where the next layer starts: the boxes moved by the un-normalised output, [batch, queries, 4]. */
+  /** The start of the next layer: the boxes refined by the un-normalised output, (cx, cy, w, h) in 0..1, [batch, queries, 4]. */
   readonly references: Value;
-  /** The layer's result: the boxes it started from, moved by the normalised output, [batch, queries, 4]. */
+  /** The layer's result: the boxes it started from, refined by the normalised output, [batch, queries, 4]. */
   readonly boxes: Value;
 }
 
-/** What each layer computed, the last one last. `references`: the initial boxes [batch, queries, 4]. */
+/**
+ * Builds the decoder.
+ *
+ * @param references the initial boxes (cx, cy, w, h) in 0..1, [batch, queries, 4]
+ * @returns the results of every layer, in order
+ */
 export function decoder(
   network: Network,
   config: Config,
@@ -75,7 +85,7 @@ function initialQueries(network: Network, config: Config, references: Value): Va
   return b.expand(b.unsqueeze(learned, [0]), [b.extent(references, 0), 1, 1]);
 }
 
-/** A box head's update, made in logit space. The heads are outside of the `model` module in the checkpoints. */
+/** Refines boxes by a box head, in logit space. The heads are outside of the `model` module in the checkpoints. */
 function moveBoxes(network: Network, config: Config, hidden: Value, boxes: Value, layer: number): Value {
   const { b } = network;
   const head = config.decoder_bbox_embed_share ? 0 : layer;
@@ -84,7 +94,7 @@ function moveBoxes(network: Network, config: Config, hidden: Value, boxes: Value
   return b.sigmoid(b.add(delta, inverseSigmoid(network, boxes, EPSILON)));
 }
 
-/** Where a query is, as features: sine embeddings of its box in the order (y, x, w, h), through a small network. */
+/** The position of a query as features: sine embeddings of its box in the order (y, x, w, h), through a small network. */
 function queryPositions(network: Network, scaled: Value, width: number): Value {
   const { b } = network;
   const box = b.squeeze(b.slice(scaled, [0], [1], [2]), [2]); // on the first level

@@ -1,7 +1,7 @@
 /**
- * Multi-scale deformable attention (Zhu et al. 2020, https://arxiv.org/abs/2010.04159): each query reads a few points
+ * Multi-scale deformable attention (Zhu et al. 2020, https://arxiv.org/abs/2010.04159): each query samples a few points
  * around its reference on every level. The sampling itself is the model-local function
- * `ai.dino8::MultiScaleDeformableAttention`: standard ONNX by its body, one kernel where dino8's library is loaded.
+ * `ai.dino8::MultiScaleDeformableAttention`: its body is standard ONNX, and dino8's library has a kernel for it.
  */
 import { GraphBuilder, type Value } from '../../onnx/builder.ts';
 import { DEFORMABLE_ATTENTION, DOMAIN } from '../../onnx/dino8-operators.ts';
@@ -9,12 +9,12 @@ import { DataType, type FunctionProto } from '../../onnx/types.ts';
 import type { Network } from './network.ts';
 
 /**
- * The function for `levels` levels. Inputs:
+ * Defines the function for `levels` levels. Its inputs:
  * - value T [batch, positions, heads, size]: the levels one after the other, row by row; T is float, uint8 or int8
- * - value_scale (scalar), value_zero_point T (scalar): a value v means (v − value_zero_point) · value_scale
+ * - value_scale (scalar), value_zero_point T (scalar): a value v stands for (v − value_zero_point) · value_scale
  * - spatial_shapes int64 [levels, 2]: height and width of each
  * - reference_points [batch, queries, levels, 2]: (x, y) in 0..1
- * - offset_scale, broadcast to [batch, queries, levels, 2]: what one unit of offset is, in 0..1
+ * - offset_scale, broadcast to [batch, queries, levels, 2]: the length of one unit of offset, in 0..1
  * - sampling_offsets [batch, queries, heads, levels, points, 2]
  * - attention_logits [batch, queries, heads, levels · points]
  *
@@ -74,11 +74,11 @@ export function deformableAttentionFunction(levels: number): FunctionProto {
   return b.finishFunction(DOMAIN);
 }
 
-/** Where the queries of a deformable attention look, and how far one unit of their offsets reaches. */
+/** The reference points of a deformable attention, and the length of one unit of its offsets. */
 export interface References {
-  /** [batch, queries, levels, 2] */
+  /** (x, y) in 0..1, [batch, queries, levels, 2]. */
   readonly points: Value;
-  /** Broadcast to [batch, queries, levels, 2]. */
+  /** The length of one unit of offset in 0..1, broadcast to [batch, queries, levels, 2]. */
   readonly offsetScale: Value;
 }
 
@@ -88,11 +88,16 @@ export interface Memory {
   readonly features: Value;
   /** 1 where a position is valid, [batch, positions, 1]. */
   readonly mask: Value;
-  /** [levels, 2] */
+  /** Height and width of each level, [levels, 2]. */
   readonly spatialShapes: Value;
 }
 
-/** queries [batch, queries, width] → [batch, queries, width], with the projections of the current scope. */
+/**
+ * A deformable attention layer with the projections of the current scope.
+ *
+ * @param queries [batch, queries, width]
+ * @returns [batch, queries, width]
+ */
 export function deformableAttention(
   network: Network,
   queries: Value,

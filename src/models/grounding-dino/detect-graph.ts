@@ -1,4 +1,4 @@
-/** The image side: pixels and text features → logits and boxes. */
+/** The image side of the network: from pixels and text features to logits and boxes. */
 import type { Value } from '../../onnx/builder.ts';
 import { DataType } from '../../onnx/types.ts';
 import { classSimilarity, maskedLogits } from './class-head.ts';
@@ -13,28 +13,35 @@ import type { Stages } from './stages.ts';
 import { swin } from './swin.ts';
 import { trainedStages } from './training/trained-stages.ts';
 
+/** The inputs of the image side. */
 export interface DetectInputs {
   /** Normalised pixels [batch, 3, height, width]. */
   readonly pixels: Value;
-  /** True where a pixel is of the image and not padding, [batch, height, width]. */
+  /** True for pixels of the image, false for padding, [batch, height, width]. */
   readonly validPixels: Value;
-  /** [batch, tokens, d_model] */
+  /** Projected text features [batch, tokens, d_model]. */
   readonly textFeatures: Value;
   readonly text: TextMasks;
-  /** Denoising queries: how many there are, and what they are once the text is encoded. */
+  /** The number of denoising queries, and a function that builds them from the encoded text; in training only. */
   readonly extra?: { readonly count: number; readonly build: (encodedText: Value) => ExtraQueries } | undefined;
 }
 
+/** Positions and masks of a prompt. */
 export interface TextMasks {
   /** Positions within the phrase [batch, tokens], int64. */
   readonly positions: Value;
-  /** Which token may see which [batch, tokens, tokens], boolean. */
+  /** True where the token of a row may attend to the token of a column, [batch, tokens, tokens], boolean. */
   readonly selfAttentionMask: Value;
-  /** Tokens that are not padding [batch, tokens], boolean. */
+  /** True for tokens that are not padding, [batch, tokens], boolean. */
   readonly tokenMask: Value;
 }
 
-/** @returns every stage; logits [batch, queries, max_text_len] and boxes (cx, cy, w, h) in 0..1 [batch, queries, 4] among them */
+/**
+ * Builds the image side of the network.
+ *
+ * @returns every stage by name, with `logits` [batch, queries, max_text_len] and `pred_boxes` (cx, cy, w, h) in 0..1
+ *   [batch, queries, 4]
+ */
 export function detector(network: Network, config: Config, inputs: DetectInputs): Stages {
   const { b } = network;
   b.define(deformableAttentionFunction(config.num_feature_levels));
@@ -152,7 +159,7 @@ function detectorBody(network: Network, config: Config, inputs: DetectInputs): S
   };
 }
 
-/** A 1x1 convolution per backbone map, and a strided 3x3 one on the last for each level beyond; all with GroupNorm. */
+/** Projects the maps of the backbone by a 1x1 convolution each; further levels come from a strided 3x3 convolution of the last map. */
 function projectMaps(network: Network, config: Config, maps: readonly Value[]): Value[] {
   const { b } = network;
   const { embed_dim: base } = config.backbone_config;
@@ -184,7 +191,7 @@ function projectMap(network: Network, config: Config, map: Value, channels: numb
   return b.scope('1', () => groupNorm(network, convolved, width));
 }
 
-/** GroupNorm is InstanceNorm with a group for a channel, and a scale and bias per channel after it. */
+/** GroupNorm (Wu and He 2018, https://arxiv.org/abs/1803.08494): an InstanceNorm whose channels are groups, then a scale and a bias per channel. */
 function groupNorm(network: Network, x: Value, width: number): Value {
   const { b } = network;
   const one = b.constant(new Float32Array(GROUPS).fill(1), [GROUPS]);
@@ -195,7 +202,7 @@ function groupNorm(network: Network, x: Value, width: number): Value {
   return b.add(b.mul(normed, perChannel('weight')), perChannel('bias'));
 }
 
-/** The levels as deformable attention reads them, and their position embeddings [batch, positions, d_model]. */
+/** The levels in the form that deformable attention reads, and their position embeddings [batch, positions, d_model]. */
 function describeLevels(network: Network, config: Config, maps: readonly Value[], pixelMask: Value) {
   const { b } = network;
   const width = config.d_model;
@@ -223,7 +230,7 @@ function describeLevels(network: Network, config: Config, maps: readonly Value[]
   };
 }
 
-/** The embedding of positions within phrases [batch, tokens] → [batch, tokens, d_model]: a row of a table each. */
+/** Looks up the embeddings of positions within phrases: from [batch, tokens] to [batch, tokens, d_model]. */
 function textPositions(network: Network, config: Config, positions: Value): Value {
   const { b } = network;
   const table = sineTable(config.max_text_len, config.d_model, TEMPERATURE, config.whole_text_positions);

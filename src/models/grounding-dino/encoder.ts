@@ -1,36 +1,41 @@
 /**
- * The feature enhancer of GroundingDINO (Liu et al. 2023, https://arxiv.org/abs/2303.05499, section 3.2). Each layer:
- * fusion of both modalities, self-attention of the text within its phrases, deformable self-attention of the image.
+ * The feature enhancer of GroundingDINO (Liu et al. 2023, https://arxiv.org/abs/2303.05499, section 3.2). Each layer
+ * fuses both modalities, then applies self-attention to the text within its phrases and deformable self-attention to the image.
  */
 import type { Value } from '../../onnx/builder.ts';
 import type { Config } from './config.ts';
 import { deformableAttention, type Memory, type References } from './deformable-attention.ts';
 import type { Network } from './network.ts';
 
-/** What the encoder's layers share. */
+/** The values that all encoder layers read. */
 export interface EncoderContext {
-  /** [batch, positions, d_model], added to the image features where attention asks "where". */
+  /** Position embeddings [batch, positions, d_model], added to the image features that become queries. */
   readonly imagePositions: Value;
   /** Added to scores over image positions, [batch, 1, 1, positions]. */
   readonly imageMask: Value;
-  /** Valid positions, [batch, positions, 1]. */
+  /** 1 for valid positions, [batch, positions, 1]. */
   readonly validPositions: Value;
+  /** Height and width of each level, [levels, 2]. */
   readonly spatialShapes: Value;
+  /** The reference points of deformable attention. */
   readonly references: References;
-  /** [batch, tokens, d_model] */
+  /** Position embeddings of the tokens [batch, tokens, d_model]. */
   readonly textPositions: Value;
   /** Added to scores over tokens, [batch, 1, 1, tokens]. */
   readonly textMask: Value;
-  /** Added to scores of tokens for tokens, [batch, 1, tokens, tokens]: within a phrase only. */
+  /** Added to the scores of tokens for each other, [batch, 1, tokens, tokens]; it keeps attention within a phrase. */
   readonly phraseMask: Value;
 }
 
-/** Image features [batch, positions, d_model] and text features [batch, tokens, d_model]. */
+/** The features of both modalities. */
 export interface Features {
+  /** [batch, positions, d_model] */
   readonly image: Value;
+  /** [batch, tokens, d_model] */
   readonly text: Value;
 }
 
+/** Builds the feature enhancer and returns the features of its last layer. */
 export function encoder(network: Network, config: Config, input: Features, context: EncoderContext): Features {
   let features = input;
   for (let layer = 0; layer < config.encoder_layers; layer++)
@@ -69,7 +74,7 @@ function fusion(network: Network, config: Config, features: Features, context: E
   return { image: b.add(image, deltas.image), text: b.add(text, deltas.text) };
 }
 
-/** What fusion adds to both modalities, each channel multiplied by its learned scale. */
+/** The values that fusion adds to both modalities, each channel multiplied by its learned scale. */
 function crossAttention(
   network: Network,
   config: Config,
@@ -98,7 +103,7 @@ function crossAttention(
   ); // [batch, width, heads · tokens]
   const scores = b.matmul(image, toScores); // [batch, positions, heads · tokens]
 
-  // What is added to all scores of a token: the queries' bias times its key, and the mask of padding.
+  // All scores of a token get the product of the queries' bias and its key, and the mask of padding.
   const added = b.unsqueeze(
     b.reshape(b.add(b.matmul(query.bias, keyTransposed), context.textMask), [0, heads, -1]),
     [1],
@@ -115,7 +120,7 @@ function crossAttention(
   ); // [batch, heads · tokens, width]
   const imageDelta = b.add(b.matmul(b.reshape(overTokens, [0, 0, -1]), toImage), out.bias);
 
-  // Along the positions, what is added to all scores of a token changes nothing.
+  // Softmax along the positions is invariant to a number that is added to all scores of a token.
   const overPositions = b.softmax(b.add(b.transpose(scores, [0, 2, 1]), b.squeeze(context.imageMask, [1])));
   const gathered = b.reshape(b.matmul(overPositions, image), [0, heads, -1, width]); // [batch, heads, tokens, width]
   const value = byHead('values_vision_proj', [0, 1, 3, 2]);

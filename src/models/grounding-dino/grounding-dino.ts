@@ -1,6 +1,6 @@
 /**
- * GroundingDINO as ONNX models. `combined` takes what Hugging Face's model takes; `text` and `detect` are its two
- * halves, cut where the text features pass from one to the other, so that a prompt is encoded once for many images.
+ * GroundingDINO as ONNX models. The combined model has the inputs of Hugging Face's model. It can be cut into two halves,
+ * `text` and `detect`, at the text features, so that a prompt is encoded once for many images.
  */
 import { InputError } from '../../base/errors.ts';
 import { GraphBuilder, type Value } from '../../onnx/builder.ts';
@@ -22,17 +22,22 @@ import { Weights } from './weights.ts';
 
 export type GraphKind = 'text' | 'detect' | 'combined';
 
+/** Options of `buildModel`. */
 export interface BuildOptions {
-  /** Intermediate results to give out as well, by the names of `Stages`. */
+  /** Further outputs: intermediate values by the names of `Stages`. */
   readonly stages?: readonly string[];
-  /** How errors name the checkpoint. */
+  /** The name of the checkpoint in errors. */
   readonly source?: string;
 }
 
 /**
- * Builds the combined model from a checkpoint. Batch, height, width and text length stay dynamic; what depends only
- * on weights is computed now. Weights that go into the model as they are are shared with the checkpoint.
- * @throws InputError that lists every tensor that is missing or mis-shaped
+ * Builds the combined model from a checkpoint. Batch, height, width and text length stay dynamic; values that depend only
+ * on weights are computed now. The model shares unchanged weights with the checkpoint.
+ *
+ * @throws InputError that lists every tensor that is missing or has another shape
+ * @example
+ * const model = await buildModel(await readHuggingFace('grounding-dino-tiny'));
+ * await writeModel(model, 'tiny.onnx');
  */
 export async function buildModel({ config, tensors }: LoadedCheckpoint, options: BuildOptions = {}): Promise<Model> {
   const b = new GraphBuilder('grounding-dino');
@@ -50,20 +55,27 @@ export async function buildModel({ config, tensors }: LoadedCheckpoint, options:
   return model;
 }
 
-/** Half of a combined model, quantized or not. Weights are shared with it. */
+/**
+ * Cuts one half out of a combined model, quantized or not. The half shares the model's weights.
+ *
+ * @throws InputError if the model lacks the values at which it is cut
+ * @example
+ * const text = extractHalf(model, 'text');
+ */
 export function extractHalf(model: Model, kind: 'text' | 'detect'): Model {
   const made = new Set([
     ...model.graph.input.map(({ name }) => name),
     ...model.graph.node.flatMap((node) => node.output),
   ]);
-  // A model that is specialised to images without padding has no mask of it.
+  // A model that is specialised to images without padding has no mask of valid pixels.
   const inputs = INTERFACES[kind].inputs.filter((name) => name !== 'valid_pixels' || made.has(name));
   return extractModel(model, inputs, INTERFACES[kind].outputs);
 }
 
 /**
- * The combined model of two halves, the inverse of `extractHalf`: what both share is in the result once.
- * @throws InputError if they are no halves of a model
+ * The combined model of two halves, the inverse of `extractHalf`. Nodes and weights that both have are in the result once.
+ *
+ * @throws InputError if they are not the halves of a model
  */
 export function joinHalves(text: Model, detect: Model): Model {
   const find = (half: Model, name: string) => {
@@ -76,7 +88,7 @@ export function joinHalves(text: Model, detect: Model): Model {
     pixels: find(detect, 'pixel_values'),
     tokens: find(text, 'input_ids'),
     tokenMask: find(detect, 'text_token_mask'),
-    // A model that is specialised to images without padding has no mask of it.
+    // A model that is specialised to images without padding has no mask of valid pixels.
     pixelMask: detect.graph.input.some(({ name }) => name === 'valid_pixels')
       ? find(detect, 'valid_pixels')
       : undefined,
@@ -130,7 +142,7 @@ function promptGraph(network: Network, shapes: { [Input in keyof typeof DYNAMIC]
   return { pixels, tokens, ...masks };
 }
 
-/** The whole network from the combined model's inputs. */
+/** Builds the whole network, with the inputs of the combined model. `extra`: denoising queries, in training only. */
 export function combinedGraph(network: Network, config: Config, extra?: DetectInputs['extra']): Stages {
   const { pixels, tokens, positions, selfAttentionMask, tokenMask, validPixels } = promptGraph(network, DYNAMIC);
   const { hidden, features } = textEncoder(network, config, { tokens, positions, selfAttentionMask });
@@ -139,7 +151,7 @@ export function combinedGraph(network: Network, config: Config, extra?: DetectIn
   return { ...stages, text_features: features, bert_last_hidden_state: hidden };
 }
 
-/** What shape inference cannot know from arithmetic on shapes. */
+/** Shapes of outputs that shape inference cannot know. */
 function declaredShape(name: string, config: Config) {
   if (name === 'logits') return ['batch', config.num_queries, config.max_text_len];
   if (name === 'pred_boxes') return ['batch', config.num_queries, 4];

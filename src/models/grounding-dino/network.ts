@@ -1,24 +1,45 @@
-/** What every part of the network is built with: the graph, the weights, and the layers that all parts share. */
+/** The layers that all parts of the network share, over one graph and one set of weights. */
 import type { GraphBuilder, Value } from '../../onnx/builder.ts';
 import type { Weights } from './weights.ts';
 
-/** Added to a score that must not be attended to: its softmax is exactly 0, and it is finite (infinities poison calibration). */
+/** The number that is added to scores which must not be attended to: their softmax is exactly 0. It is finite because infinities spoil statistics of calibration. */
 export const MASKED = -1e9;
 
-/** Layers at least this wide are computed in parts, and have Q, K and V in one product … */
-const WIDE = 384;
-/** … parts, this many: at 800x1333 a part of the encoder's widest layer has 23 MB, of the 182 MB of the whole. */
+/** Feed-forward layers with an inner width of at least this are computed in parts. Narrower ones are not: every part costs the overhead of its operators. */
+const MINIMUM_WIDTH_IN_PARTS = 384;
+/** The number of parts: at 800x1333 a part of the encoder's widest layer has 23 MB, of the 182 MB of the whole layer. */
 const PARTS = 8;
 
+/** Projections of one input that are at least this wide are computed as one product (measured in docs/performance.md). */
+const MINIMUM_WIDTH_TOGETHER = 384;
+
+/** Inputs of an attention layer. */
+export interface AttentionInputs {
+  /** [batch, n, width] */
+  readonly queries: Value;
+  /** [batch, m, width] */
+  readonly keys: Value;
+  /** [batch, m, width] */
+  readonly values: Value;
+  /** Added to the scores, broadcast to [batch, heads, n, m]. */
+  readonly mask?: Value | undefined;
+}
+
+/** Builds the layers of a network. Names of modules are relative to the scope of the builder. */
+
 export class Network {
-  /** `detached`: where given, the graph is for training, and the values through which no gradient passes are entered. */
+  /**
+   * @param b the builder of the graph
+   * @param weights the tensors of the checkpoint
+   * @param detached a list for a graph that is trained: the names of the values through which no gradient passes are added to it
+   */
   constructor(
     readonly b: GraphBuilder,
     readonly weights: Weights,
     readonly detached?: string[],
   ) {}
 
-  /** `x` as a value through which no gradient passes: what is trained by one loss is not moved by the next layer's. */
+  /** Returns `x` as a value through which no gradient passes, so that the loss of a layer does not train the layers before it through its boxes. */
   detach(x: Value): Value {
     if (!this.detached) return x;
     const copy = this.b.identity(x);
@@ -26,12 +47,12 @@ export class Network {
     return copy;
   }
 
-  /** The parameter `name` of the module in whose scope this is called. */
+  /** Returns the parameter `name`, of the given shape, of the module in whose scope this is called. */
   parameter(name: string, shape: readonly number[]): Value {
     return this.weights.get(this.b.path ? `${this.b.path}.${name}` : name, shape);
   }
 
-  /** y = x · Wᵀ + b: x [..., inputs] → [..., outputs]. */
+  /** A linear layer y = x · Wᵀ + b, from x [..., inputs] to [..., outputs]. `bias`: whether it has a bias. */
   linear(name: string, x: Value, inputs: number, outputs: number, bias = true): Value {
     const { b } = this;
     return b.scope(name, () => {
@@ -41,7 +62,7 @@ export class Network {
     });
   }
 
-  /** Layer normalisation over the last axis, of `size`. */
+  /** Layer normalisation (Ba et al. 2016, https://arxiv.org/abs/1607.06450) over the last axis, which has `size` elements. */
   layerNorm(name: string, x: Value, size: number, epsilon: number): Value {
     const { b } = this;
     return b.scope(name, () =>
@@ -49,7 +70,7 @@ export class Network {
     );
   }
 
-  /** Linear layers `layers.0`, `layers.1`, … with ReLU between them. `sizes`: input, hidden, …, output. */
+  /** Linear layers `layers.0`, `layers.1`, … with ReLU between them. `sizes` are the widths of the input, the hidden layers and the output. */
   multilayerPerceptron(name: string, x: Value, sizes: readonly number[]): Value {
     return this.b.scope(name, () => {
       let result = x;
@@ -62,34 +83,36 @@ export class Network {
   }
 
   /**
-   * `compute` on each of some parts of `x` along `axis`, joined again: what is wide in between then fits the caches,
-   * and is never in memory as a whole. Small models are not split, since every part costs its operators' overhead.
+   * Applies `compute` to parts of `x` along `axis`, and joins the results. The wide values inside `compute` then fit the
+   * caches, and are never in memory as a whole.
+   *
+   * @param innerWidth the width of the values inside `compute`; narrow layers are computed at once
    */
   inParts(x: Value, axis: number, innerWidth: number, compute: (part: Value) => Value): Value {
-    if (innerWidth < WIDE) return compute(x);
+    if (innerWidth < MINIMUM_WIDTH_IN_PARTS) return compute(x);
     return this.b.concat(this.b.chunk(x, PARTS, axis).map(compute), axis);
   }
 
-  /** The two entries of a vector, each as a vector of one. */
+  /** Returns the two elements of a vector, each as a vector of one element. */
   pair(vector: Value): readonly [Value, Value] {
     const { b } = this;
     return [b.slice(vector, [0], [1], [0]), b.slice(vector, [1], [2], [0])];
   }
 
-  /** [batch, n, heads · size] → [batch, heads, n, size]. */
+  /** Reshapes [batch, n, heads · size] to [batch, heads, n, size]. */
   splitHeads(x: Value, heads: number): Value {
     return this.b.transpose(this.b.reshape(x, [0, 0, heads, -1]), [0, 2, 1, 3]);
   }
 
-  /** [batch, heads, n, size] → [batch, n, heads · size]. */
+  /** Reshapes [batch, heads, n, size] to [batch, n, heads · size]. */
   mergeHeads(x: Value): Value {
     return this.b.reshape(this.b.transpose(x, [0, 2, 1, 3]), [0, 0, -1]);
   }
 
   /**
-   * The linear layers `names` of one input [..., width], each [..., width]. Wide ones are one product, of the weights
-   * side by side: the input is then read once. Narrow ones stay apart, because there, where the maps are large, cutting
-   * the product up costs more than it saves (measured in docs/performance.md).
+   * The linear layers `names` of one input [..., width], each with a result [..., width]. Wide layers become one product
+   * with their weights side by side, so that the input is read once. Narrow layers stay separate: they belong to large
+   * maps, for which splitting the product costs more than it saves (measured in docs/performance.md).
    */
   projections<const Names extends readonly string[]>(
     names: Names,
@@ -116,16 +139,18 @@ export class Network {
         return b.split(b.add(b.matmul(x, weight), bias), sizes, names.length, -1);
       });
     // One value for each name, which the type of a map over a tuple does not tell.
-    return (width < WIDE ? separate() : together()) as { readonly [Index in keyof Names]: Value };
+    return (width < MINIMUM_WIDTH_TOGETHER ? separate() : together()) as { readonly [Index in keyof Names]: Value };
   }
 
   /**
-   * Multi-head attention with the projections `names` (Q, K, V) of the current scope.
-   * queries [batch, n, width], keys and values [batch, m, width], mask broadcast to [batch, heads, n, m] and added
-   * to the scores → [batch, n, width], before the output projection.
+   * Multi-head attention (Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, section 3.2.2), without the output
+   * projection.
+   *
+   * @param names of the projections of queries, keys and values in the current scope
+   * @returns [batch, n, width]
    */
   attention(
-    inputs: { queries: Value; keys: Value; values: Value; mask?: Value | undefined },
+    inputs: AttentionInputs,
     width: number,
     heads: number,
     names: readonly [string, string, string] = ['query', 'key', 'value'],
@@ -138,7 +163,7 @@ export class Network {
     return this.mergeHeads(b.matmul(b.softmax(masked), this.splitHeads(value, heads)));
   }
 
-  /** Transposed weight and bias of the module `name` beside the one in whose scope this is called. */
+  /** The transposed weight and the bias of the module `name`, a sibling of the module in whose scope this is called. */
   #weightsOf(name: string, width: number): { weight: Value; bias: Value } {
     const parent = this.b.path.slice(0, this.b.path.lastIndexOf('.') + 1);
     return {
@@ -147,7 +172,7 @@ export class Network {
     };
   }
 
-  /** The projections of queries, keys and values; those of the same input together. */
+  /** The projections of queries, keys and values. Those of the same input are computed together. */
   #projectInputs(
     { queries, keys, values }: { queries: Value; keys: Value; values: Value },
     width: number,

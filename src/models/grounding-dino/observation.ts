@@ -1,4 +1,4 @@
-/** What calibration must know about the values of GroundingDINO. */
+/** The rules of calibration for GroundingDINO: masked scores and padded tokens are not data. */
 import type { ObservationRules } from '../../quant/observe/sample.ts';
 import { MASKED } from './network.ts';
 

@@ -1,15 +1,20 @@
 /**
- * Which tokens form a phrase, worked out inside the graph: only for the `combined` model, whose callers give nothing
- * but token ids. Where dino8 prepares the prompt, detect/prompt does the same before the run.
+ * Computes inside the graph which tokens form a phrase. Only the combined model needs this, because its callers give token
+ * ids alone; for the halves, token-masks.ts computes the same in TypeScript before the run.
  */
 import type { Value } from '../../onnx/builder.ts';
 import { DataType } from '../../onnx/types.ts';
 import type { Network } from './network.ts';
 
-/** [CLS], [SEP], "." and "?" of BERT's vocabulary: they end phrases. */
+/** Token ids of BERT's vocabulary that end a phrase: [CLS], [SEP], "." and "?". */
 export const DELIMITERS = [101, 102, 1012, 1029] as const;
 
-/** tokens [batch, n] int64 → positions [batch, n] int64 and self-attention mask [batch, n, n] boolean. */
+/**
+ * Computes positions and masks from token ids.
+ *
+ * @param tokens [batch, n], int64
+ * @returns positions within the phrase [batch, n], int64, and the mask of self-attention [batch, n, n], boolean
+ */
 export function phraseMasks(network: Network, tokens: Value): { positions: Value; selfAttentionMask: Value } {
   const { b } = network;
   const isDelimiter = DELIMITERS.map((id) => b.equal(tokens, b.integer(id))).reduce((any, next) => b.or(any, next));

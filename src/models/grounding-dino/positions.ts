@@ -1,10 +1,10 @@
-/** Sine position embeddings and what is derived from the pixel mask: where each feature level is valid. */
+/** Sine position embeddings, and the valid part of each feature level, which follows from the mask of pixels. */
 import type { Operand, Value } from '../../onnx/builder.ts';
 import { DataType } from '../../onnx/types.ts';
 import type { Network } from './network.ts';
 
 /**
- * Sines and cosines of `position` [..., 1] at `size` / 2 wavelengths, interleaved: [..., size]
+ * Sines and cosines of `position` [..., 1] at `size` / 2 wavelengths, interleaved to [..., size]
  * (Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, section 3.5).
  */
 export function sineEmbedding(network: Network, position: Value, size: number, temperature: number): Value {
@@ -20,9 +20,11 @@ export function sineEmbedding(network: Network, position: Value, size: number, t
 export const TEMPERATURE = 10_000;
 
 /**
- * The sine embeddings of the positions 0 … count − 1, [count, size] row by row, angles counted in turns as for boxes.
- * `whole`: each value with its fraction cut off, which is what transformers 5 computes (and trains with), because it
- * converts the embedding to the integer type of the positions. Earlier versions and the original code do not.
+ * The sine embeddings of the positions 0 … count − 1, [count, size] row by row. Positions are multiplied by 2π, as those of
+ * boxes are.
+ *
+ * @param whole truncates every value. transformers 5 computes (and trains with) truncated values, because it converts the
+ *   embedding to the integer type of the positions. Earlier versions and the original code do not.
  */
 export function sineTable(count: number, size: number, temperature: number, whole: boolean): Float32Array {
   return Float32Array.from({ length: count * size }, (_, index) => {
@@ -36,18 +38,19 @@ export function sineTable(count: number, size: number, temperature: number, whol
 
 /** One feature level of the image. */
 export interface Level {
-  /** [batch, positions, d_model], row by row. */
+  /** Features [batch, positions, d_model]; positions are row by row. */
   readonly features: Value;
-  /** Valid positions as float, [batch, height, width]. */
+  /** 1 for valid positions, else 0, as float [batch, height, width]. */
   readonly mask: Value;
-  /** Height and width, as a vector. */
+  /** Height and width, as a vector of two int64. */
   readonly size: Value;
-  /** Valid height and valid width as float, [batch, 1] each. */
+  /** The number of valid rows, as float [batch, 1]. */
   readonly validHeight: Value;
+  /** The number of valid columns, as float [batch, 1]. */
   readonly validWidth: Value;
 }
 
-/** The pixel mask [batch, height, width] at the resolution of a map, by nearest neighbour as PyTorch's `interpolate` picks it. */
+/** Resizes the mask of pixels [batch, height, width] to the size of a map, by nearest neighbour as PyTorch's `interpolate` does. */
 export function resizeMask(network: Network, mask: Value, size: Value): Value {
   const { b } = network;
   let result = mask;

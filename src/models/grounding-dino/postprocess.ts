@@ -1,22 +1,23 @@
-/** Logits and boxes of one image → what was found, in pixels and by phrase. */
+/** Post-processing: from the logits and boxes of one image to scored boxes in pixels, each with its phrase. */
 
 import type { Size } from '../../data/size.ts';
 import type { Box, PromptChunk, ScoredBox } from '../detection-family.ts';
 
-/** The model's answer for one image and one chunk of the prompt. */
+/** The model's outputs for one image and one chunk of the prompt. */
 export interface RawDetections {
-  /** [queries, tokens of the model], −inf for tokens that are not there. */
+  /** [queries, maximum tokens], −inf for padding. */
   readonly logits: Float32Array;
-  /** cx, cy, width, height in 0..1, [queries, 4]. */
+  /** (cx, cy, w, h) in 0..1, [queries, 4]. */
   readonly boxes: Float32Array;
+  /** The number of queries. */
   readonly queries: number;
 }
 
-/** How well each query fits each phrase: [queries, phrases of the chunk], row by row. */
+/** How well each query fits each phrase, [queries, phrases of the chunk], row by row. */
 interface PhraseScores {
-  /** The mean probability of the phrase's tokens: which phrase a box is grounded to, and its rank in COCO's protocol. */
+  /** The mean probability of the phrase's tokens. It decides the phrase of a box, and its rank in the evaluation on COCO. */
   readonly mean: Float32Array;
-  /** The highest probability of the phrase's tokens: the score of the published post-processing. */
+  /** The highest probability of the phrase's tokens, which is the score of the published post-processing. */
   readonly highest: Float32Array;
 }
 
@@ -41,8 +42,11 @@ function scorePhrases({ logits, queries }: RawDetections, chunk: PromptChunk): P
 }
 
 /**
- * The boxes a user wants to see: each query once, with the phrase it fits best (by the mean over the phrase's tokens)
- * and the highest probability among that phrase's tokens as its score, if it reaches `threshold`. Best first.
+ * The boxes for a user. Each query appears once at most, with the phrase that it fits best by the mean over the phrase's
+ * tokens; its score is the highest probability among these tokens, and at least `threshold`.
+ *
+ * @param size of the original image, in pixels
+ * @returns boxes in descending order of their scores
  */
 export function groundedBoxes(raw: RawDetections, chunk: PromptChunk, size: Size, threshold: number): ScoredBox[] {
   const { mean, highest } = scorePhrases(raw, chunk);
@@ -59,7 +63,15 @@ export function groundedBoxes(raw: RawDetections, chunk: PromptChunk, size: Size
   return found.sort((a, b) => b.score - a.score);
 }
 
-/** COCO's protocol: the `most` best pairs of query and phrase, scored by the mean over the phrase's tokens. */
+/**
+ * The `most` best pairs of query and phrase, scored by the mean over the phrase's tokens, as the evaluation of GroundingDINO
+ * on COCO ranks them.
+ *
+ * @param size of the original image, in pixels
+ * @returns boxes in descending order of their scores
+ * @example
+ * const boxes = rankedBoxes({ logits, boxes, queries: 900 }, chunk, { height: 480, width: 640 }, 300);
+ */
 export function rankedBoxes(raw: RawDetections, chunk: PromptChunk, size: Size, most: number): ScoredBox[] {
   const { mean } = scorePhrases(raw, chunk);
   const count = chunk.phrases.length;

@@ -1,6 +1,6 @@
 /**
- * Phrases → what the text encoder takes. A prompt is "[CLS] a . b c . [SEP]"; one that exceeds the model's text length
- * is split into chunks of whole phrases, each a prompt of its own: phrases do not see each other, so nothing changes.
+ * From phrases to the tokens of the text encoder. A prompt is "[CLS] a . b c . [SEP]"; one that exceeds the model's text length
+ * is split into chunks of whole phrases, each a prompt of its own. Phrases do not attend to each other, so nothing changes.
  */
 import { UsageError } from '../../base/errors.ts';
 import type { PhraseSpan, Prompt, PromptChunk } from '../detection-family.ts';
@@ -10,7 +10,7 @@ import { DELIMITERS } from './phrase-masks.ts';
 const [CLS, SEP, PERIOD] = DELIMITERS;
 const MOST_PHRASES = 10_000;
 
-/** The phrases in a text such as "red circle . blue square ." or "red circle, blue square". */
+/** Splits a text into its phrases, such as "red circle . blue square ." or "red circle, blue square". */
 export function splitPhrases(text: string): string[] {
   return text
     .split(/[.,;\n]/)
@@ -19,9 +19,11 @@ export function splitPhrases(text: string): string[] {
 }
 
 /**
- * @param phrases a list, or a text that `splitPhrases` takes apart
- * @param longest the model's text length in tokens, [CLS] and [SEP] included
- * @throws UsageError if there is no phrase, or one that is empty of words or too long
+ * Tokenizes phrases into as few chunks as possible.
+ *
+ * @param phrases a list, or a text that `splitPhrases` splits
+ * @param longest the maximum number of tokens of a chunk, [CLS] and [SEP] included
+ * @throws UsageError if there is no phrase, or one that has no words or is too long
  */
 export function createPrompt(phrases: readonly string[] | string, tokenizer: Tokenizer, longest: number): Prompt {
   const names = typeof phrases === 'string' ? splitPhrases(phrases) : phrases.map((phrase) => phrase.trim());
@@ -49,7 +51,7 @@ function encodePhrase(name: string, tokenizer: Tokenizer): number[] {
   return tokens;
 }
 
-/** As many whole phrases into each chunk as fit. */
+/** Puts as many whole phrases into each chunk as fit. */
 function fillChunks(encoded: readonly number[][], longest: number): PromptChunk[] {
   const chunks: PromptChunk[] = [];
   let tokens: number[] = [CLS];

@@ -1,24 +1,24 @@
 /**
- * Language-guided query selection (https://arxiv.org/abs/2303.05499, section 3.3): every image position proposes a box;
- * those that match a token best become the queries of the decoder.
+ * Language-guided query selection (https://arxiv.org/abs/2303.05499, section 3.3). Every image position proposes a box;
+ * the positions that match a token best become the queries of the decoder.
  */
 import type { Value } from '../../onnx/builder.ts';
 import type { Config } from './config.ts';
 import { MASKED, type Network } from './network.ts';
 import { centers, type Level } from './positions.ts';
 
-/** Width and height of a proposal on the finest level, doubled on each next one. */
+/** Width and height in 0..1 of a proposal on the finest level; they double with each level. */
 const SMALLEST_PROPOSAL = 0.05;
-/** Proposals this near to the border are invalid. */
+/** Proposals closer to the border than this, in 0..1, are invalid. */
 const BORDER = 0.01;
-/** The logit of an invalid proposal: its sigmoid is exactly 1, as that of the reference's +inf, and it is finite. */
+/** The logit of an invalid proposal. Its sigmoid is exactly 1, like that of +inf in the reference implementation, and it is finite. */
 const INVALID = 1e4;
 
 /** The proposals of all levels. */
 export interface Proposals {
   /** Box logits (cx, cy, w, h), [batch, positions, 4]. */
   readonly logits: Value;
-  /** [batch, positions, 1], boolean: inside of the image and not at its border. */
+  /** True for proposals inside of the image and not at its border, [batch, positions, 1], boolean. */
   readonly valid: Value;
 }
 
@@ -26,11 +26,17 @@ export interface Proposals {
 export interface Selection {
   /** Reference boxes (cx, cy, w, h) in 0..1, [batch, queries, 4]. */
   readonly boxes: Value;
-  /** Features of all proposals [batch, positions, d_model], and which of them are the queries [batch, queries]. */
+  /** Features of all proposals [batch, positions, d_model]. */
   readonly candidates: Value;
+  /** The proposals that became queries [batch, queries], int64. */
   readonly indices: Value;
 }
 
+/**
+ * Builds the proposals of all levels.
+ *
+ * @param validPositions 1 for valid positions, [batch, positions, 1]
+ */
 export function proposals(network: Network, levels: readonly Level[], validPositions: Value): Proposals {
   const { b } = network;
   const boxes = levels.map((level, index) => {
@@ -45,6 +51,8 @@ export function proposals(network: Network, levels: readonly Level[], validPosit
 }
 
 /**
+ * Selects the queries.
+ *
  * @param image encoded image [batch, positions, d_model]
  * @param text encoded text [batch, tokens, d_model]
  * @param textMask added to logits, [batch, 1, tokens]
@@ -75,13 +83,13 @@ export function selectQueries(
   return { boxes, candidates, indices };
 }
 
-/** How far the boxes of candidates are from where they are proposed, in logit space. */
+/** The offsets of the candidates' boxes from their proposals in logit space, [batch, candidates, 4]. */
 export function boxDeltas(network: Network, config: Config, candidates: Value): Value {
   const { d_model: width } = config;
   return network.multilayerPerceptron('encoder_output_bbox_embed', candidates, [width, width, width, 4]);
 }
 
-/** Added to logits over tokens: 0 for a token of the prompt, `MASKED` for padding. token mask: boolean. */
+/** Turns a boolean mask into numbers that are added to scores: 0 where it is true, `MASKED` where it is false. */
 export function additiveMask(network: Network, allowed: Value): Value {
   return network.b.where(allowed, 0, MASKED);
 }

@@ -7,10 +7,15 @@ import { DataType } from '../../onnx/types.ts';
 import type { SwinConfig } from './config.ts';
 import type { Network } from './network.ts';
 
-/** Added to the score of two tokens that a shifted window brings together from opposite borders. */
+/** The number that is added to the score of two tokens that a shifted window brings together from opposite borders. */
 const ACROSS_BORDERS = -100;
 
-/** Pixels [batch, 3, height, width] → the normalised maps of stages 2 to 4, each [batch, channels, height, width]. */
+/**
+ * Builds the backbone.
+ *
+ * @param pixels normalised pixels [batch, 3, height, width]
+ * @returns the normalised maps of stages 2 to 4, each [batch, channels, height, width]
+ */
 export function swin(network: Network, config: SwinConfig, pixels: Value): Value[] {
   const { b } = network;
   let x = b.scope('embeddings', () => patchEmbedding(network, config, pixels));
@@ -30,7 +35,7 @@ export function swin(network: Network, config: SwinConfig, pixels: Value): Value
   return maps;
 }
 
-/** Zeros after the end of `axes` [height, width] up to multiples of `unit`. */
+/** Pads the two `axes` (height and width) with zeros at the end, up to multiples of `unit`. */
 function padToMultiple(network: Network, x: Value, unit: number, axes: [number, number]): Value {
   const { b } = network;
   const size = b.shapeOf(x, axes[0], axes[1] + 1);
@@ -55,7 +60,7 @@ function patchEmbedding(network: Network, config: SwinConfig, pixels: Value): Va
   return network.layerNorm('norm', embedded, channels, config.layer_norm_eps);
 }
 
-/** Each 2x2 neighbourhood becomes one position with twice the channels. */
+/** Merges each 2x2 neighbourhood into one position with twice the channels (section 3.1 of the paper). */
 function patchMerging(network: Network, x: Value, channels: number): Value {
   const { b } = network;
   const even = padToMultiple(network, x, 2, [1, 2]);
@@ -73,13 +78,14 @@ function patchMerging(network: Network, x: Value, channels: number): Value {
   );
 }
 
-/** What the blocks of a stage share because it depends only on the size of the map. */
+/** Values that depend only on the size of the map, shared by the blocks of a stage. */
 interface Windows {
   readonly size: number;
   /** Height and width of the map, as a vector. */
   readonly extents: Value;
-  /** Numbers of windows down and across, each as a vector of one. */
+  /** The number of windows along the height, as a vector of one element. */
   readonly rows: Value;
+  /** The number of windows along the width, as a vector of one element. */
   readonly columns: Value;
   /** [windows, 1, tokens, tokens], added to the scores in shifted windows. */
   readonly shiftMask: Value;
@@ -102,7 +108,7 @@ function planWindows(network: Network, x: Value, size: number): Windows {
   return { size, extents, rows, columns, shiftMask: shiftMask(network, rows, columns, size) };
 }
 
-/** After a cyclic shift, tokens of different regions must not see each other (figure 4 of the paper). */
+/** After a cyclic shift, tokens of different regions must not attend to each other (figure 4 of the paper). */
 function shiftMask(network: Network, rows: Value, columns: Value, size: number): Value {
   const { b } = network;
   const regions = (count: Value, orderOfAxis: number) => {
@@ -148,7 +154,7 @@ function swinBlock(
   return b.add(residual, stage < 2 ? network.inParts(after, 1, hidden, forward) : forward(after));
 }
 
-/** Moves a map up and to the left by `shift`, cyclically. */
+/** Moves a map up and to the left by `shift` positions, cyclically. */
 function roll(network: Network, x: Value, shift: number): Value {
   const { b } = network;
   const END = 2 ** 31 - 1;
@@ -157,7 +163,7 @@ function roll(network: Network, x: Value, shift: number): Value {
   return shift === 0 ? x : along(along(x, 1), 2);
 }
 
-/** [batch, height, width, channels] → [batch · windows, tokens, channels]. */
+/** Reshapes [batch, height, width, channels] to [batch · windows, tokens, channels]. */
 function partition(network: Network, x: Value, { size, rows, columns }: Windows, channels: number): Value {
   const { b } = network;
   const split = b.reshape(x, [0, rows, size, columns, size, channels]);
@@ -201,7 +207,7 @@ function windowAttention(
   return b.scope('output', () => network.linear('dense', context, channels, channels));
 }
 
-/** One learned value per head and offset between two tokens of a window: [heads, tokens, tokens]. */
+/** The learned bias for each head and each offset between two tokens of a window, [heads, tokens, tokens]. */
 function relativePositionBias(network: Network, size: number, heads: number): Value {
   const { b } = network;
   const span = 2 * size - 1;

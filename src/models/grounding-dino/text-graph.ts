@@ -1,21 +1,25 @@
-/** The text side: token ids → text features, once per prompt. */
+/** The text side of the network: from token ids to text features, once for a prompt. */
 import type { Value } from '../../onnx/builder.ts';
 import { bert } from './bert.ts';
 import type { Config } from './config.ts';
 import type { Network } from './network.ts';
 import { additiveMask } from './query-selection.ts';
 
-/** What is known of a tokenised prompt. Which tokens form a phrase is worked out before: see detect/prompt. */
+/** A tokenized prompt. The masks say which tokens form a phrase: see token-masks.ts. */
 export interface TextInputs {
-  /** [batch, tokens], int64 */
+  /** Token ids [batch, tokens], int64. */
   readonly tokens: Value;
-  /** Positions within the phrase [batch, tokens], int64. */
+  /** Positions within the phrase, [batch, tokens], int64. */
   readonly positions: Value;
-  /** Which token may see which [batch, tokens, tokens], boolean. */
+  /** True where the token of a row may attend to the token of a column, [batch, tokens, tokens], boolean. */
   readonly selfAttentionMask: Value;
 }
 
-/** @returns the last hidden state of BERT [batch, tokens, hidden] and its projection [batch, tokens, d_model] */
+/**
+ * Builds the text encoder and the projection of its features.
+ *
+ * @returns the last hidden state of BERT [batch, tokens, hidden] and its projection [batch, tokens, d_model]
+ */
 export function textEncoder(network: Network, config: Config, inputs: TextInputs): { hidden: Value; features: Value } {
   const { b } = network;
   const mask = b.scope('model.text_backbone', () => additiveMask(network, b.unsqueeze(inputs.selfAttentionMask, [1])));

@@ -1,16 +1,18 @@
 /**
- * Which tokens of a prompt form a phrase: each phrase runs up to and including the special token that closes it, sees
- * only itself, and counts its positions from 0. Tokens that nothing closes see only themselves.
+ * Computes which tokens of a prompt form a phrase. A phrase ends with the special token that closes it; its tokens attend to
+ * each other only, and their positions count from 0. Tokens that no special token closes attend to themselves only.
  */
 import { DELIMITERS } from './phrase-masks.ts';
 
+/** Positions and the mask of self-attention of a prompt. */
 export interface TokenMasks {
-  /** Position within the phrase, one per token. */
+  /** The position of each token within its phrase. */
   readonly positionIds: number[];
-  /** Row by row: 1 where the token of the row may see that of the column. */
+  /** [tokens, tokens] row by row: 1 where the token of the row may attend to the token of the column. */
   readonly selfAttentionMask: Uint8Array;
 }
 
+/** Computes positions and the mask of self-attention from the token ids of a prompt. */
 export function tokenMasks(tokens: readonly number[]): TokenMasks {
   const count = tokens.length;
   const positionIds = new Array<number>(count).fill(0);

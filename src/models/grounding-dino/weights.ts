@@ -1,6 +1,6 @@
 /**
- * The tensors of a checkpoint as values of a graph, with every mismatch collected for one message. For a graph to be
- * trained they are its inputs, otherwise stored in it.
+ * The tensors of a checkpoint as values of a graph, with all mismatches collected for one message. In a graph that is trained
+ * they are inputs; otherwise they are stored in the graph.
  */
 
 import { InputError } from '../../base/errors.ts';
@@ -10,6 +10,7 @@ import { DataType } from '../../onnx/types.ts';
 import type { Checkpoint } from '../checkpoint/checkpoint.ts';
 import type { Parameter } from '../training-family.ts';
 
+/** Gives the tensors of a checkpoint to the builder of a graph. */
 export class Weights {
   readonly #builder: GraphBuilder;
   readonly #checkpoint: Checkpoint;
@@ -18,7 +19,7 @@ export class Weights {
   readonly #missing: string[] = [];
   readonly #misshaped: string[] = [];
 
-  /** `parameters`: where given, tensors become inputs of the graph and are entered here by their names. */
+  /** `parameters`: a map for a graph that is trained; tensors become inputs of the graph and are added to the map by their names. */
   constructor(builder: GraphBuilder, checkpoint: Checkpoint, parameters?: Map<string, Parameter>) {
     this.#builder = builder;
     this.#checkpoint = checkpoint;
@@ -26,8 +27,8 @@ export class Weights {
   }
 
   /**
-   * The tensor `name`, which must have `shape`, as float32. Asked for twice, it is stored once.
-   * One that is missing or has another shape stands in as empty and is reported by `check`.
+   * Returns the tensor `name`, which must have the shape `shape`, as float32. Each tensor is stored once. For a tensor that is
+   * missing or has another shape, an empty tensor is returned, and `check` reports it.
    */
   get(name: string, shape: readonly number[]): Value {
     const known = this.#values.get(name);
@@ -37,7 +38,7 @@ export class Weights {
     return value;
   }
 
-  /** A matrix [out, in] of the checkpoint as the [in, out] that MatMul takes. */
+  /** Returns a matrix [out, in] of the checkpoint transposed to [in, out], the layout that MatMul takes. */
   transposed(name: string, shape: readonly [number, number]): Value {
     const known = this.#values.get(`${name}ᵀ`);
     if (known) return known;
@@ -65,7 +66,11 @@ export class Weights {
     return this.#builder.initializer(absent);
   }
 
-  /** @throws InputError that lists all missing and mis-shaped tensors, and those that nothing asked for. */
+  /**
+   * Reports mismatches once the graph is built.
+   *
+   * @throws InputError that lists all tensors that are missing, have another shape, or are not part of the network
+   */
   check(source: string): void {
     if (this.#missing.length + this.#misshaped.length === 0) return;
     const used = new Set(this.#values.keys());

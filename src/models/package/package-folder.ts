@@ -1,5 +1,5 @@
 /**
- * A model as a folder: its graph as `onnx/model.onnx` (where transformers.js looks for it) or as its halves `text.onnx`
+ * A model in a folder: its graph as `onnx/model.onnx` (where transformers.js looks for it) or as its halves `text.onnx`
  * and `detect.onnx`; beside them, in Hugging Face's formats, the configuration, the tokenizer and the preprocessing.
  */
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import { type Model, readModel } from '../../onnx/read.ts';
 import { writeModel } from '../../onnx/write.ts';
 import { detectionOf, type LoadedModel, type ModelFamily } from '../family.ts';
 
-/** The files that a model needs beside its graph, and the metadata key of each where it travels inside an ONNX file. */
+/** The files that a model needs beside its graph, each with its metadata key inside an ONNX file. */
 export const FILES = {
   config: ['config.json', 'dino8.config'],
   preprocessing: ['preprocessor_config.json', 'dino8.preprocessing'],

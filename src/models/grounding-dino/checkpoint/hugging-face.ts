@@ -1,4 +1,4 @@
-/** Checkpoints as Hugging Face folders: `config.json` beside `model.safetensors`, or beside shards and their index. */
+/** Reads checkpoints in Hugging Face folders: `config.json` beside `model.safetensors`, or beside shards and their index. */
 import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { InputError, UsageError } from '../../../base/errors.ts';
@@ -10,14 +10,18 @@ import { type Config, parseConfig } from '../config.ts';
 
 const indexSchema = z.object({ weight_map: z.record(z.string(), z.string()) });
 
+/** The weights of a GroundingDINO model with its configuration. */
 export interface LoadedCheckpoint {
   readonly config: Config;
   readonly tensors: Checkpoint;
 }
 
 /**
- * Reads the configuration and the tensors of a folder.
- * @throws UsageError if it is no such folder, InputError if what is in it is damaged.
+ * Reads the configuration and the tensors of a folder. All tensors have the names of one release of transformers.
+ *
+ * @throws UsageError if the folder is no checkpoint; InputError if a file in it is damaged
+ * @example
+ * const { config, tensors } = await readHuggingFace('grounding-dino-tiny');
  */
 export async function readHuggingFace(folder: string): Promise<LoadedCheckpoint> {
   if (!(await isDirectory(folder))) {
@@ -28,16 +32,16 @@ export async function readHuggingFace(folder: string): Promise<LoadedCheckpoint>
   const config = parseConfig(await readJson(configPath, 1 << 24), configPath);
   const tensors = withHeadNames(await readTensors(folder));
   if (config.model_type !== 'mm-grounding-dino') return { config, tensors };
-  // Its configuration does not say; the published ones have a head for each layer, transformers 5 may save one for all.
+  // The configuration does not say whether heads are shared. Published checkpoints have one head for each layer; transformers 5 may save one head for all.
   return { config: { ...config, decoder_bbox_embed_share: !tensors.has('bbox_embed.1.layers.0.weight') }, tensors };
 }
 
-/** The first of the two names that a tensor of a decoder's head may have; other names as they are. */
+/** Returns the first of the two names that a tensor of a decoder's head may have; other names are returned unchanged. */
 export const headName = (name: string): string => name.replace(/^model\.decoder\.(?=(?:bbox|class)_embed\.)/, '');
 
 /**
- * The decoder's heads are registered twice, as `bbox_embed` and `model.decoder.bbox_embed`; which of the names a tensor
- * is saved under depends on the version that saved it. Here all have the first.
+ * The decoder's heads are registered twice, as `bbox_embed` and `model.decoder.bbox_embed`; the version of
+ * transformers decides under which name a tensor is saved. In dino8 all have the first name.
  */
 function withHeadNames(tensors: Checkpoint): Checkpoint {
   const named = new Map(tensors);

@@ -1,16 +1,23 @@
-/** The configuration of a checkpoint that has none, read off the shapes of its tensors. */
+/** Infers the configuration of a checkpoint without `config.json` from the shapes of its tensors. */
 import { InputError } from '../../../base/errors.ts';
 import type { Checkpoint } from '../../checkpoint/checkpoint.ts';
 import { type Config, parseConfig } from '../config.ts';
 
-/** Both published models sample this many points a level, and have heads of this size in BERT. */
+/** Both published models sample this number of points on each level. */
 const POINTS = 4;
+/** The width of an attention head of BERT in both published models. */
 const BERT_HEAD_SIZE = 64;
 
 const SWIN = 'model.backbone.conv_encoder.model.encoder.layers';
 const BERT = 'model.text_backbone';
 
-/** @param tensors with Hugging Face's names. @throws InputError, naming a tensor that is needed and missing */
+/**
+ * Infers a configuration.
+ *
+ * @param tensors with Hugging Face's names
+ * @param source names the checkpoint in errors
+ * @throws InputError that names a tensor which is needed and missing
+ */
 export function inferConfig(tensors: Checkpoint, source: string): Config {
   const shapeOf = (name: string): readonly number[] => {
     const found = tensors.get(name);
@@ -21,7 +28,7 @@ export function inferConfig(tensors: Checkpoint, source: string): Config {
     return found.shape;
   };
   const at = (name: string, axis: number) => shapeOf(name)[axis] ?? 0;
-  /** How many of `name`, with # for the number, there are. */
+  /** Counts the tensors called `name`, in which # stands for a number from 0. */
   const count = (name: string) => {
     let number = 0;
     while (tensors.has(name.replace('#', String(number)))) number++;
@@ -67,7 +74,7 @@ export function inferConfig(tensors: Checkpoint, source: string): Config {
   return parseConfig(value, `${source} (configuration read off its tensors)`);
 }
 
-/** Tied heads are stored once, or as equal copies. */
+/** Whether box heads are shared: shared heads are stored once, or as equal copies. */
 function boxHeadsAreShared(tensors: Checkpoint): boolean {
   const [first, second] = [0, 1].map((head) => tensors.get(`bbox_embed.${head}.layers.0.weight`)?.bytes);
   return !first || !second || Buffer.compare(first, second) === 0;

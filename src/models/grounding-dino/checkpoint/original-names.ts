@@ -1,10 +1,10 @@
 /**
- * From the names of the original repository (IDEA-Research/GroundingDINO) to those of Hugging Face. Fused projections
- * are cut in three, query, key and value: their rows follow each other, so the parts are views.
+ * Translates tensor names of the original repository (https://github.com/IDEA-Research/GroundingDINO) to those of Hugging
+ * Face. Fused projections are cut into query, key and value: their rows follow each other, so the parts are views.
  */
 import type { Checkpoint, StoredTensor } from '../../checkpoint/checkpoint.ts';
 
-/** Tried in order; the first pattern that fits decides. */
+/** Patterns are tried in order; the first that matches decides. */
 const RENAMES: readonly (readonly [RegExp, string])[] = [
   [/^backbone\.0\.patch_embed\.proj\./, 'model.backbone.conv_encoder.model.embeddings.patch_embeddings.projection.'],
   [/^backbone\.0\.patch_embed\.norm\./, 'model.backbone.conv_encoder.model.embeddings.norm.'],
@@ -88,11 +88,11 @@ const RENAMES: readonly (readonly [RegExp, string])[] = [
   [/^(?:transformer\.decoder\.)?bbox_embed\./, 'bbox_embed.'],
 ];
 
-/** The end of a fused projection, and what is between its path and `weight` or `bias` in Hugging Face's names. */
+/** Matches the name of a fused projection: its path, and `weight` or `bias`. */
 const FUSED = /^(.*\.)(?:qkv\.|in_proj_)(weight|bias)$/;
 const PARTS = ['query', 'key', 'value'];
 
-/** A checkpoint with Hugging Face's names. Names that neither has are kept: they are not asked for. */
+/** Returns a checkpoint with Hugging Face's names. Unknown names are kept, because the network does not ask for them. */
 export function renameOriginal(original: Checkpoint): Map<string, StoredTensor> {
   const renamed = new Map<string, StoredTensor>();
   for (const [name, tensor] of original) {
@@ -110,7 +110,7 @@ function rename(name: string): string {
   return found ? name.replace(found[0], found[1]) : name;
 }
 
-/** One of three equal parts along the first axis. */
+/** Returns one of three equal parts along the first axis. */
 function third({ type, shape, bytes }: StoredTensor, index: number): StoredTensor {
   const [rows = 0, ...rest] = shape;
   const length = Math.floor(bytes.length / PARTS.length);
