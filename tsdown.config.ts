@@ -1,7 +1,14 @@
 import { defineConfig } from 'tsdown';
 
 export default defineConfig({
-  entry: { index: 'src/index.ts', cli: 'src/cli/index.ts' },
+  entry: {
+    index: 'src/index.ts',
+    autodiff: 'src/public-autodiff.ts',
+    onnx: 'src/public-onnx.ts',
+    quant: 'src/public-quant.ts',
+    runtime: 'src/public-runtime.ts',
+    cli: 'src/cli/index.ts',
+  },
   format: 'esm',
   platform: 'node',
   target: 'node20',

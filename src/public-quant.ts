@@ -1,0 +1,70 @@
+/**
+ * `dino8/quant`: the quantizer without the pipeline around it. Plans what of a model becomes integers, observes
+ * activations, and rewrites the graph for a target.
+ *
+ * @packageDocumentation
+ */
+export { matchesPath } from './quant/match-path.ts';
+export { observableValues } from './quant/observable-values.ts';
+export { calibrate, type CalibrationOptions, type Statistics } from './quant/observe/calibrate.ts';
+export type { Histogram } from './quant/observe/histogram.ts';
+export { DEFAULT_OBSERVER, estimateRange, type Observer, type ObserverKind } from './quant/observe/observer.ts';
+export {
+  listedSamples,
+  NO_RULES,
+  type ObservationRules,
+  type Sample,
+  type SampleSource,
+} from './quant/observe/sample.ts';
+export type { ChannelStatistic, LengthStatistic, Statistic } from './quant/observe/statistic.ts';
+export {
+  type Calibration,
+  type CalibrationHead,
+  mergeCalibrations,
+  type ReadStatisticsOptions,
+  readStatistics,
+  writeStatistics,
+} from './quant/observe/statistics-file.ts';
+export type { Form, Mode, Port, QuantizableNode, StoredWeight } from './quant/operators/operator.ts';
+export { findQuantizable, OPERATOR_NAMES, type Quantizable } from './quant/operators/operators.ts';
+export {
+  type PlanCounts,
+  type PlanOptions,
+  planQuantization,
+  type QuantizationPlan,
+  valuesToObserve,
+} from './quant/plan.ts';
+export type {
+  LengthLookup,
+  NumberedRule,
+  Place,
+  PlanEntry,
+  PlannedActivation,
+  PlannedClip,
+  PlannedCorrection,
+  PlannedWeight,
+} from './quant/plan-entry.ts';
+export { type Quantized, type QuantizeOptions, quantizeModel } from './quant/quantize.ts';
+export {
+  bundledRecipes,
+  DEFAULT_RECIPE,
+  parseRecipe,
+  type Recipe,
+  type Rule,
+  readRecipe,
+  type Technique,
+  type TextRule,
+} from './quant/recipe.ts';
+export { type RangeSources, resolveRanges } from './quant/resolve-ranges.ts';
+export { type Affine, affineOf, type Range, type Scheme, type WeightScheme } from './quant/scheme.ts';
+export type {
+  FloatGraph,
+  LintFinding,
+  LintOptions,
+  LintReport,
+  PlacingContext,
+  QuantizationTarget,
+  QuantizedValue,
+} from './quant/targets/target.ts';
+export { DEFAULT_TARGET, findTarget, TARGET_NAMES, TARGETS } from './quant/targets/targets.ts';
+export type { Additions, RoundedWeight } from './quant/weights.ts';

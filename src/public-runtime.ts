@@ -1,0 +1,27 @@
+/**
+ * `dino8/runtime`: runs ONNX models in ONNX Runtime, with dino8's kernels where they are built.
+ *
+ * @packageDocumentation
+ */
+export { RuntimeError } from './runtime/error.ts';
+export { kernelOptions } from './runtime/kernels.ts';
+export {
+  availableProviders,
+  type OptimizationLevel,
+  type Provider,
+  type ProviderName,
+  type SessionOptions,
+} from './runtime/options.ts';
+export { type ProfiledNode, profileRun } from './runtime/profile.ts';
+export { type Feeds, Outputs, type RunOptions, Session, type Signature } from './runtime/session.ts';
+export {
+  booleans,
+  copyTensor,
+  floatData,
+  floats,
+  integers,
+  type Tensor,
+  type TensorBytes,
+  tensor,
+  tensorOf,
+} from './runtime/tensor.ts';
