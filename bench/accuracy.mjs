@@ -8,24 +8,21 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { scoreDataset } from '../dist/evaluate.mjs';
 import {
   applyRecipe,
   bundledRecipes,
-  combinedFeeds,
   Detector,
-  kernelOptions,
-  modelBytes,
   openCoco,
-  Preprocessor,
   planCalibration,
-  rankedBoxes,
   readImage,
   readPackage,
   readRecipe,
-  Session,
-  scoreDataset,
   takeImages,
 } from '../dist/index.mjs';
+import { combinedFeeds, Preprocessor, rankedBoxes } from '../dist/models.mjs';
+import { modelBytes } from '../dist/onnx.mjs';
+import { kernelOptions, Session } from '../dist/runtime.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const root = join(here, '..');

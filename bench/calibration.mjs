@@ -3,17 +3,10 @@
 //   node bench/calibration.mjs
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import {
-  calibrate,
-  calibrationFeeds,
-  kernelOptions,
-  modelBytes,
-  observableValues,
-  openCoco,
-  planCalibration,
-  readPackage,
-  Session,
-} from '../dist/index.mjs';
+import { calibrationFeeds, openCoco, planCalibration, readPackage } from '../dist/index.mjs';
+import { modelBytes } from '../dist/onnx.mjs';
+import { calibrate, observableValues } from '../dist/quant.mjs';
+import { kernelOptions, Session } from '../dist/runtime.mjs';
 import { quantile } from './statistics.mjs';
 
 const assets = join(dirname(fileURLToPath(import.meta.url)), '..', 'assets');

@@ -1,7 +1,10 @@
 // One contender in a process of its own: loads a combined model, runs it on given inputs, prints one line of JSON in the
 // format of bench/peers/bench_ort.py. usage: contender.mjs MODEL IO.safetensors RUNS THREADS
 import { readFileSync } from 'node:fs';
-import { kernelOptions, modelBytes, readPackage, readSafetensors, Session, tensorOf } from '../dist/index.mjs';
+import { readPackage } from '../dist/index.mjs';
+import { readSafetensors } from '../dist/models.mjs';
+import { modelBytes } from '../dist/onnx.mjs';
+import { kernelOptions, Session, tensorOf } from '../dist/runtime.mjs';
 
 const [model, io, runs, threads] = process.argv.slice(2);
 const start = performance.now();

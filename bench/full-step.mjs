@@ -1,21 +1,10 @@
 // One step of bench/full.mjs, in a process of its own; prints its result as a line of JSON.
 import { readFileSync } from 'node:fs';
-import {
-  applyRecipe,
-  kernelOptions,
-  openCoco,
-  planCalibration,
-  quantizeModel,
-  readModel,
-  readPackage,
-  readRecipe,
-  readSafetensors,
-  Session,
-  specialize,
-  tensorOf,
-  writeModel,
-  writePackage,
-} from '../dist/index.mjs';
+import { applyRecipe, openCoco, planCalibration, readPackage, readRecipe, writePackage } from '../dist/index.mjs';
+import { readSafetensors, specialize } from '../dist/models.mjs';
+import { readModel, writeModel } from '../dist/onnx.mjs';
+import { quantizeModel } from '../dist/quant.mjs';
+import { kernelOptions, Session, tensorOf } from '../dist/runtime.mjs';
 
 const steps = {
   convert: async (checkpoint, output) => writePackage(await readPackage(checkpoint), output),

@@ -3,7 +3,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync, rmSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { readModel, writeModel } from '../dist/index.mjs';
+import { readModel, writeModel } from '../dist/onnx.mjs';
 
 const [path, step] = process.argv.slice(2);
 const peak = () => Number(readFileSync('/proc/self/status', 'utf8').match(/VmHWM:\s+(\d+)/)?.[1] ?? 0) * 1024;

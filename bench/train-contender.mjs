@@ -1,14 +1,6 @@
 // One contender of bench/train.mjs: training steps of dino8, in a process of its own; prints its result as a line of JSON.
-import {
-  createTraining,
-  openCoco,
-  planCalibration,
-  planQuantizedTraining,
-  readCheckpoint,
-  readPackage,
-  readRecipe,
-  resolveTrainingSettings,
-} from '../dist/index.mjs';
+import { openCoco, planCalibration, readCheckpoint, readPackage, readRecipe } from '../dist/index.mjs';
+import { createTraining, planQuantizedTraining, resolveTrainingSettings } from '../dist/train.mjs';
 
 const [checkpoint, images, calibration, batch, tokens, steps, recipeName] = process.argv.slice(2);
 const source = await readCheckpoint(checkpoint);

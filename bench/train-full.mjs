@@ -2,7 +2,10 @@
 // its gradient right? The loss is computed again with the weights moved by ± h along the gradient g: its slope is |g|.
 //
 //   node bench/train-full.mjs CHECKPOINT [--keep]      --keep: without recomputing the layers of the encoder
-import { buildStepModels, floats, initialWeights, integers, readCheckpoint, Trainer, tensor } from '../dist/index.mjs';
+import { readCheckpoint } from '../dist/index.mjs';
+import { initialWeights } from '../dist/models.mjs';
+import { floats, integers, tensor } from '../dist/runtime.mjs';
+import { buildStepModels, Trainer } from '../dist/train.mjs';
 
 const [checkpoint, flag] = process.argv.slice(2);
 const read = await readCheckpoint(checkpoint);

@@ -6,4 +6,12 @@
 export { differentiate } from './autodiff/differentiate.ts';
 export { type Differentiation, gradientName } from './autodiff/differentiation.ts';
 export type { SegmentOf } from './autodiff/recompute.ts';
-export { inputAt, type Rule, type RuleContext, rule, transposeMatrix, unbroadcast, zerosLike } from './autodiff/rule.ts';
+export {
+  inputAt,
+  type Rule,
+  type RuleContext,
+  rule,
+  transposeMatrix,
+  unbroadcast,
+  zerosLike,
+} from './autodiff/rule.ts';

@@ -11,7 +11,7 @@ export { type GraphIndex, indexGraph } from './onnx/graph-index.ts';
 export { type Infos, inferShapes } from './onnx/infer/infer.ts';
 export { getMetadata, setMetadata } from './onnx/metadata.ts';
 export { multiplyAdds, type ShapeOf } from './onnx/multiply-adds.ts';
-export { NodeBuilder } from './onnx/node-builder.ts';
+export { type Attributes, NodeBuilder } from './onnx/node-builder.ts';
 export { type Model, parseModel, readModel } from './onnx/read.ts';
 export { makeNode, modulePath, removeUnused, replaceUses, sortTopologically } from './onnx/rewrite.ts';
 export { dimensionsOf, makeTensor, type TypedArray, tensorElements } from './onnx/tensor.ts';

@@ -4,9 +4,10 @@
  *
  * @packageDocumentation
  */
+export type { Bias } from './quant/bias.ts';
 export { matchesPath } from './quant/match-path.ts';
 export { observableValues } from './quant/observable-values.ts';
-export { calibrate, type CalibrationOptions, type Statistics } from './quant/observe/calibrate.ts';
+export { type CalibrationOptions, calibrate, type Statistics } from './quant/observe/calibrate.ts';
 export type { Histogram } from './quant/observe/histogram.ts';
 export { DEFAULT_OBSERVER, estimateRange, type Observer, type ObserverKind } from './quant/observe/observer.ts';
 export {
@@ -25,7 +26,15 @@ export {
   readStatistics,
   writeStatistics,
 } from './quant/observe/statistics-file.ts';
-export type { Form, Mode, Port, QuantizableNode, StoredWeight } from './quant/operators/operator.ts';
+export {
+  type Form,
+  type GraphFacts,
+  MODES,
+  type Mode,
+  type Port,
+  type QuantizableNode,
+  type StoredWeight,
+} from './quant/operators/operator.ts';
 export { findQuantizable, OPERATOR_NAMES, type Quantizable } from './quant/operators/operators.ts';
 export {
   type PlanCounts,
@@ -57,6 +66,7 @@ export {
 } from './quant/recipe.ts';
 export { type RangeSources, resolveRanges } from './quant/resolve-ranges.ts';
 export { type Affine, affineOf, type Range, type Scheme, type WeightScheme } from './quant/scheme.ts';
+export { type LintResult, lintModel, type Unfused } from './quant/targets/ort-cpu/lint-ort-cpu.ts';
 export type {
   FloatGraph,
   LintFinding,
@@ -67,4 +77,5 @@ export type {
   QuantizedValue,
 } from './quant/targets/target.ts';
 export { DEFAULT_TARGET, findTarget, TARGET_NAMES, TARGETS } from './quant/targets/targets.ts';
-export type { Additions, RoundedWeight } from './quant/weights.ts';
+export type { Scales } from './quant/techniques/rounding.ts';
+export type { Additions, QuantizedWeight, RoundedWeight } from './quant/weights.ts';

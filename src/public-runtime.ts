@@ -5,6 +5,7 @@
  */
 export { RuntimeError } from './runtime/error.ts';
 export { kernelOptions } from './runtime/kernels.ts';
+export type { Pointer } from './runtime/native.ts';
 export {
   availableProviders,
   type OptimizationLevel,
@@ -13,7 +14,7 @@ export {
   type SessionOptions,
 } from './runtime/options.ts';
 export { type ProfiledNode, profileRun } from './runtime/profile.ts';
-export { type Feeds, Outputs, type RunOptions, Session, type Signature } from './runtime/session.ts';
+export { type Feeds, type Outputs, type RunOptions, Session, type Signature } from './runtime/session.ts';
 export {
   booleans,
   copyTensor,

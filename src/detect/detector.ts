@@ -22,7 +22,7 @@ export interface Detection extends ScoredBox {
 }
 
 /** A chunk of a prompt with the inputs that depend on it alone. */
-interface EncodedChunk {
+export interface EncodedChunk {
   readonly chunk: PromptChunk;
   readonly feeds: Feeds;
 }

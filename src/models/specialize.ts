@@ -27,7 +27,7 @@ export interface InputSize {
 }
 
 /** The names of the dimensions that an `InputSize` sets. */
-type SizeName = 'batch' | 'height' | 'width' | 'textLength';
+export type SizeName = 'batch' | 'height' | 'width' | 'textLength';
 
 /** How the inputs of a family's models depend on an `InputSize`. */
 export interface SizeRules {

@@ -46,7 +46,7 @@ export const ABSENT: Value = { name: '', type: undefined, shape: undefined };
 /** Anything that can be an operand: a value, or a number that becomes a float scalar constant. */
 export type Operand = Value | number;
 
-type Attributes = Readonly<Record<string, AttributeValue | undefined>>;
+export type Attributes = Readonly<Record<string, AttributeValue | undefined>>;
 
 const importOf = (domain: string) =>
   create(OperatorSetIdProtoSchema, { domain, version: BigInt(domain === '' ? OPSET : 1) });

@@ -1,6 +1,6 @@
 /** How the learning rate changes over the steps of a training. */
 /** Base and largest rate, and the steps of one side of a triangle. */
-interface Cycle {
+export interface Cycle {
   readonly base: number;
   readonly max: number;
   readonly step: number;

@@ -1,0 +1,38 @@
+/**
+ * `dino8/evaluate`: average precision, and comparing, inspecting and timing models that are in memory.
+ *
+ * @packageDocumentation
+ */
+export {
+  averagePrecision,
+  type CocoFigures,
+  type CocoResult,
+  type ScoreOptions,
+} from './evaluate/average-precision.ts';
+export type { CocoDetection } from './evaluate/coco-detection.ts';
+export {
+  type CompareOptions,
+  type Comparison,
+  compareModels,
+  type ImageDifference,
+  type LayerNoise,
+  type MatchedBoxes,
+} from './evaluate/compare.ts';
+export type { EvaluationEntry, EvaluationJournal } from './evaluate/evaluation-journal.ts';
+export {
+  type Inspection,
+  type InspectOptions,
+  inspectModel,
+  type ModuleCost,
+  type SensitiveCost,
+} from './evaluate/inspect.ts';
+export { type Measurement, type MeasureOptions, measure } from './evaluate/measure.ts';
+export { type DatasetScore, type ScoreDatasetOptions, scoreDataset } from './evaluate/score-dataset.ts';
+export {
+  type Granularity,
+  measureSensitivity,
+  type PartSensitivity,
+  type Sensitivity,
+  type SensitivityOptions,
+} from './evaluate/sensitivity.ts';
+export { type FrontPoint, type Tuned, type TuneOptions, tune } from './evaluate/tune.ts';

@@ -1,0 +1,34 @@
+/**
+ * `dino8/train`: training in parts, for those whom the steps `train` and `qat` of `dino8` do not suit.
+ *
+ * @packageDocumentation
+ */
+export { planQuantizedTraining } from './pipeline/plan-quantized-training.ts';
+export type { AugmentationStrength } from './train/augment.ts';
+export { type Batch, Batches, type BatchSettings } from './train/batches.ts';
+export { type CreateTrainingOptions, createTraining, type Training } from './train/create-training.ts';
+export type { OptimizerSettings } from './train/optimizer.ts';
+export type { ParameterGroup, TrainedParameter } from './train/parameter.ts';
+export type { GroupSettings } from './train/parameter-groups.ts';
+export { BLOCKS, type BlockName, type GroupRange, ParameterStore } from './train/parameter-store.ts';
+export type { LearnedScale, QuantizedTraining, TrainablePlan } from './train/quantize-training.ts';
+export { type RunOptions, type RunResult, runTraining, type TrainingScore } from './train/run-training.ts';
+export { type Cycle, learningRate, SCHEDULES, type Schedule } from './train/schedule.ts';
+export { buildStepModels, type LossSettings, type StepModels, type StepSize } from './train/step-models.ts';
+export {
+  DivergenceError,
+  type StepReport,
+  Trainer,
+  type TrainerOptions,
+  type TrainerSettings,
+} from './train/trainer.ts';
+export type { TrainingKey } from './train/training-key.ts';
+export type { LogLine, TrainingLog } from './train/training-log.ts';
+export {
+  resolveTrainingSettings,
+  TRAINING_DEFAULTS,
+  type TrainingKind,
+  type TrainingOptions,
+  type TrainingSettings,
+} from './train/training-settings.ts';
+export { writeCheckpoint } from './train/write-checkpoint.ts';
