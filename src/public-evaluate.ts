@@ -3,6 +3,7 @@
  *
  * @packageDocumentation
  */
+export type { Journal, JournalKey, JournalOptions } from './base/json-lines.ts';
 export {
   averagePrecision,
   type CocoFigures,
