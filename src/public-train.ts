@@ -4,8 +4,9 @@
  * @packageDocumentation
  */
 export { planQuantizedTraining } from './pipeline/plan-quantized-training.ts';
+export type { Batch, BatchSize } from './train/assemble-batch.ts';
 export type { AugmentationStrength } from './train/augment.ts';
-export { type Batch, Batches, type BatchSettings } from './train/batches.ts';
+export { Batches, type BatchFamily, type BatchSettings } from './train/batches.ts';
 export { type CreateTrainingOptions, createTraining, type Training } from './train/create-training.ts';
 export type { OptimizerSettings } from './train/optimizer.ts';
 export type { ParameterGroup, TrainedParameter } from './train/parameter.ts';
@@ -14,8 +15,10 @@ export { BLOCKS, type BlockName, type GroupRange, ParameterStore } from './train
 export type { LearnedScale, QuantizedTraining, TrainablePlan } from './train/quantize-training.ts';
 export { type RunOptions, type RunResult, runTraining, type TrainingScore } from './train/run-training.ts';
 export { type Cycle, learningRate, SCHEDULES, type Schedule } from './train/schedule.ts';
-export { buildStepModels, type LossSettings, type StepModels, type StepSize } from './train/step-models.ts';
+export type { LossSettings } from './train/step-loss.ts';
+export { buildStepModels, type StepModels, type StepSize } from './train/step-models.ts';
 export {
+  type BatchSource,
   DivergenceError,
   type StepReport,
   Trainer,
