@@ -1,5 +1,6 @@
 import { Command } from '@commander-js/extra-typings';
 import type { Comparison } from '../evaluate/compare.ts';
+import type { OutputDifference } from '../models/family.ts';
 import { COMPARE_DEFAULTS, compare } from '../pipeline/compare-step.ts';
 import { examples } from './examples.ts';
 import { print, printJson } from './output.ts';
@@ -46,7 +47,7 @@ export const compareCommand = () =>
       describe(comparison, floor);
     });
 
-function describe({ layers, images, queries, overlap, scoreError }: Comparison, floor: number): void {
+function describe({ layers, samples, count, figures, outputFigures }: Comparison, floor: number): void {
   const worst = layers.toSorted((a, b) => a.decibels - b.decibels).slice(0, MAX_ROWS);
   print(
     table(
@@ -56,15 +57,14 @@ function describe({ layers, images, queries, overlap, scoreError }: Comparison, 
   );
   const first = layers.find(({ decibels }) => decibels < floor);
   print(first ? `The first layer below ${floor} dB is ${first.path}.\n` : `No layer is below ${floor} dB.\n`);
+  const cells = (difference: OutputDifference) =>
+    outputFigures.map(({ key, perfect }) => (difference.figures[key] ?? perfect).toFixed(4));
   print(
     table(
-      ['image', 'queries', 'overlap', 'score error'],
-      images
-        .slice(0, MAX_ROWS)
-        .map((image) => [image.path, `${image.queries}`, image.overlap.toFixed(4), image.scoreError.toFixed(4)]),
+      ['input', 'compared', ...outputFigures.map(({ title }) => title)],
+      samples.slice(0, MAX_ROWS).map((sample) => [sample.source, `${sample.count}`, ...cells(sample)]),
     ),
   );
-  print(
-    `${queries} queries found something. The boxes of both models overlap by ${overlap.toFixed(4)} (intersection over union), and their scores differ by ${scoreError.toFixed(4)} on average.`,
-  );
+  const means = outputFigures.map(({ title }, index) => `${title} ${cells({ count, figures })[index]}`);
+  print(`Mean over ${count} compared results: ${means.join(', ')}.`);
 }

@@ -66,15 +66,14 @@ export const sensitivityCommand = () =>
       print(sensitivityTable(result));
     });
 
-function sensitivityTable({ float, parts }: Sensitivity): string {
+function sensitivityTable({ float = -1, parts, outputFigures }: Sensitivity): string {
   return table(
-    [`part (float: ${points(float)} AP)`, 'AP', 'change', 'overlap', 'score error'],
-    parts.map(({ name, averagePrecision, drop, overlap, scoreError }) => [
+    [`part (float: ${points(float)} AP)`, 'AP', 'change', ...outputFigures.map(({ title }) => title)],
+    parts.map(({ name, averagePrecision = -1, drop = 0, figures }) => [
       name,
       points(averagePrecision),
       signed(-drop),
-      overlap.toFixed(4),
-      scoreError.toFixed(4),
+      ...outputFigures.map(({ key, perfect }) => (figures[key] ?? perfect).toFixed(4)),
     ]),
   );
 }

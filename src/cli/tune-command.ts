@@ -66,15 +66,15 @@ export const tuneCommand = () =>
       keepsOnInterruption(`${options.output}.cache`);
       const statistics = statisticsOf({ statistics: options.statistics, ranges });
       const tuned = await tune({ ...options, model, dataset, statistics, onNotice: notice, ...work() });
-      if (json) return printJson({ recipe: options.output, chosen: tuned.chosen, front: tuned.front });
-      print(frontTable(tuned));
+      if (json) return printJson({ recipe: options.output, chosen: tuned.chosen, mixtures: tuned.mixtures });
+      print(mixtureTable(tuned));
       print(`The recipe is ${options.output}: quantize with --recipe ${options.output}.`);
     });
 
-function frontTable({ front, chosen }: Tuned): string {
+function mixtureTable({ mixtures, chosen }: Tuned): string {
   return table(
     ['float parts', 'AP', 'change', 'median latency', ''],
-    front.map((point) => [
+    mixtures.map((point) => [
       `${point.float}`,
       points(point.averagePrecision),
       signed(-point.drop),

@@ -49,13 +49,16 @@ export function planCalibration(dataset: CocoDataset, images: number, seed: numb
     return { place, path: dataset.pathOf(image), phrases: categories.map((id) => nameOf.get(id) ?? '') };
   });
   const described = items.map(({ phrases }, place) => [chosen[place]?.file_name, ...phrases]);
-  return { items, key: createHash('sha256').update(JSON.stringify(described)).digest('hex') };
+  return { items, key: keyOf(described) };
 }
 
-/** Every image with all categories as its prompt, as in COCO's protocol. */
-export function everyImage(dataset: CocoDataset): CalibrationItem[] {
+const keyOf = (value: unknown): string => createHash('sha256').update(JSON.stringify(value)).digest('hex');
+
+/** A plan of all images in their order, each with all categories as its prompt, as in COCO's protocol. */
+export function everyImage(dataset: CocoDataset): CalibrationPlan {
   const phrases = dataset.categories.toSorted((a, b) => a.id - b.id).map(({ name }) => name);
-  return dataset.images.map((image, place) => ({ place, path: dataset.pathOf(image), phrases }));
+  const items = dataset.images.map((image, place) => ({ place, path: dataset.pathOf(image), phrases }));
+  return { items, key: keyOf([phrases, dataset.images.map((image) => image.file_name)]) };
 }
 
 /** Part `index` of `count` parts, from 1: every `count`-th item. */

@@ -1,99 +1,119 @@
-/** A quantized model against the float one it was made from: layer by layer, box by box, image by image. */
+/** Compares a quantized model with the float model it was made from: layer by layer, and output by output. */
 import type { WorkOptions } from '../base/progress.ts';
-import type { CalibrationItem } from '../data/calibration-plan.ts';
-import { calibrationFeeds } from '../detect/calibration-feeds.ts';
+import type { LoadedModel, OutputDifference, OutputFigure } from '../models/family.ts';
 import { renamedOutputs } from '../models/named-outputs.ts';
-import type { ModelPackage } from '../models/package/package.ts';
 import type { Model } from '../onnx/read.ts';
 import { modelBytes } from '../onnx/write.ts';
 import { comparableValues, ENERGIES, jointModel, quantizedName } from '../quant/joint-model.ts';
+import type { SampleSource } from '../quant/observe/sample.ts';
 import { kernelOptions } from '../runtime/kernels.ts';
-import { type Outputs, Session } from '../runtime/session.ts';
+import { Session } from '../runtime/session.ts';
 import { floatData } from '../runtime/tensor.ts';
 
-/** Signal-to-quantization-noise of a layer's results: 10 log₁₀(Σ x² / Σ (x − x̂)²), in decibels. */
+/** The noise that quantization adds up to a layer. */
 export interface LayerNoise {
+  /** The module path of the layer. */
   readonly path: string;
+  /**
+   * The signal-to-quantization-noise ratio of the layer's results over all samples, 10 log₁₀(Σ x² / Σ (x − x̂)²), in
+   * decibels. Higher is better; at 20 dB the noise has a tenth of the amplitude of the signal.
+   */
   readonly decibels: number;
 }
 
-/** How far the queries that found something moved; both models select the same queries. */
-export interface MatchedBoxes {
-  /** Queries for which the float model found something. */
-  readonly queries: number;
-  /** Mean intersection over union of the boxes. */
-  readonly overlap: number;
-  /** Mean difference of the scores. */
-  readonly scoreError: number;
+/** How far the outputs moved for one sample. */
+export interface SampleDifference extends OutputDifference {
+  /** The file that the sample came from. */
+  readonly source: string;
 }
 
-export interface ImageDifference extends MatchedBoxes {
-  readonly path: string;
-}
-
-export interface Comparison extends MatchedBoxes {
-  /** In the order in which they are computed. */
+/** The result of `compareModels`. */
+export interface Comparison extends OutputDifference {
+  /** Every layer that both models have, in the order of computation; empty with `outputsOnly`. */
   readonly layers: readonly LayerNoise[];
-  /** The worst first. */
-  readonly images: readonly ImageDifference[];
+  /** Every sample, the one whose outputs changed most first. */
+  readonly samples: readonly SampleDifference[];
+  /** How much quantization changed the outputs, as one number; 0 if nothing. */
+  readonly loss: number;
+  /** The meaning of `figures`, in the order in which tables show them. */
+  readonly outputFigures: readonly OutputFigure[];
 }
 
+/** Options of `compareModels`. */
 export interface CompareOptions extends WorkOptions {
-  /** Leave out the layers, which cost a pass over every result. */
-  readonly boxesOnly?: boolean;
+  /** Compares only the outputs: layers cost a pass over each of their results. Default: false. */
+  readonly outputsOnly?: boolean;
+  /** The name of the work in progress reports. Default: "Comparing". */
   readonly label?: string;
 }
 
-/** @throws RuntimeError if one of the models does not run */
+/**
+ * Runs both models on the same samples, as one graph: what the float model selects by TopK, such as queries, the
+ * quantized model selects too, since one flipped selection would make all later values incomparable.
+ * @param float the float model
+ * @param quantized the model that was quantized from it
+ * @throws RuntimeError if one of the models does not run
+ * @example
+ * const { figures, layers } = await compareModels(float, quantized.model, calibrationSamples(float, everyImage(dataset)));
+ */
 export async function compareModels(
-  source: ModelPackage,
+  float: LoadedModel,
   quantized: Model,
-  items: readonly CalibrationItem[],
-  { boxesOnly = false, label = 'Comparing', onProgress, signal }: CompareOptions = {},
+  samples: SampleSource,
+  { outputsOnly = false, label = 'Comparing', onProgress, signal }: CompareOptions = {},
 ): Promise<Comparison> {
-  const values = boxesOnly ? [] : comparableValues(source.model, quantized);
+  const { family } = float;
+  const values = outputsOnly ? [] : comparableValues(float.model, quantized);
   const joint = jointModel(
-    source.model,
+    float.model,
     quantized,
     values.map(({ value }) => value),
   );
   await using session = await Session.create(modelBytes(joint), kernelOptions());
-  const names = source.model.graph.output.map(({ name }) => name);
+  const names = float.model.graph.output.map(({ name }) => name);
+  // A run of the joint model gives the outputs of both models, and the energies of layers.
+  const floatNames = new Map(names.map((name) => [name, name]));
   const quantizedNames = new Map(names.map((name) => [name, quantizedName(name)]));
-  const differenceOf = (outputs: Outputs): MatchedBoxes => {
-    const { count, figures } = source.family.compareOutputs(outputs, renamedOutputs(outputs, quantizedNames));
-    const { overlap = 1, scoreError = 0 } = figures;
-    return { queries: count, overlap, scoreError };
-  };
   const energies = new Float64Array(2 * values.length);
-  const images: ImageDifference[] = [];
-  for await (const { place, feeds } of calibrationFeeds(source, items)) {
+  const differences: SampleDifference[] = [];
+  for await (const { feeds, source = '' } of samples.samples()) {
     signal?.throwIfAborted();
-    onProgress?.({ label, done: images.length, total: items.length });
+    onProgress?.({ label, done: differences.length, total: samples.total });
     using outputs = await session.run(feeds);
     if (values.length > 0)
       for (const [index, energy] of floatData(outputs.get(ENERGIES)).entries())
         energies[index] = (energies[index] ?? 0) + energy;
-    images.push({ path: items.find((item) => item.place === place)?.path ?? '', ...differenceOf(outputs) });
+    const difference = family.compareOutputs(
+      renamedOutputs(outputs, floatNames),
+      renamedOutputs(outputs, quantizedNames),
+    );
+    differences.push({ source, ...difference });
   }
-  onProgress?.({ label, done: items.length, total: items.length });
-  const layers = values.map(({ path }, index) => ({
-    path,
-    decibels: 10 * Math.log10((energies[2 * index] ?? 0) / Math.max(energies[2 * index + 1] ?? 0, Number.MIN_VALUE)),
-  }));
-  const found = images.filter(({ queries }) => queries > 0);
-  const queries = found.reduce((sum, image) => sum + image.queries, 0);
-  const mean = (of: (image: ImageDifference) => number) =>
-    found.reduce((sum, image) => sum + of(image) * image.queries, 0) / Math.max(queries, 1);
+  onProgress?.({ label, done: samples.total, total: samples.total });
+  const { count, figures } = meanDifference(differences, family.outputFigures);
   return {
-    layers,
-    images: images.toSorted((a, b) => damage(b) - damage(a)),
-    queries,
-    overlap: queries > 0 ? mean(({ overlap }) => overlap) : 1,
-    scoreError: mean(({ scoreError }) => scoreError),
+    layers: values.map(({ path }, index) => ({
+      path,
+      decibels: 10 * Math.log10((energies[2 * index] ?? 0) / Math.max(energies[2 * index + 1] ?? 0, Number.MIN_VALUE)),
+    })),
+    samples: differences.toSorted((a, b) => family.outputLoss(b.figures) - family.outputLoss(a.figures)),
+    count,
+    figures,
+    loss: family.outputLoss(figures),
+    outputFigures: family.outputFigures,
   };
 }
 
-/** What quantization did to some queries, as one number: 0 if nothing. */
-export const damage = ({ overlap, scoreError }: Pick<MatchedBoxes, 'overlap' | 'scoreError'>): number =>
-  1 - overlap + scoreError;
+/** The mean of each figure over the samples, weighted by the number of things that a sample compares. */
+function meanDifference(
+  differences: readonly OutputDifference[],
+  outputFigures: readonly OutputFigure[],
+): OutputDifference {
+  const counted = differences.filter(({ count }) => count > 0);
+  const total = counted.reduce((sum, { count }) => sum + count, 0);
+  const figures = outputFigures.map(({ key, perfect }) => {
+    const sum = counted.reduce((partial, { count, figures }) => partial + (figures[key] ?? perfect) * count, 0);
+    return [key, total > 0 ? sum / total : perfect] as const;
+  });
+  return { count: total, figures: Object.fromEntries(figures) };
+}

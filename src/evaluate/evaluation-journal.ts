@@ -1,14 +1,13 @@
 /** The journal of an evaluation: the detections of each image that is done, so that an interrupted run continues. */
-import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { readBytes } from '../base/files.ts';
-import { Journal, type JournalKey } from '../base/json-lines.ts';
+import { Journal } from '../base/json-lines.ts';
 import { packageVersion } from '../base/package-root.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import type { CocoDataset } from '../data/coco.ts';
 import type { ModelPackage } from '../models/package/package.ts';
 import { modelHash } from '../onnx/hash.ts';
-import { BOXES_PER_IMAGE, promptCategories } from './protocol.ts';
+import { identifyDataset } from './dataset-identity.ts';
+import { BOXES_PER_IMAGE } from './protocol.ts';
 
 const entrySchema = z.object({
   /** The id of the image. */
@@ -43,38 +42,11 @@ export async function openEvaluationJournal(
   dataset: CocoDataset,
   options: WorkOptions = {},
 ): Promise<EvaluationJournal> {
-  const key = await evaluationKey(source, dataset, options);
+  const key = {
+    version: packageVersion(),
+    model: modelHash(source.model),
+    boxesPerImage: BOXES_PER_IMAGE,
+    ...(await identifyDataset(dataset, options)),
+  };
   return Journal.open(path, { kind: 'evaluation', key, schema: entrySchema });
 }
-
-async function evaluationKey(
-  { model }: Pick<ModelPackage, 'model'>,
-  dataset: CocoDataset,
-  options: WorkOptions,
-): Promise<JournalKey> {
-  const prompt = promptCategories(dataset).map(({ id, name }) => [id, name]);
-  return {
-    version: packageVersion(),
-    model: modelHash(model),
-    images: await hashImages(dataset, options),
-    annotations: hashJson(dataset.annotations),
-    prompt: hashJson(prompt),
-    boxesPerImage: BOXES_PER_IMAGE,
-  };
-}
-
-/** A hash of ids, names and contents: other pictures under the same names are other images. */
-async function hashImages(dataset: CocoDataset, { onProgress, signal }: WorkOptions): Promise<string> {
-  const hash = createHash('sha256');
-  const { images } = dataset;
-  for (const [done, image] of images.entries()) {
-    signal?.throwIfAborted();
-    onProgress?.({ label: 'Identifying images', done, total: images.length });
-    const bytes = await readBytes(dataset.pathOf(image));
-    hash.update(JSON.stringify([image.id, image.file_name, bytes.length])).update(bytes);
-  }
-  onProgress?.({ label: 'Identifying images', done: images.length, total: images.length });
-  return hash.digest('hex');
-}
-
-const hashJson = (value: unknown): string => createHash('sha256').update(JSON.stringify(value)).digest('hex');

@@ -1,45 +1,63 @@
-/** What each part of a model loses in 8 bits: one part at a time is quantized, and the rest left as it is. */
+/** Sensitivity analysis: one part of a model at a time is quantized while the rest stays float, and its loss is measured. */
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { Journal } from '../base/json-lines.ts';
 import type { WorkOptions } from '../base/progress.ts';
-import { everyImage } from '../data/calibration-plan.ts';
-import type { CocoDataset } from '../data/coco.ts';
-import { Detector } from '../detect/detector.ts';
-import type { ModelPackage } from '../models/package/package.ts';
+import type { LoadedModel, OutputFigure } from '../models/family.ts';
 import { modelHash } from '../onnx/hash.ts';
 import type { Statistics } from '../quant/observe/calibrate.ts';
+import type { SampleSource } from '../quant/observe/sample.ts';
 import { planQuantization, type QuantizationPlan } from '../quant/plan.ts';
 import { quantizeModel } from '../quant/quantize.ts';
 import type { Recipe, Rule } from '../quant/recipe.ts';
-import { compareModels, damage } from './compare.ts';
-import { scoreDataset } from './score-dataset.ts';
+import type { AccuracyMeasure } from './accuracy.ts';
+import { compareModels } from './compare.ts';
 
 /** Parts that are quantized together: one layer, or what is between two numbers of a module path. */
 export type Granularity = 'layer' | 'block';
 
-const partSchema = z.object({
-  name: z.string(),
-  averagePrecision: z.number(),
-  overlap: z.number(),
-  scoreError: z.number(),
+const resultSchema = z.object({
+  figures: z.record(z.string(), z.number()),
+  loss: z.number(),
+  averagePrecision: z.number().optional(),
 });
 
-export interface PartSensitivity extends z.output<typeof partSchema> {
-  /** Points of AP lost against float. */
-  readonly drop: number;
+/** What is measured of a model in which one part is quantized. */
+type Result = z.output<typeof resultSchema>;
+
+/** The loss of a model in which only one part is quantized. */
+export interface PartSensitivity {
+  /** The module path of the part. */
+  readonly name: string;
+  /** The mean difference of the outputs from the float model's, by the keys of the family's figures. */
+  readonly figures: Readonly<Record<string, number>>;
+  /** The difference of the outputs as one number: 0 if nothing changed. */
+  readonly loss: number;
+  /** Average precision from 0 to 1; undefined without labelled data. */
+  readonly averagePrecision?: number | undefined;
+  /** The points of average precision lost against the float model; undefined without labelled data. */
+  readonly drop?: number | undefined;
 }
 
+/** The result of `measureSensitivity`. */
 export interface Sensitivity {
-  readonly float: number;
-  /** The most sensitive first, by how far boxes and scores of the same queries moved. */
+  /** Average precision of the float model, from 0 to 1; undefined without labelled data. */
+  readonly float?: number | undefined;
+  /** The part with the largest `loss` first. */
   readonly parts: readonly PartSensitivity[];
+  /** The meaning of `figures`, in the order in which tables show them. */
+  readonly outputFigures: readonly OutputFigure[];
 }
 
+/** Options of `measureSensitivity`. */
 export interface SensitivityOptions extends WorkOptions {
+  /** The statistics that the recipe needs. */
   readonly statistics: Statistics;
+  /** The parts that are quantized one at a time. */
   readonly granularity: Granularity;
-  /** Where results are kept, by what they depend on: a line each. */
+  /** Measures the accuracy of each variant too; by default only outputs are compared. */
+  readonly accuracy?: AccuracyMeasure | undefined;
+  /** A file of finished measurements: those in it are not repeated, and each new one is added. */
   readonly cache?: string | undefined;
 }
 
@@ -77,43 +95,63 @@ export function restrict({ recipe, entries }: QuantizationPlan, keep: (path: str
   };
 }
 
-/** @param dataset what parts are judged on, by AP and by matched boxes */
+/**
+ * Quantizes one part of a model at a time, and measures how far the outputs move from those of the float model.
+ * @param samples the inputs on which outputs are compared
+ * @throws RuntimeError if a variant does not run, and InputError if the cache is damaged
+ * @example
+ * const samples = calibrationSamples(source, everyImage(dataset));
+ * const { parts } = await measureSensitivity(source, recipe, samples, { statistics, granularity: 'block' });
+ */
 export async function measureSensitivity(
-  source: ModelPackage,
+  source: LoadedModel,
   recipe: Recipe,
-  dataset: CocoDataset,
-  { statistics, granularity, cache, onProgress, signal }: SensitivityOptions,
+  samples: SampleSource,
+  { statistics, granularity, accuracy, cache, onProgress, signal }: SensitivityOptions,
 ): Promise<Sensitivity> {
   const plan = planQuantization(source.model, recipe);
   const parts = partsOf(plan, granularity);
   const kept = await openCache(cache);
-  const about = hash([modelHash(source.model), dataset.images.map(({ file_name }) => file_name), rangesOf(statistics)]);
-  const items = everyImage(dataset);
-  const measure = async (name: string, some: Recipe | undefined): Promise<z.output<typeof partSchema>> => {
-    const key = hash([about, some?.rules ?? 'float', some?.techniques ?? []]);
-    const known = kept.results.get(key);
-    if (known) return known;
-    const { model } = some ? await quantizeModel(source.model, some, { statistics }) : source;
-    await using detector = await Detector.create({ ...source, model });
-    const { figures } = await scoreDataset(detector, dataset, { signal });
-    const boxes = some ? await compareModels(source, model, items, { boxesOnly: true, signal }) : undefined;
-    const { overlap = 1, scoreError = 0 } = boxes ?? {};
-    const result = { name, averagePrecision: figures.AP, overlap, scoreError };
+  const about = hash([modelHash(source.model), samples.key, accuracy?.key ?? null, rangesOf(statistics)]);
+  const known = async (about: unknown, measure: () => Promise<Result>): Promise<Result> => {
+    const key = hash(about);
+    const found = kept.results.get(key);
+    if (found) return found;
+    const result = await measure();
     await kept.add(key, result);
     return result;
   };
-  const { averagePrecision: float } = await measure('float', undefined);
+  const measureVariant = (variant: Recipe) =>
+    known([about, variant.rules, variant.techniques], async () => {
+      const { model } = await quantizeModel(source.model, variant, { statistics });
+      const averagePrecision = await accuracy?.measure(model, { signal });
+      const { figures, loss } = await compareModels(source, model, samples, { outputsOnly: true, signal });
+      return { figures, loss, averagePrecision };
+    });
+  const float = accuracy
+    ? await known([about, 'float'], async () => {
+        return { figures: {}, loss: 0, averagePrecision: await accuracy.measure(source.model, { signal }) };
+      })
+    : undefined;
   const results: PartSensitivity[] = [];
-  for (const [done, part] of parts.entries()) {
+  for (const [done, name] of parts.entries()) {
     signal?.throwIfAborted();
     onProgress?.({ label: 'Sensitivity', done, total: parts.length });
-    const isInside = (path: string) => (granularity === 'layer' ? path === part : blockOf(path) === part);
-    const result = await measure(part, restrict(plan, isInside));
-    results.push({ ...result, drop: 100 * (float - result.averagePrecision) });
+    const isInside = (path: string) => (granularity === 'layer' ? path === name : blockOf(path) === name);
+    const result = await measureVariant(restrict(plan, isInside));
+    results.push({ name, ...result, drop: dropOf(float?.averagePrecision, result.averagePrecision) });
   }
   onProgress?.({ label: 'Sensitivity', done: parts.length, total: parts.length });
-  return { float, parts: results.toSorted((a, b) => damage(b) - damage(a)) };
+  return {
+    float: float?.averagePrecision,
+    parts: results.toSorted((a, b) => b.loss - a.loss),
+    outputFigures: source.family.outputFigures,
+  };
 }
+
+/** The points of average precision between two models, if both are known. */
+const dropOf = (float: number | undefined, quantized: number | undefined): number | undefined =>
+  float === undefined || quantized === undefined ? undefined : 100 * (float - quantized);
 
 const hash = (value: unknown) => createHash('sha256').update(JSON.stringify(value)).digest('hex');
 
@@ -127,8 +165,7 @@ const rangesOf = (statistics: Statistics) =>
     createHash('sha256').update(histogram.counts).digest('hex'),
   ]);
 
-const entrySchema = z.object({ key: z.string(), result: partSchema });
-type Result = z.output<typeof partSchema>;
+const entrySchema = z.object({ key: z.string(), result: resultSchema });
 
 interface Cache {
   readonly results: ReadonlyMap<string, Result>;

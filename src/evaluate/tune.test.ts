@@ -4,15 +4,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { packageRoot } from '../base/package-root.ts';
-import { planCalibration } from '../data/calibration-plan.ts';
+import { everyImage, planCalibration } from '../data/calibration-plan.ts';
 import { type CocoDataset, openCoco, takeImages } from '../data/coco.ts';
+import { calibrationSamples } from '../detect/calibration-feeds.ts';
 import { type ModelPackage, readPackage } from '../models/package/package.ts';
 import { calibrateDataset } from '../pipeline/calibrate-dataset.ts';
 import type { Statistics } from '../quant/observe/calibrate.ts';
 import { planQuantization, valuesToObserve } from '../quant/plan.ts';
 import { quantizeModel } from '../quant/quantize.ts';
 import { type Recipe, readRecipe } from '../quant/recipe.ts';
+import { detectionAccuracy } from './accuracy.ts';
 import { compareModels } from './compare.ts';
+import { createVariantTimer } from './relative-timer.ts';
 import { blockOf, measureSensitivity, partsOf, restrict } from './sensitivity.ts';
 import { tune } from './tune.ts';
 
@@ -22,31 +25,36 @@ let recipe: Recipe;
 let statistics: Statistics;
 beforeAll(async () => {
   source = await readPackage(join(packageRoot, 'assets/nano'));
-  dataset = takeImages(await openCoco(join(packageRoot, 'assets/shapes/calib')), 4);
+  dataset = takeImages(await openCoco(join(packageRoot, 'assets/shapes/calib')), 2);
   const full = await readRecipe('full');
   // A few parts are enough to see how they are handled.
-  recipe = restrict(planQuantization(source.model, full), (path) =>
-    /^(model\.decoder\.layers\.0|model\.encoder)/.test(path),
-  );
+  recipe = restrict(planQuantization(source.model, full), (path) => /^model\.(decoder|encoder)\.layers\.0/.test(path));
   ({ statistics } = await calibrateDataset(
     source,
     valuesToObserve(source.model, recipe),
-    planCalibration(dataset, 4, 0),
+    planCalibration(dataset, 2, 0),
   ));
-}, 60_000);
+});
 
-const items = () =>
-  dataset.images.map((image, place) => ({ place, path: dataset.pathOf(image), phrases: ['red star', 'blue ring'] }));
+const samples = () =>
+  calibrationSamples(source, {
+    items: dataset.images.map((image, place) => ({
+      place,
+      path: dataset.pathOf(image),
+      phrases: ['red star', 'blue ring'],
+    })),
+    key: 'all images',
+  });
 
 test('a model against itself: nothing moved; against its INT8 form: what was quantized did', async () => {
-  const same = await compareModels(source, source.model, items());
-  expect(same).toMatchObject({ overlap: 1, scoreError: 0 });
+  const same = await compareModels(source, source.model, samples());
+  expect(same).toMatchObject({ figures: { overlap: 1, scoreError: 0 }, loss: 0 });
   expect(Math.min(...same.layers.map(({ decibels }) => decibels))).toBeGreaterThan(200);
   const { model } = await quantizeModel(source.model, recipe, { statistics });
-  const { layers, overlap, images } = await compareModels(source, model, items());
-  expect(overlap).toBeGreaterThan(0.9);
-  expect(overlap).toBeLessThan(1);
-  expect(images).toHaveLength(4);
+  const { layers, figures, samples: compared } = await compareModels(source, model, samples());
+  expect(figures.overlap).toBeGreaterThan(0.9);
+  expect(figures.overlap).toBeLessThan(1);
+  expect(compared).toHaveLength(2);
   // The backbone is before all that is quantized here.
   const isExact = ({ decibels }: { decibels: number }) => decibels > 100;
   const backbone = layers.filter(({ path }) => path.startsWith('model.backbone'));
@@ -68,21 +76,24 @@ test.each([
 
 test('each part is measured once, whatever is interrupted; and tuning keeps within what may be lost', async () => {
   const cache = join(await mkdtemp(join(tmpdir(), 'dino8-tune-')), 'cache');
-  const options = { statistics, granularity: 'block', cache } as const;
-  const first = await measureSensitivity(source, recipe, dataset, options);
+  const accuracy = await detectionAccuracy(source, dataset);
+  const options = { statistics, granularity: 'block', cache, accuracy } as const;
+  const inputs = calibrationSamples(source, everyImage(dataset));
+  const first = await measureSensitivity(source, recipe, inputs, options);
   expect(first.parts.map(({ name }) => name).toSorted()).toEqual(
     partsOf(planQuantization(source.model, recipe), 'block').toSorted(),
   );
   const lines = await readFile(cache, 'utf8');
-  expect(await measureSensitivity(source, recipe, dataset, options)).toEqual(first);
+  expect(await measureSensitivity(source, recipe, inputs, options)).toEqual(first);
   expect(await readFile(cache, 'utf8')).toBe(lines);
 
+  await using timer = await createVariantTimer(source, dataset, 2);
   const {
     chosen,
-    front,
+    mixtures,
     recipe: tuned,
-  } = await tune(source, recipe, dataset, first, { ...options, mostDrop: 0, runs: 2 });
+  } = await tune(source.model, recipe, first, { ...options, timer, maxDrop: 0 });
   expect(chosen.drop).toBeLessThanOrEqual(0);
-  expect(front.at(-1)).toMatchObject({ float: first.parts.length });
+  expect(mixtures.at(-1)).toMatchObject({ float: first.parts.length });
   expect(partsOf(planQuantization(source.model, tuned), 'block')).toHaveLength(first.parts.length - chosen.float);
-}, 120_000);
+});

@@ -1,126 +1,106 @@
 /**
- * The fastest mixture of precisions that loses no more than allowed: the most sensitive parts stay float, as many as it
- * takes. How many is found by halving; every mixture on the way is measured in AP and in time, which is the front.
+ * Searches for the fastest mixture of precisions that loses no more accuracy than allowed. The most sensitive parts stay
+ * float; bisection finds how many of them must. Every mixture on the way is measured in accuracy and in time.
  */
 import { UsageError } from '../base/errors.ts';
 import type { WorkOptions } from '../base/progress.ts';
-import { median } from '../base/statistics.ts';
-import type { CocoDataset } from '../data/coco.ts';
-import { readImage } from '../data/image.ts';
-import { Detector } from '../detect/detector.ts';
-import type { ModelPackage } from '../models/package/package.ts';
+import type { Model } from '../onnx/read.ts';
 import type { Statistics } from '../quant/observe/calibrate.ts';
 import { planQuantization } from '../quant/plan.ts';
 import { quantizeModel } from '../quant/quantize.ts';
 import type { Recipe } from '../quant/recipe.ts';
-import { scoreDataset } from './score-dataset.ts';
+import type { AccuracyMeasure } from './accuracy.ts';
+import type { VariantTimer } from './relative-timer.ts';
 import { blockOf, type Granularity, restrict, type Sensitivity } from './sensitivity.ts';
 
-/** One mixture. */
-export interface FrontPoint {
-  /** How many of the most sensitive parts are float. */
+/** A model in which the most sensitive parts are float and the others are quantized. */
+export interface Mixture {
+  /** The number of parts that are float. */
   readonly float: number;
+  /** Average precision from 0 to 1. */
   readonly averagePrecision: number;
-  /** Points of AP against float; negative if it is better. */
+  /** Points of average precision lost against the float model; negative if the mixture is better. */
   readonly drop: number;
+  /** The latency of a run. */
   readonly seconds: number;
 }
 
+/** The result of `tune`. */
 export interface Tuned {
+  /** The recipe of the chosen mixture. */
   readonly recipe: Recipe;
-  readonly chosen: FrontPoint;
-  /** All that were measured, fewest float parts first; the last one is all float. */
-  readonly front: readonly FrontPoint[];
+  /** The fastest mixture among those that lose no more than allowed. */
+  readonly chosen: Mixture;
+  /** All mixtures that were measured, by the number of float parts; in the last one all parts are float. */
+  readonly mixtures: readonly Mixture[];
 }
 
+/** Options of `tune`. */
 export interface TuneOptions extends WorkOptions {
+  /** The statistics that the recipe needs. */
   readonly statistics: Statistics;
+  /** The parts that become float: as in the sensitivity analysis. */
   readonly granularity: Granularity;
-  /** Points of AP that may be lost. */
-  readonly mostDrop: number;
-  readonly runs?: number;
+  /** The measure by which the sensitivity analysis judged, too. */
+  readonly accuracy: AccuracyMeasure;
+  readonly timer: VariantTimer;
+  /** The points of average precision that may be lost. */
+  readonly maxDrop: number;
 }
 
 /**
- * Every mixture is timed in turns with the float model, and its latency told as that of the float model times their ratio:
- * a machine that drifts does not favour one.
- * @throws UsageError if there is nothing to choose from
+ * Finds the fastest mixture of `recipe` and float.
+ * @param sensitivity the sensitivity of the parts, with accuracy
+ * @throws UsageError if the recipe quantizes nothing, or if the sensitivity was analysed without labelled data
+ * @example
+ * const { recipe, chosen } = await tune(model, full, sensitivity, {
+ *   statistics, granularity: 'block', accuracy, timer, maxDrop: 0.5,
+ * });
  */
 export async function tune(
-  source: ModelPackage,
+  source: Model,
   recipe: Recipe,
-  dataset: CocoDataset,
   sensitivity: Sensitivity,
-  { statistics, granularity, mostDrop, runs = 30, onProgress, signal }: TuneOptions,
+  { statistics, granularity, accuracy, timer, maxDrop, onProgress, signal }: TuneOptions,
 ): Promise<Tuned> {
-  const { parts } = sensitivity;
+  const { parts, float: floatPrecision } = sensitivity;
+  if (floatPrecision === undefined)
+    throw new UsageError('The sensitivity analysis has no accuracy; repeat it with labelled data.');
   if (parts.length === 0)
     throw new UsageError(`The recipe ${recipe.name} quantizes nothing; there is nothing to tune.`);
-  const plan = planQuantization(source.model, recipe);
-  const mixture = (float: number): Recipe => {
+  const plan = planQuantization(source, recipe);
+  const recipeOf = (float: number): Recipe => {
     const left = new Set(parts.slice(0, float).map(({ name }) => name));
     return restrict(plan, (path) => !left.has(granularity === 'layer' ? path : blockOf(path)));
   };
-  const measured = new Map<number, FrontPoint>();
-  await using reference = await Detector.create(source);
-  const timer = await prepareTimer(reference, dataset, runs);
-  const steps = Math.ceil(Math.log2(parts.length + 1)) + 2;
-  const measure = async (float: number): Promise<FrontPoint> => {
+  const measured = new Map<number, Mixture>();
+  const expected = Math.ceil(Math.log2(parts.length + 1)) + 2;
+  const measure = async (float: number): Promise<Mixture> => {
     const known = measured.get(float);
     if (known) return known;
     signal?.throwIfAborted();
-    onProgress?.({ label: 'Tuning', done: measured.size, total: Math.max(steps, measured.size + 1) });
-    const { model } = await quantizeModel(source.model, mixture(float), { statistics });
-    await using detector = await Detector.create({ ...source, model });
-    const { figures } = await scoreDataset(detector, dataset, { signal });
-    const point = {
-      float,
-      averagePrecision: figures.AP,
-      drop: 100 * (sensitivity.float - figures.AP),
-      seconds: await timer(detector),
-    };
-    measured.set(float, point);
-    return point;
+    onProgress?.({ label: 'Tuning', done: measured.size, total: Math.max(expected, measured.size + 1) });
+    const { model } = await quantizeModel(source, recipeOf(float), { statistics });
+    const averagePrecision = await accuracy.measure(model, { signal });
+    const drop = 100 * (floatPrecision - averagePrecision);
+    const mixture = { float, averagePrecision, drop, seconds: await timer.time(model) };
+    measured.set(float, mixture);
+    return mixture;
   };
-  let [least, most] = [0, parts.length];
-  await measure(most);
-  if ((await measure(least)).drop > mostDrop)
-    while (most - least > 1) {
-      const middle = Math.floor((least + most) / 2);
-      if ((await measure(middle)).drop > mostDrop) least = middle;
-      else most = middle;
+  // More float parts lose less, as a rule: the smallest number that is accurate enough lies in (tooFew, enough].
+  let [tooFew, enough] = [0, parts.length];
+  await measure(enough);
+  if ((await measure(tooFew)).drop > maxDrop)
+    while (enough - tooFew > 1) {
+      const middle = Math.floor((tooFew + enough) / 2);
+      if ((await measure(middle)).drop > maxDrop) tooFew = middle;
+      else enough = middle;
     }
-  else most = 0;
-  const front = [...measured.values()].toSorted((a, b) => a.float - b.float);
+  else enough = 0;
+  const mixtures = [...measured.values()].toSorted((a, b) => a.float - b.float);
   onProgress?.({ label: 'Tuning', done: measured.size, total: measured.size });
-  // Of all that hold their accuracy, the fastest: more float parts are not always slower.
-  const sound = front.filter(({ drop }) => drop <= mostDrop);
-  const chosen = sound.toSorted((a, b) => a.seconds - b.seconds)[0] ?? (await measure(most));
-  return { recipe: mixture(chosen.float), chosen, front };
-}
-
-async function prepareTimer(
-  reference: Detector,
-  dataset: CocoDataset,
-  runs: number,
-): Promise<(detector: Detector) => Promise<number>> {
-  const [image] = dataset.images;
-  if (!image) throw new UsageError('The dataset has no images; there is nothing to measure.');
-  const phrases = dataset.categories.map(({ name }) => name);
-  const prompt = await reference.encodePrompt(phrases);
-  const prepared = await reference.prepare(await readImage(dataset.pathOf(image)));
-  const time = () => reference.time(prepared, prompt);
-  const warm = [];
-  for (let run = 0; run < runs; run++) warm.push(await time());
-  const whole = median(warm);
-  return async (detector) => {
-    const own = await detector.encodePrompt(phrases);
-    await detector.time(prepared, own);
-    const ratios: number[] = [];
-    for (let run = 0; run < runs; run++) {
-      const seconds = await time();
-      ratios.push((await detector.time(prepared, own)) / seconds);
-    }
-    return whole * median(ratios);
-  };
+  // The fastest of all accurate mixtures is chosen, since more float parts are not always slower.
+  const accurate = mixtures.filter(({ drop }) => drop <= maxDrop);
+  const chosen = accurate.toSorted((a, b) => a.seconds - b.seconds)[0] ?? (await measure(enough));
+  return { recipe: recipeOf(chosen.float), chosen, mixtures };
 }

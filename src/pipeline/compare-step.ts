@@ -2,6 +2,7 @@
 import { writeAtomic } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import { everyImage } from '../data/calibration-plan.ts';
+import { calibrationSamples } from '../detect/calibration-feeds.ts';
 import { type Comparison, compareModels } from '../evaluate/compare.ts';
 import { renderComparison } from '../report/comparison-page.ts';
 import { type DatasetSource, type ModelSource, openDataset, openModel } from './sources.ts';
@@ -36,7 +37,8 @@ export async function compare(options: CompareStepOptions): Promise<Comparison> 
   const dataset = await openDataset(options.dataset, images);
   const float = await openModel(options.model);
   const quantized = await openModel(options.quantized);
-  const comparison = await compareModels(float, quantized.model, everyImage(dataset), { onProgress, signal });
+  const samples = calibrationSamples(float, everyImage(dataset));
+  const comparison = await compareModels(float, quantized.model, samples, { onProgress, signal });
   if (report !== undefined) await writeAtomic(report, renderComparison(quantized.source, comparison));
   return comparison;
 }

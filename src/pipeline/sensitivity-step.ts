@@ -1,6 +1,9 @@
 /** The step that measures how much accuracy each part of a model loses when it alone is quantized. */
 import { writeAtomic } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
+import { everyImage } from '../data/calibration-plan.ts';
+import { calibrationSamples } from '../detect/calibration-feeds.ts';
+import { detectionAccuracy } from '../evaluate/accuracy.ts';
 import { type Granularity, measureSensitivity, type Sensitivity } from '../evaluate/sensitivity.ts';
 import { renderSensitivity } from '../report/sensitivity-page.ts';
 import { observeFor } from './apply-recipe.ts';
@@ -50,7 +53,8 @@ export async function sensitivity(options: SensitivityStepOptions): Promise<Sens
   const source = await openModel(options.model);
   const calibration = await resolveCalibration(source, options);
   const statistics = await observeFor(source, recipe, { onProgress, signal, ...calibration });
-  const result = await measureSensitivity(source, recipe, dataset, {
+  const result = await measureSensitivity(source, recipe, calibrationSamples(source, everyImage(dataset)), {
+    accuracy: await detectionAccuracy(source, dataset, { onProgress, signal }),
     onProgress,
     signal,
     statistics,

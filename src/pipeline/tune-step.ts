@@ -3,6 +3,10 @@ import { stringify } from 'yaml';
 import { UsageError } from '../base/errors.ts';
 import { writeAtomic } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
+import { everyImage } from '../data/calibration-plan.ts';
+import { calibrationSamples } from '../detect/calibration-feeds.ts';
+import { detectionAccuracy } from '../evaluate/accuracy.ts';
+import { createVariantTimer } from '../evaluate/relative-timer.ts';
 import { type Granularity, measureSensitivity } from '../evaluate/sensitivity.ts';
 import { type Tuned, tune as tuneModel } from '../evaluate/tune.ts';
 import type { Recipe } from '../quant/recipe.ts';
@@ -38,6 +42,9 @@ export interface TuneStepOptions extends WorkOptions, CalibrationOptions {
   readonly report?: string | undefined;
 }
 
+/** The number of timed runs of each mixture. */
+const TIMED_RUNS = 30;
+
 /** The defaults of `TuneStepOptions`. */
 export const TUNE_DEFAULTS = { maxDrop: 0.5, recipe: 'full', images: 200, by: 'block' } as const;
 
@@ -59,9 +66,12 @@ export async function tune(options: TuneStepOptions): Promise<Tuned> {
   const source = await openModel(options.model);
   const calibration = await resolveCalibration(source, options);
   const statistics = await observeFor(source, recipe, { onProgress, signal, ...calibration });
-  const shared = { onProgress, signal, statistics, granularity: by };
-  const parts = await measureSensitivity(source, recipe, dataset, { ...shared, cache: `${output}.cache` });
-  const tuned = await tuneModel(source, recipe, dataset, parts, { ...shared, mostDrop: maxDrop });
+  const accuracy = await detectionAccuracy(source, dataset, { onProgress, signal });
+  const shared = { onProgress, signal, statistics, granularity: by, accuracy };
+  const samples = calibrationSamples(source, everyImage(dataset));
+  const parts = await measureSensitivity(source, recipe, samples, { ...shared, cache: `${output}.cache` });
+  await using timer = await createVariantTimer(source, dataset, TIMED_RUNS);
+  const tuned = await tuneModel(source.model, recipe, parts, { ...shared, timer, maxDrop });
   await writeAtomic(output, describeRecipe(tuned, maxDrop));
   if (report !== undefined) await writeAtomic(report, renderParetoFront(source.source, tuned));
   return tuned;

@@ -10,7 +10,7 @@ import { indexGraph } from '../onnx/graph-index.ts';
 import type { Model } from '../onnx/read.ts';
 import { makeNode, removeUnused, replaceUses } from '../onnx/rewrite.ts';
 import { DataType } from '../onnx/types.ts';
-import { makeValueInfo } from '../onnx/value-info.ts';
+import { makeValueInfo, valueInfoToTensorInfo } from '../onnx/value-info.ts';
 import { biasOf } from './bias.ts';
 import { findQuantizable } from './operators/operators.ts';
 
@@ -52,10 +52,10 @@ export function jointModel(model: Model, quantized: Model, values: readonly stri
   });
   graph.node.push(...other.graph.node);
   graph.initializer.push(...tensors);
-  const output = graph.output.flatMap(({ name }) => [
-    makeValueInfo(name, DataType.FLOAT, undefined),
-    makeValueInfo(rename(name), DataType.FLOAT, undefined),
-  ]);
+  const output = graph.output.flatMap((info) => {
+    const type = valueInfoToTensorInfo(info)?.type ?? DataType.FLOAT;
+    return [makeValueInfo(info.name, type, undefined), makeValueInfo(rename(info.name), type, undefined)];
+  });
   if (values.length > 0) {
     graph.node.push(...stack(energies));
     output.push(makeValueInfo(ENERGIES, DataType.FLOAT, undefined));

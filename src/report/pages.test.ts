@@ -56,23 +56,26 @@ const variant = (name: string) => ({
 const recipe = { name: HOSTILE, description: HOSTILE, rules: [], techniques: [] };
 const mixture = { float: 0, averagePrecision: 0.5, drop: 0.1, seconds: 0.2 };
 const step = { kind: 'step', epoch: 0, loss: 2, class: 1, box: 1, giou: 1, rate: 1e-4, gradientNorm: 1 } as const;
+const outputFigures = [{ key: HOSTILE, title: HOSTILE, perfect: 1 }];
 const found = [{ phrase: 0, label: HOSTILE, score: 0.9, box: [1, 2, 3, 4] as const }];
 
 const pages: Record<string, () => string> = {
   comparison: () =>
     renderComparison(HOSTILE, {
       layers: [{ path: HOSTILE, decibels: 30 }],
-      images: [{ path: HOSTILE, queries: 3, overlap: 0.9, scoreError: 0.1 }],
-      queries: 3,
-      overlap: 0.9,
-      scoreError: 0.1,
+      samples: [{ source: HOSTILE, count: 3, figures: { [HOSTILE]: 0.9 } }],
+      count: 3,
+      figures: { [HOSTILE]: 0.9 },
+      loss: 0.1,
+      outputFigures,
     }),
   inspection: () => renderInspection(HOSTILE, inspection),
-  'Pareto front': () => renderParetoFront(HOSTILE, { recipe, chosen: mixture, front: [mixture] }),
+  'Pareto front': () => renderParetoFront(HOSTILE, { recipe, chosen: mixture, mixtures: [mixture] }),
   sensitivity: () =>
     renderSensitivity(HOSTILE, {
       float: 0.6,
-      parts: [{ name: HOSTILE, averagePrecision: 0.5, overlap: 0.9, scoreError: 0.1, drop: 10 }],
+      parts: [{ name: HOSTILE, averagePrecision: 0.5, figures: { [HOSTILE]: 0.9 }, loss: 0.1, drop: 10 }],
+      outputFigures,
     }),
   training: () =>
     renderTraining(HOSTILE, [

@@ -8,13 +8,13 @@ import { page, tableCard } from './page.ts';
  * Renders the measured mixtures as one HTML file.
  * @param name the name of the model
  */
-export function renderParetoFront(name: string, { front, chosen, recipe }: Tuned): string {
-  const points = front.map(({ float, averagePrecision, seconds }) => ({
+export function renderParetoFront(name: string, { mixtures, chosen, recipe }: Tuned): string {
+  const points = mixtures.map(({ float, averagePrecision, seconds }) => ({
     x: 1000 * seconds,
     y: 100 * averagePrecision,
     label: `${float}`,
   }));
-  const rows = front.map((point) => [
+  const rows = mixtures.map((point) => [
     `${point.float}${point === chosen ? ' (chosen)' : ''}`,
     (100 * point.averagePrecision).toFixed(2),
     (-point.drop).toFixed(2),

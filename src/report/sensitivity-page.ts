@@ -10,23 +10,24 @@ const MAX_BARS = 30;
  * Renders a sensitivity analysis as one HTML file.
  * @param name the name of the model
  */
-export function renderSensitivity(name: string, { float, parts }: Sensitivity): string {
+export function renderSensitivity(name: string, { float, parts, outputFigures }: Sensitivity): string {
   const bars = parts.slice(0, MAX_BARS).map((part) => ({
     name: part.name.replace(/^model\./, ''),
-    value: 100 * (1 - part.overlap + part.scoreError),
+    value: 100 * part.loss,
   }));
-  const chart = barChart('loss of overlap and score', '%', bars, 2, { labelWidth: 260, oneColour: true });
-  const rows = parts.map(({ name: part, averagePrecision, drop, overlap, scoreError }) => [
+  const chart = barChart('change of the outputs', '%', bars, 2, { labelWidth: 260, oneColour: true });
+  const rows = parts.map(({ name: part, averagePrecision, drop, figures }) => [
     part,
-    (100 * averagePrecision).toFixed(2),
-    (-drop).toFixed(2),
-    overlap.toFixed(4),
-    scoreError.toFixed(4),
+    ...(averagePrecision === undefined || drop === undefined
+      ? []
+      : [(100 * averagePrecision).toFixed(2), (-drop).toFixed(2)]),
+    ...outputFigures.map(({ key, perfect }) => (figures[key] ?? perfect).toFixed(4)),
   ]);
+  const precisionHeadings = float === undefined ? [] : ['AP', 'change'];
   return page(
     `${name}: loss of each part in 8 bits`,
-    markup`<p>One part at a time is quantized. Float: ${(100 * float).toFixed(2)} AP.</p>
-${chartCard('Loss of overlap and score of the same queries (%)', chart)}
-${tableCard(['Part', 'AP', 'change', 'overlap', 'score error'], rows)}`,
+    markup`<p>One part at a time is quantized.${float === undefined ? '' : ` The float model has ${(100 * float).toFixed(2)} AP.`}</p>
+${chartCard('Change of the outputs (%)', chart)}
+${tableCard(['Part', ...precisionHeadings, ...outputFigures.map(({ title }) => title)], rows)}`,
   );
 }

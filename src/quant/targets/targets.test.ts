@@ -4,6 +4,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { packageRoot } from '../../base/package-root.ts';
 import { planCalibration } from '../../data/calibration-plan.ts';
 import { openCoco } from '../../data/coco.ts';
+import { calibrationSamples } from '../../detect/calibration-feeds.ts';
 import { compareModels } from '../../evaluate/compare.ts';
 import { readPackage } from '../../models/package/package.ts';
 import { copyModel } from '../../onnx/copy.ts';
@@ -180,7 +181,8 @@ describe('for TensorRT', () => {
     const { model: quantized } = await quantizeModel(source.model, full, { statistics: observed.statistics, target });
     expect(lintForTensorRt(quantized)).toEqual([]);
     expect(quantized.graph.node.filter(({ opType }) => opType === 'QuantizeLinear').length).toBeGreaterThan(40);
-    const { overlap } = await compareModels(source, quantized, plan.items.slice(0, 2), { boxesOnly: true });
-    expect(overlap).toBeGreaterThan(0.93);
+    const samples = calibrationSamples(source, { items: plan.items.slice(0, 2), key: 'two' });
+    const { figures } = await compareModels(source, quantized, samples, { outputsOnly: true });
+    expect(figures.overlap).toBeGreaterThan(0.93);
   });
 });

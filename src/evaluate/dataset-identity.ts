@@ -1,0 +1,42 @@
+/** The identity of a labelled data set: everything in it that the score of a detector depends on. */
+import { createHash } from 'node:crypto';
+import { readBytes } from '../base/files.ts';
+import type { WorkOptions } from '../base/progress.ts';
+import type { CocoDataset } from '../data/coco.ts';
+import { promptCategories } from './protocol.ts';
+
+/** Hashes by which two data sets are told apart. */
+export interface DatasetIdentity {
+  /** A hash of ids, names and contents: other pictures under the same names are other images. */
+  readonly images: string;
+  /** A hash of the annotations. */
+  readonly annotations: string;
+  /** A hash of the ids and phrases of the prompt, in order. */
+  readonly prompt: string;
+}
+
+/**
+ * Reads every image of a data set once to identify it.
+ * @throws UsageError if an image does not exist
+ */
+export async function identifyDataset(
+  dataset: CocoDataset,
+  { onProgress, signal }: WorkOptions = {},
+): Promise<DatasetIdentity> {
+  const hash = createHash('sha256');
+  const { images } = dataset;
+  for (const [done, image] of images.entries()) {
+    signal?.throwIfAborted();
+    onProgress?.({ label: 'Identifying images', done, total: images.length });
+    const bytes = await readBytes(dataset.pathOf(image));
+    hash.update(JSON.stringify([image.id, image.file_name, bytes.length])).update(bytes);
+  }
+  onProgress?.({ label: 'Identifying images', done: images.length, total: images.length });
+  return {
+    images: hash.digest('hex'),
+    annotations: hashJson(dataset.annotations),
+    prompt: hashJson(promptCategories(dataset).map(({ id, name }) => [id, name])),
+  };
+}
+
+const hashJson = (value: unknown): string => createHash('sha256').update(JSON.stringify(value)).digest('hex');
