@@ -4,6 +4,7 @@
  * @packageDocumentation
  */
 export type { Journal, JournalKey, JournalOptions } from './base/json-lines.ts';
+export { type AccuracyMeasure, detectionAccuracy } from './evaluate/accuracy.ts';
 export {
   averagePrecision,
   type CocoFigures,
@@ -15,11 +16,10 @@ export {
   type CompareOptions,
   type Comparison,
   compareModels,
-  type ImageDifference,
   type LayerNoise,
-  type MatchedBoxes,
+  type SampleDifference,
 } from './evaluate/compare.ts';
-export type { EvaluationEntry, EvaluationJournal } from './evaluate/evaluation-journal.ts';
+export { type EvaluationEntry, type EvaluationJournal, openEvaluationJournal } from './evaluate/evaluation-journal.ts';
 export {
   type Inspection,
   type InspectOptions,
@@ -28,6 +28,7 @@ export {
   type SensitiveCost,
 } from './evaluate/inspect.ts';
 export { type Measurement, type MeasureOptions, measure } from './evaluate/measure.ts';
+export { createVariantTimer, type VariantTimer } from './evaluate/relative-timer.ts';
 export { type DatasetScore, type ScoreDatasetOptions, scoreDataset } from './evaluate/score-dataset.ts';
 export {
   type Granularity,
@@ -36,4 +37,4 @@ export {
   type Sensitivity,
   type SensitivityOptions,
 } from './evaluate/sensitivity.ts';
-export { type FrontPoint, type Tuned, type TuneOptions, tune } from './evaluate/tune.ts';
+export { type Mixture, type Tuned, type TuneOptions, tune } from './evaluate/tune.ts';
