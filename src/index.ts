@@ -49,7 +49,47 @@ export {
   readPackage,
   writePackage,
 } from './models/package/package.ts';
-// Recipes and their application.
+// What the steps quantize with, for models and data sets that are in memory.
 export { type ApplyOptions, applyRecipe } from './pipeline/apply-recipe.ts';
 export { type CalibrateDatasetOptions, calibrateDataset } from './pipeline/calibrate-dataset.ts';
-export { bundledRecipes, parseRecipe, type Recipe, readRecipe } from './quant/recipe.ts';
+export {
+  CALIBRATE_DEFAULTS,
+  type CalibrateOptions,
+  type CalibrateResult,
+  calibrate,
+  type MergeStatisticsOptions,
+  mergeStatistics,
+  type ValueDependence,
+} from './pipeline/calibrate-step.ts';
+export { CALIBRATION_DEFAULTS, type CalibrationOptions } from './pipeline/calibration-options.ts';
+export { COMPARE_DEFAULTS, type CompareStepOptions, compare } from './pipeline/compare-step.ts';
+// The steps of the pipeline, in the order in which a model goes through them.
+export { type ConvertOptions, convert, type WrittenModel } from './pipeline/convert-step.ts';
+export { type DetectedImage, type DetectOptions, detect } from './pipeline/detect-step.ts';
+export { examineMachine } from './pipeline/doctor-step.ts';
+export { type CategoryScore, type EvaluateOptions, type EvaluateResult, evaluate } from './pipeline/evaluate-step.ts';
+export { INSPECT_DEFAULTS, type InspectResult, type InspectStepOptions, inspect } from './pipeline/inspect-step.ts';
+export { LINT_DEFAULTS, type LintStepOptions, type LintStepResult, lint } from './pipeline/lint-step.ts';
+export { MEASURE_DEFAULTS, type MeasureStepOptions, measure, measureInProcess } from './pipeline/measure-step.ts';
+export { type QatOptions, type QatResult, qat } from './pipeline/qat-step.ts';
+export {
+  type ExplainedLayer,
+  type ExplainOptions,
+  explainRecipe,
+  type QuantizeResult,
+  type QuantizeStepOptions,
+  quantize,
+} from './pipeline/quantize-step.ts';
+export { SENSITIVITY_DEFAULTS, type SensitivityStepOptions, sensitivity } from './pipeline/sensitivity-step.ts';
+export type { DatasetSource, ModelSource, RecipeSource } from './pipeline/sources.ts';
+export { type SpecializedModel, type SpecializeOptions, specializeModel } from './pipeline/specialize-step.ts';
+export { type TrainResult, type TrainStepOptions, train } from './pipeline/train-step.ts';
+export {
+  TRAINING_RUN_DEFAULTS,
+  type TrainingResult,
+  type TrainingRunOptions,
+  type TrainingStepOptions,
+} from './pipeline/training-options.ts';
+export { TUNE_DEFAULTS, type TuneStepOptions, tune } from './pipeline/tune-step.ts';
+// Recipes.
+export { bundledRecipes, DEFAULT_RECIPE, parseRecipe, type Recipe, readRecipe } from './quant/recipe.ts';
