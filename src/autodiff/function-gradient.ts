@@ -39,7 +39,7 @@ interface Call {
 /**
  * The gradient of `body`, after the functions that it calls.
  *
- * One function serves calls with any extents, so of its inputs only types and numbers of axes are taken from the call;
+ * One function serves calls with any dimensions, so of its inputs only types and numbers of axes are taken from the call;
  * but integers describe the shapes of others, so how many there are is a part of the function.
  */
 function gradientFunctions(

@@ -20,14 +20,14 @@ export function gridSampleGradient(
   gradient: Value,
 ): { image: Value; grid: Value } {
   checkMode(node);
-  const height = b.cast(b.squeeze(b.extent(image, 2), [0]), DataType.FLOAT);
-  const width = b.cast(b.squeeze(b.extent(image, 3), [0]), DataType.FLOAT);
-  const [batch, channels] = [b.extent(image, 0), b.extent(image, 1)];
+  const height = b.cast(b.squeeze(b.dimension(image, 2), [0]), DataType.FLOAT);
+  const width = b.cast(b.squeeze(b.dimension(image, 3), [0]), DataType.FLOAT);
+  const [batch, channels] = [b.dimension(image, 0), b.dimension(image, 1)];
   const points = b.reshape(grid, [0, 1, -1, 2]);
-  const along = (axis: number, extent: Value) => {
+  const along = (axis: number, dimension: Value) => {
     // The centre of the first pixel is at half a pixel.
     const at = b.sub(
-      b.mul(b.add(b.squeeze(b.slice(points, [axis], [axis + 1], [3]), [3]), 1), b.mul(extent, 0.5)),
+      b.mul(b.add(b.squeeze(b.slice(points, [axis], [axis + 1], [3]), [3]), 1), b.mul(dimension, 0.5)),
       0.5,
     );
     const low = b.floor(at);
@@ -64,7 +64,7 @@ export function gridSampleGradient(
     xSlopes.push(b.mul(slope, right ? down : b.neg(down)));
     ySlopes.push(b.mul(slope, below ? across : b.neg(across)));
   }
-  const total = (slopes: Value[], extent: Value) => b.unsqueeze(b.mul(b.sum(slopes), b.mul(extent, 0.5)), [3]);
+  const total = (slopes: Value[], dimension: Value) => b.unsqueeze(b.mul(b.sum(slopes), b.mul(dimension, 0.5)), [3]);
   const slopes = b.concat([total(xSlopes, width), total(ySlopes, height)], 3);
   return {
     image: b.reshape(imageGradient, [b.shapeOf(image)]),

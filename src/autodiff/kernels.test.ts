@@ -39,11 +39,11 @@ describe.runIf(hasKernels)('gradients row by row', () => {
       process.env.DINO8_KERNEL_PATH = path;
       await using kernel = await Session.create(model(), options);
       await using body = await Session.create(model());
-      const extent = fc.integer({ min: 1, max: 60 });
+      const dimension = fc.integer({ min: 1, max: 60 });
       await fc.assert(
         fc.asyncProperty(
-          extent,
-          extent,
+          dimension,
+          dimension,
           fc.integer({ min: 2, max: 70 }),
           fc.integer(),
           async (rows, more, channels, seed) => {

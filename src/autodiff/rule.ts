@@ -45,14 +45,14 @@ export function rankOf(value: Value): number {
 
 /** The shape of `value` as a vector: a constant where it is known. */
 export function shapeVector(b: GraphBuilder, value: Value): Value {
-  const extents = value.shape;
-  return extents?.every((extent) => typeof extent === 'number') ? b.integers(...extents) : b.shapeOf(value);
+  const dimensions = value.shape;
+  return dimensions?.every((dimension) => typeof dimension === 'number') ? b.integers(...dimensions) : b.shapeOf(value);
 }
 
-/** The extent of an axis: a number where it is known, otherwise a vector of one. */
-export function extentAt(b: GraphBuilder, value: Value, axis: number): number | Value {
-  const extent = value.shape?.[axis];
-  return typeof extent === 'number' ? extent : b.extent(value, axis);
+/** The dimension of an axis: a number where it is known, otherwise a vector of one. */
+export function dimensionAt(b: GraphBuilder, value: Value, axis: number): number | Value {
+  const dimension = value.shape?.[axis];
+  return typeof dimension === 'number' ? dimension : b.dimension(value, axis);
 }
 
 export function zerosLike(b: GraphBuilder, value: Value): Value {
@@ -62,8 +62,8 @@ export function zerosLike(b: GraphBuilder, value: Value): Value {
 /** The gradient of what was broadcast from the shape of `to`: summed over the axes along which it was repeated. */
 export function unbroadcast(b: GraphBuilder, gradient: Value, to: Value): Value {
   const rank = rankOf(gradient);
-  const extents: Shape = [...new Array<Dimension>(rank - rankOf(to)).fill(1), ...(to.shape ?? [])];
-  const repeats = extents.map((extent, axis) => isRepeated(extent, gradient.shape?.[axis]));
+  const dimensions: Shape = [...new Array<Dimension>(rank - rankOf(to)).fill(1), ...(to.shape ?? [])];
+  const repeats = dimensions.map((dimension, axis) => isRepeated(dimension, gradient.shape?.[axis]));
   if (repeats.every((known) => known !== undefined)) {
     const axes = repeats.flatMap((repeated, axis) => (repeated ? [axis] : []));
     const sum = axes.length > 0 ? b.reduceSum(gradient, axes) : gradient;
@@ -75,7 +75,7 @@ export function unbroadcast(b: GraphBuilder, gradient: Value, to: Value): Value 
   return b.reshape(b.reduceSumOver(gradient, axes), [b.shapeOf(to)]);
 }
 
-/** Whether an axis of extent `from` was repeated to give one of extent `to`; undefined if that is not known. */
+/** Whether an axis of dimension `from` was repeated to give one of dimension `to`; undefined if that is not known. */
 function isRepeated(from: Dimension, to: Dimension): boolean | undefined {
   if (from === to && from !== undefined) return false;
   if (from === 1) return true;

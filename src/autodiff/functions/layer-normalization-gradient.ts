@@ -20,7 +20,7 @@ function layerNormalizationGradientFunction(): FunctionProto {
   const scale = b.input('scale', DataType.FLOAT, [undefined]);
   const epsilon = b.input('epsilon', DataType.FLOAT, []);
   const gradient = b.input('gradient', DataType.FLOAT, anyRows);
-  const rows = (value: Value) => b.reshape(value, [-1, b.extent(scale, 0)]);
+  const rows = (value: Value) => b.reshape(value, [-1, b.dimension(scale, 0)]);
   const centred = b.sub(rows(x), b.reduceMean(rows(x), [1]));
   const deviation = b.sqrt(b.add(b.reduceMean(b.mul(centred, centred), [1]), epsilon));
   const normed = b.div(centred, deviation);

@@ -1,7 +1,7 @@
 /** Matrix products and convolutions. */
 import { findAttribute, integerAttribute, integersAttribute } from '../../onnx/attributes.ts';
 import type { GraphBuilder, Value } from '../../onnx/builder.ts';
-import { extentAt, inputAt, type Rule, rankOf, rule, shapeVector, transposeMatrix, unbroadcast } from '../rule.ts';
+import { dimensionAt, inputAt, type Rule, rankOf, rule, shapeVector, transposeMatrix, unbroadcast } from '../rule.ts';
 
 /** Y = A · B: dA = dY · Bᵀ, dB = Aᵀ · dY. A vector is a matrix of one row on the left, of one column on the right. */
 const matmul: Rule = rule((context) => {
@@ -27,7 +27,7 @@ function weightGradient(b: GraphBuilder, left: Value, right: Value, gradient: Va
   if (rankOf(right) > 2) return unbroadcast(b, b.matmul(transposeMatrix(b, left), gradient), right);
   // A matrix that multiplies every row of a batch: all rows are one long matrix, and their products summed by one.
   const rows = (value: Value) =>
-    rankOf(value) === 2 ? value : b.reshape(value, [-1, extentAt(b, value, rankOf(value) - 1)]);
+    rankOf(value) === 2 ? value : b.reshape(value, [-1, dimensionAt(b, value, rankOf(value) - 1)]);
   return b.gemm(rows(left), rows(gradient), { a: true });
 }
 
@@ -65,9 +65,9 @@ const convolution: Rule = rule((context) => {
   if (rankOf(x) !== 4 || integerAttribute(node, 'group', 1) !== 1 || findAttribute(node, 'auto_pad'))
     throw new Error('only convolutions over height and width, without groups and automatic padding, have a gradient');
   const settings = { strides: two('strides'), dilations: two('dilations'), pads };
-  const extents = (value: Value) => [b.extent(value, 2), b.extent(value, 3)] as const;
+  const dimensions = (value: Value) => [b.dimension(value, 2), b.dimension(value, 3)] as const;
   const cut = (value: Value, like: Value) => {
-    const [height, width] = extents(like);
+    const [height, width] = dimensions(like);
     return b.slice(value, [0, 0], [height, width], [2, 3]);
   };
   return [
@@ -101,9 +101,9 @@ function inputGradient(b: GraphBuilder, gradient: Value, weights: Value, x: Valu
   const { strides, dilations, pads } = settings;
   const whole = b.convolveTransposed(gradient, weights, { strides, dilations });
   // Rows at the end that no stride reached have no gradient.
-  const extents = b.shapeOf(x, 2, 4);
+  const dimensions = b.shapeOf(x, 2, 4);
   const starts = b.integers(pads[0] ?? 0, pads[1] ?? 0);
-  const ends = b.add(extents, starts);
+  const ends = b.add(dimensions, starts);
   const lacking = b.max(b.sub(ends, b.shapeOf(whole, 2, 4)), b.integers(0, 0));
   const padded = b.padEnd(whole, lacking, [2, 3]);
   return b.slice(padded, [pads[0] ?? 0, pads[1] ?? 0], [ends], [2, 3]);

@@ -29,8 +29,8 @@ const mean: Rule = rule((context) => {
 
 const elementCount = (b: GraphBuilder, value: Value) => {
   const { shape } = value;
-  if (shape?.every((extent) => typeof extent === 'number'))
-    return b.scalar(shape.reduce((all, extent) => all * extent, 1));
+  if (shape?.every((dimension) => typeof dimension === 'number'))
+    return b.scalar(shape.reduce((all, dimension) => all * dimension, 1));
   return b.cast(b.reduceProd(b.shapeOf(value), [0], false), DataType.FLOAT);
 };
 
