@@ -1,4 +1,4 @@
-/** Every rule against central finite differences, over random shapes, with dimensions known and unknown. */
+/** Each rule is compared with central finite differences over random shapes, with known and unknown dimensions. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { float } from '../onnx/attributes.ts';
@@ -18,7 +18,7 @@ interface Case {
   /** The shapes of the inputs that are differentiated. */
   readonly shapes: fc.Arbitrary<readonly Shape[]>;
   readonly build: (b: GraphBuilder, inputs: readonly Value[], shapes: readonly Shape[]) => Value;
-  /** Where the inputs lie, for functions that are not defined or not smooth everywhere. */
+  /** The range of the inputs, for functions that are not defined or not smooth everywhere. */
   readonly domain?: (value: number, element: number, input: number) => number;
 }
 
@@ -55,7 +55,7 @@ const binary = (build: (b: GraphBuilder, x: Value, y: Value) => Value, domain?: 
   ...(domain ? { domain } : {}),
 });
 
-/** Far enough from each other that a small step changes no order. */
+/** Values so far from each other that a small step does not change their order. */
 const distinct = (value: number, element: number, of = 0) => ((element * 37) % 101) / 2 + of / 4 + value * 0.05;
 
 const rows = sizes(dimension, dimension, fc.integer({ min: 2, max: 5 }));
@@ -297,7 +297,7 @@ interface Problem {
   readonly values: readonly Float32Array[];
 }
 
-/** Where a rule's model is run: with the dimensions of its inputs stated, or left open. */
+/** Whether the dimensions of a model's inputs are stated or left open. */
 async function checkCase(
   { build, domain = (value) => value }: Case,
   shapes: readonly Shape[],
@@ -392,7 +392,7 @@ describe('each rule agrees with central differences', () => {
       });
 });
 
-test('there is a case for every rule', () => {
+test('each rule has a case here', () => {
   expect(Object.keys(cases).toSorted()).toEqual(Object.keys(rules).toSorted());
 });
 
@@ -413,7 +413,7 @@ describe('the graph of gradients', () => {
     );
   });
 
-  test('what the loss does not need is gone, and so is the gradient of what is not asked for', () => {
+  test('nodes that the loss does not need are removed, and values that are not parameters get no gradient', () => {
     const { b, x, w } = start();
     const product = b.matmul(x, w);
     b.exp(product);
@@ -425,7 +425,7 @@ describe('the graph of gradients', () => {
     expect(operators.filter((each) => each === 'MatMul' || each === 'Gemm')).toHaveLength(2);
   });
 
-  test('no gradient passes what is detached', async () => {
+  test('no gradient passes through a detached value', async () => {
     const { b, x, w } = start();
     const product = b.identity(b.matmul(x, w));
     const loss = b.reduceSum(product, [0, 1], false);

@@ -1,4 +1,4 @@
-/** Operators that move elements without computing: each gradient is moved back. */
+/** Rules of operators that move elements without computing: each gradient is moved back. */
 import { integerAttribute, integersAttribute } from '../../onnx/attributes.ts';
 import type { Value } from '../../onnx/builder.ts';
 import { dimensionAt, inputAt, type Rule, rankOf, rule, shapeVector, unbroadcast, zerosLike } from '../rule.ts';
@@ -21,7 +21,7 @@ const concat: Rule = rule(({ b, node, gradient, inputs }) => {
   return b.split(gradient, sizes, inputs.length, axis);
 });
 
-/** Parts that the loss does not depend on have a gradient of zeros. */
+/** Parts on which the loss does not depend contribute zeros. */
 const split: Rule = ({ b, node, inputs, outputs, gradients }) => {
   const [x] = inputs;
   if (!x) return [];
@@ -29,7 +29,7 @@ const split: Rule = ({ b, node, inputs, outputs, gradients }) => {
   return [b.concat(parts, axisOf(integerAttribute(node, 'axis', 0), x))];
 };
 
-/** What was cut off is zero again. Steps other than 1 have no rule. */
+/** The gradient is padded with zeros where the slice cut elements off. Steps other than 1 have no rule. */
 const slice: Rule = rule((context) => {
   const { b, gradient, x, y, inputs } = context;
   const [, starts, , axes, steps] = inputs;
@@ -50,7 +50,7 @@ const slice: Rule = rule((context) => {
   return [b.pad(gradient, b.vector([...before, after]))];
 });
 
-/** The part that is not padding, for padding with a constant. */
+/** For padding with a constant, the gradient is that of the part that is not padding. */
 const pad: Rule = rule((context) => {
   const { b, node, gradient, x, inputs } = context;
   const mode = new TextDecoder().decode(node.attribute.find(({ name }) => name === 'mode')?.s ?? new Uint8Array());
@@ -70,6 +70,7 @@ function constantOf({ values }: Value): readonly number[] | undefined {
   return values?.every((element) => typeof element === 'number') ? values : undefined;
 }
 
+/** Rules by operator. */
 export const movementRules: Record<string, Rule> = {
   Reshape: reshape,
   Unsqueeze: reshape,
