@@ -3,7 +3,7 @@ import type { ModelPackage } from '../models/package/package.ts';
 import { planQuantization } from '../quant/plan.ts';
 import type { Recipe } from '../quant/recipe.ts';
 import { resolveRanges } from '../quant/resolve-ranges.ts';
-import { type QuantizedTraining, startScales } from '../train/quantize-training.ts';
+import { startScales, type TrainablePlan } from '../train/learned-scales.ts';
 import { type ApplyOptions, observeFor } from './apply-recipe.ts';
 
 /**
@@ -14,9 +14,9 @@ export async function planQuantizedTraining(
   float: ModelPackage,
   recipe: Recipe,
   calibration: ApplyOptions,
-): Promise<QuantizedTraining> {
+): Promise<TrainablePlan> {
   const bare = { ...recipe, techniques: [] };
   const statistics = await observeFor(float, bare, calibration);
-  const plan = resolveRanges(planQuantization(float.model, bare), { statistics });
-  return { recipe: bare, trainable: await startScales(plan) };
+  const plan = planQuantization(float.model, bare, { target: calibration.target });
+  return startScales(resolveRanges(plan, { statistics }));
 }

@@ -7,7 +7,7 @@ import type { CheckpointPackage } from '../models/package/package.ts';
 import { renderTraining } from '../report/training-page.ts';
 import type { ProviderName } from '../runtime/options.ts';
 import { createTraining, type Training } from '../train/create-training.ts';
-import type { QuantizedTraining } from '../train/quantize-training.ts';
+import type { TrainablePlan } from '../train/learned-scales.ts';
 import { CHECKPOINT_MINUTES, type RunOptions, runTraining, type TrainingScore } from '../train/run-training.ts';
 import { resolveTrainingSettings, type TrainingKind, type TrainingOptions } from '../train/training-settings.ts';
 import { type DatasetSource, openDataset } from './sources.ts';
@@ -64,7 +64,7 @@ export interface PreparedTraining {
   /** The folder of the state and the log. */
   readonly directory: string;
   readonly options: TrainingStepOptions;
-  readonly quantized?: QuantizedTraining | undefined;
+  readonly quantized?: TrainablePlan | undefined;
   /** Names the training in the report. */
   readonly output: string;
   /** Writes the result of the training. */

@@ -4,12 +4,13 @@ import { expect, test } from 'vitest';
 import { UsageError } from '../base/errors.ts';
 import { copyModel } from '../onnx/copy.ts';
 import { tensorElements } from '../onnx/tensor.ts';
-import type { TensorProto } from '../onnx/types.ts';
 import { modelBytes } from '../onnx/write.ts';
 import { Session } from '../runtime/session.ts';
 import { floatData, floats, type Tensor } from '../runtime/tensor.ts';
 import { toyFeeds, toyModel } from '../testing/toy-model.ts';
-import { ENABLED, exportTrained, insertFakeQuantization, startScales } from '../train/quantize-training.ts';
+import { exportTrained } from '../train/export-trained.ts';
+import { ENABLED, insertFakeQuantization } from '../train/insert-fake-quantization.ts';
+import { startScales } from '../train/learned-scales.ts';
 import { observableValues } from './observable-values.ts';
 import { calibrate } from './observe/calibrate.ts';
 import { listedSamples } from './observe/sample.ts';
@@ -32,6 +33,7 @@ const rule = fc
       'static, symmetric: true',
       'static, range: [-4, 4]',
       'dynamic, weights: { bits: 4, block: 8 }',
+      'static, weights: { per: tensor }',
       'float',
     ),
   )
@@ -44,7 +46,6 @@ const more = fc.constantFrom(
 
 test('the fake-quantized graph and the exported model agree, or an error names the rules that contradict each other', async () => {
   const statistics = await calibrate(model, observableValues(model, true), samples);
-  const weights = new Map(model.graph.initializer.map((tensor) => [tensor.name, tensor]));
   let agreed = 0;
   await fc.assert(
     fc.asyncProperty(fc.array(rule, { minLength: 1, maxLength: 4 }), more, async (rules, last) => {
@@ -70,12 +71,7 @@ test('the fake-quantized graph and the exported model agree, or an error names t
         ]),
       );
       const scaleOf = (name: string): Tensor => learned.get(name) ?? floats(new Float32Array(1), [1]);
-      const weightOf = (name: string): TensorProto => {
-        const found = weights.get(name);
-        if (!found) throw new Error(`${name} is no weight of the model`);
-        return found;
-      };
-      const exported = await exportTrained(model, recipe, trainable, scaleOf, weightOf);
+      const exported = await exportTrained(model, trainable, scaleOf);
 
       const stored = new Map(exported.model.graph.initializer.map((tensor) => [tensor.name, tensor]));
       for (const { source, range } of plannedActivations(plan)) {

@@ -10,8 +10,9 @@ import { bytesOf } from '../onnx/tensor.ts';
 import { DataType } from '../onnx/types.ts';
 import { floatData } from '../runtime/tensor.ts';
 import { Batches } from './batches.ts';
+import { exportTrained } from './export-trained.ts';
+import type { TrainablePlan } from './learned-scales.ts';
 import type { BlockName } from './parameter-store.ts';
-import { exportTrained, type QuantizedTraining } from './quantize-training.ts';
 import { buildStepModels } from './step-models.ts';
 import { Trainer, type TrainerOptions } from './trainer.ts';
 import { type TrainingKey, trainingKey } from './training-key.ts';
@@ -36,7 +37,7 @@ export interface Training extends AsyncDisposable {
 /** Options of `createTraining`. */
 export interface CreateTrainingOptions extends Omit<TrainerOptions, 'lean'> {
   /** The plan whose rounding is trained, with its scales: see `planQuantizedTraining`. For settings of the kind `qat`. */
-  readonly quantized?: QuantizedTraining | undefined;
+  readonly quantized?: TrainablePlan | undefined;
 }
 
 /**
@@ -66,14 +67,14 @@ export async function createTraining(
   const family = { detection: detectionOf(source), training: trainingOf(source) };
   const groups = family.training.denoising.groups(settings.denoising, targets);
   const size = { ...settings.canvas, batch: settings.batch, textLength: settings.textLength, targets, groups };
-  const models = await buildStepModels(source, size, settings.loss, quantized?.trainable);
+  const models = await buildStepModels(source, size, settings.loss, quantized);
   const batches = new Batches(dataset, createTokenizer(source.tokenizer, source.source), family, {
     ...settings,
     targets,
     labelled: settings.loss.labels > 0,
   });
   const initial = new Map(source.tensors);
-  for (const { name, initial: scale } of quantized?.trainable.scales ?? [])
+  for (const { name, initial: scale } of quantized?.scales ?? [])
     initial.set(name, { type: DataType.FLOAT, shape: scale.shape, bytes: bytesOf(scale.data) });
   const trainer = await Trainer.create(models, initial, batches, settings, {
     ...options,
@@ -82,7 +83,9 @@ export async function createTraining(
   const checkpoint = (block: BlockName) => trainedCheckpoint(source, trainer, block);
   const build = async (block: BlockName): Promise<ModelPackage> => {
     const float = await buildPackage({ ...source, tensors: checkpoint(block) });
-    return quantized ? quantizeTrained(float, quantized, trainer, block) : float;
+    if (!quantized) return float;
+    const { model } = await exportTrained(float.model, quantized, (name) => trainer.value(name, block));
+    return { ...float, model };
   };
   return {
     trainer,
@@ -112,25 +115,4 @@ function trainedCheckpoint(source: CheckpointPackage, { store }: Trainer, block:
       trained.get(name) ?? trained.get(canonicalName(name)) ?? tensor,
     ]),
   );
-}
-
-async function quantizeTrained(
-  float: ModelPackage,
-  { recipe, trainable }: QuantizedTraining,
-  trainer: Trainer,
-  block: BlockName,
-): Promise<ModelPackage> {
-  const tensors = new Map(float.model.graph.initializer.map((tensor) => [tensor.name, tensor]));
-  const { model } = await exportTrained(
-    float.model,
-    recipe,
-    trainable,
-    (name) => trainer.value(name, block),
-    (name) => {
-      const found = tensors.get(name);
-      if (!found) throw new Error(`${name} is no weight of the model`);
-      return found;
-    },
-  );
-  return { ...float, model };
 }

@@ -3,7 +3,7 @@ import { createHash, type Hash } from 'node:crypto';
 import type { CocoDataset } from '../data/coco.ts';
 import type { CheckpointPackage } from '../models/package/package.ts';
 import { bytesOf } from '../onnx/tensor.ts';
-import type { QuantizedTraining } from './quantize-training.ts';
+import type { TrainablePlan } from './learned-scales.ts';
 import type { TrainingSettings } from './training-settings.ts';
 
 /** Settings by their paths, such as `schedule.max`, and hashes of data and weights. */
@@ -14,19 +14,23 @@ export function trainingKey(
   source: CheckpointPackage,
   { images, annotations, categories }: CocoDataset,
   settings: TrainingSettings,
-  quantized: QuantizedTraining | undefined,
+  quantized: TrainablePlan | undefined,
 ): TrainingKey {
   const weights = createHash('sha256');
   for (const [name, { bytes }] of source.tensors) weights.update(name).update(bytes);
   const scales = createHash('sha256');
-  for (const { name, initial } of quantized?.trainable.scales ?? []) scales.update(name).update(bytesOf(initial.data));
+  for (const { name, initial } of quantized?.scales ?? []) scales.update(name).update(bytesOf(initial.data));
   return {
     ...Object.fromEntries(flatten(settings)),
     images: hashOf(images),
     annotations: hashOf(annotations),
     categories: hashOf(categories),
     'checkpoint weights': hex(weights),
-    ...(quantized && { recipe: hashOf(quantized.recipe), 'calibrated scales': hex(scales) }),
+    ...(quantized && {
+      recipe: hashOf(quantized.plan.recipe),
+      target: quantized.plan.target.name,
+      'calibrated scales': hex(scales),
+    }),
   };
 }
 
