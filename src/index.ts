@@ -40,6 +40,8 @@ export {
   type EncodedChunk,
   type EncodedPrompt,
 } from './detect/detector.ts';
+export { type ImageSampleOptions, imageSamples } from './models/generic/image-samples.ts';
+export { findTensorFiles, tensorSamples } from './models/generic/tensor-samples.ts';
 // Models and checkpoints.
 export {
   type CheckpointPackage,
@@ -51,6 +53,7 @@ export {
 } from './models/package/package.ts';
 // What the steps quantize with, for models and data sets that are in memory.
 export { type ApplyOptions, applyRecipe } from './pipeline/apply-recipe.ts';
+export type { BlankInputOptions } from './pipeline/blank-inputs.ts';
 export { type CalibrateDatasetOptions, calibrateDataset } from './pipeline/calibrate-dataset.ts';
 export {
   CALIBRATE_DEFAULTS,
@@ -70,7 +73,14 @@ export { examineMachine } from './pipeline/doctor-step.ts';
 export { type CategoryScore, type EvaluateOptions, type EvaluateResult, evaluate } from './pipeline/evaluate-step.ts';
 export { INSPECT_DEFAULTS, type InspectResult, type InspectStepOptions, inspect } from './pipeline/inspect-step.ts';
 export { LINT_DEFAULTS, type LintStepOptions, type LintStepResult, lint } from './pipeline/lint-step.ts';
-export { MEASURE_DEFAULTS, type MeasureStepOptions, measure, measureInProcess } from './pipeline/measure-step.ts';
+export {
+  MEASURE_DEFAULTS,
+  type MeasureInputsOptions,
+  type MeasureStepOptions,
+  measure,
+  measureInProcess,
+  measureInputs,
+} from './pipeline/measure-step.ts';
 export { type QatOptions, type QatResult, qat } from './pipeline/qat-step.ts';
 export {
   type ExplainedLayer,
@@ -80,8 +90,9 @@ export {
   type QuantizeStepOptions,
   quantize,
 } from './pipeline/quantize-step.ts';
+export { type InputSource, PICTURE_DEFAULTS, type PictureOptions } from './pipeline/samples.ts';
 export { SENSITIVITY_DEFAULTS, type SensitivityStepOptions, sensitivity } from './pipeline/sensitivity-step.ts';
-export type { DatasetSource, ModelSource, RecipeSource } from './pipeline/sources.ts';
+export type { AnyModelSource, DatasetSource, ModelSource, RecipeSource } from './pipeline/sources.ts';
 export { type SpecializedModel, type SpecializeOptions, specializeModel } from './pipeline/specialize-step.ts';
 export { type TrainResult, type TrainStepOptions, train } from './pipeline/train-step.ts';
 export {

@@ -11,6 +11,17 @@ import { examples } from './examples.ts';
 import { keepsOnInterruption } from './interruption.ts';
 import { notice } from './notices.ts';
 import { print, printJson } from './output.ts';
+import {
+  channelsOption,
+  INPUTS_ARGUMENT,
+  inputOption,
+  layoutOption,
+  meanOption,
+  picturesOf,
+  scaleOption,
+  sizeOption,
+  stdOption,
+} from './picture-options.ts';
 import { work } from './progress-line.ts';
 import { jsonOption, seedOption, threadsOption, wholeNumber } from './shared-options.ts';
 import { table } from './table.ts';
@@ -23,7 +34,7 @@ export const calibrateCommand = () =>
     )
     .argument(
       '<inputs...>',
-      "a model and a folder of images in COCO's layout; with --merge, the statistics files of all parts of one calibration",
+      `a model and its inputs: ${INPUTS_ARGUMENT}; with --merge, the statistics files of all parts of one calibration`,
     )
     .requiredOption(
       '-o, --output <file>',
@@ -43,6 +54,13 @@ export const calibrateCommand = () =>
     .option('--shard <i/n>', 'do only part i of n, for instance on one of n machines', parseShard)
     .option('--merge', 'join the statistics files of all parts')
     .option('--skip-unreadable', 'leave out images that cannot be read, and list them')
+    .addOption(meanOption())
+    .addOption(stdOption())
+    .addOption(scaleOption())
+    .addOption(layoutOption())
+    .addOption(channelsOption())
+    .addOption(sizeOption())
+    .addOption(inputOption())
     .addOption(threadsOption())
     .addOption(jsonOption())
     .addHelpText(
@@ -54,11 +72,12 @@ export const calibrateCommand = () =>
         'dino8 calibrate --merge part1.json part2.json -o statistics.json',
       ),
     )
-    .action(async (inputs, { merge, json, output, ...options }) => {
+    .action(async (inputs, { merge, json, output, mean, std, scale, layout, channels, size, input, ...options }) => {
+      const pictures = picturesOf({ mean, std, scale, layout, channels, size, input });
       keepsOnInterruption(`${output}.partial`);
       const result = merge
         ? await mergeStatistics({ parts: inputs, output, onNotice: notice })
-        : await calibrate({ ...modelAndFolder(inputs), ...options, output, ...work() });
+        : await calibrate({ ...modelAndFolder(inputs), ...options, pictures, output, ...work() });
       if (json) return printJson(result);
       report(result);
     });
@@ -71,7 +90,7 @@ function parseShard(text: string): { index: number; count: number } {
 
 function modelAndFolder([model, dataset, ...rest]: readonly string[]): { model: string; dataset: string } {
   if (model === undefined || dataset === undefined || rest.length > 0)
-    throw new UsageError('dino8 calibrate takes a model and a folder of images; see --help.');
+    throw new UsageError('dino8 calibrate takes a model and its inputs; see --help.');
   return { model, dataset };
 }
 
@@ -79,9 +98,12 @@ function modelAndFolder([model, dataset, ...rest]: readonly string[]): { model: 
 const MAX_ROWS = 12;
 
 function report({ output, images, skipped, values, textDependence }: CalibrateResult): void {
+  const hasText = textDependence.some(({ widths }) => widths.length > 1);
   if (skipped.length > 0) print(`${skipped.length} images could not be read and were left out: ${skipped.join(', ')}.`);
-  print('Width of the range of the values that depend most on the length of the prompt, by tokens of the prompt:');
-  print(dependenceTable(textDependence.slice(0, MAX_ROWS)));
+  if (hasText) {
+    print('Width of the range of the values that depend most on the length of the prompt, by tokens of the prompt:');
+    print(dependenceTable(textDependence.slice(0, MAX_ROWS)));
+  }
   print(`${output}: statistics of ${values} values on ${images - skipped.length} images.`);
 }
 

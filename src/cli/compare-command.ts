@@ -4,8 +4,19 @@ import type { OutputDifference } from '../models/family.ts';
 import { COMPARE_DEFAULTS, compare } from '../pipeline/compare-step.ts';
 import { examples } from './examples.ts';
 import { print, printJson } from './output.ts';
+import {
+  channelsOption,
+  INPUTS_ARGUMENT,
+  inputOption,
+  layoutOption,
+  meanOption,
+  picturesOf,
+  scaleOption,
+  sizeOption,
+  stdOption,
+} from './picture-options.ts';
 import { work } from './progress-line.ts';
-import { COCO_ARGUMENT, jsonOption, notNegative, wholeNumber } from './shared-options.ts';
+import { jsonOption, notNegative, wholeNumber } from './shared-options.ts';
 import { table } from './table.ts';
 
 /** At 20 dB, the noise has a tenth of the amplitude of the signal. */
@@ -19,10 +30,10 @@ export const compareCommand = () =>
     .description('Compare a quantized model with its float model: by layer, by box and by image.')
     .argument('<model>', 'the float model')
     .argument('<quantized>', 'the model that dino8 quantize made of it')
-    .argument('<coco>', COCO_ARGUMENT)
+    .argument('<inputs>', INPUTS_ARGUMENT)
     .option(
       '--images <count>',
-      'compare on the first <count> images',
+      'compare on the first <count> images or other inputs',
       wholeNumber('--images'),
       COMPARE_DEFAULTS.images as number, // the type of the option is a number, not this one
     )
@@ -33,6 +44,13 @@ export const compareCommand = () =>
       DEFAULT_FLOOR as number, // as above
     )
     .option('--report <file>', 'write tables and a chart as one HTML file')
+    .addOption(meanOption())
+    .addOption(stdOption())
+    .addOption(scaleOption())
+    .addOption(layoutOption())
+    .addOption(channelsOption())
+    .addOption(sizeOption())
+    .addOption(inputOption())
     .addOption(jsonOption())
     .addHelpText(
       'after',
@@ -41,11 +59,19 @@ export const compareCommand = () =>
         'dino8 compare nano.onnx nano.int8.onnx assets/shapes/val --images 16',
       ),
     )
-    .action(async (model, quantized, dataset, { images, floor, report, json }) => {
-      const comparison = await compare({ model, quantized, dataset, images, report, ...work() });
-      if (json) return printJson(comparison);
-      describe(comparison, floor);
-    });
+    .action(
+      async (
+        model,
+        quantized,
+        dataset,
+        { floor, json, mean, std, scale, layout, channels, size, input, ...options },
+      ) => {
+        const pictures = picturesOf({ mean, std, scale, layout, channels, size, input });
+        const comparison = await compare({ ...options, model, quantized, dataset, pictures, ...work() });
+        if (json) return printJson(comparison);
+        describe(comparison, floor);
+      },
+    );
 
 function describe({ layers, samples, count, figures, outputFigures }: Comparison, floor: number): void {
   const worst = layers.toSorted((a, b) => a.decibels - b.decibels).slice(0, MAX_ROWS);

@@ -1,10 +1,22 @@
 import { Command } from '@commander-js/extra-typings';
 import type { Inspection, ModuleCost } from '../evaluate/inspect.ts';
+import { BLANK_TOKENS } from '../pipeline/blank-inputs.ts';
 import { INSPECT_DEFAULTS, inspect } from '../pipeline/inspect-step.ts';
 import { examples } from './examples.ts';
 import { megabytes, milliseconds, percent } from './format.ts';
 import { interruption } from './interruption.ts';
 import { print, printJson } from './output.ts';
+import {
+  channelsOption,
+  inputOption,
+  layoutOption,
+  meanOption,
+  picturesOf,
+  scaleOption,
+  shapeOption,
+  sizeOption,
+  stdOption,
+} from './picture-options.ts';
 import { jsonOption, wholeNumber } from './shared-options.ts';
 import { table } from './table.ts';
 
@@ -14,7 +26,7 @@ export const inspectCommand = () =>
     .description(
       'List the parameters, the work, the precision and, with --profile, the time of each module of a model, and the parts that lose most accuracy in INT8.',
     )
-    .argument('<model>', 'an ONNX file or folder that dino8 wrote, or a checkpoint')
+    .argument('<model>', 'any ONNX file, a folder that dino8 wrote, or a checkpoint')
     .option(
       '--depth <count>',
       'tell modules apart by the first <count> segments of their path, up to 64',
@@ -23,11 +35,21 @@ export const inspectCommand = () =>
     )
     .option(
       '--tokens <count>',
-      'count the work for a prompt of this many tokens',
+      `count the work for a prompt of this many tokens (default: ${BLANK_TOKENS})`,
       wholeNumber('--tokens'),
-      INSPECT_DEFAULTS.tokens as number, // as above
     )
-    .option('--profile <image>', 'run the model on this image and measure the time of each module')
+    .addOption(shapeOption())
+    .option(
+      '--profile <input>',
+      'run the model on this image, or on this file of arrays, and measure the time of each module',
+    )
+    .addOption(meanOption())
+    .addOption(stdOption())
+    .addOption(scaleOption())
+    .addOption(layoutOption())
+    .addOption(channelsOption())
+    .addOption(sizeOption())
+    .addOption(inputOption())
     .option('--report <file>', 'write tables and charts as one HTML file')
     .addOption(jsonOption())
     .addHelpText(
@@ -37,12 +59,18 @@ export const inspectCommand = () =>
         'dino8 inspect assets/nano --profile assets/shapes/val/000082.jpg --depth 4 --report nano.html',
       ),
     )
-    .action(async (model, { json, ...options }) => {
-      const { inputs, ...inspection } = await inspect({ ...options, model, signal: interruption() });
+    .action(async (model, { json, shape, mean, std, scale, layout, channels, size, input, ...options }) => {
+      const pictures = picturesOf({ mean, std, scale, layout, channels, size, input });
+      const { inputs, ...inspection } = await inspect({
+        ...options,
+        model,
+        shapes: shape,
+        pictures,
+        signal: interruption(),
+      });
       if (json) return printJson(inspection);
       print(moduleTable(inspection));
-      print('');
-      print(sensitiveTable(inspection));
+      if (inspection.sensitive.length > 0) print(`\n${sensitiveTable(inspection)}`);
       const sizes = Object.entries(inputs).map(([name, shape]) => `${name} ${shape.join('x')}`);
       print(
         `Work is counted for inputs of these sizes: ${sizes.join(', ')}.${options.report === undefined ? '' : ` The report is ${options.report}.`}`,

@@ -1,11 +1,13 @@
 import { Command } from '@commander-js/extra-typings';
 import { InputError } from '../base/errors.ts';
-import { LINT_DEFAULTS, lint } from '../pipeline/lint-step.ts';
+import { BLANK_TOKENS } from '../pipeline/blank-inputs.ts';
+import { lint } from '../pipeline/lint-step.ts';
 import type { LintReport } from '../quant/targets/target.ts';
 import { examples } from './examples.ts';
 import { milliseconds, percent } from './format.ts';
 import { interruption } from './interruption.ts';
 import { print, printJson } from './output.ts';
+import { shapeOption } from './picture-options.ts';
 import { jsonOption, targetOption, wholeNumber } from './shared-options.ts';
 import { type Alignment, table } from './table.ts';
 
@@ -19,10 +21,10 @@ export const lintCommand = () =>
     .addOption(targetOption('the runtime that the model was made for'))
     .option(
       '--tokens <count>',
-      'run with a prompt of this many tokens, for targets that run the model',
+      `run with a prompt of this many tokens, for targets that run the model (default: ${BLANK_TOKENS})`,
       wholeNumber('--tokens'),
-      LINT_DEFAULTS.tokens as number, // the type of the option is a number, not this one
     )
+    .addOption(shapeOption())
     .addOption(jsonOption())
     .addHelpText(
       'after',
@@ -31,8 +33,8 @@ export const lintCommand = () =>
         'dino8 quantize assets/nano --recipe static --calibration assets/shapes/calib --target tensorrt -o nano.trt.onnx && dino8 lint nano.trt.onnx --target tensorrt',
       ),
     )
-    .action(async (model, { target, tokens, json }) => {
-      const report = await lint({ model, target, tokens, signal: interruption() });
+    .action(async (model, { target, tokens, shape, json }) => {
+      const report = await lint({ model, target, tokens, shapes: shape, signal: interruption() });
       if (json) printJson(report);
       else printReport(report);
       const defects = report.findings.filter(({ isDefect }) => isDefect);

@@ -6,14 +6,24 @@ import { points, signed } from './format.ts';
 import { keepsOnInterruption } from './interruption.ts';
 import { notice } from './notices.ts';
 import { print, printJson } from './output.ts';
+import {
+  channelsOption,
+  INPUTS_ARGUMENT,
+  inputOption,
+  layoutOption,
+  meanOption,
+  picturesOf,
+  scaleOption,
+  sizeOption,
+  stdOption,
+} from './picture-options.ts';
 import { work } from './progress-line.ts';
 import {
-  COCO_ARGUMENT,
   calibrationImagesOption,
   calibrationOption,
   jsonOption,
   rangesOption,
-  recipeOption,
+  recipeForModelOption,
   seedOption,
   statisticsOf,
   statisticsOption,
@@ -29,14 +39,14 @@ export const granularityOption = (description: string) =>
 export const sensitivityCommand = () =>
   new Command('sensitivity')
     .description(
-      'Measure how much accuracy each part of a model loses: one part at a time is quantized, and judged by average precision (AP) and by how far boxes and scores move.',
+      'Measure how much accuracy each part of a model loses: one part at a time is quantized, and judged by how far the outputs move, for a detector also by average precision (AP).',
     )
     .argument('<model>', 'the float model')
-    .argument('<coco>', COCO_ARGUMENT)
-    .addOption(recipeOption<string>(SENSITIVITY_DEFAULTS.recipe))
+    .argument('<inputs>', INPUTS_ARGUMENT)
+    .addOption(recipeForModelOption(SENSITIVITY_DEFAULTS.recipe))
     .option(
       '--images <count>',
-      'judge by the first <count> images',
+      'judge by the first <count> images or other inputs',
       wholeNumber('--images'),
       SENSITIVITY_DEFAULTS.images as number, // the type of the option is a number, not this one
     )
@@ -46,6 +56,13 @@ export const sensitivityCommand = () =>
     .addOption(calibrationOption())
     .addOption(calibrationImagesOption())
     .addOption(seedOption())
+    .addOption(meanOption())
+    .addOption(stdOption())
+    .addOption(scaleOption())
+    .addOption(layoutOption())
+    .addOption(channelsOption())
+    .addOption(sizeOption())
+    .addOption(inputOption())
     .option(
       '-o, --output <file>',
       'write the result as JSON; finished parts are kept in <file>.cache and not measured again',
@@ -58,21 +75,34 @@ export const sensitivityCommand = () =>
         'dino8 sensitivity assets/nano assets/shapes/val --images 20 --calibration assets/shapes/calib -o sensitivity.json',
       ),
     )
-    .action(async (model, dataset, { json, ranges, ...options }) => {
+    .action(async (model, dataset, { json, ranges, mean, std, scale, layout, channels, size, input, ...options }) => {
+      const pictures = picturesOf({ mean, std, scale, layout, channels, size, input });
       keepsOnInterruption(options.output && `${options.output}.cache`);
       const statistics = statisticsOf({ statistics: options.statistics, ranges });
-      const result = await sensitivity({ ...options, model, dataset, statistics, onNotice: notice, ...work() });
+      const result = await sensitivity({
+        ...options,
+        model,
+        dataset,
+        pictures,
+        statistics,
+        onNotice: notice,
+        ...work(),
+      });
       if (json) return printJson(result);
       print(sensitivityTable(result));
     });
 
-function sensitivityTable({ float = -1, parts, outputFigures }: Sensitivity): string {
+function sensitivityTable({ float, parts, outputFigures }: Sensitivity): string {
+  const scored = float === undefined ? [] : ['AP', 'change'];
   return table(
-    [`part (float: ${points(float)} AP)`, 'AP', 'change', ...outputFigures.map(({ title }) => title)],
+    [
+      float === undefined ? 'part' : `part (float: ${points(float)} AP)`,
+      ...scored,
+      ...outputFigures.map(({ title }) => title),
+    ],
     parts.map(({ name, averagePrecision = -1, drop = 0, figures }) => [
       name,
-      points(averagePrecision),
-      signed(-drop),
+      ...(float === undefined ? [] : [points(averagePrecision), signed(-drop)]),
       ...outputFigures.map(({ key, perfect }) => (figures[key] ?? perfect).toFixed(4)),
     ]),
   );

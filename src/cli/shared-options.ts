@@ -2,6 +2,7 @@
 import { Option } from '@commander-js/extra-typings';
 import { UsageError } from '../base/errors.ts';
 import { CALIBRATION_DEFAULTS } from '../pipeline/calibration-options.ts';
+import { GENERIC_RECIPE } from '../pipeline/default-recipe.ts';
 import { bundledRecipes } from '../quant/recipe.ts';
 import { TARGET_NAMES, TARGETS } from '../quant/targets/targets.ts';
 import { notice } from './notices.ts';
@@ -71,6 +72,13 @@ export const recipeOption = <Name extends string>(standard: Name) =>
     `a bundled recipe (${bundledRecipes().join(', ')}) or the path of a YAML file`,
   ).default<string>(standard);
 
+/** `--recipe` of a command whose default depends on the model. */
+export const recipeForModelOption = (standard: string) =>
+  new Option(
+    '--recipe <recipe>',
+    `a bundled recipe (${bundledRecipes().join(', ')}) or the path of a YAML file (default: ${standard}; ${GENERIC_RECIPE} for a model that is no detector of dino8)`,
+  );
+
 /** `--target` */
 export const targetOption = (description: string) =>
   new Option(
@@ -93,13 +101,16 @@ export const rangesOption = () => new Option('--ranges <file>', 'the old name of
 /** `--calibration` */
 export const calibrationOption = () =>
   new Option(
-    '--calibration <coco>',
-    "calibrate on images of this folder in COCO's layout; some techniques need images even with --statistics",
+    '--calibration <inputs>',
+    "calibrate on images of this folder in COCO's layout, or for other models on these arrays or pictures; some techniques need images even with --statistics",
   );
 
 /** `--calibration-images` */
 export const calibrationImagesOption = () =>
-  new Option('--calibration-images <count>', 'calibrate on this many images of --calibration, chosen at random')
+  new Option(
+    '--calibration-images <count>',
+    'calibrate on this many inputs of --calibration, chosen at random from a data set',
+  )
     .argParser(wholeNumber('--calibration-images'))
     .default(CALIBRATION_DEFAULTS.calibrationImages);
 

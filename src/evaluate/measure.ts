@@ -5,6 +5,8 @@ import { median } from '../base/statistics.ts';
 import { readImage } from '../data/image.ts';
 import { Detector } from '../detect/detector.ts';
 import { readPackage } from '../models/package/package.ts';
+import { kernelOptions } from '../runtime/kernels.ts';
+import { type Feeds, Session } from '../runtime/session.ts';
 
 export interface Measurement {
   /** Reading the model and preparing it to run. */
@@ -36,16 +38,35 @@ export async function measure(
   const prompt = await detector.encodePrompt(phrases);
   const loadSeconds = (performance.now() - start) / 1000;
   const prepared = await detector.prepare(await readImage(imagePath));
-  for (let run = 0; run < WARM_UP; run++) await detector.time(prepared, prompt);
+  return { loadSeconds, ...(await timeRuns(() => detector.time(prepared, prompt), options)) };
+}
+
+/** Loads any model, as it is in the file, and times `runs` runs on the same inputs after a few to warm up. */
+export async function measureFeeds(modelPath: string, feeds: Feeds, options: MeasureOptions): Promise<Measurement> {
+  const start = performance.now();
+  await using session = await Session.create(modelPath, { threads: options.threads, ...kernelOptions() });
+  const loadSeconds = (performance.now() - start) / 1000;
+  const time = async () => {
+    const before = performance.now();
+    (await session.run(feeds)).dispose();
+    return (performance.now() - before) / 1000;
+  };
+  return { loadSeconds, ...(await timeRuns(time, options)) };
+}
+
+async function timeRuns(
+  time: () => Promise<number>,
+  options: MeasureOptions,
+): Promise<Omit<Measurement, 'loadSeconds'>> {
+  for (let run = 0; run < WARM_UP; run++) await time();
   const runSeconds: number[] = [];
   for (let run = 0; run < options.runs; run++) {
     options.signal?.throwIfAborted();
     options.onProgress?.({ label: 'Measuring', done: run, total: options.runs });
-    runSeconds.push(await detector.time(prepared, prompt));
+    runSeconds.push(await time());
   }
   options.onProgress?.({ label: 'Measuring', done: options.runs, total: options.runs });
   return {
-    loadSeconds,
     runSeconds,
     medianSeconds: median(runSeconds),
     peakMemoryBytes: peakMemory(),

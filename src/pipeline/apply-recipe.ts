@@ -2,19 +2,20 @@
 import { UsageError } from '../base/errors.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import type { CalibrationPlan } from '../data/calibration-plan.ts';
-import { calibrationSamples } from '../detect/calibration-feeds.ts';
-import type { ModelPackage } from '../models/package/package.ts';
+import type { LoadedModel } from '../models/family.ts';
 import type { Statistics } from '../quant/observe/calibrate.ts';
+import type { SampleSource } from '../quant/observe/sample.ts';
 import { planQuantization } from '../quant/plan.ts';
 import { type Quantized, type QuantizeOptions, quantizeModel } from '../quant/quantize.ts';
 import type { Recipe } from '../quant/recipe.ts';
 import { prepareModel, valuesToPrepare, withoutPreparation } from '../quant/techniques/prepare.ts';
 import { roundModel, roundsModel } from '../quant/techniques/round-model.ts';
 import { calibrateDataset } from './calibrate-dataset.ts';
+import { samplesOf } from './samples.ts';
 
 export interface ApplyOptions extends WorkOptions {
-  /** The images to calibrate on; needed unless `statistics` has all values that the recipe needs. */
-  readonly plan?: CalibrationPlan | undefined;
+  /** The images or samples to calibrate on; needed unless `statistics` has all values that the recipe needs. */
+  readonly plan?: CalibrationPlan | SampleSource | undefined;
   /** Statistics of an earlier calibration of the model. */
   readonly statistics?: Statistics | undefined;
   /** The target, or its name; ONNX Runtime on CPUs by default. */
@@ -29,7 +30,7 @@ export interface ApplyOptions extends WorkOptions {
  * @throws UsageError if neither is given and the recipe needs some
  */
 export async function observeFor(
-  source: ModelPackage,
+  source: LoadedModel,
   recipe: Recipe,
   { plan, statistics, target, ...work }: ApplyOptions,
 ): Promise<Statistics> {
@@ -39,7 +40,7 @@ export async function observeFor(
 
 /** The statistics of `values`: `statistics` if they are complete or there are no images, else those of the images. */
 async function observeValues(
-  source: ModelPackage,
+  source: LoadedModel,
   values: readonly string[],
   recipe: Recipe,
   { plan, statistics, ...work }: ApplyOptions,
@@ -49,10 +50,10 @@ async function observeValues(
 }
 
 async function observe(
-  source: ModelPackage,
+  source: LoadedModel,
   values: readonly string[],
   recipe: Recipe,
-  plan: CalibrationPlan | undefined,
+  plan: ApplyOptions['plan'],
   work: WorkOptions,
 ): Promise<Statistics> {
   if (values.length === 0) return new Map();
@@ -68,7 +69,7 @@ async function observe(
  * @throws UsageError if the recipe needs images or statistics that were not given
  */
 export async function applyRecipe(
-  source: ModelPackage,
+  source: LoadedModel,
   asked: Recipe,
   { plan, statistics, onLeftOut, target, ...work }: ApplyOptions = {},
 ): Promise<Quantized> {
@@ -88,16 +89,16 @@ export async function applyRecipe(
     throw new UsageError(
       `The recipe ${recipe.name} rounds weights by the inputs of their layers; give images with \`calibration\`.`,
     );
-  const rounded = await roundModel(prepared.model, quantization, calibrationSamples(prepared, plan), work);
+  const rounded = await roundModel(prepared.model, quantization, samplesOf(prepared, plan), work);
   return quantizeModel(prepared.model, quantization, { statistics: observed, rounded });
 }
 
 /** The same source if the recipe changes no weights. */
 async function prepare(
-  source: ModelPackage,
+  source: LoadedModel,
   recipe: Recipe,
   { plan, statistics, ...work }: ApplyOptions,
-): Promise<ModelPackage> {
+): Promise<LoadedModel> {
   if (withoutPreparation(recipe) === recipe) return source;
   const values = valuesToPrepare(source.model, recipe);
   const known = await observeValues(source, values, recipe, { plan, statistics, ...work });

@@ -1,19 +1,20 @@
-/** Calibration on a data set. The state is kept in a file, so that an interrupted calibration continues where it was. */
+/** Calibration on a data set or on samples. The state is kept in a file, so that an interrupted calibration continues where it was. */
 import { unlink } from 'node:fs/promises';
 import { InputError } from '../base/errors.ts';
 import { exists } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
-import { type CalibrationPlan, shardOf } from '../data/calibration-plan.ts';
-import { calibrationSamples } from '../detect/calibration-feeds.ts';
-import type { ModelPackage } from '../models/package/package.ts';
+import type { CalibrationPlan } from '../data/calibration-plan.ts';
+import type { LoadedModel } from '../models/family.ts';
 import { modelHash } from '../onnx/hash.ts';
 import { calibrate } from '../quant/observe/calibrate.ts';
+import type { SampleSource } from '../quant/observe/sample.ts';
 import {
   type Calibration,
   type CalibrationHead,
   readStatistics,
   writeStatistics,
 } from '../quant/observe/statistics-file.ts';
+import { samplesOf } from './samples.ts';
 
 export interface CalibrateDatasetOptions extends WorkOptions {
   /** The part of the plan to do, numbered from 1; all of it by default. */
@@ -30,19 +31,21 @@ export interface CalibrateDatasetOptions extends WorkOptions {
 const SAVE_EVERY = 5_000;
 
 /**
- * Observes `values` of a model on the images and prompts of a plan.
+ * Observes `values` of a model on the images and prompts of a plan, or on samples.
  *
  * @throws InputError if an image cannot be read, or if the kept state belongs to another calibration
  */
 export async function calibrateDataset(
-  source: ModelPackage,
+  source: LoadedModel,
   values: readonly string[],
-  plan: CalibrationPlan,
+  plan: CalibrationPlan | SampleSource,
   options: CalibrateDatasetOptions = {},
 ): Promise<Calibration> {
   const { shard, partial, signal } = options;
-  const all = shard ? shardOf(plan, shard.index, shard.count) : plan.items;
-  const head = { model: modelHash(source.model), plan: plan.key, images: plan.items.length, shard: shard ?? null };
+  const total = 'items' in plan ? plan.items.length : plan.total;
+  const places = Array.from({ length: total }, (_, place) => place);
+  const all = shard ? places.filter((place) => place % shard.count === shard.index - 1) : places;
+  const head = { model: modelHash(source.model), plan: plan.key, images: total, shard: shard ?? null };
   const kept = partial === undefined ? undefined : await readKept(partial, head, values);
   const skipped = [...(kept?.skipped ?? [])];
   let done = kept?.done ?? 0;
@@ -52,9 +55,9 @@ export async function calibrateDataset(
     if (partial !== undefined && last) await writeStatistics(last, partial);
     saved = performance.now();
   };
-  const placeInShard = new Map(all.map(({ place }, index) => [place, index + 1]));
-  const left = new Set(all.slice(done).map(({ place }) => place));
-  const samples = calibrationSamples(source, plan, {
+  const placeInShard = new Map(all.map((place, index) => [place, index + 1]));
+  const left = new Set(all.slice(done));
+  const samples = samplesOf(source, plan, {
     onUnreadable: options.skipUnreadable ? (path) => skipped.push(path) : undefined,
   });
   try {

@@ -1,7 +1,6 @@
 /** The step that runs a model on images and records the statistics from which ranges of activations are chosen. */
 import { InputError } from '../base/errors.ts';
 import type { WorkOptions } from '../base/progress.ts';
-import { planCalibration } from '../data/calibration-plan.ts';
 import { UnreadableImage } from '../detect/calibration-feeds.ts';
 import { observableValues } from '../quant/observable-values.ts';
 import {
@@ -13,24 +12,20 @@ import {
 import { type TextDependence, textDependence } from '../quant/observe/text-dependence.ts';
 import { valuesToObserve } from '../quant/plan.ts';
 import { calibrateDataset, removeKept } from './calibrate-dataset.ts';
-import {
-  type DatasetSource,
-  type ModelSource,
-  openDataset,
-  openModel,
-  openRecipe,
-  type RecipeSource,
-} from './sources.ts';
+import { type InputSource, openInputs, type PictureOptions } from './samples.ts';
+import { type AnyModelSource, openAnyModel, openRecipe, type RecipeSource } from './sources.ts';
 
 /** Options of `calibrate`. */
 export interface CalibrateOptions extends WorkOptions {
   /** The float model. */
-  readonly model: ModelSource;
-  /** The images; each gets a prompt of its own from the categories. Boxes are not needed. */
-  readonly dataset: DatasetSource;
+  readonly model: AnyModelSource;
+  /** The images; each gets a prompt of its own from the categories, without boxes. Of other models: arrays or pictures. */
+  readonly dataset: InputSource;
+  /** How pictures become the input, for a model that is no detector of dino8. */
+  readonly pictures?: PictureOptions | undefined;
   /** The statistics file to write. An interrupted calibration keeps its state in `OUTPUT.partial` and continues there. */
   readonly output: string;
-  /** The number of images, chosen at random; 500 by default, or all if there are fewer. */
+  /** The number of images, chosen at random, or of the first inputs; 500 by default, or all if there are fewer. */
   readonly images?: number | undefined;
   /** The seed of the random choice of images and prompts; 0 by default. */
   readonly seed?: number | undefined;
@@ -79,10 +74,10 @@ export interface CalibrateResult {
  */
 export async function calibrate(options: CalibrateOptions): Promise<CalibrateResult> {
   const { output, seed = CALIBRATE_DEFAULTS.seed } = options;
-  const dataset = await openDataset(options.dataset);
-  const images = options.images ?? Math.min(CALIBRATE_DEFAULTS.images, dataset.images.length);
-  const plan = planCalibration(dataset, images, seed);
-  const source = await openModel(options.model);
+  const source = await openAnyModel(options.model);
+  const { images: count = CALIBRATE_DEFAULTS.images, pictures } = options;
+  const isExact = options.images !== undefined;
+  const plan = await openInputs(source, options.dataset, { count, isExact, seed, pictures });
   const values =
     options.recipe === undefined
       ? observableValues(source.model, options.everything || undefined)

@@ -1,17 +1,20 @@
 /** Where the steps take calibration from: a statistics file, or images that are observed now. */
-import { type CalibrationPlan, planCalibration } from '../data/calibration-plan.ts';
-import type { ModelPackage } from '../models/package/package.ts';
+import type { CalibrationPlan } from '../data/calibration-plan.ts';
+import type { LoadedModel } from '../models/family.ts';
 import { modelHash } from '../onnx/hash.ts';
 import type { Statistics } from '../quant/observe/calibrate.ts';
+import type { SampleSource } from '../quant/observe/sample.ts';
 import { type Calibration, checkStatistics, readStatistics } from '../quant/observe/statistics-file.ts';
-import { type DatasetSource, openDataset } from './sources.ts';
+import { type InputSource, openInputs, type PictureOptions } from './samples.ts';
 
 /** Options of every step that may need calibration. */
 export interface CalibrationOptions {
   /** A statistics file that `calibrate` wrote, or what `readStatistics` returned for it. */
   readonly statistics?: string | Calibration | undefined;
-  /** Images to calibrate on now. Techniques such as GPTQ need images even if there are statistics. */
-  readonly calibration?: DatasetSource | undefined;
+  /** Images or other inputs to calibrate on now. Techniques such as GPTQ need them even if there are statistics. */
+  readonly calibration?: InputSource | undefined;
+  /** How pictures become the input, for a model that is no detector of dino8. */
+  readonly pictures?: PictureOptions | undefined;
   /** The number of these images, chosen at random; 64 by default, or all if there are fewer. */
   readonly calibrationImages?: number | undefined;
   /** The seed of the random choice of images and prompts; 0 by default. */
@@ -25,8 +28,8 @@ export const CALIBRATION_DEFAULTS = { calibrationImages: 64, seed: 0 } as const;
 
 /** What the options of calibration come to. */
 export interface ResolvedCalibration {
-  /** The images and prompts to run the model on. */
-  readonly plan: CalibrationPlan | undefined;
+  /** The images and prompts, or the samples, to run the model on. */
+  readonly plan: CalibrationPlan | SampleSource | undefined;
   /** The statistics that are known already. */
   readonly statistics: Statistics | undefined;
 }
@@ -37,13 +40,15 @@ export interface ResolvedCalibration {
  * @throws InputError if the statistics belong to another model or to one part of a calibration only
  */
 export async function resolveCalibration(
-  source: ModelPackage,
+  source: LoadedModel,
   options: CalibrationOptions,
 ): Promise<ResolvedCalibration> {
   const { calibrationImages = CALIBRATION_DEFAULTS.calibrationImages, seed = CALIBRATION_DEFAULTS.seed } = options;
-  const dataset = options.calibration === undefined ? undefined : await openDataset(options.calibration);
-  const plan = dataset && planCalibration(dataset, Math.min(calibrationImages, dataset.images.length), seed);
-  const { statistics, onNotice } = options;
+  const { calibration, pictures, statistics, onNotice } = options;
+  const plan =
+    calibration === undefined
+      ? undefined
+      : await openInputs(source, calibration, { count: calibrationImages, seed, pictures });
   if (statistics === undefined) return { plan, statistics: undefined };
   const found = typeof statistics === 'string' ? await readStatistics(statistics, { onNotice }) : statistics;
   checkStatistics(found, modelHash(source.model), typeof statistics === 'string' ? statistics : 'The calibration');

@@ -1,21 +1,22 @@
 /** The step that compares a quantized model with its float model. */
 import { writeAtomic } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
-import { everyImage } from '../data/calibration-plan.ts';
-import { calibrationSamples } from '../detect/calibration-feeds.ts';
 import { type Comparison, compareModels } from '../evaluate/compare.ts';
 import { renderComparison } from '../report/comparison-page.ts';
-import { type DatasetSource, type ModelSource, openDataset, openModel } from './sources.ts';
+import { type InputSource, openEvaluationInputs, type PictureOptions } from './samples.ts';
+import { type AnyModelSource, openAnyModel } from './sources.ts';
 
 /** Options of `compare`. */
 export interface CompareStepOptions extends WorkOptions {
   /** The float model. */
-  readonly model: ModelSource;
+  readonly model: AnyModelSource;
   /** The model that was quantized from it. */
-  readonly quantized: ModelSource;
-  /** The images; the categories together are the prompt. */
-  readonly dataset: DatasetSource;
-  /** Runs both models on the first images, this many; 32 by default. */
+  readonly quantized: AnyModelSource;
+  /** The images, whose categories together are the prompt. Of models that are no detectors of dino8: arrays or pictures. */
+  readonly dataset: InputSource;
+  /** How pictures become the input, for a model that is no detector of dino8. */
+  readonly pictures?: PictureOptions | undefined;
+  /** Runs both models on the first images or other inputs, this many; 32 by default. */
   readonly images?: number | undefined;
   /** The HTML file to write with tables and a chart. */
   readonly report?: string | undefined;
@@ -25,19 +26,19 @@ export interface CompareStepOptions extends WorkOptions {
 export const COMPARE_DEFAULTS = { images: 32 } as const;
 
 /**
- * Measures how far a quantized model departs from its float model: the noise after each layer, and the boxes and scores of
- * the queries that both select.
+ * Measures how far a quantized model departs from its float model: the noise after each layer, and the figures of the model's
+ * family. For a detector these are the boxes and scores of the queries that both select; for a model of which dino8 knows
+ * nothing, the relative error of the outputs, the ratio of signal to noise, and the share of equal decisions.
  *
  * @throws RuntimeError if one of the models does not run
  * @example
  * const { layers } = await compare({ model: 'tiny.onnx', quantized: 'tiny.int8.onnx', dataset: 'coco/val2017' });
  */
 export async function compare(options: CompareStepOptions): Promise<Comparison> {
-  const { images = COMPARE_DEFAULTS.images, report, onProgress, signal } = options;
-  const dataset = await openDataset(options.dataset, images);
-  const float = await openModel(options.model);
-  const quantized = await openModel(options.quantized);
-  const samples = calibrationSamples(float, everyImage(dataset));
+  const { images: count = COMPARE_DEFAULTS.images, pictures, report, onProgress, signal } = options;
+  const float = await openAnyModel(options.model);
+  const quantized = await openAnyModel(options.quantized);
+  const samples = await openEvaluationInputs(float, options.dataset, { count, pictures });
   const comparison = await compareModels(float, quantized.model, samples, { onProgress, signal });
   if (report !== undefined) await writeAtomic(report, renderComparison(quantized.source, comparison));
   return comparison;

@@ -5,28 +5,31 @@ import type { WorkOptions } from '../base/progress.ts';
 import { readImage } from '../data/image.ts';
 import { Preprocessor } from '../data/preprocess.ts';
 import { type Inspection, inspectModel } from '../evaluate/inspect.ts';
+import type { LoadedModel } from '../models/family.ts';
 import { detectionOf } from '../models/family.ts';
-import type { ModelPackage } from '../models/package/package.ts';
+import { isPackage } from '../models/package/package.ts';
 import { renderInspection } from '../report/inspection-page.ts';
 import type { Feeds } from '../runtime/session.ts';
-import { type ModelSource, openModel } from './sources.ts';
+import { BLANK_TOKENS, type BlankInputOptions, blankInputs } from './blank-inputs.ts';
+import { openEvaluationInputs, type PictureOptions } from './samples.ts';
+import { type AnyModelSource, openAnyModel } from './sources.ts';
 
 /** Options of `inspect`. */
-export interface InspectStepOptions extends WorkOptions {
+export interface InspectStepOptions extends WorkOptions, BlankInputOptions {
   /** The model. */
-  readonly model: ModelSource;
+  readonly model: AnyModelSource;
   /** The number of segments of a module path by which modules are told apart, from 1 to 64; 2 by default. */
   readonly depth?: number | undefined;
-  /** Tokens of the prompt; 32 by default. */
-  readonly tokens?: number | undefined;
-  /** An image to run the model on, for the time of each module; without it the model is not run. */
+  /** An image, or for other models a file of arrays, to run the model on, for the time of each module. */
   readonly profile?: string | undefined;
+  /** How a picture becomes the input, for a model that is no detector of dino8. */
+  readonly pictures?: PictureOptions | undefined;
   /** The HTML file to write with tables and charts. */
   readonly report?: string | undefined;
 }
 
 /** The defaults of `InspectStepOptions`. */
-export const INSPECT_DEFAULTS = { depth: 2, tokens: 32 } as const;
+export const INSPECT_DEFAULTS = { depth: 2 } as const;
 
 /** The result of `inspect`. */
 export interface InspectResult extends Inspection {
@@ -44,20 +47,24 @@ const MAX_DEPTH = 64;
  * const { total } = await inspect({ model: 'tiny.int8.onnx', profile: 'street.jpg' });
  */
 export async function inspect(options: InspectStepOptions): Promise<InspectResult> {
-  const { depth = INSPECT_DEFAULTS.depth, tokens = INSPECT_DEFAULTS.tokens, profile, report, signal } = options;
+  const { depth = INSPECT_DEFAULTS.depth, profile, report, signal } = options;
   if (depth > MAX_DEPTH) throw new UsageError(`\`depth\` must be at most ${MAX_DEPTH}, not ${depth}.`);
-  const source = await openModel(options.model);
+  const source = await openAnyModel(options.model);
   signal?.throwIfAborted();
-  const feeds =
-    profile === undefined ? source.family.blankFeeds(source, { tokens }) : await feedsOf(source, profile, tokens);
+  const feeds = profile === undefined ? blankInputs(source, options) : await feedsOf(source, profile, options);
   const inspection = await inspectModel(source, { feeds, depth, profile: profile !== undefined });
   if (report !== undefined) await writeAtomic(report, renderInspection(source.source, inspection));
   const inputs = Object.fromEntries(Object.entries(feeds).map(([name, { shape }]) => [name, shape]));
   return { ...inspection, inputs };
 }
 
-async function feedsOf(source: ModelPackage, image: string, tokens: number): Promise<Feeds> {
+async function feedsOf(source: LoadedModel, path: string, options: InspectStepOptions): Promise<Feeds> {
+  if (!isPackage(source)) {
+    for await (const { feeds } of (await openEvaluationInputs(source, path, options)).samples()) return feeds;
+    throw new UsageError(`${path} holds no inputs.`);
+  }
   await using preprocessor = await Preprocessor.create(source.preprocessing);
   const detection = detectionOf(source);
-  return detection.combinedFeeds(await preprocessor.prepare([await readImage(image)]), detection.blankPrompt(tokens));
+  const prompt = detection.blankPrompt(options.tokens ?? BLANK_TOKENS);
+  return detection.combinedFeeds(await preprocessor.prepare([await readImage(path)]), prompt);
 }

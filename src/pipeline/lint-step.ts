@@ -3,20 +3,19 @@ import type { WorkOptions } from '../base/progress.ts';
 import type { LintReport } from '../quant/targets/target.ts';
 import { findTarget } from '../quant/targets/targets.ts';
 import { kernelOptions } from '../runtime/kernels.ts';
-import { type ModelSource, openModel } from './sources.ts';
+import { type BlankInputOptions, blankInputs } from './blank-inputs.ts';
+import { type AnyModelSource, openAnyModel } from './sources.ts';
 
 /** Options of `lint`. */
-export interface LintStepOptions extends WorkOptions {
+export interface LintStepOptions extends WorkOptions, BlankInputOptions {
   /** The quantized model. */
-  readonly model: ModelSource;
+  readonly model: AnyModelSource;
   /** The name of the runtime that the model was made for; `ort-cpu` by default, for which the model is run. */
   readonly target?: string | undefined;
-  /** Tokens of the prompt, for targets that run the model; 32 by default. */
-  readonly tokens?: number | undefined;
 }
 
 /** The defaults of `LintStepOptions`. */
-export const LINT_DEFAULTS = { target: 'ort-cpu', tokens: 32 } as const;
+export const LINT_DEFAULTS = { target: 'ort-cpu' } as const;
 
 /** The result of `lint`. */
 export interface LintStepResult extends LintReport {
@@ -32,9 +31,9 @@ export interface LintStepResult extends LintReport {
  * const { findings } = await lint({ model: 'tiny.int8.onnx' });
  */
 export async function lint(options: LintStepOptions): Promise<LintStepResult> {
-  const { target = LINT_DEFAULTS.target, tokens = LINT_DEFAULTS.tokens, signal } = options;
-  const source = await openModel(options.model);
+  const { target = LINT_DEFAULTS.target, signal } = options;
+  const source = await openAnyModel(options.model);
   signal?.throwIfAborted();
-  const feeds = () => source.family.blankFeeds(source, { tokens });
+  const feeds = () => blankInputs(source, options);
   return { target, ...(await findTarget(target).lint(source.model, { feeds, session: kernelOptions() })) };
 }

@@ -4,11 +4,14 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { z } from 'zod';
-import { InputError, messageOf } from '../base/errors.ts';
+import { InputError, messageOf, UsageError } from '../base/errors.ts';
 import { packageRoot } from '../base/package-root.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import { parseWith } from '../base/schema.ts';
-import { type Measurement, measure as measureModel } from '../evaluate/measure.ts';
+import { type Measurement, measureFeeds, measure as measureModel } from '../evaluate/measure.ts';
+import { type BlankInputOptions, blankInputs } from './blank-inputs.ts';
+import { type InputSource, openEvaluationInputs, type PictureOptions } from './samples.ts';
+import { openAnyModel } from './sources.ts';
 
 /** Options of `measure`. */
 export interface MeasureStepOptions extends WorkOptions {
@@ -38,6 +41,40 @@ export const MEASURE_DEFAULTS = { runs: 20 } as const;
 export async function measure(options: MeasureStepOptions): Promise<Measurement> {
   const { model, image, phrases, runs = MEASURE_DEFAULTS.runs, threads = availableParallelism() } = options;
   return measureModel(model, image, phrases, { onProgress: options.onProgress, signal: options.signal, runs, threads });
+}
+
+/** Options of `measureInputs`. */
+export interface MeasureInputsOptions extends WorkOptions, Pick<BlankInputOptions, 'shapes'> {
+  /** The path of the model. */
+  readonly model: string;
+  /** A file of arrays or a picture; by default the inputs are zeros of the shapes that the model or `shapes` state. */
+  readonly inputs?: InputSource | undefined;
+  /** How a picture becomes the input. */
+  readonly pictures?: PictureOptions | undefined;
+  /** The number of timed runs, after a few that are not timed; 20 by default. */
+  readonly runs?: number | undefined;
+  /** Threads of ONNX Runtime; one for each core by default. */
+  readonly threads?: number | undefined;
+}
+
+/**
+ * Loads a model that is no detector of dino8, as it is in its file, and times it, in this process.
+ *
+ * @throws UsageError if inputs are neither given nor known from the model
+ * @example
+ * const { medianSeconds } = await measureInputs({ model: 'model.int8.onnx', shapes: { x: [1, 3, 640, 640] } });
+ */
+export async function measureInputs(options: MeasureInputsOptions): Promise<Measurement> {
+  const { model, inputs, pictures, shapes, runs = MEASURE_DEFAULTS.runs, threads = availableParallelism() } = options;
+  const loaded = await openAnyModel(model);
+  if (loaded.family.detection)
+    throw new UsageError(`${model} is a detector, which is measured with an image and \`phrases\`.`);
+  const work = { onProgress: options.onProgress, signal: options.signal, runs, threads };
+  if (inputs === undefined) return measureFeeds(model, blankInputs(loaded, { shapes }), work);
+  if (shapes) throw new UsageError('`shapes` has no effect on inputs that are given; leave one of them out.');
+  const samples = await openEvaluationInputs(loaded, inputs, { count: 1, pictures });
+  for await (const { feeds } of samples.samples()) return measureFeeds(model, feeds, work);
+  throw new UsageError('There are no inputs to run the model on.');
 }
 
 const measurementSchema = z.object({

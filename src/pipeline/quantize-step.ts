@@ -1,23 +1,24 @@
 /** The step from a float model to an INT8 model by a recipe. */
 import { sizeOf } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
-import { writePackage } from '../models/package/package.ts';
+import { writeLoadedModel } from '../models/package/write-loaded.ts';
+import type { Model } from '../onnx/read.ts';
 import { type PlanCounts, planQuantization, type QuantizationPlan } from '../quant/plan.ts';
 import type { PlanEntry } from '../quant/plan-entry.ts';
 import type { QuantizeOptions } from '../quant/quantize.ts';
-import { DEFAULT_RECIPE } from '../quant/recipe.ts';
 import { applyRecipe } from './apply-recipe.ts';
 import { type CalibrationOptions, resolveCalibration } from './calibration-options.ts';
 import type { WrittenModel } from './convert-step.ts';
-import { type ModelSource, openModel, openRecipe, type RecipeSource } from './sources.ts';
+import { defaultRecipe } from './default-recipe.ts';
+import { type AnyModelSource, openAnyModel, openRecipe, type RecipeSource } from './sources.ts';
 
 /** Options of `quantize`. */
 export interface QuantizeStepOptions extends WorkOptions, CalibrationOptions {
   /** The float model. */
-  readonly model: ModelSource;
+  readonly model: AnyModelSource;
   /** The path to write: one ONNX file if it ends in `.onnx`, otherwise a folder as transformers.js reads it. */
   readonly output: string;
-  /** The recipe; `mixed` by default. */
+  /** The recipe; by default `mixed`, and `generic` for a model that is no detector of dino8. */
   readonly recipe?: RecipeSource | undefined;
   /** The runtime that the model is made for; `ort-cpu` by default. */
   readonly target?: QuantizeOptions['target'];
@@ -29,6 +30,8 @@ export interface QuantizeResult extends WrittenModel {
   readonly recipe: string;
   /** The number of layers in each precision. */
   readonly layers: PlanCounts;
+  /** How many nodes stay float, by the type of the operator: those that dino8 does not quantize, or the recipe does not. */
+  readonly floatOperators: Readonly<Record<string, number>>;
 }
 
 /**
@@ -40,8 +43,8 @@ export interface QuantizeResult extends WrittenModel {
  */
 export async function quantize(options: QuantizeStepOptions): Promise<QuantizeResult> {
   const { output, target, onNotice, onProgress, signal } = options;
-  const recipe = await openRecipe(options.recipe ?? DEFAULT_RECIPE);
-  const source = await openModel(options.model);
+  const source = await openAnyModel(options.model);
+  const recipe = await openRecipe(options.recipe ?? defaultRecipe(source));
   for (const sentence of recipe.notices ?? []) onNotice?.(sentence);
   const { model, counts, plan } = await applyRecipe(source, recipe, {
     ...(await resolveCalibration(source, options)),
@@ -52,8 +55,20 @@ export async function quantize(options: QuantizeStepOptions): Promise<QuantizeRe
       onNotice?.(`The technique ${technique} is left out, because it needs images; name some with \`calibration\`.`),
   });
   noteRefusals(plan, onNotice);
-  await writePackage({ ...source, model }, output);
-  return { output, bytes: await sizeOf(output), recipe: recipe.name, layers: counts };
+  await writeLoadedModel({ ...source, model }, output);
+  const floatOperators = floatOperatorsOf(source.model, plan);
+  return { output, bytes: await sizeOf(output), recipe: recipe.name, layers: counts, floatOperators };
+}
+
+/** The nodes of a model that a plan does not quantize, counted by operator. Operators of other domains have them in front. */
+function floatOperatorsOf({ graph }: Model, { entries }: QuantizationPlan): Record<string, number> {
+  const quantized = new Set(entries.filter(({ mode }) => mode !== 'float').map(({ node }) => node.output[0]));
+  const counts: Record<string, number> = {};
+  for (const { domain, opType, output } of graph.node) {
+    const name = domain ? `${domain}::${opType}` : opType;
+    if (!quantized.has(output[0])) counts[name] = (counts[name] ?? 0) + 1;
+  }
+  return counts;
 }
 
 /** Says how many layers the target leaves float although the recipe quantizes them, and why. */
@@ -66,8 +81,8 @@ function noteRefusals({ entries, target }: QuantizationPlan, onNotice: QuantizeS
 /** Options of `explainRecipe`. */
 export interface ExplainOptions {
   /** The float model. */
-  readonly model: ModelSource;
-  /** The recipe; `mixed` by default. */
+  readonly model: AnyModelSource;
+  /** The recipe; by default `mixed`, and `generic` for a model that is no detector of dino8. */
   readonly recipe?: RecipeSource | undefined;
   /** The runtime that the model is made for; `ort-cpu` by default. */
   readonly target?: QuantizeOptions['target'];
@@ -100,8 +115,9 @@ export interface ExplainedLayer {
  *   console.log(module, treatment);
  */
 export async function explainRecipe(options: ExplainOptions): Promise<ExplainedLayer[]> {
-  const recipe = await openRecipe(options.recipe ?? DEFAULT_RECIPE);
-  const { model } = await openModel(options.model);
+  const source = await openAnyModel(options.model);
+  const { model } = source;
+  const recipe = await openRecipe(options.recipe ?? defaultRecipe(source));
   const { entries } = planQuantization(model, recipe, { target: options.target });
   return entries.map(({ path, node, operator, operands, mode, weight, rule, refusal }) => ({
     module: operands === 'weights' ? path : node.name,

@@ -1,29 +1,23 @@
 /** The step that measures how much accuracy each part of a model loses when it alone is quantized. */
 import { writeAtomic } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
-import { everyImage } from '../data/calibration-plan.ts';
-import { calibrationSamples } from '../detect/calibration-feeds.ts';
 import { detectionAccuracy } from '../evaluate/accuracy.ts';
 import { type Granularity, measureSensitivity, type Sensitivity } from '../evaluate/sensitivity.ts';
+import { isPackage } from '../models/package/package.ts';
 import { renderSensitivity } from '../report/sensitivity-page.ts';
 import { observeFor } from './apply-recipe.ts';
 import { type CalibrationOptions, resolveCalibration } from './calibration-options.ts';
-import {
-  type DatasetSource,
-  type ModelSource,
-  openDataset,
-  openModel,
-  openRecipe,
-  type RecipeSource,
-} from './sources.ts';
+import { GENERIC_RECIPE } from './default-recipe.ts';
+import { type InputSource, isSampleSource, openEvaluationInputs } from './samples.ts';
+import { type AnyModelSource, openAnyModel, openDataset, openRecipe, type RecipeSource } from './sources.ts';
 
 /** Options of `sensitivity`. */
 export interface SensitivityStepOptions extends WorkOptions, CalibrationOptions {
   /** The float model. */
-  readonly model: ModelSource;
-  /** The labelled images by which parts are judged. */
-  readonly dataset: DatasetSource;
-  /** The recipe that says how parts are quantized; `full` by default. */
+  readonly model: AnyModelSource;
+  /** The labelled images by which parts are judged. Of models that are no detectors of dino8: arrays or pictures. */
+  readonly dataset: InputSource;
+  /** The recipe that says how parts are quantized; by default `full`, and `generic` for a model that is no detector. */
   readonly recipe?: RecipeSource | undefined;
   /** Judges by the first images, this many; 100 by default. */
   readonly images?: number | undefined;
@@ -39,7 +33,8 @@ export interface SensitivityStepOptions extends WorkOptions, CalibrationOptions 
 export const SENSITIVITY_DEFAULTS = { recipe: 'full', images: 100, by: 'block' } as const;
 
 /**
- * Quantizes one part of a model at a time, and measures average precision and the change of boxes and scores.
+ * Quantizes one part of a model at a time, and measures the change of its outputs; for a detector these are boxes and scores,
+ * and average precision is measured too.
  *
  * @throws UsageError if the recipe needs calibration and neither `statistics` nor `calibration` is given
  * @example
@@ -47,14 +42,18 @@ export const SENSITIVITY_DEFAULTS = { recipe: 'full', images: 100, by: 'block' }
  */
 export async function sensitivity(options: SensitivityStepOptions): Promise<Sensitivity> {
   const { images = SENSITIVITY_DEFAULTS.images, by = SENSITIVITY_DEFAULTS.by, output, report } = options;
-  const { onProgress, signal } = options;
-  const recipe = await openRecipe(options.recipe ?? SENSITIVITY_DEFAULTS.recipe);
-  const dataset = await openDataset(options.dataset, images);
-  const source = await openModel(options.model);
+  const { pictures, onProgress, signal } = options;
+  const source = await openAnyModel(options.model);
+  const recipe = await openRecipe(options.recipe ?? (isPackage(source) ? SENSITIVITY_DEFAULTS.recipe : GENERIC_RECIPE));
+  const samples = await openEvaluationInputs(source, options.dataset, { count: images, pictures });
   const calibration = await resolveCalibration(source, options);
   const statistics = await observeFor(source, recipe, { onProgress, signal, ...calibration });
-  const result = await measureSensitivity(source, recipe, calibrationSamples(source, everyImage(dataset)), {
-    accuracy: await detectionAccuracy(source, dataset, { onProgress, signal }),
+  const accuracy =
+    isPackage(source) && !isSampleSource(options.dataset)
+      ? await detectionAccuracy(source, await openDataset(options.dataset, images), { onProgress, signal })
+      : undefined;
+  const result = await measureSensitivity(source, recipe, samples, {
+    accuracy,
     onProgress,
     signal,
     statistics,

@@ -1,10 +1,14 @@
 /** The inputs that the steps share: a model, a data set or a recipe, given by its path or as the object itself. */
 import { type CocoDataset, openCoco, takeImages } from '../data/coco.ts';
-import { type ModelPackage, readPackage } from '../models/package/package.ts';
+import type { LoadedModel } from '../models/family.ts';
+import { loadModel, type ModelPackage, readPackage } from '../models/package/package.ts';
 import { type Recipe, readRecipe } from '../quant/recipe.ts';
 
 /** A model: the path of an ONNX file, of a folder or of a checkpoint, or a model that was read before. */
 export type ModelSource = string | ModelPackage;
+
+/** A model of any family: its path, or a model that was read before. */
+export type AnyModelSource = string | LoadedModel;
 
 /** A data set: the path of a folder of images in COCO's layout, or a data set that was opened before. */
 export type DatasetSource = string | CocoDataset;
@@ -15,6 +19,11 @@ export type RecipeSource = string | Recipe;
 /** Reads a model that is given by its path. @throws UsageError or InputError if there is no readable model */
 export async function openModel(model: ModelSource): Promise<ModelPackage> {
   return typeof model === 'string' ? readPackage(model) : model;
+}
+
+/** Reads a model of any family. @throws UsageError or InputError if there is no readable model */
+export async function openAnyModel(model: AnyModelSource): Promise<LoadedModel> {
+  return typeof model === 'string' ? loadModel(model) : model;
 }
 
 /**

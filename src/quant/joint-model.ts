@@ -4,7 +4,7 @@
  * after them incomparable.
  */
 import { create } from '@bufbuild/protobuf';
-import { GraphProtoSchema } from 'onnx-buf';
+import { GraphProtoSchema, TensorProtoSchema } from 'onnx-buf';
 import { copyModel } from '../onnx/copy.ts';
 import { indexGraph } from '../onnx/graph-index.ts';
 import type { Model } from '../onnx/read.ts';
@@ -37,7 +37,10 @@ export function jointModel(model: Model, quantized: Model, values: readonly stri
     node.input = node.input.map(rename);
     node.output = node.output.map(rename);
   }
-  const tensors = other.graph.initializer.map((tensor) => ({ ...tensor, name: rename(tensor.name) }));
+  const tensors = other.graph.initializer.map(({ $typeName: _, ...tensor }) =>
+    // A message that is made anew has the defaults of fields that are not set, such as the bytes of an empty tensor.
+    create(TensorProtoSchema, { ...tensor, name: rename(tensor.name) }),
+  );
   const { graph } = joint;
   for (const { opType, output } of graph.node)
     if (opType === 'TopK') for (const name of output) replaceUses(other.graph, rename(name), name);

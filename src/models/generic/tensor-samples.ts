@@ -13,8 +13,10 @@ import { parseSafetensors } from '../checkpoint/safetensors.ts';
 import { checkFeeds, chooseInput, modelInputs } from './check-feeds.ts';
 import { fileIdentity } from './file-identity.ts';
 
-/** File names that end in one of these are files of arrays. */
-export const TENSOR_EXTENSIONS: readonly string[] = ['.npz', '.safetensors', '.npy'];
+const EXTENSIONS: readonly string[] = ['.npz', '.safetensors', '.npy'];
+
+/** True if the name of a file says that it holds arrays. */
+export const isTensorFile = (path: string): boolean => EXTENSIONS.includes(extname(path).toLowerCase());
 
 const LARGEST_FILE = 2 ** 31;
 
@@ -24,9 +26,8 @@ const LARGEST_FILE = 2 ** 31;
  * @throws UsageError if it names none
  */
 export async function findTensorFiles(path: string): Promise<string[]> {
-  const isArray = (name: string) => TENSOR_EXTENSIONS.includes(extname(name).toLowerCase());
   const names = (await isDirectory(path)) ? await readdir(path) : undefined;
-  const found = names ? names.filter(isArray).map((name) => join(path, name)) : [path].filter(isArray);
+  const found = names ? names.filter(isTensorFile).map((name) => join(path, name)) : [path].filter(isTensorFile);
   if (found.length === 0)
     throw new UsageError(`${path} names no arrays; give a .npz, .safetensors or .npy file, or a folder of them.`);
   return found.sort();

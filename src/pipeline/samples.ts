@@ -1,0 +1,110 @@
+/** The inputs that a model is run on: images with prompts for a detector, arrays or pictures for any other model. */
+import { UsageError } from '../base/errors.ts';
+import { isDirectory } from '../base/files.ts';
+import { type CalibrationPlan, everyImage, planCalibration } from '../data/calibration-plan.ts';
+import type { CocoDataset } from '../data/coco.ts';
+import { findImages } from '../data/find-images.ts';
+import { calibrationSamples, type FeedOptions } from '../detect/calibration-feeds.ts';
+import type { LoadedModel } from '../models/family.ts';
+import { type ImageSampleOptions, imageSamples } from '../models/generic/image-samples.ts';
+import { findTensorFiles, isTensorFile, tensorSamples } from '../models/generic/tensor-samples.ts';
+import { asPackage, isPackage } from '../models/package/package.ts';
+import type { SampleSource } from '../quant/observe/sample.ts';
+import { openDataset } from './sources.ts';
+
+/**
+ * Where inputs come from: the path of a folder of images in COCO's layout or such a data set, for a detector; the path of a
+ * `.npz`, `.safetensors` or `.npy` file, of a folder of them, or of a folder of pictures, for any other model; or samples.
+ */
+export type InputSource = string | CocoDataset | SampleSource;
+
+/** How pictures become the input of a model that is no detector of dino8; what is left out has the default in brackets. */
+export interface PictureOptions
+  extends Omit<ImageSampleOptions, 'scale' | 'layout' | 'channels'>,
+    Partial<Pick<ImageSampleOptions, 'scale' | 'layout' | 'channels'>> {}
+
+/** The defaults of `PictureOptions`. */
+export const PICTURE_DEFAULTS = { scale: 1 / 255, layout: 'nchw', channels: 'rgb' } as const;
+
+/** Which of the inputs are used. */
+export interface InputChoice {
+  /** The number of inputs: chosen at random from a data set, the first ones of files; all by default. */
+  readonly count?: number | undefined;
+  /** True if fewer inputs than `count` are an error. */
+  readonly isExact?: boolean | undefined;
+  /** The seed of the random choice; 0 by default. */
+  readonly seed?: number | undefined;
+  /** How pictures become the input, for a model that is no detector of dino8. */
+  readonly pictures?: PictureOptions | undefined;
+}
+
+/**
+ * The inputs for a calibration: of a data set, random images with prompts of their own.
+ *
+ * @throws UsageError if the inputs do not fit the kind of model, or if there are none
+ */
+export async function openInputs(
+  loaded: LoadedModel,
+  inputs: InputSource,
+  { count, isExact = false, seed = 0, pictures }: InputChoice = {},
+): Promise<CalibrationPlan | SampleSource> {
+  if (isSampleSource(inputs) || !isPackage(loaded))
+    return first(isSampleSource(inputs) ? inputs : await openFiles(loaded, inputs, pictures), count, isExact);
+  if (pictures) throw new UsageError(`${loaded.source} carries the preprocessing of its images; do not state another.`);
+  const dataset = await openDataset(inputs);
+  const { length } = dataset.images;
+  return planCalibration(dataset, isExact ? (count ?? length) : Math.min(count ?? length, length), seed);
+}
+
+/** The inputs for a comparison: of a data set, the first images, with all categories as the prompt. */
+export async function openEvaluationInputs(
+  loaded: LoadedModel,
+  inputs: InputSource,
+  { count, pictures }: InputChoice = {},
+): Promise<SampleSource> {
+  if (isSampleSource(inputs) || !isPackage(loaded))
+    return samplesOf(loaded, await openInputs(loaded, inputs, { count, pictures }));
+  return calibrationSamples(loaded, everyImage(await openDataset(inputs, count)));
+}
+
+/** The samples of a plan, which needs a detector, or the samples themselves. */
+export function samplesOf(
+  loaded: LoadedModel,
+  inputs: CalibrationPlan | SampleSource,
+  options: FeedOptions = {},
+): SampleSource {
+  return isSampleSource(inputs) ? inputs : calibrationSamples(asPackage(loaded), inputs, options);
+}
+
+/** True for samples, as opposed to a path or a data set. */
+export const isSampleSource = (inputs: InputSource | CalibrationPlan): inputs is SampleSource =>
+  typeof inputs !== 'string' && 'samples' in inputs;
+
+/** The first `count` samples of a source. */
+function first(source: SampleSource, count = Number.POSITIVE_INFINITY, isExact = false): SampleSource {
+  if (isExact && count > source.total)
+    throw new UsageError(`${count} inputs were asked for and there are ${source.total}; ask for at most as many.`);
+  if (count >= source.total) return source;
+  return {
+    total: count,
+    key: `${source.key}, first ${count}`,
+    samples: (accept = () => true) => source.samples((place) => place < count && accept(place)),
+  };
+}
+
+async function openFiles(
+  loaded: LoadedModel,
+  inputs: string | CocoDataset,
+  pictures: PictureOptions | undefined,
+): Promise<SampleSource> {
+  if (typeof inputs !== 'string')
+    throw new UsageError(
+      `${loaded.source} is no detector of dino8; give its inputs as files of arrays or as pictures.`,
+    );
+  if (pictures) return imageSamples(loaded.model, await findImages([inputs]), { ...PICTURE_DEFAULTS, ...pictures });
+  if (isTensorFile(inputs) || (await isDirectory(inputs)))
+    return tensorSamples(loaded.model, await findTensorFiles(inputs));
+  throw new UsageError(
+    `${inputs} is no file of arrays; give a .npz, .safetensors or .npy file or a folder of them, or state \`mean\` and \`std\` for pictures.`,
+  );
+}
