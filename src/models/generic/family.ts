@@ -11,6 +11,9 @@ import type { NamedOutputs } from '../named-outputs.ts';
 import { describeShape, modelInputs } from './check-feeds.ts';
 import { prepareModel } from './prepare-model.ts';
 
+/** The highest rank of an output that is taken for scores of classes. */
+const SCORES_RANK = 3;
+
 /** Below this relative error a ratio of energies is rounding noise of the comparison itself. */
 const SMALLEST_ERROR = 1e-10;
 
@@ -22,8 +25,8 @@ const outputFigures: readonly OutputFigure[] = [
 
 /**
  * - `relativeError`: ‖x − x̂‖ / ‖x‖ over all outputs of floating-point numbers; `decibels`: the same as −20 log₁₀
- * - `agreement`: the share of equal decisions: which of the numbers along the last dimension of a float output is the
- *   largest, where that dimension has at least two, and each number of an integer output
+ * - `agreement`: the share of equal decisions: which of the numbers along the last dimension is the largest in a float
+ *   output of at most three dimensions, and each number of an integer output; 1 if there are no decisions
  */
 function compareOutputs(float: NamedOutputs, quantized: NamedOutputs): OutputDifference {
   let [signal, noise, equal, decisions] = [0, 0, 0, 0];
@@ -50,7 +53,8 @@ function compareTensors({ data, shape }: Tensor, { data: other }: Tensor) {
     signal += value ** 2;
     noise += (value - (other[index] ?? Number.NaN)) ** 2;
   }
-  const width = shape.at(-1) ?? 1;
+  // Scores are [batch, classes] or [batch, positions, classes]; in a map the last dimension is a place, not a class.
+  const width = shape.length <= SCORES_RANK ? (shape.at(-1) ?? 1) : 1;
   for (let start = 0; width > 1 && start < data.length; start += width) {
     decisions++;
     if (largestOf(data, start, width) === largestOf(other, start, width)) equal++;
