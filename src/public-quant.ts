@@ -26,6 +26,7 @@ export {
   readStatistics,
   writeStatistics,
 } from './quant/observe/statistics-file.ts';
+export type { TextDependence } from './quant/observe/text-dependence.ts';
 export {
   type Form,
   type GraphFacts,

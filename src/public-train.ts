@@ -15,7 +15,7 @@ export type { GroupSettings } from './train/parameter-groups.ts';
 export { BLOCKS, type BlockName, type GroupRange, ParameterStore } from './train/parameter-store.ts';
 export { type RunOptions, type RunResult, runTraining, type TrainingScore } from './train/run-training.ts';
 export { type Cycle, learningRate, SCHEDULES, type Schedule } from './train/schedule.ts';
-export type { LossSettings } from './train/step-loss.ts';
+export type { LossSettings, LossSize } from './train/step-loss.ts';
 export { buildStepModels, type StepModels, type StepSize } from './train/step-models.ts';
 export {
   type BatchSource,

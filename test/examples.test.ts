@@ -1,0 +1,88 @@
+/** Every program in `examples/` runs, on small data, and does what it says. */
+import { spawn } from 'node:child_process';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { packageRoot } from '../src/base/package-root.ts';
+import { bundledCalibration, bundledModel, bundledValidation } from '../src/data/bundled.ts';
+import { run } from './run-cli.ts';
+
+const examples = join(packageRoot, 'examples');
+const LIMIT = { timeout: 600_000 };
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'dino8-examples-'));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+/** Runs an example with arguments and returns what it printed. @throws Error if it failed */
+async function runExample(name: string, ...args: string[]): Promise<string> {
+  const { code, stdout, stderr } = await run(args, process.execPath, [join(examples, name)]);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: expect.any(String) });
+  return stdout;
+}
+
+test('every example is listed in the README of the folder', async () => {
+  const readme = await readFile(join(examples, 'README.md'), 'utf8');
+  for (const name of await readdir(examples)) if (name.endsWith('.mjs')) expect(readme).toContain(`(${name})`);
+});
+
+test('quantize.mjs writes a smaller model whose average precision is near', LIMIT, async () => {
+  const printed = await runExample(
+    'quantize.mjs',
+    bundledModel(),
+    bundledCalibration(),
+    bundledValidation(),
+    join(folder, 'quantized'),
+    '8',
+  );
+  const [, before = Number.NaN, after = Number.NaN] = (printed.match(/from (\d+) to (\d+) bytes/) ?? []).map(Number);
+  expect(after).toBeLessThan(0.6 * before);
+  const [float = Number.NaN, int8 = Number.NaN] = [...printed.matchAll(/: ([\d.]+) AP/g)].map(([, ap]) => Number(ap));
+  expect(float).toBeGreaterThan(40);
+  expect(Math.abs(int8 - float)).toBeLessThan(5);
+});
+
+test('train-with-rounding.mjs trains and writes an INT8 model', LIMIT, async () => {
+  const output = join(folder, 'trained.onnx');
+  const printed = await runExample('train-with-rounding.mjs', bundledModel(), bundledCalibration(), output, '2');
+  expect(printed.match(/step \d: loss \d/g)).toHaveLength(2);
+  expect(printed).toContain(`${output} was trained`);
+});
+
+test('detection-server.mjs finds what an image shows, and refuses what is no image', LIMIT, async () => {
+  const server = spawn(process.execPath, [join(examples, 'detection-server.mjs'), bundledModel(), '0']);
+  onTestFinished(() => void server.kill());
+  const port = await new Promise<string>((resolve, reject) => {
+    server.stdout.on('data', (text) => /port (\d+)/.test(`${text}`) && resolve(`${text}`.replace(/\D/g, '')));
+    server.on('exit', (code) => reject(new Error(`the server ended with ${code}`)));
+  });
+  const annotations = JSON.parse(
+    await readFile(join(bundledValidation(), '..', 'annotations', 'instances_val.json'), 'utf8'),
+  );
+  const [image] = annotations.images;
+  const phrases = annotations.categories.map(({ name }: { name: string }) => name).join(',');
+  const ask = async (query: string, body: Uint8Array<ArrayBuffer> | string) => {
+    const response = await fetch(`http://localhost:${port}/detect?${query}`, { method: 'POST', body });
+    return { status: response.status, body: JSON.parse(await response.text()) };
+  };
+  const bytes = new Uint8Array(await readFile(join(bundledValidation(), image.file_name)));
+  const query = new URLSearchParams({ phrases, threshold: '0.3' }).toString();
+  const found = await ask(query, bytes);
+  expect(found.status).toBe(200);
+  const labels = annotations.annotations
+    .filter(({ image_id }: { image_id: number }) => image_id === image.id)
+    .map(
+      ({ category_id }: { category_id: number }) =>
+        annotations.categories.find(({ id }: { id: number }) => id === category_id).name,
+    );
+  expect(labels).toContain(found.body[0]?.label);
+  expect(await ask(query, 'no image')).toMatchObject({ status: 400, body: { error: expect.any(String) } });
+  expect(await ask('phrases=', bytes)).toMatchObject({ status: 400, body: { error: expect.any(String) } });
+});
+
+test('add-operator.mjs prints gradients that agree with differences', LIMIT, async () => {
+  expect((await runExample('add-operator.mjs')).trim().split('\n')).toHaveLength(4);
+});
