@@ -7,54 +7,12 @@
  */
 
 // Errors, and the progress of work that takes long.
+
 export { Dino8Error, InputError, UsageError } from './base/errors.ts';
 export type { OnProgress, Progress, WorkOptions } from './base/progress.ts';
-// Data sets.
-export { bundledCalibration, bundledModel, bundledValidation } from './data/bundled.ts';
-export {
-  type CalibrationItem,
-  type CalibrationPlan,
-  everyImage,
-  planCalibration,
-  shardOf,
-} from './data/calibration-plan.ts';
-export {
-  type CocoAnnotation,
-  type CocoAnnotations,
-  type CocoCategory,
-  type CocoDataset,
-  type CocoImage,
-  openCoco,
-  readAnnotations,
-  takeImages,
-} from './data/coco.ts';
-// Detection.
-export { decodeImage, type Image, readImage } from './data/image.ts';
-export { annotateImage } from './detect/annotate.ts';
-export { calibrationFeeds, calibrationSamples, type FeedOptions, UnreadableImage } from './detect/calibration-feeds.ts';
-export {
-  DEFAULT_THRESHOLD,
-  type Detection,
-  Detector,
-  type DetectorOptions,
-  type EncodedChunk,
-  type EncodedPrompt,
-} from './detect/detector.ts';
-export { type ImageSampleOptions, imageSamples } from './models/generic/image-samples.ts';
-export { findTensorFiles, tensorSamples } from './models/generic/tensor-samples.ts';
-// Models and checkpoints.
-export {
-  type CheckpointPackage,
-  loadModel,
-  type ModelPackage,
-  readCheckpoint,
-  readPackage,
-  writePackage,
-} from './models/package/package.ts';
-// What the steps quantize with, for models and data sets that are in memory.
-export { type ApplyOptions, applyRecipe } from './pipeline/apply-recipe.ts';
-export type { BlankInputOptions } from './pipeline/blank-inputs.ts';
-export { type CalibrateDatasetOptions, calibrateDataset } from './pipeline/calibrate-dataset.ts';
+
+// Making models: the steps from a checkpoint to a model in 8 bits.
+
 export {
   CALIBRATE_DEFAULTS,
   type CalibrateOptions,
@@ -65,11 +23,29 @@ export {
   type ValueDependence,
 } from './pipeline/calibrate-step.ts';
 export { CALIBRATION_DEFAULTS, type CalibrationOptions } from './pipeline/calibration-options.ts';
-export { COMPARE_DEFAULTS, type CompareStepOptions, compare } from './pipeline/compare-step.ts';
-// The steps of the pipeline, in the order in which a model goes through them.
 export { type ConvertOptions, convert, type WrittenModel } from './pipeline/convert-step.ts';
-export { type DetectedImage, type DetectOptions, detect } from './pipeline/detect-step.ts';
-export { examineMachine } from './pipeline/doctor-step.ts';
+export { type QatOptions, type QatResult, qat } from './pipeline/qat-step.ts';
+export {
+  type ExplainedLayer,
+  type ExplainOptions,
+  explainRecipe,
+  type QuantizeResult,
+  type QuantizeStepOptions,
+  quantize,
+} from './pipeline/quantize-step.ts';
+export { type SpecializedModel, type SpecializeOptions, specializeModel } from './pipeline/specialize-step.ts';
+export { type TrainResult, type TrainStepOptions, train } from './pipeline/train-step.ts';
+export {
+  TRAINING_RUN_DEFAULTS,
+  type TrainingResult,
+  type TrainingRunOptions,
+  type TrainingStepOptions,
+} from './pipeline/training-options.ts';
+
+// Judging models.
+
+export type { BlankInputOptions } from './pipeline/blank-inputs.ts';
+export { COMPARE_DEFAULTS, type CompareStepOptions, compare } from './pipeline/compare-step.ts';
 export { type CategoryScore, type EvaluateOptions, type EvaluateResult, evaluate } from './pipeline/evaluate-step.ts';
 export { INSPECT_DEFAULTS, type InspectResult, type InspectStepOptions, inspect } from './pipeline/inspect-step.ts';
 export { LINT_DEFAULTS, type LintStepOptions, type LintStepResult, lint } from './pipeline/lint-step.ts';
@@ -81,26 +57,63 @@ export {
   measureInProcess,
   measureInputs,
 } from './pipeline/measure-step.ts';
-export { type QatOptions, type QatResult, qat } from './pipeline/qat-step.ts';
-export {
-  type ExplainedLayer,
-  type ExplainOptions,
-  explainRecipe,
-  type QuantizeResult,
-  type QuantizeStepOptions,
-  quantize,
-} from './pipeline/quantize-step.ts';
-export { type InputSource, PICTURE_DEFAULTS, type PictureOptions } from './pipeline/samples.ts';
 export { SENSITIVITY_DEFAULTS, type SensitivityStepOptions, sensitivity } from './pipeline/sensitivity-step.ts';
-export type { AnyModelSource, DatasetSource, ModelSource, RecipeSource } from './pipeline/sources.ts';
-export { type SpecializedModel, type SpecializeOptions, specializeModel } from './pipeline/specialize-step.ts';
-export { type TrainResult, type TrainStepOptions, train } from './pipeline/train-step.ts';
-export {
-  TRAINING_RUN_DEFAULTS,
-  type TrainingResult,
-  type TrainingRunOptions,
-  type TrainingStepOptions,
-} from './pipeline/training-options.ts';
 export { TUNE_DEFAULTS, type TuneStepOptions, tune } from './pipeline/tune-step.ts';
-// Recipes.
+
+// Detection.
+
+export { decodeImage, type Image, readImage } from './data/image.ts';
+export { annotateImage } from './detect/annotate.ts';
+export {
+  DEFAULT_THRESHOLD,
+  type Detection,
+  Detector,
+  type DetectorOptions,
+  type EncodedChunk,
+  type EncodedPrompt,
+} from './detect/detector.ts';
+export { type DetectedImage, type DetectOptions, detect } from './pipeline/detect-step.ts';
+
+// Models, recipes and data sets, in files or in memory.
+
+export { bundledCalibration, bundledModel, bundledValidation } from './data/bundled.ts';
+export {
+  type CocoAnnotation,
+  type CocoAnnotations,
+  type CocoCategory,
+  type CocoDataset,
+  type CocoImage,
+  openCoco,
+  readAnnotations,
+  takeImages,
+} from './data/coco.ts';
+export { type ImageSampleOptions, imageSamples } from './models/generic/image-samples.ts';
+export { findTensorFiles, tensorSamples } from './models/generic/tensor-samples.ts';
+export {
+  type CheckpointPackage,
+  loadModel,
+  type ModelPackage,
+  readCheckpoint,
+  readPackage,
+  writePackage,
+} from './models/package/package.ts';
+export { type InputSource, PICTURE_DEFAULTS, type PictureOptions } from './pipeline/samples.ts';
+export type { AnyModelSource, DatasetSource, ModelSource, RecipeSource } from './pipeline/sources.ts';
 export { bundledRecipes, DEFAULT_RECIPE, parseRecipe, type Recipe, readRecipe } from './quant/recipe.ts';
+
+// What the steps quantize with, for callers who have a model and samples in memory.
+
+export {
+  type CalibrationItem,
+  type CalibrationPlan,
+  everyImage,
+  planCalibration,
+  shardOf,
+} from './data/calibration-plan.ts';
+export { calibrationFeeds, calibrationSamples, type FeedOptions, UnreadableImage } from './detect/calibration-feeds.ts';
+export { type ApplyOptions, applyRecipe } from './pipeline/apply-recipe.ts';
+export { type CalibrateDatasetOptions, calibrateDataset } from './pipeline/calibrate-dataset.ts';
+
+// This machine.
+
+export { examineMachine } from './pipeline/doctor-step.ts';
