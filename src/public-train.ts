@@ -26,7 +26,7 @@ export {
   type TrainerSettings,
 } from './train/trainer.ts';
 export type { TrainingKey } from './train/training-key.ts';
-export type { LogLine, TrainingLog } from './train/training-log.ts';
+export type { LogLine } from './train/training-log.ts';
 export {
   resolveTrainingSettings,
   TRAINING_DEFAULTS,

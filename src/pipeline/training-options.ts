@@ -95,8 +95,8 @@ export async function runPreparedTraining(prepared: PreparedTraining): Promise<T
     },
   });
   await write(training);
-  if (report !== undefined) await writeAtomic(report, renderTraining(output, log.lines));
-  const scores = log.lines.filter((line) => line.kind === 'score');
+  if (report !== undefined) await writeAtomic(report, renderTraining(output, log));
+  const scores = log.filter((line) => line.kind === 'score');
   const seconds = (performance.now() - started) / 1000;
   return { steps: settings.steps, resumedAt, seconds, log: join(directory, 'log.jsonl'), scores };
 }

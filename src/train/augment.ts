@@ -1,5 +1,5 @@
 /**
- * A training image with its boxes, changed at random so that the boxes stay right: mirrored, cropped, resized, recoloured.
+ * Augmentation: a training image is mirrored, cropped, resized and recoloured at random, and its boxes are changed with it.
  * The same choices give the same pixels.
  */
 import sharp from 'sharp';
@@ -7,20 +7,23 @@ import type { Image } from '../data/image.ts';
 import type { Box, LabelledBox } from '../data/labelled-box.ts';
 import type { Size } from '../data/size.ts';
 
+/** The changes of one image. */
 export interface Augmentation {
   /** Whether left and right are exchanged. */
   readonly mirror: boolean;
-  /** The part that is kept, in shares of width and height; all of it if undefined. */
+  /** The part of the image that is kept, in shares of width and height; undefined keeps the whole image. */
   readonly crop:
     | { readonly left: number; readonly top: number; readonly width: number; readonly height: number }
     | undefined;
-  /** The size on the canvas, as a share of the largest that fits. */
+  /** The size on the canvas, as a share of the maximum that fits. */
   readonly scale: number;
-  /** Factors of brightness and saturation. */
+  /** The factor of brightness; 1 changes nothing. */
   readonly brightness: number;
+  /** The factor of saturation; 1 changes nothing. */
   readonly saturation: number;
 }
 
+/** No changes but the fit into the canvas. */
 export const NO_AUGMENTATION: Augmentation = {
   mirror: false,
   crop: undefined,
@@ -29,21 +32,25 @@ export const NO_AUGMENTATION: Augmentation = {
   saturation: 1,
 };
 
-/** How much is changed. */
+/** How strongly images are changed. */
 export interface AugmentationStrength {
-  /** Probability of mirroring, and of cropping. */
+  /** The probability of mirroring. */
   readonly mirror: number;
+  /** The probability of cropping and shrinking. */
   readonly crop: number;
-  /** The smallest share of an edge that a crop keeps, and the smallest scale. */
+  /** The minimum share of a side that a crop keeps, and the minimum scale on the canvas. */
   readonly smallest: number;
-  /** The largest relative change of brightness and saturation. */
+  /** The maximum relative change of brightness and saturation. */
   readonly colour: number;
 }
 
-/** `random` gives numbers in 0 … 1. */
+/**
+ * Draws the changes of one image.
+ * @param random returns the next number, uniform in [0, 1)
+ */
 export function chooseAugmentation(strength: AugmentationStrength, random: () => number): Augmentation {
   const between = (low: number, high: number) => low + (high - low) * random();
-  // All numbers are drawn in any case, so that one choice does not shift the others.
+  // All numbers are drawn whatever is used of them, so that one setting does not change the other choices.
   const [mirror, cropped] = [random() < strength.mirror, random() < strength.crop];
   const [width, height] = [between(strength.smallest, 1), between(strength.smallest, 1)];
   const crop = { width, height, left: random() * (1 - width), top: random() * (1 - height) };
@@ -53,10 +60,15 @@ export function chooseAugmentation(strength: AugmentationStrength, random: () =>
   return { mirror, crop: cropped ? crop : undefined, scale: cropped ? scale : 1, brightness, saturation };
 }
 
-/** Of a box that a crop cuts, less than this share of its area is not worth finding. */
-const LEAST_VISIBLE = 0.3;
+/** A box of which a crop leaves less than this share of its area is no target any more. */
+const MINIMUM_VISIBLE = 0.3;
 
-/** The image and the boxes after the changes, of at most the size of `canvas`. */
+/**
+ * Changes an image and its boxes.
+ * @param labels boxes in pixels of the image
+ * @param canvas the maximum size of the result, in pixels
+ * @returns the new image and the boxes that are still visible, in pixels of the new image
+ */
 export async function augment(
   image: Image,
   labels: readonly LabelledBox[],
@@ -88,6 +100,7 @@ export async function augment(
   };
 }
 
+/** The part of an image that is kept, in whole pixels. */
 function cropOf({ width, height }: Size, { crop }: Augmentation) {
   if (!crop) return { left: 0, top: 0, width, height };
   const [left, top] = [Math.floor(crop.left * width), Math.floor(crop.top * height)];
@@ -109,7 +122,7 @@ function moveBox(
   const clamp = (value: number, limit: number) => Math.min(Math.max(value, 0), limit);
   const [left, right] = [clamp(x - part.left, part.width), clamp(x + width - part.left, part.width)];
   const [top, bottom] = [clamp(y - part.top, part.height), clamp(y + height - part.top, part.height)];
-  if ((right - left) * (bottom - top) <= LEAST_VISIBLE * width * height) return undefined;
+  if ((right - left) * (bottom - top) <= MINIMUM_VISIBLE * width * height) return undefined;
   const box = [left * scale.x, top * scale.y, (right - left) * scale.x, (bottom - top) * scale.y] as const;
   return mirroredWidth === undefined ? box : [mirroredWidth - box[0] - box[2], box[1], box[2], box[3]];
 }

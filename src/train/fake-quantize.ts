@@ -1,7 +1,8 @@
 /**
- * Fake quantization, rounding to the integers of a scheme and back, as the model-local function `ai.dino8::FakeQuantize`,
- * with the gradients of learned step sizes (Esser et al. 2019, https://arxiv.org/abs/1902.08153): straight through within
- * the range, none beyond, and one for the scale.
+ * Fake quantization rounds numbers to the integers of a scheme and back. It is the model-local function
+ * `ai.dino8::FakeQuantize`. Its gradients are those of learned step sizes (LSQ, Esser et al. 2019,
+ * https://arxiv.org/abs/1902.08153): the gradient of x passes unchanged within the range and is 0 outside of it, and the
+ * scale has a gradient of its own.
  */
 import type { Rule } from '../autodiff/rule.ts';
 import { defined, GraphBuilder, type Operand, type Value } from '../onnx/builder.ts';
@@ -9,20 +10,24 @@ import { DOMAIN, FAKE_QUANTIZE, FAKE_QUANTIZE_GRADIENT } from '../onnx/dino8-ope
 import { DataType, elementCount, type FunctionProto } from '../onnx/types.ts';
 import type { Scheme } from '../quant/scheme.ts';
 
-/** Where and how a value is rounded. */
+/** A value to round, and how. */
 export interface FakeQuantization {
   readonly x: Value;
-  /** Of the rank of x, with at most one axis that is not 1; or a scalar. */
+  /** Float of the rank of x with at most one dimension that is not 1, or a scalar. */
   readonly scale: Value;
-  /** A whole number as float, of the shape of the scale or a scalar. */
+  /** A whole number as float, with the shape of the scale or a scalar. */
   readonly zeroPoint: Operand;
   readonly scheme: Scheme;
-  /** Greater than 0: quantize; else x passes as it is. A scalar. */
+  /** A scalar: if it is greater than 0, x is rounded; otherwise it passes unchanged. */
   readonly enabled: Value;
-  /** Elements that share a scale in one image: the gradient of the scale is divided by √(elements · highest). */
+  /**
+   * The number of elements that share a scale in one image. The gradient of the scale is divided by √(elements · highest),
+   * as section 2.2 of the paper says.
+   */
   readonly elements: number;
 }
 
+/** Adds fake quantization to a graph. @returns the rounded value, of the shape of x */
 export function fakeQuantize(
   b: GraphBuilder,
   { x, scale, zeroPoint, scheme, enabled, elements }: FakeQuantization,
@@ -36,7 +41,7 @@ export function fakeQuantize(
   return defined(b.call(DOMAIN, FAKE_QUANTIZE, inputs)[0]);
 }
 
-/** The integers, less their zero point, and where x is within their range. */
+/** The part that the function and its gradient share: x in steps, rounded and limited, and whether it is within the range. */
 function steps(b: GraphBuilder) {
   const x = b.input('x', DataType.FLOAT, [undefined]);
   const scalar = (name: string) => b.input(name, DataType.FLOAT, []);
@@ -56,7 +61,7 @@ function steps(b: GraphBuilder) {
   };
 }
 
-/** Inputs: see `FakeQuantization`. Output: clamp(round(x / scale)) · scale, or x. */
+/** The function. Inputs: see `FakeQuantization`. Output: clamp(round(x / scale)) · scale, or x. */
 function fakeQuantizeFunction(): FunctionProto {
   const b = new GraphBuilder(FAKE_QUANTIZE);
   const { x, scale, whole, isEnabled } = steps(b);
@@ -64,29 +69,34 @@ function fakeQuantizeFunction(): FunctionProto {
   return b.finishFunction(DOMAIN);
 }
 
-/** Inputs: those of the function and the gradient of its output. Outputs: the gradients of x and of the scale. */
+/** Its gradient. Inputs: those of the function, then the gradient of its output. Outputs: the gradients of x and of the scale. */
 function fakeQuantizeGradientFunction(): FunctionProto {
   const b = new GraphBuilder(FAKE_QUANTIZE_GRADIENT);
   const { x, scale, ratio, whole, inside, factor, isEnabled } = steps(b);
   const gradient = b.input('gradient', DataType.FLOAT, [undefined]);
   b.output('x_gradient', b.where(isEnabled, b.where(inside, gradient, 0), gradient));
   const slope = b.mul(gradient, b.where(inside, b.sub(whole, ratio), whole));
-  // Summed over the axes along which the scale was repeated. A missing axis of the scale counts as one.
+  // The gradient is summed over the axes along which the scale was broadcast, leading axes that it lacks included.
   const missing = b.expand(b.integers(1), [b.sub(b.shapeOf(b.shapeOf(x)), b.shapeOf(b.shapeOf(scale)))]);
-  const extents = b.concat([missing, b.shapeOf(scale)], 0);
-  const axes = b.reshape(b.nonZero(b.equal(extents, b.integers(1))), [-1]);
+  const dimensions = b.concat([missing, b.shapeOf(scale)], 0);
+  const axes = b.reshape(b.nonZero(b.equal(dimensions, b.integers(1))), [-1]);
   const sum = b.reshape(b.reduceSumOver(slope, axes), [b.shapeOf(scale)]);
   b.output('scale_gradient', b.where(isEnabled, b.mul(sum, factor), 0));
   return b.finishFunction(DOMAIN);
 }
 
-/** How `differentiate` is to treat fake quantization. */
+/** The rule by which `differentiate` computes the gradients of fake quantization. */
 export const FAKE_QUANTIZE_RULES: Readonly<Record<string, Rule>> = {
   [`${DOMAIN}::${FAKE_QUANTIZE}`]: ({ b, inputs, gradients: [gradient] }) =>
     gradient ? b.call(DOMAIN, FAKE_QUANTIZE_GRADIENT, [...inputs, gradient], {}, 2) : [],
 };
 
-/** The elements of one scale, of a value of known shape; of one image if its first axis is the batch's. */
+/**
+ * The number of elements that share a scale in one image.
+ * @param shape of the value
+ * @param scales the number of scales of the value
+ * @param images the number of images in the value
+ */
 export function elementsPerScale(shape: readonly number[], scales: number, images = 1): number {
   return elementCount(shape) / scales / images;
 }

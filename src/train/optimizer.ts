@@ -1,7 +1,7 @@
 /**
- * AdamW (Loshchilov and Hutter 2017, https://arxiv.org/abs/1711.05101, algorithm 2) with clipping of the whole gradient's
- * norm, as small ONNX models that go over the blocks of a `ParameterStore` a stretch at a time, so that what they need
- * beside the blocks does not grow with the network.
+ * AdamW (Loshchilov and Hutter 2017, https://arxiv.org/abs/1711.05101, algorithm 2) with clipping of the norm of the whole
+ * gradient and a moving average of the weights. Small ONNX models update the blocks of a `ParameterStore` one stretch at a
+ * time, so that the memory that they need beside the blocks does not grow with the network.
  */
 import { GraphBuilder, type Value } from '../onnx/builder.ts';
 import { DataType } from '../onnx/types.ts';
@@ -10,38 +10,44 @@ import { Session } from '../runtime/session.ts';
 import { floatData, floats, type Tensor } from '../runtime/tensor.ts';
 import { BLOCKS, type ParameterStore } from './parameter-store.ts';
 
+/** Settings of the optimizer. */
 export interface OptimizerSettings {
+  /** The decay of the first moment. */
   readonly beta1: number;
+  /** The decay of the second moment. */
   readonly beta2: number;
+  /** A number that keeps the divisor of a step from 0. */
   readonly epsilon: number;
-  /** The largest norm of the whole gradient; a larger gradient is scaled down to it. */
+  /** The maximum norm of the whole gradient; a larger gradient is scaled down to it. */
   readonly clipNorm: number;
   /**
-   * The share of the old average that each step keeps, less in the first steps, where the average is still of few; 0 for
-   * averages that are the weights.
+   * The share of the moving average that each step keeps. It is less in the first steps, which have few weights to average.
+   * 0 makes the averages the weights themselves.
    */
   readonly averageDecay: number;
 }
 
+/** Settings of one step. */
 export interface StepSettings {
   /** Counted from 1. */
   readonly step: number;
-  /** The schedule's learning rate. */
+  /** The learning rate of the schedule; each group multiplies it by its own factor. */
   readonly rate: number;
-  /** Of the gradient. */
+  /** The norm of the gradients in the store. */
   readonly norm: number;
-  /** What the gradient is multiplied by before it is clipped, such as 1 / accumulated batches. */
+  /** The factor on the gradient before it is clipped, such as 1 / accumulated batches. */
   readonly share: number;
-  /** Groups that stay as they are. */
+  /** The names of groups that are not updated. */
   readonly frozen: readonly string[];
 }
 
-/** Elements that are updated at a time: 16 MB with all that is computed in between. */
+/** The number of elements of a stretch, which needs 16 MB with all intermediate values. */
 const STRETCH = 1 << 19;
 
-/** After so many steps half of an average may be of before. */
+/** The step at which a moving average keeps half of its old value. */
 const AVERAGE_WARM_UP = 10;
 
+/** Updates the weights of a `ParameterStore` by their gradients. */
 export class Optimizer implements AsyncDisposable {
   readonly #update: Session;
   readonly #square: Session;
@@ -55,6 +61,10 @@ export class Optimizer implements AsyncDisposable {
     this.#settings = settings;
   }
 
+  /**
+   * Loads the models of the optimizer.
+   * @param threads by default one for each core
+   */
   static async create(settings: OptimizerSettings, threads?: number): Promise<Optimizer> {
     const load = (model: Uint8Array, name: string) => Session.create(model, { threads }, name);
     return new Optimizer(
@@ -65,7 +75,7 @@ export class Optimizer implements AsyncDisposable {
     );
   }
 
-  /** The norm of the whole gradient; not finite if an element is not. */
+  /** The norm of the whole gradient. It is finite if and only if all elements are. */
   async norm({ gradients }: ParameterStore): Promise<number> {
     let sum = 0;
     for (const [begin, end] of stretches(0, gradients.length)) {
@@ -76,7 +86,7 @@ export class Optimizer implements AsyncDisposable {
     return Math.sqrt(sum);
   }
 
-  /** sum ← sum + addend */
+  /** Adds `addend` to `sum` in place. */
   async accumulate(sum: Float32Array<ArrayBuffer>, addend: Float32Array<ArrayBuffer>): Promise<void> {
     for (const [begin, end] of stretches(0, sum.length)) {
       const part = sum.subarray(begin, end);
@@ -85,7 +95,7 @@ export class Optimizer implements AsyncDisposable {
     }
   }
 
-  /** Moves the weights by their gradients. */
+  /** Updates weights, moments and averages of the store by its gradients. */
   async step(store: ParameterStore, { step, rate, norm, share, frozen }: StepSettings): Promise<void> {
     const { beta1, beta2, clipNorm, averageDecay } = this.#settings;
     const scale = share * Math.min(1, clipNorm / Math.max(norm * share, 1e-12));
@@ -106,6 +116,7 @@ export class Optimizer implements AsyncDisposable {
       }
   }
 
+  /** Frees the sessions. */
   async [Symbol.asyncDispose](): Promise<void> {
     for (const session of [this.#update, this.#square, this.#add]) await session.close();
   }
@@ -117,7 +128,7 @@ function* stretches(begin: number, end: number): Generator<readonly [number, num
   for (let at = begin; at < end; at += STRETCH) yield [at, Math.min(at + STRETCH, end)];
 }
 
-/** w ← w − decay · w − rate · m / (√v · correction + ε), with rate and correction as `step` computes them. */
+/** The update w ← w − decay · w − rate · m / (√v · correction + ε), with rate and correction as `step` computes them. */
 function updateModel({ beta1, beta2, epsilon }: OptimizerSettings): Uint8Array {
   const b = new GraphBuilder('adamw');
   const block = (name: string) => b.input(name, DataType.FLOAT, ['size']);
@@ -137,7 +148,7 @@ function updateModel({ beta1, beta2, epsilon }: OptimizerSettings): Uint8Array {
   return modelBytes(b.finish());
 }
 
-/** Σ (x / largest)²: the squares of large numbers would not be finite. */
+/** The sum Σ (x / largest)² with the largest magnitude, because the squares of large numbers would not be finite. */
 function squareModel(): Uint8Array {
   const b = new GraphBuilder('square');
   const x = b.input('x', DataType.FLOAT, ['size']);
@@ -148,6 +159,7 @@ function squareModel(): Uint8Array {
   return modelBytes(b.finish());
 }
 
+/** The sum of two blocks. */
 function sumModel(): Uint8Array {
   const b = new GraphBuilder('sum');
   b.output('sum', b.add(b.input('a', DataType.FLOAT, ['size']), b.input('b', DataType.FLOAT, ['size'])));

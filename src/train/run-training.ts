@@ -11,7 +11,7 @@ import { Detector } from '../detect/detector.ts';
 import { scoreDataset } from '../evaluate/score-dataset.ts';
 import type { Training } from './create-training.ts';
 import { DivergenceError, type StepReport } from './trainer.ts';
-import { TrainingLog } from './training-log.ts';
+import { type LogLine, openTrainingLog } from './training-log.ts';
 import { readTrainingState, writeTrainingState } from './training-state.ts';
 
 /** Average precision on validation images, in COCO's points (0 … 100). */
@@ -54,7 +54,8 @@ const LOG_FILE = 'log.jsonl';
 
 /** The result of `runTraining`. */
 export interface RunResult {
-  readonly log: TrainingLog;
+  /** The lines of the log, those of earlier runs first. */
+  readonly log: readonly LogLine[];
   /** The number of steps that an earlier run had finished. */
   readonly resumedAt: number;
 }
@@ -73,7 +74,7 @@ export async function runTraining(training: Training, options: RunOptions): Prom
   await makeDirectory(directory);
   const path = join(directory, STATE_FILE);
   const resumedAt = await readTrainingState(trainer.store, key, path);
-  const log = await TrainingLog.open(join(directory, LOG_FILE), resumedAt);
+  const log = await openTrainingLog(join(directory, LOG_FILE), resumedAt);
   let done = resumedAt;
   let saved = resumedAt;
   let savedAt = performance.now();
@@ -87,9 +88,9 @@ export async function runTraining(training: Training, options: RunOptions): Prom
   };
   const lastState = () => (saved > 0 || resumedAt > 0 ? `${path} holds step ${saved}` : 'no step was saved yet');
   const addScore = async () => {
-    if (!validation || log.lines.some((line) => line.kind === 'score' && line.step === done)) return;
+    if (!validation || log.entries.some((line) => line.kind === 'score' && line.step === done)) return;
     const score = await scoreTraining(training, validation.dataset, options);
-    await log.add({ kind: 'score', step: done, ...score });
+    await log.append({ kind: 'score', step: done, ...score });
     options.onScore?.(score, done);
   };
   try {
@@ -101,7 +102,7 @@ export async function runTraining(training: Training, options: RunOptions): Prom
       const report = await trainer.step(done + 1);
       done = report.step;
       const imagesPerSecond = (1000 * training.imagesPerStep) / (performance.now() - started);
-      await log.add(lineOf(report, training.stepsPerEpoch, imagesPerSecond));
+      await log.append(lineOf(report, training.stepsPerEpoch, imagesPerSecond));
       options.onStep?.(report, imagesPerSecond);
       if (done % every === 0) await addScore();
       if (performance.now() - savedAt >= checkpointMinutes * 60_000) await save();
@@ -121,7 +122,7 @@ export async function runTraining(training: Training, options: RunOptions): Prom
       throw new InputError(`${withoutStop(error)}; ${lastState()}: remove the cause and start again.`);
     throw error;
   }
-  return { log, resumedAt };
+  return { log: log.entries, resumedAt };
 }
 
 const withoutStop = (error: Error) => messageOf(error).replace(/\.$/, '');

@@ -1,20 +1,32 @@
-/** How the learning rate changes over the steps of a training. */
-/** Base and largest rate, and the steps of one side of a triangle. */
+/** Schedules: how the learning rate changes over the steps of a training. */
+
+/** The settings of a triangular schedule. */
 export interface Cycle {
+  /** The minimum of the learning rate. */
   readonly base: number;
+  /** The maximum of the learning rate. */
   readonly max: number;
+  /** The number of steps of one side of a triangle. */
   readonly step: number;
 }
 
+/**
+ * A schedule with its settings.
+ * - `constant`: the rate is always `max`.
+ * - `cosine`: the rate falls from `max` along half a cosine to `max` · `final` (Loshchilov and Hutter 2016,
+ *   https://arxiv.org/abs/1608.03983).
+ * - `one-cycle`: the rate rises to `max` in the share `rise` of the steps and then falls to almost 0 (Smith and Topin 2017,
+ *   https://arxiv.org/abs/1708.07120).
+ * - `triangular`: the rate moves up and down between `base` and `max` (Smith 2015, https://arxiv.org/abs/1506.01186).
+ * - `triangular2`: the same, and each triangle is half as high as the one before.
+ */
 export type Schedule =
   | { readonly kind: 'constant'; readonly max: number }
-  /** From `max` along half a cosine to `max` · `final` (Loshchilov and Hutter 2016, https://arxiv.org/abs/1608.03983). */
   | { readonly kind: 'cosine'; readonly max: number; readonly final: number }
-  /** Up to `max` in the share `rise` of the steps, then down to almost nothing (Smith and Topin 2017, https://arxiv.org/abs/1708.07120). */
   | { readonly kind: 'one-cycle'; readonly max: number; readonly rise: number }
-  /** Up and down between `base` and `max` (Smith 2015, https://arxiv.org/abs/1506.01186); `triangular2`: each triangle half as high as the one before. */
   | ({ readonly kind: 'triangular' | 'triangular2' } & Cycle);
 
+/** The names of all schedules. */
 export const SCHEDULES = ['constant', 'cosine', 'one-cycle', 'triangular', 'triangular2'] as const;
 
 /** PyTorch's OneCycleLR begins at max / 25 and ends at a ten-thousandth of that. */
@@ -24,7 +36,13 @@ const ONE_CYCLE_END = ONE_CYCLE_START / 1e4;
 const cosineBetween = (from: number, to: number, share: number) =>
   to + ((from - to) * (1 + Math.cos(Math.PI * share))) / 2;
 
-/** The learning rate of step `step`, from 0, of `steps`. */
+/**
+ * The learning rate of a step.
+ * @param step the number of the step, from 0
+ * @param steps the number of steps of the whole training
+ * @example
+ * learningRate({ kind: 'cosine', max: 1e-4, final: 0.01 }, 0, 100); // 1e-4
+ */
 export function learningRate(schedule: Schedule, step: number, steps: number): number {
   const last = Math.max(1, steps - 1);
   switch (schedule.kind) {

@@ -1,70 +1,53 @@
-/** What happened at each step, as a file of JSON lines: for people, for plots, and to compare two trainings. */
-import { appendFile } from 'node:fs/promises';
+/** The log of a training: a file of JSON lines with the figures of each step and each score, for people and for plots. */
 import { z } from 'zod';
-import { exists, fileError, readText, writeAtomic } from '../base/files.ts';
+import { writeAtomic } from '../base/files.ts';
+import { Journal } from '../base/json-lines.ts';
 
 const stepSchema = z.object({
   kind: z.literal('step'),
+  /** The number of the step, from 1. */
   step: z.number(),
+  /** Passes through the images, with the fraction of the pass that is running. */
   epoch: z.number(),
+  /** The loss that is minimised. */
   loss: z.number(),
+  /** The parts of the loss of labelled boxes, without their weights: means over the heads. */
   class: z.number(),
   box: z.number(),
   giou: z.number(),
+  /** The distance from the teacher, without its weight. */
   distillation: z.number().optional(),
+  /** The learning rate. */
   rate: z.number(),
+  /** The norm of the gradient before it was clipped. */
   gradientNorm: z.number(),
   imagesPerSecond: z.number(),
 });
 
 const scoreSchema = z.object({
   kind: z.literal('score'),
+  /** The number of finished steps. */
   step: z.number(),
-  /** Average precision on the validation images, in COCO's points. */
+  /** Average precision on the validation images, in COCO's points (0 … 100). */
   AP: z.number(),
+  /** Average precision at an IoU of 0.5. */
   AP50: z.number(),
+  /** The number of validation images. */
   images: z.number(),
 });
 
 const lineSchema = z.discriminatedUnion('kind', [stepSchema, scoreSchema]);
 
+/** A line of the log: the figures of a step, or a score. */
 export type LogLine = z.output<typeof lineSchema>;
 
-export class TrainingLog {
-  readonly #path: string;
-  readonly lines: LogLine[];
-
-  private constructor(path: string, lines: LogLine[]) {
-    this.#path = path;
-    this.lines = lines;
-  }
-
-  /** Opens the log of a training that has done `step` steps: what was written of later ones is taken back. */
-  static async open(path: string, step: number): Promise<TrainingLog> {
-    const text = step > 0 && (await exists(path)) ? await readText(path) : '';
-    const lines = text.split('\n').flatMap((line) => {
-      const parsed = lineSchema.safeParse(parseLine(line));
-      // A torn last line is of a step after the last that was saved.
-      return parsed.success && parsed.data.step <= step ? [parsed.data] : [];
-    });
-    await writeAtomic(path, lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
-    return new TrainingLog(path, lines);
-  }
-
-  async add(line: LogLine): Promise<void> {
-    this.lines.push(line);
-    try {
-      await appendFile(this.#path, `${JSON.stringify(line)}\n`);
-    } catch (error) {
-      throw fileError('write', this.#path, error);
-    }
-  }
-}
-
-function parseLine(line: string): unknown {
-  try {
-    return JSON.parse(line);
-  } catch {
-    return undefined;
-  }
+/**
+ * Opens the log of a training.
+ * @param step the number of finished steps; lines of later steps, whose results were lost in an interruption, are removed
+ * @throws InputError if the file is damaged, or cannot be read or written
+ */
+export async function openTrainingLog(path: string, step: number): Promise<Journal<LogLine>> {
+  // A training that starts anew takes over nothing, whatever the file holds.
+  if (step === 0) await writeAtomic(path, '');
+  return Journal.open(path, { kind: 'training', schema: lineSchema, keep: (line) => line.step <= step });
 }

@@ -1,28 +1,36 @@
 /**
- * Denoising queries (Zhang et al. 2022, https://arxiv.org/abs/2203.03605, section 3.3): boxes near the targets, with the
- * phrase of the target or of another, that the decoder is to put right. What belongs to each is known, so that nothing has
- * to be matched. The network has no table of labels: a query's content are the text features of its phrase.
+ * Denoising queries (DINO, Zhang et al. 2022, https://arxiv.org/abs/2203.03605, section 3.3). Their boxes are targets with
+ * noise, some of them with a wrong phrase, and the decoder is trained to restore the targets. The target of each query is
+ * known, so that no matching is needed. GroundingDINO has no table of labels: the content of a query is the mean of the text
+ * features of its phrase.
  */
 import type { LabelledBox } from '../../../data/labelled-box.ts';
 import type { DenoisingQuery, DenoisingSettings } from '../../training-family.ts';
 
-/** mmdetection's settings for GroundingDINO. */
+/** The settings of MMDetection's training of GroundingDINO (https://github.com/open-mmlab/mmdetection). */
 export const DENOISING: DenoisingSettings = { queries: 100, labelNoise: 0.5, boxNoise: 1 };
 
-/** How many times all targets are there: each once near enough to be found, and once too far. */
+/**
+ * The number of denoising groups. A group holds one positive and one negative query for each target.
+ * @param targets the number of targets that every image is padded to
+ * @returns 0 without denoising, else at least 1
+ */
 export function denoisingGroups({ queries }: DenoisingSettings, targets: number): number {
   return queries === 0 ? 0 : Math.max(1, Math.floor(queries / (2 * targets)));
 }
 
-/** A queries' place that is not used: a box in the middle. */
+/** The box (cx, cy, w, h) of a place that no query takes: a small one in the middle of the image. */
 export const EMPTY_BOX = [0.5, 0.5, 0.1, 0.1] as const;
-/** Boxes have at least this size: their logits must be finite. */
+/** The minimum width and height of a box in shares of the image, so that its logits are finite. */
 const SMALLEST = 1e-3;
 
 /**
- * The queries of an image in `groups` groups of 2 · `targets` places, positives first.
- * @param labels with boxes in shares of the image
- * @param categories those of the prompt
+ * Draws the denoising queries of an image. A group has 2 · `targets` places: the positive queries of all targets, whose
+ * corners move by less than half a side, then the negative ones, whose corners move further.
+ * @param labels boxes (x, y, width, height) in shares of the image
+ * @param categories the categories of the prompt
+ * @param random returns the next number, uniform in [0, 1)
+ * @returns a query for each place; undefined where the image has no target for it
  */
 export function denoisingQueries(
   labels: readonly LabelledBox[],
@@ -48,7 +56,7 @@ export function denoisingQueries(
         Math.max(Math.abs(right - left), SMALLEST),
         Math.max(Math.abs(bottom - top), SMALLEST),
       ],
-      // Half of the changed labels: as in the paper, what is drawn may be the right one by chance.
+      // As in the reference implementation, half of the share draws a phrase, which may be the right one by chance.
       category: random() < labelNoise / 2 ? other : label.category,
       target: isNegative ? undefined : target,
     };
@@ -56,8 +64,11 @@ export function denoisingQueries(
 }
 
 /**
- * Which queries may see which, as what is added to attention scores [all, all], row by row: the queries proper see each
- * other, a group of denoising queries sees itself and the queries proper.
+ * The attention mask of the decoder's self-attention with denoising queries: the network's own queries attend to each
+ * other, and a group of denoising queries attends to itself and to the network's own queries.
+ * @param queries the number of the network's own queries, which come after the denoising queries
+ * @param masked the number that is added to the scores of pairs that must not attend
+ * @returns the numbers to add to attention scores, [all, all] row by row
  */
 export function denoisingMask(groups: number, targets: number, queries: number, masked: number): Float32Array {
   const size = 2 * targets;

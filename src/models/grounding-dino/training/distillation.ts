@@ -1,9 +1,8 @@
 /**
- * Learning from the network as it was (Hinton et al. 2015, https://arxiv.org/abs/1503.02531): what each of its queries
- * answers, its boxes, and the encoder's features. The teacher's proposals become the student's queries too, so that the
- * queries of both correspond one to one.
+ * Distillation (Hinton et al. 2015, https://arxiv.org/abs/1503.02531): the student learns from the network as it was before
+ * training, the teacher. It learns the logits and boxes of each query, and the features of the encoder. The proposals that
+ * the teacher selects become the queries of the student too, so that the queries of both correspond one to one.
  */
-
 import { GraphBuilder, type Value } from '../../../onnx/builder.ts';
 import { copyModel } from '../../../onnx/copy.ts';
 import type { Model } from '../../../onnx/read.ts';
@@ -12,14 +11,17 @@ import { DataType } from '../../../onnx/types.ts';
 import type { Head, LossWeights, Targets } from '../../training-family.ts';
 import { generalizedIou } from './loss.ts';
 
-/** Results of the network that the student is to have besides its answers. */
+/** The stages of the network that the student learns beside logits and boxes: the features of the encoder. */
 export const FEATURES = ['encoder_vision', 'encoder_text'] as const;
 
-/** What a result of the teacher is named. */
+/** The name of a result of the teacher, which is an input of the student's loss. */
 const teacherName = (name: string): string => `teacher.${name}`;
 const INDICES = teacherName('query_indices');
 
-/** The teacher's model, which gives the results that `learnFromTeacher` asks for. `model` stays as it is. */
+/**
+ * The model of the teacher. Its outputs are inputs of the student's graph: see `freezeQueries` and `distillationLoss`.
+ * @param model the training graph of the student, which is copied
+ */
 export function teacherModel(model: Model, heads: readonly Head[]): Model {
   const b = new GraphBuilder('teacher', copyModel(model));
   const selection = indicesOf(model);
@@ -31,15 +33,17 @@ export function teacherModel(model: Model, heads: readonly Head[]): Model {
   return teacher;
 }
 
+/** The values that the student learns. */
 const taught = (heads: readonly Head[]) => [...heads.flatMap(({ logits, boxes }) => [logits, boxes]), ...FEATURES];
 
+/** The value with the indices of the selected proposals. The selection is the only TopK of the graph. */
 function indicesOf({ graph }: Model): string {
   const selection = graph.node.find(({ opType }) => opType === 'TopK')?.output[1];
   if (!selection) throw new Error('the graph selects no queries');
   return selection;
 }
 
-/** Makes the teacher's choice of queries an input of the student's `model`, which is changed. */
+/** Makes the teacher's selection of proposals an input of the student's `model`, which is changed and returned. */
 export function freezeQueries(model: Model): Model {
   const selection = indicesOf(model);
   const b = new GraphBuilder(model.graph.name, model);
@@ -52,9 +56,11 @@ export function freezeQueries(model: Model): Model {
 }
 
 /**
- * How far the student is from the teacher, a scalar, 0 where they agree: answers by the quality focal loss (Li et al. 2020,
- * https://arxiv.org/abs/2006.04388), boxes as labels do, each query as far as the teacher is sure of it; features by their
- * mean squared difference.
+ * Adds the distance between student and teacher, which is 0 where they agree. Logits are compared by the quality focal loss
+ * (Li et al. 2020, https://arxiv.org/abs/2006.04388), boxes by the losses of labelled boxes, weighted by the teacher's
+ * highest probability for the query, and features by their mean squared difference.
+ * @param weights of the three parts of a head's distance
+ * @returns a scalar
  */
 export function distillationLoss(
   b: GraphBuilder,

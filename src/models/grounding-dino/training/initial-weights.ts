@@ -1,8 +1,8 @@
 /**
- * Weights to begin a training from nothing, as the reference implementation draws them: normal in the backbones, uniform by
- * Glorot and Bengio (2010) elsewhere, with the known exceptions of deformable attention and of the box heads.
+ * Random weights to train a network from scratch, as the reference implementation draws them: normal in the backbones,
+ * uniform by Glorot and Bengio (2010, https://proceedings.mlr.press/v9/glorot10a.html) elsewhere, with the exceptions of
+ * deformable attention and of the box heads.
  */
-
 import { float } from '../../../onnx/attributes.ts';
 import { defined, GraphBuilder, type Value } from '../../../onnx/builder.ts';
 import { bytesOf } from '../../../onnx/tensor.ts';
@@ -13,12 +13,16 @@ import { copyTensor } from '../../../runtime/tensor.ts';
 import type { Checkpoint, StoredTensor } from '../../checkpoint/checkpoint.ts';
 import type { Config } from '../config.ts';
 
-/** The deviation of the backbones' weights. */
+/** The standard deviation of the weights of the backbones. */
 const DEVIATION = 0.02;
-/** What each modality adds to the other begins small. */
+/** The scale of what a fusion layer adds to each modality, which starts small. */
 const FUSION_SCALE = 1e-4;
 
-/** New values for every tensor of `checkpoint`, which gives the names and shapes. The same seed gives the same numbers. */
+/**
+ * Draws values for every tensor of a checkpoint.
+ * @param checkpoint gives the names and shapes
+ * @param seed the same seed gives the same numbers
+ */
 export async function initialWeights(checkpoint: Checkpoint, config: Config, seed: number): Promise<Checkpoint> {
   const b = new GraphBuilder('initial-weights');
   const names = [...checkpoint.keys()];
@@ -40,7 +44,7 @@ function initialValue(b: GraphBuilder, name: string, shape: readonly number[], c
     defined(b.call('', 'RandomNormal', [], { shape, scale: float(deviation), seed: float(seed) })[0]);
   if (/sampling_offsets\.bias$/.test(name)) return b.constant(offsetGrid(name, shape, config), shape);
   if (/(sampling_offsets|attention_weights)\./.test(name)) return constant(0);
-  // The last layer of a box head begins with boxes where they are proposed.
+  // A box head starts with the identity: boxes stay where they are proposed.
   if (/bbox_embed\.(\d+\.)?layers\.2\./.test(name)) return constant(0);
   if (/(vision|text)_param$/.test(name)) return constant(FUSION_SCALE);
   if (/(level_embed|query_position_embeddings\.weight)$/.test(name)) return normal(1);
@@ -57,7 +61,10 @@ function initialValue(b: GraphBuilder, name: string, shape: readonly number[], c
 const isNormScale = (name: string, shape: readonly number[]) =>
   shape.length === 1 && /(norm\w*|LayerNorm|stage\d|input_proj_vision\.\d\.1|enc_output_norm)\.weight$/i.test(name);
 
-/** Each head looks in a direction of its own, each point one step further (Zhu et al. 2020, https://arxiv.org/abs/2010.04159). */
+/**
+ * The initial sampling offsets of deformable attention (Zhu et al. 2020, https://arxiv.org/abs/2010.04159, appendix A.4): each
+ * head looks into a direction of its own, and each of its points lies one step further.
+ */
 function offsetGrid(name: string, shape: readonly number[], config: Config): Float32Array {
   const isDecoder = name.includes('.decoder.');
   const heads = isDecoder ? config.decoder_attention_heads : config.encoder_attention_heads;

@@ -1,19 +1,23 @@
 /**
- * The loss of GroundingDINO as a graph (Carion et al. 2020, https://arxiv.org/abs/2005.12872, section 3.1; focal loss:
- * Lin et al. 2017, https://arxiv.org/abs/1708.02002; generalised IoU: Rezatofighi et al. 2019,
- * https://arxiv.org/abs/1902.09630). Each head's queries are matched to the targets outside of the graph, from the costs
- * that it computes.
+ * The loss of GroundingDINO (https://arxiv.org/abs/2303.05499, section 3.5) as nodes of a graph: the set prediction loss of
+ * DETR (Carion et al. 2020, https://arxiv.org/abs/2005.12872, section 3.1) with the focal loss (Lin et al. 2017,
+ * https://arxiv.org/abs/1708.02002), the L1 loss and the generalised IoU (Rezatofighi et al. 2019,
+ * https://arxiv.org/abs/1902.09630). The graph computes the costs of matching; the matching itself is computed outside.
  */
 import type { GraphBuilder, Value } from '../../../onnx/builder.ts';
 import { DataType } from '../../../onnx/types.ts';
 import type { LossParts, LossWeights, Predictions, Targets } from '../../training-family.ts';
 
+/** α and γ of the focal loss, as published. */
 const ALPHA = 0.25;
 const GAMMA = 2;
 /** Keeps the logarithms of the costs finite. */
 const EPSILON = 1e-6;
 
-/** What it costs to assign each query to each target, [batch, queries, targets]. */
+/**
+ * Adds the costs of assigning each query to each target: class, L1 and negative generalised IoU, weighted.
+ * @returns [batch, queries, targets]
+ */
 export function matchingCosts(
   b: GraphBuilder,
   { logits, boxes }: Predictions,
@@ -35,8 +39,9 @@ export function matchingCosts(
 }
 
 /**
- * @param assignment the target of each query, the last one for none, [batch, queries] int64
- * @param counts 1 for queries that count, [batch, queries]; all if left out
+ * Adds the loss of a head. Queries without a target only learn that no token of the prompt describes them.
+ * @param assignment the target of each query, [batch, queries] int64; the last target stands for none
+ * @param counts 1 for queries that count, [batch, queries]; all count by default
  */
 export function headLoss(
   b: GraphBuilder,
@@ -60,7 +65,7 @@ export function headLoss(
   };
 }
 
-/** α_t · (1 − p_t)^γ · cross-entropy, of each element. */
+/** The focal loss of each element: α_t · (1 − p_t)^γ · cross-entropy, [batch, queries, tokens]. */
 function focalLoss(b: GraphBuilder, logits: Value, wanted: Value): Value {
   const probability = b.sigmoid(logits);
   const crossEntropy = b.sub(b.softplus(logits), b.mul(logits, wanted));
@@ -70,7 +75,7 @@ function focalLoss(b: GraphBuilder, logits: Value, wanted: Value): Value {
   return b.mul(b.mul(share, crossEntropy), b.mul(missed, missed));
 }
 
-/** The generalised IoU of boxes (cx, cy, w, h) [..., 4] that broadcast against each other, [...]. */
+/** Adds the generalised IoU of boxes (cx, cy, w, h). Their shapes [..., 4] are broadcast, and the result is [...]. */
 export function generalizedIou(b: GraphBuilder, first: Value, second: Value): Value {
   const corners = (boxes: Value) => {
     const axis = (boxes.shape?.length ?? 1) - 1;

@@ -1,4 +1,4 @@
-/** What the names of GroundingDINO's weights and modules tell about training. */
+/** Facts for training that follow from the names of GroundingDINO's weights and modules. */
 import type { SegmentOf } from '../../../autodiff/recompute.ts';
 import type { ParameterTraits } from '../../training-family.ts';
 
@@ -13,6 +13,6 @@ export function parameterTraits(name: string, rank: number): ParameterTraits {
   };
 }
 
-/** The layers of the feature enhancer, where most of the memory of training is. */
+/** The layers of the feature enhancer, whose values take most of the memory of a training. */
 export const segmentOf: SegmentOf = ({ name }) =>
   /(?:^|\.)model\.encoder\.layers\.\d+(?=[./])/.exec(name)?.[0].replace(/^\./, '');

@@ -1,4 +1,4 @@
-/** The results that only training looks at. */
+/** The values of the network that only training needs. */
 import type { Value } from '../../../onnx/builder.ts';
 import { classSimilarity, similarity } from '../class-head.ts';
 import type { Config } from '../config.ts';
@@ -8,16 +8,26 @@ import { boxDeltas, type Proposals, type Selection } from '../query-selection.ts
 import type { Stages } from '../stages.ts';
 
 /**
- * What a loss looks at. Of each decoder layer and of the selected proposals (`query_…`): similarities to the tokens
- * [batch, queries, tokens], not masked, and boxes [batch, queries, 4]; of the `extra` queries apart. Of all proposals: the same, boxes as logits, and
- * which are valid.
+ * The stages for losses, by name. Logits are similarities to the tokens without the mask of padding; boxes are (cx, cy, w, h)
+ * in 0..1.
+ *
+ * | name | shape | meaning |
+ * |---|---|---|
+ * | `logits_N`, `boxes_N` | [batch, queries, tokens], [batch, queries, 4] | decoder layer N, the network's own queries |
+ * | `extra_logits_N`, `extra_boxes_N` | [batch, extra, tokens], [batch, extra, 4] | decoder layer N, the extra queries |
+ * | `query_logits`, `query_boxes` | [batch, queries, tokens], [batch, queries, 4] | the selected proposals of the encoder |
+ * | `proposal_logits` | [batch, positions, tokens] | all proposals of the encoder |
+ * | `proposal_box_logits` | [batch, positions, 4] | their boxes before the sigmoid |
+ * | `proposal_valid` | [batch, positions] | true for proposals that are not padding |
+ *
+ * @param extra the number of queries before those of the network
  */
 export function trainedStages(
   network: Network,
   config: Config,
   parts: {
     layers: readonly DecoderLayerOutput[];
-    /** Those of the last layer. */
+    /** The logits of the last layer, [batch, extra + queries, tokens]. */
     similarities: Value;
     text: Value;
     selection: Selection;

@@ -1,4 +1,4 @@
-/** The network as it is trained: its weights are inputs, and what every layer finds is an output. */
+/** The network as a graph for training: its weights are inputs, and the logits and boxes of every layer are outputs. */
 import { GraphBuilder, type Value } from '../../../onnx/builder.ts';
 import { removeUnused } from '../../../onnx/rewrite.ts';
 import { DataType } from '../../../onnx/types.ts';
@@ -9,7 +9,7 @@ import { combinedGraph } from '../grounding-dino.ts';
 import { Network } from '../network.ts';
 import { Weights } from '../weights.ts';
 
-/** The extra queries of each decoder layer. */
+/** The heads of the denoising queries: one for each decoder layer. */
 export function extraHeads(config: Config): Head[] {
   return Array.from({ length: config.decoder_layers }, (_, layer) => ({
     name: `denoising.${layer}`,
@@ -18,10 +18,14 @@ export function extraHeads(config: Config): Head[] {
   }));
 }
 
-/** The inputs of a graph with extra queries: which tokens each one's content is the mean of, their boxes, who sees whom. */
+/**
+ * The inputs of a graph with extra queries. `tokens` [batch, extra, tokens] holds the share that each token has in the
+ * content of a query, `boxes` [batch, extra, 4] the boxes (cx, cy, w, h), and `mask` [all, all] is added to the scores of the
+ * decoder's self-attention.
+ */
 export const EXTRA_INPUTS = { tokens: 'extra_tokens', boxes: 'extra_boxes', mask: 'extra_mask' } as const;
 
-/** The outputs that are trained: those of every decoder layer, and the encoder's selected proposals. */
+/** The heads of the network's own queries: one for each decoder layer, and that of the encoder's selected proposals. */
 export function trainedHeads(config: Config): Head[] {
   const layers = Array.from({ length: config.decoder_layers }, (_, layer) => ({
     name: `decoder.layers.${layer}`,
@@ -32,8 +36,8 @@ export function trainedHeads(config: Config): Head[] {
 }
 
 /**
- * The graph of a checkpoint for training, of any size of input.
- * @throws InputError that lists every tensor that is missing or mis-shaped
+ * Builds the training graph of a checkpoint, for inputs of any size.
+ * @throws InputError that lists every tensor that is missing or has another shape
  */
 export function buildTrainingGraph(
   { config, tensors }: LoadedCheckpoint,
@@ -59,6 +63,7 @@ export function buildTrainingGraph(
   return { model, parameters, detached };
 }
 
+/** The queries that come before those of the network; undefined if there are none. */
 function extraQueries(b: GraphBuilder, config: Config, count: number) {
   if (count === 0) return undefined;
   const all = count + config.num_queries;
