@@ -1,5 +1,8 @@
 // One step of bench/full.mjs, in a process of its own; prints its result as a line of JSON.
 import { readFileSync } from 'node:fs';
+import { copyFile, mkdir, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import sharp from 'sharp';
 import { applyRecipe, openCoco, planCalibration, readPackage, readRecipe, writePackage } from '../dist/index.mjs';
 import { readSafetensors, specialize } from '../dist/models.mjs';
 import { readModel, writeModel } from '../dist/onnx.mjs';
@@ -10,6 +13,13 @@ const steps = {
   convert: async (checkpoint, output) => writePackage(await readPackage(checkpoint), output),
   quantize: async (input, output) =>
     writeModel((await quantizeModel(await readModel(input), await readRecipe('dynamic'))).model, output),
+  /** Makes the images of a data set as wide as the published size: 5 : 3, which is resized to 800x1333. */
+  widen: async (images, annotations, output) => {
+    await mkdir(output, { recursive: true });
+    await copyFile(annotations, join(output, 'annotations.json'));
+    for (const name of await readdir(images))
+      await sharp(join(images, name)).resize(320, 192, { fit: 'fill' }).toFile(join(output, name));
+  },
   /** A few images are enough: speed and memory do not depend on ranges. */
   calibrate: async (input, output, images) => {
     const source = await readPackage(input);
