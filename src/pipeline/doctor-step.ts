@@ -10,7 +10,7 @@ import { kernelBuildError, kernelCpuPath, kernelCpuPaths, kernelLibrary } from '
 import { ort } from '../runtime/native.ts';
 import { availableProviders, type ProviderName } from '../runtime/options.ts';
 import { Session } from '../runtime/session.ts';
-import { floats } from '../runtime/tensor.ts';
+import { tryProvider } from '../runtime/try-provider.ts';
 
 /** The CPU features that matter to quantized models. */
 const FEATURES = [
@@ -36,8 +36,8 @@ const PROVIDERS: readonly ProviderName[] = ['cpu', 'webgpu', 'cuda', 'tensorrt']
  */
 export async function examineMachine() {
   const library = kernelLibrary();
-  const providers: Record<string, string> = {};
-  for (const name of PROVIDERS) providers[name] = await tryProvider(name);
+  const tried = PROVIDERS.map(async (name) => [name, await tryProvider(name)] as const);
+  const providers = Object.fromEntries(await Promise.all(tried));
   return {
     dino8: packageVersion(),
     'Node.js': process.version,
@@ -78,17 +78,6 @@ function cpuFeatures(): string[] {
     return FEATURES.filter((feature) => flags.has(feature));
   } catch {
     return ['unknown on this platform'];
-  }
-}
-
-/** Runs one addition on a provider: being built in is not yet working. */
-async function tryProvider(name: ProviderName): Promise<string> {
-  try {
-    await using session = await Session.create(smallestModel(), { providers: [name] });
-    (await session.run({ x: floats(Float32Array.of(1), [1]) })).dispose();
-    return 'works';
-  } catch (error) {
-    return messageOf(error);
   }
 }
 
