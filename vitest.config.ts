@@ -3,8 +3,9 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
-    testTimeout: 300_000,
-    hookTimeout: 300_000,
+    // These limits end a test that hangs. No test may depend on them: a busy machine can be ten times slower.
+    testTimeout: 900_000,
+    hookTimeout: 900_000,
     // Native sessions use every core themselves; two workers keep a two-core machine busy without thrashing.
     maxWorkers: 2,
     pool: 'forks',

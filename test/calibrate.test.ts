@@ -1,12 +1,11 @@
 /** Calibration as a user meets it: in parts, interrupted, with images that are damaged. */
-import { spawn } from 'node:child_process';
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { exists } from '../src/base/files.ts';
 import { packageRoot } from '../src/base/package-root.ts';
-import { entry, run } from './run-cli.ts';
+import { interruptedAt, run } from './run-cli.ts';
 
 const nano = join(packageRoot, 'assets/nano');
 const images = join(packageRoot, 'assets/shapes/calib');
@@ -49,11 +48,8 @@ describe('calibrate', () => {
 
   test('interrupted, it goes on where it was, and gives the same', async () => {
     const args = ['calibrate', nano, images, ...ELEVEN, '-o', at('again.json'), '--threads', '1'];
-    const child = spawn(process.execPath, [entry, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
-    const code = new Promise((resolve) => child.on('close', resolve));
-    // The first line of progress is written when the first image runs.
-    child.stderr.once('data', () => setTimeout(() => child.kill('SIGINT'), 60));
-    expect(await code).toBe(130);
+    const interrupted = await run(args, process.execPath, interruptedAt('.jpg', 5));
+    expect(interrupted.code, interrupted.stderr).toBe(130);
     expect(await exists(at('again.json'))).toBe(false);
     expect(await exists(at('again.json.partial'))).toBe(true);
     const resumed = await run(args);

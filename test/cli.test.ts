@@ -1,12 +1,10 @@
 /** The command line as a user meets it: what it prints, what it refuses, and how. */
-import { spawn } from 'node:child_process';
 import { copyFile, cp, mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout } from 'node:timers/promises';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { packageRoot } from '../src/base/package-root.ts';
-import { entry, run } from './run-cli.ts';
+import { entry, interruptedAt, run } from './run-cli.ts';
 
 const nano = join(packageRoot, 'assets/nano');
 const image = join(packageRoot, 'assets/shapes/val/000082.jpg');
@@ -73,7 +71,9 @@ describe('what works', () => {
   });
 
   test('doctor tells the versions and whether the kernels are in use', async () => {
-    const report = JSON.parse((await run(['doctor', '--json'])).stdout);
+    const { stdout, stderr } = await run(['doctor', '--json']);
+    expect(stderr).toBe('');
+    const report = JSON.parse(stdout);
     expect(report['ONNX Runtime']).toMatch(/^1\./);
     expect(report.kernels).toMatch(/in use|not built/);
     expect(report['execution providers'].cpu).toBe('works');
@@ -217,19 +217,9 @@ describe('bad input', () => {
 
   test('Ctrl-C stops at once and loses nothing: the next run goes on to the same figures', async () => {
     const args = ['eval', at('model.onnx'), validation, '--images', '100', '-o', at('scores.json')];
-    const child = spawn(process.execPath, [entry, ...args], {
-      stdio: ['ignore', 'ignore', 'pipe'],
-    });
-    let heard = '';
-    child.stderr.on('data', (data: Buffer) => {
-      heard += data.toString();
-    });
-    const ended = new Promise((resolve) => child.on('exit', resolve));
-    const partial = () => readFile(at('scores.json.partial'), 'utf8').catch(() => '');
-    while (child.exitCode === null && (await partial()).split('\n').length < 5) await setTimeout(20);
-    child.kill('SIGINT');
-    expect(await ended).toBe(130);
-    expect(heard).toMatch(/interrupted; what was done is kept in .*scores\.json\.partial/);
+    const interrupted = await run(args, process.execPath, interruptedAt('scores.json.partial', 5));
+    expect(interrupted.code).toBe(130);
+    expect(interrupted.stderr).toMatch(/interrupted; what was done is kept in .*scores\.json\.partial/);
     const journal = await readFile(at('scores.json.partial'), 'utf8');
     expect(journal.split('\n').length).toBeGreaterThan(3);
     // Torn in the middle of a line, as by a loss of power.

@@ -63,7 +63,7 @@ function smallModel(): Uint8Array {
     ),
   );
   const y = b.reshape(b.concat([b.matmul(x, weight), b.slice(x, [0], [2], [0])], 0), [-1, 2]);
-  b.output('y', b.padEnd(y, b.mod(b.dimension(y, 0), b.integers(3)), [0]));
+  b.output('y', b.padEnd(y, b.mod(b.extent(y, 0), b.integers(3)), [0]));
   return modelBytes(b.finish());
 }
 
@@ -84,7 +84,7 @@ function safetensors(header: string, bytes: number): Uint8Array {
 
 function smallTrainingState(): Uint8Array {
   const header = JSON.stringify({
-    __metadata__: { 'dino8.training': JSON.stringify({ step: 3, key: 'abc' }) },
+    __metadata__: { 'dino8.training': JSON.stringify({ step: 3, key: { seed: 1 } }) },
     weights: { dtype: 'F32', shape: [6], data_offsets: [0, 24] },
   });
   return safetensors(header, 24);
@@ -112,9 +112,9 @@ const tokenizer = new TextEncoder().encode(
   }),
 );
 
-const ranges = new TextEncoder().encode(
+const statistics = new TextEncoder().encode(
   JSON.stringify({
-    format: 'dino8-ranges-1',
+    format: 'dino8-statistics-1',
     model: 'a',
     plan: 'b',
     images: 2,
@@ -162,7 +162,7 @@ const readers: Record<string, { valid: Uint8Array; read: (bytes: Uint8Array<Arra
       read: (bytes) => parseRecipe(text(bytes), 'it'),
       runs: 300,
     },
-    ranges: { valid: ranges, read: (bytes) => parseStatistics(json(bytes), 'it'), runs: 400 },
+    'a statistics file': { valid: statistics, read: (bytes) => parseStatistics(json(bytes), 'it'), runs: 400 },
     tokenizer: {
       valid: tokenizer,
       read: (bytes) => createTokenizer({ tokenizer: json(bytes), config: {} }, 'it').encode('a b'),
@@ -192,8 +192,4 @@ test.each(Object.entries(readers))('%s: no crash, hang or unbounded allocation',
   );
   expect(refused).toBeGreaterThan(0);
   expect(process.memoryUsage().rss).toBeLessThan(2e9);
-});
-
-test('that is at least 2,000 cases', () => {
-  expect(Object.values(readers).reduce((sum, { runs }) => sum + runs, 0)).toBeGreaterThanOrEqual(2000);
 });

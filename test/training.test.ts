@@ -1,20 +1,15 @@
-/**
- * Training as a user meets it: killed, interrupted, gone astray, on a full disk. Without the kernels a step takes several
- * times as long, hence the long limits.
- */
+/** Training as a user meets it: killed, interrupted, gone astray, on a full disk. */
 import { spawn } from 'node:child_process';
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { exists } from '../src/base/files.ts';
 import { packageRoot } from '../src/base/package-root.ts';
 import { readHuggingFace } from '../src/models/grounding-dino/checkpoint/hugging-face.ts';
 import { noise } from '../src/testing/noise.ts';
-import { entry, run } from './run-cli.ts';
-
-vi.setConfig({ testTimeout: 300_000 });
+import { entry, interruptedAt, run } from './run-cli.ts';
 
 const nano = join(packageRoot, 'assets/nano');
 const images = join(packageRoot, 'assets/shapes/calib');
@@ -52,28 +47,30 @@ describe('train', () => {
     const whole = await run(training(at('whole'), ...STEPS));
     expect(whole.code, whole.stderr).toBe(0);
     expect(whole.stdout).toMatch(/40 steps/);
-  }, 300_000);
+  });
 
   test('killed ten times at any moment, it goes on with the same numbers, to the bit', async () => {
+    const log = at('killed', 'log.jsonl');
     for (const [attempt, moment] of noise(10, 7).entries()) {
       const child = spawn(process.execPath, [entry, ...training(at('killed'), ...STEPS)], { stdio: 'ignore' });
       const ended = new Promise<string | null>((resolve) => child.on('close', (_, signal) => resolve(signal)));
       // Every other time before it has begun or soon after, otherwise in the middle of a step or of a save.
       if (attempt % 2 === 0) await sleep(800 + 800 * moment);
       else {
-        const before = await linesIn(at('killed', 'log.jsonl'));
-        while ((await linesIn(at('killed', 'log.jsonl'))) <= before) await sleep(10);
+        const before = await linesIn(log);
+        while (child.exitCode === null && (await linesIn(log)) <= before) await sleep(10);
         await sleep(100 + 100 * moment);
       }
       child.kill('SIGKILL');
-      expect(await ended).toBe('SIGKILL');
+      // A machine that is fast enough has finished the training: then there is nothing left to kill.
+      if ((await ended) === null) break;
     }
     const last = await run(training(at('killed'), ...STEPS));
     expect(last.code, last.stderr).toBe(0);
     expect(await curve(at('killed'))).toEqual(await curve(at('whole')));
     const bytes = (name: string) => readFile(at(name, 'model.safetensors'));
     expect((await bytes('killed')).equals(await bytes('whole'))).toBe(true);
-  }, 600_000);
+  }, 1_800_000);
 
   test('its result is a checkpoint, and the loss is finite and different', async () => {
     const { tensors } = await readHuggingFace(at('whole'));
@@ -87,10 +84,8 @@ describe('train', () => {
 
   test('Ctrl-C saves the state at once, and another training is refused', async () => {
     const args = training(at('stopped'), '--steps', '1000');
-    const child = spawn(process.execPath, [entry, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
-    const code = new Promise((resolve) => child.on('close', resolve));
-    child.stderr.once('data', () => setTimeout(() => child.kill('SIGINT'), 500));
-    expect(await code).toBe(130);
+    const interrupted = await run(args, process.execPath, interruptedAt('log.jsonl', 3));
+    expect(interrupted.code, interrupted.stderr).toBe(130);
     expect(await exists(at('stopped', 'training-state.safetensors'))).toBe(true);
     const steps = (await curve(at('stopped'))).length;
     expect(steps).toBeGreaterThan(0);

@@ -1,7 +1,6 @@
 /**
- * Reverse-mode differentiation from a graph to a graph (Griewank and Walther 2008, Evaluating Derivatives, chapter 3). The
- * nodes between the parameters and the loss are visited in reverse order, and the rule of each adds the nodes that compute
- * the gradients of its inputs.
+ * Reverse-mode differentiation of a graph into a graph (Griewank and Walther 2008, chapter 3): for every node between
+ * a parameter and the loss, in reverse order, its rule adds the nodes that compute its inputs' gradients.
  */
 import { InputError, messageOf } from '../base/errors.ts';
 import { ABSENT, GraphBuilder, type Value } from '../onnx/builder.ts';
@@ -17,14 +16,9 @@ import type { Rule, RuleContext } from './rule.ts';
 import { rules } from './rules.ts';
 
 /**
- * Adds to a model the outputs that hold the gradients of a loss, named by `gradientName`, and the loss itself. The gradient
- * has the shape of its parameter; it is zeros if the loss does not depend on the parameter. Nodes that no output needs are
- * removed. `model` is not changed.
- * @throws InputError, which names the operator and its module path, if an operator between the parameters and the loss has no
- * rule
- * @example
- * const trained = differentiate(model, { loss: 'loss', parameters: ['weight'] });
- * // The output 'weight.gradient' has the shape of 'weight'.
+ * The model that also computes the gradient of the loss by each parameter, as outputs named by `gradientName`, and the
+ * loss itself. A parameter that the loss does not depend on has a gradient of zeros. What nothing needs is left out.
+ * @throws InputError that names the operator and the module path if there is no rule for what is between
  */
 export function differentiate(model: Model, options: Differentiation): Model {
   const b = new GraphBuilder(model.graph.name, model);
@@ -45,13 +39,13 @@ export function differentiate(model: Model, options: Differentiation): Model {
   return result;
 }
 
-/** One pass from the loss back to the parameters, with the gradients that it has found so far. */
+/** Gradients on their way from the loss back to the parameters. */
 class ReversePass {
   readonly #b: GraphBuilder;
   readonly #active: ReadonlySet<string>;
   readonly #rules: Readonly<Record<string, Rule>>;
   readonly #recomputation: Recomputation | undefined;
-  /** The contributions to the gradient of each value, which are summed when the gradient is needed. */
+  /** What has arrived at each value so far, to be summed. */
   readonly #gradients: Map<string, Value[]>;
 
   constructor(b: GraphBuilder, model: Model, options: Differentiation) {
@@ -63,7 +57,6 @@ class ReversePass {
     this.#gradients = new Map([[loss, [b.scalar(1)]]]);
   }
 
-  /** The gradient of a value; undefined if the loss does not depend on it. */
   gradientOf(name: string): Value | undefined {
     const parts = this.#gradients.get(name);
     if (!parts || parts.length === 0) return undefined;
@@ -72,7 +65,7 @@ class ReversePass {
     return total;
   }
 
-  /** Adds the gradients of a node's inputs, from those of its results. */
+  /** From what has arrived at a node's outputs to its inputs. */
   propagate(node: NodeProto): void {
     if (!node.output.some((name) => this.#active.has(name))) return;
     this.#b.scope(modulePath(node) || 'graph', () => {
@@ -103,13 +96,13 @@ class ReversePass {
     for (const [index, gradient] of leaving.entries()) {
       const [name, input] = [node.input[index], inputs[index]];
       if (!gradient || !name || !input || !wanted[index]) continue;
-      // A gradient has the type and the shape of its value, even where inference could not find them.
+      // Whatever inference found out: a gradient has the type and shape of its value.
       this.#gradients.set(name, [...(this.#gradients.get(name) ?? []), b.assume(gradient, input)]);
     }
   }
 }
 
-/** The values that depend on a parameter and on which the loss depends. */
+/** Values that depend on a parameter and that the loss depends on. */
 function activeValues(
   { graph }: Model,
   loss: string,

@@ -1,4 +1,4 @@
-/** Splits a model into two that run one after the other, so that a decision can be made in between. */
+/** Cutting a model into two that run one after the other, so that something can be decided in between. */
 import { create } from '@bufbuild/protobuf';
 import { GraphProtoSchema, ModelProtoSchema } from 'onnx-buf';
 import { usedBy } from './graph-index.ts';
@@ -8,20 +8,16 @@ import { removeUnused } from './rewrite.ts';
 import type { GraphProto } from './types.ts';
 import { makeValueInfo } from './value-info.ts';
 
-/** The two parts of a model. */
 export interface SplitModel {
-  /** Computes the outputs `early` and the passed values. */
+  /** Computes `early` and the passed values. */
   readonly first: Model;
-  /** Computes the other outputs from the passed values and the inputs. */
+  /** Computes the other outputs, from the passed values and the inputs. */
   readonly second: Model;
-  /** The names of the values that the first part computes and the second needs, in the order of computation. */
+  /** Values that the first computes and the second needs, in the order in which they are computed. */
   readonly passed: readonly string[];
 }
 
-/**
- * Splits a model: the first part has all nodes that the outputs `early` depend on, and the second has the others. Nodes and
- * tensors are shared with `model`.
- */
+/** The first model has all nodes that the outputs `early` depend on, the second the others. Tensors are shared. */
 export function splitModel(model: Model, early: readonly string[]): SplitModel {
   const { graph } = model;
   const infos = inferShapes(model);

