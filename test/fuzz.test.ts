@@ -63,7 +63,7 @@ function smallModel(): Uint8Array {
     ),
   );
   const y = b.reshape(b.concat([b.matmul(x, weight), b.slice(x, [0], [2], [0])], 0), [-1, 2]);
-  b.output('y', b.padEnd(y, b.mod(b.extent(y, 0), b.integers(3)), [0]));
+  b.output('y', b.padEnd(y, b.mod(b.dimension(y, 0), b.integers(3)), [0]));
   return modelBytes(b.finish());
 }
 

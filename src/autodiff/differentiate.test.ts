@@ -1,4 +1,4 @@
-/** Every rule against central finite differences, over random shapes, with extents known and unknown. */
+/** Each rule is compared with central finite differences over random shapes, with known and unknown dimensions. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { float } from '../onnx/attributes.ts';
@@ -18,12 +18,12 @@ interface Case {
   /** The shapes of the inputs that are differentiated. */
   readonly shapes: fc.Arbitrary<readonly Shape[]>;
   readonly build: (b: GraphBuilder, inputs: readonly Value[], shapes: readonly Shape[]) => Value;
-  /** Where the inputs lie, for functions that are not defined or not smooth everywhere. */
+  /** The range of the inputs, for functions that are not defined or not smooth everywhere. */
   readonly domain?: (value: number, element: number, input: number) => number;
 }
 
-const extent = fc.integer({ min: 1, max: 4 });
-const shape = (least: number, most: number) => fc.array(extent, { minLength: least, maxLength: most });
+const dimension = fc.integer({ min: 1, max: 4 });
+const shape = (least: number, most: number) => fc.array(dimension, { minLength: least, maxLength: most });
 const one = shape(0, 4).map((only) => [only]);
 
 /** Two shapes that broadcast against each other, each with its own repeated and missing axes. */
@@ -37,7 +37,7 @@ const broadcast: fc.Arbitrary<readonly Shape[]> = shape(0, 4).chain((whole) => {
   return fc.tuple(side, side).map(([a, b]) => [narrow(a), narrow(b)]);
 });
 
-const sizes = (...axes: fc.Arbitrary<number>[]) => fc.tuple(...axes).map((extents) => extents as Shape);
+const sizes = (...axes: fc.Arbitrary<number>[]) => fc.tuple(...axes).map((dimensions) => dimensions as Shape);
 const away = (value: number) => value + Math.sign(value) * 0.2;
 const positive = (value: number) => Math.abs(value) + 0.3;
 
@@ -55,10 +55,10 @@ const binary = (build: (b: GraphBuilder, x: Value, y: Value) => Value, domain?: 
   ...(domain ? { domain } : {}),
 });
 
-/** Far enough from each other that a small step changes no order. */
+/** Values so far from each other that a small step does not change their order. */
 const distinct = (value: number, element: number, of = 0) => ((element * 37) % 101) / 2 + of / 4 + value * 0.05;
 
-const rows = sizes(extent, extent, fc.integer({ min: 2, max: 5 }));
+const rows = sizes(dimension, dimension, fc.integer({ min: 2, max: 5 }));
 
 const cases: Record<string, Case[]> = {
   Add: [binary((b, x, y) => b.add(x, y))],
@@ -94,18 +94,18 @@ const cases: Record<string, Case[]> = {
   Softplus: [unary((b, x) => b.softplus(x))],
   MatMul: [
     {
-      shapes: fc.tuple(extent, extent, extent, broadcast).map(([m, k, n, [left = [], right = []]]) => [
+      shapes: fc.tuple(dimension, dimension, dimension, broadcast).map(([m, k, n, [left = [], right = []]]) => [
         [...left.slice(-2), m, k],
         [...right.slice(-2), k, n],
       ]),
       build: (b, values) => b.matmul(input(values), input(values, 1)),
     },
     {
-      shapes: sizes(extent, extent).map(([m = 1, k = 1]) => [[m, k], [k]]),
+      shapes: sizes(dimension, dimension).map(([m = 1, k = 1]) => [[m, k], [k]]),
       build: (b, [x, y]) => b.matmul(x as Value, y as Value),
     },
     {
-      shapes: sizes(extent, extent).map(([k = 1, n = 1]) => [[k], [k, n]]),
+      shapes: sizes(dimension, dimension).map(([k = 1, n = 1]) => [[k], [k, n]]),
       build: (b, [x, y]) => b.matmul(x as Value, y as Value),
     },
   ],
@@ -115,7 +115,7 @@ const cases: Record<string, Case[]> = {
     [1, 0],
     [1, 1],
   ].map(([transA, transB]) => ({
-    shapes: sizes(extent, extent, extent).map(([m = 1, k = 1, n = 1]) => [
+    shapes: sizes(dimension, dimension, dimension).map(([m = 1, k = 1, n = 1]) => [
       transA ? [k, m] : [m, k],
       transB ? [n, k] : [k, n],
       [n],
@@ -130,7 +130,7 @@ const cases: Record<string, Case[]> = {
     { kernel: 3, stride: 1, padding: 2 },
   ].map(({ kernel, stride, padding }) => ({
     shapes: fc
-      .tuple(extent, extent, extent, fc.integer({ min: 3, max: 7 }), fc.integer({ min: 3, max: 7 }))
+      .tuple(dimension, dimension, dimension, fc.integer({ min: 3, max: 7 }), fc.integer({ min: 3, max: 7 }))
       .map(([batch, inputs, outputs, height, width]) => [
         [batch, inputs, height, width],
         [outputs, inputs, kernel, kernel],
@@ -150,7 +150,7 @@ const cases: Record<string, Case[]> = {
   ],
   InstanceNormalization: [
     {
-      shapes: sizes(extent, extent, extent, extent).map((only) => [only, [only[1] ?? 1], [only[1] ?? 1]]),
+      shapes: sizes(dimension, dimension, dimension, dimension).map((only) => [only, [only[1] ?? 1], [only[1] ?? 1]]),
       build: (b, values) => b.instanceNormalization(input(values), input(values, 1), input(values, 2), 0.1),
     },
   ],
@@ -193,7 +193,7 @@ const cases: Record<string, Case[]> = {
   ],
   Concat: [
     {
-      shapes: fc.tuple(extent, extent, extent).map(([n, a, c]) => [
+      shapes: fc.tuple(dimension, dimension, dimension).map(([n, a, c]) => [
         [n, a],
         [n, c],
       ]),
@@ -202,7 +202,7 @@ const cases: Record<string, Case[]> = {
   ],
   Split: [
     {
-      shapes: sizes(extent, extent).map(([n = 1, m = 1]) => [[n, 3 + m]]),
+      shapes: sizes(dimension, dimension).map(([n = 1, m = 1]) => [[n, 3 + m]]),
       // The middle part is not used.
       build: (b, values, [only = []]) => {
         const [first, , last] = b.split(input(values), b.integers(1, 2, (only[1] ?? 4) - 3), 3, 1);
@@ -212,7 +212,7 @@ const cases: Record<string, Case[]> = {
   ],
   Slice: [
     {
-      shapes: sizes(extent, extent).map(([n = 1, m = 1]) => [[n + 2, m + 3]]),
+      shapes: sizes(dimension, dimension).map(([n = 1, m = 1]) => [[n + 2, m + 3]]),
       build: (b, values) => b.slice(input(values), [1, -3], [-1, 100], [0, 1]),
     },
   ],
@@ -225,13 +225,13 @@ const cases: Record<string, Case[]> = {
   })),
   GatherElements: [
     {
-      shapes: sizes(extent).map(([n = 1]) => [[n + 1, 2]]),
+      shapes: sizes(dimension).map(([n = 1]) => [[n + 1, 2]]),
       build: (b, values) => b.gatherElements(input(values), b.constant(BigInt64Array.of(1n, 1n), [1, 2]), 0),
     },
   ],
   ScatterElements: [
     {
-      shapes: sizes(extent).map(([n = 1]) => [
+      shapes: sizes(dimension).map(([n = 1]) => [
         [n + 1, 2],
         [2, 2],
       ]),
@@ -241,13 +241,13 @@ const cases: Record<string, Case[]> = {
   ],
   GatherND: [
     {
-      shapes: sizes(extent, extent).map(([n = 1, m = 1]) => [[2, n + 1, m]]),
+      shapes: sizes(dimension, dimension).map(([n = 1, m = 1]) => [[2, n + 1, m]]),
       build: (b, values) => b.gatherRows(input(values), b.constant(BigInt64Array.of(1n, 0n, 1n, 1n), [2, 2])),
     },
   ],
   TopK: [
     {
-      shapes: sizes(extent, extent).map(([n = 1, m = 1]) => [[n, m + 2]]),
+      shapes: sizes(dimension, dimension).map(([n = 1, m = 1]) => [[n, m + 2]]),
       build: (b, values) => b.topk(input(values), b.integers(2), 1).values,
       domain: distinct,
     },
@@ -255,7 +255,7 @@ const cases: Record<string, Case[]> = {
   GridSample: [
     {
       shapes: fc
-        .tuple(extent, extent, extent, extent, extent, extent)
+        .tuple(dimension, dimension, dimension, dimension, dimension, dimension)
         .map(([batch, channels, height, width, rows_, columns]) => [
           [batch, channels, height, width],
           [batch, rows_, columns, 2],
@@ -297,7 +297,7 @@ interface Problem {
   readonly values: readonly Float32Array[];
 }
 
-/** Where a rule's model is run: with the extents of its inputs stated, or left open. */
+/** Whether the dimensions of a model's inputs are stated or left open. */
 async function checkCase(
   { build, domain = (value) => value }: Case,
   shapes: readonly Shape[],
@@ -392,7 +392,7 @@ describe('each rule agrees with central differences', () => {
       });
 });
 
-test('there is a case for every rule', () => {
+test('each rule has a case here', () => {
   expect(Object.keys(cases).toSorted()).toEqual(Object.keys(rules).toSorted());
 });
 
@@ -413,7 +413,7 @@ describe('the graph of gradients', () => {
     );
   });
 
-  test('what the loss does not need is gone, and so is the gradient of what is not asked for', () => {
+  test('nodes that the loss does not need are removed, and values that are not parameters get no gradient', () => {
     const { b, x, w } = start();
     const product = b.matmul(x, w);
     b.exp(product);
@@ -425,7 +425,7 @@ describe('the graph of gradients', () => {
     expect(operators.filter((each) => each === 'MatMul' || each === 'Gemm')).toHaveLength(2);
   });
 
-  test('no gradient passes what is detached', async () => {
+  test('no gradient passes through a detached value', async () => {
     const { b, x, w } = start();
     const product = b.identity(b.matmul(x, w));
     const loss = b.reduceSum(product, [0, 1], false);

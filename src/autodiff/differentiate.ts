@@ -1,6 +1,7 @@
 /**
- * Reverse-mode differentiation of a graph into a graph (Griewank and Walther 2008, chapter 3): for every node between
- * a parameter and the loss, in reverse order, its rule adds the nodes that compute its inputs' gradients.
+ * Reverse-mode differentiation from a graph to a graph (Griewank and Walther 2008, Evaluating Derivatives, chapter 3). The
+ * nodes between the parameters and the loss are visited in reverse order, and the rule of each adds the nodes that compute
+ * the gradients of its inputs.
  */
 import { InputError, messageOf } from '../base/errors.ts';
 import { ABSENT, GraphBuilder, type Value } from '../onnx/builder.ts';
@@ -16,9 +17,14 @@ import type { Rule, RuleContext } from './rule.ts';
 import { rules } from './rules.ts';
 
 /**
- * The model that also computes the gradient of the loss by each parameter, as outputs named by `gradientName`, and the
- * loss itself. A parameter that the loss does not depend on has a gradient of zeros. What nothing needs is left out.
- * @throws InputError that names the operator and the module path if there is no rule for what is between
+ * Adds to a model the outputs that hold the gradients of a loss, named by `gradientName`, and the loss itself. The gradient
+ * has the shape of its parameter; it is zeros if the loss does not depend on the parameter. Nodes that no output needs are
+ * removed. `model` is not changed.
+ * @throws InputError, which names the operator and its module path, if an operator between the parameters and the loss has no
+ * rule
+ * @example
+ * const trained = differentiate(model, { loss: 'loss', parameters: ['weight'] });
+ * // The output 'weight.gradient' has the shape of 'weight'.
  */
 export function differentiate(model: Model, options: Differentiation): Model {
   const b = new GraphBuilder(model.graph.name, model);
@@ -39,13 +45,13 @@ export function differentiate(model: Model, options: Differentiation): Model {
   return result;
 }
 
-/** Gradients on their way from the loss back to the parameters. */
+/** One pass from the loss back to the parameters, with the gradients that it has found so far. */
 class ReversePass {
   readonly #b: GraphBuilder;
   readonly #active: ReadonlySet<string>;
   readonly #rules: Readonly<Record<string, Rule>>;
   readonly #recomputation: Recomputation | undefined;
-  /** What has arrived at each value so far, to be summed. */
+  /** The contributions to the gradient of each value, which are summed when the gradient is needed. */
   readonly #gradients: Map<string, Value[]>;
 
   constructor(b: GraphBuilder, model: Model, options: Differentiation) {
@@ -57,6 +63,7 @@ class ReversePass {
     this.#gradients = new Map([[loss, [b.scalar(1)]]]);
   }
 
+  /** The gradient of a value; undefined if the loss does not depend on it. */
   gradientOf(name: string): Value | undefined {
     const parts = this.#gradients.get(name);
     if (!parts || parts.length === 0) return undefined;
@@ -65,7 +72,7 @@ class ReversePass {
     return total;
   }
 
-  /** From what has arrived at a node's outputs to its inputs. */
+  /** Adds the gradients of a node's inputs, from those of its results. */
   propagate(node: NodeProto): void {
     if (!node.output.some((name) => this.#active.has(name))) return;
     this.#b.scope(modulePath(node) || 'graph', () => {
@@ -96,13 +103,13 @@ class ReversePass {
     for (const [index, gradient] of leaving.entries()) {
       const [name, input] = [node.input[index], inputs[index]];
       if (!gradient || !name || !input || !wanted[index]) continue;
-      // Whatever inference found out: a gradient has the type and shape of its value.
+      // A gradient has the type and the shape of its value, even where inference could not find them.
       this.#gradients.set(name, [...(this.#gradients.get(name) ?? []), b.assume(gradient, input)]);
     }
   }
 }
 
-/** Values that depend on a parameter and that the loss depends on. */
+/** The values that depend on a parameter and on which the loss depends. */
 function activeValues(
   { graph }: Model,
   loss: string,

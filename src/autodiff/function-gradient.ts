@@ -1,6 +1,6 @@
 /**
- * The gradient of a model-local function, which is a model-local function again: its body is the function's body,
- * differentiated. Where a kernel of that name is loaded it takes the body's place.
+ * The gradient of a model-local function is a model-local function again, whose body is the differentiated body. If a kernel
+ * with the name of the gradient function is loaded, ONNX Runtime uses it instead of the body.
  */
 import { GraphBuilder, type Value } from '../onnx/builder.ts';
 import type { Model } from '../onnx/read.ts';
@@ -12,9 +12,11 @@ import { type Rule, rankOf } from './rule.ts';
 type Differentiate = (model: Model, options: Differentiation) => Model;
 
 /**
- * The rule of the function `body`, which has one output. The gradient function takes the inputs of the function and
- * the gradient of its output, and gives the gradients of the wanted inputs. Its name lists these: a kernel computes
- * what it is named after.
+ * The rule of the function `body`, which has one output. The gradient function takes the inputs of the function and the
+ * gradient of its output, and returns the gradients of the wanted inputs. Its name lists these inputs, so that a kernel of
+ * that name computes exactly them.
+ * @param differentiate the function of differentiate.ts, which uses this rule; a parameter, so that the files do not import
+ * each other
  */
 export function functionRule(body: FunctionProto, differentiate: Differentiate): Rule {
   return ({ b, inputs, gradients, wanted }) => {
@@ -29,18 +31,20 @@ export function functionRule(body: FunctionProto, differentiate: Differentiate):
   };
 }
 
+/** A call of the function. */
 interface Call {
   readonly inputs: readonly Value[];
   readonly gradient: Value;
+  /** The formal parameters whose gradients are wanted. */
   readonly names: readonly string[];
   readonly differentiate: Differentiate;
 }
 
 /**
- * The gradient of `body`, after the functions that it calls.
+ * The gradient function of `body`, after the functions that it calls.
  *
- * One function serves calls with any extents, so of its inputs only types and numbers of axes are taken from the call;
- * but integers describe the shapes of others, so how many there are is a part of the function.
+ * One function serves calls with inputs of any size, so that only their types and ranks are taken from the call. Vectors of
+ * integers are an exception: they describe shapes, so their length is a part of the function.
  */
 function gradientFunctions(
   body: FunctionProto,
@@ -57,7 +61,7 @@ function gradientFunctions(
   for (const [index, input] of body.input.entries()) declare(input, inputs[index] as Value); // one argument for each
   const arriving = declare(`${body.output[0]}.gradient`, gradient);
   b.addNodes(body.node);
-  // Σ result · gradient has the gradients that the chain rule asks for.
+  // By the chain rule, the wanted gradients are those of the scalar Σ result · gradient.
   const product = b.mul(b.value(body.output[0] ?? ''), arriving);
   const axes = Array.from({ length: rankOf(gradient) }, (_, axis) => axis);
   const total = b.reduceSum(product, axes, false);

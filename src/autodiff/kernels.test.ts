@@ -1,4 +1,4 @@
-/** The kernels of gradients compute what their functions' bodies do, by every instruction set this machine has. */
+/** The kernels of gradients compute the same as the bodies of their functions, with each instruction set of this machine. */
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
 import { GraphBuilder } from '../onnx/builder.ts';
@@ -39,11 +39,11 @@ describe.runIf(hasKernels)('gradients row by row', () => {
       process.env.DINO8_KERNEL_PATH = path;
       await using kernel = await Session.create(model(), options);
       await using body = await Session.create(model());
-      const extent = fc.integer({ min: 1, max: 60 });
+      const dimension = fc.integer({ min: 1, max: 60 });
       await fc.assert(
         fc.asyncProperty(
-          extent,
-          extent,
+          dimension,
+          dimension,
           fc.integer({ min: 2, max: 70 }),
           fc.integer(),
           async (rows, more, channels, seed) => {
@@ -63,12 +63,12 @@ describe.runIf(hasKernels)('gradients row by row', () => {
       );
     });
 
-  test('are what runs, in place of the bodies', async () => {
+  test('run in place of the bodies', async () => {
     const profile = await profileRun(model(), options, feedsOf(2, 3, 4, 1));
     expect(profile.map((node) => node.operator).toSorted()).toEqual(['LayerNormalizationGradient', 'SoftmaxGradient']);
   });
 
-  test('give the same bits for any number of threads', async () => {
+  test('compute the same bits with any number of threads', async () => {
     const feeds = feedsOf(50, 60, 64, 5);
     await using one = await Session.create(model(), { ...options, threads: 1 });
     await using two = await Session.create(model(), { ...options, threads: 2 });

@@ -1,7 +1,6 @@
 /**
- * Computing again in the backward pass what the forward pass did not keep (Chen et al. 2016,
- * https://arxiv.org/abs/1604.06174): of a segment of the graph only the inputs are kept, and the rest is there once more,
- * as copies of its nodes, when its gradients are computed.
+ * Gradient checkpointing (Chen et al. 2016, https://arxiv.org/abs/1604.06174): of a segment of the graph only the inputs are
+ * kept in memory. When its gradients are computed, copies of its nodes compute the other values again.
  */
 import { create } from '@bufbuild/protobuf';
 import { NodeProtoSchema } from 'onnx-buf';
@@ -9,9 +8,10 @@ import type { GraphBuilder, Value } from '../onnx/builder.ts';
 import { indexGraph, usedBy } from '../onnx/graph-index.ts';
 import { DataType, type GraphProto, type NodeProto } from '../onnx/types.ts';
 
-/** The segment that a node belongs to; undefined for nodes whose results are kept. */
+/** Returns the name of the segment that a node belongs to; undefined for nodes whose results are kept. */
 export type SegmentOf = (node: NodeProto) => string | undefined;
 
+/** The recomputed segments of one graph. */
 export class Recomputation {
   readonly #b: GraphBuilder;
   readonly #graph: GraphProto;
@@ -37,7 +37,10 @@ export class Recomputation {
     this.#inputs = new Set([...graph.input, ...graph.initializer].map(({ name }) => name));
   }
 
-  /** Where to read the value `name` in the backward pass. `gradient`: what must be there before it is computed again. */
+  /**
+   * The name under which the backward pass reads the value `name`: its own, or that of its recomputed copy.
+   * @param gradient the value that must exist before the segment is computed again
+   */
   locate(name: string, gradient: Value): string {
     const segment = this.#internal.get(name);
     if (segment === undefined) return name;
@@ -51,12 +54,12 @@ export class Recomputation {
     const nodes = this.#graph.node.filter((node) => this.#segmentOf(node) === segment);
     const made = new Set(nodes.flatMap((node) => node.output));
     const outside = new Set(nodes.flatMap((node) => [...usedBy(node)]).filter((name) => !made.has(name)));
-    // Without something to wait for, all segments would be computed at once, before the gradients of the first.
-    const nothing = b.mul(b.gather(b.reshape(gradient, [-1]), b.integer(0), 0), 0);
+    // Without an input that depends on the gradient, ONNX Runtime would compute all segments at once, at the start.
+    const zero = b.mul(b.gather(b.reshape(gradient, [-1]), b.integer(0), 0), 0);
     const waiting = new Map<string, string>();
     for (const name of outside) {
       const value = b.value(name);
-      if (value.type === DataType.FLOAT && !this.#inputs.has(name)) waiting.set(name, b.add(value, nothing).name);
+      if (value.type === DataType.FLOAT && !this.#inputs.has(name)) waiting.set(name, b.add(value, zero).name);
     }
     for (const node of nodes) {
       const input = node.input.map((name) => waiting.get(name) ?? (made.has(name) ? copyName(name) : name));

@@ -1,24 +1,30 @@
-/** What a rule of differentiation is, and what rules share. */
+/** The form of a differentiation rule, and the functions that rules share. */
 import type { GraphBuilder, Value } from '../onnx/builder.ts';
 import type { Dimension, NodeProto, Shape } from '../onnx/types.ts';
 
+/** The input of a rule: one node, with its values and the gradients that arrive at it. */
 export interface RuleContext {
-  /** Builds the graph of gradients, in the scope of the node's module. */
+  /** The builder of the graph of gradients, in the scope of the node's module. */
   readonly b: GraphBuilder;
+  /** The node that is differentiated. */
   readonly node: NodeProto;
-  /** One entry per input; one that is not given has the name ''. */
+  /** The inputs of the node; an optional input that is not given has the name ''. */
   readonly inputs: readonly Value[];
+  /** The results of the node. */
   readonly outputs: readonly Value[];
-  /** Derivatives of the loss by each output, of the output's shape; undefined where it does not depend on it. */
+  /** The derivatives of the loss by each result, of the result's shape; undefined if the loss does not depend on it. */
   readonly gradients: readonly (Value | undefined)[];
-  /** For each input, whether its gradient is needed: a rule may leave out the others. */
+  /** For each input, whether its gradient is needed. A rule may leave out the other gradients. */
   readonly wanted: readonly boolean[];
 }
 
-/** The derivatives of the loss by each input of a node, of the input's shape; undefined where there is none. */
+/**
+ * Adds the nodes that compute the derivatives of the loss by each input of a node, and returns them. Each has the shape of
+ * the input; undefined if there is none.
+ */
 export type Rule = (context: RuleContext) => readonly (Value | undefined)[];
 
-/** A rule for a node with one output, or of which only the first carries a gradient. */
+/** A rule for a node with one result, or with one differentiable result, which is the first. */
 export function rule(
   derive: (context: RuleContext & { gradient: Value; x: Value; y: Value }) => readonly (Value | undefined)[],
 ): Rule {
@@ -30,40 +36,41 @@ export function rule(
   };
 }
 
-/** The input at `index`, which the operator's specification says is there. */
+/** The input at `index`, which the operator requires. @throws Error if it is missing */
 export function inputAt({ inputs, node }: RuleContext, index: number): Value {
   const found = inputs[index];
   if (!found?.name) throw new Error(`${node.name} has no input ${index}`);
   return found;
 }
 
-/** The number of axes of `value`. @throws Error if it is not known: every rule needs it. */
+/** The rank of a value. @throws Error if it is not known */
 export function rankOf(value: Value): number {
   if (!value.shape) throw new Error(`the number of axes of ${value.name} is not known`);
   return value.shape.length;
 }
 
-/** The shape of `value` as a vector: a constant where it is known. */
+/** The shape of a value as a vector, which is a constant if the shape is known. */
 export function shapeVector(b: GraphBuilder, value: Value): Value {
-  const extents = value.shape;
-  return extents?.every((extent) => typeof extent === 'number') ? b.integers(...extents) : b.shapeOf(value);
+  const dimensions = value.shape;
+  return dimensions?.every((dimension) => typeof dimension === 'number') ? b.integers(...dimensions) : b.shapeOf(value);
 }
 
-/** The extent of an axis: a number where it is known, otherwise a vector of one. */
-export function extentAt(b: GraphBuilder, value: Value, axis: number): number | Value {
-  const extent = value.shape?.[axis];
-  return typeof extent === 'number' ? extent : b.extent(value, axis);
+/** The size of one axis: a number if it is known, and otherwise a vector with one element. */
+export function dimensionAt(b: GraphBuilder, value: Value, axis: number): number | Value {
+  const dimension = value.shape?.[axis];
+  return typeof dimension === 'number' ? dimension : b.dimension(value, axis);
 }
 
+/** Zeros of the shape of `value`. */
 export function zerosLike(b: GraphBuilder, value: Value): Value {
   return b.expand(b.scalar(0), [shapeVector(b, value)]);
 }
 
-/** The gradient of what was broadcast from the shape of `to`: summed over the axes along which it was repeated. */
+/** The gradient of `to` from that of its broadcast form: the sum over the axes along which `to` was repeated. */
 export function unbroadcast(b: GraphBuilder, gradient: Value, to: Value): Value {
   const rank = rankOf(gradient);
-  const extents: Shape = [...new Array<Dimension>(rank - rankOf(to)).fill(1), ...(to.shape ?? [])];
-  const repeats = extents.map((extent, axis) => isRepeated(extent, gradient.shape?.[axis]));
+  const dimensions: Shape = [...new Array<Dimension>(rank - rankOf(to)).fill(1), ...(to.shape ?? [])];
+  const repeats = dimensions.map((dimension, axis) => isRepeated(dimension, gradient.shape?.[axis]));
   if (repeats.every((known) => known !== undefined)) {
     const axes = repeats.flatMap((repeated, axis) => (repeated ? [axis] : []));
     const sum = axes.length > 0 ? b.reduceSum(gradient, axes) : gradient;
@@ -75,14 +82,14 @@ export function unbroadcast(b: GraphBuilder, gradient: Value, to: Value): Value 
   return b.reshape(b.reduceSumOver(gradient, axes), [b.shapeOf(to)]);
 }
 
-/** Whether an axis of extent `from` was repeated to give one of extent `to`; undefined if that is not known. */
+/** Whether broadcasting repeated an axis of size `from` to size `to`; undefined if that is not known. */
 function isRepeated(from: Dimension, to: Dimension): boolean | undefined {
   if (from === to && from !== undefined) return false;
   if (from === 1) return true;
   return typeof from === 'number' ? false : undefined;
 }
 
-/** `x` with its last two axes exchanged. */
+/** Exchanges the last two axes of `x`. */
 export function transposeMatrix(b: GraphBuilder, x: Value): Value {
   const rank = rankOf(x);
   const axes = Array.from({ length: rank }, (_, axis) => axis);

@@ -1,4 +1,4 @@
-/** The gradients of the whole network against PyTorch's: test/fixtures/golden/gradients. */
+/** The gradients of the whole network are compared with those of PyTorch in test/fixtures/golden/gradients. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -98,7 +98,7 @@ test.each(variants)('every parameter has the gradient that PyTorch computes: %o'
       continue;
     }
     const actual = floatData(outputs.get(gradientName(parameter.input)));
-    // What is zero but for rounding, such as keys' biases before a softmax, has no relative error.
+    // Gradients that are zero except for rounding, such as those of key biases before a softmax, have no relative error.
     const size = Math.max(norm, 1e-6 * largest);
     const ours = norm2(actual);
     if (!(Math.abs(ours - norm) <= 1e-3 * size)) problems.push(`${name}: norm ${ours} instead of ${norm}`);

@@ -1,18 +1,20 @@
-/** Attributes of nodes: read with a default, written from plain values. */
+/** Attributes of nodes: reading them with a default, and making them from plain values. */
 import { create } from '@bufbuild/protobuf';
 import { AttributeProtoSchema, AttributeProto_AttributeType as AttributeType } from 'onnx-buf';
 import type { AttributeProto, NodeProto, TensorProto } from './types.ts';
 
-/** What an attribute can be made from: integers (`bigint` or a whole `number`), `float(x)`, text, tensors, lists. */
+/** A value of an attribute: an integer (`bigint` or a whole `number`), `float(x)`, a text, a tensor, or a list of numbers. */
 export type AttributeValue = number | bigint | string | Float | TensorProto | readonly number[] | readonly Float[];
 
-/** A float attribute; plain numbers are integers, as most attributes are. */
+/** The value of a float attribute. Plain numbers stand for integers, since most attributes are integers. */
 export class Float {
   constructor(readonly value: number) {}
 }
 
+/** Marks a number as the value of a float attribute. */
 export const float = (value: number): Float => new Float(value);
 
+/** Makes an attribute whose type follows from the value. */
 export function makeAttribute(name: string, value: AttributeValue): AttributeProto {
   const attribute = create(AttributeProtoSchema, { name });
   if (value instanceof Float) {
@@ -37,10 +39,12 @@ export function makeAttribute(name: string, value: AttributeValue): AttributePro
   return attribute;
 }
 
+/** The attribute of that name; undefined if the node has none. */
 export function findAttribute(node: NodeProto, name: string): AttributeProto | undefined {
   return node.attribute.find((attribute) => attribute.name === name);
 }
 
+/** The integer attribute of that name; `otherwise` if the node has none. */
 export function integerAttribute(node: NodeProto, name: string): number | undefined;
 export function integerAttribute(node: NodeProto, name: string, otherwise: number): number;
 export function integerAttribute(node: NodeProto, name: string, otherwise?: number): number | undefined {
@@ -48,11 +52,12 @@ export function integerAttribute(node: NodeProto, name: string, otherwise?: numb
   return attribute ? Number(attribute.i) : otherwise;
 }
 
+/** The attribute of that name as a list of integers; undefined if the node has none. */
 export function integersAttribute(node: NodeProto, name: string): number[] | undefined {
   return findAttribute(node, name)?.ints.map(Number);
 }
 
-/** Sets or replaces an attribute. */
+/** Sets an attribute, replacing the one of that name. */
 export function setAttribute(node: NodeProto, name: string, value: AttributeValue): void {
   node.attribute = [...node.attribute.filter((attribute) => attribute.name !== name), makeAttribute(name, value)];
 }

@@ -1,8 +1,9 @@
-/** A copy of a model whose structure can be rewritten freely; the tensors are shared, as no rewrite changes one in place. */
+/** Copies models for rewriting. */
 import { clone } from '@bufbuild/protobuf';
 import { GraphProtoSchema, ModelProtoSchema } from 'onnx-buf';
 import type { Model } from './read.ts';
 
+/** A copy whose structure can be rewritten freely. The tensors are shared, since no rewrite changes a tensor in place. */
 export function copyModel(model: Model): Model {
   const { graph, ...rest } = model;
   const { initializer, ...body } = graph;

@@ -1,18 +1,25 @@
-/** The operators of dino8's own domain: model-local functions, for which its library has kernels. */
+/**
+ * The operators of dino8's own domain. Each is a model-local function with a standard body; the kernel library has faster
+ * kernels under the same names.
+ */
 
+/** The domain of all operators below. */
 export const DOMAIN = 'ai.dino8';
 
-/** See model/deformable-attention.ts. */
+/** Multi-scale deformable attention; see models/grounding-dino/deformable-attention.ts. */
 export const DEFORMABLE_ATTENTION = 'MultiScaleDeformableAttention';
 
-/** See quant/observe/observe-function.ts. */
+/** The statistics of a value; see quant/observe/observe-function.ts. */
 export const OBSERVE = 'Observe';
 
-/** See autodiff/functions. */
+/** The gradient of LayerNormalization; see autodiff/functions/layer-normalization-gradient.ts. */
 export const LAYER_NORMALIZATION_GRADIENT = 'LayerNormalizationGradient';
+/** The gradient of Softmax; see autodiff/functions/softmax-gradient.ts. */
 export const SOFTMAX_GRADIENT = 'SoftmaxGradient';
+/** The gradient of Gelu; see autodiff/functions/gelu-gradient.ts. */
 export const GELU_GRADIENT = 'GeluGradient';
 
-/** See train/fake-quantize.ts. */
+/** Rounding to a grid of integers and back; see train/fake-quantize.ts. */
 export const FAKE_QUANTIZE = 'FakeQuantize';
+/** The gradient of FakeQuantize; see train/fake-quantize.ts. */
 export const FAKE_QUANTIZE_GRADIENT = 'FakeQuantizeGradient';

@@ -1,4 +1,4 @@
-/** Cutting a part out of a model: everything between two sets of values. */
+/** Extracts a part of a model: everything between two sets of values. */
 import { create } from '@bufbuild/protobuf';
 import { GraphProtoSchema, ModelProtoSchema } from 'onnx-buf';
 import { InputError } from '../base/errors.ts';
@@ -9,9 +9,9 @@ import { removeUnused } from './rewrite.ts';
 import { makeValueInfo } from './value-info.ts';
 
 /**
- * The model that computes `outputs` from `inputs`, both names of any values of `model`. Nodes and weights are shared
- * with it, not copied; metadata is kept.
- * @throws InputError if a value does not exist, or if something else is needed as well
+ * The model that computes `outputs` from `inputs`, which may be any values of `model`, by name. Nodes and weights are shared
+ * with `model`, and the metadata is kept.
+ * @throws InputError if a value does not exist, or if the outputs depend on more than the inputs
  */
 export function extractModel(model: Model, inputs: readonly string[], outputs: readonly string[]): Model {
   const { graph } = model;

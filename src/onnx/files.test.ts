@@ -1,4 +1,4 @@
-/** Reading and writing: nothing is lost, whatever is in the file. */
+/** Reading and writing a model loses nothing, whatever the file contains. */
 import { mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -40,7 +40,7 @@ const tensor = fc
     }),
   );
 
-/** Models with parts that dino8 has no use for: docs, metadata, subgraphs, functions, unknown operators and fields. */
+/** Models with parts that dino8 does not use: docs, metadata, subgraphs, functions, unknown operators and fields. */
 const anyModel = fc
   .record({ tensors: fc.array(tensor, { maxLength: 5 }), names: fc.array(name, { maxLength: 5 }), doc: fc.string() })
   .map(({ tensors, names, doc }) => {
@@ -63,14 +63,14 @@ const anyModel = fc
       functions: [create(FunctionProtoSchema, { name: 'f', domain: 'd', node: nodes })],
       metadataProps: names.map((key) => create(StringStringEntryProtoSchema, { key, value: doc })),
     });
-    // A field that no version of ONNX has yet.
+    // This field does not exist in any version of ONNX.
     graph.$unknown = [{ no: 4000, wireType: 2, data: new Uint8Array([3, 1, 2, 3]) }];
     return Object.assign(model, { graph });
   });
 
 const registry = createRegistry(file_onnx);
 
-/** Equal as messages, whatever the order of fields in the bytes. */
+/** Compares two messages independently of the order of fields in their bytes. */
 const sameModel = (a: Uint8Array, b: Uint8Array) =>
   equals(ModelProtoSchema, fromBinary(ModelProtoSchema, a), fromBinary(ModelProtoSchema, b), {
     unknown: true,
@@ -117,7 +117,7 @@ test('initializers are views into the file', () => {
   expect(read?.rawData.buffer).toBe(bytes.buffer);
 });
 
-describe('what strangers send', () => {
+describe('files from untrusted sources', () => {
   const external = (location: string, extra: Record<string, string> = {}) =>
     modelWith([
       create(TensorProtoSchema, {
@@ -147,7 +147,7 @@ describe('what strangers send', () => {
     await expect(readModel(path)).rejects.toThrow(/needs bytes up to 4 of short.data, which has only 2/);
   });
 
-  test('bytes that do not add up to the shape are refused', () => {
+  test('a tensor whose bytes do not match its shape is refused', () => {
     const bad = create(TensorProtoSchema, {
       name: 'w',
       dataType: DataType.FLOAT,
@@ -157,7 +157,7 @@ describe('what strangers send', () => {
     expect(() => parseModel(toBinary(ModelProtoSchema, modelWith([bad])), 'it')).toThrow(InputError);
   });
 
-  test('a missing file and a directory are misuse', async () => {
+  test('a missing file and a directory are usage errors', async () => {
     await expect(readModel(join(folder, 'none.onnx'))).rejects.toThrow(UsageError);
     await expect(readModel(folder)).rejects.toThrow(/is a directory/);
   });

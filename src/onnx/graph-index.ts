@@ -1,17 +1,20 @@
-/** Who makes and who uses each value of a graph. */
+/** An index of a graph: the producer and the consumers of each value. */
 import { nodesOf, subgraphsOf } from './traverse.ts';
 import type { GraphProto, NodeProto, TensorProto } from './types.ts';
 
+/** Look-ups by the name of a value. */
 export interface GraphIndex {
-  /** The node that makes a value; undefined for inputs and initializers. */
+  /** The node that computes a value; inputs and initializers have none. */
   readonly producer: ReadonlyMap<string, NodeProto>;
-  /** The nodes that use a value, each once, those with a subgraph that uses it included. */
+  /** The nodes that use a value, each listed once, including nodes with a subgraph that uses it. */
   readonly consumers: ReadonlyMap<string, readonly NodeProto[]>;
+  /** The stored tensors. */
   readonly initializer: ReadonlyMap<string, TensorProto>;
+  /** The names of the graph's outputs. */
   readonly outputs: ReadonlySet<string>;
 }
 
-/** An index of the graph as it is now; a rewrite that changes it asks for a new one. */
+/** Indexes a graph as it is now. After a rewrite of the graph the index is out of date. */
 export function indexGraph(graph: GraphProto): GraphIndex {
   const producer = new Map<string, NodeProto>();
   const consumers = new Map<string, NodeProto[]>();
@@ -27,7 +30,7 @@ export function indexGraph(graph: GraphProto): GraphIndex {
   };
 }
 
-/** The values a node needs: its inputs, and what its subgraphs take from outside. */
+/** The names of the values that a node needs: its inputs, and the values that its subgraphs take from outside. */
 export function usedBy(node: NodeProto): Set<string> {
   const names = new Set(node.input.filter(Boolean));
   for (const graph of subgraphsOf(node)) {

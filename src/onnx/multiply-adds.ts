@@ -1,4 +1,4 @@
-/** How many multiply-adds a node computes, from the shapes of its values. */
+/** The number of multiply-adds of a node, from the shapes of its values. */
 import { integerAttribute } from './attributes.ts';
 import { DEFORMABLE_ATTENTION, DOMAIN } from './dino8-operators.ts';
 import { type Dimension, elementCount, type NodeProto } from './types.ts';
@@ -6,13 +6,13 @@ import { type Dimension, elementCount, type NodeProto } from './types.ts';
 /** The shape of a value by name; undefined if it is not known. */
 export type ShapeOf = (value: string) => readonly Dimension[] | undefined;
 
-/** A bilinear sample weighs the four pixels around it. */
+/** A bilinear sample is a weighted sum of four pixels. */
 const CORNERS = 4;
 
 /**
- * Multiply-adds of matrix products, convolutions and deformable attention; 0 for every other operator, which passes over
- * its values without multiplying matrices.
- * @returns undefined if a shape that counts is not known
+ * The multiply-adds of matrix products, convolutions and deformable attention; 0 for all other operators, whose cost is that
+ * of passing over their values.
+ * @returns undefined if a shape that is needed is not known
  */
 export function multiplyAdds(node: NodeProto, shapeOf: ShapeOf): number | undefined {
   const shape = (name = '') => wholeShape(shapeOf(name));
@@ -30,7 +30,7 @@ export function multiplyAdds(node: NodeProto, shapeOf: ShapeOf): number | undefi
       return result && a && elementCount(result) * (a[integerAttribute(node, 'transA', 0) ? 0 : 1] ?? 1);
     case 'Conv':
     case 'ConvInteger':
-      // The weight is [outputs, inputs per group, …kernel]: all but its first extent are summed over.
+      // The weight is [outputs, inputs per group, …kernel]; the sum runs over all but the first dimension.
       return result && b && elementCount(result) * elementCount(b.slice(1));
     default:
       return 0;
@@ -43,6 +43,6 @@ function deformableMultiplyAdds(values?: readonly number[], logits?: readonly nu
 }
 
 function wholeShape(shape: readonly Dimension[] | undefined): readonly number[] | undefined {
-  const known = shape?.filter((extent) => typeof extent === 'number');
+  const known = shape?.filter((dimension) => typeof dimension === 'number');
   return known?.length === shape?.length ? known : undefined;
 }

@@ -1,6 +1,6 @@
 /**
- * The graph under construction: scopes, names, constants, functions, and what shape inference knows of every value.
- * The name of a node is the path of the module it belongs to. Operators are in builder.ts.
+ * The structure of a graph under construction: scopes, names, constants, functions, and the inferred type and shape of every
+ * value. The name of a node is the path of the module it belongs to. The methods for operators are in builder.ts.
  */
 import { create } from '@bufbuild/protobuf';
 import {
@@ -27,30 +27,38 @@ import {
 } from './types.ts';
 import { makeValueInfo } from './value-info.ts';
 
-/** The operator set and file format that dino8 writes: LayerNormalization, Gelu, 4-bit types, readable since ONNX Runtime 1.18. */
+/**
+ * The operator set and the file format that dino8 writes. They include LayerNormalization, Gelu and 4-bit types, and ONNX
+ * Runtime reads them since 1.18.
+ */
 const OPSET = 21;
 const IR_VERSION = 10n;
 
 /** A value of the graph under construction. */
 export interface Value {
+  /** The unique name of the value in the graph. */
   readonly name: string;
+  /** The element type; undefined if inference does not know it. */
   readonly type: DataType | undefined;
+  /** The shape; undefined if not even the rank is known. */
   readonly shape: Shape | undefined;
-  /** The elements of a small integer tensor, as far as they are known. */
+  /** The elements of a small integer tensor; those that are not known are undefined. */
   readonly values?: readonly Dimension[] | undefined;
 }
 
-/** Stands for an optional input that is not given. */
+/** The placeholder for an optional input that is not given. */
 export const ABSENT: Value = { name: '', type: undefined, shape: undefined };
 
-/** Anything that can be an operand: a value, or a number that becomes a float scalar constant. */
+/** An input of an operator: a value, or a number that becomes a float scalar constant. */
 export type Operand = Value | number;
 
+/** The attributes of a node by name; those that are undefined are left out. */
 export type Attributes = Readonly<Record<string, AttributeValue | undefined>>;
 
 const importOf = (domain: string) =>
   create(OperatorSetIdProtoSchema, { domain, version: BigInt(domain === '' ? OPSET : 1) });
 
+/** The base of `GraphBuilder`: everything but the methods for operators. */
 export class NodeBuilder {
   readonly #graph: GraphProto;
   readonly #infos: Infos = new Map();
@@ -61,7 +69,10 @@ export class NodeBuilder {
   #metadata: Model['metadataProps'] = [];
   #imports: Model['opsetImport'] = [];
 
-  /** A new graph named `name`; or, given `base`, that model to be built on, which stays as it is. */
+  /**
+   * Starts a graph.
+   * @param base a model that the new graph continues; the model itself is not changed
+   */
   constructor(name: string, base?: Model) {
     this.#graph = create(GraphProtoSchema, { name });
     if (base) this.#continue(base);
@@ -84,7 +95,7 @@ export class NodeBuilder {
 
   // ---- structure
 
-  /** Runs `build` with `name` appended to the module path of every node it adds. */
+  /** Runs `build`; the nodes that it adds have `name` appended to their module path. */
   scope<T>(name: string, build: () => T): T {
     this.#scopes.push(name);
     try {
@@ -94,7 +105,7 @@ export class NodeBuilder {
     }
   }
 
-  /** Runs `build` outside of every scope, for a module that lives elsewhere in the tree than where it is used. */
+  /** Runs `build` outside of every scope, for a module that is not part of the module that uses it. */
   outside<T>(build: () => T): T {
     const scopes = this.#scopes;
     this.#scopes = [];
@@ -110,32 +121,33 @@ export class NodeBuilder {
     return this.#scopes.join('.');
   }
 
+  /** Declares a graph input. @throws Error if the name is taken */
   input(name: string, type: DataType, shape: Shape): Value {
     this.#graph.input.push(makeValueInfo(this.#claim(name), type, shape));
     return this.#know(name, { type, shape });
   }
 
-  /** Declares `value` as the graph output `name`, with `shape` where inference knows less. */
+  /** Declares `value` as the graph output `name`. `shape` may state more than inference knows. */
   output(name: string, value: Value, shape = value.shape): void {
     if (value.name !== name) this.#node('Identity', [value.name], [this.#claim(name)], {}, '', name);
     this.#graph.output.push(makeValueInfo(name, value.type ?? DataType.FLOAT, shape));
   }
 
-  /** The value of that name, which must exist. */
+  /** The value of that name. @throws Error if there is none */
   value(name: string): Value {
     if (!this.#names.has(name)) throw new Error(`${this.#graph.name} has no value ${name}`);
     return this.#know(name, this.#infos.get(name));
   }
 
-  /** States the type and shape of a value of which inference may know less. */
+  /** States the type and the shape of a value, where the caller knows more than inference does. */
   assume(value: Value, { type, shape }: Pick<TensorInfo, 'shape'> & { type: DataType | undefined }): Value {
     if (type === undefined) return value;
     const known = this.#infos.get(value.name);
-    const merged = shape?.map((extent, axis) => known?.shape?.[axis] ?? extent) ?? known?.shape;
+    const merged = shape?.map((dimension, axis) => known?.shape?.[axis] ?? dimension) ?? known?.shape;
     return this.#know(value.name, { type, shape: merged, values: known?.values });
   }
 
-  /** Adds nodes of another graph or function as they are, with the names that they have. */
+  /** Adds nodes of another graph or function as they are, under their own names. */
   addNodes(nodes: readonly NodeProto[]): void {
     for (const node of nodes) {
       this.#graph.node.push(node);
@@ -149,13 +161,13 @@ export class NodeBuilder {
     return this.#functions.get(`${domain}::${name}`);
   }
 
-  /** A stored tensor; its bytes are shared, not copied. */
+  /** Adds a stored tensor. Its bytes are shared, not copied. @throws Error if the name is taken */
   initializer(tensor: TensorProto): Value {
     this.#graph.initializer.push(tensor);
     return this.#know(this.#claim(tensor.name), tensorInfo(tensor));
   }
 
-  /** A small constant, stored once however often it is asked for. */
+  /** A small constant; equal constants are stored once. */
   constant(data: TypedArray, shape: readonly number[], type?: DataType): Value {
     const tensor = makeTensor('', shape, data, type);
     const key = `${tensor.dataType}[${shape.join()}]${Buffer.from(tensor.rawData).toString('base64')}`;
@@ -169,32 +181,38 @@ export class NodeBuilder {
     return value;
   }
 
-  /** A float scalar. */
+  /** A constant float scalar. */
   scalar(value: number): Value {
     return this.constant(Float32Array.of(value), []);
   }
 
-  /** A vector of 64-bit integers, as shapes, axes and indices are. */
+  /** A constant vector of 64-bit integers, the type of shapes, axes and indices. */
   integers(...values: number[]): Value {
     return this.constant(BigInt64Array.from(values, BigInt), [values.length]);
   }
 
-  /** A scalar 64-bit integer. */
+  /** A constant scalar 64-bit integer. */
   integer(value: number): Value {
     return this.constant(BigInt64Array.of(BigInt(value)), []);
   }
 
-  /** Adds a model-local function; calls to it are `call(...)`. */
+  /** Adds a model-local function, to be called by `call`. */
   define(body: FunctionProto): void {
     this.#functions.set(`${body.domain}::${body.name}`, body);
   }
 
-  /** A call of a model-local function or of an operator of another domain. */
+  /**
+   * Calls a model-local function, or an operator of another domain.
+   * @param outputs the number of results
+   */
   call(domain: string, name: string, inputs: readonly Operand[], attributes: Attributes = {}, outputs = 1): Value[] {
     return this.addNode(name, inputs, attributes, outputs, domain);
   }
 
-  /** Gives the result of a node a name of its own, such as the one a checkpoint has for it. */
+  /**
+   * Renames a result of the last node, for example to the name that a checkpoint has for it.
+   * @throws Error if `value` is not such a result, or if the name is taken
+   */
   named(name: string, value: Value): Value {
     const node = this.#graph.node.at(-1);
     const index = node?.output.indexOf(value.name) ?? -1;
@@ -205,7 +223,7 @@ export class NodeBuilder {
     return this.#know(name, info);
   }
 
-  /** The finished model. */
+  /** Returns the finished model, which shares its tensors and nodes with the builder. */
   finish(): Model {
     const graph = this.#graph;
     const imported = new Set(this.#imports.map(({ domain }) => domain));
@@ -224,7 +242,10 @@ export class NodeBuilder {
     return Object.assign(model, { graph });
   }
 
-  /** The finished nodes as a model-local function whose formal parameters are this graph's inputs and outputs. */
+  /**
+   * Returns the graph as a model-local function whose formal parameters are the graph's inputs and outputs.
+   * @param attributes the names of the attributes that the function takes
+   */
   finishFunction(domain: string, attributes: readonly string[] = []): FunctionProto {
     const graph = this.#graph;
     return create(FunctionProtoSchema, {
@@ -244,12 +265,12 @@ export class NodeBuilder {
 
   // ---- nodes
 
-  /** A node with one result. */
+  /** Adds a node with one result. */
   protected one(type: string, inputs: readonly Operand[], attributes: Attributes = {}): Value {
     return defined(this.addNode(type, inputs, attributes, 1, '')[0]);
   }
 
-  /** Adds a node in the current scope, with a result for each of `outputs`. */
+  /** Adds a node in the current scope, with as many results as `outputs` says. */
   protected addNode(
     type: string,
     operands: readonly Operand[],
@@ -294,6 +315,7 @@ export class NodeBuilder {
   }
 }
 
+/** The value itself. @throws Error if it is undefined: a defect, since every node has the outputs it was made with */
 export function defined<T>(value: T | undefined): T {
   if (value === undefined) throw new Error('a node lacks an output');
   return value;

@@ -1,6 +1,6 @@
 /**
- * Reading an ONNX file. The bytes of the initializers stay views into the file's one buffer, so a model costs its
- * size once, and reading 700 MB takes as long as the disk needs.
+ * Reads ONNX files. The bytes of the initializers stay views into the buffer of the file, so that the weights are in memory
+ * only once.
  */
 import { basename, dirname, isAbsolute, join, normalize, sep } from 'node:path';
 import { clearField, fromBinary } from '@bufbuild/protobuf';
@@ -11,12 +11,15 @@ import { checkTensorSize, isExternal } from './tensor.ts';
 import { tensorsOf } from './traverse.ts';
 import type { GraphProto, ModelProto, TensorProto } from './types.ts';
 
-/** A model that is known to have a graph. */
+/** A model message that has a graph. */
 export type Model = ModelProto & { graph: GraphProto };
 
 /**
  * Reads a model and its external data.
- * @throws UsageError if the file does not exist; InputError, naming it, if it is not a well-formed ONNX model.
+ * @throws UsageError if the file does not exist; InputError, which names the file, if it is not a well-formed ONNX model
+ * @example
+ * const model = await readModel('detector.onnx');
+ * console.log(model.graph.input.map(({ name }) => name));
  */
 export async function readModel(path: string): Promise<Model> {
   const model = parseModel(await readBytes(path), path);
@@ -24,7 +27,11 @@ export async function readModel(path: string): Promise<Model> {
   return model;
 }
 
-/** Decodes the bytes of a model; `source` names it in errors. External data is not read. */
+/**
+ * Decodes the bytes of a model. External data is not read.
+ * @param source the name of the model in error messages
+ * @throws InputError if the bytes are not a well-formed ONNX model
+ */
 export function parseModel(bytes: Uint8Array, source: string): Model {
   let model: ModelProto;
   try {
@@ -43,8 +50,8 @@ export function parseModel(bytes: Uint8Array, source: string): Model {
 }
 
 /**
- * Replaces references to external files by views into them. Each file is read once. A reference may not leave the
- * folder of the model: the location comes from a stranger.
+ * Replaces references to external files by views into them. Each file is read once. A reference that leaves the folder of
+ * the model is refused, since the file may come from a stranger.
  */
 async function readExternalData(model: Model, path: string): Promise<void> {
   const files = new Map<string, Uint8Array<ArrayBuffer>>();

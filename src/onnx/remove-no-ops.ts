@@ -1,4 +1,4 @@
-/** Removing nodes that give back what they are given: what is left of masks and padding once nothing is padded. */
+/** Removes nodes whose result equals one of their inputs, such as masks and paddings after sizes have become static. */
 import { indexGraph } from './graph-index.ts';
 import { type Infos, inferShapes } from './infer/infer.ts';
 import type { Model } from './read.ts';
@@ -6,10 +6,14 @@ import { removeUnused, replaceUses } from './rewrite.ts';
 import { dimensionsOf, isExternal, tensorElements } from './tensor.ts';
 import { elementCount, type NodeProto, type TensorProto } from './types.ts';
 
-/** Constants with more elements are not looked through. */
-const MOST_ELEMENTS = 1 << 22;
+/** Constants with more elements are not examined. */
+const MAX_ELEMENTS = 1 << 22;
 
-/** Removes Add of 0, Mul by 1, Where that always or never takes, Pad by nothing and Slice of everything. Answers how many. */
+/**
+ * Removes additions of 0, multiplications by 1, Where with a constant condition of one value, Pad by 0, and Slice of
+ * everything, provided that the shape does not change.
+ * @returns the number of removed nodes
+ */
 export function removeNoOps(model: Model): number {
   const { graph } = model;
   const infos = inferShapes(model);
@@ -31,7 +35,7 @@ export function removeNoOps(model: Model): number {
   return replacements.size;
 }
 
-/** The input that a node gives back if its shape is that of the output. */
+/** The input that a node returns unchanged, if its shape is that of the output. */
 function keptInput(node: NodeProto, constants: ReadonlyMap<string, TensorProto>, infos: Infos): string | undefined {
   const [a = '', b = '', c = ''] = node.input;
   const isAll = (name: string, value: number) => everyElement(constants.get(name), value);
@@ -53,13 +57,13 @@ function keptInput(node: NodeProto, constants: ReadonlyMap<string, TensorProto>,
 }
 
 function everyElement(tensor: TensorProto | undefined, value: number): boolean {
-  if (!tensor || isExternal(tensor) || elementCount(dimensionsOf(tensor)) > MOST_ELEMENTS) return false;
+  if (!tensor || isExternal(tensor) || elementCount(dimensionsOf(tensor)) > MAX_ELEMENTS) return false;
   return tensorElements(tensor).every((element: number | bigint) => Number(element) === value);
 }
 
-/** True if both shapes are known in every extent and equal. */
+/** True if both shapes are known in all dimensions and equal. */
 function sameShape(infos: Infos, a: string, b: string): boolean {
   const [left, right] = [infos.get(a)?.shape, infos.get(b)?.shape];
   if (!left || !right || left.length !== right.length) return false;
-  return left.every((extent, axis) => typeof extent === 'number' && extent === right[axis]);
+  return left.every((dimension, axis) => typeof dimension === 'number' && dimension === right[axis]);
 }

@@ -12,7 +12,7 @@ function chain(length: number) {
   return b.finish();
 }
 
-test('sorting brings any order of nodes into one that can run', () => {
+test('sorting turns any order of nodes into one that can run', () => {
   fc.assert(
     fc.property(
       fc.integer({ min: 1, max: 12 }),
@@ -39,7 +39,7 @@ test('a cycle is refused', () => {
   expect(() => sortTopologically(graph)).toThrow(/cycle/);
 });
 
-test('what nobody uses is removed, and nothing else', () => {
+test('only unused nodes, initializers and functions are removed', () => {
   const model = chain(3);
   const before = model.graph.node.length;
   model.graph.node.push(makeNode('Relu', 'idle', ['x'], ['idle']));
@@ -47,7 +47,7 @@ test('what nobody uses is removed, and nothing else', () => {
   expect(model.graph.node.length).toBe(before);
 });
 
-test('uses are replaced except where excluded', () => {
+test('uses are replaced except in excluded nodes', () => {
   const { graph } = chain(2);
   const keep = graph.node[0];
   replaceUses(graph, 'x', 'z', new Set(keep ? [keep] : []));
@@ -55,7 +55,7 @@ test('uses are replaced except where excluded', () => {
   expect(graph.node.slice(1).some((node) => node.input.includes('x'))).toBe(false);
 });
 
-test('the module path of a node is its name up to the operator', () => {
+test('the module path of a node is its name up to the last slash', () => {
   expect(modulePath(makeNode('MatMul', 'model.encoder.layers.0.fc1/MatMul_2', [], []))).toBe(
     'model.encoder.layers.0.fc1',
   );

@@ -1,4 +1,4 @@
-/** What rewrites share. A rewrite is a function of a graph that answers how many changes it made. */
+/** Building blocks of rewrites. A rewrite changes a graph in place and returns the number of its changes. */
 import { create } from '@bufbuild/protobuf';
 import { NodeProtoSchema } from 'onnx-buf';
 import { type AttributeValue, makeAttribute } from './attributes.ts';
@@ -6,7 +6,10 @@ import { usedBy } from './graph-index.ts';
 import { nodesOf } from './traverse.ts';
 import type { GraphProto, ModelProto, NodeProto } from './types.ts';
 
-/** A node outside of a builder. Its name is its module path and what it does: `model.encoder.layers.0.fc1/MatMul`. */
+/**
+ * Makes a node without a builder.
+ * @param name the module path and, after a slash, what the node does: `model.encoder.layers.0.fc1/MatMul`
+ */
 export function makeNode(
   opType: string,
   name: string,
@@ -18,13 +21,16 @@ export function makeNode(
   return create(NodeProtoSchema, { opType, name, input: [...input], output: [...output], attribute });
 }
 
-/** The module path of a node: its name up to the last slash. */
+/** The module path of a node: its name up to the last slash; empty if there is no slash. */
 export function modulePath(node: NodeProto): string {
   const slash = node.name.lastIndexOf('/');
   return slash < 0 ? '' : node.name.slice(0, slash);
 }
 
-/** Makes every use of `from`, in subgraphs too, a use of `to`, except by the nodes in `except`. */
+/**
+ * Replaces each use of the value `from` by `to`, in subgraphs too, except in the nodes `except`.
+ * @returns the number of replaced uses
+ */
 export function replaceUses(
   graph: GraphProto,
   from: string,
@@ -43,7 +49,10 @@ export function replaceUses(
   return changes;
 }
 
-/** Removes nodes whose results nobody uses, then initializers, then functions. */
+/**
+ * Removes nodes whose results are not used, and then initializers and functions that no node uses.
+ * @returns the number of removed nodes, initializers and functions
+ */
 export function removeUnused(model: ModelProto): number {
   const { graph } = model;
   if (!graph) return 0;
@@ -69,7 +78,7 @@ export function removeUnused(model: ModelProto): number {
   return removed;
 }
 
-/** The functions that are called from `nodes`, directly or by a function that is. */
+/** The functions that `nodes` call, directly or through other functions. */
 function usedFunctions(model: ModelProto, nodes: readonly NodeProto[]) {
   const called = new Set<string>();
   const visit = (node: NodeProto) => {
@@ -84,8 +93,8 @@ function usedFunctions(model: ModelProto, nodes: readonly NodeProto[]) {
 }
 
 /**
- * Orders nodes so that each follows what it needs, changing as little as possible.
- * @throws Error if there is a cycle: only a rewrite can have made it.
+ * Sorts nodes so that each follows the nodes whose results it needs, and keeps the order where it can.
+ * @throws Error if there is a cycle, which only a defective rewrite can have made
  */
 export function sortTopologically(graph: GraphProto): void {
   const producer = new Map<string, NodeProto>();

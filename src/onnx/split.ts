@@ -1,4 +1,4 @@
-/** Cutting a model into two that run one after the other, so that something can be decided in between. */
+/** Splits a model into two that run one after the other, so that a decision can be made in between. */
 import { create } from '@bufbuild/protobuf';
 import { GraphProtoSchema, ModelProtoSchema } from 'onnx-buf';
 import { usedBy } from './graph-index.ts';
@@ -8,16 +8,20 @@ import { removeUnused } from './rewrite.ts';
 import type { GraphProto } from './types.ts';
 import { makeValueInfo } from './value-info.ts';
 
+/** The two parts of a model. */
 export interface SplitModel {
-  /** Computes `early` and the passed values. */
+  /** Computes the outputs `early` and the passed values. */
   readonly first: Model;
-  /** Computes the other outputs, from the passed values and the inputs. */
+  /** Computes the other outputs from the passed values and the inputs. */
   readonly second: Model;
-  /** Values that the first computes and the second needs, in the order in which they are computed. */
+  /** The names of the values that the first part computes and the second needs, in the order of computation. */
   readonly passed: readonly string[];
 }
 
-/** The first model has all nodes that the outputs `early` depend on, the second the others. Tensors are shared. */
+/**
+ * Splits a model: the first part has all nodes that the outputs `early` depend on, and the second has the others. Nodes and
+ * tensors are shared with `model`.
+ */
 export function splitModel(model: Model, early: readonly string[]): SplitModel {
   const { graph } = model;
   const infos = inferShapes(model);

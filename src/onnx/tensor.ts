@@ -1,9 +1,10 @@
-/** Tensors inside an ONNX file: their bytes as views, their elements as typed arrays. */
+/** Tensors inside an ONNX model: their bytes as views, and their elements as typed arrays. */
 import { create } from '@bufbuild/protobuf';
 import { TensorProto_DataLocation, TensorProtoSchema } from 'onnx-buf';
 import { InputError } from '../base/errors.ts';
 import { byteLength, DataType, elementCount, type TensorProto } from './types.ts';
 
+/** The arrays that hold elements of tensors. */
 export type TypedArray =
   | Float32Array
   | Float64Array
@@ -21,7 +22,7 @@ interface TypedArrayConstructor {
   new (buffer: ArrayBufferLike, byteOffset: number, length: number): TypedArray;
 }
 
-/** The array that holds elements of a type as they are in memory; float16 as its bits. */
+/** The array type for each element type. 16-bit floats are held as their bits, and 4-bit integers as packed pairs. */
 const ARRAYS: Partial<Record<DataType, TypedArrayConstructor>> = {
   [DataType.FLOAT]: Float32Array,
   [DataType.DOUBLE]: Float64Array,
@@ -40,7 +41,7 @@ const ARRAYS: Partial<Record<DataType, TypedArrayConstructor>> = {
   [DataType.UINT4]: Uint8Array,
 };
 
-/** The element type a typed array stands for when nothing else is said. */
+/** The element type that a typed array stands for by default. */
 export function typeOfArray(array: TypedArray): DataType {
   if (array instanceof Float32Array) return DataType.FLOAT;
   if (array instanceof Float64Array) return DataType.DOUBLE;
@@ -53,7 +54,10 @@ export function typeOfArray(array: TypedArray): DataType {
   return array instanceof BigInt64Array ? DataType.INT64 : DataType.UINT64;
 }
 
-/** `bytes` as elements of `type`: a view, or a copy when the bytes are not aligned to the element size. */
+/**
+ * Bytes as elements of a type: a view, or a copy if the bytes are not aligned to the element size.
+ * @throws InputError if there is no array for the type
+ */
 export function viewAs(type: DataType, bytes: Uint8Array): TypedArray {
   const ArrayType = ARRAYS[type];
   if (!ArrayType) throw new InputError(`Tensors of type ${DataType[type] ?? type} are not supported.`);
@@ -62,30 +66,31 @@ export function viewAs(type: DataType, bytes: Uint8Array): TypedArray {
   return new ArrayType(aligned.buffer, aligned.byteOffset, Math.floor(aligned.byteLength / size));
 }
 
-/** The bytes of any typed array, as a view. */
+/** The bytes of a typed array, as a view. */
 export function bytesOf(array: TypedArray): Uint8Array<ArrayBuffer> {
   // A TypedArray over a SharedArrayBuffer never enters dino8: every array is made by it, or is a Node.js Buffer.
   return new Uint8Array(array.buffer as ArrayBuffer, array.byteOffset, array.byteLength);
 }
 
-/** The extents of a tensor as numbers. @throws InputError if one is negative or beyond 2^53. */
+/** The dimensions of a tensor as numbers. @throws InputError if one is negative or above 2^53 */
 export function dimensionsOf(tensor: TensorProto): number[] {
-  return tensor.dims.map((extent) => {
-    const number = Number(extent);
+  return tensor.dims.map((dimension) => {
+    const number = Number(dimension);
     if (number < 0 || !Number.isSafeInteger(number))
-      throw new InputError(`The initializer ${tensor.name} has the impossible extent ${extent}.`);
+      throw new InputError(`The initializer ${tensor.name} has the impossible dimension ${dimension}.`);
     return number;
   });
 }
 
-/** True where the bytes are in another file that has not been read. */
+/** True if the bytes of a tensor are in another file that has not been read. */
 export function isExternal(tensor: TensorProto): boolean {
   return tensor.dataLocation === TensorProto_DataLocation.EXTERNAL;
 }
 
 /**
- * The elements of a tensor as little-endian bytes, a view wherever the format allows it: `raw_data` as it is,
- * the typed fields (`float_data`, `int32_data`, …) converted as the ONNX specification says.
+ * The elements of a tensor as little-endian bytes. `raw_data` is returned as a view; the typed fields (`float_data`,
+ * `int32_data`, …) are converted as the comments of onnx.proto's TensorProto say.
+ * @throws InputError if the data is in an external file that was not read
  */
 export function tensorBytes(tensor: TensorProto): Uint8Array {
   if (isExternal(tensor))
@@ -103,7 +108,7 @@ export function tensorBytes(tensor: TensorProto): Uint8Array {
   return new Uint8Array(0);
 }
 
-/** `int32_data` holds every type of at most 32 bits, one element each (two for the 4-bit types). */
+/** `int32_data` holds the types of at most 32 bits, one element in each entry (two elements of the 4-bit types). */
 function narrow(data: readonly number[], type: DataType): Uint8Array {
   switch (byteLength(type, 2)) {
     case 8:
@@ -115,15 +120,15 @@ function narrow(data: readonly number[], type: DataType): Uint8Array {
   }
 }
 
-/** The elements of a tensor. @throws InputError if their number does not match its shape. */
+/** The elements of a tensor. @throws InputError if their number does not match the shape, or if the data was not read */
 export function tensorElements(tensor: TensorProto): TypedArray {
   checkTensorSize(tensor);
   return viewAs(tensor.dataType as DataType, tensorBytes(tensor)); // checked by viewAs
 }
 
-/** @throws InputError if the bytes of a tensor do not add up to its shape. */
+/** Checks that a tensor has as many bytes as its shape needs. @throws InputError if it has not */
 export function checkTensorSize(tensor: TensorProto): void {
-  const type = tensor.dataType as DataType; // byteLength answers undefined for what is no DataType
+  const type = tensor.dataType as DataType; // byteLength returns undefined for numbers that are no DataType
   if (isExternal(tensor) || type === DataType.STRING) return;
   const needed = byteLength(type, elementCount(dimensionsOf(tensor)));
   if (needed === undefined)
@@ -135,7 +140,7 @@ export function checkTensorSize(tensor: TensorProto): void {
     );
 }
 
-/** A tensor that shares the memory of `data`. */
+/** Makes a tensor that shares the memory of `data`. */
 export function makeTensor(
   name: string,
   shape: readonly number[],
@@ -145,7 +150,7 @@ export function makeTensor(
   return create(TensorProtoSchema, {
     name,
     dataType: type,
-    dims: shape.map((extent) => BigInt(extent)),
+    dims: shape.map((dimension) => BigInt(dimension)),
     rawData: bytesOf(data),
   });
 }

@@ -1,12 +1,12 @@
-/** Walking every part of a model: nodes with their subgraphs, function bodies, tensors. */
+/** Iterates over the parts of a model: nodes with their subgraphs, function bodies, and tensors. */
 import type { FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto } from './types.ts';
 
-/** Subgraphs in a node's attributes (the branches of If, the bodies of Loop and Scan). */
+/** The subgraphs in a node's attributes: the branches of If, and the bodies of Loop and Scan. */
 export function subgraphsOf(node: NodeProto): GraphProto[] {
   return node.attribute.flatMap((attribute) => (attribute.g ? [attribute.g, ...attribute.graphs] : attribute.graphs));
 }
 
-/** All nodes of a graph or function body and, after each, those of its subgraphs. */
+/** All nodes of a graph or of a function body; each is followed by the nodes of its subgraphs. */
 export function* nodesOf(body: GraphProto | FunctionProto): Generator<NodeProto> {
   for (const node of body.node) {
     yield node;
@@ -14,7 +14,7 @@ export function* nodesOf(body: GraphProto | FunctionProto): Generator<NodeProto>
   }
 }
 
-/** Every tensor stored in a model: initializers of all graphs, constants in attributes. */
+/** All tensors stored in a model: the initializers of all graphs, and the tensors in attributes. */
 export function* tensorsOf(model: ModelProto): Generator<TensorProto> {
   if (model.graph) yield* graphTensors(model.graph);
   for (const body of model.functions) for (const node of body.node) yield* nodeTensors(node);

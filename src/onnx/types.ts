@@ -1,6 +1,6 @@
 /**
- * The words of the ONNX format (https://onnx.ai/onnx/repo-docs/IR.html) as dino8 uses them.
- * A model *is* its protobuf message: what dino8 does not understand stays in it, untouched.
+ * The types of the ONNX format (https://onnx.ai/onnx/repo-docs/IR.html) as dino8 uses them. A model *is* its protobuf
+ * message: fields and operators that dino8 does not understand stay in it unchanged.
  */
 import { TensorProto_DataType as DataType } from 'onnx-buf';
 
@@ -15,15 +15,18 @@ export type {
 } from 'onnx-buf';
 export { DataType };
 
-/** One extent: a number, a symbol such as `batch`, or unknown. */
+/** One dimension of a shape: a number, a symbol such as `batch`, or undefined if it is not known. */
 export type Dimension = number | string | undefined;
+/** The dimensions of a tensor; [] is that of a scalar. */
 export type Shape = readonly Dimension[];
 
-/** What is known of a tensor before the model runs. `shape` undefined: not even the rank. */
+/** The facts about a tensor that are known before the model runs. */
 export interface TensorInfo {
+  /** The element type. */
   readonly type: DataType;
+  /** The shape; undefined if not even the rank is known. */
   readonly shape: Shape | undefined;
-  /** The elements of a small integer tensor that carries a shape, as far as they are known. */
+  /** The elements of a small integer tensor that holds a shape; those that are not known are undefined. */
   readonly values?: readonly Dimension[] | undefined;
 }
 
@@ -52,13 +55,13 @@ const BITS: Partial<Record<DataType, number>> = {
   [DataType.FLOAT4E2M1]: 4,
 };
 
-/** Bytes that `count` elements take in `raw_data`; undefined for strings and types without a fixed size. */
+/** The number of bytes that `count` elements take in `raw_data`; undefined for strings and unknown types. */
 export function byteLength(type: DataType, count: number): number | undefined {
   const bits = BITS[type];
   return bits === undefined ? undefined : Math.ceil((count * bits) / 8);
 }
 
-/** The product of the extents: 1 for a scalar. */
+/** The number of elements of a tensor, the product of its dimensions; 1 for a scalar. */
 export function elementCount(shape: readonly number[]): number {
-  return shape.reduce((product, extent) => product * extent, 1);
+  return shape.reduce((product, dimension) => product * dimension, 1);
 }

@@ -9,11 +9,12 @@ import {
 } from 'onnx-buf';
 import type { DataType, Shape, TensorInfo, ValueInfoProto } from './types.ts';
 
+/** Declares the type and the shape of a value; without a shape not even the rank is declared. */
 export function makeValueInfo(name: string, type: DataType, shape: Shape | undefined): ValueInfoProto {
-  const dim = (shape ?? []).map((extent) => {
+  const dim = (shape ?? []).map((size) => {
     const dimension = create(TensorShapeProto_DimensionSchema);
-    if (typeof extent === 'number') dimension.value = { case: 'dimValue', value: BigInt(extent) };
-    if (typeof extent === 'string') dimension.value = { case: 'dimParam', value: extent };
+    if (typeof size === 'number') dimension.value = { case: 'dimValue', value: BigInt(size) };
+    if (typeof size === 'string') dimension.value = { case: 'dimParam', value: size };
     return dimension;
   });
   const tensor = create(TypeProto_TensorSchema, { elemType: type });
@@ -24,13 +25,13 @@ export function makeValueInfo(name: string, type: DataType, shape: Shape | undef
   });
 }
 
-/** undefined for values that are not tensors. */
+/** The declared type and shape of a value; undefined for values that are not tensors. */
 export function valueInfoToTensorInfo(info: ValueInfoProto): TensorInfo | undefined {
   const value = info.type?.value;
   if (value?.case !== 'tensorType') return undefined;
-  const shape = value.value.shape?.dim.map(({ value: extent }) => {
-    if (extent.case === 'dimValue') return Number(extent.value);
-    return extent.case === 'dimParam' && extent.value ? extent.value : undefined;
+  const shape = value.value.shape?.dim.map(({ value: size }) => {
+    if (size.case === 'dimValue') return Number(size.value);
+    return size.case === 'dimParam' && size.value ? size.value : undefined;
   });
   return { type: value.value.elemType as DataType, shape }; // the numbers of the file are those of the enum
 }

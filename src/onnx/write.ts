@@ -1,9 +1,9 @@
 /**
- * Writing an ONNX file without ever holding a second copy of the weights: the message is encoded without its
- * initializers, and each initializer's bytes go to the disk from where they are.
+ * Writes ONNX files without a second copy of the weights in memory: the message is encoded without its initializers, and the
+ * bytes of each initializer are written from where they are.
  *
  * Protobuf allows the fields of a message in any order (https://protobuf.dev/programming-guides/encoding/#order), so
- * a message may be written as the concatenation of encodings of its parts.
+ * a message may be written as the concatenation of the encodings of its parts.
  */
 import { basename, dirname, join } from 'node:path';
 import { create, toBinary } from '@bufbuild/protobuf';
@@ -25,22 +25,29 @@ const MODEL_GRAPH = 7;
 const GRAPH_INITIALIZER = 5;
 const TENSOR_RAW_DATA = 9;
 
-/** A protobuf message cannot be larger than 2 GiB; beyond this the weights go to an external file. */
-const LARGEST_MESSAGE = 2 ** 31 - 2 ** 20;
-/** External tensors start at multiples of a page, so that a runtime may map them. */
+/** A protobuf message cannot be larger than 2 GiB; the weights of larger models are written to an external file. */
+const MAX_MESSAGE_BYTES = 2 ** 31 - 2 ** 20;
+/** External tensors start at multiples of a page, so that a runtime can map them into memory. */
 const ALIGNMENT = 4096;
-/** Initializers smaller than this stay in the model: ONNX Runtime needs shapes and scalars there for constant folding. */
-const SMALLEST_EXTERNAL = 1024;
+/** Smaller initializers stay in the model, since ONNX Runtime needs shapes and scalars there for constant folding. */
+const MIN_EXTERNAL_BYTES = 1024;
 
+/** Options of `writeModel`. */
 export interface WriteOptions {
-  /** Put the weights in `<model>.data` beside the model. Default: only if the model would exceed 2 GiB. */
+  /** Writes the weights to `<model>.data` beside the model. By default only if the model would exceed 2 GiB. */
   readonly externalData?: boolean;
 }
 
-/** Writes a model, atomically. With external data, the data file is complete before the model that refers to it exists. */
+/**
+ * Writes a model so that the file appears whole or not at all. External data is complete before the model that refers to it
+ * exists.
+ * @throws UsageError or InputError if the file cannot be written
+ * @example
+ * await writeModel(model, 'copy.onnx');
+ */
 export async function writeModel(model: Model, path: string, options: WriteOptions = {}): Promise<void> {
   const pieces = encodeModel(model);
-  const external = options.externalData ?? totalLength(pieces) > LARGEST_MESSAGE;
+  const external = options.externalData ?? totalLength(pieces) > MAX_MESSAGE_BYTES;
   if (!external) return writeAtomic(path, pieces);
   const location = `${basename(path)}.data`;
   const { initializers, data } = moveOut(model.graph.initializer, location);
@@ -48,7 +55,7 @@ export async function writeModel(model: Model, path: string, options: WriteOptio
   await writeAtomic(path, encodeModel(model, initializers));
 }
 
-/** The encoding of a model as a list of pieces whose concatenation is the file. Weights are views, not copies. */
+/** The encoding of a model as a list of pieces whose concatenation is the file. The weights are views, not copies. */
 export function encodeModel(
   model: Model,
   initializers: readonly TensorProto[] = model.graph.initializer,
@@ -65,7 +72,7 @@ export function encodeModel(
   ];
 }
 
-/** The encoding of a model in one buffer, for a runtime that loads from memory. */
+/** The encoding of a model in one buffer, for runtimes that load models from memory. */
 export function modelBytes(model: Model): Uint8Array<ArrayBuffer> {
   const pieces = encodeModel(model);
   const bytes = new Uint8Array(totalLength(pieces));
@@ -97,7 +104,7 @@ function moveOut(initializers: readonly TensorProto[], location: string) {
   let offset = 0;
   const moved = initializers.map((tensor) => {
     const { rawData: raw } = tensor;
-    if (isExternal(tensor) || raw.length < SMALLEST_EXTERNAL) return tensor;
+    if (isExternal(tensor) || raw.length < MIN_EXTERNAL_BYTES) return tensor;
     const padding = (ALIGNMENT - (offset % ALIGNMENT)) % ALIGNMENT;
     data.push(new Uint8Array(padding), raw);
     const start = offset + padding;

@@ -4,8 +4,8 @@ import { DOMAIN, GELU_GRADIENT } from '../../onnx/dino8-operators.ts';
 import { DataType, type FunctionProto } from '../../onnx/types.ts';
 
 /**
- * Inputs: x and the gradient of x · Φ(x) (Hendrycks and Gimpel 2016, https://arxiv.org/abs/1606.08415), of any shape.
- * Output: the gradient of x, gradient · (Φ(x) + x · φ(x)), Φ by the error function.
+ * GELU is x · Φ(x) (Hendrycks and Gimpel 2016, https://arxiv.org/abs/1606.08415), with Φ from the error function. Inputs: x
+ * and the gradient of the result, of any equal shape. Output: the gradient of x, gradient · (Φ(x) + x · φ(x)).
  */
 function geluGradientFunction(): FunctionProto {
   const b = new GraphBuilder(GELU_GRADIENT);
@@ -17,6 +17,7 @@ function geluGradientFunction(): FunctionProto {
   return b.finishFunction(DOMAIN);
 }
 
+/** Calls the function: the gradient of `x` from that of gelu(x). */
 export function geluGradient(b: GraphBuilder, x: Value, gradient: Value): Value {
   b.define(geluGradientFunction());
   return defined(b.call(DOMAIN, GELU_GRADIENT, [x, gradient])[0]);

@@ -7,10 +7,10 @@ import { DOMAIN, LAYER_NORMALIZATION_GRADIENT } from '../../onnx/dino8-operators
 import { DataType, type FunctionProto } from '../../onnx/types.ts';
 
 /**
- * Inputs: x [..., channels], scale [channels], epsilon (scalar), and the gradient of the result [..., channels].
- * Outputs: the gradients of x [..., channels], of scale [channels] and of bias [channels].
+ * Inputs: x […, channels], scale [channels], the scalar epsilon, and the gradient of the result […, channels].
+ * Outputs: the gradients of x […, channels], of scale [channels] and of bias [channels].
  *
- * With x̂ the normalised x, σ its deviation and h the gradient times the scale:
+ * With x̂ the normalised x, σ its standard deviation and h the gradient times the scale:
  * dx = (h − mean(h) − x̂ · mean(h · x̂)) / σ, dscale = Σ gradient · x̂, dbias = Σ gradient.
  */
 function layerNormalizationGradientFunction(): FunctionProto {
@@ -20,7 +20,7 @@ function layerNormalizationGradientFunction(): FunctionProto {
   const scale = b.input('scale', DataType.FLOAT, [undefined]);
   const epsilon = b.input('epsilon', DataType.FLOAT, []);
   const gradient = b.input('gradient', DataType.FLOAT, anyRows);
-  const rows = (value: Value) => b.reshape(value, [-1, b.extent(scale, 0)]);
+  const rows = (value: Value) => b.reshape(value, [-1, b.dimension(scale, 0)]);
   const centred = b.sub(rows(x), b.reduceMean(rows(x), [1]));
   const deviation = b.sqrt(b.add(b.reduceMean(b.mul(centred, centred), [1]), epsilon));
   const normed = b.div(centred, deviation);
@@ -33,7 +33,7 @@ function layerNormalizationGradientFunction(): FunctionProto {
   return b.finishFunction(DOMAIN);
 }
 
-/** The gradients of `x`, `scale` and bias, in this order. */
+/** Calls the function: the gradients of `x`, `scale` and the bias, in this order. */
 export function layerNormalizationGradient(
   b: GraphBuilder,
   { x, scale, epsilon, gradient }: { x: Value; scale: Value; epsilon: Operand; gradient: Value },

@@ -13,6 +13,7 @@ function softmaxGradientFunction(): FunctionProto {
   return b.finishFunction(DOMAIN);
 }
 
+/** Calls the function: the gradient of x from y = softmax(x) and the gradient of y. */
 export function softmaxGradient(b: GraphBuilder, y: Value, gradient: Value): Value {
   b.define(softmaxGradientFunction());
   return defined(b.call(DOMAIN, SOFTMAX_GRADIENT, [y, gradient])[0]);

@@ -1,10 +1,10 @@
-/** Operators that work element by element, with broadcasting. */
+/** Rules of operators that work element by element, with broadcasting. */
 import type { GraphBuilder, Operand, Value } from '../../onnx/builder.ts';
 import { DataType } from '../../onnx/types.ts';
 import { geluGradient } from '../functions/gelu-gradient.ts';
 import { inputAt, type Rule, rule, unbroadcast } from '../rule.ts';
 
-/** A rule for f(a, b): `partial` gives the gradients before what was broadcast is summed. */
+/** A rule for f(a, b). `partial` returns the gradients of the broadcast operands, which are then summed. */
 function binary(
   partial: (b: GraphBuilder, gradient: Value, a: Value, c: Value, y: Value) => readonly [() => Value, () => Value],
 ): Rule {
@@ -19,7 +19,7 @@ function binary(
   });
 }
 
-/** A rule for f(x): the gradient times `factor`. */
+/** A rule for f(x) whose gradient is that of the result times `factor`. */
 function unary(factor: (b: GraphBuilder, x: Value, y: Value) => Operand): Rule {
   return rule(({ b, gradient, x, y }) => [b.mul(gradient, factor(b, x, y))]);
 }
@@ -28,18 +28,18 @@ const negative = (b: GraphBuilder, value: Value) => b.neg(value);
 
 const pass = rule(({ gradient }) => [gradient]);
 
-/** The gradient goes to the first of the largest (or smallest) operands. */
+/** The gradient goes to the operand that is the maximum or minimum, to the first one if several are equal. */
 function extremum(beats: 'greater' | 'less'): Rule {
   return rule((context) => {
     const { b, gradient, inputs } = context;
     return inputs.map((input, index) => {
-      // An operand wins if it beats those before it and is not beaten by those after it.
-      const wins = inputs.flatMap((other, position) => {
+      // An operand is chosen if it beats those before it and is not beaten by those after it.
+      const tests = inputs.flatMap((other, position) => {
         if (position === index) return [];
         return [position < index ? b[beats](input, other) : b.not(b[beats](other, input))];
       });
-      if (wins.length === 0) return gradient;
-      const chosen = wins.reduce((all, next) => b.and(all, next));
+      if (tests.length === 0) return gradient;
+      const chosen = tests.reduce((all, next) => b.and(all, next));
       return unbroadcast(b, b.where(chosen, gradient, 0), input);
     });
   });
@@ -58,7 +58,7 @@ const where: Rule = rule((context) => {
   return [undefined, branch(1, b.where(condition, gradient, 0)), branch(2, b.where(condition, 0, gradient))];
 });
 
-/** The gradient passes where the value is within the limits, these included, as in PyTorch. */
+/** The gradient passes where the value is within the limits or equal to one of them, as in PyTorch. */
 const clip: Rule = rule(({ b, gradient, x, inputs: [, low, high] }) => {
   const tests = [...(low?.name ? [b.greaterOrEqual(x, low)] : []), ...(high?.name ? [b.lessOrEqual(x, high)] : [])];
   if (tests.length === 0) return [gradient];
@@ -76,13 +76,14 @@ const power = binary((b, gradient, x, exponent, y) => [
   () => b.mul(gradient, b.mul(y, b.log(x))),
 ]);
 
-/** Between float types the gradient is converted back; from integers there is none. */
+/** The gradient of a conversion between float types is converted back; integers have no gradient. */
 const cast: Rule = rule(({ b, gradient, x }) => [
   x.type === DataType.FLOAT || x.type === DataType.DOUBLE ? b.cast(gradient, x.type) : undefined,
 ]);
 
 const flat = () => [];
 
+/** Rules by operator. */
 export const arithmeticRules: Record<string, Rule> = {
   Add: addends,
   Sum: addends,
@@ -112,7 +113,7 @@ export const arithmeticRules: Record<string, Rule> = {
   Gelu: rule(({ b, gradient, x }) => [geluGradient(b, x, gradient)]),
   Sigmoid: unary((b, _, y) => b.mul(y, b.sub(1, y))),
   Softplus: unary((b, x) => b.sigmoid(x)),
-  // Constant between their steps.
+  // These are constant between their steps, so that their gradient is 0.
   Floor: flat,
   Ceil: flat,
   Round: flat,

@@ -1,9 +1,9 @@
-/** Matrix products and convolutions. */
+/** Rules of matrix products and convolutions. */
 import { findAttribute, integerAttribute, integersAttribute } from '../../onnx/attributes.ts';
 import type { GraphBuilder, Value } from '../../onnx/builder.ts';
-import { extentAt, inputAt, type Rule, rankOf, rule, shapeVector, transposeMatrix, unbroadcast } from '../rule.ts';
+import { dimensionAt, inputAt, type Rule, rankOf, rule, shapeVector, transposeMatrix, unbroadcast } from '../rule.ts';
 
-/** Y = A · B: dA = dY · Bᵀ, dB = Aᵀ · dY. A vector is a matrix of one row on the left, of one column on the right. */
+/** For Y = A · B, dA = dY · Bᵀ and dB = Aᵀ · dY. A vector on the left is a row, and one on the right is a column. */
 const matmul: Rule = rule((context) => {
   const { b, gradient, x: left, wanted } = context;
   const right = inputAt(context, 1);
@@ -23,15 +23,16 @@ const matmul: Rule = rule((context) => {
   return [wanted[0] ? leftGradient() : undefined, wanted[1] ? rightGradient() : undefined];
 });
 
+/** The gradient of the right operand of a matrix product. */
 function weightGradient(b: GraphBuilder, left: Value, right: Value, gradient: Value): Value {
   if (rankOf(right) > 2) return unbroadcast(b, b.matmul(transposeMatrix(b, left), gradient), right);
-  // A matrix that multiplies every row of a batch: all rows are one long matrix, and their products summed by one.
+  // A matrix multiplies each row of a batch, so that all rows form one matrix, and one product sums over them.
   const rows = (value: Value) =>
-    rankOf(value) === 2 ? value : b.reshape(value, [-1, extentAt(b, value, rankOf(value) - 1)]);
+    rankOf(value) === 2 ? value : b.reshape(value, [-1, dimensionAt(b, value, rankOf(value) - 1)]);
   return b.gemm(rows(left), rows(gradient), { a: true });
 }
 
-/** Y = α · op(A) · op(B) + β · C */
+/** Y = α · op(A) · op(B) + β · C, where op transposes or not. */
 const gemm: Rule = rule((context) => {
   const { b, node, gradient, x: left, wanted, inputs } = context;
   const right = inputAt(context, 1);
@@ -56,7 +57,7 @@ const gemm: Rule = rule((context) => {
   ];
 });
 
-/** A convolution of two spatial axes without groups, by its explicit padding. */
+/** A convolution over height and width without groups, with explicit padding. */
 const convolution: Rule = rule((context) => {
   const { b, node, gradient, x, wanted } = context;
   const weights = inputAt(context, 1);
@@ -65,14 +66,14 @@ const convolution: Rule = rule((context) => {
   if (rankOf(x) !== 4 || integerAttribute(node, 'group', 1) !== 1 || findAttribute(node, 'auto_pad'))
     throw new Error('only convolutions over height and width, without groups and automatic padding, have a gradient');
   const settings = { strides: two('strides'), dilations: two('dilations'), pads };
-  const extents = (value: Value) => [b.extent(value, 2), b.extent(value, 3)] as const;
+  const dimensions = (value: Value) => [b.dimension(value, 2), b.dimension(value, 3)] as const;
   const cut = (value: Value, like: Value) => {
-    const [height, width] = extents(like);
+    const [height, width] = dimensions(like);
     return b.slice(value, [0, 0], [height, width], [2, 3]);
   };
   return [
     wanted[0] ? inputGradient(b, gradient, weights, x, settings) : undefined,
-    // The roles of batch and channels are exchanged, and those of stride and dilation.
+    // For the weights, batch and channels exchange their roles, and so do stride and dilation.
     wanted[1]
       ? b.transpose(
           cut(
@@ -90,23 +91,25 @@ const convolution: Rule = rule((context) => {
   ];
 });
 
+/** The attributes of a convolution. */
 interface Convolution {
   readonly strides: number[];
   readonly dilations: number[];
   readonly pads: number[];
 }
 
-/** The transposed convolution without padding covers all that the kernel touched; the input is a part of it. */
+/** The transposed convolution without padding covers the padded input, of which the gradient of the input is a part. */
 function inputGradient(b: GraphBuilder, gradient: Value, weights: Value, x: Value, settings: Convolution): Value {
   const { strides, dilations, pads } = settings;
   const whole = b.convolveTransposed(gradient, weights, { strides, dilations });
-  // Rows at the end that no stride reached have no gradient.
-  const extents = b.shapeOf(x, 2, 4);
+  // Rows and columns at the end that no window reached have the gradient 0.
+  const dimensions = b.shapeOf(x, 2, 4);
   const starts = b.integers(pads[0] ?? 0, pads[1] ?? 0);
-  const ends = b.add(extents, starts);
+  const ends = b.add(dimensions, starts);
   const lacking = b.max(b.sub(ends, b.shapeOf(whole, 2, 4)), b.integers(0, 0));
   const padded = b.padEnd(whole, lacking, [2, 3]);
   return b.slice(padded, [pads[0] ?? 0, pads[1] ?? 0], [ends], [2, 3]);
 }
 
+/** Rules by operator. */
 export const contractionRules: Record<string, Rule> = { MatMul: matmul, Gemm: gemm, Conv: convolution };

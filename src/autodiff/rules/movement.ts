@@ -1,7 +1,7 @@
-/** Operators that move elements without computing: each gradient is moved back. */
+/** Rules of operators that move elements without computing: each gradient is moved back. */
 import { integerAttribute, integersAttribute } from '../../onnx/attributes.ts';
 import type { Value } from '../../onnx/builder.ts';
-import { extentAt, inputAt, type Rule, rankOf, rule, shapeVector, unbroadcast, zerosLike } from '../rule.ts';
+import { dimensionAt, inputAt, type Rule, rankOf, rule, shapeVector, unbroadcast, zerosLike } from '../rule.ts';
 
 const reshape: Rule = rule(({ b, gradient, x }) => [b.reshape(gradient, [shapeVector(b, x)])]);
 
@@ -17,11 +17,11 @@ const expand: Rule = rule(({ b, gradient, x }) => [unbroadcast(b, gradient, x)])
 const concat: Rule = rule(({ b, node, gradient, inputs }) => {
   const axis = axisOf(integerAttribute(node, 'axis', 0), gradient);
   if (inputs.length === 1) return [gradient];
-  const sizes = b.vector(inputs.map((input) => extentAt(b, input, axis)));
+  const sizes = b.vector(inputs.map((input) => dimensionAt(b, input, axis)));
   return b.split(gradient, sizes, inputs.length, axis);
 });
 
-/** Parts that the loss does not depend on have a gradient of zeros. */
+/** Parts on which the loss does not depend contribute zeros. */
 const split: Rule = ({ b, node, inputs, outputs, gradients }) => {
   const [x] = inputs;
   if (!x) return [];
@@ -29,7 +29,7 @@ const split: Rule = ({ b, node, inputs, outputs, gradients }) => {
   return [b.concat(parts, axisOf(integerAttribute(node, 'axis', 0), x))];
 };
 
-/** What was cut off is zero again. Steps other than 1 have no rule. */
+/** The gradient is padded with zeros where the slice cut elements off. Steps other than 1 have no rule. */
 const slice: Rule = rule((context) => {
   const { b, gradient, x, y, inputs } = context;
   const [, starts, , axes, steps] = inputs;
@@ -42,15 +42,15 @@ const slice: Rule = rule((context) => {
   const before = Array.from({ length: rank }, (_, axis): number | Value => {
     const start = first[positions.findIndex((position) => (position < 0 ? position + rank : position) === axis)] ?? 0;
     if (start === 0) return 0;
-    const extent = extentAt(b, x, axis);
-    if (typeof extent === 'number') return start < 0 ? Math.max(start + extent, 0) : Math.min(start, extent);
-    return start < 0 ? b.max(b.add(extent, b.integers(start)), b.integers(0)) : b.min(extent, b.integers(start));
+    const dimension = dimensionAt(b, x, axis);
+    if (typeof dimension === 'number') return start < 0 ? Math.max(start + dimension, 0) : Math.min(start, dimension);
+    return start < 0 ? b.max(b.add(dimension, b.integers(start)), b.integers(0)) : b.min(dimension, b.integers(start));
   });
   const after = b.sub(b.sub(shapeVector(b, x), shapeVector(b, y)), b.vector(before));
   return [b.pad(gradient, b.vector([...before, after]))];
 });
 
-/** The part that is not padding, for padding with a constant. */
+/** For padding with a constant, the gradient is that of the part that is not padding. */
 const pad: Rule = rule((context) => {
   const { b, node, gradient, x, inputs } = context;
   const mode = new TextDecoder().decode(node.attribute.find(({ name }) => name === 'mode')?.s ?? new Uint8Array());
@@ -70,6 +70,7 @@ function constantOf({ values }: Value): readonly number[] | undefined {
   return values?.every((element) => typeof element === 'number') ? values : undefined;
 }
 
+/** Rules by operator. */
 export const movementRules: Record<string, Rule> = {
   Reshape: reshape,
   Unsqueeze: reshape,

@@ -1,4 +1,4 @@
-/** Operators that normalise by sums or moments. */
+/** Rules of softmax and of normalisation by mean and variance. */
 import { findAttribute, integerAttribute } from '../../onnx/attributes.ts';
 import { layerNormalizationGradient } from '../functions/layer-normalization-gradient.ts';
 import { softmaxGradient } from '../functions/softmax-gradient.ts';
@@ -20,7 +20,7 @@ const layerNormalization: Rule = rule((context) => {
   return layerNormalizationGradient(b, { x, scale: inputAt(context, 1), epsilon, gradient });
 });
 
-/** As layer normalisation, over the axes after the channels, which have a scale and a bias each. */
+/** Each channel is normalised over the axes that follow it, and has a scale and a bias of its own. */
 const instanceNormalization: Rule = rule((context) => {
   const { b, node, gradient, x } = context;
   const scale = inputAt(context, 1);
@@ -39,6 +39,7 @@ const instanceNormalization: Rule = rule((context) => {
   ];
 });
 
+/** Rules by operator. */
 export const normalizationRules: Record<string, Rule> = {
   Softmax: softmax,
   LayerNormalization: layerNormalization,

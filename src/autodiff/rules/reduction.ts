@@ -1,10 +1,10 @@
-/** Sums, means, extrema and running sums along axes. */
+/** Rules of sums, means, maxima, minima and cumulative sums along axes. */
 import { findAttribute, integerAttribute, integersAttribute } from '../../onnx/attributes.ts';
 import type { GraphBuilder, Value } from '../../onnx/builder.ts';
 import { DataType } from '../../onnx/types.ts';
 import { type Rule, type RuleContext, rule, shapeVector } from '../rule.ts';
 
-/** What a reduction made, with the reduced axes as ones again, so that it can be broadcast to the input. */
+/** The result of a reduction with the reduced axes restored as axes of size 1, so that it broadcasts to the input. */
 function keepAxes({ b, node, inputs }: RuleContext, value: Value): Value {
   if (integerAttribute(node, 'keepdims', 1) === 1) return value;
   const given = integersAttribute(node, 'axes');
@@ -23,18 +23,18 @@ const sum: Rule = rule((context) => {
 
 const mean: Rule = rule((context) => {
   const { b, gradient, x, y } = context;
-  const share = b.div(elementCount(b, y), elementCount(b, x));
-  return [b.mul(b.expand(keepAxes(context, gradient), [shapeVector(b, x)]), share)];
+  const ratio = b.div(elementCount(b, y), elementCount(b, x));
+  return [b.mul(b.expand(keepAxes(context, gradient), [shapeVector(b, x)]), ratio)];
 });
 
 const elementCount = (b: GraphBuilder, value: Value) => {
   const { shape } = value;
-  if (shape?.every((extent) => typeof extent === 'number'))
-    return b.scalar(shape.reduce((all, extent) => all * extent, 1));
+  if (shape?.every((dimension) => typeof dimension === 'number'))
+    return b.scalar(shape.reduce((all, dimension) => all * dimension, 1));
   return b.cast(b.reduceProd(b.shapeOf(value), [0], false), DataType.FLOAT);
 };
 
-/** Elements that share the extremum share its gradient, as in PyTorch's amax. */
+/** Elements that are equal to the extremum share its gradient equally, as in PyTorch's amax. */
 const extremum: Rule = rule((context) => {
   const { b, gradient, x, y } = context;
   const chosen = b.cast(b.equal(x, keepAxes(context, y)), DataType.FLOAT);
@@ -45,13 +45,14 @@ const extremum: Rule = rule((context) => {
   return [b.mul(chosen, b.div(keepAxes(context, gradient), winners))];
 });
 
-/** The gradient is summed in the other direction. */
+/** The gradient of a cumulative sum is the cumulative sum of the gradient in the opposite direction. */
 const runningSum: Rule = rule(({ b, node, gradient, inputs: [, axis] }) => {
   const isReversed = findAttribute(node, 'reverse')?.i === 1n;
   const exclusive = integerAttribute(node, 'exclusive', 0);
   return axis ? [b.cumsumAt(gradient, axis, { reverse: isReversed ? 0 : 1, exclusive })] : [];
 });
 
+/** Rules by operator. */
 export const reductionRules: Record<string, Rule> = {
   ReduceSum: sum,
   ReduceMean: mean,

@@ -1,10 +1,10 @@
-/** Operators that read some elements: the gradient of each is added where it was read. */
+/** Rules of operators that read some elements of a value: each gradient is added to the element that was read. */
 import { integerAttribute } from '../../onnx/attributes.ts';
 import type { GraphBuilder, Value } from '../../onnx/builder.ts';
 import { gridSampleGradient } from '../grid-sample-gradient.ts';
 import { inputAt, type Rule, type RuleContext, rankOf, rule, zerosLike } from '../rule.ts';
 
-/** Adds `updates` to zeros of the shape of `x`, along `axis` at the indices of a vector. */
+/** Zeros of the shape of `x`, to which `updates` are added along `axis` at the indices of a vector. */
 function addAlong(b: GraphBuilder, x: Value, axis: number, indices: Value, updates: Value): Value {
   const ones = Array.from({ length: rankOf(x) }, (_, position) => (position === axis ? -1 : 1));
   const everywhere = b.expand(b.reshape(indices, ones), [b.shapeOf(updates)]);
@@ -16,7 +16,7 @@ const gather: Rule = rule((context) => {
   const indices = inputAt(context, 1);
   const rank = rankOf(x);
   const axis = normalized(integerAttribute(node, 'axis', 0), rank);
-  // The axes of the indices stand where the axis was; they become one again.
+  // The axes of the indices have replaced the gathered axis; they are joined to one axis again.
   const updates = b.reshape(gradient, [
     ...(axis > 0 ? [b.shapeOf(x, 0, axis)] : []),
     -1,
@@ -30,7 +30,7 @@ const gatherElements: Rule = rule((context) => {
   return [b.scatterAdd(zerosLike(b, x), inputAt(context, 1), gradient, integerAttribute(node, 'axis', 0))];
 });
 
-/** Whole rows, picked by one index each: [batch…, rows, …] at [batch…, m, 1]. */
+/** GatherND of whole rows by one index each: [batch…, rows, …] at [batch…, m, 1]. */
 const gatherRows: Rule = rule((context) => {
   const { b, node, gradient, x } = context;
   const indices = inputAt(context, 1);
@@ -64,6 +64,7 @@ function normalized(axis: number, rank: number): number {
   return axis < 0 ? axis + rank : axis;
 }
 
+/** Rules by operator. */
 export const selectionRules: Record<string, Rule> = {
   Gather: gather,
   GatherElements: gatherElements,

@@ -54,6 +54,6 @@ export function classSimilarity(
 export function maskedLogits(network: Network, config: Config, similarities: Value, tokenMask: Value): Value {
   const { b } = network;
   const masked = b.where(b.unsqueeze(tokenMask, [1]), similarities, Number.NEGATIVE_INFINITY);
-  const missing = b.sub(b.integers(config.max_text_len), b.extent(tokenMask, 1));
+  const missing = b.sub(b.integers(config.max_text_len), b.dimension(tokenMask, 1));
   return b.padEnd(masked, missing, [2], Number.NEGATIVE_INFINITY);
 }

@@ -82,7 +82,7 @@ function initialQueries(network: Network, config: Config, references: Value): Va
   const learned = b.scope('query_position_embeddings', () =>
     network.parameter('weight', [config.num_queries, config.d_model]),
   );
-  return b.expand(b.unsqueeze(learned, [0]), [b.extent(references, 0), 1, 1]);
+  return b.expand(b.unsqueeze(learned, [0]), [b.dimension(references, 0), 1, 1]);
 }
 
 /** Refines boxes by a box head, in logit space. The heads are outside of the `model` module in the checkpoints. */

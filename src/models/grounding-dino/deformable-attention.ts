@@ -40,9 +40,9 @@ export function deformableAttentionFunction(levels: number): FunctionProto {
   const attentionLogits = b.input('attention_logits', DataType.FLOAT, ['batch', 'queries', 'heads', undefined]);
 
   const ones = b.integers(...Array.from({ length: levels }, () => 1));
-  const queries = b.extent(samplingOffsets, 1);
-  const size = b.extent(value, 3);
-  const batchHeads = b.mul(b.extent(value, 0), b.extent(value, 2));
+  const queries = b.dimension(samplingOffsets, 1);
+  const size = b.dimension(value, 3);
+  const batchHeads = b.mul(b.dimension(value, 0), b.dimension(value, 2));
 
   const locations = b.add(
     b.unsqueeze(referencePoints, [2, 4]),
@@ -69,7 +69,7 @@ export function deformableAttentionFunction(levels: number): FunctionProto {
     sums.reduce((sum, next) => b.add(sum, next)),
     valueScale,
   );
-  const joined = b.reshape(total, [b.extent(value, 0), -1, queries]);
+  const joined = b.reshape(total, [b.dimension(value, 0), -1, queries]);
   b.output('output', b.transpose(joined, [0, 2, 1]));
   return b.finishFunction(DOMAIN);
 }

@@ -18,7 +18,7 @@ export const DELIMITERS = [101, 102, 1012, 1029] as const;
 export function phraseMasks(network: Network, tokens: Value): { positions: Value; selfAttentionMask: Value } {
   const { b } = network;
   const isDelimiter = DELIMITERS.map((id) => b.equal(tokens, b.integer(id))).reduce((any, next) => b.or(any, next));
-  const count = b.squeeze(b.extent(tokens, 1), [0]);
+  const count = b.squeeze(b.dimension(tokens, 1), [0]);
   const index = b.range(b.integer(0), count, b.integer(1)); // [n]
   const row = b.unsqueeze(index, [1]);
   const isBefore = b.lessOrEqual(index, row); // [to, from]: from ≤ to

@@ -55,7 +55,7 @@ export function resizeMask(network: Network, mask: Value, size: Value): Value {
   const { b } = network;
   let result = mask;
   for (const axis of [1, 2]) {
-    const from = b.extent(mask, axis);
+    const from = b.dimension(mask, axis);
     const to = b.slice(size, [axis - 1], [axis], [0]);
     const scale = b.div(b.cast(from, DataType.FLOAT), b.cast(to, DataType.FLOAT));
     const places = b.cast(b.range(b.integer(0), b.squeeze(to, [0]), b.integer(1)), DataType.FLOAT);
@@ -96,7 +96,7 @@ export function centers(network: Network, level: Level): Value {
     const index = b.range(b.integer(0), b.squeeze(count, [0]), b.integer(1));
     return b.div(b.add(b.cast(index, DataType.FLOAT), 0.5), valid); // [batch, count]
   };
-  const batch = b.extent(level.mask, 0);
+  const batch = b.dimension(level.mask, 0);
   const grid = (line: Value, axis: number) => b.expand(b.unsqueeze(line, [axis, 3]), [batch, height, width, 1]);
   const x = grid(along(width, level.validWidth), 1);
   const y = grid(along(height, level.validHeight), 2);

@@ -1,4 +1,4 @@
-/** Operators that contract, sample, reduce or select. */
+/** Shape inference for operators that contract, sample, reduce or select. */
 import { integerAttribute, integersAttribute } from '../attributes.ts';
 import { DataType, type Dimension, type Shape, type TensorInfo } from '../types.ts';
 import { broadcastShapes, normalizeAxis, type Rule, unknownShape } from './rule.ts';
@@ -28,11 +28,11 @@ const convolution: Rule = ({ node, inputs: [x, weights] }) => {
   const dilations = integersAttribute(node, 'dilations') ?? [];
   const pads = integersAttribute(node, 'pads') ?? [];
   const automatic = node.attribute.some((attribute) => attribute.name === 'auto_pad');
-  const spatial = x.shape.slice(2).map((extent, axis): Dimension => {
+  const spatial = x.shape.slice(2).map((dimension, axis): Dimension => {
     const taps = kernel[axis];
-    if (automatic || typeof extent !== 'number' || typeof taps !== 'number') return undefined;
+    if (automatic || typeof dimension !== 'number' || typeof taps !== 'number') return undefined;
     const reach = (dilations[axis] ?? 1) * (taps - 1) + 1;
-    const padded = extent + (pads[axis] ?? 0) + (pads[axis + rank] ?? 0);
+    const padded = dimension + (pads[axis] ?? 0) + (pads[axis + rank] ?? 0);
     return Math.floor((padded - reach) / (strides[axis] ?? 1)) + 1;
   });
   return [{ type: x.type, shape: [x.shape[0], weights.shape[0], ...spatial] }];
@@ -57,11 +57,11 @@ const reduction: Rule = ({ node, inputs: [x, axesInput] }) => {
   const reduced = new Set(
     axes.map((axis) => (typeof axis === 'number' ? normalizeAxis(axis, shape.length) : undefined)),
   );
-  const extents = keep
-    ? shape.map((extent, index) => (reduced.has(index) ? 1 : extent))
+  const dimensions = keep
+    ? shape.map((dimension, index) => (reduced.has(index) ? 1 : dimension))
     : shape.filter((_, index) => !reduced.has(index));
   const product = node.opType === 'ReduceProd' && shape.length === 1 ? productOf(x) : {};
-  return [{ type, shape: extents, ...product }];
+  return [{ type, shape: dimensions, ...product }];
 };
 
 function productOf({ values }: TensorInfo): { values?: Dimension[] } {
@@ -92,6 +92,7 @@ const REDUCTIONS =
 
 const nonZero: Rule = ({ inputs: [x] }) => [{ type: DataType.INT64, shape: [x?.shape?.length, undefined] }];
 
+/** Rules by operator. */
 export const computeRules: Record<string, Rule> = {
   ...Object.fromEntries(REDUCTIONS.split(' ').map((name) => [name, reduction])),
   ArgMax: argReduction,

@@ -1,4 +1,4 @@
-/** Operators that work element by element, with broadcasting. */
+/** Shape inference for operators that work element by element, with broadcasting. */
 import { findAttribute, integerAttribute } from '../attributes.ts';
 import { DataType, type Dimension, type TensorInfo } from '../types.ts';
 import { broadcastShapes, type Rule } from './rule.ts';
@@ -16,7 +16,7 @@ const broadcastBoolean: Rule = ({ inputs }) => [
 
 const isTest: Rule = ({ inputs: [x] }) => [{ type: DataType.BOOL, shape: x?.shape }];
 
-/** Arithmetic that also computes on shapes: Shape → Gather → Add → Reshape keeps its numbers. */
+/** Arithmetic whose values are tracked too, so that the numbers in Shape → Gather → Add → Reshape stay known. */
 function arithmetic(compute: (a: number, b: number) => number): Rule {
   return (context) => {
     const [a, b] = context.inputs;
@@ -96,6 +96,7 @@ const BINARY = 'Pow Min Max Mean And Or Xor BitShift BitwiseAnd BitwiseOr Bitwis
 
 const each = (names: string, rule: Rule) => Object.fromEntries(names.split(' ').map((name) => [name, rule]));
 
+/** Rules by operator. */
 export const elementwiseRules: Record<string, Rule> = {
   ...each(UNARY, sameAsInput),
   ...each(BINARY, broadcast),

@@ -1,4 +1,4 @@
-/** Shape inference against what ONNX Runtime computes: never a wrong answer, and nothing left unknown that we emit. */
+/** Shape inference is compared with the shapes that ONNX Runtime computes: it is never wrong, and it knows the rank of each value that dino8 builds. */
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -16,15 +16,15 @@ import { makeValueInfo } from '../value-info.ts';
 import { modelBytes } from '../write.ts';
 import { inferShapes } from './infer.ts';
 
-/** The same rank, the same numbers, and one extent for each symbol throughout. */
+/** Checks that the ranks and numbers are equal, and that each symbol always stands for the same size. */
 function agree(name: string, inferred: Shape, actual: readonly number[], symbols: Map<string, number>): void {
   expect(inferred.length, name).toBe(actual.length);
   for (const [axis, dimension] of inferred.entries()) {
-    const extent = actual[axis] ?? -1;
-    if (typeof dimension === 'number') expect(dimension, `${name} axis ${axis}`).toBe(extent);
+    const size = actual[axis] ?? -1;
+    if (typeof dimension === 'number') expect(dimension, `${name} axis ${axis}`).toBe(size);
     if (typeof dimension !== 'string') continue;
-    expect(symbols.get(dimension) ?? extent, `${name}: ${dimension}`).toBe(extent);
-    symbols.set(dimension, extent);
+    expect(symbols.get(dimension) ?? size, `${name}: ${dimension}`).toBe(size);
+    symbols.set(dimension, size);
   }
 }
 
@@ -49,7 +49,7 @@ async function compareWithRuntime(model: Model, feeds: Record<string, Tensor>): 
   return names.length / model.graph.node.flatMap((node) => node.output).length;
 }
 
-test('the whole model: types, ranks and known extents agree', async () => {
+test('the whole model: types, ranks and known sizes agree', async () => {
   const model = await buildModel(await readHuggingFace(join(packageRoot, 'assets/nano')));
   const tokens = [101, 206, 214, 1012, 208, 215, 1012, 102];
   const share = await compareWithRuntime(model, {
@@ -58,12 +58,12 @@ test('the whole model: types, ranks and known extents agree', async () => {
     input_ids: integers([...tokens, ...tokens], [2, tokens.length]),
     attention_mask: integers(new Array(16).fill(1), [2, tokens.length]),
   });
-  expect(share).toBe(1); // the rank of every value that we emit is known
+  expect(share).toBe(1); // the rank of each value that dino8 builds is known
 });
 
 type Step = (b: GraphBuilder, x: Value) => Value;
 
-/** Operators on a float tensor of any shape [a, b, 4]; each keeps the rank 3 and a last extent it can rely on. */
+/** Operators on a float tensor of any shape [a, b, 4], each of which keeps the rank and the last dimension. */
 const steps: Record<string, Step> = {
   transpose: (b, x) => b.transpose(b.transpose(x, [1, 0, 2]), [1, 0, 2]),
   softmax: (b, x) => b.softmax(x),
@@ -78,7 +78,7 @@ const steps: Record<string, Step> = {
   matmul: (b, x) => b.matmul(x, b.constant(new Float32Array(16), [4, 4])),
   expand: (b, x) => b.expand(b.slice(x, [0], [1], [0]), [5, 1, 1]),
   pad: (b, x) => b.padEnd(x, b.integers(2), [1]),
-  padByShape: (b, x) => b.padEnd(x, b.mod(b.sub(b.integers(0), b.extent(x, 1)), b.integers(7)), [1]),
+  padByShape: (b, x) => b.padEnd(x, b.mod(b.sub(b.integers(0), b.dimension(x, 1)), b.integers(7)), [1]),
   split: (b, x) => b.split(x, b.integers(1, 3), 2, 2)[0] ?? x,
   restore: (b, x) => b.expand(x, [1, 1, 4]),
   where: (b, x) => b.where(b.greater(x, 0), x, 1),
@@ -88,7 +88,7 @@ const steps: Record<string, Step> = {
     b.add(
       x,
       b.cast(
-        b.reshape(b.range(b.integer(0), b.squeeze(b.extent(x, 1), [0]), b.integer(1)), [1, -1, 1]),
+        b.reshape(b.range(b.integer(0), b.squeeze(b.dimension(x, 1), [0]), b.integer(1)), [1, -1, 1]),
         DataType.FLOAT,
       ),
     ),
@@ -116,7 +116,7 @@ test('random chains of operators agree', async () => {
   );
 });
 
-test('operators without a rule, and what follows from them, stay unknown', () => {
+test('nothing is inferred about results of operators without a rule, or about values computed from them', () => {
   const b = new GraphBuilder('unknown');
   const x = b.input('x', DataType.FLOAT, ['n']);
   const [y] = b.call('com.example', 'Strange', [x]);
@@ -127,7 +127,7 @@ test('operators without a rule, and what follows from them, stay unknown', () =>
   expect(infos.get(z.name)?.shape).toBeUndefined();
 });
 
-test('a part that needs more than its inputs is not cut out', () => {
+test('extracting a part that needs more than its inputs is an error', () => {
   const b = new GraphBuilder('sum');
   const sum = b.add(b.input('a', DataType.FLOAT, [1]), b.input('b', DataType.FLOAT, [1]));
   b.output('y', sum);

@@ -1,4 +1,4 @@
-/** Shape inference over nodes, functions and whole graphs. */
+/** Shape inference for nodes, functions and whole graphs. */
 
 import type { Model } from '../read.ts';
 import { isExternal, tensorElements } from '../tensor.ts';
@@ -16,18 +16,17 @@ import { computeRules } from './compute.ts';
 import { elementwiseRules } from './elementwise.ts';
 import { movementRules } from './movement.ts';
 import { poolingRules } from './pooling.ts';
-import { LONGEST_SHAPE, type Rule } from './rule.ts';
+import { MAX_SHAPE_LENGTH, type Rule } from './rule.ts';
 
 const rules: Record<string, Rule> = { ...elementwiseRules, ...movementRules, ...computeRules, ...poolingRules };
 
+/** The facts about values by name. */
 export type Infos = Map<string, TensorInfo>;
 
-/** Finds the function a node calls; undefined if it is an operator. */
+/** Finds the function that a node calls; returns undefined for operators. */
 export type FindFunction = (domain: string, name: string) => FunctionProto | undefined;
 
-/**
- * What is known of a node's outputs. Operators without a rule, and subgraphs, yield unknown.
- */
+/** Infers the facts about a node's outputs; nothing is known about those of operators without a rule. */
 export function inferNode(
   node: NodeProto,
   known: Infos,
@@ -43,7 +42,7 @@ export function inferNode(
   return rule ? rule({ node, inputs }) : node.output.map(() => undefined);
 }
 
-/** A function is inferred by inferring its body with the arguments for parameters. */
+/** Infers the results of a function by inferring its body, with the facts about the arguments as those of the parameters. */
 function inferFunction(body: FunctionProto, inputs: readonly (TensorInfo | undefined)[], findFunction: FindFunction) {
   const known: Infos = new Map();
   for (const [index, name] of body.input.entries()) setKnown(known, name, inputs[index]);
@@ -64,14 +63,19 @@ function setKnown(known: Infos, name: string, info: TensorInfo | undefined): voi
   if (name && info) known.set(name, info);
 }
 
-/** What is known of every value of a model's main graph, by name. The nodes must be in topological order. */
+/**
+ * Infers types and shapes of the values of a model's main graph. The nodes must be in topological order.
+ * @returns the facts about each value that something is known about
+ * @example
+ * const shape = inferShapes(model).get('logits')?.shape; // ['batch', 900, 256]
+ */
 export function inferShapes(model: Model): Infos {
   const known = declaredInfos(model.graph);
   inferNodes(model.graph.node, known, functionFinder(model.functions));
   return known;
 }
 
-/** What a graph states about its inputs and initializers. */
+/** The facts that a graph states about its inputs and initializers. */
 function declaredInfos(graph: GraphProto): Infos {
   const known: Infos = new Map();
   for (const input of graph.input) setKnown(known, input.name, valueInfoToTensorInfo(input));
@@ -79,17 +83,17 @@ function declaredInfos(graph: GraphProto): Infos {
   return known;
 }
 
-export function functionFinder(functions: readonly FunctionProto[]): FindFunction {
+function functionFinder(functions: readonly FunctionProto[]): FindFunction {
   const byName = new Map(functions.map((body) => [`${body.domain}::${body.name}`, body]));
   return (domain, name) => byName.get(`${domain}::${name}`);
 }
 
-/** What is known of a stored tensor: all of its shape, and its values if it can be one. */
+/** The facts about a stored tensor: its type and shape, and its values if it can be a shape itself. */
 export function tensorInfo(tensor: TensorProto): TensorInfo {
   const type = tensor.dataType as DataType; // the numbers of the file are those of the enum
   const shape = tensor.dims.map(Number);
   const isShape = (type === DataType.INT64 || type === DataType.INT32) && shape.length <= 1 && !isExternal(tensor);
-  if (!isShape || (shape[0] ?? 1) > LONGEST_SHAPE) return { type, shape };
+  if (!isShape || (shape[0] ?? 1) > MAX_SHAPE_LENGTH) return { type, shape };
   const values: Dimension[] = [];
   for (const element of tensorElements(tensor)) values.push(Number(element));
   return { type, shape, values };

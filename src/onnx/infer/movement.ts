@@ -1,9 +1,9 @@
-/** Operators that move elements or describe shapes without computing on values. */
+/** Shape inference for operators that move elements or describe shapes without computing on values. */
 import { integerAttribute, integersAttribute } from '../attributes.ts';
 import { DataType, type Dimension, type Shape, type TensorInfo } from '../types.ts';
-import { broadcastShapes, LONGEST_SHAPE, multiply, normalizeAxis, type Rule, unknownShape } from './rule.ts';
+import { broadcastShapes, MAX_SHAPE_LENGTH, multiply, normalizeAxis, type Rule, unknownShape } from './rule.ts';
 
-/** Integer values given as an input (since an opset) or, before, as an attribute; undefined where not known. */
+/** Integers that newer operator sets take as an input and older ones as an attribute; undefined if they are not known. */
 function integersOf(context: Parameters<Rule>[0], input: number, attribute: string): readonly Dimension[] | undefined {
   return context.node.input[input] ? context.inputs[input]?.values : integersAttribute(context.node, attribute);
 }
@@ -33,22 +33,22 @@ const reshape: Rule = ({ node, inputs: [x, target] }) => {
   const wanted = target?.values ?? (typeof length === 'number' ? unknownShape(length) : undefined);
   if (!wanted) return [{ type: x.type, shape: undefined }];
   const allowZero = integerAttribute(node, 'allowzero', 0) === 1;
-  const result = wanted.map((extent, index) => (extent === 0 && !allowZero ? x.shape?.[index] : extent));
+  const result = wanted.map((dimension, index) => (dimension === 0 && !allowZero ? x.shape?.[index] : dimension));
   const inferred = result.indexOf(-1);
   if (inferred >= 0) result[inferred] = remaining(x.shape, result.toSpliced(inferred, 1));
-  const keepsValues = x.values && x.values.length <= LONGEST_SHAPE && result.length <= 1;
+  const keepsValues = x.values && x.values.length <= MAX_SHAPE_LENGTH && result.length <= 1;
   return [{ type: x.type, shape: result, ...(keepsValues ? { values: x.values } : {}) }];
 };
 
-/** The extent −1 stands for: all elements divided by the other extents, symbols that occur on both sides cancelled. */
+/** The dimension that −1 stands for: all elements divided by the other dimensions. Symbols on both sides cancel out. */
 function remaining(all: Shape | undefined, others: Shape): Dimension {
   if (!all) return undefined;
   const left = [...all];
   const right: Dimension[] = [];
-  for (const extent of others) {
-    const twin = typeof extent === 'string' ? left.indexOf(extent) : -1;
+  for (const dimension of others) {
+    const twin = typeof dimension === 'string' ? left.indexOf(dimension) : -1;
     if (twin >= 0) left.splice(twin, 1);
-    else right.push(extent);
+    else right.push(dimension);
   }
   const [numerator, denominator] = [multiply(left), multiply(right)];
   if (denominator === 1) return numerator;
@@ -58,9 +58,9 @@ function remaining(all: Shape | undefined, others: Shape): Dimension {
 
 const transpose: Rule = ({ node, inputs: [x] }) => {
   if (!x?.shape) return [x && { type: x.type, shape: undefined }];
-  const { shape: extents } = x;
-  const order = integersAttribute(node, 'perm') ?? extents.map((_, index) => extents.length - 1 - index);
-  return [{ type: x.type, shape: order.map((axis) => extents[axis]) }];
+  const { shape: dimensions } = x;
+  const order = integersAttribute(node, 'perm') ?? dimensions.map((_, index) => dimensions.length - 1 - index);
+  return [{ type: x.type, shape: order.map((axis) => dimensions[axis]) }];
 };
 
 const concat: Rule = ({ node, inputs }) => {
@@ -69,19 +69,21 @@ const concat: Rule = ({ node, inputs }) => {
   const rank = inputs.find((input) => input?.shape)?.shape?.length;
   if (rank === undefined) return [{ type: first.type, shape: undefined }];
   const axis = normalizeAxis(integerAttribute(node, 'axis', 0), rank);
-  const extents = Array.from({ length: rank }, (_, index): Dimension => {
+  const dimensions = Array.from({ length: rank }, (_, index): Dimension => {
     const along = inputs.map((input) => input?.shape?.[index]);
-    if (index === axis) return along.every((extent) => typeof extent === 'number') ? sum(along) : undefined;
-    return along.find((extent) => typeof extent === 'number') ?? along.find((extent) => extent !== undefined);
+    if (index === axis) return along.every((dimension) => typeof dimension === 'number') ? sum(along) : undefined;
+    return (
+      along.find((dimension) => typeof dimension === 'number') ?? along.find((dimension) => dimension !== undefined)
+    );
   });
-  const length = rank === 1 ? extents[0] : undefined;
-  const isShort = typeof length === 'number' && length <= LONGEST_SHAPE;
-  // A part of which only the length is known keeps the places of the others.
+  const length = rank === 1 ? dimensions[0] : undefined;
+  const isShort = typeof length === 'number' && length <= MAX_SHAPE_LENGTH;
+  // A part whose values are unknown but whose length is known keeps the values of the other parts in their places.
   const values =
     isShort && inputs.some((input) => input?.values)
       ? inputs.flatMap((input) => input?.values ?? unknownShape(Number(input?.shape?.[0])))
       : undefined;
-  return [{ type: first.type, shape: extents, ...(values ? { values } : {}) }];
+  return [{ type: first.type, shape: dimensions, ...(values ? { values } : {}) }];
 };
 
 const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => total + number, 0);
@@ -93,8 +95,8 @@ const split: Rule = (context) => {
   if (!x.shape) return node.output.map(() => ({ type: x.type, shape: undefined }));
   const axis = normalizeAxis(integerAttribute(node, 'axis', 0), x.shape.length);
   const sizes = integersOf(context, 1, 'split');
-  const extent = axis === undefined ? undefined : x.shape[axis];
-  const even = node.input[1] || integersAttribute(node, 'split') ? undefined : extent;
+  const dimension = axis === undefined ? undefined : x.shape[axis];
+  const even = node.input[1] || integersAttribute(node, 'split') ? undefined : dimension;
   return node.output.map((_, part) => ({
     type: x.type,
     shape: (x.shape ?? []).map((old, index) => {
@@ -128,15 +130,15 @@ const slice: Rule = (context) => {
   return [{ type: x.type, shape: result, ...(values ? { values } : {}) }];
 };
 
-function sliceRange(start: number, end: Dimension, step: number, extent: Dimension) {
-  if (start === 0 && step === 1 && typeof end === 'number' && end >= 2 ** 31 - 1) return { length: extent };
-  if (typeof extent !== 'number' || typeof end !== 'number' || step === 0) return undefined;
+function sliceRange(start: number, end: Dimension, step: number, dimension: Dimension) {
+  if (start === 0 && step === 1 && typeof end === 'number' && end >= 2 ** 31 - 1) return { length: dimension };
+  if (typeof dimension !== 'number' || typeof end !== 'number' || step === 0) return undefined;
   const bound = (position: number, low: number, high: number) =>
-    Math.min(Math.max(position < 0 ? position + extent : position, low), high);
-  const from = step > 0 ? bound(start, 0, extent) : bound(start, 0, extent - 1);
-  const to = step > 0 ? bound(end, 0, extent) : bound(end, -1, extent - 1);
+    Math.min(Math.max(position < 0 ? position + dimension : position, low), high);
+  const from = step > 0 ? bound(start, 0, dimension) : bound(start, 0, dimension - 1);
+  const to = step > 0 ? bound(end, 0, dimension) : bound(end, -1, dimension - 1);
   const length = Math.max(0, Math.ceil((to - from) / step));
-  const indices = length <= LONGEST_SHAPE ? Array.from({ length }, (_, index) => from + index * step) : undefined;
+  const indices = length <= MAX_SHAPE_LENGTH ? Array.from({ length }, (_, index) => from + index * step) : undefined;
   return { length, indices };
 }
 
@@ -144,11 +146,11 @@ const gather: Rule = ({ node, inputs: [x, indices] }) => {
   if (!x?.shape || !indices?.shape) return [x && { type: x.type, shape: undefined }];
   const axis = normalizeAxis(integerAttribute(node, 'axis', 0), x.shape.length);
   if (axis === undefined) return [{ type: x.type, shape: undefined }];
-  const extents = [...x.shape.slice(0, axis), ...indices.shape, ...x.shape.slice(axis + 1)];
+  const dimensions = [...x.shape.slice(0, axis), ...indices.shape, ...x.shape.slice(axis + 1)];
   const positions = x.shape.length === 1 && allNumbers(indices.values) ? indices.values : undefined;
   const { values } = x;
-  if (!values || !positions) return [{ type: x.type, shape: extents }];
-  return [{ type: x.type, shape: extents, values: positions.map((position) => values.at(position)) }];
+  if (!values || !positions) return [{ type: x.type, shape: dimensions }];
+  return [{ type: x.type, shape: dimensions, values: positions.map((position) => values.at(position)) }];
 };
 
 const gatherElements: Rule = ({ inputs: [x, indices] }) => [x && { type: x.type, shape: indices?.shape }];
@@ -167,8 +169,8 @@ const unsqueeze: Rule = (context) => {
   const rank = x.shape.length + axes.length;
   const added = new Set(axes.map((axis) => normalizeAxis(axis, rank)));
   const rest = [...x.shape];
-  const extents = Array.from({ length: rank }, (_, index) => (added.has(index) ? 1 : rest.shift()));
-  return [{ type: x.type, shape: extents, ...(x.values ? { values: x.values } : {}) }];
+  const dimensions = Array.from({ length: rank }, (_, index) => (added.has(index) ? 1 : rest.shift()));
+  return [{ type: x.type, shape: dimensions, ...(x.values ? { values: x.values } : {}) }];
 };
 
 const squeeze: Rule = (context) => {
@@ -176,10 +178,10 @@ const squeeze: Rule = (context) => {
   const named = context.node.input[1] !== undefined || integersAttribute(context.node, 'axes') !== undefined;
   const axes = integersOf(context, 1, 'axes');
   if (!x?.shape || (named && !allNumbers(axes))) return [x && { type: x.type, shape: undefined }];
-  const { shape: extents } = x;
-  if (!named && !allNumbers(extents)) return [{ type: x.type, shape: undefined }];
-  const removed = new Set(allNumbers(axes) ? axes.map((axis) => normalizeAxis(axis, extents.length)) : []);
-  const kept = extents.filter((extent, index) => (named ? !removed.has(index) : extent !== 1));
+  const { shape: dimensions } = x;
+  if (!named && !allNumbers(dimensions)) return [{ type: x.type, shape: undefined }];
+  const removed = new Set(allNumbers(axes) ? axes.map((axis) => normalizeAxis(axis, dimensions.length)) : []);
+  const kept = dimensions.filter((dimension, index) => (named ? !removed.has(index) : dimension !== 1));
   return [{ type: x.type, shape: kept, ...(x.values ? { values: x.values } : {}) }];
 };
 
@@ -191,7 +193,7 @@ const expand: Rule = ({ inputs: [x, target] }) => {
 };
 
 const tile: Rule = ({ inputs: [x, repeats] }) => [
-  x && { type: x.type, shape: x.shape?.map((extent, index) => multiply([extent, repeats?.values?.[index]])) },
+  x && { type: x.type, shape: x.shape?.map((dimension, index) => multiply([dimension, repeats?.values?.[index]])) },
 ];
 
 const pad: Rule = (context) => {
@@ -206,10 +208,10 @@ const pad: Rule = (context) => {
     const [before, after] = [amounts[index], amounts[index + axes.length]];
     const position = normalizeAxis(axis, rank);
     if (position === undefined) return [{ type: x.type, shape: undefined }];
-    const extent = result[position];
+    const dimension = result[position];
     const numbers = typeof before === 'number' && typeof after === 'number';
     if (numbers && before === 0 && after === 0) continue;
-    result[position] = numbers && typeof extent === 'number' ? extent + before + after : undefined;
+    result[position] = numbers && typeof dimension === 'number' ? dimension + before + after : undefined;
   }
   return [{ type: x.type, shape: result }];
 };
@@ -228,7 +230,7 @@ const flatten: Rule = ({ node, inputs: [x] }) => {
   return [{ type: x.type, shape: [multiply(x.shape.slice(0, cut)), multiply(x.shape.slice(cut))] }];
 };
 
-/** By `sizes`, as far as they are known; by `scales` only the rank is. */
+/** The result has the shape `sizes`, if that is known; with `scales` only the rank is inferred. */
 const resize: Rule = ({ node, inputs: [x, , , sizes] }) => {
   const rank = x?.shape?.length;
   const keepsAxes = !node.attribute.some((attribute) => attribute.name === 'axes');
@@ -238,6 +240,7 @@ const resize: Rule = ({ node, inputs: [x, , , sizes] }) => {
 
 const sameShape: Rule = ({ inputs: [x] }) => [x && ({ type: x.type, shape: x.shape } satisfies TensorInfo)];
 
+/** Rules by operator. */
 export const movementRules: Record<string, Rule> = {
   Shape: shape,
   Size: size,

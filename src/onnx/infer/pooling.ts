@@ -1,4 +1,4 @@
-/** Pooling over the spatial dimensions of [batch, channels, ...spatial]. */
+/** Shape inference for pooling over the spatial dimensions of [batch, channels, …spatial]. */
 import { integerAttribute, integersAttribute } from '../attributes.ts';
 import { DataType, type Dimension } from '../types.ts';
 import type { Rule } from './rule.ts';
@@ -30,6 +30,7 @@ const pool: Rule = ({ node, inputs: [x] }) => {
   ];
 };
 
+/** Rules by operator. */
 export const poolingRules: Record<string, Rule> = {
   GlobalAveragePool: globalPool,
   GlobalMaxPool: globalPool,

@@ -1,28 +1,29 @@
-/** What a shape-inference rule is, and the arithmetic on dimensions that rules share. */
+/** The form of a shape-inference rule, and the arithmetic on dimensions that rules share. */
 import type { Dimension, NodeProto, Shape, TensorInfo } from '../types.ts';
 
+/** The input of a rule. */
 export interface RuleContext {
   readonly node: NodeProto;
-  /** One entry per input; undefined where the input is absent or nothing is known of it. */
+  /** The facts about each input; undefined if the input is absent or nothing is known about it. */
   readonly inputs: readonly (TensorInfo | undefined)[];
 }
 
 /**
- * What is known of a node's outputs from what is known of its inputs, or undefined for an output of which nothing
- * is. A rule may know less than is true, never something else.
+ * Infers the facts about a node's outputs from those about its inputs; undefined for an output about which nothing is known.
+ * A rule may leave facts out, but it never states a wrong one.
  */
 export type Rule = (context: RuleContext) => readonly (TensorInfo | undefined)[];
 
-/** A shape tensor longer than this is data: its values are not tracked. */
-export const LONGEST_SHAPE = 64;
+/** The values of integer vectors that are longer than this are not tracked, since they are data and not shapes. */
+export const MAX_SHAPE_LENGTH = 64;
 
-/** An axis counted from the end made one counted from the start; undefined if it is out of range. */
+/** An axis counted from the start, from one that may count from the end; undefined if it is out of range. */
 export function normalizeAxis(axis: number, rank: number): number | undefined {
   const normalized = axis < 0 ? axis + rank : axis;
   return normalized >= 0 && normalized < rank ? normalized : undefined;
 }
 
-/** The extent of two dimensions under multidirectional broadcasting. */
+/** The dimension of a result whose operands have the dimensions `a` and `b` on that axis. */
 function broadcastDimension(a: Dimension, b: Dimension): Dimension {
   if (a === 1) return b;
   if (b === 1 || a === b) return a;
@@ -47,7 +48,7 @@ export function broadcastShapes(shapes: readonly (Shape | undefined)[]): Shape |
   return result;
 }
 
-/** The product of dimensions; undefined as soon as one is not a number. */
+/** The product of dimensions: a number, one symbol, or undefined if it is neither. */
 export function multiply(dimensions: Shape): Dimension {
   let product = 1;
   let symbol: string | undefined;
@@ -61,6 +62,7 @@ export function multiply(dimensions: Shape): Dimension {
   return product === 1 ? symbol : undefined;
 }
 
+/** A shape of which only the rank is known. */
 export function unknownShape(rank: number): Dimension[] {
   return new Array<Dimension>(rank).fill(undefined);
 }

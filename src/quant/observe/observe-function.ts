@@ -29,7 +29,7 @@ export function observeFunction(): FunctionProto {
   const limit = b.input('limit', DataType.FLOAT, []);
   const channels = b.shapeOf(x, -1);
   const blocks = b.reshape(valid, [-1, 1]);
-  const rows = b.reshape(x, [b.extent(blocks, 0), -1]);
+  const rows = b.reshape(x, [b.dimension(blocks, 0), -1]);
   const counted = b.and(b.lessOrEqual(b.abs(rows), limit), blocks);
   const byChannel = (outside: number) => b.reshape(b.where(counted, rows, outside), [-1, channels]);
   const lowest = b.reduceMin(byChannel(Number.POSITIVE_INFINITY), [0], false);

@@ -87,7 +87,7 @@ function stepModel(highest: number) {
   const [beta, force] = ['beta', 'force'].map((name) => b.input(name, DataType.FLOAT, [])) as [Value, Value]; // of two
   const floor = b.floor(b.div(weight, divisor));
   // The loss is divided by that of rounding to the nearest, and by the number of weights in a channel.
-  const inputs = b.cast(b.extent(weight, 0), DataType.FLOAT);
+  const inputs = b.cast(b.dimension(weight, 0), DataType.FLOAT);
   for (let step = 0; step < STEPS; step++) {
     const sigmoid = b.sigmoid(choice);
     const stretched = b.add(b.mul(sigmoid, HIGH - LOW), LOW);

@@ -53,7 +53,7 @@ export function headLoss(
   const perTarget = (value: Value) => b.div(b.reduceSum(b.reshape(value, [-1]), [0], false), targets.count);
   const wanted = b.gatherRows(targets.tokens, assignment); // [batch, queries, tokens]
   const targetBoxes = b.gatherRows(targets.boxes, assignment);
-  const none = b.sub(b.squeeze(b.extent(targets.boxes, 1), [0]), b.integer(1));
+  const none = b.sub(b.squeeze(b.dimension(targets.boxes, 1), [0]), b.integer(1));
   const isMatched = b.cast(b.less(assignment, none), DataType.FLOAT); // [batch, queries]
   const distance = b.reduceSum(b.abs(b.sub(boxes, targetBoxes)), [2], false);
   const overlap = generalizedIou(b, boxes, targetBoxes);
