@@ -25,15 +25,17 @@ const HIGHEST = 255;
 export function computeOnBytes(model: Model): number {
   const { graph } = model;
   let changes = 0;
+  let index = indexGraph(graph);
   for (const step of [dropPairsBeforeClips, absorbConstant, absorbConstant, hardSwishOnBytes, swishOnBytes])
     for (const node of [...graph.node]) {
-      const index = indexGraph(graph);
       const parameters = isStandard(node) ? commonParameters(node, index) : undefined;
       if (!parameters || !step(graph, node, parameters, index)) continue;
       changes++;
       // A node that nobody reads any more must not count as a reader in the next step.
       const isRead = graph.node.some((each) => node.output.some((name) => usedBy(each).has(name)));
       if (!isRead) graph.node = graph.node.filter((each) => each !== node);
+      // An index takes time, so that it is made anew only after a change.
+      index = indexGraph(graph);
     }
   if (changes > 0) {
     sortTopologically(graph);
