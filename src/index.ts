@@ -46,6 +46,15 @@ export {
 
 export type { BlankInputOptions } from './pipeline/blank-inputs.ts';
 export { COMPARE_DEFAULTS, type CompareStepOptions, compare } from './pipeline/compare-step.ts';
+export {
+  COMPRESS_DEFAULTS,
+  type CompressedImage,
+  type CompressedVariant,
+  type CompressOptions,
+  type CompressResult,
+  type CompressTraining,
+} from './pipeline/compress-options.ts';
+export { compress } from './pipeline/compress-step.ts';
 export { type CategoryScore, type EvaluateOptions, type EvaluateResult, evaluate } from './pipeline/evaluate-step.ts';
 export { INSPECT_DEFAULTS, type InspectResult, type InspectStepOptions, inspect } from './pipeline/inspect-step.ts';
 export { LINT_DEFAULTS, type LintStepOptions, type LintStepResult, lint } from './pipeline/lint-step.ts';
@@ -57,6 +66,7 @@ export {
   measureInProcess,
   measureInputs,
 } from './pipeline/measure-step.ts';
+export { type ReportOptions, report } from './pipeline/report-step.ts';
 export { SENSITIVITY_DEFAULTS, type SensitivityStepOptions, sensitivity } from './pipeline/sensitivity-step.ts';
 export { TUNE_DEFAULTS, type TuneStepOptions, tune } from './pipeline/tune-step.ts';
 

@@ -26,6 +26,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./demo-command.ts')).demoCommand(),
   },
   {
+    name: 'compress',
+    summary: 'make INT8 models of a checkpoint by several recipes, score and measure each, and write a report',
+    group: START,
+    load: async () => (await import('./compress-command.ts')).compressCommand(),
+  },
+  {
     name: 'detect',
     summary: 'find what phrases describe in images',
     group: START,

@@ -56,6 +56,8 @@ export function drawProgress(stream: NodeJS.WriteStream = process.stderr): OnPro
 
 function describeProgress({ label, done, total }: Progress, seconds: number, left: number | undefined): string {
   const share = total > 0 ? done / total : 1;
+  // Work that has no parts is only named.
+  if (total === 1 && done === 0) return label;
   const bar = '█'.repeat(Math.round(share * 20)).padEnd(20, '░');
   const time = done >= total ? `, ${duration(seconds)}` : left === undefined ? '' : `, ${duration(left)} left`;
   return `${label.padEnd(24)} ${bar} ${done}/${total}${time}`;

@@ -43,9 +43,10 @@ export async function scoreDataset(
   const detections: CocoDetection[] = [];
   for (const [done, image] of dataset.images.entries()) {
     signal?.throwIfAborted();
-    onProgress?.({ label, done, total: dataset.images.length });
     let found: readonly CocoDetection[] | undefined = known.get(image.id);
     if (!found) {
+      // Images of an earlier run are not reported, so that an estimate counts only the work of this one.
+      onProgress?.({ label, done, total: dataset.images.length });
       const picture = await readImage(dataset.pathOf(image));
       const boxes = await detector.rank(picture, prompt, BOXES_PER_IMAGE);
       found = boxes.map(({ phrase, score, box }): CocoDetection => {

@@ -1,0 +1,171 @@
+import { join } from 'node:path';
+import { Command } from '@commander-js/extra-typings';
+import { COMPRESS_DEFAULTS, type CompressedVariant, type CompressResult } from '../pipeline/compress-options.ts';
+import { compress } from '../pipeline/compress-step.ts';
+import { bundledRecipes } from '../quant/recipe.ts';
+import { pointsAgainst } from '../report/variants.ts';
+import { TRAINING_DEFAULTS } from '../train/training-settings.ts';
+import { examples } from './examples.ts';
+import { megabytes, milliseconds, points, signed } from './format.ts';
+import { keepsOnInterruption } from './interruption.ts';
+import { notice } from './notices.ts';
+import { print, printJson } from './output.ts';
+import { work } from './progress-line.ts';
+import {
+  COCO_ARGUMENT,
+  fraction,
+  jsonOption,
+  notNegative,
+  positive,
+  seedOption,
+  threadsOption,
+  wholeNumber,
+} from './shared-options.ts';
+import { table } from './table.ts';
+
+/** The epochs of training: fewer than those of `dino8 qat`, because the whole comparison waits for it. */
+const QAT_EPOCHS: number = 3;
+const qatDefaults: Record<'batch' | 'accumulate' | 'learningRate' | 'distil', number> = TRAINING_DEFAULTS.qat;
+const images: number = COMPRESS_DEFAULTS.images;
+const calibrationImages: number = COMPRESS_DEFAULTS.calibrationImages;
+
+/** `dino8 compress` */
+export const compressCommand = () =>
+  new Command('compress')
+    .description(
+      'Make INT8 models of a checkpoint by several recipes, score and measure each beside FP32, and write a report. Nothing is calibrated or trained on the images that are scored. An interrupted command continues at the step where it was; if an option or an input has changed, the steps that depend on it are done again, and a note names the change.',
+    )
+    .argument('<checkpoint>', 'a Hugging Face folder, or an original .pth')
+    .argument('<coco>', COCO_ARGUMENT)
+    .requiredOption(
+      '-o, --output <folder>',
+      'the folder to write: the models, report.html, results.json, and the state of the work',
+    )
+    .option(
+      '--recipes <list>',
+      `the recipes to compare, separated by commas: bundled ones (${bundledRecipes().join(', ')}) or paths of YAML files`,
+      (text) => text.split(',').map((name) => name.trim()),
+      [...COMPRESS_DEFAULTS.recipes] as string[], // the type of the option is a list of any names
+    )
+    .option(
+      '--calibration <coco>',
+      "calibrate and train on images of this other folder in COCO's layout (default: a part of <coco> that is not scored)",
+    )
+    .option(
+      '--split <share>',
+      `share of the images of <coco> to set aside for calibration and training (default: ${COMPRESS_DEFAULTS.split})`,
+      fraction('--split'),
+    )
+    .option(
+      '--calibration-images <count>',
+      'calibrate on this many images, chosen at random',
+      wholeNumber('--calibration-images'),
+      calibrationImages,
+    )
+    .option(
+      '--images <count>',
+      'score only the first <count> images that are not set aside',
+      wholeNumber('--images'),
+      images,
+    )
+    .option(
+      '--runs <count>',
+      'number of timed runs in each of the three processes in which a model is measured',
+      wholeNumber('--runs'),
+      COMPRESS_DEFAULTS.runs as number, // the type of the option is a number, not this one
+    )
+    .addOption(seedOption())
+    .addOption(threadsOption())
+    .option('--report <file>', 'the HTML file of the report (default: report.html in the folder of -o)')
+    .option('--fresh', 'forget what an earlier command did in this folder, and do every step again')
+    .addOption(jsonOption())
+    .optionsGroup('Quantization-aware training:')
+    .option('--qat', 'train one more model with quantization in place; the longest part')
+    .option('--qat-recipe <recipe>', 'the recipe that is trained', COMPRESS_DEFAULTS.qatRecipe as string) // any recipe
+    .option('--qat-epochs <count>', 'number of passes over the images', positive('--qat-epochs'), QAT_EPOCHS)
+    .option('--qat-steps <count>', 'number of steps, in place of --qat-epochs', wholeNumber('--qat-steps'))
+    .option('--qat-batch <images>', 'images that are computed together', wholeNumber('--qat-batch'), qatDefaults.batch)
+    .option(
+      '--qat-accumulate <batches>',
+      'number of batches whose gradients are added up for one step',
+      wholeNumber('--qat-accumulate'),
+      qatDefaults.accumulate,
+    )
+    .option(
+      '--qat-learning-rate <rate>',
+      'maximum learning rate',
+      positive('--qat-learning-rate'),
+      qatDefaults.learningRate,
+    )
+    .option(
+      '--qat-distil <weight>',
+      'weight of the distillation loss, by which the model learns from the FP32 checkpoint; 0 trains without it',
+      notNegative('--qat-distil'),
+      qatDefaults.distil,
+    )
+    .option('--qat-recompute', 'train with less memory and more time')
+    .addHelpText(
+      'after',
+      examples(
+        'dino8 compress assets/nano assets/shapes/val --images 50 --recipes dynamic,mixed -o compressed/',
+        'dino8 compress assets/nano assets/shapes/val --calibration assets/shapes/calib --qat --qat-batch 12 --qat-steps 240 -o compressed/',
+      ),
+    )
+    .action(async (checkpoint, dataset, { json, qat, ...options }) => {
+      keepsOnInterruption(options.output);
+      const {
+        qatRecipe,
+        qatEpochs,
+        qatSteps,
+        qatBatch,
+        qatAccumulate,
+        qatLearningRate,
+        qatDistil,
+        qatRecompute,
+        ...rest
+      } = options;
+      const training = {
+        recipe: qatRecipe,
+        ...(qatSteps === undefined ? { epochs: qatEpochs } : { steps: qatSteps }),
+        batch: qatBatch,
+        accumulate: qatAccumulate,
+        learningRate: qatLearningRate,
+        distil: qatDistil,
+        recompute: qatRecompute,
+      };
+      const results = await compress({
+        ...rest,
+        ...work(),
+        checkpoint,
+        dataset,
+        qat: qat ? training : undefined,
+        onNotice: notice,
+      });
+      if (json) return printJson(results);
+      printResults(results, options.output);
+    });
+
+/** Prints the table of the variants, and where the report is. */
+export function printResults({ variants, report, outputFigures }: CompressResult, output: string): void {
+  print(resultTable(variants, outputFigures));
+  print(`\nThe report is ${report}. The models and results.json are in ${join(output, '')}`);
+}
+
+function resultTable(variants: readonly CompressedVariant[], outputFigures: CompressResult['outputFigures']): string {
+  const [reference] = variants;
+  if (!reference) return '';
+  const ratio = (part: number, whole: number) => `${(whole / part).toFixed(2)}x`;
+  const rows = variants.map((variant) => [
+    variant.name,
+    `${megabytes(variant.fileBytes)} ${ratio(variant.fileBytes, reference.fileBytes)}`,
+    `${megabytes(variant.peakMemoryBytes)} ${ratio(variant.peakMemoryBytes, reference.peakMemoryBytes)}`,
+    `${milliseconds(variant.medianSeconds)} ${ratio(variant.medianSeconds, reference.medianSeconds)}`,
+    `${points(variant.figures.AP)} ${signed(pointsAgainst(variant, reference, 'AP'))}`,
+    `${points(variant.figures.AP50)} ${signed(pointsAgainst(variant, reference, 'AP50'))}`,
+    ...outputFigures.map(({ key }) => variant.agreement?.figures[key]?.toFixed(3) ?? '–'),
+  ]);
+  return table(
+    ['', 'file', 'peak memory', 'median latency', 'AP', 'AP50', ...outputFigures.map(({ title }) => title)],
+    rows,
+  );
+}

@@ -1,0 +1,199 @@
+/** The phases of `compress` that judge the models: score, compare, measure, inspect. */
+
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { JournalKey } from '../base/json-lines.ts';
+import { everyImage } from '../data/calibration-plan.ts';
+import { type CocoDataset, takeImages } from '../data/coco.ts';
+import { readImage } from '../data/image.ts';
+import { calibrationSamples } from '../detect/calibration-feeds.ts';
+import { Detector } from '../detect/detector.ts';
+import { compareModels } from '../evaluate/compare.ts';
+import { openEvaluationJournal } from '../evaluate/evaluation-journal.ts';
+import { inspectModel } from '../evaluate/inspect.ts';
+import { scoreDataset } from '../evaluate/score-dataset.ts';
+import { readPackage } from '../models/package/package.ts';
+import { modelHash } from '../onnx/hash.ts';
+import { at, type Context, type Made } from './compress-context.ts';
+import { agreementSchema, type CompressResult } from './compress-options.ts';
+import { measureInProcess } from './measure-step.ts';
+import { hashJson } from './step-records.ts';
+
+/** Every variant is timed in turns, so that a drift of the machine meets all of them. */
+export const ROUNDS = 3;
+/** Images that are shown in the report: those with most objects. */
+const MAX_SHOWN = 4;
+/** Images on which outputs are compared with those of the float model. */
+const MAX_COMPARED = 32;
+/** Length of the prompt with which the model is profiled. */
+const PROFILE_TOKENS = 64;
+
+const scoreSchema = z.object({
+  figures: z.object({
+    AP: z.number(),
+    AP50: z.number(),
+    AP75: z.number(),
+    APsmall: z.number(),
+    APmedium: z.number(),
+    APlarge: z.number(),
+    AR1: z.number(),
+    AR10: z.number(),
+    AR100: z.number(),
+    ARsmall: z.number(),
+    ARmedium: z.number(),
+    ARlarge: z.number(),
+  }),
+  categories: z.array(z.object({ id: z.number(), name: z.string(), AP: z.number() })),
+  shown: z.array(
+    z.object({
+      path: z.string(),
+      found: z.array(
+        z.object({
+          phrase: z.number(),
+          label: z.string(),
+          score: z.number(),
+          box: z.tuple([z.number(), z.number(), z.number(), z.number()]),
+        }),
+      ),
+    }),
+  ),
+});
+
+/** The score of a variant, and the boxes that it finds in the images of the report. */
+export type VariantScore = z.output<typeof scoreSchema>;
+
+const timingSchema = z.object({
+  loadSeconds: z.number(),
+  runSeconds: z.array(z.number()).readonly(),
+  peakMemoryBytes: z.number(),
+});
+
+/** Scores a variant, and keeps what it finds in the images of the report. */
+export async function scoreVariant(context: Context, { name, path, model }: Made): Promise<VariantScore> {
+  const { records, scoring, scoringKey, state, options } = context;
+  const work = context.phase(`score ${name}`);
+  const key: JournalKey = { ...scoringKey, model };
+  return records.do({
+    name: `score ${name}`,
+    key,
+    schema: scoreSchema,
+    run: async () => {
+      const source = await readPackage(path);
+      await using detector = await Detector.create(source, { threads: options.threads });
+      const partial = join(state, `score-${hashJson(key).slice(0, 16)}.partial`);
+      const journal = await openEvaluationJournal(partial, source, scoring, { signal: work.signal });
+      const { figures, averagePrecisionOf } = await scoreDataset(detector, scoring, { ...work, journal });
+      const categories = scoring.categories.map(({ id, name: label }) => {
+        return { id, name: label, AP: averagePrecisionOf.get(id) ?? -1 };
+      });
+      const prompt = await detector.encodePrompt(scoring.categories.map((category) => category.name));
+      const shown = [];
+      for (const image of imagesToShow(scoring)) {
+        const imagePath = scoring.pathOf(image);
+        const found = await detector.detect(await readImage(imagePath), prompt);
+        shown.push({
+          path: imagePath,
+          found: found.map(({ phrase, label, score: value, box }) => ({
+            phrase,
+            label,
+            score: value,
+            box: tuple(box),
+          })),
+        });
+      }
+      await journal.remove();
+      return { figures, categories, shown };
+    },
+  });
+}
+
+const tuple = ([x, y, width, height]: readonly [number, number, number, number]): [number, number, number, number] => [
+  x,
+  y,
+  width,
+  height,
+];
+
+/** The images with most objects. */
+function imagesToShow({ images, annotations }: CocoDataset): CocoDataset['images'] {
+  const objects = new Map<number, number>();
+  for (const { image_id } of annotations) objects.set(image_id, (objects.get(image_id) ?? 0) + 1);
+  return images
+    .toSorted((a, b) => (objects.get(b.id) ?? 0) - (objects.get(a.id) ?? 0) || a.id - b.id)
+    .slice(0, MAX_SHOWN);
+}
+
+/** Compares each quantized variant with the float model; a trained one too, although its weights differ by the training as well. */
+export async function compareAll(
+  context: Context,
+  made: readonly Made[],
+): Promise<(z.output<typeof agreementSchema> | undefined)[]> {
+  const { records, float, scoring, scoringKey } = context;
+  const work = context.phase('compare with FP32');
+  const samples = calibrationSamples(float, everyImage(takeImages(scoring, MAX_COMPARED)));
+  const results: (z.output<typeof agreementSchema> | undefined)[] = [];
+  for (const { name, path, model, recipe } of made) {
+    if (!recipe) {
+      results.push(undefined);
+      continue;
+    }
+    const key: JournalKey = { ...scoringKey, checkpoint: modelHash(float.model), model };
+    const run = async () => {
+      const quantized = await readPackage(path);
+      const { loss, figures } = await compareModels(float, quantized.model, samples, {
+        ...work,
+        label: name,
+        outputsOnly: true,
+      });
+      return { loss, figures };
+    };
+    results.push(await records.do({ name: `compare ${name}`, key, schema: agreementSchema, run }));
+  }
+  return results;
+}
+
+/** Times all variants in turns, each in a process of its own. */
+export async function measureAll(context: Context, made: readonly Made[]): Promise<z.output<typeof timingSchema>[][]> {
+  const { records, scoring, options } = context;
+  const { onProgress, signal } = context.phase('measure each in a process of its own');
+  const image = at(scoring.images, 0);
+  const phrases = scoring.categories.map((category) => category.name);
+  const { runs, threads = availableParallelism() } = options;
+  const timings = made.map((): z.output<typeof timingSchema>[] => []);
+  for (let round = 1; round <= ROUNDS; round++)
+    for (const [index, { name, path, model }] of made.entries()) {
+      const key: JournalKey = {
+        model,
+        image: image.file_name,
+        phrases: hashJson(phrases),
+        threads,
+        runs,
+      };
+      const run = async () => {
+        onProgress?.({ label: 'Timing', done: (round - 1) * made.length + index, total: ROUNDS * made.length });
+        return measureInProcess({
+          model: path,
+          image: scoring.pathOf(image),
+          phrases,
+          runs,
+          threads,
+          signal,
+        });
+      };
+      signal?.throwIfAborted();
+      timings[index]?.push(
+        await records.do({ name: `measure ${name}, round ${round}`, key, schema: timingSchema, run }),
+      );
+    }
+  onProgress?.({ label: 'Timing', done: ROUNDS * made.length, total: ROUNDS * made.length });
+  return timings;
+}
+
+/** The modules of the last variant, with their time. */
+export async function inspectLast(made: readonly Made[]): Promise<CompressResult['inspected']> {
+  const { name, path } = at(made, made.length - 1);
+  const source = await readPackage(path);
+  const feeds = source.family.blankFeeds(source, { tokens: PROFILE_TOKENS });
+  return { name, inspection: await inspectModel(source, { feeds, depth: 2, profile: true }) };
+}

@@ -1,0 +1,157 @@
+/** The options of `compress` with their defaults, and its result. */
+import { join, resolve } from 'node:path';
+import { z } from 'zod';
+import { UsageError } from '../base/errors.ts';
+import type { WorkOptions } from '../base/progress.ts';
+import type { Inspection } from '../evaluate/inspect.ts';
+import type { OutputFigure } from '../models/family.ts';
+import type { Variant } from '../report/variants.ts';
+import type { TrainingOptions } from '../train/training-settings.ts';
+import { CALIBRATION_DEFAULTS } from './calibration-options.ts';
+import { MEASURE_DEFAULTS } from './measure-step.ts';
+
+/** Quantization-aware training as a part of `compress`. */
+export interface CompressTraining extends TrainingOptions {
+  /** The recipe that is trained; `full` by default. */
+  readonly recipe?: string | undefined;
+}
+
+/** Options of `compress`. */
+export interface CompressOptions extends WorkOptions {
+  /** The path of the checkpoint: a Hugging Face folder, or an original `.pth`. */
+  readonly checkpoint: string;
+  /** The path of a folder of labelled images in COCO's layout, on which the models are scored. */
+  readonly dataset: string;
+  /** The folder to write: the models, `report.html`, `results.json`, and the state of the work. */
+  readonly output: string;
+  /** The recipes to compare, by name or path; `dynamic`, `mixed` and `full` by default. */
+  readonly recipes?: readonly string[] | undefined;
+  /**
+   * The path of another folder of images in COCO's layout to calibrate and train on. By default a part of the data set is
+   * set aside for that, on which nothing is scored.
+   */
+  readonly calibration?: string | undefined;
+  /** The share of the data set to set aside, between 0 and 1; 0.2 by default. */
+  readonly split?: number | undefined;
+  /** The number of images to calibrate on; 64 by default, or all if there are fewer. */
+  readonly calibrationImages?: number | undefined;
+  /** Scores on the first images that were not set aside, this many; 500 by default. */
+  readonly images?: number | undefined;
+  /** The seed of the split, of the calibration and of the training; 0 by default. */
+  readonly seed?: number | undefined;
+  /** Trains one more model with quantization in place. */
+  readonly qat?: CompressTraining | undefined;
+  /** The number of timed runs in each of the three processes in which a model is measured; 20 by default. */
+  readonly runs?: number | undefined;
+  /** Threads of ONNX Runtime; one for each core by default. */
+  readonly threads?: number | undefined;
+  /** The HTML file of the report; `report.html` in `output` by default. */
+  readonly report?: string | undefined;
+  /** The title of the report. */
+  readonly title?: string | undefined;
+  /** Forgets what an earlier call did in `output`, and does everything again. */
+  readonly fresh?: boolean | undefined;
+  /** Called with one sentence for each thing that the caller should know and that is no error. */
+  readonly onNotice?: ((sentence: string) => void) | undefined;
+}
+
+/** The defaults of `CompressOptions`. */
+export const COMPRESS_DEFAULTS = {
+  recipes: ['dynamic', 'mixed', 'full'],
+  split: 0.2,
+  calibrationImages: CALIBRATION_DEFAULTS.calibrationImages,
+  images: 500,
+  seed: CALIBRATION_DEFAULTS.seed,
+  qatRecipe: 'full',
+  runs: MEASURE_DEFAULTS.runs,
+} as const;
+
+/** How well the outputs of a quantized model agree with those of the float model. */
+export const agreementSchema = z.object({
+  /** How much quantization changed the outputs, as one number; 0 if nothing. */
+  loss: z.number(),
+  /** The means of the figures that `outputFigures` explains. */
+  figures: z.record(z.string(), z.number()),
+});
+
+/** One model of the comparison. */
+export interface CompressedVariant extends Variant {
+  /** Seconds to read the model and prepare it; the median of several processes. */
+  readonly loadSeconds: number;
+  /** Average precision of each category, from 0 to 1; −1 without a labelled box. */
+  readonly categories: readonly { readonly id: number; readonly name: string; readonly AP: number }[];
+  /** The agreement with the float model; undefined for the float model itself. */
+  readonly agreement: z.output<typeof agreementSchema> | undefined;
+}
+
+/** The boxes that each variant found in an image of the report. */
+export interface CompressedImage {
+  readonly path: string;
+  readonly detections: readonly {
+    readonly variant: string;
+    readonly found: readonly {
+      readonly phrase: number;
+      readonly label: string;
+      readonly score: number;
+      readonly box: readonly [number, number, number, number];
+    }[];
+  }[];
+}
+
+/** The result of `compress`, which is also the content of `results.json`. */
+export interface CompressResult {
+  /** The version of dino8. */
+  readonly version: string;
+  readonly title: string;
+  /** Sentences on what was measured, how, and on which machine. */
+  readonly summary: string;
+  /** The path of the report. */
+  readonly report: string;
+  /** The meaning of the figures in `agreement`. */
+  readonly outputFigures: readonly OutputFigure[];
+  /** The models; the first is the float model. */
+  readonly variants: readonly CompressedVariant[];
+  /** Some images with what each model found in them. */
+  readonly images: readonly CompressedImage[];
+  /** The modules of the last model. */
+  readonly inspected: { readonly name: string; readonly inspection: Inspection };
+}
+
+/** The options with every default filled in. */
+export interface ResolvedCompress extends CompressOptions {
+  readonly recipes: readonly string[];
+  readonly split: number;
+  readonly calibrationImages: number;
+  readonly images: number;
+  readonly seed: number;
+  readonly runs: number;
+  readonly report: string;
+  readonly title: string;
+  readonly onNotice: (sentence: string) => void;
+}
+
+/** Fills in the defaults. @throws UsageError if options contradict each other */
+export function resolveCompressOptions(options: CompressOptions): ResolvedCompress {
+  const { output, dataset, calibration, split = COMPRESS_DEFAULTS.split } = options;
+  if (calibration !== undefined && resolve(calibration) === resolve(dataset))
+    throw new UsageError(
+      'The images of `calibration` are those of the data set, on which models are scored; give others, or leave it out to set a part aside.',
+    );
+  if (calibration !== undefined && options.split !== undefined)
+    throw new UsageError('With `calibration`, nothing is set aside; leave `split` out.');
+  if (!(split > 0 && split < 1)) throw new UsageError(`\`split\` must be between 0 and 1, not ${split}.`);
+  const recipes = options.recipes ?? COMPRESS_DEFAULTS.recipes;
+  if (recipes.length === 0) throw new UsageError('`recipes` names no recipe; give at least one.');
+  return {
+    ...options,
+    recipes,
+    split,
+    calibrationImages: options.calibrationImages ?? COMPRESS_DEFAULTS.calibrationImages,
+    images: options.images ?? COMPRESS_DEFAULTS.images,
+    seed: options.seed ?? COMPRESS_DEFAULTS.seed,
+    runs: options.runs ?? COMPRESS_DEFAULTS.runs,
+    report: options.report ?? join(output, 'report.html'),
+    title: options.title ?? `${options.checkpoint}: precisions compared`,
+    onNotice: options.onNotice ?? (() => undefined),
+  };
+}

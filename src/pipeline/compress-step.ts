@@ -1,0 +1,150 @@
+/**
+ * The whole way from a checkpoint to measured INT8 models: convert, calibrate, quantize by several recipes, train, score,
+ * compare, measure, report. Every step is recorded on disk, so that an interrupted call continues where it was.
+ */
+
+import { rm } from 'node:fs/promises';
+import { availableParallelism, cpus } from 'node:os';
+import { join } from 'node:path';
+import { makeDirectory, sizeOf, writeAtomic } from '../base/files.ts';
+import { packageVersion } from '../base/package-root.ts';
+import type { WorkOptions } from '../base/progress.ts';
+import { median } from '../base/statistics.ts';
+import { planCalibration } from '../data/calibration-plan.ts';
+import { type CocoDataset, openCoco, takeImages } from '../data/coco.ts';
+import { identifyDataset } from '../evaluate/dataset-identity.ts';
+import { readPackage } from '../models/package/package.ts';
+import { at, type Context } from './compress-context.ts';
+import { compareAll, inspectLast, measureAll, ROUNDS, scoreVariant, type VariantScore } from './compress-judgement.ts';
+import {
+  type CompressedImage,
+  type CompressedVariant,
+  type CompressOptions,
+  type CompressResult,
+  type ResolvedCompress,
+  resolveCompressOptions,
+} from './compress-options.ts';
+import { makeVariants, needsImages, planVariants } from './compress-variants.ts';
+import { report } from './report-step.ts';
+import { splitDataset } from './split-dataset.ts';
+import { StepRecords } from './step-records.ts';
+
+/**
+ * Makes, scores and measures INT8 models of a checkpoint, and writes the models, a report and `results.json`. Nothing is
+ * calibrated or trained on the images that it reports on. When it is called again with the same `output`, steps that are
+ * done are not done again; a step whose options or inputs have changed is, and a notice names the change.
+ *
+ * @throws UsageError if options contradict each other or an input does not exist; InputError if an input is damaged; the
+ * reason of `signal` if it was aborted
+ * @example
+ * const { variants, report } = await compress({
+ *   checkpoint: 'grounding-dino-tiny/', dataset: 'coco/val2017', output: 'compressed/',
+ * });
+ */
+export async function compress(given: CompressOptions): Promise<CompressResult> {
+  const options = resolveCompressOptions(given);
+  const state = join(options.output, 'state');
+  if (options.fresh) await rm(state, { recursive: true, force: true });
+  await makeDirectory(state);
+  const planned = await planVariants(options);
+  const needsCalibration = planned.some(({ recipe }) => recipe && needsImages(recipe));
+  const phases = phaseCounter(options, 4 + planned.length + (planned.length - 1) + (needsCalibration ? 1 : 0));
+  const reading = phases('read the checkpoint and the images');
+  const float = await readPackage(options.checkpoint);
+  reading.signal?.throwIfAborted();
+  const { calibration, scoring } = await chooseImages(options);
+  const count = Math.min(options.calibrationImages, calibration.images.length);
+  const context: Context = {
+    options,
+    records: await StepRecords.open(state, options.onNotice),
+    float,
+    state,
+    calibration,
+    plan: planCalibration(calibration, count, options.seed),
+    scoring,
+    scoringKey: { version: packageVersion(), ...(await identifyDataset(scoring, reading)) },
+    phase: phases,
+  };
+  const made = await makeVariants(context, planned, needsCalibration);
+  const scores: VariantScore[] = [];
+  for (const variant of made) scores.push(await scoreVariant(context, variant));
+  const agreements = await compareAll(context, made);
+  const timings = await measureAll(context, made);
+  context.phase('write the report');
+  const variants = await Promise.all(
+    made.map(async ({ name, description, path }, index): Promise<CompressedVariant> => {
+      const { figures, categories } = at(scores, index);
+      const rounds = at(timings, index);
+      const runSeconds = rounds.flatMap((timing) => timing.runSeconds);
+      return {
+        name,
+        description,
+        file: path,
+        fileBytes: await sizeOf(path),
+        loadSeconds: median(rounds.map((timing) => timing.loadSeconds)),
+        peakMemoryBytes: median(rounds.map((timing) => timing.peakMemoryBytes)),
+        medianSeconds: median(runSeconds),
+        runSeconds,
+        figures,
+        categories,
+        agreement: agreements[index],
+      };
+    }),
+  );
+  const images = at(scores, 0).shown.map(({ path }, image): CompressedImage => {
+    const detections = made.map(({ name }, index) => ({
+      variant: name,
+      found: at(scores, index).shown[image]?.found ?? [],
+    }));
+    return { path, detections };
+  });
+  const results: CompressResult = {
+    version: packageVersion(),
+    title: options.title,
+    summary: summarize(context),
+    report: options.report,
+    outputFigures: float.family.outputFigures,
+    variants,
+    images,
+    inspected: await inspectLast(made),
+  };
+  await writeAtomic(join(options.output, 'results.json'), `${JSON.stringify(results, undefined, 2)}\n`);
+  await report({ results, output: options.report });
+  return results;
+}
+
+/** Numbers the phases in the labels of the progress. */
+function phaseCounter({ onProgress, signal }: WorkOptions, total: number): Context['phase'] {
+  let number = 0;
+  return (name) => {
+    signal?.throwIfAborted();
+    number++;
+    const label = `${number} of ${total}: ${name}`;
+    onProgress?.({ label, done: 0, total: 1 });
+    return {
+      signal,
+      onProgress:
+        onProgress && ((progress) => onProgress({ ...progress, label: `${label}, ${progress.label.toLowerCase()}` })),
+    };
+  };
+}
+
+async function chooseImages(options: ResolvedCompress): Promise<{ calibration: CocoDataset; scoring: CocoDataset }> {
+  const dataset = await openCoco(options.dataset);
+  if (options.calibration !== undefined)
+    return { calibration: await openCoco(options.calibration), scoring: takeImages(dataset, options.images) };
+  const { calibration, scoring } = splitDataset(dataset, options.split, options.seed);
+  return { calibration, scoring: takeImages(scoring, options.images) };
+}
+
+function summarize({ options, scoring, calibration, plan }: Context): string {
+  const { dataset, split, seed, runs, threads = availableParallelism() } = options;
+  const scored = `Scored on ${scoring.images.length} images of ${dataset}, with ${scoring.categories.length} phrases in one prompt.`;
+  const other =
+    options.calibration === undefined
+      ? `Calibrated on ${plan.items.length} of ${calibration.images.length} images that were set aside from it (a share of ${split}, chosen with the seed ${seed}) and are not among those scored.`
+      : `Calibrated on ${plan.items.length} of ${calibration.images.length} images of ${options.calibration}.`;
+  const trained = options.qat ? ` QAT was trained on all ${calibration.images.length} of them.` : '';
+  const measured = `Latency is the median of ${ROUNDS * runs} runs of the model on one image, in ${ROUNDS} processes in turns, with ${threads} threads; memory is the peak of a process of its own.`;
+  return `${scored} ${other}${trained} ${measured} ${cpus()[0]?.model.trim() ?? ''}, dino8 ${packageVersion()}.`;
+}

@@ -1,0 +1,169 @@
+/** The phases of `compress` that make the models: convert, calibrate, quantize, train. */
+
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { UsageError } from '../base/errors.ts';
+import type { JournalKey } from '../base/json-lines.ts';
+import { packageVersion } from '../base/package-root.ts';
+import type { WorkOptions } from '../base/progress.ts';
+import { readPackage, writePackage } from '../models/package/package.ts';
+import { modelHash } from '../onnx/hash.ts';
+import type { Statistics } from '../quant/observe/calibrate.ts';
+import { readStatistics, writeStatistics } from '../quant/observe/statistics-file.ts';
+import { planQuantization } from '../quant/plan.ts';
+import { type Recipe, readRecipe } from '../quant/recipe.ts';
+import { withoutPreparation } from '../quant/techniques/prepare.ts';
+import { applyRecipe } from './apply-recipe.ts';
+import { calibrateDataset, removeKept } from './calibrate-dataset.ts';
+import type { Context, Made, Planned } from './compress-context.ts';
+import { COMPRESS_DEFAULTS, type ResolvedCompress } from './compress-options.ts';
+import { qat } from './qat-step.ts';
+import { hashJson } from './step-records.ts';
+
+const writtenSchema = z.object({ model: z.string() });
+
+/** The models to make: FP32, one for each recipe, and the trained one. @throws UsageError if two have the same file */
+export async function planVariants({ output, recipes, qat: training }: ResolvedCompress): Promise<Planned[]> {
+  const planned: Planned[] = [
+    {
+      name: 'FP32',
+      description: 'The checkpoint as it is, in 32-bit floating point.',
+      path: join(output, 'fp32.onnx'),
+      recipe: undefined,
+      isTrained: false,
+    },
+  ];
+  for (const source of recipes) {
+    const recipe = await readRecipe(source);
+    const { name, description } = recipe;
+    planned.push({ name, description, path: join(output, `${name}.onnx`), recipe, isTrained: false });
+  }
+  if (training) {
+    const recipe = await readRecipe(training.recipe ?? COMPRESS_DEFAULTS.qatRecipe);
+    const description = `The recipe ${recipe.name}, after training with its rounding in place.`;
+    planned.push({ name: 'QAT', description, path: join(output, 'qat.onnx'), recipe, isTrained: true });
+  }
+  const paths = planned.map(({ path }) => path.toLowerCase());
+  const doubled = paths.find((path, index) => paths.indexOf(path) !== index);
+  if (doubled !== undefined)
+    throw new UsageError(`Two models would be written to ${doubled}; name each recipe once, and none fp32 or qat.`);
+  return planned;
+}
+
+/** True if a recipe may need images: to calibrate on, or for a technique. */
+export const needsImages = ({ rules, techniques }: Recipe): boolean =>
+  techniques.length > 0 || rules.some(({ treatment }) => treatment === 'static');
+
+/** Writes the models of all variants; the float model comes first. */
+export async function makeVariants(
+  context: Context,
+  planned: readonly Planned[],
+  needsCalibration: boolean,
+): Promise<Made[]> {
+  const { records, float } = context;
+  const source = modelHash(float.model);
+  const base: JournalKey = { version: packageVersion(), checkpoint: source };
+  const { seed, qat: training } = context.options;
+  const made: Made[] = [];
+  let statistics: Statistics | undefined;
+  for (const variant of planned) {
+    const { name, path, recipe, isTrained } = variant;
+    if (!recipe) {
+      const run = async () => {
+        await writePackage(float, path);
+        return { model: source };
+      };
+      const written = await records.do({ name: 'convert', key: base, files: [path], schema: writtenSchema, run });
+      made.push({ ...variant, ...written });
+      if (needsCalibration) statistics = await calibrateAll(context, planned, base);
+      continue;
+    }
+    const work = context.phase(isTrained ? `train ${recipe.name}` : `quantize by ${name}`);
+    const stepKey: JournalKey = {
+      ...base,
+      recipe: hashJson(recipe),
+      calibration: context.plan.key,
+      ...(isTrained && {
+        seed,
+        training: JSON.stringify({ ...training, recipe: undefined }),
+        trainedOn: hashJson([context.calibration.images, context.calibration.annotations]),
+      }),
+    };
+    const run = () =>
+      isTrained
+        ? trainVariant(context, variant, hashJson(stepKey), work)
+        : quantizeVariant(context, variant, statistics, work);
+    const written = await records.do({ name: `make ${name}`, key: stepKey, files: [path], schema: writtenSchema, run });
+    made.push({ ...variant, ...written });
+  }
+  return made;
+}
+
+/** One calibration of every value that any of the recipes needs. */
+async function calibrateAll(context: Context, planned: readonly Planned[], base: JournalKey): Promise<Statistics> {
+  const { records, float, plan, state } = context;
+  const work = context.phase('calibrate');
+  const values = new Set<string>();
+  // A recipe that changes weights is calibrated on the changed model, when it is applied.
+  for (const { recipe } of planned)
+    if (recipe && withoutPreparation(recipe) === recipe)
+      for (const value of planQuantization(float.model, recipe).valuesToObserve) values.add(value);
+  const file = join(state, 'statistics.json');
+  const list = [...values].toSorted();
+  const key = { ...base, calibration: plan.key, values: hashJson(list) };
+  await records.do({
+    name: 'calibrate',
+    key,
+    files: [file],
+    schema: z.object({}),
+    run: async () => {
+      const partial = join(state, `statistics-${hashJson(key).slice(0, 16)}.partial`);
+      const { threads } = context.options;
+      await writeStatistics(await calibrateDataset(float, list, plan, { ...work, partial, threads }), file);
+      await removeKept(partial);
+      return {};
+    },
+  });
+  return (await readStatistics(file)).statistics;
+}
+
+async function quantizeVariant(
+  { float, plan }: Context,
+  { recipe, path }: Planned,
+  statistics: Statistics | undefined,
+  work: WorkOptions,
+): Promise<{ model: string }> {
+  if (!recipe) throw new Error('the float model is not quantized');
+  const { model } = await applyRecipe(float, recipe, { ...work, plan, statistics });
+  await writePackage({ ...float, model }, path);
+  return { model: modelHash(model) };
+}
+
+/** The training keeps its own state, by which it continues. */
+async function trainVariant(
+  { options, calibration, state }: Context,
+  { recipe, path }: Planned,
+  key: string,
+  work: WorkOptions,
+): Promise<{ model: string }> {
+  const output = join(state, `qat-${key.slice(0, 16)}.onnx`);
+  const { checkpoint, calibrationImages, seed, threads, qat: training } = options;
+  await qat({
+    ...training,
+    ...work,
+    checkpoint,
+    dataset: calibration,
+    calibration,
+    calibrationImages,
+    seed,
+    threads,
+    recipe,
+    output,
+    checkpointMinutes: 1,
+  });
+  const trained = await readPackage(output);
+  await writePackage(trained, path);
+  await rm(output, { force: true });
+  return { model: modelHash(trained.model) };
+}

@@ -1,0 +1,37 @@
+/** The step that writes the report of a comparison of precisions. */
+import { basename, extname } from 'node:path';
+import { readBytes, writeAtomic } from '../base/files.ts';
+import { decodeImage } from '../data/image.ts';
+import { renderReport, type ShownImage } from '../report/variants-page.ts';
+import type { CompressedImage, CompressResult } from './compress-options.ts';
+
+/** Options of `report`. */
+export interface ReportOptions {
+  /** The result of `compress`. The images that it names are read again. */
+  readonly results: CompressResult;
+  /** The HTML file to write. */
+  readonly output: string;
+}
+
+/**
+ * Writes the results of `compress` as one HTML file with tables, charts and images.
+ *
+ * @throws UsageError or InputError if an image cannot be read any more, or the file cannot be written
+ * @example
+ * await report({ results: await compress({ checkpoint, dataset, output: 'compressed/' }), output: 'report.html' });
+ */
+export async function report({ results, output }: ReportOptions): Promise<void> {
+  const images = await Promise.all(results.images.map(shownImage));
+  await writeAtomic(output, renderReport({ ...results, images }));
+}
+
+async function shownImage({ path, detections }: CompressedImage): Promise<ShownImage> {
+  const bytes = await readBytes(path);
+  const { width, height } = await decodeImage(bytes, path);
+  return { name: basename(path), width, height, bytes, mediaType: mediaType(path), detections };
+}
+
+function mediaType(path: string): string {
+  const extension = extname(path).slice(1).toLowerCase();
+  return `image/${extension === 'jpg' ? 'jpeg' : extension}`;
+}
