@@ -1,17 +1,17 @@
 /**
- * Reading with bounds and writing without halves: a file is read whole or refused with one sentence,
- * and a file that is written exists completely or not at all.
+ * File access that fails with typed errors. A file is read whole or refused, within a limit of size; a file that is written
+ * exists completely or not at all.
  */
 import { type FileHandle, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { InputError, messageOf, systemCode, UsageError } from './errors.ts';
 
-/** `readv`/`writev` take at most this many pieces (IOV_MAX of Linux) … */
+/** `writev` takes at most this many pieces (IOV_MAX of Linux). */
 const MAX_PIECES = 1024;
-/** … and at most this many bytes (2 GiB less a page) at a time. */
+/** A read or write takes at most this many bytes (2 GiB less a page). */
 const MAX_BYTES_PER_CALL = 0x7ffff000;
 
-/** The sentence for a system error met while doing `verb` to `path`. */
+/** The typed error for a system error that occurred while reading or writing `path`. */
 export function fileError(verb: 'read' | 'write', path: string, error: unknown): Error {
   switch (systemCode(error)) {
     case 'ENOENT':
@@ -37,8 +37,8 @@ export function fileError(verb: 'read' | 'write', path: string, error: unknown):
 }
 
 /**
- * The bytes of a file, in one allocation of its size, which is checked against `maxBytes` first.
- * @throws UsageError if it does not exist or is a directory, InputError if it is larger or unreadable.
+ * Reads a file into one buffer of its size.
+ * @throws UsageError if it does not exist or is a directory; InputError if it has more than `maxBytes` or cannot be read
  */
 export async function readBytes(path: string, maxBytes = Number.MAX_SAFE_INTEGER): Promise<Uint8Array<ArrayBuffer>> {
   let file: FileHandle | undefined;
@@ -57,7 +57,7 @@ export async function readBytes(path: string, maxBytes = Number.MAX_SAFE_INTEGER
   }
 }
 
-/** `length` bytes from `offset` of an open file; fewer if it ends before. */
+/** Reads `length` bytes from `offset` of an open file, or fewer if the file ends before. */
 async function readRange(file: FileHandle, offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
   const bytes = new Uint8Array(length);
   let done = 0;
@@ -70,7 +70,7 @@ async function readRange(file: FileHandle, offset: number, length: number): Prom
   return bytes;
 }
 
-/** The text of a UTF-8 file of at most `maxBytes`. */
+/** Reads a UTF-8 file. @throws UsageError or InputError, as `readBytes`; InputError if the file is not UTF-8 */
 export async function readText(path: string, maxBytes = 1 << 29): Promise<string> {
   const bytes = await readBytes(path, maxBytes);
   try {
@@ -80,7 +80,7 @@ export async function readText(path: string, maxBytes = 1 << 29): Promise<string
   }
 }
 
-/** The JSON value of a file. What it contains is for the caller to check. */
+/** Reads a JSON file, whose content the caller must check. @throws as `readText`; InputError if it is not JSON */
 export async function readJson(path: string, maxBytes?: number): Promise<unknown> {
   const text = await readText(path, maxBytes);
   try {
@@ -91,8 +91,9 @@ export async function readJson(path: string, maxBytes?: number): Promise<unknown
 }
 
 /**
- * Writes `pieces` to `path` so that the file appears whole or not at all: into a temporary file beside it,
- * synchronised to the disk, then renamed over. The pieces are not copied or joined.
+ * Writes a file so that it appears whole or not at all: the pieces are written to a temporary file beside it, which is
+ * synchronised to the disk and then renamed. The pieces are not copied or joined in memory.
+ * @throws UsageError if the folder does not exist or `path` is a directory; InputError if the disk is full or the write fails
  */
 export async function writeAtomic(path: string, pieces: string | Iterable<Uint8Array>): Promise<void> {
   const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.${Date.now().toString(36)}.tmp`);
@@ -115,7 +116,7 @@ export async function writeAtomic(path: string, pieces: string | Iterable<Uint8A
   }
 }
 
-/** Appends all pieces with as few system calls as the platform allows, finishing partial writes. */
+/** Writes all pieces with as few system calls as the platform allows, and continues after partial writes. */
 async function writeAll(file: FileHandle, pieces: Iterable<Uint8Array>): Promise<void> {
   let pending: Uint8Array[] = [];
   let bytes = 0;
@@ -137,6 +138,7 @@ async function writeAll(file: FileHandle, pieces: Iterable<Uint8Array>): Promise
   await flush();
 }
 
+/** The pieces without their first `count` bytes. */
 function dropBytes(pieces: Uint8Array[], count: number): Uint8Array[] {
   let left = count;
   let index = 0;
@@ -146,14 +148,14 @@ function dropBytes(pieces: Uint8Array[], count: number): Uint8Array[] {
   return rest;
 }
 
-/** A rename is durable once its directory is on the disk; file systems that cannot say so are left alone. */
+/** Makes a rename durable by synchronising its directory. File systems that do not support this are tolerated. */
 async function syncDirectory(path: string): Promise<void> {
   const directory = await open(path, 'r').catch(() => undefined);
   await directory?.sync().catch(() => undefined);
   await directory?.close();
 }
 
-/** Creates a directory and its parents, or explains why not. */
+/** Creates a directory and its parents. @throws UsageError or InputError if it cannot be created */
 export async function makeDirectory(path: string): Promise<void> {
   try {
     await mkdir(path, { recursive: true });
@@ -164,15 +166,17 @@ export async function makeDirectory(path: string): Promise<void> {
   }
 }
 
+/** True if `path` is a directory. */
 export async function isDirectory(path: string): Promise<boolean> {
   return (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
 }
 
+/** True if there is a file or directory at `path`. */
 export async function exists(path: string): Promise<boolean> {
   return (await stat(path).catch(() => undefined)) !== undefined;
 }
 
-/** Bytes of a file, or of all files under a folder. */
+/** The size in bytes of a file, or of all files in a folder and below it. */
 export async function sizeOf(path: string): Promise<number> {
   const found = await stat(path);
   if (!found.isDirectory()) return found.size;

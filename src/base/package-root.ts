@@ -1,4 +1,4 @@
-/** Where the installed package is, from source and from the built files alike. */
+/** The location and the version of the installed package. */
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -10,9 +10,10 @@ function findRoot(): string {
   }
 }
 
+/** The folder of dino8's package.json, whether the code runs from its sources or from the built files. */
 export const packageRoot = findRoot();
 
-/** dino8's own version, from its package.json. */
+/** The version of dino8, from its package.json. */
 export function packageVersion(): string {
   const manifest: unknown = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8'));
   if (typeof manifest === 'object' && manifest && 'version' in manifest) return String(manifest.version);

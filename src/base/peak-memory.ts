@@ -1,11 +1,11 @@
-/** The most memory that this process has had. */
+/** The peak memory of this process. */
 import { readFileSync } from 'node:fs';
 
 const KILOBYTE = 1024;
 
 /**
- * In bytes. On Linux from `VmHWM`, which begins anew with the program: `getrusage` counts what the process that started this
- * one had at that moment, too.
+ * The largest resident size of this process so far, in bytes. On Linux it is read from `VmHWM`, which starts anew with each
+ * program; `getrusage` would include the size of the parent process at the moment of the fork.
  */
 export function peakMemory(): number {
   const status = process.platform === 'linux' ? readFileSync('/proc/self/status', 'utf8') : '';

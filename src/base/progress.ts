@@ -1,18 +1,20 @@
-/**
- * Progress of long work, as a library sees it: a function that is told how far it is. The command line draws it;
- * tests and other callers pass nothing.
- */
+/** The progress of long work, which functions report to a callback of their caller. */
 export interface Progress {
-  /** What is being done, as a short phrase: "Scoring FP32". */
+  /** The name of the work as a short phrase, such as "Scoring FP32". */
   readonly label: string;
+  /** The number of finished steps. */
   readonly done: number;
+  /** The number of all steps. */
   readonly total: number;
 }
 
+/** A function that long work calls after each step. */
 export type OnProgress = (progress: Progress) => void;
 
-/** What long work takes from its caller: where to report, and a signal that asks it to stop. */
+/** Options that all long work takes. */
 export interface WorkOptions {
+  /** Called with the progress. */
   readonly onProgress?: OnProgress | undefined;
+  /** Stops the work at the next safe point; the function then throws the reason of the signal. */
   readonly signal?: AbortSignal | undefined;
 }

@@ -1,4 +1,4 @@
-/** The nearest whole number; of two equally near ones the even one, as IEEE 754 and ONNX round. */
+/** The nearest integer, and the even one if two are equally near, as IEEE 754 and ONNX's Round define. */
 export function roundHalfToEven(x: number): number {
   const floor = Math.floor(x);
   const rest = x - floor;

@@ -1,9 +1,13 @@
-/** zod at the border: what comes from a file is checked once, and trusted inside. */
+/** Validation of input with zod: data from files is checked once, when it is read. */
 import type { z } from 'zod';
 import { InputError } from './errors.ts';
 import { readJson } from './files.ts';
 
-/** `value` as `schema` sees it. @throws InputError naming `source`, the first wrong place and how many more. */
+/**
+ * Checks a value against a schema.
+ * @param source the name of the value in error messages
+ * @throws InputError, which names the first wrong field and the number of others
+ */
 export function parseWith<T extends z.ZodType>(schema: T, value: unknown, source: string): z.output<T> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
@@ -13,7 +17,7 @@ export function parseWith<T extends z.ZodType>(schema: T, value: unknown, source
   throw new InputError(`${source} is not as expected${where}: ${first?.message ?? 'invalid'}${others}.`);
 }
 
-/** Reads a JSON file of at most `maxBytes` that must follow `schema`. */
+/** Reads a JSON file and checks it against a schema. @throws UsageError or InputError if it cannot be read or is wrong */
 export async function readJsonAs<T extends z.ZodType>(
   schema: T,
   path: string,

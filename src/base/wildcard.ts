@@ -1,6 +1,8 @@
 /**
- * True if `text` fits `pattern`, in which `*` stands for any characters. Without regular expressions: a pattern may
- * come from a stranger and must not take forever.
+ * True if a text matches a pattern in which each `*` stands for any number of characters. It uses no regular expression and
+ * no backtracking, since a pattern from an untrusted source must not take long.
+ * @example
+ * matchesWildcard('fc*', 'fc1'); // true
  */
 export function matchesWildcard(pattern: string, text: string): boolean {
   const [first = '', ...rest] = pattern.split('*');

@@ -1,6 +1,6 @@
 /**
- * What a calibration looks at: a random choice of images, each with a prompt of its own, so that the length of the text
- * varies as it does for users. The same seed gives the same plan on every machine.
+ * Calibration plans: a random choice of images, each with a prompt of its own, so that the length of the text varies as it
+ * does in use. The same seed gives the same plan on every machine.
  */
 import { createHash } from 'node:crypto';
 import { uniformInt } from 'pure-rand/distribution/uniformInt';
@@ -9,21 +9,29 @@ import { InputError, UsageError } from '../base/errors.ts';
 import type { CocoDataset } from './coco.ts';
 import { shuffle } from './shuffle.ts';
 
+/** An image of a plan with its prompt. */
 export interface CalibrationItem {
-  /** Its place in the plan, from 0. */
+  /** The position in the plan, from 0. */
   readonly place: number;
+  /** The path of the image. */
   readonly path: string;
-  /** The categories in the image and random others, in random order; at least one. */
+  /** The phrases of the prompt: the categories in the image and random others, in random order; at least one. */
   readonly phrases: readonly string[];
 }
 
+/** Images with prompts, in order. */
 export interface CalibrationPlan {
   readonly items: readonly CalibrationItem[];
-  /** What identifies the plan: two of the same key are of the same images and prompts. */
+  /** The identity of the plan: plans with the same key have the same file names and prompts. */
   readonly key: string;
 }
 
-/** @throws UsageError or InputError if there is nothing to calibrate on, or fewer images than asked for */
+/**
+ * Plans a calibration on `images` random images.
+ * @throws InputError if the data set has no images or no categories, and UsageError if it has fewer images than `images`
+ * @example
+ * const plan = planCalibration(await openCoco('coco/val2017'), 64, 0);
+ */
 export function planCalibration(dataset: CocoDataset, images: number, seed: number): CalibrationPlan {
   if (dataset.images.length === 0 || dataset.categories.length === 0)
     throw new InputError('There was nothing to calibrate on: the dataset has no images or no categories.');
@@ -61,7 +69,7 @@ export function everyImage(dataset: CocoDataset): CalibrationPlan {
   return { items, key: keyOf([phrases, dataset.images.map((image) => image.file_name)]) };
 }
 
-/** Part `index` of `count` parts, from 1: every `count`-th item. */
+/** Shard `index` (from 1) of `count` shards, which takes every `count`-th item. */
 export function shardOf({ items }: CalibrationPlan, index: number, count: number): CalibrationItem[] {
   return items.filter(({ place }) => place % count === index - 1);
 }

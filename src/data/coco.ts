@@ -1,4 +1,4 @@
-/** Folders in COCO's layout (https://cocodataset.org/#format-data): images, and annotations as one JSON file. */
+/** Data sets in COCO's format (https://cocodataset.org/#format-data): images, and annotations in one JSON file. */
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
@@ -32,22 +32,35 @@ const datasetSchema = z.object({
   categories: z.array(categorySchema),
 });
 
+/** An image of the annotation file. */
 export type CocoImage = z.output<typeof imageSchema>;
+/** A labelled box of the annotation file; `bbox` is left, top, width and height in pixels. */
 export type CocoAnnotation = z.output<typeof annotationSchema>;
+/** A category; its name is the phrase by which it is detected. */
 export type CocoCategory = z.output<typeof categorySchema>;
+/** The content of an annotation file. */
 export type CocoAnnotations = z.output<typeof datasetSchema>;
 
+/** Annotations with the paths of their images. */
 export interface CocoDataset extends CocoAnnotations {
-  /** Path of an image. */
+  /** The path of an image. */
   readonly pathOf: (image: CocoImage) => string;
 }
 
-/** @throws UsageError or InputError, naming the file and the first field that is wrong */
+/**
+ * Reads an annotation file.
+ * @throws UsageError if it does not exist; InputError, which names the first wrong field, if it is not in COCO's format
+ */
 export async function readAnnotations(path: string): Promise<CocoAnnotations> {
   return parseAnnotations(await readJson(path), path);
 }
 
-/** Checks the value of an annotation file; `path` names it in errors. */
+/**
+ * Checks the parsed JSON of an annotation file.
+ * @param path the name of the file in error messages
+ * @throws InputError if a field is wrong, an annotation refers to an unknown image or category, or an image is outside of the
+ * folder
+ */
 export function parseAnnotations(value: unknown, path: string): CocoAnnotations {
   const dataset = parseWith(datasetSchema, value, path);
   const images = new Set(dataset.images.map((image) => image.id));
@@ -71,8 +84,11 @@ export function parseAnnotations(value: unknown, path: string): CocoAnnotations 
 }
 
 /**
- * Opens a folder of images whose annotations are where COCO's tools put them: `DIR/../annotations/instances_NAME.json`
- * for the images folder `DIR/NAME`, or `DIR/annotations.json`, or one `*.json` in `DIR` or `DIR/annotations`.
+ * Opens a folder of images with annotations. For the folder `DIR/NAME` the annotations are
+ * `DIR/annotations/instances_NAME.json`, or the only `*.json` in `DIR/NAME` or in `DIR/NAME/annotations`.
+ * @throws UsageError if there are no annotations, or several files that could be them; InputError if they are wrong
+ * @example
+ * const dataset = await openCoco('coco/val2017');
  */
 export async function openCoco(folder: string): Promise<CocoDataset> {
   if (!(await isDirectory(folder)))
@@ -97,7 +113,7 @@ async function findAnnotations(folder: string): Promise<string> {
   throw new UsageError(`${folder} has no annotations: neither ${beside} nor a JSON file in ${folder} or ${nested}.`);
 }
 
-/** The first `count` images and what belongs to them, for a quicker look. */
+/** The data set with only its first `count` images and their annotations. */
 export function takeImages(dataset: CocoDataset, count: number): CocoDataset {
   const images = dataset.images.slice(0, count);
   const kept = new Set(images.map((image) => image.id));

@@ -1,4 +1,4 @@
-/** Files, folders and glob patterns → image paths. */
+/** Finds images by files, folders and patterns. */
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
 import { UsageError } from '../base/errors.ts';
@@ -7,7 +7,11 @@ import { matchesWildcard } from '../base/wildcard.ts';
 
 const EXTENSIONS = new Set(['.jpg', '.jpeg', '.png', '.webp']);
 
-/** @throws UsageError if something names no image */
+/**
+ * The paths of the images that `names` stand for: files, folders (without their subfolders), and patterns with `*` in the
+ * name of the file. Images of a folder or pattern are sorted by name, and no path occurs twice.
+ * @throws UsageError if a name stands for no image
+ */
 export async function findImages(names: readonly string[]): Promise<string[]> {
   const found: string[] = [];
   for (const name of names) {

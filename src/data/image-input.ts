@@ -1,6 +1,6 @@
 /**
- * Pictures → one float or 8-bit input of any model, by stated settings, as one small ONNX graph: resized to a fixed size as
- * PIL does, scaled, normalised, and arranged as the model takes it.
+ * Prepares pictures as an input of any model, by stated settings, in one small ONNX graph: they are resized to a fixed size
+ * as Pillow does, scaled, normalised, and arranged in the layout of the model.
  */
 import { InputError } from '../base/errors.ts';
 import { GraphBuilder } from '../onnx/builder.ts';
@@ -11,22 +11,25 @@ import { copyTensor, integers, type Tensor, tensor } from '../runtime/tensor.ts'
 import type { Image } from './image.ts';
 import type { Size } from './size.ts';
 
-/** Where the channels are: [batch, channels, height, width] or [batch, height, width, channels]. */
+/** The layouts of an input: [batch, channels, height, width] and [batch, height, width, channels]. */
 export const LAYOUTS = ['nchw', 'nhwc'] as const;
+/** A layout of an input. */
 export type Layout = (typeof LAYOUTS)[number];
 
-/** The order of the channels that the model takes. */
+/** The orders of the channels. */
 export const CHANNEL_ORDERS = ['rgb', 'bgr'] as const;
+/** The order of the channels that a model takes. */
 export type ChannelOrder = (typeof CHANNEL_ORDERS)[number];
 
-/** How a pixel p of 0 … 255 becomes a number of the input: (p · scale − mean) / std, for each channel. */
+/** The settings of the preparation. A pixel p from 0 to 255 becomes (p · scale − mean) / std, for each channel. */
 export interface ImageInputSettings {
   /** The size that every picture is stretched to, in pixels. */
   readonly size: Size;
-  /** In the order of the channels that the model takes. */
+  /** The mean of each channel, in the order that the model takes. */
   readonly mean: readonly [number, number, number];
-  /** In the order of the channels that the model takes; none may be 0. */
+  /** The standard deviation of each channel, in the order that the model takes; none may be 0. */
   readonly std: readonly [number, number, number];
+  /** The factor of a pixel before normalisation, such as 1 / 255. */
   readonly scale: number;
   readonly layout: Layout;
   readonly channels: ChannelOrder;
@@ -37,7 +40,7 @@ export interface ImageInputSettings {
 /** Element types that pictures can be turned into. */
 const TYPES = new Set([DataType.FLOAT, DataType.FLOAT16, DataType.DOUBLE, DataType.UINT8, DataType.INT8]);
 
-/** Prepares one picture at a time; holds an ONNX Runtime session until it is disposed of. */
+/** Prepares one picture at a time. It holds an ONNX Runtime session until it is disposed of. */
 export class ImageInput implements AsyncDisposable {
   readonly #session: Session;
   readonly #size: Size;
@@ -47,7 +50,7 @@ export class ImageInput implements AsyncDisposable {
     this.#size = size;
   }
 
-  /** @throws InputError if pictures cannot be turned into the element type */
+  /** Creates the preparation. @throws InputError if pictures cannot be turned into the element type */
   static async create(settings: ImageInputSettings): Promise<ImageInput> {
     if (!TYPES.has(settings.type))
       throw new InputError(
@@ -57,7 +60,7 @@ export class ImageInput implements AsyncDisposable {
     return new ImageInput(session, settings.size);
   }
 
-  /** Returns [1, 3, height, width] or [1, height, width, 3]. */
+  /** Prepares one picture: [1, 3, height, width] or [1, height, width, 3], by the layout. */
   async prepare(image: Image): Promise<Tensor> {
     const { height, width } = this.#size;
     using outputs = await this.#session.run({
@@ -67,6 +70,7 @@ export class ImageInput implements AsyncDisposable {
     return copyTensor(outputs.get('input'));
   }
 
+  /** Releases the session. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#session.close();
   }

@@ -1,9 +1,11 @@
-/** A box of an image with its category, as training sees it. */
+/** Labelled boxes of images, for training. */
 
-/** (x, y, width, height) in pixels. */
+/** A box as the left and upper edge, width and height, in pixels. */
 export type Box = readonly [x: number, y: number, width: number, height: number];
 
+/** A box with its category. */
 export interface LabelledBox {
   readonly box: Box;
+  /** The id of the category. */
   readonly category: number;
 }

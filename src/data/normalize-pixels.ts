@@ -5,8 +5,8 @@ import type { Preprocessing } from './preprocessing.ts';
 
 /**
  * Adds (bytes · rescale_factor − mean) / deviation to a graph.
- * @param bytes pixels with channels last, [..., 3] uint8
- * @returns [..., 3] float
+ * @param bytes pixels with the channels last, uint8 […, 3]
+ * @returns the normalised pixels, float […, 3]
  */
 export function normalizePixels(
   b: GraphBuilder,

@@ -1,8 +1,8 @@
 /**
- * Images → the model's input, as one small ONNX graph: resized as PIL does (ONNX Runtime's antialiased `Resize` is the
- * same triangle filter in the same 8-bit arithmetic), normalised, channels first, padded on the right and at the bottom.
+ * Prepares images as the input of a detector, in one small ONNX graph: they are resized as Pillow does (ONNX Runtime's
+ * antialiased `Resize` is the same triangle filter in the same 8-bit arithmetic), normalised, arranged with the channels
+ * first, and padded on the right and at the bottom.
  */
-
 import { GraphBuilder } from '../onnx/builder.ts';
 import { DataType } from '../onnx/types.ts';
 import { modelBytes } from '../onnx/write.ts';
@@ -13,13 +13,20 @@ import { normalizePixels } from './normalize-pixels.ts';
 import type { Preprocessing } from './preprocessing.ts';
 import { resizedSize, type Size } from './size.ts';
 
+/** A batch of prepared images. */
 export interface PreparedImages {
-  /** [batch, 3, height, width] */
+  /** The normalised pixels, float [batch, 3, height, width]. */
   readonly pixelValues: Tensor;
-  /** True where a pixel is of the image and not padding, [batch, height, width]. */
+  /** False where a pixel is padding, boolean [batch, height, width]. */
   readonly validPixels: Tensor;
 }
 
+/**
+ * Prepares images by the settings of one model. It holds an ONNX Runtime session until it is disposed of.
+ * @example
+ * await using preprocessor = await Preprocessor.create(model.preprocessing);
+ * const { pixelValues } = await preprocessor.prepare([await readImage('photo.jpg')]);
+ */
 export class Preprocessor implements AsyncDisposable {
   readonly #session: Session;
   readonly #settings: Preprocessing;
@@ -29,12 +36,16 @@ export class Preprocessor implements AsyncDisposable {
     this.#settings = settings;
   }
 
+  /**
+   * Creates a preprocessor.
+   * @param threads threads of ONNX Runtime; one for each core by default
+   */
   static async create(settings: Preprocessing, threads?: number): Promise<Preprocessor> {
     const session = await Session.create(preprocessingGraph(settings), { threads }, 'the image preprocessing');
     return new Preprocessor(session, settings);
   }
 
-  /** One batch of images of any sizes. */
+  /** Prepares images of any sizes as one batch, padded to the largest height and width. */
   async prepare(images: readonly Image[]): Promise<PreparedImages> {
     const { shortest_edge: shortest, longest_edge: longest } = this.#settings.size;
     const sizes = images.map((image) => resizedSize(image, shortest, longest));
@@ -62,6 +73,7 @@ export class Preprocessor implements AsyncDisposable {
     };
   }
 
+  /** Releases the session. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#session.close();
   }

@@ -1,8 +1,9 @@
-/** How a checkpoint wants its images: the settings of its preprocessor_config.json that change pixels. */
+/** The preprocessing that a checkpoint states: the settings of its preprocessor_config.json that change pixels. */
 import { z } from 'zod';
 
 const channels = z.tuple([z.number(), z.number(), z.number()]);
 
+/** The form of preprocessor_config.json; the defaults are those of the published models. */
 export const preprocessingSchema = z.object({
   image_mean: channels.default([0.485, 0.456, 0.406]),
   image_std: channels
@@ -20,5 +21,5 @@ export const preprocessingSchema = z.object({
     .prefault({}),
 });
 
-/** Settings that turn pixels into the model's input (see data/preprocess). */
+/** The settings by which pixels become the model's input; see preprocess.ts. */
 export type Preprocessing = z.output<typeof preprocessingSchema>;

@@ -1,14 +1,15 @@
 import { roundHalfToEven } from '../base/round.ts';
 
-/** The size an image is resized to, as Hugging Face computes it (`get_size_with_aspect_ratio`). */
+/** The size of an image in pixels. */
 export interface Size {
   readonly height: number;
   readonly width: number;
 }
 
 /**
- * The shorter side becomes `shortest`, unless the longer one would exceed `longest`, which then decides; the ratio
- * that the longer one gives stays unrounded. No side becomes less than a pixel.
+ * The size to which an image is resized, as `get_size_with_aspect_ratio` of transformers computes it: the shorter side
+ * becomes `shortest`, unless the longer side would then exceed `longest`; in that case the longer side becomes `longest`.
+ * No side becomes smaller than one pixel.
  */
 export function resizedSize({ height, width }: Size, shortest: number, longest: number): Size {
   const [short, long] = [Math.min(height, width), Math.max(height, width)];

@@ -1,4 +1,4 @@
-/** The items of a calibration plan as inputs of the combined model, one at a time. */
+/** The images and prompts of a calibration plan as inputs of the whole model. */
 import { InputError, messageOf } from '../base/errors.ts';
 import type { CalibrationItem, CalibrationPlan } from '../data/calibration-plan.ts';
 import { readImage } from '../data/image.ts';
@@ -8,15 +8,20 @@ import type { ModelPackage } from '../models/package/package.ts';
 import { createTokenizer } from '../models/tokenizer.ts';
 import type { Sample, SampleSource } from '../quant/observe/sample.ts';
 
-/** An image that cannot be read; what to do about it is for the caller to say. */
+/** An image cannot be read. Callers that offer to leave such images out catch this. */
 export class UnreadableImage extends InputError {}
 
+/** Options of `calibrationSamples`. */
 export interface FeedOptions {
-  /** Called with each image that cannot be read, which is then left out; without it, that is an error. */
+  /** Called with each image that cannot be read, which is then left out. Without it such an image is an error. */
   readonly onUnreadable?: ((path: string, reason: string) => void) | undefined;
 }
 
-/** Each image with its prompt; of a prompt that needs several chunks, the first. Nothing is padded. */
+/**
+ * Inputs for each image with its prompt, one at a time and without padding. Of a prompt with several chunks the first is
+ * taken.
+ * @throws UnreadableImage if an image cannot be read and `onUnreadable` is not given
+ */
 export async function* calibrationFeeds(
   { family, preprocessing, tokenizer, source }: ModelPackage,
   items: readonly CalibrationItem[],
@@ -39,7 +44,12 @@ export async function* calibrationFeeds(
   }
 }
 
-/** The images and prompts of a calibration plan as samples. */
+/**
+ * The images and prompts of a calibration plan as samples.
+ * @throws UsageError if the model is no detector
+ * @example
+ * const samples = calibrationSamples(model, planCalibration(dataset, 64, 0));
+ */
 export function calibrationSamples(
   source: ModelPackage,
   { items, key }: Pick<CalibrationPlan, 'items' | 'key'>,

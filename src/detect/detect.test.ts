@@ -33,13 +33,13 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'dino8-detect-'));
 });
 
-test('tokens are those of the tokenizers library', () => {
+test('the tokens are those of the tokenizers library', () => {
   const cases: { text: string; ids: number[] }[] = JSON.parse(readFileSync(join(golden, 'tokenizer.json'), 'utf8'));
   expect(cases.length).toBeGreaterThan(5);
   for (const { text, ids } of cases) expect(tokenizer.encodeWhole(text), text).toEqual(ids);
 });
 
-test('resizing is that of Pillow: at most one grey level apart, in at most 1 % of the pixels', async () => {
+test('resizing differs from Pillow by at most one grey level, in at most 1 % of the pixels', async () => {
   const tensors = await readSafetensors(join(golden, 'resize/bilinear.safetensors'));
   const plain = { image_mean: [0, 0, 0], image_std: [1, 1, 1], rescale_factor: 1 } as const;
   for (let index = 0; tensors.has(`${index}_in`); index++) {
@@ -65,7 +65,7 @@ test('resizing is that of Pillow: at most one grey level apart, in at most 1 % o
   }
 });
 
-describe('sizes, as Hugging Face computes them', () => {
+describe('the size after resizing is that of Hugging Face transformers', () => {
   // get_size_with_aspect_ratio of transformers 5.18 for these (height, width, shortest, longest)
   test.each([
     [480, 640, 800, 1333, 800, 1066],
@@ -80,7 +80,7 @@ describe('sizes, as Hugging Face computes them', () => {
     expect(resizedSize({ height, width }, shortest, longest)).toEqual({ height: newHeight, width: newWidth });
   });
 
-  test('no side is ever less than one pixel, or beyond the longest if it was changed at all', () => {
+  test('no side is below one pixel, or above the longest side if the size changed', () => {
     const side = fc.integer({ min: 1, max: 30_000 });
     fc.assert(
       fc.property(side, side, (height, width) => {
@@ -95,7 +95,7 @@ describe('sizes, as Hugging Face computes them', () => {
   });
 });
 
-test('a batch is padded on the right and at the bottom, and its mask says where', async () => {
+test('a batch is padded on the right and at the bottom, and its mask marks the padding', async () => {
   await using preprocessor = await Preprocessor.create({
     ...model.preprocessing,
     size: { shortest_edge: 8, longest_edge: 16 },
@@ -116,7 +116,7 @@ test('a batch is padded on the right and at the bottom, and its mask says where'
 });
 
 describe('prompts', () => {
-  test('text and lists give the same phrases', () => {
+  test('a text and a list give the same phrases', () => {
     expect(splitPhrases('red circle . blue square .')).toEqual(['red circle', 'blue square']);
     expect(splitPhrases('red circle, blue square')).toEqual(['red circle', 'blue square']);
   });
@@ -127,7 +127,7 @@ describe('prompts', () => {
     expect(tokenMasks(chunks[0]?.tokens ?? []).positionIds).toEqual([0, 0, 1, 0, 0, 1, 0, 0]);
   });
 
-  test('any number of phrases is split into chunks of whole ones, none lost', () => {
+  test('any number of phrases is split into chunks of whole phrases, and none is lost', () => {
     const phrase = fc
       .array(fc.constantFrom('red', 'blue', 'circle', 'forklift', 'star'), { minLength: 1, maxLength: 4 })
       .map((words) => words.join(' '));
@@ -148,7 +148,7 @@ describe('prompts', () => {
     );
   });
 
-  test('5,000 phrases are taken', () => {
+  test('a prompt can have 5,000 phrases', () => {
     const prompt = createPrompt(
       Array.from({ length: 5000 }, (_, index) => `thing ${index}`),
       tokenizer,
@@ -157,7 +157,7 @@ describe('prompts', () => {
     expect(prompt.chunks.flatMap((chunk) => chunk.phrases).length).toBe(5000);
   });
 
-  test('a period inside of a phrase does not end it', () => {
+  test('a period inside a phrase does not end it', () => {
     const { chunks, phrases } = createPrompt(['st. circle'], tokenizer, 256);
     expect(phrases).toEqual(['st. circle']);
     expect(chunks[0]?.tokens.filter((token) => token === 1012).length).toBe(1);
@@ -205,7 +205,7 @@ describe('images', () => {
     expect(cmyk.pixels[0]).toBeGreaterThan(200);
   });
 
-  test('the first picture of an animation is taken', async () => {
+  test('an animation is read as its first picture', async () => {
     const frames = Buffer.concat([Buffer.alloc(8 * 8 * 3, 200), Buffer.alloc(8 * 8 * 3, 20)]);
     const animation = await sharp(frames, { raw: { width: 8, height: 16, channels: 3, pageHeight: 8 } })
       .webp({ lossless: true, loop: 0 })
@@ -214,7 +214,7 @@ describe('images', () => {
     expect([height, pixels[0]]).toEqual([8, 200]);
   });
 
-  test('EXIF orientation is honoured', async () => {
+  test('the EXIF orientation is applied', async () => {
     const turned = await picture(30, 10).jpeg().withMetadata({ orientation: 6 }).toBuffer();
     const { width, height } = await decodeImage(turned, 'it');
     expect([width, height]).toEqual([10, 30]);
@@ -235,7 +235,7 @@ describe('images', () => {
   });
 });
 
-test('files, folders and patterns name images', async () => {
+test('images are found by files, folders and patterns', async () => {
   for (const name of ['b.jpg', 'a.png', 'c.txt']) await writeFile(join(folder, name), '');
   expect(await findImages([folder])).toEqual([join(folder, 'a.png'), join(folder, 'b.jpg')]);
   expect(await findImages([join(folder, '*.jpg')])).toEqual([join(folder, 'b.jpg')]);
@@ -250,7 +250,7 @@ describe('detection', () => {
   });
   afterAll(() => detector[Symbol.asyncDispose]());
 
-  test('a model made for one length of text takes shorter prompts as well, and longer ones in chunks', async () => {
+  test('a model of fixed text length takes shorter prompts, and longer ones in chunks', async () => {
     const image = await readImage(join(packageRoot, 'assets/shapes/val/000082.jpg'));
     const [height, width] = (await detector.prepare(image)).pixelValues.shape.slice(2);
     const size = { batch: 1, height: height ?? 0, width: width ?? 0, textLength: 11 };
@@ -272,7 +272,7 @@ describe('detection', () => {
     }
   });
 
-  test('finds the objects of a validation image, with their phrases', async () => {
+  test('the objects of a validation image are found with their phrases', async () => {
     const dataset = await openCoco(join(packageRoot, 'assets/shapes/val'));
     const image = dataset.images.find((each) => each.id === 82);
     if (!image) throw new Error('the image is bundled');
@@ -289,7 +289,7 @@ describe('detection', () => {
     expect(hits.length / found.length).toBeGreaterThan(0.6);
   });
 
-  test('splitting a prompt into chunks changes nothing', async () => {
+  test('a prompt in chunks gives the boxes of its chunks as separate prompts', async () => {
     // BERT sees one phrase at a time, but the detector fuses all of a prompt: chunks are compared with prompts of their own.
     const many = Array.from({ length: 130 }, (_, index) => (index % 2 === 0 ? 'red circle' : 'blue square'));
     const prompt = await detector.encodePrompt(many);

@@ -1,5 +1,4 @@
-/** Images and phrases → boxes. The prompt is encoded once, however many images follow. */
-
+/** Open-vocabulary detection: finds phrases in images. The prompt is encoded once for any number of images. */
 import type { Image } from '../data/image.ts';
 import { type PreparedImages, Preprocessor } from '../data/preprocess.ts';
 import type { Size } from '../data/size.ts';
@@ -13,27 +12,37 @@ import { kernelOptions } from '../runtime/kernels.ts';
 import type { SessionOptions } from '../runtime/options.ts';
 import { type Feeds, Session } from '../runtime/session.ts';
 
-/** The published default: boxes below are not shown. */
+/** The default score below which boxes are left out, as the published models use it. */
 export const DEFAULT_THRESHOLD = 0.35;
 
+/** A box that was found. */
 export interface Detection extends ScoredBox {
-  /** The phrase itself, as the user gave it. */
+  /** The phrase as the caller gave it. */
   readonly label: string;
 }
 
-/** A chunk of a prompt with the inputs that depend on it alone. */
+/** A chunk of a prompt, with the inputs of the model that depend on it alone. */
 export interface EncodedChunk {
   readonly chunk: PromptChunk;
   readonly feeds: Feeds;
 }
 
+/** A prompt that was run through the text half of the model. Long prompts have several chunks. */
 export interface EncodedPrompt {
   readonly prompt: Prompt;
   readonly chunks: readonly EncodedChunk[];
 }
 
+/** Options of `Detector.create`, passed to ONNX Runtime. */
 export type DetectorOptions = Pick<SessionOptions, 'threads' | 'providers' | 'config' | 'optimization'>;
 
+/**
+ * A loaded detector. It holds ONNX Runtime sessions until it is disposed of.
+ * @example
+ * await using detector = await Detector.create(await readPackage('detector.onnx'));
+ * const prompt = await detector.encodePrompt(['person', 'hard hat']);
+ * const found = await detector.detect(await readImage('photo.jpg'), prompt);
+ */
 export class Detector implements AsyncDisposable {
   readonly #text: Session;
   readonly #detect: Session;
@@ -59,7 +68,7 @@ export class Detector implements AsyncDisposable {
   }
 
   /**
-   * Loads a model; dino8's kernels are used where they were built.
+   * Loads a model. dino8's kernels are used if they were built.
    *
    * @throws UsageError if the model is no detector; InputError or RuntimeError if it does not load
    */
@@ -76,7 +85,11 @@ export class Detector implements AsyncDisposable {
     return new Detector(text, detect, preprocessor, tokenizer, family);
   }
 
-  /** Encodes phrases. @throws UsageError if they make no prompt */
+  /**
+   * Encodes a prompt.
+   * @param phrases a list, or one text with phrases separated by commas or periods
+   * @throws UsageError if there is no phrase, or if one is too long for the model
+   */
   async encodePrompt(phrases: readonly string[] | string): Promise<EncodedPrompt> {
     const prompt = this.#family.createPrompt(phrases, this.#tokenizer, this.#fixedText);
     const chunks: EncodedChunk[] = [];
@@ -89,11 +102,16 @@ export class Detector implements AsyncDisposable {
     return this.#family.promptFeeds(chunk, outputs, this.#fixedText);
   }
 
+  /** Prepares one image as the model's input. */
   prepare(image: Image): Promise<PreparedImages> {
     return this.#preprocessor.prepare([image]);
   }
 
-  /** What a user asks for: boxes in pixels of the image with their phrase, best first. */
+  /**
+   * Finds the phrases of a prompt in an image.
+   * @param threshold the score below which boxes are left out
+   * @returns boxes as left, top, width and height in pixels of the image, the best first
+   */
   async detect(image: Image, prompt: EncodedPrompt, threshold = DEFAULT_THRESHOLD): Promise<Detection[]> {
     const boxes = await this.#perChunk(image, prompt, (outputs, chunk) =>
       this.#family.groundedBoxes(outputs, chunk, image, threshold),
@@ -101,15 +119,15 @@ export class Detector implements AsyncDisposable {
     return boxes.map((box) => ({ ...box, label: prompt.prompt.phrases[box.phrase] ?? '' }));
   }
 
-  /** COCO's protocol: the `most` best pairs of box and phrase, without threshold or suppression. */
-  async rank(image: Image, prompt: EncodedPrompt, most: number): Promise<ScoredBox[]> {
+  /** The `count` best pairs of a box and a phrase, without threshold or suppression, as COCO's protocol needs them. */
+  async rank(image: Image, prompt: EncodedPrompt, count: number): Promise<ScoredBox[]> {
     const boxes = await this.#perChunk(image, prompt, (outputs, chunk) =>
-      this.#family.rankedBoxes(outputs, chunk, image, most),
+      this.#family.rankedBoxes(outputs, chunk, image, count),
     );
-    return boxes.slice(0, most);
+    return boxes.slice(0, count);
   }
 
-  /** Runs the model alone on a prepared image and one chunk, and answers the seconds it took. */
+  /** Runs the model on a prepared image and an encoded prompt. @returns the seconds that the run took */
   async time(prepared: PreparedImages, prompt: EncodedPrompt): Promise<number> {
     const start = performance.now();
     for (const { feeds } of prompt.chunks) (await this.#run(prepared, feeds)).dispose();
@@ -135,6 +153,7 @@ export class Detector implements AsyncDisposable {
     return this.#detect.run({ ...images, ...feeds });
   }
 
+  /** Releases the sessions. */
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([this.#text.close(), this.#detect.close(), this.#preprocessor[Symbol.asyncDispose]()]);
   }

@@ -1,4 +1,4 @@
-/** The golden tensors of the reference implementation, from test/fixtures; some files are compressed. */
+/** Golden tensors that the reference implementation computed, from test/fixtures. Some of the files are compressed. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
@@ -8,9 +8,13 @@ import { packageRoot } from '../base/package-root.ts';
 import type { Checkpoint } from '../models/checkpoint/checkpoint.ts';
 import { readSafetensors } from '../models/checkpoint/safetensors.ts';
 
+/** The folder of the golden tensors. */
 export const goldenFolder = join(packageRoot, 'test/fixtures/golden');
 
-/** `file`: its path below the folder, without `.safetensors` and `.gz`. */
+/**
+ * Reads a file of golden tensors.
+ * @param file the path below the folder, without `.safetensors` and `.gz`
+ */
 export async function readGolden(file: string): Promise<Checkpoint> {
   const path = join(goldenFolder, `${file}.safetensors`);
   if (await exists(path)) return readSafetensors(path);

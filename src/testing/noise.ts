@@ -1,4 +1,4 @@
-/** Numbers in −1 … 1 that look random and are the same on every machine, for tests. */
+/** Pseudo-random numbers from −1 to 1 that are the same on every machine, for tests. */
 export function noise(count: number, seed: number): Float32Array {
   let state = seed >>> 0;
   return Float32Array.from({ length: count }, () => {
