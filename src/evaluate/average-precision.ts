@@ -1,37 +1,54 @@
 /**
  * COCO's average precision for boxes, exactly as pycocotools' COCOeval computes it (cocoapi, PythonAPI/pycocotools/
- * cocoeval.py): the order of equal scores, crowds, area ranges and the interpolation included.
+ * cocoeval.py), including the order of equal scores, crowds, ranges of area and the interpolation.
  */
 import type { CocoAnnotation, CocoAnnotations } from '../data/coco.ts';
 import type { CocoDetection } from './coco-detection.ts';
 import { type Match, matchImage } from './match.ts';
 
-/** The 12 figures in pycocotools' order. −1 where nothing is there to be found. */
+/**
+ * The 12 figures in pycocotools' order, each from 0 to 1, and −1 if there is no ground truth for it. AP is average precision
+ * and AR average recall, over IoU from 0.50 to 0.95 unless the name says otherwise.
+ */
 export interface CocoFigures {
+  /** Average precision over all objects. */
   readonly AP: number;
+  /** Average precision at an IoU of 0.50. */
   readonly AP50: number;
+  /** Average precision at an IoU of 0.75. */
   readonly AP75: number;
+  /** Average precision of objects of less than 32² pixels. */
   readonly APsmall: number;
+  /** Average precision of objects from 32² to 96² pixels. */
   readonly APmedium: number;
+  /** Average precision of objects of more than 96² pixels. */
   readonly APlarge: number;
+  /** Average recall with one detection in each image and category. */
   readonly AR1: number;
+  /** Average recall with 10 detections in each image and category. */
   readonly AR10: number;
+  /** Average recall with 100 detections in each image and category. */
   readonly AR100: number;
+  /** Average recall of objects of less than 32² pixels. */
   readonly ARsmall: number;
+  /** Average recall of objects from 32² to 96² pixels. */
   readonly ARmedium: number;
+  /** Average recall of objects of more than 96² pixels. */
   readonly ARlarge: number;
 }
 
+/** The result of `averagePrecision`. */
 export interface CocoResult {
+  /** The figures over all categories. */
   readonly figures: CocoFigures;
-  /** AP of each category by its id, −1 where it has no ground truth. */
+  /** The AP of each category by its id; −1 if it has no ground truth. */
   readonly averagePrecisionOf: ReadonlyMap<number, number>;
 }
 
-/** IoU from 0.50 to 0.95 and recall from 0 to 1, spaced as numpy.linspace does. */
+/** IoU from 0.50 to 0.95, and recall from 0 to 1, with the floating-point values of numpy.linspace. */
 const IOU_THRESHOLDS = linspace(0.5, 0.95, 10);
 const RECALL_THRESHOLDS = linspace(0, 1, 101);
-const MOST_DETECTIONS = [1, 10, 100] as const;
+const MAX_DETECTIONS = [1, 10, 100] as const;
 const AREAS = {
   all: [0, 1e10],
   small: [0, 32 ** 2],
@@ -46,12 +63,21 @@ function linspace(start: number, stop: number, count: number): number[] {
   return Array.from({ length: count }, (_, index) => (index === count - 1 ? stop : index * step + start));
 }
 
+/** Options of `averagePrecision`. */
 export interface ScoreOptions {
-  /** Only these categories count. Default: all of the ground truth. */
+  /** The ids of the categories that count; by default all categories of the ground truth. */
   readonly categories?: readonly number[];
 }
 
-/** Scores detections against ground truth. Detections of unknown images or categories do not count, as in pycocotools. */
+/**
+ * Scores detections against ground truth. As in pycocotools, detections in unknown images or of unknown categories do not
+ * count.
+ * @param truth the annotations
+ * @param detections the detections in any order
+ * @example
+ * const { figures } = averagePrecision(await readAnnotations('instances.json'), detections);
+ * console.log(`AP ${(100 * figures.AP).toFixed(2)}`);
+ */
 export function averagePrecision(
   truth: CocoAnnotations,
   detections: readonly CocoDetection[],
@@ -95,26 +121,33 @@ interface Pair {
   readonly detections: readonly CocoDetection[];
 }
 
-/** Precision at the recall thresholds and the highest recall, for each IoU threshold; undefined without ground truth. */
+/**
+ * For each IoU threshold, the precision at each recall threshold, and the highest recall. Undefined without ground truth.
+ */
 type Curve = { readonly precision: number[][]; readonly recall: number[] } | undefined;
 
-/** One curve per number of detections allowed in an image, in the order of MOST_DETECTIONS. */
+/** For each range of area, a curve for each of `MAX_DETECTIONS`. */
 type Curves = Record<Area, Curve[]>;
 
 function categoryCurves(pairs: readonly Pair[]): Curves {
   const curvesIn = (area: Area): Curve[] => {
     const matches = pairs.map(({ truth, detections }) =>
-      matchImage(truth, detections, { area: AREAS[area], most: MOST_DETECTIONS[2], thresholds: IOU_THRESHOLDS }),
+      matchImage(truth, detections, {
+        area: AREAS[area],
+        maxDetections: MAX_DETECTIONS[2],
+        thresholds: IOU_THRESHOLDS,
+      }),
     );
-    return MOST_DETECTIONS.map((most) => accumulate(matches, most));
+    return MAX_DETECTIONS.map((maxDetections) => accumulate(matches, maxDetections));
   };
   return { all: curvesIn('all'), small: curvesIn('small'), medium: curvesIn('medium'), large: curvesIn('large') };
 }
 
-function accumulate(matches: readonly Match[], most: number): Curve {
+/** The curve over all images, with at most `maxDetections` detections in each. */
+function accumulate(matches: readonly Match[], maxDetections: number): Curve {
   const positives = matches.reduce((sum, match) => sum + match.countedTruth, 0);
   if (positives === 0) return undefined;
-  const rows = matches.flatMap((match) => match.detections.slice(0, most)).sort((a, b) => b.score - a.score);
+  const rows = matches.flatMap((match) => match.detections.slice(0, maxDetections)).sort((a, b) => b.score - a.score);
   const results = IOU_THRESHOLDS.map((_, threshold) => {
     const precisions: number[] = [];
     const recalls: number[] = [];
@@ -132,7 +165,7 @@ function accumulate(matches: readonly Match[], most: number): Curve {
   return { precision: results.map((result) => result.precision), recall: results.map((result) => result.recall) };
 }
 
-/** At each recall threshold the highest precision at that recall or beyond; 0 where the recall is never reached. */
+/** At each recall threshold, the highest precision at that recall or a higher one; 0 if the recall is never reached. */
 function interpolate(recalls: readonly number[], precisions: number[]): number[] {
   for (let index = precisions.length - 1; index > 0; index--)
     precisions[index - 1] = Math.max(precisions[index - 1] ?? 0, precisions[index] ?? 0);
@@ -147,7 +180,7 @@ function mean(values: readonly number[]): number {
   return values.length === 0 ? -1 : values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
-/** The mean over all categories, IoU thresholds (or one of them) and recall thresholds. */
+/** The mean precision over categories, recall thresholds, and all IoU thresholds or the one of index `threshold`. */
 function meanPrecision(curves: readonly Curve[], threshold?: number): number {
   const of = (curve: Curve) =>
     threshold === undefined ? curve?.precision : curve?.precision.slice(threshold, threshold + 1);
@@ -157,8 +190,9 @@ function meanPrecision(curves: readonly Curve[], threshold?: number): number {
 const meanRecall = (curves: readonly Curve[]) => mean(curves.flatMap((curve) => curve?.recall ?? []));
 
 function summarize(curves: readonly Curves[]): CocoFigures {
-  const pick = (area: Area, most: number) => curves.map((curve) => curve[area][most]);
-  const AT_75 = 5;
+  /** The curves of all categories with the limit of detections at `index` of MAX_DETECTIONS. */
+  const pick = (area: Area, index: number) => curves.map((curve) => curve[area][index]);
+  const AT_75 = 5; // the index of 0.75 in IOU_THRESHOLDS
   return {
     AP: meanPrecision(pick('all', 2)),
     AP50: meanPrecision(pick('all', 2), 0),

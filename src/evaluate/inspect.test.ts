@@ -21,7 +21,7 @@ const feeds = source.family.blankFeeds(source, { tokens: 32 });
 const inspected = await inspectModel(source, { feeds, depth: 2, profile: true });
 const moduleOf = (path: string) => inspected.modules.find((module) => module.path === path);
 
-describe('multiply-adds', () => {
+describe('the multiply-adds', () => {
   const shapes: Record<string, number[]> = {
     // The first layer of ResNet-50 at 224x224: 118 million (He et al. 2015, table 1; counted by fvcore as 118,013,952).
     image: [1, 3, 224, 224],
@@ -34,18 +34,18 @@ describe('multiply-adds', () => {
   };
   const count = (node: ReturnType<typeof makeNode>) => multiplyAdds(node, (name) => shapes[name]);
 
-  test('of a convolution and of a matrix product are the published ones', () => {
+  test('of a convolution and of a matrix product are those published', () => {
     expect(count(makeNode('Conv', 'c', ['image', 'kernel'], ['map']))).toBe(118_013_952);
     expect(count(makeNode('MatMul', 'm', ['tokens', 'weight'], ['wide']))).toBe(128 * 768 * 3072);
   });
 
-  test('of other operators are none, and of unknown shapes unknown', () => {
+  test('of other operators are 0, and those of unknown shapes are unknown', () => {
     expect(count(makeNode('Add', 'a', ['tokens', 'tokens'], ['tokens']))).toBe(0);
     expect(count(makeNode('MatMul', 'm', ['tokens', 'nowhere'], ['lost']))).toBeUndefined();
   });
 });
 
-describe('a model is told apart into modules', () => {
+describe('each module of a model is listed', () => {
   test.each(['model.encoder', 'model.decoder', 'model.input_proj_vision', 'model.text_projection'])(
     '%s has the parameters of the checkpoint',
     async (path) => {
@@ -61,7 +61,7 @@ describe('a model is told apart into modules', () => {
     },
   );
 
-  test('every product is counted, and the seconds are those of the whole run', () => {
+  test('all products are counted, and the times of the modules add up to that of the run', () => {
     expect(inspected.uncounted).toBe(0);
     const sum = inspected.modules.reduce((total, { seconds = 0 }) => total + seconds, 0);
     expect(sum).toBeCloseTo(inspected.total.seconds ?? 0, 9);
@@ -69,7 +69,7 @@ describe('a model is told apart into modules', () => {
     expect(unattributed).toBeLessThan(0.15 * sum);
   });
 
-  test('what a recipe makes INT8 is told as INT8', async () => {
+  test('products that a recipe makes INT8 are counted as INT8', async () => {
     const { model } = await quantizeModel(source.model, await readRecipe('dynamic'));
     const quantized = await inspectModel({ ...source, model }, { feeds, depth: 2, profile: false });
     expect(quantized.total.multiplyAdds).toBe(inspected.total.multiplyAdds);
@@ -87,7 +87,7 @@ describe('a model is told apart into modules', () => {
     expect(quantized.total.bytes).toBeLessThan(0.4 * inspected.total.bytes);
   });
 
-  test('static products, which read bytes that were moved, are told as INT8 too', async () => {
+  test('static products whose inputs were moved as bytes are counted as INT8 too', async () => {
     const bundled = await readPackage(join(packageRoot, 'assets/nano'));
     const recipe = await readRecipe('static');
     const plan = planCalibration(await openCoco(join(packageRoot, 'assets/shapes/calib')), 1, 0);

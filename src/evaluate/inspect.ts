@@ -1,5 +1,4 @@
-/** A model as its user sees it: per module its parameters, its work, its time, its precision, and what is sensitive. */
-
+/** The parameters, work, time and precision of each module of a model, and of its sensitive parts. */
 import type { LoadedModel } from '../models/family.ts';
 import { withInputShapes } from '../models/specialize.ts';
 import { indexGraph } from '../onnx/graph-index.ts';
@@ -14,45 +13,60 @@ import { kernelOptions } from '../runtime/kernels.ts';
 import { profileRun } from '../runtime/profile.ts';
 import type { Feeds } from '../runtime/session.ts';
 
+/** The cost of a module. */
 export interface ModuleCost {
-  /** Module path; what ONNX Runtime adds by itself, and inlined functions, are under `ELSEWHERE`. */
+  /** The module path. Nodes that ONNX Runtime adds, and those of inlined functions, are listed as `ELSEWHERE`. */
   readonly path: string;
+  /** The number of parameters. */
   readonly parameters: number;
-  /** Of these parameters, in the file. */
+  /** The bytes that the parameters take in the file. */
   readonly bytes: number;
-  /** Of matrix products, convolutions and deformable attention, for one image. */
+  /** The multiply-adds of matrix products, convolutions and deformable attention, for one image. */
   readonly multiplyAdds: number;
-  /** Of these, computed on 8-bit integers. */
+  /** The multiply-adds that are computed on 8-bit integers. */
   readonly integerMultiplyAdds: number;
-  /** Of a run; undefined without a profile. */
+  /** The time of a run; undefined if the model was not profiled. */
   readonly seconds: number | undefined;
 }
 
+/** The cost of a sensitive part. */
 export interface SensitiveCost extends ModuleCost {
+  /** Why the part is sensitive to 8 bits. */
   readonly reason: string;
 }
 
+/** The result of `inspectModel`. */
 export interface Inspection {
-  /** In the order in which they are computed. */
+  /** The modules in the order of computation. */
   readonly modules: readonly ModuleCost[];
-  /** The parts that lose most in 8 bits, the strongest first. A module may be of several. */
+  /** The parts that lose most accuracy in 8 bits, the most sensitive first. A module can belong to several. */
   readonly sensitive: readonly SensitiveCost[];
+  /** The sum over all modules. */
   readonly total: ModuleCost;
-  /** Products whose shapes are not known, which are not counted. */
+  /** The number of products whose shapes are not known, so that their multiply-adds are missing. */
   readonly uncounted: number;
 }
 
+/** The path of everything that belongs to no module of the file. */
 export const ELSEWHERE = '(added by ONNX Runtime)';
 
+/** Options of `inspectModel`. */
 export interface InspectOptions {
-  /** What the model is run on; its shapes are the sizes that count. */
+  /** The inputs of the model. Their shapes determine the multiply-adds. */
   readonly feeds: Feeds;
-  /** Segments of a module path that are told apart. */
+  /** The number of segments of a module path by which modules are told apart. */
   readonly depth: number;
+  /** Runs the model to measure the time of each module. */
   readonly profile: boolean;
 }
 
-/** @throws RuntimeError if the model is to be profiled and does not run */
+/**
+ * Lists the cost of each module.
+ * @throws RuntimeError if the model is to be profiled and does not run
+ * @example
+ * const feeds = loaded.family.blankFeeds(loaded);
+ * const { total } = await inspectModel(loaded, { feeds, depth: 2, profile: false });
+ */
 export async function inspectModel(
   { model, family }: LoadedModel,
   { feeds, depth, profile }: InspectOptions,
@@ -95,7 +109,7 @@ function add(a: ModuleCost, b: ModuleCost): ModuleCost {
   };
 }
 
-/** `sized` is the model with all shapes known; parameters are those of the model itself. */
+/** Parameters are counted in `model`, and multiply-adds in `sized`, the same model with known shapes. */
 function costsOf(model: Model, sized: Model): { costs: Costs; uncounted: number } {
   const costs: Costs = new Map();
   const charge = (path: string, cost: Partial<ModuleCost>) =>
@@ -124,7 +138,7 @@ function costsOf(model: Model, sized: Model): { costs: Costs; uncounted: number 
 
 const PARAMETER_TYPES: ReadonlySet<DataType> = new Set([DataType.FLOAT, DataType.INT8, DataType.UINT8]);
 
-/** Scalars are constants of the graph; a scale or zero point belongs to a weight that is counted. */
+/** Scalars are no parameters, and neither are the scale and the zero point of a weight, which is counted itself. */
 function isParameter(name: string, type: DataType, rank: number, tensors: ReadonlyMap<string, unknown>): boolean {
   const isOfWeight = /\.(scale|zero_point)$/.test(name) && tensors.has(name.replace(/\.(scale|zero_point)$/, '.int8'));
   return rank > 0 && PARAMETER_TYPES.has(type) && !isOfWeight;
@@ -132,7 +146,7 @@ function isParameter(name: string, type: DataType, rank: number, tensors: Readon
 
 const BYTES: ReadonlySet<DataType | undefined> = new Set([DataType.UINT8, DataType.INT8]);
 
-/** True if what a node multiplies is on both sides in 8 bits. */
+/** True if both operands of a product are in 8 bits. */
 function isInteger(
   { opType, domain, input }: NodeProto,
   producer: ReadonlyMap<string, NodeProto>,
@@ -148,7 +162,7 @@ async function addSeconds(costs: Costs, model: Model, feeds: Feeds): Promise<voi
   const RUNS = 3;
   const paths = new Set(model.graph.node.map(modulePath));
   for (const { name, seconds } of await profileRun(modelBytes(model), kernelOptions(), feeds, RUNS)) {
-    // Nodes that ONNX Runtime fused carry the name of one of their parts and something behind it.
+    // The name of a fused node begins with that of one of its parts.
     const path = name.slice(0, Math.max(name.indexOf('/'), 0));
     const known = paths.has(path) && path !== '' ? path : ELSEWHERE;
     const cost = { ...nothing(known), seconds: seconds / RUNS };

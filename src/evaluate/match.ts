@@ -1,33 +1,37 @@
-/** Which detection of an image and category finds which object, by COCO's greedy matching. */
+/** COCO's greedy matching of the detections and the objects of one image and category. */
 import type { CocoAnnotation } from '../data/coco.ts';
 import type { CocoDetection } from './coco-detection.ts';
 
+/** Options of `matchImage`. */
 export interface MatchOptions {
-  /** Objects (and unmatched detections) of another area do not count. */
-  readonly area: readonly [least: number, most: number];
-  /** The best this many detections count. */
-  readonly most: number;
+  /** The range of area in pixels. Objects and unmatched detections outside of it do not count. */
+  readonly area: readonly [minimum: number, maximum: number];
+  /** The number of best detections that count. */
+  readonly maxDetections: number;
+  /** The IoU from which a detection matches an object, for each matching. */
   readonly thresholds: readonly number[];
 }
 
+/** The result of `matchImage`. */
 export interface Match {
-  /** Best first; `matched` and `ignored` have one entry per threshold. */
+  /** The detections, the best first. `matched` and `ignored` have one entry for each threshold. */
   readonly detections: readonly { readonly score: number; readonly matched: boolean[]; readonly ignored: boolean[] }[];
-  /** Objects that should have been found. */
+  /** The number of objects that should have been found. */
   readonly countedTruth: number;
 }
 
+/** Matches the detections of one image and category to its objects, for each IoU threshold. */
 export function matchImage(
   truth: readonly CocoAnnotation[],
   found: readonly CocoDetection[],
   options: MatchOptions,
 ): Match {
-  const [least, most] = options.area;
-  const isOutside = (area: number) => area < least || area > most;
+  const [minimum, maximum] = options.area;
+  const isOutside = (area: number) => area < minimum || area > maximum;
   const described = truth.map((object) => ({ object, ignored: object.iscrowd === 1 || isOutside(object.area) }));
-  // Those that count come first; both sorts are stable.
+  // Objects that count come first. Both sorts are stable, as those of pycocotools are.
   const objects = described.sort((a, b) => Number(a.ignored) - Number(b.ignored));
-  const best = found.toSorted((a, b) => b.score - a.score).slice(0, options.most);
+  const best = found.toSorted((a, b) => b.score - a.score).slice(0, options.maxDetections);
   const overlaps = best.map((detection) =>
     objects.map(({ object }) => overlap(detection.bbox, object.bbox, object.iscrowd === 1)),
   );
@@ -42,7 +46,7 @@ export function matchImage(
     for (const [index, row] of rows.entries()) {
       const chosen = chooseObject(overlaps[index] ?? [], objects, taken, threshold);
       if (chosen >= 0) taken[chosen] = true;
-      // pycocotools takes the id 0 for "not matched": an annotation with that id can only be missed.
+      // pycocotools uses the id 0 for "not matched", so that an annotation with this id always counts as missed.
       const matched = chosen >= 0 && objects[chosen]?.object.id !== 0;
       row.matched.push(matched);
       row.ignored.push((chosen >= 0 && (objects[chosen]?.ignored ?? false)) || (!matched && isOutside(row.area)));
@@ -51,7 +55,10 @@ export function matchImage(
   return { detections: rows, countedTruth: objects.filter(({ ignored }) => !ignored).length };
 }
 
-/** The object with the highest overlap that is free (a crowd always is), one that counts before one that is ignored; −1 if none. */
+/**
+ * The index of the free object with the highest overlap of at least `threshold`; −1 if there is none. Crowds are always free,
+ * and objects that count take precedence over ignored ones.
+ */
 function chooseObject(
   overlaps: readonly number[],
   objects: readonly { object: CocoAnnotation; ignored: boolean }[],
@@ -73,7 +80,7 @@ function chooseObject(
 
 type Box = readonly [number, number, number, number];
 
-/** Intersection over union; over the detection's own area where the object is a crowd. */
+/** The intersection over union; for a crowd, the intersection over the area of the detection. */
 function overlap([ax, ay, aw, ah]: Box, [bx, by, bw, bh]: Box, crowd: boolean): number {
   const width = Math.min(ax + aw, bx + bw) - Math.max(ax, bx);
   const height = Math.min(ay + ah, by + bh) - Math.max(ay, by);

@@ -13,7 +13,7 @@ import type { Recipe, Rule } from '../quant/recipe.ts';
 import type { AccuracyMeasure } from './accuracy.ts';
 import { compareModels } from './compare.ts';
 
-/** Parts that are quantized together: one layer, or what is between two numbers of a module path. */
+/** The parts that are quantized together: single layers, or blocks, which end at the last number of a module path. */
 export type Granularity = 'layer' | 'block';
 
 const resultSchema = z.object({
@@ -61,20 +61,20 @@ export interface SensitivityOptions extends WorkOptions {
   readonly cache?: string | undefined;
 }
 
-/** The part of a module path up to its last number: `model.encoder.layers.0` of `model.encoder.layers.0.fc1`. */
+/** The block of a module: its path up to the last number, such as `model.encoder.layers.0` for `model.encoder.layers.0.fc1`. */
 export function blockOf(path: string): string {
   const segments = path.split('.');
   const last = segments.findLastIndex((segment) => /^\d+$/.test(segment));
   return segments.slice(0, last > 0 ? last + 1 : 2).join('.');
 }
 
-/** The parts of a model that a plan quantizes. */
+/** The names of the parts that a plan quantizes. */
 export function partsOf({ entries }: QuantizationPlan, granularity: Granularity): string[] {
   const paths = entries.filter(({ mode }) => mode !== 'float').map(({ path }) => path);
   return [...new Set(granularity === 'layer' ? paths : paths.map(blockOf))];
 }
 
-/** The recipe of a plan with a rule at its end for everything that becomes float: the modules of which `keep` is false. */
+/** The recipe of a plan, with rules at its end that make all modules float for which `keep` returns false. */
 export function restrict({ recipe, entries }: QuantizationPlan, keep: (path: string) => boolean): Recipe {
   const dropped = entries.filter(({ path, mode }) => mode !== 'float' && !keep(path));
   const layers = dropped.filter(({ operands }) => operands === 'weights').map(({ path }) => path);

@@ -46,7 +46,7 @@ const samples = () =>
     key: 'all images',
   });
 
-test('a model against itself: nothing moved; against its INT8 form: what was quantized did', async () => {
+test('a model is equal to itself, and differs from its INT8 form from the first quantized layer on', async () => {
   const same = await compareModels(source, source.model, samples());
   expect(same).toMatchObject({ figures: { overlap: 1, scoreError: 0 }, loss: 0 });
   expect(Math.min(...same.layers.map(({ decibels }) => decibels))).toBeGreaterThan(200);
@@ -70,11 +70,11 @@ test.each([
     'model.backbone.conv_encoder.model.encoder.layers.2.blocks.1',
   ],
   ['model.text_projection', 'model.text_projection'],
-])('%s is of the block %s', (path, block) => {
+])('%s belongs to the block %s', (path, block) => {
   expect(blockOf(path)).toBe(block);
 });
 
-test('each part is measured once, whatever is interrupted; and tuning keeps within what may be lost', async () => {
+test('a second analysis takes all parts from the cache, and tuning loses no more than allowed', async () => {
   const cache = join(await mkdtemp(join(tmpdir(), 'dino8-tune-')), 'cache');
   const accuracy = await detectionAccuracy(source, dataset);
   const options = { statistics, granularity: 'block', cache, accuracy } as const;

@@ -1,12 +1,13 @@
-/** Charts as SVG text, drawn by Observable Plot on a document that exists only in memory. */
+/** Charts as SVG, drawn by Observable Plot on a document in memory. */
 import * as Plot from '@observablehq/plot';
 import { parseHTML } from 'linkedom';
 import { type Markup, trustedMarkup } from '../base/markup.ts';
 
+/** A bar of a chart. */
 export interface Bar {
   readonly name: string;
   readonly value: number;
-  /** The ends of a whisker, if the value varied. */
+  /** The ends of a whisker that shows the spread of the value. */
   readonly low?: number;
   readonly high?: number;
 }
@@ -15,7 +16,11 @@ const COLOURS = ['#64748b', '#0d9488', '#4f46e5', '#c026d3', '#ea580c'];
 const WIDTH = 340;
 const ROW = 34;
 
-/** A horizontal bar chart with the value at each bar's end. */
+/**
+ * A horizontal bar chart with the value at the end of each bar.
+ * @param title the description for screen readers
+ * @param digits the decimals of the values
+ */
 export function barChart(
   title: string,
   unit: string,
@@ -25,10 +30,10 @@ export function barChart(
 ): Markup {
   const { document } = parseHTML('<!doctype html><html><body></body></html>');
   const names = bars.map((bar) => bar.name);
-  const most = Math.max(...bars.map((bar) => bar.high ?? bar.value), 0);
+  const maximum = Math.max(...bars.map((bar) => bar.high ?? bar.value), 0);
   const ranged = bars.filter((bar) => bar.low !== undefined);
   const figure = Plot.plot({
-    // Plot is typed for a browser's document, and asks only for what linkedom's has.
+    // Plot is typed for the document of a browser, but uses only what linkedom's document has.
     document: document as never,
     width: WIDTH + labelWidth - 70,
     height: bars.length * ROW + 24,
@@ -36,7 +41,7 @@ export function barChart(
     marginRight: 62,
     marginTop: 4,
     marginBottom: 20,
-    x: { domain: [0, most > 0 ? most : 1], label: null, ticks: 4, grid: true },
+    x: { domain: [0, maximum > 0 ? maximum : 1], label: null, ticks: 4, grid: true },
     y: { domain: names, label: null, tickSize: 0 },
     color: { domain: names, range: oneColour ? COLOURS.slice(1, 2) : COLOURS },
     style: { fontSize: '12px', background: 'transparent' },
@@ -55,13 +60,18 @@ export function barChart(
   return svgOf(figure, title);
 }
 
+/** A point of a line chart, with an optional text above it. */
 export interface Point {
   readonly x: number;
   readonly y: number;
   readonly label?: string;
 }
 
-/** Points, joined by a line if they follow each other; `logarithmic`: equal distances upwards are equal factors. */
+/**
+ * A line chart, or a scatter plot without `line`.
+ * @param title the description for screen readers
+ * @param axes the labels of the axes
+ */
 export function lineChart(
   title: string,
   axes: { readonly x: string; readonly y: string },
