@@ -10,14 +10,13 @@ export {
   LAYOUTS,
   type Layout,
 } from './data/image-input.ts';
-export type { LabelledBox } from './data/labelled-box.ts';
+export type { Box, LabelledBox } from './data/labelled-box.ts';
 export { type PreparedImages, Preprocessor } from './data/preprocess.ts';
-export type { Preprocessing } from './data/preprocessing.ts';
+export type { Preprocessing, ResizeLimits } from './data/preprocessing.ts';
 export type { Size } from './data/size.ts';
 export type { Checkpoint, StoredTensor } from './models/checkpoint/checkpoint.ts';
 export { readSafetensors } from './models/checkpoint/safetensors.ts';
 export type {
-  Box,
   DetectionFamily,
   Half,
   PhraseSpan,

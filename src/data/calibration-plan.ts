@@ -21,6 +21,7 @@ export interface CalibrationItem {
 
 /** Images with prompts, in order. */
 export interface CalibrationPlan {
+  /** The images with their prompts. */
   readonly items: readonly CalibrationItem[];
   /** The identity of the plan: plans with the same key have the same file names and prompts. */
   readonly key: string;

@@ -33,13 +33,52 @@ const datasetSchema = z.object({
 });
 
 /** An image of the annotation file. */
-export type CocoImage = z.output<typeof imageSchema>;
-/** A labelled box of the annotation file; `bbox` is left, top, width and height in pixels. */
-export type CocoAnnotation = z.output<typeof annotationSchema>;
-/** A category; its name is the phrase by which it is detected. */
-export type CocoCategory = z.output<typeof categorySchema>;
+export interface CocoImage {
+  /** A number that no other image has. */
+  readonly id: number;
+  /** The path of the image, relative to the folder of the images. */
+  readonly file_name: string;
+  /** The size in pixels. */
+  readonly width: number;
+  /** The size in pixels. */
+  readonly height: number;
+}
+
+/** A labelled object. */
+export interface CocoAnnotation {
+  /** A number that no other annotation has. */
+  readonly id: number;
+  /** The image that shows the object. */
+  readonly image_id: number;
+  /** The category of the object. */
+  readonly category_id: number;
+  /** Left, top, width and height in pixels. */
+  readonly bbox: readonly [left: number, top: number, width: number, height: number];
+  /** The area of the object in pixels, which is that of its segmentation where there is one. */
+  readonly area: number;
+  /** 1 for a region with many objects, in which detections count neither as right nor as wrong. */
+  readonly iscrowd: 0 | 1;
+}
+
+/** A category. */
+export interface CocoCategory {
+  /** A number that no other category has. */
+  readonly id: number;
+  /** The name, which is the phrase by which objects are detected. */
+  readonly name: string;
+  /** The name of a group of categories. */
+  readonly supercategory?: string | undefined;
+}
+
 /** The content of an annotation file. */
-export type CocoAnnotations = z.output<typeof datasetSchema>;
+export interface CocoAnnotations {
+  /** The images, with or without annotations. */
+  readonly images: readonly CocoImage[];
+  /** The labelled objects of all images. */
+  readonly annotations: readonly CocoAnnotation[];
+  /** The categories, with or without annotations. */
+  readonly categories: readonly CocoCategory[];
+}
 
 /** Annotations with the paths of their images. */
 export interface CocoDataset extends CocoAnnotations {
@@ -62,7 +101,7 @@ export async function readAnnotations(path: string): Promise<CocoAnnotations> {
  * folder
  */
 export function parseAnnotations(value: unknown, path: string): CocoAnnotations {
-  const dataset = parseWith(datasetSchema, value, path);
+  const dataset: CocoAnnotations = parseWith(datasetSchema, value, path);
   const images = new Set(dataset.images.map((image) => image.id));
   const categories = new Set(dataset.categories.map((category) => category.id));
   for (const annotation of dataset.annotations) {

@@ -31,7 +31,9 @@ export interface ImageInputSettings {
   readonly std: readonly [number, number, number];
   /** The factor of a pixel before normalisation, such as 1 / 255. */
   readonly scale: number;
+  /** The layout of the input. */
   readonly layout: Layout;
+  /** The order of the channels. */
   readonly channels: ChannelOrder;
   /** The element type of the input: FLOAT, FLOAT16, DOUBLE, UINT8 or INT8. Integers are rounded. */
   readonly type: DataType;

@@ -3,9 +3,11 @@ import sharp from 'sharp';
 import { InputError, messageOf } from '../base/errors.ts';
 import { readBytes } from '../base/files.ts';
 
-/** A decoded image, sizes in pixels. */
+/** A decoded image. */
 export interface Image {
+  /** The size in pixels. */
   readonly width: number;
+  /** The size in pixels. */
   readonly height: number;
   /** Red, green and blue from 0 to 255, [height, width, 3]. */
   readonly pixels: Uint8Array;

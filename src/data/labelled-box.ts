@@ -5,6 +5,7 @@ export type Box = readonly [x: number, y: number, width: number, height: number]
 
 /** A box with its category. */
 export interface LabelledBox {
+  /** The position in the image. */
   readonly box: Box;
   /** The id of the category. */
   readonly category: number;

@@ -21,5 +21,22 @@ export const preprocessingSchema = z.object({
     .prefault({}),
 });
 
-/** The settings by which pixels become the model's input; see preprocess.ts. */
-export type Preprocessing = z.output<typeof preprocessingSchema>;
+/** The settings by which pixels become the model's input, under the names of preprocessor_config.json. */
+export interface Preprocessing {
+  /** The mean of red, green and blue after scaling. */
+  readonly image_mean: readonly [number, number, number];
+  /** The standard deviation of red, green and blue after scaling. */
+  readonly image_std: readonly [number, number, number];
+  /** The factor of a pixel from 0 to 255. */
+  readonly rescale_factor: number;
+  /** The size that images are resized to, in pixels; see `resizedSize`. */
+  readonly size: ResizeLimits;
+}
+
+/** Limits of the sides of a resized image in pixels. */
+export interface ResizeLimits {
+  /** The length that the shorter side gets, unless the longer side would be too long. */
+  readonly shortest_edge: number;
+  /** The maximum length of the longer side. */
+  readonly longest_edge: number;
+}

@@ -2,7 +2,9 @@ import { roundHalfToEven } from '../base/round.ts';
 
 /** The size of an image in pixels. */
 export interface Size {
+  /** The number of rows. */
   readonly height: number;
+  /** The number of columns. */
   readonly width: number;
 }
 

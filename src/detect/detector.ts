@@ -23,13 +23,17 @@ export interface Detection extends ScoredBox {
 
 /** A chunk of a prompt, with the inputs of the model that depend on it alone. */
 export interface EncodedChunk {
+  /** The tokens and the phrases of the chunk. */
   readonly chunk: PromptChunk;
+  /** Inputs of the detection half of the model. */
   readonly feeds: Feeds;
 }
 
 /** A prompt that was run through the text half of the model. Long prompts have several chunks. */
 export interface EncodedPrompt {
+  /** The phrases. */
   readonly prompt: Prompt;
+  /** The chunks, each of which is a run of the detection half. */
   readonly chunks: readonly EncodedChunk[];
 }
 

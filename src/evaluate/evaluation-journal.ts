@@ -6,6 +6,7 @@ import type { WorkOptions } from '../base/progress.ts';
 import type { CocoDataset } from '../data/coco.ts';
 import type { ModelPackage } from '../models/package/package.ts';
 import { modelHash } from '../onnx/hash.ts';
+import type { CocoDetection } from './coco-detection.ts';
 import { identifyDataset } from './dataset-identity.ts';
 import { BOXES_PER_IMAGE } from './protocol.ts';
 
@@ -25,7 +26,12 @@ const entrySchema = z.object({
 });
 
 /** One image of an evaluation with everything that was detected in it. */
-export type EvaluationEntry = z.output<typeof entrySchema>;
+export interface EvaluationEntry {
+  /** The id of the image. */
+  readonly image: number;
+  /** The detections, the best first. */
+  readonly detections: readonly CocoDetection[];
+}
 
 /** A journal whose entries are the images that an evaluation has scored. */
 export type EvaluationJournal = Journal<EvaluationEntry>;

@@ -1,5 +1,6 @@
 /** COCO's greedy matching of the detections and the objects of one image and category. */
 import type { CocoAnnotation } from '../data/coco.ts';
+import type { Box } from '../data/labelled-box.ts';
 import type { CocoDetection } from './coco-detection.ts';
 
 /** Options of `matchImage`. */
@@ -77,8 +78,6 @@ function chooseObject(
   }
   return chosen;
 }
-
-type Box = readonly [number, number, number, number];
 
 /** The intersection over union; for a crowd, the intersection over the area of the detection. */
 function overlap([ax, ay, aw, ah]: Box, [bx, by, bw, bh]: Box, crowd: boolean): number {

@@ -43,6 +43,7 @@ export interface TuneOptions extends WorkOptions {
   readonly granularity: Granularity;
   /** The measure by which the sensitivity analysis judged, too. */
   readonly accuracy: AccuracyMeasure;
+  /** Measures the latency of each mixture. */
   readonly timer: VariantTimer;
   /** The points of average precision that may be lost. */
   readonly maxDrop: number;

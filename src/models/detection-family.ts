@@ -1,4 +1,5 @@
 /** What a family of open-vocabulary detectors provides: prompts, feeds and post-processing. `Detector` is made of it. */
+import type { Box } from '../data/labelled-box.ts';
 import type { PreparedImages } from '../data/preprocess.ts';
 import type { Size } from '../data/size.ts';
 import type { Model } from '../onnx/read.ts';
@@ -6,9 +7,6 @@ import type { TensorInfo } from '../onnx/types.ts';
 import type { Feeds } from '../runtime/session.ts';
 import type { NamedOutputs } from './named-outputs.ts';
 import type { Tokenizer } from './tokenizer.ts';
-
-/** Left, top, width and height of a box, in pixels of the original image. */
-export type Box = readonly [x: number, y: number, width: number, height: number];
 
 /** A box that was found, with the phrase that it belongs to. */
 export interface ScoredBox {

@@ -8,7 +8,12 @@ export type AttributeValue = number | bigint | string | Float | TensorProto | re
 
 /** The value of a float attribute. Plain numbers stand for integers, since most attributes are integers. */
 export class Float {
-  constructor(readonly value: number) {}
+  /** The number. */
+  readonly value: number;
+
+  constructor(value: number) {
+    this.value = value;
+  }
 }
 
 /** Marks a number as the value of a float attribute. */

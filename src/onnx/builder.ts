@@ -5,6 +5,14 @@ import type { DataType } from './types.ts';
 
 export { ABSENT, defined, type Operand, type Value } from './node-builder.ts';
 
+/** The results of `topk`, whose size along the axis is k. */
+export interface TopK {
+  /** The largest elements. */
+  readonly values: Value;
+  /** Their indices along the axis, int64. */
+  readonly indices: Value;
+}
+
 /**
  * A graph under construction, with a method for each ONNX operator that dino8 uses, named after the operator
  * (https://onnx.ai/onnx/operators/). Each method adds a node in the current scope and returns its result with the type and
@@ -145,7 +153,7 @@ export class GraphBuilder extends NodeBuilder {
    * The `k` largest elements along `axis` in descending order, and their indices. Of equal elements the one with the lower
    * index comes first. `k` is a vector of one integer.
    */
-  topk(x: Value, k: Value, axis: number): { values: Value; indices: Value } {
+  topk(x: Value, k: Value, axis: number): TopK {
     const [values, indices] = this.addNode('TopK', [x, k], { axis }, 2, '');
     return { values: defined(values), indices: defined(indices) };
   }

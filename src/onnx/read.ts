@@ -12,7 +12,10 @@ import { tensorsOf } from './traverse.ts';
 import type { GraphProto, ModelProto, TensorProto } from './types.ts';
 
 /** A model message that has a graph. */
-export type Model = ModelProto & { graph: GraphProto };
+export type Model = ModelProto & {
+  /** The main graph. */
+  graph: GraphProto;
+};
 
 /**
  * Reads a model and its external data.

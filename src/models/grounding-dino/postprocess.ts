@@ -1,7 +1,8 @@
 /** Post-processing: from the logits and boxes of one image to scored boxes in pixels, each with its phrase. */
 
+import type { Box } from '../../data/labelled-box.ts';
 import type { Size } from '../../data/size.ts';
-import type { Box, PromptChunk, ScoredBox } from '../detection-family.ts';
+import type { PromptChunk, ScoredBox } from '../detection-family.ts';
 
 /** The model's outputs for one image and one chunk of the prompt. */
 export interface RawDetections {
