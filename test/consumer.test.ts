@@ -4,7 +4,7 @@
  * where there is none.
  */
 import { execFile } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -46,11 +46,11 @@ const recipe: Recipe = await readRecipe('dynamic');
 const plan: QuantizationPlan = planQuantization(model.model, recipe);
 const quantized = await applyRecipe(model, recipe);
 await using detector = await Detector.create({ ...model, model: quantized.model });
-const { images, pathOf } = takeImages(await openCoco(bundledValidation()), 1);
+const { categories, images, pathOf } = takeImages(await openCoco(bundledValidation()), 1);
 const [image] = images;
 if (!image) throw new Error('The data set is empty.');
-const prompt = await detector.encodePrompt(['red circle', 'blue square']);
-const found: Detection[] = await detector.detect(await readImage(pathOf(image)), prompt, 0.05);
+const prompt = await detector.encodePrompt(categories.map(({ name }) => name));
+const found: Detection[] = await detector.detect(await readImage(pathOf(image)), prompt);
 console.log(JSON.stringify({
   gradient: [...gradient], entries: plan.entries.length, found: found.length, functions: functions.length, settings,
 }));
@@ -134,8 +134,10 @@ test('the installed command runs, and says in one sentence what the demo needs',
 
 test('a strict TypeScript project type-checks and runs with it', { timeout: 300_000 }, async (context) => {
   if (!hasRegistry) context.skip('the registry cannot be reached');
-  const installed = await install(`./${await packed('dino8-demo-data')}`);
-  expect(installed).toMatchObject({ code: 0 });
+  // Unpacking is what npm would do with a package that has no dependencies and no scripts, in a tenth of the time.
+  const data = join(project, 'node_modules', 'dino8-demo-data');
+  await mkdir(data);
+  await run('tar', ['-xzf', join(project, await packed('dino8-demo-data')), '-C', data, '--strip-components', '1']);
   expect(await nodeCommand(join('node_modules', 'typescript', 'bin', 'tsc'))).toMatchObject({ code: 0, stdout: '' });
   const { code, stdout, stderr } = await nodeCommand(join('built', 'use.js'));
   expect({ code, stderr }).toMatchObject({ code: 0 });
