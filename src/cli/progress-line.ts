@@ -35,7 +35,7 @@ export function lineWriter(stream: NodeJS.WriteStream = process.stderr) {
 }
 
 /** Draws progress with an estimate of the time that is left. */
-export function drawProgress(stream: NodeJS.WriteStream = process.stderr): OnProgress {
+function drawProgress(stream: NodeJS.WriteStream = process.stderr): OnProgress {
   const write = lineWriter(stream);
   let label: string | undefined;
   let started = 0;

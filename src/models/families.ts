@@ -5,7 +5,7 @@ import type { FamilyDefinition } from './family-definition.ts';
 import { groundingDinoDefinition } from './grounding-dino/family.ts';
 
 /** Every family whose models have a configuration. A new family is a folder and a line here. */
-export const FAMILIES: readonly FamilyDefinition[] = [groundingDinoDefinition];
+const FAMILIES: readonly FamilyDefinition[] = [groundingDinoDefinition];
 
 /** The family whose original repository wrote `.pth` files: such a file does not say which family it is of. */
 export const torchFileFamily: FamilyDefinition = groundingDinoDefinition;

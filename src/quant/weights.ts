@@ -124,7 +124,7 @@ export interface WeightDivisors {
 }
 
 /** The names of a weight's integers and divisors. */
-export interface WeightParts extends WeightDivisors {
+interface WeightParts extends WeightDivisors {
   /** Whole numbers, as floats. */
   readonly values: string;
 }
@@ -133,13 +133,7 @@ export interface WeightParts extends WeightDivisors {
 const SHARES = [1, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5];
 
 /** Adds the nodes that round to the nearest integer; `scale` is the name that the scale [channels] gets. */
-export function weightParts(
-  weight: TensorProto,
-  axis: number,
-  scheme: WeightScheme,
-  emit: Emit,
-  scale: string,
-): WeightParts {
+function weightParts(weight: TensorProto, axis: number, scheme: WeightScheme, emit: Emit, scale: string): WeightParts {
   const divisors = weightDivisors(weight, axis, scheme, emit, scale);
   const values = roundTo(emit('Div', [weight.name, divisors.divisor]), scheme.bits, emit);
   return { values, ...divisors };
@@ -187,14 +181,14 @@ export function weightDivisors(
 }
 
 /** True if a weight is cut into blocks: a matrix whose number of rows is a multiple of the block. */
-export function hasBlocks({ dims }: TensorProto, axis: number, { bits, block }: WeightScheme): boolean {
+function hasBlocks({ dims }: TensorProto, axis: number, { bits, block }: WeightScheme): boolean {
   return bits === 4 && block > 0 && dims.length === 2 && axis === 1 && Number(dims[0]) % block === 0;
 }
 
 const atLeast = (scale: string, emit: Emit) => emit('Max', [scale, SMALLEST_SCALE]);
 
 /** Adds the nodes that round `steps` to whole numbers within the range of so many bits. */
-export function roundTo(steps: string, bits: WeightScheme['bits'], emit: Emit): string {
+function roundTo(steps: string, bits: WeightScheme['bits'], emit: Emit): string {
   const highest = HIGHEST_OF_BITS[bits];
   return emit('Clip', [emit('Round', [steps]), -highest, highest]);
 }

@@ -103,7 +103,7 @@ interface NativeFunction {
 }
 
 /** Where the shared library is, by platform. @throws RuntimeError if there is none for this one. */
-export function libraryPath(): string {
+function libraryPath(): string {
   const manifest = createRequire(import.meta.url).resolve('onnxruntime-node/package.json');
   const folder = join(dirname(manifest), 'bin', 'napi-v6', process.platform, process.arch);
   const names = { linux: 'libonnxruntime.so.1', darwin: 'libonnxruntime.1.dylib', win32: 'onnxruntime.dll' };

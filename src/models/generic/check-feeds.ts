@@ -29,7 +29,7 @@ export function describeShape(shape: Shape | undefined): string {
 }
 
 /** The model's inputs in one phrase: `x FLOAT[batch, 3, 48, ?]`. */
-export function describeInputs(inputs: ReadonlyMap<string, TensorInfo>): string {
+function describeInputs(inputs: ReadonlyMap<string, TensorInfo>): string {
   return [...inputs].map(([name, { type, shape }]) => `${name} ${DataType[type]}${describeShape(shape)}`).join(', ');
 }
 

@@ -39,7 +39,7 @@ export async function findTensorFiles(path: string): Promise<string[]> {
  * @param input the name that the one array of a `.npy` file gets
  * @throws UsageError if there is no such file; InputError if it is damaged or holds what is not supported
  */
-export async function readTensorFile(path: string, input: () => string): Promise<Map<string, Tensor>> {
+async function readTensorFile(path: string, input: () => string): Promise<Map<string, Tensor>> {
   const bytes = await readBytes(path, LARGEST_FILE);
   switch (extname(path).toLowerCase()) {
     case '.npz':

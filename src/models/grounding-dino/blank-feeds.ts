@@ -7,7 +7,7 @@ import { combinedFeeds } from './combined-feeds.ts';
 import { type Config, longestText } from './config.ts';
 
 /** The prompt of measurements for which no length is stated. */
-export const BLANK_TOKENS = 16;
+const BLANK_TOKENS = 16;
 
 const [START, END, PERIOD] = [101, 102, 1012]; // [CLS], [SEP] and "." of BERT's vocabulary
 

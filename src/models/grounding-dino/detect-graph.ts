@@ -27,7 +27,7 @@ export interface DetectInputs {
 }
 
 /** Positions and masks of a prompt. */
-export interface TextMasks {
+interface TextMasks {
   /** Positions within the phrase [batch, tokens], int64. */
   readonly positions: Value;
   /** True where the token of a row may attend to the token of a column, [batch, tokens, tokens], boolean. */

@@ -39,7 +39,7 @@ interface Change {
 }
 
 /** The version of the standard operators that a model uses. */
-export function standardOpset(model: Model): number {
+function standardOpset(model: Model): number {
   const found = model.opsetImport.find(({ domain }) => domain === '' || domain === 'ai.onnx');
   return Number(found?.version ?? 0n);
 }

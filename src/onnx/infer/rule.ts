@@ -2,7 +2,7 @@
 import type { Dimension, NodeProto, Shape, TensorInfo } from '../types.ts';
 
 /** The input of a rule. */
-export interface RuleContext {
+interface RuleContext {
   readonly node: NodeProto;
   /** The facts about each input; undefined if the input is absent or nothing is known about it. */
   readonly inputs: readonly (TensorInfo | undefined)[];

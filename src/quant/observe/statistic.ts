@@ -68,7 +68,7 @@ export interface Moment {
 }
 
 /** The maximum lengths of the buckets: prompts between two of them share statistics. */
-export const LENGTH_BUCKETS = [16, 32, 64, 96, 128, 192, 256, Number.POSITIVE_INFINITY] as const;
+const LENGTH_BUCKETS = [16, 32, 64, 96, 128, 192, 256, Number.POSITIVE_INFINITY] as const;
 
 /** A statistic of no samples. */
 export function emptyStatistic(): Statistic {
@@ -89,7 +89,7 @@ export function emptyStatistic(): Statistic {
  * The weight of the sample at `place` of `total` in the moving average m ← 0.9 m + 0.1 x that starts with the first sample.
  * Written as a sum, the average does not need the samples in their order.
  */
-export function movingWeight(place: number, total: number): number {
+function movingWeight(place: number, total: number): number {
   return place === 0 ? MEMORY ** (total - 1) : (1 - MEMORY) * MEMORY ** (total - 1 - place);
 }
 

@@ -86,11 +86,7 @@ export function quantizeInput(
 }
 
 /** The names of scale and zero point of an activation's range, which are stored once for its source. */
-export function storeRange(
-  { source, range }: PlannedActivation,
-  added: Additions,
-  scheme: Scheme,
-): readonly [string, string] {
+function storeRange({ source, range }: PlannedActivation, added: Additions, scheme: Scheme): readonly [string, string] {
   const names = [`${source}.static_scale`, `${source}.static_zero_point`] as const;
   if (added.tensors.some(({ name }) => name === names[0])) return names;
   if (!range) throw new Error(`the range of ${source} is not resolved`);

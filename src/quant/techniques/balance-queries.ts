@@ -22,7 +22,7 @@ interface Attention {
 }
 
 /** The products of queries and keys whose projections are used for nothing else. */
-export function findAttentions(model: Model, match: readonly string[]): Attention[] {
+function findAttentions(model: Model, match: readonly string[]): Attention[] {
   const index = indexGraph(model.graph);
   const uses = countUses(model);
   return model.graph.node.flatMap((node) => {

@@ -21,7 +21,7 @@ interface Pair {
 }
 
 /** The pairs of layers whose second layer has a module path that one of the patterns matches. */
-export function findPairs(model: Model, match: readonly string[]): Pair[] {
+function findPairs(model: Model, match: readonly string[]): Pair[] {
   const index = indexGraph(model.graph);
   const uses = countUses(model);
   const pairs = new Map<string, Pair>();

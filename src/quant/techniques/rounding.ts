@@ -28,7 +28,7 @@ export interface RoundingTask {
 }
 
 /** W and S, both [inputs, channels], where S is the step of each weight. */
-export interface Steps {
+interface Steps {
   readonly weight: Tensor;
   readonly divisor: Tensor;
 }
