@@ -11,6 +11,7 @@ import { modelBytes } from '../../onnx/write.ts';
 import { profileRun } from '../../runtime/profile.ts';
 import { Session } from '../../runtime/session.ts';
 import { floatData, floats, integers, type Tensor } from '../../runtime/tensor.ts';
+import { largestDifference } from '../../testing/difference.ts';
 import { hasKernelPath, hasKernels, KERNEL_PATHS, withKernels as kernelOptions } from '../../testing/kernels.ts';
 import { noise } from '../../testing/noise.ts';
 import { deformableAttentionFunction } from './deformable-attention.ts';
@@ -143,11 +144,7 @@ describe.runIf(hasKernels)('the deformable attention kernel', () => {
         fc.asyncProperty(problems, async (problem) => {
           const feeds = feedsOf(problem, type);
           const [actual, expected] = [await run(kernel, feeds), await run(body, feeds)];
-          const worst = actual.reduce(
-            (most, value, index) => Math.max(most, Math.abs(value - (expected[index] ?? Number.NaN))),
-            0,
-          );
-          return worst <= 1e-5;
+          return largestDifference(actual, expected) <= 1e-5;
         }),
         { numRuns: 40 },
       );
@@ -165,11 +162,8 @@ describe.runIf(hasKernels)('the deformable attention kernel', () => {
           const weights = floats(noise(batch * queries * heads * size, seed + 9), [batch, queries, heads * size]);
           using actual = await kernel.run({ ...feeds, weights });
           using expected = await body.run({ ...feeds, weights });
-          for (const name of TRAINED.map(gradientName)) {
-            const [ours, theirs] = [floatData(actual.get(name)), floatData(expected.get(name))];
-            for (const [index, value] of theirs.entries())
-              expect(Math.abs(value - (ours[index] ?? Number.NaN))).toBeLessThan(2e-5 * Math.max(1, Math.abs(value)));
-          }
+          for (const name of TRAINED.map(gradientName))
+            expect(largestDifference(floatData(actual.get(name)), floatData(expected.get(name)))).toBeLessThan(2e-5);
         }),
         { numRuns: 20 },
       );
