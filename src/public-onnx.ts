@@ -4,7 +4,7 @@
  * @packageDocumentation
  */
 export { type AttributeValue, Float, findAttribute, float, makeAttribute, setAttribute } from './onnx/attributes.ts';
-export { ABSENT, defined, GraphBuilder, type Operand, type Value } from './onnx/builder.ts';
+export { ABSENT, defined, GraphBuilder, type Operand, type TopK, type Value } from './onnx/builder.ts';
 export { copyModel } from './onnx/copy.ts';
 export { extractModel } from './onnx/extract.ts';
 export { type GraphIndex, indexGraph } from './onnx/graph-index.ts';
