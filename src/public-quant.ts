@@ -24,6 +24,7 @@ export {
   mergeCalibrations,
   type ReadStatisticsOptions,
   readStatistics,
+  type Shard,
   writeStatistics,
 } from './quant/observe/statistics-file.ts';
 export type { TextDependence } from './quant/observe/text-dependence.ts';

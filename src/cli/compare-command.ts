@@ -35,13 +35,13 @@ export const compareCommand = () =>
       '--images <count>',
       'compare on the first <count> images or other inputs',
       wholeNumber('--images'),
-      COMPARE_DEFAULTS.images as number, // the type of the option is a number, not this one
+      COMPARE_DEFAULTS.images,
     )
     .option(
       '--floor <decibels>',
       'name the first layer whose signal-to-noise ratio is below this',
       notNegative('--floor'),
-      DEFAULT_FLOOR as number, // as above
+      DEFAULT_FLOOR,
     )
     .option('--report <file>', 'write tables and a chart as one HTML file')
     .addOption(meanOption())

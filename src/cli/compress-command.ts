@@ -45,7 +45,7 @@ export const compressCommand = () =>
       '--recipes <list>',
       `the recipes to compare, separated by commas: bundled ones (${bundledRecipes().join(', ')}) or paths of YAML files`,
       (text) => text.split(',').map((name) => name.trim()),
-      [...COMPRESS_DEFAULTS.recipes] as string[], // the type of the option is a list of any names
+      [...COMPRESS_DEFAULTS.recipes],
     )
     .option(
       '--calibration <coco>',
@@ -72,7 +72,7 @@ export const compressCommand = () =>
       '--runs <count>',
       'number of timed runs in each of the three processes in which a model is measured',
       wholeNumber('--runs'),
-      COMPRESS_DEFAULTS.runs as number, // the type of the option is a number, not this one
+      COMPRESS_DEFAULTS.runs,
     )
     .addOption(seedOption())
     .addOption(threadsOption())
@@ -81,7 +81,7 @@ export const compressCommand = () =>
     .addOption(jsonOption())
     .optionsGroup('Quantization-aware training:')
     .option('--qat', 'train one more model with quantization in place; the longest part')
-    .option('--qat-recipe <recipe>', 'the recipe that is trained', COMPRESS_DEFAULTS.qatRecipe as string) // any recipe
+    .option('--qat-recipe <recipe>', 'the recipe that is trained', COMPRESS_DEFAULTS.qatRecipe)
     .option('--qat-epochs <count>', 'number of passes over the images', positive('--qat-epochs'), QAT_EPOCHS)
     .option('--qat-steps <count>', 'number of steps, in place of --qat-epochs', wholeNumber('--qat-steps'))
     .option('--qat-batch <images>', 'images that are computed together', wholeNumber('--qat-batch'), qatDefaults.batch)

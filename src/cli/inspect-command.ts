@@ -31,7 +31,7 @@ export const inspectCommand = () =>
       '--depth <count>',
       'tell modules apart by the first <count> segments of their path, up to 64',
       wholeNumber('--depth'),
-      INSPECT_DEFAULTS.depth as number, // the type of the option is a number, not this one
+      INSPECT_DEFAULTS.depth,
     )
     .option(
       '--tokens <count>',

@@ -33,7 +33,7 @@ export const measureCommand = () =>
       '--runs <count>',
       'number of timed runs, after a few that are not timed',
       wholeNumber('--runs'),
-      MEASURE_DEFAULTS.runs as number, // the type of the option is a number, not this one
+      MEASURE_DEFAULTS.runs,
     )
     .addOption(shapeOption())
     .addOption(meanOption())

@@ -48,7 +48,7 @@ export const sensitivityCommand = () =>
       '--images <count>',
       'judge by the first <count> images or other inputs',
       wholeNumber('--images'),
-      SENSITIVITY_DEFAULTS.images as number, // the type of the option is a number, not this one
+      SENSITIVITY_DEFAULTS.images,
     )
     .addOption(granularityOption('quantize single layers, or blocks of layers, at a time'))
     .addOption(statisticsOption())

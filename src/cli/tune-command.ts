@@ -39,15 +39,10 @@ export const tuneCommand = () =>
       '--max-drop <points>',
       'the points of average precision (AP) that may be lost',
       notNegative('--max-drop'),
-      TUNE_DEFAULTS.maxDrop as number, // the type of the option is a number, not this one
+      TUNE_DEFAULTS.maxDrop,
     )
     .addOption(recipeOption<string>(TUNE_DEFAULTS.recipe))
-    .option(
-      '--images <count>',
-      'judge by the first <count> images',
-      wholeNumber('--images'),
-      TUNE_DEFAULTS.images as number, // as above
-    )
+    .option('--images <count>', 'judge by the first <count> images', wholeNumber('--images'), TUNE_DEFAULTS.images)
     .addOption(granularityOption('make single layers, or blocks of layers, float again'))
     .addOption(statisticsOption())
     .addOption(rangesOption())

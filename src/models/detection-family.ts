@@ -14,6 +14,7 @@ export interface ScoredBox {
   readonly phrase: number;
   /** Probability in 0..1. */
   readonly score: number;
+  /** Left, top, width and height in pixels of the image. */
   readonly box: Box;
 }
 
@@ -31,6 +32,7 @@ export interface PhraseSpan {
 export interface PromptChunk {
   /** Token ids, with the special tokens at both ends. */
   readonly tokens: readonly number[];
+  /** The phrases of this part, with their tokens. */
   readonly phrases: readonly PhraseSpan[];
 }
 
@@ -38,6 +40,7 @@ export interface PromptChunk {
 export interface Prompt {
   /** The phrases as the user gave them, trimmed. */
   readonly phrases: readonly string[];
+  /** The parts that the model reads one at a time. */
   readonly chunks: readonly PromptChunk[];
 }
 

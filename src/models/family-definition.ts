@@ -7,6 +7,7 @@ import type { ModelFamily } from './family.ts';
 export interface FamilyCheckpoint {
   /** The configuration as the family parsed it; only the family looks into it. */
   readonly config: object;
+  /** The weights, by their names. */
   readonly tensors: Checkpoint;
 }
 

@@ -16,12 +16,15 @@ import type { TrainingFamily } from './training-family.ts';
 export interface LoadedModel {
   /** Where the model came from, for messages. */
   readonly source: string;
+  /** The ONNX model. */
   readonly model: Model;
+  /** What is known about models of this kind. */
   readonly family: ModelFamily;
 }
 
 /** A part of a network that loses much accuracy in 8 bits. */
 export interface SensitivePart {
+  /** The name of the part, as reports show it. */
   readonly name: string;
   /** Patterns of module paths, as in recipes. */
   readonly match: readonly string[];

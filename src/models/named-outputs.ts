@@ -3,6 +3,7 @@ import type { Tensor } from '../runtime/tensor.ts';
 
 /** Results of a run of a model. */
 export interface NamedOutputs {
+  /** The names of all outputs. */
   readonly names: readonly string[];
   /** The result called `name`. @throws RuntimeError if there is none */
   get(name: string): Tensor;

@@ -15,6 +15,7 @@ import { foldConstants } from '../runtime/fold-constants.ts';
 
 /** The size of the inputs of an image model with an optional prompt. */
 export interface InputSize {
+  /** The number of images. */
   readonly batch: number;
   /** Height of the prepared image, in pixels. */
   readonly height: number;

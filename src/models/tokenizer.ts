@@ -4,7 +4,9 @@ import { InputError, messageOf } from '../base/errors.ts';
 
 /** The contents of `tokenizer.json` and `tokenizer_config.json`, as they are. */
 export interface TokenizerFiles {
+  /** The content of `tokenizer.json`. */
   readonly tokenizer: unknown;
+  /** The content of `tokenizer_config.json`. */
   readonly config: unknown;
 }
 

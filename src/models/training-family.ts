@@ -9,11 +9,13 @@ import type { Checkpoint } from './checkpoint/checkpoint.ts';
 export interface Parameter {
   /** The name of the graph's input. */
   readonly input: string;
+  /** The number of entries along each dimension. */
   readonly shape: readonly number[];
 }
 
 /** A network whose weights are inputs and whose heads are outputs. */
 export interface TrainingGraph {
+  /** The graph, without losses. */
   readonly model: Model;
   /** The weights of the network, by their names in the checkpoint. */
   readonly parameters: ReadonlyMap<string, Parameter>;
@@ -33,6 +35,7 @@ export interface TrainingGraphOptions {
 
 /** A place of the network to which a loss applies. */
 export interface Head {
+  /** The name of the head, as logs show it. */
   readonly name: string;
   /** The name of the value [batch, queries, tokens] of logits. */
   readonly logits: string;
@@ -42,8 +45,11 @@ export interface Head {
 
 /** The relative importance of the parts, both of the loss and of the matching's costs. */
 export interface LossWeights {
+  /** The weight of the classification. */
   readonly class: number;
+  /** The weight of the L1 distance of boxes. */
   readonly box: number;
+  /** The weight of the generalised intersection over union. */
   readonly giou: number;
 }
 
@@ -69,8 +75,11 @@ export interface Predictions {
 
 /** The parts of a head's loss: scalars, each summed over all queries and divided by the number of targets. */
 export interface LossParts {
+  /** The classification loss. */
   readonly class: Value;
+  /** The L1 distance of the boxes. */
   readonly box: Value;
+  /** One minus the generalised intersection over union. */
   readonly giou: Value;
 }
 
@@ -96,9 +105,17 @@ export interface DenoisingQuery {
 
 /** Denoising queries (Zhang et al. 2022, https://arxiv.org/abs/2203.03605). */
 export interface DenoisingFamily {
+  /** The settings that the published training uses. */
   readonly defaults: DenoisingSettings;
   /** Names of the graph's inputs: token shares of contents, boxes, and the mask that says which query sees which. */
-  readonly inputs: { readonly tokens: string; readonly boxes: string; readonly mask: string };
+  readonly inputs: {
+    /** The share of each token in the contents of a query. */
+    readonly tokens: string;
+    /** The boxes that the queries start from. */
+    readonly boxes: string;
+    /** The mask that says which query sees which. */
+    readonly mask: string;
+  };
   /** The box of a place that no query takes. */
   readonly emptyBox: readonly [number, number, number, number];
   /** The number of groups of 2 · `targets` queries. */
@@ -160,7 +177,9 @@ export interface TrainingFamily {
   readonly heads: readonly Head[];
   /** The heads of the denoising queries. */
   readonly denoisingHeads: readonly Head[];
+  /** Denoising queries; undefined if the family has none. */
   readonly denoising: DenoisingFamily;
+  /** Learning from a teacher; undefined if the family cannot. */
   readonly distillation: DistillationFamily;
   /**
    * The graph of a checkpoint for training, for any size of input.

@@ -12,13 +12,14 @@ import {
   type Calibration,
   type CalibrationHead,
   readStatistics,
+  type Shard,
   writeStatistics,
 } from '../quant/observe/statistics-file.ts';
 import { samplesOf } from './samples.ts';
 
 export interface CalibrateDatasetOptions extends WorkOptions {
   /** The part of the plan to do, numbered from 1; all of it by default. */
-  readonly shard?: { readonly index: number; readonly count: number } | undefined;
+  readonly shard?: Shard | undefined;
   /** The file that keeps the state; nothing is kept without it. */
   readonly partial?: string | undefined;
   /** Leaves out images that cannot be read; by default such an image is an error. */

@@ -1,4 +1,5 @@
 /** The step that runs a model on images and records the statistics from which ranges of activations are chosen. */
+import type { Defaults } from '../base/defaults.ts';
 import { InputError } from '../base/errors.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import { UnreadableImage } from '../detect/calibration-feeds.ts';
@@ -7,6 +8,7 @@ import {
   type Calibration,
   mergeCalibrations,
   readStatistics,
+  type Shard,
   writeStatistics,
 } from '../quant/observe/statistics-file.ts';
 import { type TextDependence, textDependence } from '../quant/observe/text-dependence.ts';
@@ -34,7 +36,7 @@ export interface CalibrateOptions extends WorkOptions {
   /** Observes every value that any recipe may need, sums and heads of attention included. */
   readonly everything?: boolean | undefined;
   /** Does one part of the calibration, numbered from 1, for instance on one of several machines. */
-  readonly shard?: { readonly index: number; readonly count: number } | undefined;
+  readonly shard?: Shard | undefined;
   /** Leaves out images that cannot be read, and lists them in the result. By default such an image is an error. */
   readonly skipUnreadable?: boolean | undefined;
   /** Threads of ONNX Runtime; one for each core by default. */
@@ -42,7 +44,7 @@ export interface CalibrateOptions extends WorkOptions {
 }
 
 /** The defaults of `CalibrateOptions`. */
-export const CALIBRATE_DEFAULTS = { images: 500, seed: 0 } as const;
+export const CALIBRATE_DEFAULTS: Defaults<CalibrateOptions, 'images' | 'seed'> = { images: 500, seed: 0 };
 
 /** How much the range of a value changes with the length of the prompt. */
 export interface ValueDependence extends TextDependence {

@@ -1,4 +1,5 @@
 /** Where the steps take calibration from: a statistics file, or images that are observed now. */
+import type { Defaults } from '../base/defaults.ts';
 import type { CalibrationPlan } from '../data/calibration-plan.ts';
 import type { LoadedModel } from '../models/family.ts';
 import { modelHash } from '../onnx/hash.ts';
@@ -24,7 +25,10 @@ export interface CalibrationOptions {
 }
 
 /** The defaults of `CalibrationOptions`. */
-export const CALIBRATION_DEFAULTS = { calibrationImages: 64, seed: 0 } as const;
+export const CALIBRATION_DEFAULTS: Defaults<CalibrationOptions, 'calibrationImages' | 'seed'> = {
+  calibrationImages: 64,
+  seed: 0,
+};
 
 /** What the options of calibration come to. */
 export interface ResolvedCalibration {

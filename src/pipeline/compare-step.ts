@@ -1,4 +1,5 @@
 /** The step that compares a quantized model with its float model. */
+import type { Defaults } from '../base/defaults.ts';
 import { writeAtomic } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import { type Comparison, compareModels } from '../evaluate/compare.ts';
@@ -23,7 +24,7 @@ export interface CompareStepOptions extends WorkOptions {
 }
 
 /** The defaults of `CompareStepOptions`. */
-export const COMPARE_DEFAULTS = { images: 32 } as const;
+export const COMPARE_DEFAULTS: Defaults<CompareStepOptions, 'images'> = { images: 32 };
 
 /**
  * Measures how far a quantized model departs from its float model: the noise after each layer, and the figures of the model's

@@ -1,13 +1,17 @@
 /** The options of `compress` with their defaults, and its result. */
+
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
+import type { Defaults } from '../base/defaults.ts';
 import { UsageError } from '../base/errors.ts';
 import type { WorkOptions } from '../base/progress.ts';
+import type { Detection } from '../detect/detector.ts';
 import type { Inspection } from '../evaluate/inspect.ts';
 import type { OutputFigure } from '../models/family.ts';
 import type { Variant } from '../report/variants.ts';
 import type { TrainingOptions } from '../train/training-settings.ts';
 import { CALIBRATION_DEFAULTS } from './calibration-options.ts';
+import type { CategoryScore } from './evaluate-step.ts';
 import { MEASURE_DEFAULTS } from './measure-step.ts';
 
 /** Quantization-aware training as a part of `compress`. */
@@ -56,7 +60,13 @@ export interface CompressOptions extends WorkOptions {
 }
 
 /** The defaults of `CompressOptions`. */
-export const COMPRESS_DEFAULTS = {
+export const COMPRESS_DEFAULTS: Defaults<
+  CompressOptions,
+  'calibrationImages' | 'images' | 'recipes' | 'seed' | 'split' | 'runs'
+> & {
+  /** The recipe of `qat`. */
+  readonly qatRecipe: string;
+} = {
   recipes: ['dynamic', 'mixed', 'full'],
   split: 0.2,
   calibrationImages: CALIBRATION_DEFAULTS.calibrationImages,
@@ -64,7 +74,7 @@ export const COMPRESS_DEFAULTS = {
   seed: CALIBRATION_DEFAULTS.seed,
   qatRecipe: 'full',
   runs: MEASURE_DEFAULTS.runs,
-} as const;
+};
 
 /** How well the outputs of a quantized model agree with those of the float model. */
 export const agreementSchema = z.object({
@@ -79,22 +89,21 @@ export interface CompressedVariant extends Variant {
   /** Seconds to read the model and prepare it; the median of several processes. */
   readonly loadSeconds: number;
   /** Average precision of each category, from 0 to 1; −1 without a labelled box. */
-  readonly categories: readonly { readonly id: number; readonly name: string; readonly AP: number }[];
+  readonly categories: readonly CategoryScore[];
   /** The agreement with the float model; undefined for the float model itself. */
   readonly agreement: z.output<typeof agreementSchema> | undefined;
 }
 
 /** The boxes that each variant found in an image of the report. */
 export interface CompressedImage {
+  /** The path of the image. */
   readonly path: string;
+  /** The boxes of each model. */
   readonly detections: readonly {
+    /** The name of the model. */
     readonly variant: string;
-    readonly found: readonly {
-      readonly phrase: number;
-      readonly label: string;
-      readonly score: number;
-      readonly box: readonly [number, number, number, number];
-    }[];
+    /** The boxes that it found. */
+    readonly found: readonly Detection[];
   }[];
 }
 
@@ -102,6 +111,7 @@ export interface CompressedImage {
 export interface CompressResult {
   /** The version of dino8. */
   readonly version: string;
+  /** The title of the report. */
   readonly title: string;
   /** Sentences on what was measured, how, and on which machine. */
   readonly summary: string;
@@ -114,7 +124,12 @@ export interface CompressResult {
   /** Some images with what each model found in them. */
   readonly images: readonly CompressedImage[];
   /** The modules of the last model. */
-  readonly inspected: { readonly name: string; readonly inspection: Inspection };
+  readonly inspected: {
+    /** The name of the model. */
+    readonly name: string;
+    /** Its modules. */
+    readonly inspection: Inspection;
+  };
 }
 
 /** The options with every default filled in. */

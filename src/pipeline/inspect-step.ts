@@ -1,4 +1,5 @@
 /** The step that lists the size, work, time and precision of each module of a model. */
+import type { Defaults } from '../base/defaults.ts';
 import { UsageError } from '../base/errors.ts';
 import { writeAtomic } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
@@ -29,7 +30,7 @@ export interface InspectStepOptions extends WorkOptions, BlankInputOptions {
 }
 
 /** The defaults of `InspectStepOptions`. */
-export const INSPECT_DEFAULTS = { depth: 2 } as const;
+export const INSPECT_DEFAULTS: Defaults<InspectStepOptions, 'depth'> = { depth: 2 };
 
 /** The result of `inspect`. */
 export interface InspectResult extends Inspection {

@@ -1,4 +1,5 @@
 /** The step that looks for quantized places of a model that its runtime does not compute in integers. */
+import type { Defaults } from '../base/defaults.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import type { LintReport } from '../quant/targets/target.ts';
 import { findTarget } from '../quant/targets/targets.ts';
@@ -15,7 +16,7 @@ export interface LintStepOptions extends WorkOptions, BlankInputOptions {
 }
 
 /** The defaults of `LintStepOptions`. */
-export const LINT_DEFAULTS = { target: 'ort-cpu' } as const;
+export const LINT_DEFAULTS: Defaults<LintStepOptions, 'target'> = { target: 'ort-cpu' };
 
 /** The result of `lint`. */
 export interface LintStepResult extends LintReport {

@@ -1,9 +1,11 @@
 /** The step that measures latency and memory, here or in a process of its own. */
+
 import { execFile } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { z } from 'zod';
+import type { Defaults } from '../base/defaults.ts';
 import { InputError, messageOf, UsageError } from '../base/errors.ts';
 import { packageRoot } from '../base/package-root.ts';
 import type { WorkOptions } from '../base/progress.ts';
@@ -28,7 +30,7 @@ export interface MeasureStepOptions extends WorkOptions {
 }
 
 /** The defaults of `MeasureStepOptions`. */
-export const MEASURE_DEFAULTS = { runs: 20 } as const;
+export const MEASURE_DEFAULTS: Defaults<MeasureStepOptions, 'runs'> = { runs: 20 };
 
 /**
  * Loads a model and times it on one image, in this process. The peak memory is that of the whole process: call this in a

@@ -1,4 +1,5 @@
 /** The inputs that a model is run on: images with prompts for a detector, arrays or pictures for any other model. */
+import type { Defaults } from '../base/defaults.ts';
 import { UsageError } from '../base/errors.ts';
 import { isDirectory } from '../base/files.ts';
 import { type CalibrationPlan, everyImage, planCalibration } from '../data/calibration-plan.ts';
@@ -24,7 +25,11 @@ export interface PictureOptions
     Partial<Pick<ImageSampleOptions, 'scale' | 'layout' | 'channels'>> {}
 
 /** The defaults of `PictureOptions`. */
-export const PICTURE_DEFAULTS = { scale: 1 / 255, layout: 'nchw', channels: 'rgb' } as const;
+export const PICTURE_DEFAULTS: Defaults<PictureOptions, 'scale' | 'layout' | 'channels'> = {
+  scale: 1 / 255,
+  layout: 'nchw',
+  channels: 'rgb',
+};
 
 /** Which of the inputs are used. */
 export interface InputChoice {

@@ -1,4 +1,5 @@
 /** The step that measures how much accuracy each part of a model loses when it alone is quantized. */
+import type { Defaults } from '../base/defaults.ts';
 import { writeAtomic } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import { detectionAccuracy } from '../evaluate/accuracy.ts';
@@ -30,7 +31,14 @@ export interface SensitivityStepOptions extends WorkOptions, CalibrationOptions 
 }
 
 /** The defaults of `SensitivityStepOptions`. */
-export const SENSITIVITY_DEFAULTS = { recipe: 'full', images: 100, by: 'block' } as const;
+export const SENSITIVITY_DEFAULTS: Defaults<SensitivityStepOptions, 'images' | 'by'> & {
+  /** The name of the recipe. */
+  readonly recipe: string;
+} = {
+  recipe: 'full',
+  images: 100,
+  by: 'block',
+};
 
 /**
  * Quantizes one part of a model at a time, and measures the change of its outputs; for a detector these are boxes and scores,

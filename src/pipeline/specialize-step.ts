@@ -28,7 +28,12 @@ export interface SpecializeOptions extends WorkOptions {
 /** The model that `specializeModel` wrote. */
 export interface SpecializedModel extends WrittenModel {
   /** The number of nodes before and after. */
-  readonly nodes: { readonly before: number; readonly after: number };
+  readonly nodes: {
+    /** The number of nodes of the model as it was. */
+    readonly before: number;
+    /** The number of nodes that are left. */
+    readonly after: number;
+  };
 }
 
 /**

@@ -1,5 +1,7 @@
 /** The options of the steps that train, beside those of the training itself, and the run that both steps share. */
+
 import { join } from 'node:path';
+import type { Defaults } from '../base/defaults.ts';
 import { writeAtomic } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import type { CocoDataset } from '../data/coco.ts';
@@ -37,7 +39,10 @@ export interface TrainingRunOptions extends WorkOptions {
 }
 
 /** The defaults of `TrainingRunOptions`. */
-export const TRAINING_RUN_DEFAULTS = { checkpointMinutes: CHECKPOINT_MINUTES, device: 'cpu' } as const;
+export const TRAINING_RUN_DEFAULTS: Defaults<TrainingRunOptions, 'checkpointMinutes' | 'device'> = {
+  checkpointMinutes: CHECKPOINT_MINUTES,
+  device: 'cpu',
+};
 
 /** Options of a step that trains: those of the training, and those of its run. */
 export type TrainingStepOptions = TrainingOptions & TrainingRunOptions;

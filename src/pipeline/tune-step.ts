@@ -1,5 +1,7 @@
 /** The step that searches for the fastest mixture of precisions within a loss of accuracy. */
+
 import { stringify } from 'yaml';
+import type { Defaults } from '../base/defaults.ts';
 import { UsageError } from '../base/errors.ts';
 import { writeAtomic } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
@@ -46,7 +48,15 @@ export interface TuneStepOptions extends WorkOptions, CalibrationOptions {
 const TIMED_RUNS = 30;
 
 /** The defaults of `TuneStepOptions`. */
-export const TUNE_DEFAULTS = { maxDrop: 0.5, recipe: 'full', images: 200, by: 'block' } as const;
+export const TUNE_DEFAULTS: Defaults<TuneStepOptions, 'maxDrop' | 'images' | 'by'> & {
+  /** The name of the recipe. */
+  readonly recipe: string;
+} = {
+  maxDrop: 0.5,
+  recipe: 'full',
+  images: 200,
+  by: 'block',
+};
 
 /**
  * Makes the most sensitive parts of a recipe float again, as few as keep the accuracy, and writes the recipe.

@@ -26,6 +26,7 @@ export interface PlannedActivation extends Place {
 
 /** Ranges by the length of the text. */
 export interface LengthLookup {
+  /** The statistic with the ranges by length. */
   readonly statistic: Statistic;
   /** The value whose second dimension is the length of the text. */
   readonly length: string;
@@ -33,9 +34,11 @@ export interface LengthLookup {
 
 /** A weight that is stored as integers. */
 export interface PlannedWeight extends Place {
+  /** The initializer that is stored as integers. */
   readonly weight: TensorProto;
   /** The axis along which every entry has its own scale. */
   readonly axis: number;
+  /** The number of bits and the scales. */
   readonly scheme: WeightScheme;
 }
 
@@ -43,6 +46,7 @@ export interface PlannedWeight extends Place {
 export interface NumberedRule {
   /** Its position in the recipe, from 1. */
   readonly number: number;
+  /** The rule. */
   readonly rule: Rule;
 }
 
@@ -56,6 +60,7 @@ export interface PlannedCorrection {
 
 /** What becomes of one node. */
 export interface PlanEntry {
+  /** The node in the float graph. */
   readonly node: NodeProto;
   /** The module path of the node. */
   readonly path: string;
@@ -63,12 +68,15 @@ export interface PlanEntry {
   readonly operator: string;
   /** What a rule must state as `inputs` to apply to the node: whether it computes with a stored weight. */
   readonly operands: Rule['inputs'];
+  /** What of the node can be quantized. */
   readonly quantizable: Quantizable;
+  /** How the node is computed. */
   readonly mode: Mode;
   /** The activations that are quantized; none in the modes `float` and `weight-only`. */
   readonly activations: readonly PlannedActivation[];
   /** Undefined in the mode `float`, and where the operands are activations only. */
   readonly weight?: PlannedWeight | undefined;
+  /** The correction of the bias; undefined if the recipe does not ask for one, or if the layer has no bias. */
   readonly correction?: PlannedCorrection | undefined;
   /** What becomes of the node instead if statistics show that its range changes with the text; undefined if the recipe does not ask. */
   readonly ifTextDependent?: PlanEntry | undefined;
@@ -84,6 +92,7 @@ export interface PlannedClip {
   readonly value: string;
   /** The module path of the layer. */
   readonly path: string;
+  /** The percentile of the magnitudes to which the result is clipped, as in the recipe. */
   readonly percentile: number;
   /** The largest magnitude that is left; undefined until the ranges of the plan are resolved. */
   readonly limit?: number | undefined;

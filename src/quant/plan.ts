@@ -26,13 +26,16 @@ export interface PlanCounts extends Readonly<Record<Mode, number>> {
 
 /** What becomes of a model by a recipe, for a target. */
 export interface QuantizationPlan {
+  /** The recipe that the plan follows. */
   readonly recipe: Recipe;
+  /** The runtime that the plan is made for. */
   readonly target: QuantizationTarget;
   /**
    * All nodes with a stored weight, then the nodes that compute with activations only and are quantized, each in the order of
    * the graph.
    */
   readonly entries: readonly PlanEntry[];
+  /** The results of layers that are clipped. */
   readonly clips: readonly PlannedClip[];
   /** The values whose statistics the plan needs, each once. */
   readonly valuesToObserve: readonly string[];

@@ -21,7 +21,9 @@ import type { Additions, RoundedWeight } from './weights.ts';
 
 /** A quantized model. */
 export interface Quantized {
+  /** The model with integers in it. */
   readonly model: Model;
+  /** The number of nodes in each mode. */
   readonly counts: PlanCounts;
   /** The plan that was carried out, with its ranges. */
   readonly plan: QuantizationPlan;

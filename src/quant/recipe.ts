@@ -126,11 +126,13 @@ export type TextRule = z.output<typeof textSchema>;
 export interface Recipe {
   /** The name of a bundled recipe, or the file name without its extension. */
   readonly name: string;
+  /** One sentence about the recipe, for lists and reports. */
   readonly description: string;
   /** Of the rules that match a node, the last one applies. */
   readonly rules: readonly Rule[];
   /** Techniques are applied in this order. */
   readonly techniques: readonly Technique[];
+  /** What the recipe says about ranges that change with the length of the text; undefined if nothing. */
   readonly text?: TextRule | undefined;
   /** Sentences about words of former versions that the recipe uses and that will not be read for long. */
   readonly notices?: readonly string[] | undefined;

@@ -4,13 +4,17 @@ import { roundHalfToEven } from '../base/round.ts';
 
 /** A closed range of real numbers. */
 export interface Range {
+  /** The minimum. */
   readonly min: number;
+  /** The maximum; not below the minimum. */
   readonly max: number;
 }
 
 /** The integers that numbers are mapped to. */
 export interface Scheme {
+  /** The lowest integer. */
   readonly lowest: number;
+  /** The highest integer. */
   readonly highest: number;
   /** True if the zero point is 0 and the range is centred on it. */
   readonly symmetric: boolean;
@@ -23,6 +27,7 @@ export const INT8: Scheme = { lowest: -127, highest: 127, symmetric: true };
 
 /** How a weight becomes integers. All schemes are symmetric. */
 export interface WeightScheme {
+  /** The number of bits of an integer. */
   readonly bits: 8 | 4;
   /** With 4 bits: the number of rows of a channel that share a multiple of its scale; 0 for the whole channel. */
   readonly block: number;
@@ -40,7 +45,9 @@ export const HIGHEST_OF_BITS: Readonly<Record<WeightScheme['bits'], number>> = {
 
 /** The parameters of the affine map. */
 export interface Affine {
+  /** The real number that one step of the integers stands for. */
   readonly scale: number;
+  /** The integer that stands for 0. */
   readonly zeroPoint: number;
 }
 

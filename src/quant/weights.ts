@@ -43,7 +43,9 @@ export interface RoundedWeight {
 
 /** Nodes and tensors that a rewrite adds to a graph. */
 export interface Additions {
+  /** Nodes to add, in the order in which they run. */
   readonly nodes: NodeProto[];
+  /** Initializers to add. */
   readonly tensors: TensorProto[];
   /** The weights that are quantized already, by name: a weight that is used twice is stored once. */
   readonly weights: Map<string, QuantizedWeight>;

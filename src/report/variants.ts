@@ -3,15 +3,21 @@ import type { CocoFigures } from '../evaluate/average-precision.ts';
 
 /** One variant with its measurements. */
 export interface Variant {
+  /** The name of the recipe, or `FP32`. */
   readonly name: string;
+  /** One sentence about it. */
   readonly description: string;
   /** The path of the model. */
   readonly file: string;
+  /** The size of the file. */
   readonly fileBytes: number;
+  /** The peak memory of a process that runs the model and nothing else. */
   readonly peakMemoryBytes: number;
+  /** The median time of a run. */
   readonly medianSeconds: number;
   /** The time of each run. */
   readonly runSeconds: readonly number[];
+  /** COCO's figures on the validation images. */
   readonly figures: CocoFigures;
 }
 

@@ -5,20 +5,25 @@ import { RuntimeError } from './error.ts';
 import { checkKernelPath } from './kernels.ts';
 import { ort, type Pointer, readString, viewMemory } from './native.ts';
 
+/** How far ONNX Runtime optimizes a graph, in its own words: `extended` and `layout` depend on the machine. */
 export type OptimizationLevel = 'none' | 'basic' | 'extended' | 'layout' | 'all';
 
 /** A device by the name users know it by. */
 export type ProviderName = 'cpu' | 'webgpu' | 'cuda' | 'tensorrt';
 
+/** An execution provider with options. */
 export interface Provider {
+  /** The device. */
   readonly name: ProviderName;
   /** Passed to the provider as they are: `device_id`, `trt_engine_cache_enable`, … */
   readonly options?: Readonly<Record<string, string>>;
 }
 
+/** Options of a session. */
 export interface SessionOptions {
   /** Threads within an operator. Default: one per core. */
   readonly threads?: number | undefined;
+  /** How far the graph is optimized; `all` by default. */
   readonly optimization?: OptimizationLevel | undefined;
   /** Tried in order; `cpu` is always there as the last. Default: cpu alone. */
   readonly providers?: readonly (ProviderName | Provider)[] | undefined;

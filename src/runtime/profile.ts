@@ -7,9 +7,11 @@ import { readJsonAs } from '../base/schema.ts';
 import type { SessionOptions } from './options.ts';
 import { type Feeds, Session } from './session.ts';
 
+/** The time of a node. */
 export interface ProfiledNode {
   /** The node's name: in dino8's models its module path and operator. Fused nodes have names of ONNX Runtime's making. */
   readonly name: string;
+  /** The type of its operator. */
   readonly operator: string;
   /** Summed over the runs. */
   readonly seconds: number;

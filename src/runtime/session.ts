@@ -16,8 +16,10 @@ import { type SessionOptions, withSessionOptions } from './options.ts';
 import { shareWeights } from './shared-weights.ts';
 import { describeTensor, type Tensor, tensorData } from './tensor.ts';
 
+/** Tensors by the names of inputs. */
 export type Feeds = Readonly<Record<string, Tensor>>;
 
+/** Options of a run. */
 export interface RunOptions {
   /** The outputs to compute. Default: all. */
   readonly outputs?: readonly string[] | undefined;
@@ -56,10 +58,12 @@ export class Outputs implements Disposable {
     return tensor;
   }
 
+  /** The names of the outputs that were computed. */
   get names(): string[] {
     return [...this.#values.keys()];
   }
 
+  /** Whether an output of that name was computed. */
   has(name: string): boolean {
     return this.#values.has(name);
   }
@@ -80,6 +84,7 @@ export class Outputs implements Disposable {
     releaseValues(this.#held);
   }
 
+  /** Does what `dispose` does, at the end of a `using` block. */
   [Symbol.dispose](): void {
     this.dispose();
   }
@@ -94,10 +99,20 @@ const forgotten = new FinalizationRegistry<Pointer[]>(releaseValues);
 /** Text as C expects it, kept alive by whoever holds the array. */
 const cString = (text: string) => Buffer.from(`${text}\0`);
 
+/**
+ * A model that is loaded in ONNX Runtime and can be run.
+ *
+ * @example
+ * await using session = await Session.create('model.onnx');
+ * using outputs = await session.run({ x: floats(Float32Array.of(1, 2, 3), [3]) });
+ * console.log(floatData(outputs.get('y')));
+ */
 export class Session implements AsyncDisposable {
   /** How errors name the model: its path, or what the caller said. */
   readonly name: string;
+  /** The inputs of the model, by name. */
   readonly inputs: Signature;
+  /** The outputs of the model, by name. */
   readonly outputs: Signature;
   #handle: Pointer;
   readonly #names = new Map<string, Buffer>();
@@ -184,6 +199,7 @@ export class Session implements AsyncDisposable {
     this.#weights.clear();
   }
 
+  /** Frees the session when its runs are over. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }

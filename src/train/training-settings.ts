@@ -2,7 +2,9 @@
  * The settings of a training: options of the caller, most of which may be left out, become settings in which nothing is
  * left open. The defaults are here and nowhere else.
  */
+
 import { z } from 'zod';
+import type { Defaults } from '../base/defaults.ts';
 import { UsageError } from '../base/errors.ts';
 import type { CocoDataset } from '../data/coco.ts';
 import type { Size } from '../data/size.ts';
@@ -103,10 +105,12 @@ const COMMON = {
  * The default options of each kind of training. Quantization-aware training is short: it trains the backbones at the full
  * rate and averages over fewer steps.
  */
-export const TRAINING_DEFAULTS = {
+export const TRAINING_DEFAULTS: Readonly<
+  Record<TrainingKind, Defaults<TrainingOptions, keyof typeof COMMON | 'backboneRate' | 'averageDecay'>>
+> = {
   train: { ...COMMON, backboneRate: 0.1, averageDecay: 0.999 },
   qat: { ...COMMON, backboneRate: 1, averageDecay: 0.99 },
-} as const satisfies Record<TrainingKind, TrainingOptions>;
+};
 
 /** The settings of a training, all of them decided. */
 export interface TrainingSettings extends TrainerSettings {

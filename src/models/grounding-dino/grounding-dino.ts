@@ -20,6 +20,7 @@ import { textEncoder } from './text-graph.ts';
 import { INTERFACES } from './value-names.ts';
 import { Weights } from './weights.ts';
 
+/** Which graph is built: the text encoder, the detector that takes its results, or both in one. */
 export type GraphKind = 'text' | 'detect' | 'combined';
 
 /** Options of `buildModel`. */

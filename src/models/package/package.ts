@@ -21,7 +21,9 @@ import { FILES, type FileKey, type FolderForm, readModelFolder, writeModelFolder
 
 /** A detector with everything that is needed to use it. */
 export interface ModelPackage extends LoadedModel {
+  /** How images become the input of the model. */
   readonly preprocessing: Preprocessing;
+  /** The files of the tokenizer. */
   readonly tokenizer: TokenizerFiles;
 }
 
@@ -29,8 +31,11 @@ export interface ModelPackage extends LoadedModel {
 export interface CheckpointPackage extends FamilyCheckpoint {
   /** Where the checkpoint came from, for messages. */
   readonly source: string;
+  /** What is known about models of this kind. */
   readonly family: ModelFamily;
+  /** How images become the input of the model. */
   readonly preprocessing: Preprocessing;
+  /** The files of the tokenizer. */
   readonly tokenizer: TokenizerFiles;
   /** The parsed JSON of the files beside the weights, as they are to be kept. */
   readonly files: Readonly<Record<FileKey, unknown>>;

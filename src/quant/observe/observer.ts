@@ -36,8 +36,16 @@ export const observerSchema = z.union([
 ]);
 
 /** An observer with its settings. */
-export type Observer = z.output<typeof observerSchema>;
-export type ObserverKind = Observer['kind'];
+export interface Observer {
+  /** The name of the observer. */
+  readonly kind: ObserverKind;
+  /** The percent of values that the range of `percentile` holds; other observers ignore it. */
+  readonly percentile: number;
+  /** The number of values that `top-k` leaves out on each side; other observers ignore it. */
+  readonly count: number;
+}
+/** The name of an observer, as recipes write it. */
+export type ObserverKind = z.output<typeof named>;
 
 /** The observer of that kind with its default settings. */
 export const observerOf = (kind: ObserverKind): Observer => ({

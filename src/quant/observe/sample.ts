@@ -38,7 +38,14 @@ export interface ObservationRules {
    * applies: rows of padding do not count in values that begin with these dimensions. A model without this value has no
    * padding, and all its rows count.
    */
-  readonly validRows?: { readonly value: string; readonly dimensions: readonly string[] } | undefined;
+  readonly validRows?:
+    | {
+        /** The name of the boolean value. */
+        readonly value: string;
+        /** The leading symbolic dimensions. */
+        readonly dimensions: readonly string[];
+      }
+    | undefined;
 }
 
 /** The rules for a model of which nothing is known: every finite number counts. */

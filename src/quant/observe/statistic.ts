@@ -16,14 +16,19 @@ const MEMORY = 0.9;
 export interface LengthStatistic {
   /** The maximum number of tokens of a prompt in this bucket. */
   readonly tokens: number;
+  /** The number of samples in the bucket. */
   images: number;
+  /** The minimum over the samples of the bucket. */
   min: number;
+  /** The maximum over the samples of the bucket. */
   max: number;
 }
 
 /** Extremes and means of each channel. */
 export interface ChannelStatistic {
+  /** The minimum of each channel [channels]. */
   readonly min: Float32Array;
+  /** The maximum of each channel [channels]. */
   readonly max: Float32Array;
   /** The sum of the samples' means, in steps. */
   readonly mean: Float64Array;
@@ -35,11 +40,15 @@ export interface Statistic {
   images: number;
   /** The number of elements that did not count: not finite, masked, or padding. */
   excluded: number;
+  /** The minimum over all samples. */
   min: number;
+  /** The maximum over all samples. */
   max: number;
   /** Σ of weight · extreme over the samples, in steps: see `movingWeight`. */
   movingMin: number;
+  /** As `movingMin`, of the maxima. */
   movingMax: number;
+  /** The histogram of all elements that counted. */
   readonly histogram: Histogram;
   /** `varying` if the last dimension is not one of channels: its size changes from sample to sample. */
   channels: ChannelStatistic | 'varying' | undefined;
@@ -49,8 +58,11 @@ export interface Statistic {
 
 /** The observation of a value in one sample. */
 export interface Observation {
+  /** The minimum of the value in the sample. */
   readonly min: number;
+  /** The maximum of the value in the sample. */
   readonly max: number;
+  /** The exponent of the bins: see `Histogram`. */
   readonly exponent: number;
   /** COUNTERS numbers: the bins, then the number of elements that did not count. */
   readonly counts: Int32Array;

@@ -81,18 +81,33 @@ const fileSchema = z.strictObject({
   values: z.record(z.string(), valueSchema),
 });
 
+/** One of several parts of a calibration, which can be done on several machines. */
+export interface Shard {
+  /** The number of the part, from 1. */
+  readonly index: number;
+  /** The number of parts. */
+  readonly count: number;
+}
+
 /** What a statistics file says about the calibration as a whole. */
 export interface CalibrationHead {
+  /** The hash of the model that was observed. */
   readonly model: string;
+  /** The hash of the images and prompts. */
   readonly plan: string;
+  /** The number of samples in the whole calibration. */
   readonly images: number;
-  readonly shard: { readonly index: number; readonly count: number } | null;
+  /** The part of the calibration that was observed; null for all of it. */
+  readonly shard: Shard | null;
+  /** The number of samples of the part that are done; all of them in a finished file. */
   readonly done: number;
+  /** The files that could not be read. */
   readonly skipped: readonly string[];
 }
 
 /** The result of a calibration. */
 export interface Calibration extends CalibrationHead {
+  /** The statistic of each observed value, by its name. */
   readonly statistics: Statistics;
 }
 

@@ -6,7 +6,14 @@ export interface TextDependence {
   /** The width of the widest range divided by that of the narrowest; 1 if the text has no influence. */
   readonly factor: number;
   /** The width of the range by the length of the prompt, shortest first. */
-  readonly widths: readonly { readonly tokens: number; readonly images: number; readonly width: number }[];
+  readonly widths: readonly {
+    /** The maximum number of tokens of these prompts. */
+    readonly tokens: number;
+    /** The number of samples with such a prompt. */
+    readonly images: number;
+    /** The width of the range that holds their values and 0. */
+    readonly width: number;
+  }[];
 }
 
 /** With fewer samples of a length, the images influence the range more than the text does. */

@@ -14,15 +14,20 @@ import { DataType, type NodeProto, type TensorProto } from '../../onnx/types.ts'
  * - `weight-only`: weights are stored as int8 and converted to float when the model runs
  */
 export const MODES = ['float', 'dynamic', 'static', 'weight-only'] as const;
+/** How a node is computed: one of `MODES`. */
 export type Mode = (typeof MODES)[number];
 
 /** An input or an output of a node, by its index. */
 export interface Port {
+  /** Whether it is an input or an output. */
   readonly side: 'input' | 'output';
+  /** The index among the inputs or the outputs, from 0. */
   readonly index: number;
 }
 
+/** The input of a node at an index. */
 export const inputPort = (index: number): Port => ({ side: 'input', index });
+/** The output of a node at an index. */
 export const outputPort = (index: number): Port => ({ side: 'output', index });
 
 /**
@@ -41,6 +46,7 @@ export interface StoredWeight {
   readonly input: number;
   /** The axis of the weight along which every entry has its own scale. */
   readonly channelAxis: number;
+  /** The initializer of the graph. */
   readonly tensor: TensorProto;
   /** The widths in which the integers can be stored. */
   readonly bits: readonly (8 | 4)[];
@@ -48,6 +54,7 @@ export interface StoredWeight {
 
 /** What can be quantized of one node. */
 export interface QuantizableNode {
+  /** How targets place the node. */
   readonly form: Form;
   /** The stored weight; undefined if the node computes with activations only. */
   readonly weight?: StoredWeight | undefined;
@@ -69,6 +76,7 @@ export interface QuantizableNode {
 
 /** The graph around a node. */
 export interface GraphFacts {
+  /** The producers and users of each value. */
   readonly index: GraphIndex;
   /** Types and shapes of values, as far as shape inference knows them. */
   readonly infos: Infos;

@@ -32,6 +32,7 @@ const byType = new Map(OPERATORS.map((operator) => [`${operator.domain}::${opera
 
 /** A node of a model that can be quantized, and what of it can be. */
 export interface Quantizable extends QuantizableNode {
+  /** The node in the graph. */
   readonly node: NodeProto;
   /** The type of the operator. */
   readonly operator: string;

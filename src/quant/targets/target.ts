@@ -15,14 +15,19 @@ import type { Additions } from '../weights.ts';
 
 /** A quantized value in the graph: the names of its integers, and of their scale and zero point. */
 export interface QuantizedValue {
+  /** The name of the tensor of integers. */
   readonly values: string;
+  /** The name of the scale. */
   readonly scale: string;
+  /** The name of the zero point. */
   readonly zeroPoint: string;
 }
 
 /** The graph before quantization, for a target that decides by neighbours or shapes. */
 export interface FloatGraph {
+  /** The producers and users of each value. */
   readonly index: GraphIndex;
+  /** The types and shapes of values, as far as they are known. */
   readonly infos: Infos;
 }
 
@@ -40,7 +45,9 @@ export interface PlacingContext {
 
 /** One finding of a linter. */
 export interface LintFinding {
+  /** The name of the node. */
   readonly node: string;
+  /** The type of its operator. */
   readonly operator: string;
   /** What the runtime does with the node, as a phrase. */
   readonly problem: string;
@@ -66,6 +73,7 @@ export interface LintReport {
 export interface LintOptions {
   /** Inputs of realistic sizes. It is only called by linters that run the model. */
   readonly feeds: () => Feeds;
+  /** Options of the session that runs the model. */
   readonly session?: SessionOptions | undefined;
 }
 

@@ -12,7 +12,9 @@ const indexSchema = z.object({ weight_map: z.record(z.string(), z.string()) });
 
 /** The weights of a GroundingDINO model with its configuration. */
 export interface LoadedCheckpoint {
+  /** The parsed configuration. */
   readonly config: Config;
+  /** The weights, by their names in Hugging Face's implementation. */
   readonly tensors: Checkpoint;
 }
 

@@ -11,7 +11,9 @@ import type { LintOptions, LintReport } from '../target.ts';
 
 /** A conversion that runs on its own. */
 export interface Unfused {
+  /** The name of the node. */
   readonly node: string;
+  /** The type of its operator. */
   readonly operator: string;
   /**
    * - `pair`: a Q/DQ pair, or an integer product, that was not fused with the nodes after it: a defect of the placement
@@ -19,6 +21,7 @@ export interface Unfused {
    * - `result`: the result of an integer convolution or sum, which ONNX Runtime has in 8 bits only, for a float node after it
    */
   readonly kind: 'pair' | 'stored' | 'result';
+  /** The time of the node in a run. */
   readonly seconds: number;
 }
 
