@@ -69,7 +69,7 @@ const exported = new Set();
 const forgotten = new Map();
 const stale = [];
 for (const [index, config] of configs.entries()) {
-  const { succeeded, apiReportChanged } = Extractor.invoke(config, {
+  const { errorCount, apiReportChanged } = Extractor.invoke(config, {
     localBuild: !isCheck,
     compilerState,
     messageCallback: (message) => {
@@ -80,7 +80,7 @@ for (const [index, config] of configs.entries()) {
     },
   });
   if (apiReportChanged && isCheck) stale.push(config.reportFilePath);
-  if (!succeeded && !apiReportChanged) process.exitCode = 1;
+  if (errorCount > 0) process.exitCode = 1;
   for (const name of exportedNames(readFileSync(config.reportTempFilePath, 'utf8'))) exported.add(name);
 }
 const wanted = configs.map(({ reportFilePath }) => basename(reportFilePath));
