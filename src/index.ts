@@ -8,6 +8,7 @@
 
 // Errors, and the progress of work that takes long.
 
+export type { Defaults } from './base/defaults.ts';
 export { Dino8Error, InputError, UsageError } from './base/errors.ts';
 export type { OnProgress, Progress, WorkOptions } from './base/progress.ts';
 
@@ -36,6 +37,7 @@ export {
 export { type SpecializedModel, type SpecializeOptions, specializeModel } from './pipeline/specialize-step.ts';
 export { type TrainResult, type TrainStepOptions, train } from './pipeline/train-step.ts';
 export {
+  type StepScore,
   TRAINING_RUN_DEFAULTS,
   type TrainingResult,
   type TrainingRunOptions,
@@ -127,4 +129,4 @@ export { type CalibrateDatasetOptions, calibrateDataset } from './pipeline/calib
 
 // This machine.
 
-export { examineMachine } from './pipeline/doctor-step.ts';
+export { examineMachine, type MachineReport } from './pipeline/doctor-step.ts';

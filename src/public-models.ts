@@ -55,7 +55,7 @@ export {
   readPackage,
   writePackage,
 } from './models/package/package.ts';
-export { FILES, type FileKey, type FolderForm } from './models/package/package-folder.ts';
+export type { FileKey, FolderForm } from './models/package/package-folder.ts';
 export { type InputSize, type SizeName, type SizeRules, specialize } from './models/specialize.ts';
 export type { Tokenizer, TokenizerFiles } from './models/tokenizer.ts';
 export type {

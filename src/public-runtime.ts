@@ -4,7 +4,7 @@
  * @packageDocumentation
  */
 export { RuntimeError } from './runtime/error.ts';
-export { kernelOptions } from './runtime/kernels.ts';
+export { type KernelOptions, kernelOptions } from './runtime/kernels.ts';
 export type { Pointer } from './runtime/native.ts';
 export {
   availableProviders,

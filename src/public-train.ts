@@ -14,7 +14,16 @@ export type { ParameterGroup, TrainedParameter } from './train/parameter.ts';
 export type { GroupSettings } from './train/parameter-groups.ts';
 export { BLOCKS, type BlockName, type GroupRange, ParameterStore } from './train/parameter-store.ts';
 export { type RunOptions, type RunResult, runTraining, type TrainingScore } from './train/run-training.ts';
-export { type Cycle, learningRate, SCHEDULES, type Schedule } from './train/schedule.ts';
+export {
+  type ConstantSchedule,
+  type CosineSchedule,
+  type Cycle,
+  learningRate,
+  type OneCycleSchedule,
+  SCHEDULES,
+  type Schedule,
+  type TriangularSchedule,
+} from './train/schedule.ts';
 export type { LossSettings, LossSize } from './train/step-loss.ts';
 export { buildStepModels, type StepModels, type StepSize } from './train/step-models.ts';
 export {
@@ -28,6 +37,7 @@ export {
 export type { TrainingKey } from './train/training-key.ts';
 export type { LogLine } from './train/training-log.ts';
 export {
+  type DefaultedOption,
   resolveTrainingSettings,
   TRAINING_DEFAULTS,
   type TrainingKind,

@@ -28,13 +28,37 @@ const FEATURES = [
 ];
 const PROVIDERS: readonly ProviderName[] = ['cpu', 'webgpu', 'cuda', 'tensorrt'];
 
+/** What this machine has, by names that people read. */
+export interface MachineReport {
+  /** The version of dino8. */
+  readonly dino8: string;
+  /** The version of Node.js. */
+  readonly 'Node.js': string;
+  /** The version of ONNX Runtime. */
+  readonly 'ONNX Runtime': string;
+  /** The operating system and the architecture of the processor. */
+  readonly platform: string;
+  /** The name of the processor. */
+  readonly CPU: string;
+  /** The number of processors that this process may use. */
+  readonly cores: number;
+  /** The memory of the machine, with its unit. */
+  readonly memory: string;
+  /** The features of the processor that matter to quantized models. */
+  readonly 'CPU features': readonly string[];
+  /** Whether the kernels are in use, and if not, why. */
+  readonly kernels: string;
+  /** For each execution provider whether it works, and the list of those that ONNX Runtime was built with. */
+  readonly 'execution providers': Readonly<Record<string, string>>;
+}
+
 /**
  * Finds out the versions, the CPU features, the kernels and the execution providers of this machine.
  *
  * @example
  * console.log((await examineMachine()).kernels);
  */
-export async function examineMachine() {
+export async function examineMachine(): Promise<MachineReport> {
   const library = kernelLibrary();
   const tried = PROVIDERS.map(async (name) => [name, await tryProvider(name)] as const);
   const providers = Object.fromEntries(await Promise.all(tried));

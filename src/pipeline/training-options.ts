@@ -47,6 +47,12 @@ export const TRAINING_RUN_DEFAULTS: Defaults<TrainingRunOptions, 'checkpointMinu
 /** Options of a step that trains: those of the training, and those of its run. */
 export type TrainingStepOptions = TrainingOptions & TrainingRunOptions;
 
+/** A score on validation images during a training. */
+export interface StepScore extends TrainingScore {
+  /** The number of finished steps. */
+  readonly step: number;
+}
+
 /** The result of a training. */
 export interface TrainingResult {
   /** The number of steps of the whole training. */
@@ -58,7 +64,7 @@ export interface TrainingResult {
   /** The log of all steps and scores, as JSON lines. */
   readonly log: string;
   /** The scores on `validate`. */
-  readonly scores: readonly (TrainingScore & { readonly step: number })[];
+  readonly scores: readonly StepScore[];
 }
 
 /** A training that a step of the pipeline has prepared. */

@@ -20,6 +20,14 @@ import { valuesToPrepare } from './techniques/prepare.ts';
 
 /** How many nodes have each mode. */
 export interface PlanCounts extends Readonly<Record<Mode, number>> {
+  /** The number of nodes with a stored weight that stay float. */
+  readonly float: number;
+  /** The number of nodes with a stored weight whose activations get their ranges when the model runs. */
+  readonly dynamic: number;
+  /** The number of nodes with a stored weight whose activations have fixed ranges. */
+  readonly static: number;
+  /** The number of nodes whose weight alone is stored as integers. */
+  readonly 'weight-only': number;
   /** The number of quantized nodes that compute with activations only, by operator. They are not in the other counts. */
   readonly activations: Readonly<Record<string, number>>;
 }

@@ -48,6 +48,7 @@ const ruleSchema = z
     optional: z.boolean().optional(),
     /** How the nodes are computed: see `Mode`. */
     treatment: z.preprocess((value) => (value === FORMER_WEIGHT_ONLY ? 'weight-only' : value), z.enum(MODES)),
+    /** How the weights become integers. */
     weights: weightsSchema.optional(),
     /** What makes a range of a statistic. */
     observer: observerSchema.optional(),
@@ -79,20 +80,52 @@ const ruleSchema = z
 const optional = z.boolean().default(false);
 
 const techniqueSchema = z.discriminatedUnion('technique', [
-  z.strictObject({ technique: z.literal('smooth'), match: matchSchema, alpha: z.number().min(0).max(1).default(0.5) }),
-  z.strictObject({ technique: z.literal('equalize'), match: matchSchema }),
-  z.strictObject({ technique: z.literal('balance-queries'), match: matchSchema }),
-  z.strictObject({ technique: z.literal('correct-bias'), match: matchSchema, optional }),
   z.strictObject({
-    technique: z.literal('adaround'),
+    /** The name of the technique. */
+    technique: z.literal('smooth'),
+    /** Patterns of module paths to which the technique applies. */
     match: matchSchema,
-    iterations: z.number().int().min(1).max(100_000).default(500),
+    /** How much of the difficulty moves from activations to weights, from 0 to 1. */
+    alpha: z.number().min(0).max(1).default(0.5),
+  }),
+  z.strictObject({
+    /** The name of the technique. */
+    technique: z.literal('equalize'),
+    /** Patterns of module paths to which the technique applies. */
+    match: matchSchema,
+  }),
+  z.strictObject({
+    /** The name of the technique. */
+    technique: z.literal('balance-queries'),
+    /** Patterns of module paths to which the technique applies. */
+    match: matchSchema,
+  }),
+  z.strictObject({
+    /** The name of the technique. */
+    technique: z.literal('correct-bias'),
+    /** Patterns of module paths to which the technique applies. */
+    match: matchSchema,
+    /** If true, a calibration without images leaves the technique out, with a notice. */
     optional,
   }),
   z.strictObject({
-    technique: z.literal('gptq'),
+    /** The name of the technique. */
+    technique: z.literal('adaround'),
+    /** Patterns of module paths to which the technique applies. */
     match: matchSchema,
+    /** The number of steps of the optimizer. */
+    iterations: z.number().int().min(1).max(100_000).default(500),
+    /** If true, a calibration without images leaves the technique out, with a notice. */
+    optional,
+  }),
+  z.strictObject({
+    /** The name of the technique. */
+    technique: z.literal('gptq'),
+    /** Patterns of module paths to which the technique applies. */
+    match: matchSchema,
+    /** The share of the mean of the Hessian's diagonal that is added to the diagonal. */
     damping: z.number().positive().max(1).default(0.01),
+    /** If true, a calibration without images leaves the technique out, with a notice. */
     optional,
   }),
 ]);

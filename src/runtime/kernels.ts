@@ -21,8 +21,14 @@ export function kernelLibrary(): string | undefined {
   return name === undefined ? undefined : join(buildFolder, name);
 }
 
+/** The session option that loads the kernel library. */
+export interface KernelOptions {
+  /** The path of the library; empty where it was not built. */
+  readonly customOperators: readonly string[];
+}
+
 /** Returns the session option that loads the kernel library, or loads nothing where it was not built. */
-export function kernelOptions(): { customOperators: string[] } {
+export function kernelOptions(): KernelOptions {
   const library = kernelLibrary();
   return { customOperators: library === undefined ? [] : [library] };
 }

@@ -22,6 +22,7 @@ export interface TrainingSample {
 
 /** The inputs of the forward and the backward model that come from data. */
 export interface Batch {
+  /** Tensors by the names of inputs of either model. */
   readonly feeds: Feeds;
   /** The number of targets of each image. */
   readonly counts: readonly number[];
@@ -29,6 +30,7 @@ export interface Batch {
 
 /** The sizes of a batch. */
 export interface BatchSize {
+  /** The number of images. */
   readonly batch: number;
   /** The canvas that images are fitted into, in pixels. */
   readonly canvas: Size;
@@ -36,6 +38,7 @@ export interface BatchSize {
   readonly textLength: number;
   /** The number of targets that every image is padded to. */
   readonly targets: number;
+  /** The settings of denoising queries. */
   readonly denoising: DenoisingSettings;
 }
 

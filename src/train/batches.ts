@@ -18,7 +18,9 @@ import { below, seededRandom } from './seeded-random.ts';
 
 /** Settings of `Batches`. Boxes beyond the number of targets of an image are left out. */
 export interface BatchSettings extends BatchSize {
+  /** The seed of the order of images, of augmentation and of denoising. */
   readonly seed: number;
+  /** How strongly images are changed. */
   readonly augmentation: AugmentationStrength;
   /** Whether labels are needed: without them, a training from the teacher alone uses all categories of the dataset. */
   readonly labelled: boolean;
@@ -26,7 +28,9 @@ export interface BatchSettings extends BatchSize {
 
 /** The parts of a model family that batches are made by. */
 export interface BatchFamily {
+  /** How prompts are made. */
   readonly detection: DetectionFamily;
+  /** Inputs, heads and denoising queries. */
   readonly training: TrainingFamily;
 }
 

@@ -21,10 +21,13 @@ import { targetsFor } from './training-size.ts';
 
 /** A training that is ready to run: see `runTraining`. */
 export interface Training extends AsyncDisposable {
+  /** The models, the weights and the optimizer. */
   readonly trainer: Trainer;
+  /** The settings that the training was made with. */
   readonly settings: TrainingSettings;
   /** Steps of one pass through the images; at least 1. */
   readonly stepsPerEpoch: number;
+  /** The number of images whose gradients make one step: those of all accumulated batches. */
   readonly imagesPerStep: number;
   /** Everything that the training depends on. A state on disk with another key belongs to another training. */
   readonly key: TrainingKey;

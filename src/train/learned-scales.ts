@@ -13,6 +13,7 @@ import { SCALE_SUFFIX } from './parameter.ts';
 
 /** A scale that is trained: an input of the training graph. */
 export interface LearnedScale {
+  /** The name of the scale, among the names of parameters. */
   readonly name: string;
   /** The value that training starts from: [1], or [channels] for a weight with a scale for each channel. */
   readonly initial: Tensor;

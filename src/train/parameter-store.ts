@@ -25,6 +25,7 @@ export class ParameterStore {
   readonly parameters: readonly TrainedParameter[];
   /** The groups that have parameters. */
   readonly groups: readonly GroupRange[];
+  /** The memory of all parameters, one after the other, for each kind of number. */
   readonly blocks: Readonly<Record<BlockName, Float32Array<ArrayBuffer>>>;
   /** The gradients of the loss, in the same layout. */
   readonly gradients: Float32Array<ArrayBuffer>;

@@ -8,6 +8,7 @@ export interface TrainedParameter {
   readonly input: string;
   /** The output of the backward model that holds the gradient of the loss. */
   readonly gradient: string;
+  /** The number of entries along each dimension. */
   readonly shape: readonly number[];
   /** The name of the group that the parameter belongs to. */
   readonly group: string;
@@ -15,6 +16,7 @@ export interface TrainedParameter {
 
 /** Parameters that the optimizer treats alike. */
 export interface ParameterGroup {
+  /** The name of the group, as logs show it. */
   readonly name: string;
   /** The learning rate of the group, as a multiple of the schedule's. */
   readonly rate: number;

@@ -16,8 +16,11 @@ import { readTrainingState, writeTrainingState } from './training-state.ts';
 
 /** Average precision on validation images, in COCO's points (0 … 100). */
 export interface TrainingScore {
+  /** Average precision, averaged over the overlaps of COCO. */
   readonly AP: number;
+  /** Average precision at an overlap of 0.5. */
   readonly AP50: number;
+  /** The number of validation images. */
   readonly images: number;
 }
 
@@ -33,6 +36,7 @@ export interface RunOptions extends WorkOptions {
   /** Scores the moving average of the weights before the first step, every so many steps and at the end. */
   readonly validation?:
     | {
+        /** The labelled images. */
         readonly dataset: CocoDataset;
         /** By default the steps of an epoch. */
         readonly every?: number | undefined;

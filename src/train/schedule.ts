@@ -20,11 +20,41 @@ export interface Cycle {
  * - `triangular`: the rate moves up and down between `base` and `max` (Smith 2015, https://arxiv.org/abs/1506.01186).
  * - `triangular2`: the same, and each triangle is half as high as the one before.
  */
-export type Schedule =
-  | { readonly kind: 'constant'; readonly max: number }
-  | { readonly kind: 'cosine'; readonly max: number; readonly final: number }
-  | { readonly kind: 'one-cycle'; readonly max: number; readonly rise: number }
-  | ({ readonly kind: 'triangular' | 'triangular2' } & Cycle);
+export type Schedule = ConstantSchedule | CosineSchedule | OneCycleSchedule | TriangularSchedule;
+
+/** The rate does not change. */
+export interface ConstantSchedule {
+  /** The name of the schedule. */
+  readonly kind: 'constant';
+  /** The learning rate. */
+  readonly max: number;
+}
+
+/** The rate falls along half a cosine. */
+export interface CosineSchedule {
+  /** The name of the schedule. */
+  readonly kind: 'cosine';
+  /** The learning rate of the first step. */
+  readonly max: number;
+  /** The learning rate of the last step, as a share of `max`. */
+  readonly final: number;
+}
+
+/** The rate rises and then falls. */
+export interface OneCycleSchedule {
+  /** The name of the schedule. */
+  readonly kind: 'one-cycle';
+  /** The maximum of the learning rate. */
+  readonly max: number;
+  /** The share of the steps in which the rate rises, between 0 and 1. */
+  readonly rise: number;
+}
+
+/** The rate moves up and down. */
+export interface TriangularSchedule extends Cycle {
+  /** The name of the schedule. */
+  readonly kind: 'triangular' | 'triangular2';
+}
 
 /** The names of all schedules. */
 export const SCHEDULES = ['constant', 'cosine', 'one-cycle', 'triangular', 'triangular2'] as const;

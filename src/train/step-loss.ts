@@ -21,7 +21,9 @@ export interface LossSettings {
 
 /** The sizes that the loss depends on. */
 export interface LossSize {
+  /** The number of images. */
   readonly batch: number;
+  /** The number of tokens that prompts are padded to. */
   readonly textLength: number;
   /** The number of targets that every image is padded to. */
   readonly targets: number;

@@ -28,7 +28,9 @@ export interface StepSize extends InputSize, LossSize {
 
 /** The models of a training step. */
 export interface StepModels {
+  /** The model that computes the costs of matching, from images and weights. */
   readonly forward: Model;
+  /** The model that computes the loss and the gradients, from what the forward model passes to it. */
   readonly backward: Model;
   /** The weights of the network, then the learned scales. */
   readonly parameters: readonly TrainedParameter[];

@@ -26,8 +26,11 @@ export interface TrainerSettings {
   readonly steps: number;
   /** Batches whose gradients are averaged for one step. */
   readonly accumulate: number;
+  /** How the learning rate changes. */
   readonly schedule: Schedule;
+  /** Weight decay and learning rates of groups of parameters. */
   readonly groups: GroupSettings;
+  /** The settings of AdamW. */
   readonly optimizer: OptimizerSettings;
   /** Steps in float before fake quantization is turned on. */
   readonly warmUp: number;
@@ -47,6 +50,7 @@ export interface TrainerOptions {
 
 /** Batches by their number, from 0: see `Batches`. */
 export interface BatchSource {
+  /** Returns the batch of a number, counted from 0 over the whole training. */
   get(number: number): Promise<Batch>;
 }
 

@@ -4,6 +4,7 @@ import { writeAtomic } from '../base/files.ts';
 import { Journal } from '../base/json-lines.ts';
 
 const stepSchema = z.object({
+  /** The kind of the line. */
   kind: z.literal('step'),
   /** The number of the step, from 1. */
   step: z.number(),
@@ -13,7 +14,9 @@ const stepSchema = z.object({
   loss: z.number(),
   /** The parts of the loss of labelled boxes, without their weights: means over the heads. */
   class: z.number(),
+  /** As `class`, of the L1 distance of boxes. */
   box: z.number(),
+  /** As `class`, of one minus the generalised intersection over union. */
   giou: z.number(),
   /** The distance from the teacher, without its weight. */
   distillation: z.number().optional(),
@@ -21,10 +24,12 @@ const stepSchema = z.object({
   rate: z.number(),
   /** The norm of the gradient before it was clipped. */
   gradientNorm: z.number(),
+  /** The number of images that were trained in a second. */
   imagesPerSecond: z.number(),
 });
 
 const scoreSchema = z.object({
+  /** The kind of the line. */
   kind: z.literal('score'),
   /** The number of finished steps. */
   step: z.number(),

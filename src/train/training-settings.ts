@@ -78,12 +78,37 @@ export interface TrainingOptions {
   readonly recompute?: boolean | undefined;
 }
 
+/** The options of a training that have a default. */
+export type DefaultedOption =
+  | 'epochs'
+  | 'batch'
+  | 'accumulate'
+  | 'learningRate'
+  | 'schedule'
+  | 'baseRate'
+  | 'cycleSteps'
+  | 'weightDecay'
+  | 'backboneRate'
+  | 'clip'
+  | 'averageDecay'
+  | 'mirror'
+  | 'crop'
+  | 'colour'
+  | 'classWeight'
+  | 'denoising'
+  | 'labels'
+  | 'distil'
+  | 'warmUp'
+  | 'scaleRate'
+  | 'seed'
+  | 'recompute';
+
 const COMMON = {
   epochs: 10,
   batch: 4,
   accumulate: 1,
   learningRate: 1e-4,
-  schedule: 'cosine',
+  schedule: 'cosine' as const,
   baseRate: 1e-6,
   cycleSteps: 2000,
   weightDecay: 1e-4,
@@ -99,21 +124,20 @@ const COMMON = {
   scaleRate: 1,
   seed: 0,
   recompute: false,
-} as const satisfies TrainingOptions;
+} satisfies TrainingOptions;
 
 /**
  * The default options of each kind of training. Quantization-aware training is short: it trains the backbones at the full
  * rate and averages over fewer steps.
  */
-export const TRAINING_DEFAULTS: Readonly<
-  Record<TrainingKind, Defaults<TrainingOptions, keyof typeof COMMON | 'backboneRate' | 'averageDecay'>>
-> = {
+export const TRAINING_DEFAULTS: Readonly<Record<TrainingKind, Defaults<TrainingOptions, DefaultedOption>>> = {
   train: { ...COMMON, backboneRate: 0.1, averageDecay: 0.999 },
   qat: { ...COMMON, backboneRate: 1, averageDecay: 0.99 },
 };
 
 /** The settings of a training, all of them decided. */
 export interface TrainingSettings extends TrainerSettings {
+  /** Whether rounding is trained. */
   readonly kind: TrainingKind;
   /** Images of a batch. */
   readonly batch: number;
@@ -121,9 +145,13 @@ export interface TrainingSettings extends TrainerSettings {
   readonly canvas: Size;
   /** The number of tokens that prompts are padded to. */
   readonly textLength: number;
+  /** The seed of everything that is random. */
   readonly seed: number;
+  /** How strongly images are changed. */
   readonly augmentation: AugmentationStrength;
+  /** The weights of the parts of the loss. */
   readonly loss: LossSettings;
+  /** The settings of denoising queries. */
   readonly denoising: DenoisingSettings;
 }
 

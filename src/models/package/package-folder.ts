@@ -11,15 +11,15 @@ import { writeModel } from '../../onnx/write.ts';
 import { detectionOf, type LoadedModel, type ModelFamily } from '../family.ts';
 
 /** The files that a model needs beside its graph, each with its metadata key inside an ONNX file. */
-export const FILES = {
+export const FILES: Readonly<Record<FileKey, readonly [file: string, metadata: string]>> = {
   config: ['config.json', 'dino8.config'],
   preprocessing: ['preprocessor_config.json', 'dino8.preprocessing'],
   tokenizer: ['tokenizer.json', 'dino8.tokenizer'],
   tokenizerConfig: ['tokenizer_config.json', 'dino8.tokenizer_config'],
-} as const;
+};
 
 /** The files that travel with a model. */
-export type FileKey = keyof typeof FILES;
+export type FileKey = 'config' | 'preprocessing' | 'tokenizer' | 'tokenizerConfig';
 
 /** The forms of a folder: the graph in one file, or as its two halves. */
 export type FolderForm = 'combined' | 'halves';

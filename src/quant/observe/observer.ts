@@ -22,17 +22,21 @@ const named = z.enum(['min-max', 'moving-average', 'percentile', 'entropy', 'sig
  * - `top-k`: all values but the `count` most extreme ones on each side
  */
 export const observerSchema = z.union([
-  named.transform((kind) => ({ kind, percentile: DEFAULT_PERCENTILE, count: DEFAULT_COUNT })),
-  z.strictObject({ percentile: z.number().gt(50).max(100) }).transform(({ percentile }) => ({
-    kind: 'percentile' as const,
-    percentile,
-    count: DEFAULT_COUNT,
-  })),
-  z.strictObject({ 'top-k': z.number().int().min(1).max(1e9) }).transform(({ 'top-k': count }) => ({
-    kind: 'top-k' as const,
-    percentile: DEFAULT_PERCENTILE,
-    count,
-  })),
+  named.transform((kind): Observer => ({ kind, percentile: DEFAULT_PERCENTILE, count: DEFAULT_COUNT })),
+  z.strictObject({ percentile: z.number().gt(50).max(100) }).transform(
+    ({ percentile }): Observer => ({
+      kind: 'percentile',
+      percentile,
+      count: DEFAULT_COUNT,
+    }),
+  ),
+  z.strictObject({ 'top-k': z.number().int().min(1).max(1e9) }).transform(
+    ({ 'top-k': count }): Observer => ({
+      kind: 'top-k',
+      percentile: DEFAULT_PERCENTILE,
+      count,
+    }),
+  ),
 ]);
 
 /** An observer with its settings. */
@@ -45,7 +49,7 @@ export interface Observer {
   readonly count: number;
 }
 /** The name of an observer, as recipes write it. */
-export type ObserverKind = z.output<typeof named>;
+export type ObserverKind = 'min-max' | 'moving-average' | 'percentile' | 'entropy' | 'signed-entropy' | 'mse' | 'top-k';
 
 /** The observer of that kind with its default settings. */
 export const observerOf = (kind: ObserverKind): Observer => ({
