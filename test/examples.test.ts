@@ -1,11 +1,17 @@
 /** Every program in `examples/` runs, on small data, and does what it says. */
 import { spawn } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { packageRoot } from '../src/base/package-root.ts';
 import { bundledCalibration, bundledModel, bundledValidation } from '../src/data/bundled.ts';
+import { writeSafetensors } from '../src/models/checkpoint/write-safetensors.ts';
+import { GraphBuilder } from '../src/onnx/builder.ts';
+import { bytesOf, makeTensor } from '../src/onnx/tensor.ts';
+import { DataType } from '../src/onnx/types.ts';
+import { writeModel } from '../src/onnx/write.ts';
+import { noise } from '../src/testing/noise.ts';
 import { run } from './run-cli.ts';
 
 const examples = join(packageRoot, 'examples');
@@ -81,6 +87,29 @@ test('detection-server.mjs finds what an image shows, and refuses what is no ima
   expect(labels).toContain(found.body[0]?.label);
   expect(await ask(query, 'no image')).toMatchObject({ status: 400, body: { error: expect.any(String) } });
   expect(await ask('phrases=', bytes)).toMatchObject({ status: 400, body: { error: expect.any(String) } });
+});
+
+test('quantize-any-onnx.mjs quantizes a model of two layers, and lists what stays float', LIMIT, async () => {
+  const b = new GraphBuilder('layers');
+  const weight = (name: string) => b.initializer(makeTensor(name, [32, 32], noise(32 * 32, name.length)));
+  const [hidden = b.scalar(0)] = b.call('', 'Tanh', [b.matmul(b.input('x', DataType.FLOAT, [8, 32]), weight('first'))]);
+  b.output('y', b.matmul(hidden, weight('second')));
+  const paths = {
+    model: join(folder, 'layers.onnx'),
+    samples: join(folder, 'samples'),
+    output: join(folder, 'int8.onnx'),
+  };
+  await writeModel(b.finish(), paths.model);
+  await mkdir(paths.samples);
+  for (const seed of [1, 2, 3])
+    await writeSafetensors(
+      new Map([['x', { type: DataType.FLOAT, shape: [8, 32], bytes: bytesOf(noise(8 * 32, seed)) }]]),
+      join(paths.samples, `${seed}.safetensors`),
+    );
+  const printed = await runExample('quantize-any-onnx.mjs', paths.model, paths.samples, paths.output);
+  expect(printed).toContain('2 layers in INT8');
+  expect(printed).toMatch(/stay float:.*Tanh/s);
+  expect(Number(printed.match(/error of the outputs: ([\d.]+)/)?.[1])).toBeLessThan(0.1);
 });
 
 test('add-operator.mjs prints gradients that agree with differences', LIMIT, async () => {
