@@ -59,7 +59,7 @@ async function observe(
   if (values.length === 0) return new Map();
   if (plan) return (await calibrateDataset(source, values, plan, work)).statistics;
   throw new UsageError(
-    `The recipe ${recipe.name} needs calibration; give images with \`calibration\`, or a statistics file with \`statistics\`.`,
+    `The recipe ${recipe.name} needs images to calibrate on; give them with \`calibration\`, or a statistics file with \`statistics\`.`,
   );
 }
 
