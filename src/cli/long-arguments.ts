@@ -1,9 +1,12 @@
-/** Arguments too long for ONNX Runtime's process (see runtime/command-line): they go to a process of their own, by message. */
+/**
+ * Arguments that are too long for a process with ONNX Runtime (see runtime/command-line) are sent as a message to a child
+ * process with a short command line.
+ */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { commandLineLength, LONGEST_COMMAND_LINE } from '../runtime/command-line.ts';
 
-/** The only argument of a process that gets the real ones from its parent. */
+/** The only argument of a child process, which receives the real arguments from its parent. */
 const FROM_PARENT = '--arguments-from-parent';
 
 /** The arguments that the parent sends, if this process was started for that; undefined otherwise. */
@@ -14,7 +17,11 @@ export async function receiveArguments(given: readonly string[]): Promise<string
   return Array.isArray(message) ? message.map(String) : [];
 }
 
-/** Runs the command here, or, if the command line is too long, in a child with a short one. Answers the exit code. */
+/**
+ * Runs the command in this process or, if the command line is too long, in a child process with a short one.
+ *
+ * @returns the exit code
+ */
 export async function runWithShortCommandLine(
   entry: string,
   given: readonly string[],

@@ -91,7 +91,7 @@ function threeNumbers(option: string): (text: string) => Channels {
   };
 }
 
-/** What the options of a command line come to. */
+/** The settings that follow from the options. */
 interface Parsed {
   readonly mean?: Channels | undefined;
   readonly std?: Channels | undefined;

@@ -124,10 +124,9 @@ export class Detector implements AsyncDisposable {
   }
 
   /** The `count` best pairs of a box and a phrase, without threshold or suppression, as COCO's protocol needs them. */
-  async rank(image: Image, prompt: EncodedPrompt, count: number): Promise<ScoredBox[]> {
-    const boxes = await this.#perChunk(image, prompt, (outputs, chunk) =>
-      this.#family.rankedBoxes(outputs, chunk, image, count),
-    );
+  async rank(image: Image, prompt: EncodedPrompt, count: number, signal?: AbortSignal): Promise<ScoredBox[]> {
+    const score = (outputs: NamedOutputs, chunk: PromptChunk) => this.#family.rankedBoxes(outputs, chunk, image, count);
+    const boxes = await this.#perChunk(image, prompt, score, signal);
     return boxes.slice(0, count);
   }
 
@@ -142,19 +141,20 @@ export class Detector implements AsyncDisposable {
     image: Image & Size,
     prompt: EncodedPrompt,
     score: (outputs: NamedOutputs, chunk: PromptChunk) => ScoredBox[],
+    signal?: AbortSignal,
   ): Promise<ScoredBox[]> {
     const prepared = await this.prepare(image);
     const found: ScoredBox[] = [];
     for (const { chunk, feeds } of prompt.chunks) {
-      using outputs = await this.#run(prepared, feeds);
+      using outputs = await this.#run(prepared, feeds, signal);
       found.push(...score(outputs, chunk));
     }
     return prompt.chunks.length > 1 ? found.sort((a, b) => b.score - a.score) : found;
   }
 
-  #run(prepared: PreparedImages, feeds: Feeds) {
+  #run(prepared: PreparedImages, feeds: Feeds, signal?: AbortSignal) {
     const images = this.#family.imageFeeds(prepared, (name) => this.#detect.inputs.has(name));
-    return this.#detect.run({ ...images, ...feeds });
+    return this.#detect.run({ ...images, ...feeds }, { signal });
   }
 
   /** Releases the sessions. */

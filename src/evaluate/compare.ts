@@ -79,7 +79,7 @@ export async function compareModels(
   for await (const { feeds, source = '' } of samples.samples()) {
     signal?.throwIfAborted();
     onProgress?.({ label, done: differences.length, total: samples.total });
-    using outputs = await session.run(feeds);
+    using outputs = await session.run(feeds, { signal });
     if (values.length > 0)
       for (const [index, energy] of floatData(outputs.get(ENERGIES)).entries())
         energies[index] = (energies[index] ?? 0) + energy;

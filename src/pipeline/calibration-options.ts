@@ -30,7 +30,7 @@ export const CALIBRATION_DEFAULTS: Defaults<CalibrationOptions, 'calibrationImag
   seed: 0,
 };
 
-/** What the options of calibration come to. */
+/** Calibration with its files read and its images chosen. */
 export interface ResolvedCalibration {
   /** The images and prompts, or the samples, to run the model on. */
   readonly plan: CalibrationPlan | SampleSource | undefined;

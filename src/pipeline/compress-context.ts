@@ -1,4 +1,4 @@
-/** What the phases of `compress` share. */
+/** The state that the phases of `compress` share. */
 import type { JournalKey } from '../base/json-lines.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import type { CalibrationPlan } from '../data/calibration-plan.ts';
@@ -24,7 +24,7 @@ export interface Made extends Planned {
   readonly model: string;
 }
 
-/** What all phases share. */
+/** The inputs of all phases. */
 export interface Context {
   readonly options: ResolvedCompress;
   readonly records: StepRecords;

@@ -155,6 +155,8 @@ async function trainVariant(
     checkpoint,
     dataset: calibration,
     calibration,
+    // The values of its recipe were observed with those of the others.
+    statistics: recipe && needsImages(recipe) ? join(state, 'statistics.json') : undefined,
     calibrationImages,
     seed,
     threads,

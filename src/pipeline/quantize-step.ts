@@ -88,7 +88,7 @@ export interface ExplainOptions {
   readonly target?: QuantizeOptions['target'];
 }
 
-/** What a recipe does with one layer. */
+/** One layer, and how a recipe quantizes it. */
 export interface ExplainedLayer {
   /** The module path of a layer with weights, or the name of the node of an operator on activations. */
   readonly module: string;

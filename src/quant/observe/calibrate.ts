@@ -59,7 +59,7 @@ export async function calibrate(
   for await (const { place, tokens, feeds } of source.samples(options.accept)) {
     options.signal?.throwIfAborted();
     options.onProgress?.({ label: 'Calibrating', done, total: expected });
-    using outputs = await session.run(feeds);
+    using outputs = await session.run(feeds, { signal: options.signal });
     addOutputs(statistics, outputs, { place, total, tokens });
     done++;
     await options.onSample?.(place, statistics);
