@@ -50,9 +50,9 @@ const char* cpu_path_names() {
 }
 
 const char* bad_path_message() {
-  static const std::string message =
-      std::string(kPathVariable) + " names an instruction set that this machine does not have; it has " +
-      cpu_path_names() + ".";
+  static const std::string message = std::string(kPathVariable) +
+                                     " names an instruction set that this machine does not have; it has " +
+                                     cpu_path_names() + ".";
   return message.c_str();
 }
 

@@ -1,5 +1,6 @@
-// Multi-scale deformable attention (Zhu et al. 2020, https://arxiv.org/abs/2010.04159), the computation of the ONNX
-// function ai.dino8::MultiScaleDeformableAttention: see src/model/deformable-attention.ts for what each input is.
+// Multi-scale deformable attention (Zhu et al. 2020, https://arxiv.org/abs/2010.04159). This is the computation of the
+// ONNX function ai.dino8::MultiScaleDeformableAttention; src/models/grounding-dino/deformable-attention.ts describes
+// its inputs.
 #pragma once
 
 #include <cstddef>
@@ -10,23 +11,25 @@ namespace dino8 {
 constexpr int64_t kMaxLevels = 16;
 constexpr int64_t kMaxSamples = 1024;  // levels x points of one head
 
+// The element type of the values.
 enum class ValueType { kFloat, kUint8, kInt8 };
 
+// The tensors and the dimensions of one run of the operator.
 struct DeformableAttention {
-  const void* value;               // [batch, positions, heads, size], meaning (value - value_zero_point) * value_scale
+  const void* value;  // [batch, positions, heads, size]; a number is (value - value_zero_point) * value_scale
   ValueType value_type;
   float value_scale, value_zero_point;
-  const float* reference_points;   // [batch, queries, levels, 2]
-  const float* offset_scale;       // broadcast to [batch, queries, levels, 2] by the strides below
-  const float* sampling_offsets;   // [batch, queries, heads, levels, points, 2]
-  const float* attention_logits;   // [batch, queries, heads, levels * points]
-  float* output;                   // [batch, queries, heads * size]
+  const float* reference_points;  // [batch, queries, levels, 2]
+  const float* offset_scale;      // [batch, queries, levels, 2] by the strides below, which may be 0
+  const float* sampling_offsets;  // [batch, queries, heads, levels, points, 2]
+  const float* attention_logits;  // [batch, queries, heads, levels * points]
+  float* output;                  // [batch, queries, heads * size]
   int64_t batch, positions, heads, size, queries, levels, points;
-  int64_t scale_batch_stride, scale_query_stride;  // in floats
-  int64_t height[kMaxLevels], width[kMaxLevels], start[kMaxLevels];
+  int64_t scale_batch_stride, scale_query_stride;                    // in floats
+  int64_t height[kMaxLevels], width[kMaxLevels], start[kMaxLevels];  // of each level; `start` is its first position
 };
 
-// Computes the queries begin … end − 1, counted over the whole batch.
+// Computes the queries from `begin` to `end` - 1, which are numbered over the whole batch.
 using QueryRange = void (*)(const DeformableAttention&, int64_t begin, int64_t end);
 
 }  // namespace dino8

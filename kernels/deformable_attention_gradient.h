@@ -1,5 +1,5 @@
-// The gradient of deformable attention. The channels of a head are adjacent, and the loops over them are plain ones that
-// every compiler turns into vector instructions; compiled once for each instruction set.
+// The gradient of deformable attention. The channels of a head are adjacent in memory, and the loops over them are
+// plain loops that every compiler turns into vector instructions.
 #pragma once
 
 #include "deformable_attention_queries.h"
@@ -8,6 +8,7 @@
 namespace dino8 {
 namespace {
 
+// The scalar product of two vectors, in lanes that are joined at the end.
 float dot_product(const float* __restrict a, const float* __restrict b, int64_t size) {
   constexpr int64_t kLanes = 16;
   float lanes[kLanes] = {};
@@ -20,14 +21,17 @@ float dot_product(const float* __restrict a, const float* __restrict b, int64_t 
   return sum;
 }
 
+// Adds `weight` times `from` to `to`.
 void add_scaled(float* __restrict to, const float* __restrict from, float weight, int64_t size) {
   for (int64_t c = 0; c < size; c++) to[c] += weight * from[c];
 }
 
-// What one sample adds: to the gradients of the values around it, and the derivatives of <value, gradient> by its place.
+// The derivatives of one sample's part of the loss with respect to its weight and to its place, in units of positions.
 struct SampleSlopes {
-  float value, x, y;  // by the sample's weight, and by its place in positions
+  float value, x, y;
 };
+
+// Computes the derivatives of one sample, and adds its share to the gradients of the four values around it.
 
 SampleSlopes sample_gradient(const DeformableAttentionGradient& a, int64_t level, float x, float y, float weight,
                              const float* map, float* map_gradient, const float* gradient, float gradient_sum) {
@@ -54,6 +58,7 @@ SampleSlopes sample_gradient(const DeformableAttentionGradient& a, int64_t level
   return slopes;
 }
 
+// See `GradientKernels::deformable_attention_head`.
 void deformable_attention_gradient_head(const DeformableAttentionGradient& a, int64_t image, int64_t head) {
   const DeformableAttention& f = a.forward;
   const int64_t row = f.heads * f.size, samples = f.levels * f.points;
@@ -80,9 +85,8 @@ void deformable_attention_gradient_head(const DeformableAttentionGradient& a, in
         const int64_t sample = level * f.points + point;
         const float x = (reference[level * 2] + offset[sample * 2] * scale[level * 2]) * width - 0.5f;
         const float y = (reference[level * 2 + 1] + offset[sample * 2 + 1] * scale[level * 2 + 1]) * height - 0.5f;
-        const SampleSlopes slopes =
-            sample_gradient(a, level, x, y, weights[sample], value + f.start[level] * row,
-                                 value_gradient + f.start[level] * row, gradient, gradient_sum);
+        const SampleSlopes slopes = sample_gradient(a, level, x, y, weights[sample], value + f.start[level] * row,
+                                                    value_gradient + f.start[level] * row, gradient, gradient_sum);
         float* by_offset = a.offset_gradient + (place + sample) * 2;
         by_offset[0] = weights[sample] * slopes.x * width * scale[level * 2];
         by_offset[1] = weights[sample] * slopes.y * height * scale[level * 2 + 1];

@@ -1,8 +1,8 @@
 // The custom operator for the gradient of deformable attention: it checks the tensors and runs one task for each head.
 #include <algorithm>
 
-#include "deformable_attention_op.h"
 #include "cpu_operator.h"
+#include "deformable_attention_op.h"
 
 namespace dino8 {
 namespace {

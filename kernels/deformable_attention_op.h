@@ -1,3 +1,4 @@
+// The custom operators of deformable attention and of its gradient.
 #pragma once
 
 #include "deformable_attention.h"
@@ -5,7 +6,7 @@
 
 namespace dino8 {
 
-// The inputs of the operator, and the first ones of its gradient's.
+// The inputs of the operator. Its gradient has the same inputs and then the gradient of the output.
 enum AttentionInput {
   kValue,
   kValueScale,
@@ -18,14 +19,14 @@ enum AttentionInput {
   kAttentionInputs
 };
 
-// Fills in what the inputs say, for values of the type that is set. Null if the shapes agree; otherwise what is wrong.
-// Nothing outside of the tensors is read after this.
+// Fills in `a` from the inputs; the caller has set `a.value_type`. Returns null, or the sentence that says which shapes
+// contradict each other. If it returns null, the kernels read nothing outside of the tensors.
 const char* describe_attention(const InputTensor (&in)[kAttentionInputs], DeformableAttention& a);
 
 // Adds the operator ai.dino8::MultiScaleDeformableAttention, for float, uint8 and int8 values.
 OrtStatus* add_deformable_attention(const OrtApi& api, OrtCustomOpDomain* domain);
 
-// Adds its gradient by values, offsets and logits, for float values.
+// Adds its gradient with respect to values, offsets and logits, for float values.
 OrtStatus* add_deformable_attention_gradient(const OrtApi& api, OrtCustomOpDomain* domain);
 
 }  // namespace dino8

@@ -1,7 +1,7 @@
-// The computation, written once over a vector type `V` that each instruction set provides:
-//   V::Lanes, V::broadcast(scalar), V::load(pointer), V::store(pointer, v), V::multiply_add(v, scalar, sum),
-// and over the type of the stored values: V::load turns bytes into floats.
-// The channels of a head are adjacent, so a corner of a sample is a few vector loads.
+// Deformable attention, written once over a vector type `V` that each instruction set provides:
+//   V::Lanes, V::broadcast(scalar), V::load(pointer), V::store(pointer, v), V::multiply_add(v, scalar, sum).
+// `V::load` takes floats, and bytes that it converts to floats. The channels of a head are adjacent in memory, so
+// reading one corner of a sample takes a few vector loads.
 #pragma once
 
 #include <cmath>
@@ -12,13 +12,15 @@
 namespace dino8 {
 namespace {
 
-// The four positions around a sampling point and their bilinear weights; a position outside has weight 0.
+// The four positions around a sampling point, as offsets into a level, and their bilinear weights times the weight of
+// the sample. A position outside of the level has the weight 0.
 struct Corners {
   int64_t offset[4];
   float weight[4];
 };
 
-// x and y in positions, the centre of the first at 0. False if all four corners are outside (or not a number).
+// Finds the corners around (x, y), in units of positions; the centre of the first position is at 0. Returns false if
+// all four corners are outside of the level, or if x or y is not a number.
 inline bool find_corners(float x, float y, int64_t height, int64_t width, float weight, int64_t stride, Corners& out) {
   if (!(x > -1.0f && y > -1.0f && x < static_cast<float>(width) && y < static_cast<float>(height))) return false;
   const float left = std::floor(x), top = std::floor(y);
@@ -35,6 +37,7 @@ inline bool find_corners(float x, float y, int64_t height, int64_t width, float 
   return true;
 }
 
+// Computes the softmax of `count` logits.
 inline void softmax(const float* logits, int64_t count, float* out) {
   float highest = logits[0];
   for (int64_t i = 1; i < count; i++) highest = logits[i] > highest ? logits[i] : highest;
@@ -43,7 +46,8 @@ inline void softmax(const float* logits, int64_t count, float* out) {
   for (int64_t i = 0; i < count; i++) out[i] /= sum;
 }
 
-// Channels `first` … `first + Vectors * Lanes − 1` of one head of one query, summed in registers from `start`.
+// Computes `Vectors * V::Lanes` channels of one head of one query, from the channel `first` on. The sums begin with
+// `start` and stay in registers.
 template <class V, int Vectors, class Stored>
 void sum_channels(const Corners* corners, const Stored* const* maps, int64_t samples, int64_t first, float start,
                   float* out) {
@@ -58,6 +62,7 @@ void sum_channels(const Corners* corners, const Stored* const* maps, int64_t sam
   for (int v = 0; v < Vectors; v++) V::store(out + first + v * V::Lanes, sums[v]);
 }
 
+// The vector type of one float: for the channels that are left over, and for the path "scalar".
 struct OneLane {
   using Type = float;
   static constexpr int Lanes = 1;
@@ -70,6 +75,7 @@ struct OneLane {
   static Type multiply_add(Type value, float weight, Type sum) { return value * weight + sum; }
 };
 
+// Computes all channels of one head of one query.
 template <class V, class Stored>
 void head_of_query(const DeformableAttention& a, int64_t item, int64_t head) {
   const int64_t batch = item / a.queries, query = item % a.queries;
@@ -84,7 +90,7 @@ void head_of_query(const DeformableAttention& a, int64_t item, int64_t head) {
   const float* scale = a.offset_scale + batch * a.scale_batch_stride + query * a.scale_query_stride;
   const Stored* value = static_cast<const Stored*>(a.value) + batch * a.positions * row + head * a.size;
   int64_t found = 0;
-  float inside = 0.0f;  // the sum of all weights of positions that count
+  float inside = 0.0f;  // the sum of the weights of all positions inside
   for (int64_t level = 0; level < a.levels; level++) {
     const float width = static_cast<float>(a.width[level]), height = static_cast<float>(a.height[level]);
     for (int64_t point = 0; point < a.points; point++) {
@@ -100,7 +106,7 @@ void head_of_query(const DeformableAttention& a, int64_t item, int64_t head) {
     }
   }
 
-  // Σ w · scale · (q − zero point) = Σ w · scale · q − zero point · Σ w · scale: the zero point is taken off once.
+  // Σ w · scale · (q − zero point) = Σ w · scale · q − zero point · Σ w · scale, so the zero point is subtracted once.
   const float start = 0.0f - a.value_zero_point * inside;
   float* out = a.output + item * row + head * a.size;
   int64_t channel = 0;
@@ -122,6 +128,7 @@ void query_range_of(const DeformableAttention& a, int64_t begin, int64_t end) {
     for (int64_t head = 0; head < a.heads; head++) head_of_query<V, Stored>(a, item, head);
 }
 
+// See `QueryRange`.
 template <class V>
 void query_range(const DeformableAttention& a, int64_t begin, int64_t end) {
   switch (a.value_type) {

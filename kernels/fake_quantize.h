@@ -1,6 +1,6 @@
-// Fake quantization and its gradient, the computations of the ONNX functions ai.dino8::FakeQuantize and
-// ai.dino8::FakeQuantizeGradient: see src/train/fake-quantize.ts. Plain loops that every compiler turns into vector
-// instructions; compiled once for each instruction set. The tag keeps the instances of different files apart.
+// Fake quantization and its gradient, as plain loops that every compiler turns into vector instructions. These are the
+// computations of the ONNX functions ai.dino8::FakeQuantize and ai.dino8::FakeQuantizeGradient;
+// src/train/fake-quantize.ts describes their inputs and outputs.
 #pragma once
 
 #include "gradients.h"
@@ -8,13 +8,14 @@
 namespace dino8 {
 namespace {
 
-// Rounds to the nearest, ties to even, for magnitudes below 2^22: adding leaves no room for a fraction.
+// Rounds to the nearest integer, and to the even one of two, for magnitudes below 2^22: the sum has no bits left for a
+// fraction.
 inline float round_small(float x) {
   constexpr float kShift = 12582912.0f;  // 1.5 * 2^23
   return (x + kShift) - kShift;
 }
 
-// The integer, less its zero point. What is not a number stays so.
+// Clamps and rounds a ratio of value and scale; the result is the integer minus its zero point. A NaN stays a NaN.
 inline float to_steps(float ratio, float low, float high) {
   const float above = ratio < low ? low : ratio;
   return round_small(above > high ? high : above);
@@ -39,9 +40,10 @@ void fake_quantize(const FakeQuantizeRows& in, float* __restrict out) {
   }
 }
 
+// Whether a ratio of value and scale is not clamped.
 inline bool is_inside(float ratio, float low, float high) { return ratio > low && ratio < high; }
 
-// The derivative by the scale: equation 3 of https://arxiv.org/abs/1902.08153.
+// The derivative with respect to the scale: equation 3 of https://arxiv.org/abs/1902.08153.
 inline float scale_slope(float ratio, float low, float high) {
   const float steps = to_steps(ratio, low, high);
   return is_inside(ratio, low, high) ? steps - ratio : steps;

@@ -4,8 +4,8 @@
 #include <cstring>
 #include <vector>
 
-#include "fake_quantize_op.h"
 #include "cpu_operator.h"
+#include "fake_quantize_op.h"
 
 namespace dino8 {
 namespace {
@@ -14,7 +14,7 @@ enum Input { kX, kScale, kZeroPoint, kLowest, kHighest, kGradientFactor, kEnable
 
 constexpr int64_t kMaxParts = 16;
 constexpr int64_t kMinPart = 1 << 13;  // elements
-constexpr int64_t kRow = 1 << 10;        // elements of a row where one scale holds for the whole tensor
+constexpr int64_t kRow = 1 << 10;      // elements of a row where one scale holds for the whole tensor
 
 struct Work {
   const GradientKernels& kernels;
@@ -87,7 +87,8 @@ OrtStatus* read(const OrtApi& api, OrtKernelContext* context, Work& work, InputT
   for (size_t index = 0; index < kInputs; index++)
     if (OrtStatus* status = read_input(api, context, index, in[index])) return status;
   for (Input scalar : {kLowest, kHighest, kGradientFactor, kEnabled})
-    if (in[scalar].count() != 1) return api.createStatus(kInvalidArgument, "FakeQuantize: an input that must be a scalar is not one");
+    if (in[scalar].count() != 1)
+      return api.createStatus(kInvalidArgument, "FakeQuantize: an input that must be a scalar is not one");
   if (const char* problem = arrange(in[kX], in[kScale], work)) return api.createStatus(kInvalidArgument, problem);
   const auto number = [&](Input index) { return *static_cast<const float*>(in[index].data); };
   const auto channels = static_cast<size_t>(work.all.channels);
@@ -124,7 +125,8 @@ OrtStatus* compute_gradient(void* data, OrtKernelContext* context) {
   if (OrtStatus* status = read(api, context, work, in)) return status;
   if (OrtStatus* status = read_input(api, context, kInputs, gradient)) return status;
   if (gradient.count() != work.total)
-    return api.createStatus(kInvalidArgument, "FakeQuantizeGradient: the gradient has a different shape than its value");
+    return api.createStatus(kInvalidArgument,
+                            "FakeQuantizeGradient: the gradient has a different shape than its value");
   work.gradient = static_cast<const float*>(gradient.data);
   float* by_scale = nullptr;
   if (OrtStatus* status = make_output(api, context, 0, in[kX].dims, in[kX].rank, &work.out)) return status;

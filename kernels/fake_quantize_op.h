@@ -1,3 +1,4 @@
+// The custom operators of fake quantization and of its gradient.
 #pragma once
 
 #include "ort_abi.h"

@@ -37,8 +37,8 @@ DINO8_EXPORT OrtStatus* RegisterCustomOps(OrtSessionOptions* options, const OrtA
   return api.addDomain(options, domain);
 }
 
-// The name of the instruction set in use: "avx512", "avx2", "neon" or "scalar". Null if DINO8_KERNEL_PATH names one that
-// this machine does not have.
+// The name of the instruction set in use: "avx512", "avx2", "neon" or "scalar". Null if DINO8_KERNEL_PATH names one
+// that this machine does not have.
 DINO8_EXPORT const char* dino8_cpu_path() {
   const dino8::CpuPath* path = dino8::choose_cpu_path();
   return path == nullptr ? nullptr : path->name;

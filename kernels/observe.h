@@ -1,6 +1,6 @@
 // The statistics that calibration takes of a value: minimum, maximum and mean of each channel, and a histogram. This is
-// the computation of the ONNX function ai.dino8::Observe; src/quant/observe/observe-function.ts describes its inputs and
-// outputs.
+// the computation of the ONNX function ai.dino8::Observe; src/quant/observe/observe-function.ts describes its inputs
+// and outputs.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
 // The custom operator that calibration uses: it splits the rows among ONNX Runtime's threads. How the rows are split
-// depends on the shape alone, and the results of the parts are joined in order, so the result is the same for any number
-// of threads.
+// depends on the shape alone, and the results of the parts are joined in order, so the result is the same for any
+// number of threads.
 #include <algorithm>
 #include <climits>
 #include <cmath>

@@ -1,3 +1,4 @@
+// The custom operator that calibration uses.
 #pragma once
 
 #include "ort_abi.h"

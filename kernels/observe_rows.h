@@ -63,7 +63,7 @@ void observe_extremes(const ObservedRows& in, float* lowest, float* highest, dou
       } else {
         for (int64_t r = 0; r < rows; r++)
           fold_rows(in.x + (row + r) * in.channels + first, 1, some, in.limit, lowest + first, highest + first,
-                         partial);
+                    partial);
       }
       for (int64_t c = 0; c < some; c++) sum[first + c] += partial[c];
     }
@@ -93,12 +93,12 @@ void count_into(const ObservedRows& in, float inverse_width, int32_t (*tables)[k
 }
 
 void observe_histogram(const ObservedRows& in, float inverse_width, int32_t* counters) {
-  // Neighbouring elements are often equal. They are counted in different tables, so that one increment does not wait for
-  // the other. For a small value the tables would cost more than the waiting.
+  // Neighbouring elements are often equal. They are counted in different tables, so that one increment does not wait
+  // for the other. For a small value the tables would cost more than the waiting.
   constexpr int kTables = 4;
   constexpr int64_t kWorthwhile = 1 << 15;
   if (in.rows * in.channels < kWorthwhile)
-    return count_into<1>(in, inverse_width, reinterpret_cast<int32_t(*)[kCounters]>(counters));
+    return count_into<1>(in, inverse_width, reinterpret_cast<int32_t (*)[kCounters]>(counters));
   int32_t tables[kTables][kCounters] = {};
   count_into<kTables>(in, inverse_width, tables);
   for (int table = 0; table < kTables; table++)

@@ -9,12 +9,12 @@ namespace dino8 {
 constexpr const char* kDomain = "ai.dino8";  // src/onnx/dino8-operators.ts: DOMAIN
 
 // src/onnx/dino8-operators.ts
-constexpr const char* kDeformableAttention = "MultiScaleDeformableAttention";             // DEFORMABLE_ATTENTION
-constexpr const char* kObserve = "Observe";                                               // OBSERVE
-constexpr const char* kLayerNormalizationGradient = "LayerNormalizationGradient";         // LAYER_NORMALIZATION_GRADIENT
-constexpr const char* kSoftmaxGradient = "SoftmaxGradient";                               // SOFTMAX_GRADIENT
-constexpr const char* kFakeQuantize = "FakeQuantize";                                     // FAKE_QUANTIZE
-constexpr const char* kFakeQuantizeGradient = "FakeQuantizeGradient";                     // FAKE_QUANTIZE_GRADIENT
+constexpr const char* kDeformableAttention = "MultiScaleDeformableAttention";      // DEFORMABLE_ATTENTION
+constexpr const char* kObserve = "Observe";                                        // OBSERVE
+constexpr const char* kLayerNormalizationGradient = "LayerNormalizationGradient";  // LAYER_NORMALIZATION_GRADIENT
+constexpr const char* kSoftmaxGradient = "SoftmaxGradient";                        // SOFTMAX_GRADIENT
+constexpr const char* kFakeQuantize = "FakeQuantize";                              // FAKE_QUANTIZE
+constexpr const char* kFakeQuantizeGradient = "FakeQuantizeGradient";              // FAKE_QUANTIZE_GRADIENT
 
 // The name that src/autodiff/function-gradient.ts gives to the gradient of deformable attention with respect to its
 // values, offsets and logits.
@@ -22,7 +22,7 @@ constexpr const char* kDeformableAttentionGradient =
     "MultiScaleDeformableAttentionGradient_value_sampling_offsets_attention_logits";
 
 // src/quant/observe/histogram.ts
-constexpr int64_t kBinsPerSide = 2048;   // BINS_PER_SIDE
-constexpr int kMinimumExponent = -111;   // LEAST_EXPONENT
+constexpr int64_t kBinsPerSide = 2048;  // BINS_PER_SIDE
+constexpr int kMinimumExponent = -111;  // LEAST_EXPONENT
 
 }  // namespace dino8

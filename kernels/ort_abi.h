@@ -23,9 +23,9 @@ constexpr uint32_t kApiVersion = 17;  // the first with KernelContext_ParallelFo
 // ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT and others
 constexpr int kFloatElement = 1, kUint8Element = 2, kInt8Element = 3, kInt32Element = 6, kInt64Element = 7,
               kBoolElement = 9;
-constexpr int kInvalidArgument = 2;   // ORT_INVALID_ARGUMENT
-constexpr int kRequired = 0;          // INPUT_OUTPUT_REQUIRED
-constexpr int kMemTypeDefault = 0;    // OrtMemTypeDefault
+constexpr int kInvalidArgument = 2;  // ORT_INVALID_ARGUMENT
+constexpr int kRequired = 0;         // INPUT_OUTPUT_REQUIRED
+constexpr int kMemTypeDefault = 0;   // OrtMemTypeDefault
 
 struct OrtCustomOp {
   uint32_t version;
@@ -87,7 +87,7 @@ struct OrtApi {
   }
   OrtStatus* output(OrtKernelContext* context, size_t index, const int64_t* dims, size_t rank, OrtValue** out) const {
     return at<OrtStatus* (*)(OrtKernelContext*, size_t, const int64_t*, size_t, OrtValue**)>(91)(context, index, dims,
-                                                                                                rank, out);
+                                                                                                 rank, out);
   }
   void releaseTypeAndShape(OrtTensorTypeAndShapeInfo* info) const {
     at<void (*)(OrtTensorTypeAndShapeInfo*)>(99)(info);

@@ -1,5 +1,4 @@
-// Gradients row by row, as plain loops that every compiler turns into vector instructions; compiled once for each
-// instruction set. The tag keeps the instances of different files apart.
+// The gradients of layer normalization and softmax, as plain loops that every compiler turns into vector instructions.
 #pragma once
 
 #include <cmath>
@@ -11,7 +10,8 @@ namespace {
 
 constexpr int64_t kSumLanes = 16;
 
-// Σ f(c) over the channels, in lanes that are joined at the end: a plain loop would be one long chain of additions.
+// The sum of `term(c)` over the channels, in lanes that are joined at the end: in a plain loop each addition would wait
+// for the one before.
 template <class Term>
 float sum_channels_of(int64_t channels, Term term) {
   float lanes[kSumLanes] = {};
@@ -24,7 +24,7 @@ float sum_channels_of(int64_t channels, Term term) {
   return sum;
 }
 
-// dx = (h - mean(h) - x̂ mean(h x̂)) / σ, with h the gradient times the scale and x̂ the normalised x.
+// dx = (h - mean(h) - x̂ mean(h x̂)) / σ, where h is the gradient times the scale and x̂ is the normalized x.
 void layer_normalization_gradient(const GradientRows& in, const float* __restrict scale, float epsilon,
                                   float* __restrict scale_gradient, float* __restrict bias_gradient) {
   const int64_t n = in.channels;
@@ -37,8 +37,8 @@ void layer_normalization_gradient(const GradientRows& in, const float* __restric
     const float variance = share * sum_channels_of(n, [&](int64_t c) { return (x[c] - mean) * (x[c] - mean); });
     const float inverse = 1.0f / std::sqrt(variance + epsilon);
     const float mean_h = share * sum_channels_of(n, [&](int64_t c) { return g[c] * scale[c]; });
-    const float along = share * inverse * inverse *
-                        sum_channels_of(n, [&](int64_t c) { return g[c] * scale[c] * (x[c] - mean); });
+    const float along =
+        share * inverse * inverse * sum_channels_of(n, [&](int64_t c) { return g[c] * scale[c] * (x[c] - mean); });
     for (int64_t c = 0; c < n; c++) {
       const float centred = x[c] - mean;
       out[c] = inverse * (g[c] * scale[c] - mean_h - centred * along);

@@ -1,3 +1,4 @@
+// The custom operators for the gradients of layer normalization and softmax.
 #pragma once
 
 #include "ort_abi.h"
