@@ -11,56 +11,41 @@ import { examples } from './examples.ts';
 import { keepsOnInterruption } from './interruption.ts';
 import { notice } from './notices.ts';
 import { print, printJson } from './output.ts';
-import {
-  channelsOption,
-  INPUTS_ARGUMENT,
-  inputOption,
-  layoutOption,
-  meanOption,
-  picturesOf,
-  scaleOption,
-  sizeOption,
-  stdOption,
-} from './picture-options.ts';
+import { addPictureOptions, INPUTS_ARGUMENT, separatePictures } from './picture-options.ts';
 import { work } from './progress-line.ts';
 import { jsonOption, seedOption, threadsOption, wholeNumber } from './shared-options.ts';
 import { table } from './table.ts';
 
 /** `dino8 calibrate` */
 export const calibrateCommand = () =>
-  new Command('calibrate')
-    .description(
-      'Run a float model on images and record the statistics from which quantize chooses the ranges of static layers.',
-    )
-    .argument(
-      '<inputs...>',
-      `a model and its inputs: ${INPUTS_ARGUMENT}; with --merge, the statistics files of all parts of one calibration`,
-    )
-    .requiredOption(
-      '-o, --output <file>',
-      'the statistics file to write; an interrupted calibration continues where it was',
-    )
-    .option(
-      '--images <count>',
-      `calibrate on this many images, chosen at random (default: ${CALIBRATE_DEFAULTS.images}, or all if there are fewer)`,
-      wholeNumber('--images'),
-    )
-    .addOption(seedOption())
-    .option(
-      '--recipe <recipe>',
-      'observe only the values that this recipe needs (default: those that any bundled recipe but full needs)',
-    )
-    .option('--everything', 'observe every value that any recipe may need; takes longer')
-    .option('--shard <i/n>', 'do only part i of n, for instance on one of n machines', parseShard)
-    .option('--merge', 'join the statistics files of all parts')
-    .option('--skip-unreadable', 'leave out images that cannot be read, and list them')
-    .addOption(meanOption())
-    .addOption(stdOption())
-    .addOption(scaleOption())
-    .addOption(layoutOption())
-    .addOption(channelsOption())
-    .addOption(sizeOption())
-    .addOption(inputOption())
+  addPictureOptions(
+    new Command('calibrate')
+      .description(
+        'Run a float model on images and record the statistics from which quantize chooses the ranges of static layers.',
+      )
+      .argument(
+        '<inputs...>',
+        `a model and its inputs: ${INPUTS_ARGUMENT}; with --merge, the statistics files of all parts of one calibration`,
+      )
+      .requiredOption(
+        '-o, --output <file>',
+        'the statistics file to write; an interrupted calibration continues where it was',
+      )
+      .option(
+        '--images <count>',
+        `calibrate on this many images, chosen at random (default: ${CALIBRATE_DEFAULTS.images}, or all if there are fewer)`,
+        wholeNumber('--images'),
+      )
+      .addOption(seedOption())
+      .option(
+        '--recipe <recipe>',
+        'observe only the values that this recipe needs (default: those that any bundled recipe but full needs)',
+      )
+      .option('--everything', 'observe every value that any recipe may need; takes longer')
+      .option('--shard <i/n>', 'do only part i of n, for instance on one of n machines', parseShard)
+      .option('--merge', 'join the statistics files of all parts')
+      .option('--skip-unreadable', 'leave out images that cannot be read, and list them'),
+  )
     .addOption(threadsOption())
     .addOption(jsonOption())
     .addHelpText(
@@ -72,8 +57,8 @@ export const calibrateCommand = () =>
         'dino8 calibrate --merge part1.json part2.json -o statistics.json',
       ),
     )
-    .action(async (inputs, { merge, json, output, mean, std, scale, layout, channels, size, input, ...options }) => {
-      const pictures = picturesOf({ mean, std, scale, layout, channels, size, input });
+    .action(async (inputs, { merge, json, output, ...given }) => {
+      const { pictures, others: options } = separatePictures(given);
       keepsOnInterruption(`${output}.partial`);
       const result = merge
         ? await mergeStatistics({ parts: inputs, output, onNotice: notice })

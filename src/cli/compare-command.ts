@@ -4,17 +4,7 @@ import type { OutputDifference } from '../models/family.ts';
 import { COMPARE_DEFAULTS, compare } from '../pipeline/compare-step.ts';
 import { examples } from './examples.ts';
 import { print, printJson } from './output.ts';
-import {
-  channelsOption,
-  INPUTS_ARGUMENT,
-  inputOption,
-  layoutOption,
-  meanOption,
-  picturesOf,
-  scaleOption,
-  sizeOption,
-  stdOption,
-} from './picture-options.ts';
+import { addPictureOptions, INPUTS_ARGUMENT, separatePictures } from './picture-options.ts';
 import { work } from './progress-line.ts';
 import { jsonOption, notNegative, wholeNumber } from './shared-options.ts';
 import { table } from './table.ts';
@@ -26,31 +16,26 @@ const MAX_ROWS = 15;
 
 /** `dino8 compare` */
 export const compareCommand = () =>
-  new Command('compare')
-    .description('Compare a quantized model with its float model: by layer, by box and by image.')
-    .argument('<model>', 'the float model')
-    .argument('<quantized>', 'the model that dino8 quantize made of it')
-    .argument('<inputs>', INPUTS_ARGUMENT)
-    .option(
-      '--images <count>',
-      'compare on the first <count> images or other inputs',
-      wholeNumber('--images'),
-      COMPARE_DEFAULTS.images,
-    )
-    .option(
-      '--floor <decibels>',
-      'name the first layer whose signal-to-noise ratio is below this',
-      notNegative('--floor'),
-      DEFAULT_FLOOR,
-    )
-    .option('--report <file>', 'write tables and a chart as one HTML file')
-    .addOption(meanOption())
-    .addOption(stdOption())
-    .addOption(scaleOption())
-    .addOption(layoutOption())
-    .addOption(channelsOption())
-    .addOption(sizeOption())
-    .addOption(inputOption())
+  addPictureOptions(
+    new Command('compare')
+      .description('Compare a quantized model with its float model: by layer, by box and by image.')
+      .argument('<model>', 'the float model')
+      .argument('<quantized>', 'the model that dino8 quantize made of it')
+      .argument('<inputs>', INPUTS_ARGUMENT)
+      .option(
+        '--images <count>',
+        'compare on the first <count> images or other inputs',
+        wholeNumber('--images'),
+        COMPARE_DEFAULTS.images,
+      )
+      .option(
+        '--floor <decibels>',
+        'name the first layer whose signal-to-noise ratio is below this',
+        notNegative('--floor'),
+        DEFAULT_FLOOR,
+      )
+      .option('--report <file>', 'write tables and a chart as one HTML file'),
+  )
     .addOption(jsonOption())
     .addHelpText(
       'after',
@@ -59,19 +44,12 @@ export const compareCommand = () =>
         'dino8 compare nano.onnx nano.int8.onnx assets/shapes/val --images 16',
       ),
     )
-    .action(
-      async (
-        model,
-        quantized,
-        dataset,
-        { floor, json, mean, std, scale, layout, channels, size, input, ...options },
-      ) => {
-        const pictures = picturesOf({ mean, std, scale, layout, channels, size, input });
-        const comparison = await compare({ ...options, model, quantized, dataset, pictures, ...work() });
-        if (json) return printJson(comparison);
-        describe(comparison, floor);
-      },
-    );
+    .action(async (model, quantized, dataset, { floor, json, ...given }) => {
+      const { pictures, others: options } = separatePictures(given);
+      const comparison = await compare({ ...options, model, quantized, dataset, pictures, ...work() });
+      if (json) return printJson(comparison);
+      describe(comparison, floor);
+    });
 
 function describe({ layers, samples, count, figures, outputFigures }: Comparison, floor: number): void {
   const worst = layers.toSorted((a, b) => a.decibels - b.decibels).slice(0, MAX_ROWS);

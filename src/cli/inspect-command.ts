@@ -6,50 +6,35 @@ import { examples } from './examples.ts';
 import { megabytes, milliseconds, percent } from './format.ts';
 import { interruption } from './interruption.ts';
 import { print, printJson } from './output.ts';
-import {
-  channelsOption,
-  inputOption,
-  layoutOption,
-  meanOption,
-  picturesOf,
-  scaleOption,
-  shapeOption,
-  sizeOption,
-  stdOption,
-} from './picture-options.ts';
+import { addPictureOptions, separatePictures, shapeOption } from './picture-options.ts';
 import { jsonOption, wholeNumber } from './shared-options.ts';
 import { table } from './table.ts';
 
 /** `dino8 inspect` */
 export const inspectCommand = () =>
-  new Command('inspect')
-    .description(
-      'List the parameters, the work, the precision and, with --profile, the time of each module of a model, and the parts that lose most accuracy in INT8.',
-    )
-    .argument('<model>', 'any ONNX file, a folder that dino8 wrote, or a checkpoint')
-    .option(
-      '--depth <count>',
-      'tell modules apart by the first <count> segments of their path, up to 64',
-      wholeNumber('--depth'),
-      INSPECT_DEFAULTS.depth,
-    )
-    .option(
-      '--tokens <count>',
-      `count the work for a prompt of this many tokens (default: ${BLANK_TOKENS})`,
-      wholeNumber('--tokens'),
-    )
-    .addOption(shapeOption())
-    .option(
-      '--profile <input>',
-      'run the model on this image, or on this file of arrays, and measure the time of each module',
-    )
-    .addOption(meanOption())
-    .addOption(stdOption())
-    .addOption(scaleOption())
-    .addOption(layoutOption())
-    .addOption(channelsOption())
-    .addOption(sizeOption())
-    .addOption(inputOption())
+  addPictureOptions(
+    new Command('inspect')
+      .description(
+        'List the parameters, the work, the precision and, with --profile, the time of each module of a model, and the parts that lose most accuracy in INT8.',
+      )
+      .argument('<model>', 'any ONNX file, a folder that dino8 wrote, or a checkpoint')
+      .option(
+        '--depth <count>',
+        'tell modules apart by the first <count> segments of their path, up to 64',
+        wholeNumber('--depth'),
+        INSPECT_DEFAULTS.depth,
+      )
+      .option(
+        '--tokens <count>',
+        `count the work for a prompt of this many tokens (default: ${BLANK_TOKENS})`,
+        wholeNumber('--tokens'),
+      )
+      .addOption(shapeOption())
+      .option(
+        '--profile <input>',
+        'run the model on this image, or on this file of arrays, and measure the time of each module',
+      ),
+  )
     .option('--report <file>', 'write tables and charts as one HTML file')
     .addOption(jsonOption())
     .addHelpText(
@@ -59,8 +44,8 @@ export const inspectCommand = () =>
         'dino8 inspect assets/nano --profile assets/shapes/val/000082.jpg --depth 4 --report nano.html',
       ),
     )
-    .action(async (model, { json, shape, mean, std, scale, layout, channels, size, input, ...options }) => {
-      const pictures = picturesOf({ mean, std, scale, layout, channels, size, input });
+    .action(async (model, { json, shape, ...given }) => {
+      const { pictures, others: options } = separatePictures(given);
       const { inputs, ...inspection } = await inspect({
         ...options,
         model,

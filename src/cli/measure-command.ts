@@ -5,64 +5,47 @@ import { examples } from './examples.ts';
 import { megabytes, milliseconds } from './format.ts';
 import { interruption } from './interruption.ts';
 import { print, printJson } from './output.ts';
-import {
-  channelsOption,
-  inputOption,
-  layoutOption,
-  meanOption,
-  picturesOf,
-  scaleOption,
-  shapeOption,
-  sizeOption,
-  stdOption,
-} from './picture-options.ts';
+import { addPictureOptions, separatePictures, shapeOption } from './picture-options.ts';
 import { work } from './progress-line.ts';
 import { jsonOption, threadsOption, wholeNumber } from './shared-options.ts';
 
 /** `dino8 measure` */
 export const measureCommand = () =>
-  new Command('measure')
-    .description('Measure the latency of a model on one image, and the peak memory of the process.')
-    .argument('<model>', 'any ONNX file, a folder that dino8 wrote, or a checkpoint')
-    .argument(
-      '[input]',
-      'a JPEG, PNG or WebP file; for a model that is no detector of dino8 also a file of arrays, or nothing to run on zeros',
-    )
-    .option('--phrases <list>', 'the phrases of the prompt, separated by commas or periods; needed for a detector')
-    .option(
-      '--runs <count>',
-      'number of timed runs, after a few that are not timed',
-      wholeNumber('--runs'),
-      MEASURE_DEFAULTS.runs,
-    )
-    .addOption(shapeOption())
-    .addOption(meanOption())
-    .addOption(stdOption())
-    .addOption(scaleOption())
-    .addOption(layoutOption())
-    .addOption(channelsOption())
-    .addOption(sizeOption())
-    .addOption(inputOption())
+  addPictureOptions(
+    new Command('measure')
+      .description('Measure the latency of a model on one image, and the peak memory of the process.')
+      .argument('<model>', 'any ONNX file, a folder that dino8 wrote, or a checkpoint')
+      .argument(
+        '[input]',
+        'a JPEG, PNG or WebP file; for a model that is no detector of dino8 also a file of arrays, or nothing to run on zeros',
+      )
+      .option('--phrases <list>', 'the phrases of the prompt, separated by commas or periods; needed for a detector')
+      .option(
+        '--runs <count>',
+        'number of timed runs, after a few that are not timed',
+        wholeNumber('--runs'),
+        MEASURE_DEFAULTS.runs,
+      )
+      .addOption(shapeOption()),
+  )
     .addOption(threadsOption())
     .addOption(jsonOption())
     .addHelpText(
       'after',
       examples('dino8 measure assets/nano assets/shapes/val/000082.jpg --phrases "white star, orange ring"'),
     )
-    .action(
-      async (model, image, { json, phrases, shape, mean, std, scale, layout, channels, size, input, ...options }) => {
-        const progress = json ? { signal: interruption() } : work();
-        const pictures = picturesOf({ mean, std, scale, layout, channels, size, input });
-        if (phrases !== undefined && (image === undefined || shape || pictures))
-          throw new UsageError('--phrases is for detectors of dino8, which need an image and no --shape or --mean.');
-        const result =
-          phrases !== undefined && image !== undefined
-            ? await measure({ ...options, model, image, phrases, ...progress })
-            : await measureInputs({ ...options, model, inputs: image, pictures, shapes: shape, ...progress });
-        if (json) return printJson(result);
-        const fastest = milliseconds(Math.min(...result.runSeconds));
-        print(
-          `${milliseconds(result.medianSeconds)} median of ${options.runs} runs (minimum ${fastest}), ${megabytes(result.peakMemoryBytes)} peak memory, ${result.threads} threads`,
-        );
-      },
-    );
+    .action(async (model, image, { json, phrases, shape, ...given }) => {
+      const progress = json ? { signal: interruption() } : work();
+      const { pictures, others: options } = separatePictures(given);
+      if (phrases !== undefined && (image === undefined || shape || pictures))
+        throw new UsageError('--phrases is for detectors of dino8, which need an image and no --shape or --mean.');
+      const result =
+        phrases !== undefined && image !== undefined
+          ? await measure({ ...options, model, image, phrases, ...progress })
+          : await measureInputs({ ...options, model, inputs: image, pictures, shapes: shape, ...progress });
+      if (json) return printJson(result);
+      const fastest = milliseconds(Math.min(...result.runSeconds));
+      print(
+        `${milliseconds(result.medianSeconds)} median of ${options.runs} runs (minimum ${fastest}), ${megabytes(result.peakMemoryBytes)} peak memory, ${result.threads} threads`,
+      );
+    });

@@ -1,5 +1,5 @@
 /** The options that say how pictures become the input of a model that is no detector of dino8, and sizes of its inputs. */
-import { Option } from '@commander-js/extra-typings';
+import { type Command, type CommandUnknownOpts, Option, type OptionValues } from '@commander-js/extra-typings';
 import { UsageError } from '../base/errors.ts';
 import { CHANNEL_ORDERS, type ChannelOrder, LAYOUTS, type Layout } from '../data/image-input.ts';
 import type { Size } from '../data/size.ts';
@@ -12,13 +12,13 @@ export const INPUTS_ARGUMENT =
 type Channels = readonly [number, number, number];
 
 /** `--mean` */
-export const meanOption = () =>
+const meanOption = () =>
   new Option('--mean <a,b,c>', 'for pictures: subtract this from the three channels, after --scale').argParser(
     threeNumbers('--mean'),
   );
 
 /** `--std` */
-export const stdOption = () =>
+const stdOption = () =>
   new Option('--std <a,b,c>', 'for pictures: divide the three channels by this, after --mean').argParser((text) => {
     const values = threeNumbers('--std')(text);
     if (values.includes(0)) throw new UsageError('--std must not contain 0.');
@@ -26,7 +26,7 @@ export const stdOption = () =>
   });
 
 /** `--scale` */
-export const scaleOption = () =>
+const scaleOption = () =>
   new Option('--scale <factor>', 'for pictures: multiply pixels of 0 to 255 by this number (default: 1/255)').argParser(
     (text) => {
       const [numerator = Number.NaN, denominator = 1, ...rest] = text.split('/').map(Number);
@@ -38,21 +38,21 @@ export const scaleOption = () =>
   );
 
 /** `--layout` */
-export const layoutOption = () =>
+const layoutOption = () =>
   new Option(
     '--layout <layout>',
     `for pictures: the order of dimensions (default: ${PICTURE_DEFAULTS.layout})`,
   ).choices(LAYOUTS);
 
 /** `--channels` */
-export const channelsOption = () =>
+const channelsOption = () =>
   new Option(
     '--channels <order>',
     `for pictures: the order of channels (default: ${PICTURE_DEFAULTS.channels})`,
   ).choices(CHANNEL_ORDERS);
 
 /** `--size` */
-export const sizeOption = () =>
+const sizeOption = () =>
   new Option(
     '--size <HxW>',
     'for pictures: stretch them to this height and width; needed unless the model has a fixed size',
@@ -63,7 +63,7 @@ export const sizeOption = () =>
   });
 
 /** `--input` */
-export const inputOption = () =>
+const inputOption = () =>
   new Option('--input <name>', 'for pictures: the input of the model that is the picture, if it has several');
 
 /** `--shape` */
@@ -91,8 +91,8 @@ function threeNumbers(option: string): (text: string) => Channels {
   };
 }
 
-/** The settings that follow from the options. */
-interface Parsed {
+/** The values of the options for pictures. */
+export interface PictureValues {
   readonly mean?: Channels | undefined;
   readonly std?: Channels | undefined;
   readonly scale?: number | undefined;
@@ -102,8 +102,40 @@ interface Parsed {
   readonly input?: string | undefined;
 }
 
-/** The settings for pictures; undefined if none are given. @throws UsageError if the mean or the deviation is missing */
-export function picturesOf({ mean, std, scale, layout, channels, size, input }: Parsed): PictureOptions | undefined {
+/** Adds the options for pictures to a command. `separatePictures` reads them. */
+export function addPictureOptions<Arguments extends unknown[], Options extends OptionValues>(
+  command: Command<Arguments, Options>,
+): Command<Arguments, Options & PictureValues> {
+  (command as CommandUnknownOpts) // the compiler takes minutes to infer the type of this chain for an unknown command
+    .addOption(meanOption())
+    .addOption(stdOption())
+    .addOption(scaleOption())
+    .addOption(layoutOption())
+    .addOption(channelsOption())
+    .addOption(sizeOption())
+    .addOption(inputOption());
+  return command as unknown as Command<Arguments, Options & PictureValues>; // by the options above
+}
+
+/**
+ * Separates the settings for pictures, which are undefined if none are given, from the other options of a command.
+ *
+ * @throws UsageError if the mean or the deviation is missing
+ */
+export function separatePictures<Options extends PictureValues>({
+  mean,
+  std,
+  scale,
+  layout,
+  channels,
+  size,
+  input,
+  ...others
+}: Options): { pictures: PictureOptions | undefined; others: Omit<Options, keyof PictureValues> } {
+  return { pictures: picturesOf({ mean, std, scale, layout, channels, size, input }), others };
+}
+
+function picturesOf({ mean, std, scale, layout, channels, size, input }: PictureValues): PictureOptions | undefined {
   const others = { scale, layout, channels, size, input };
   if (mean && std) {
     const stated = Object.fromEntries(Object.entries(others).filter(([, value]) => value !== undefined));

@@ -6,14 +6,11 @@ import { interruption, keepsOnInterruption } from './interruption.ts';
 import { notice } from './notices.ts';
 import { printJson } from './output.ts';
 import {
+  addCalibrationOptions,
   COCO_ARGUMENT,
-  calibrationImagesOption,
-  calibrationOption,
   notNegative,
-  rangesOption,
   recipeOption,
   statisticsOf,
-  statisticsOption,
   wholeNumber,
 } from './shared-options.ts';
 import { printTraining, trainingCommand, trainingProgress } from './training-command.ts';
@@ -23,50 +20,48 @@ const { warmUp, scaleRate, labels, distil }: Record<'warmUp' | 'scaleRate' | 'la
 
 /** `dino8 qat` */
 export const qatCommand = () =>
-  trainingCommand('qat')
-    .description(
-      'Train a checkpoint with the rounding of a recipe in place (quantization-aware training), and write the INT8 model. An interrupted training continues where it was.',
-    )
-    .argument('<checkpoint>', 'a Hugging Face folder, or an original .pth')
-    .argument('<coco>', COCO_ARGUMENT)
-    .requiredOption(
-      '-o, --output <file>',
-      'the INT8 model to write; while it trains, the folder <file>.training holds the state and the log',
-    )
-    .addOption(recipeOption(DEFAULT_RECIPE))
-    .option(
-      '--warm-up <steps>',
-      'number of steps in float before quantization is turned on',
-      wholeNumber('--warm-up', 0),
-      warmUp,
-    )
-    .option(
-      '--scale-rate <factor>',
-      'factor on the learning rate of quantization scales; 0 leaves them as calibrated',
-      notNegative('--scale-rate'),
-      scaleRate,
-    )
-    .option(
-      '--freeze-scales <step>',
-      'step after which quantization scales no longer change (default: never)',
-      wholeNumber('--freeze-scales', 0),
-    )
-    .option(
-      '--distil <weight>',
-      'weight of the distillation loss, by which the model learns from the FP32 checkpoint; 0 trains without it',
-      notNegative('--distil'),
-      distil,
-    )
-    .option(
-      '--labels <weight>',
-      'weight of the labelled-box loss; 0 trains from --distil alone and ignores boxes',
-      notNegative('--labels'),
-      labels,
-    )
-    .addOption(statisticsOption())
-    .addOption(rangesOption())
-    .addOption(calibrationOption())
-    .addOption(calibrationImagesOption())
+  addCalibrationOptions(
+    trainingCommand('qat')
+      .description(
+        'Train a checkpoint with the rounding of a recipe in place (quantization-aware training), and write the INT8 model. An interrupted training continues where it was.',
+      )
+      .argument('<checkpoint>', 'a Hugging Face folder, or an original .pth')
+      .argument('<coco>', COCO_ARGUMENT)
+      .requiredOption(
+        '-o, --output <file>',
+        'the INT8 model to write; while it trains, the folder <file>.training holds the state and the log',
+      )
+      .addOption(recipeOption(DEFAULT_RECIPE))
+      .option(
+        '--warm-up <steps>',
+        'number of steps in float before quantization is turned on',
+        wholeNumber('--warm-up', 0),
+        warmUp,
+      )
+      .option(
+        '--scale-rate <factor>',
+        'factor on the learning rate of quantization scales; 0 leaves them as calibrated',
+        notNegative('--scale-rate'),
+        scaleRate,
+      )
+      .option(
+        '--freeze-scales <step>',
+        'step after which quantization scales no longer change (default: never)',
+        wholeNumber('--freeze-scales', 0),
+      )
+      .option(
+        '--distil <weight>',
+        'weight of the distillation loss, by which the model learns from the FP32 checkpoint; 0 trains without it',
+        notNegative('--distil'),
+        distil,
+      )
+      .option(
+        '--labels <weight>',
+        'weight of the labelled-box loss; 0 trains from --distil alone and ignores boxes',
+        notNegative('--labels'),
+        labels,
+      ),
+  )
     .addHelpText(
       'after',
       examples(

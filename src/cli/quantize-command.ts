@@ -6,52 +6,32 @@ import { examples } from './examples.ts';
 import { megabytes } from './format.ts';
 import { notice } from './notices.ts';
 import { print, printJson } from './output.ts';
-import {
-  channelsOption,
-  inputOption,
-  layoutOption,
-  meanOption,
-  picturesOf,
-  scaleOption,
-  sizeOption,
-  stdOption,
-} from './picture-options.ts';
+import { addPictureOptions, separatePictures } from './picture-options.ts';
 import { work } from './progress-line.ts';
 import {
-  calibrationImagesOption,
-  calibrationOption,
+  addCalibrationOptions,
   jsonOption,
-  rangesOption,
   recipeForModelOption,
   seedOption,
   statisticsOf,
-  statisticsOption,
   targetOption,
 } from './shared-options.ts';
 import { table } from './table.ts';
 
 /** `dino8 quantize` */
 export const quantizeCommand = () =>
-  new Command('quantize')
-    .description('Make an INT8 model by a recipe, which says how each layer is quantized.')
-    .argument('<model>', 'the float model: any ONNX file, or a checkpoint')
-    .option(
-      '-o, --output <path>',
-      'the model to write: one file if it ends in .onnx, otherwise a folder as transformers.js reads it; needed unless --explain is given',
-    )
-    .addOption(recipeForModelOption(DEFAULT_RECIPE))
-    .addOption(statisticsOption())
-    .addOption(rangesOption())
-    .addOption(calibrationOption())
-    .addOption(calibrationImagesOption())
-    .addOption(seedOption())
-    .addOption(meanOption())
-    .addOption(stdOption())
-    .addOption(scaleOption())
-    .addOption(layoutOption())
-    .addOption(channelsOption())
-    .addOption(sizeOption())
-    .addOption(inputOption())
+  addPictureOptions(
+    addCalibrationOptions(
+      new Command('quantize')
+        .description('Make an INT8 model by a recipe, which says how each layer is quantized.')
+        .argument('<model>', 'the float model: any ONNX file, or a checkpoint')
+        .option(
+          '-o, --output <path>',
+          'the model to write: one file if it ends in .onnx, otherwise a folder as transformers.js reads it; needed unless --explain is given',
+        )
+        .addOption(recipeForModelOption(DEFAULT_RECIPE)),
+    ).addOption(seedOption()),
+  )
     .addOption(targetOption('the runtime that the model is made for'))
     .option('--explain', 'print the precision of each layer and the number of the rule that decided it')
     .addOption(jsonOption())
@@ -63,27 +43,25 @@ export const quantizeCommand = () =>
         'dino8 quantize assets/nano --recipe recipes/full.yaml --explain',
       ),
     )
-    .action(
-      async (model, { explain, json, output, ranges, mean, std, scale, layout, channels, size, input, ...options }) => {
-        const pictures = picturesOf({ mean, std, scale, layout, channels, size, input });
-        if (explain) {
-          const layers = await explainRecipe({ model, recipe: options.recipe, target: options.target });
-          if (json) printJson(layers);
-          else print(layerTable(layers));
-          if (output === undefined) return;
-        }
-        if (output === undefined)
-          throw new UsageError('Name the model to write with -o, or print what the recipe does with --explain.');
-        const statistics = statisticsOf({ statistics: options.statistics, ranges });
-        const result = await quantize({ ...options, model, output, pictures, statistics, onNotice: notice, ...work() });
-        if (json) return printJson(result);
-        const { layers } = result;
-        print(
-          `${output}: ${megabytes(result.bytes)}; ${layers.static} layers are static, ${layers.dynamic} dynamic, ${layers['weight-only']} weight-only, ${layers.float} float.`,
-        );
-        print(`Nodes that stay float: ${floatOperators(result.floatOperators)}.`);
-      },
-    );
+    .action(async (model, { explain, json, output, ranges, ...given }) => {
+      const { pictures, others: options } = separatePictures(given);
+      if (explain) {
+        const layers = await explainRecipe({ model, recipe: options.recipe, target: options.target });
+        if (json) printJson(layers);
+        else print(layerTable(layers));
+        if (output === undefined) return;
+      }
+      if (output === undefined)
+        throw new UsageError('Name the model to write with -o, or print what the recipe does with --explain.');
+      const statistics = statisticsOf({ statistics: options.statistics, ranges });
+      const result = await quantize({ ...options, model, output, pictures, statistics, onNotice: notice, ...work() });
+      if (json) return printJson(result);
+      const { layers } = result;
+      print(
+        `${output}: ${megabytes(result.bytes)}; ${layers.static} layers are static, ${layers.dynamic} dynamic, ${layers['weight-only']} weight-only, ${layers.float} float.`,
+      );
+      print(`Nodes that stay float: ${floatOperators(result.floatOperators)}.`);
+    });
 
 /** Rows of the list of operators. */
 const MAX_OPERATORS = 12;

@@ -6,27 +6,14 @@ import { points, signed } from './format.ts';
 import { keepsOnInterruption } from './interruption.ts';
 import { notice } from './notices.ts';
 import { print, printJson } from './output.ts';
-import {
-  channelsOption,
-  INPUTS_ARGUMENT,
-  inputOption,
-  layoutOption,
-  meanOption,
-  picturesOf,
-  scaleOption,
-  sizeOption,
-  stdOption,
-} from './picture-options.ts';
+import { addPictureOptions, INPUTS_ARGUMENT, separatePictures } from './picture-options.ts';
 import { work } from './progress-line.ts';
 import {
-  calibrationImagesOption,
-  calibrationOption,
+  addCalibrationOptions,
   jsonOption,
-  rangesOption,
   recipeForModelOption,
   seedOption,
   statisticsOf,
-  statisticsOption,
   wholeNumber,
 } from './shared-options.ts';
 import { table } from './table.ts';
@@ -37,32 +24,24 @@ export const granularityOption = (description: string) =>
 
 /** `dino8 sensitivity` */
 export const sensitivityCommand = () =>
-  new Command('sensitivity')
-    .description(
-      'Measure how much accuracy each part of a model loses: one part at a time is quantized, and judged by how far the outputs move, for a detector also by average precision (AP).',
-    )
-    .argument('<model>', 'the float model')
-    .argument('<inputs>', INPUTS_ARGUMENT)
-    .addOption(recipeForModelOption(SENSITIVITY_DEFAULTS.recipe))
-    .option(
-      '--images <count>',
-      'judge by the first <count> images or other inputs',
-      wholeNumber('--images'),
-      SENSITIVITY_DEFAULTS.images,
-    )
-    .addOption(granularityOption('quantize single layers, or blocks of layers, at a time'))
-    .addOption(statisticsOption())
-    .addOption(rangesOption())
-    .addOption(calibrationOption())
-    .addOption(calibrationImagesOption())
-    .addOption(seedOption())
-    .addOption(meanOption())
-    .addOption(stdOption())
-    .addOption(scaleOption())
-    .addOption(layoutOption())
-    .addOption(channelsOption())
-    .addOption(sizeOption())
-    .addOption(inputOption())
+  addPictureOptions(
+    addCalibrationOptions(
+      new Command('sensitivity')
+        .description(
+          'Measure how much accuracy each part of a model loses: one part at a time is quantized, and judged by how far the outputs move, for a detector also by average precision (AP).',
+        )
+        .argument('<model>', 'the float model')
+        .argument('<inputs>', INPUTS_ARGUMENT)
+        .addOption(recipeForModelOption(SENSITIVITY_DEFAULTS.recipe))
+        .option(
+          '--images <count>',
+          'judge by the first <count> images or other inputs',
+          wholeNumber('--images'),
+          SENSITIVITY_DEFAULTS.images,
+        )
+        .addOption(granularityOption('quantize single layers, or blocks of layers, at a time')),
+    ).addOption(seedOption()),
+  )
     .option(
       '-o, --output <file>',
       'write the result as JSON; finished parts are kept in <file>.cache and not measured again',
@@ -75,8 +54,8 @@ export const sensitivityCommand = () =>
         'dino8 sensitivity assets/nano assets/shapes/val --images 20 --calibration assets/shapes/calib -o sensitivity.json',
       ),
     )
-    .action(async (model, dataset, { json, ranges, mean, std, scale, layout, channels, size, input, ...options }) => {
-      const pictures = picturesOf({ mean, std, scale, layout, channels, size, input });
+    .action(async (model, dataset, { json, ranges, ...given }) => {
+      const { pictures, others: options } = separatePictures(given);
       keepsOnInterruption(options.output && `${options.output}.cache`);
       const statistics = statisticsOf({ statistics: options.statistics, ranges });
       const result = await sensitivity({

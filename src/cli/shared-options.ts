@@ -1,5 +1,5 @@
 /** Parsers of option values, and the options that several commands share. */
-import { Option } from '@commander-js/extra-typings';
+import { type Command, type CommandUnknownOpts, Option, type OptionValues } from '@commander-js/extra-typings';
 import { UsageError } from '../base/errors.ts';
 import { CALIBRATION_DEFAULTS } from '../pipeline/calibration-options.ts';
 import { GENERIC_RECIPE } from '../pipeline/default-recipe.ts';
@@ -89,30 +89,50 @@ export const targetOption = (description: string) =>
     .default(TARGET_NAMES[0]);
 
 /** `--statistics` */
-export const statisticsOption = () =>
+const statisticsOption = () =>
   new Option(
     '--statistics <file>',
     'take the statistics of static layers from this file, which dino8 calibrate wrote for the same float model',
   );
 
 /** `--ranges`, the old name of `--statistics`. */
-export const rangesOption = () => new Option('--ranges <file>', 'the old name of --statistics').hideHelp();
+const rangesOption = () => new Option('--ranges <file>', 'the old name of --statistics').hideHelp();
 
 /** `--calibration` */
-export const calibrationOption = () =>
+const calibrationOption = () =>
   new Option(
     '--calibration <inputs>',
     "calibrate on images of this folder in COCO's layout, or for other models on these arrays or pictures; some techniques need images even with --statistics",
   );
 
 /** `--calibration-images` */
-export const calibrationImagesOption = () =>
+const calibrationImagesOption = () =>
   new Option(
     '--calibration-images <count>',
     'calibrate on this many inputs of --calibration, chosen at random from a data set',
   )
     .argParser(wholeNumber('--calibration-images'))
     .default(CALIBRATION_DEFAULTS.calibrationImages);
+
+/** The values of the options that say what to calibrate on. */
+export interface CalibrationValues {
+  readonly statistics?: string | undefined;
+  readonly ranges?: string | undefined;
+  readonly calibration?: string | undefined;
+  readonly calibrationImages: number;
+}
+
+/** Adds the options that say what to calibrate on. `statisticsOf` reads the name of the statistics file. */
+export function addCalibrationOptions<Arguments extends unknown[], Options extends OptionValues>(
+  command: Command<Arguments, Options>,
+): Command<Arguments, Options & CalibrationValues> {
+  (command as CommandUnknownOpts) // the compiler takes minutes to infer the type of this chain for an unknown command
+    .addOption(statisticsOption())
+    .addOption(rangesOption())
+    .addOption(calibrationOption())
+    .addOption(calibrationImagesOption());
+  return command as unknown as Command<Arguments, Options & CalibrationValues>; // by the options above
+}
 
 /** The statistics file, by the new name or, with a notice, by the old one. */
 export function statisticsOf({

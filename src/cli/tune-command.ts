@@ -9,45 +9,40 @@ import { print, printJson } from './output.ts';
 import { work } from './progress-line.ts';
 import { granularityOption } from './sensitivity-command.ts';
 import {
+  addCalibrationOptions,
   COCO_ARGUMENT,
-  calibrationImagesOption,
-  calibrationOption,
   jsonOption,
   notNegative,
-  rangesOption,
   recipeOption,
   seedOption,
   statisticsOf,
-  statisticsOption,
   wholeNumber,
 } from './shared-options.ts';
 import { table } from './table.ts';
 
 /** `dino8 tune` */
 export const tuneCommand = () =>
-  new Command('tune')
-    .description(
-      'Find the fastest mixture of precisions that loses no more accuracy than allowed, and write it as a recipe.',
-    )
-    .argument('<model>', 'the float model')
-    .argument('<coco>', COCO_ARGUMENT)
-    .requiredOption(
-      '-o, --output <file>',
-      'the recipe to write, as YAML; measurements are kept in <file>.cache and not made again',
-    )
-    .option(
-      '--max-drop <points>',
-      'the points of average precision (AP) that may be lost',
-      notNegative('--max-drop'),
-      TUNE_DEFAULTS.maxDrop,
-    )
-    .addOption(recipeOption<string>(TUNE_DEFAULTS.recipe))
-    .option('--images <count>', 'judge by the first <count> images', wholeNumber('--images'), TUNE_DEFAULTS.images)
-    .addOption(granularityOption('make single layers, or blocks of layers, float again'))
-    .addOption(statisticsOption())
-    .addOption(rangesOption())
-    .addOption(calibrationOption())
-    .addOption(calibrationImagesOption())
+  addCalibrationOptions(
+    new Command('tune')
+      .description(
+        'Find the fastest mixture of precisions that loses no more accuracy than allowed, and write it as a recipe.',
+      )
+      .argument('<model>', 'the float model')
+      .argument('<coco>', COCO_ARGUMENT)
+      .requiredOption(
+        '-o, --output <file>',
+        'the recipe to write, as YAML; measurements are kept in <file>.cache and not made again',
+      )
+      .option(
+        '--max-drop <points>',
+        'the points of average precision (AP) that may be lost',
+        notNegative('--max-drop'),
+        TUNE_DEFAULTS.maxDrop,
+      )
+      .addOption(recipeOption<string>(TUNE_DEFAULTS.recipe))
+      .option('--images <count>', 'judge by the first <count> images', wholeNumber('--images'), TUNE_DEFAULTS.images)
+      .addOption(granularityOption('make single layers, or blocks of layers, float again')),
+  )
     .addOption(seedOption())
     .option('--report <file>', 'write the Pareto front as a chart and a table in one HTML file')
     .addOption(jsonOption())
