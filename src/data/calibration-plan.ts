@@ -2,10 +2,10 @@
  * Calibration plans: a random choice of images, each with a prompt of its own, so that the length of the text varies as it
  * does in use. The same seed gives the same plan on every machine.
  */
-import { createHash } from 'node:crypto';
 import { uniformInt } from 'pure-rand/distribution/uniformInt';
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
 import { InputError, UsageError } from '../base/errors.ts';
+import { hashJson } from '../base/hash-json.ts';
 import type { CocoDataset } from './coco.ts';
 import { shuffle } from './shuffle.ts';
 
@@ -58,16 +58,14 @@ export function planCalibration(dataset: CocoDataset, images: number, seed: numb
     return { place, path: dataset.pathOf(image), phrases: categories.map((id) => nameOf.get(id) ?? '') };
   });
   const described = items.map(({ phrases }, place) => [chosen[place]?.file_name, ...phrases]);
-  return { items, key: keyOf(described) };
+  return { items, key: hashJson(described) };
 }
-
-const keyOf = (value: unknown): string => createHash('sha256').update(JSON.stringify(value)).digest('hex');
 
 /** A plan of all images in their order, each with all categories as its prompt, as in COCO's protocol. */
 export function everyImage(dataset: CocoDataset): CalibrationPlan {
   const phrases = dataset.categories.toSorted((a, b) => a.id - b.id).map(({ name }) => name);
   const items = dataset.images.map((image, place) => ({ place, path: dataset.pathOf(image), phrases }));
-  return { items, key: keyOf([phrases, dataset.images.map((image) => image.file_name)]) };
+  return { items, key: hashJson([phrases, dataset.images.map((image) => image.file_name)]) };
 }
 
 /** Shard `index` (from 1) of `count` shards, which takes every `count`-th item. */

@@ -1,6 +1,7 @@
 /** The identity of a labelled data set: everything in it that the score of a detector depends on. */
 import { createHash } from 'node:crypto';
 import { readBytes } from '../base/files.ts';
+import { hashJson } from '../base/hash-json.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import type { CocoDataset } from '../data/coco.ts';
 import { promptCategories } from './protocol.ts';
@@ -38,5 +39,3 @@ export async function identifyDataset(
     prompt: hashJson(promptCategories(dataset).map(({ id, name }) => [id, name])),
   };
 }
-
-const hashJson = (value: unknown): string => createHash('sha256').update(JSON.stringify(value)).digest('hex');

@@ -1,6 +1,7 @@
 /** Sensitivity analysis: one part of a model at a time is quantized while the rest stays float, and its loss is measured. */
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import { hashJson } from '../base/hash-json.ts';
 import { Journal } from '../base/json-lines.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import type { LoadedModel, OutputFigure } from '../models/family.ts';
@@ -112,9 +113,9 @@ export async function measureSensitivity(
   const plan = planQuantization(source.model, recipe);
   const parts = partsOf(plan, granularity);
   const kept = await openCache(cache);
-  const about = hash([modelHash(source.model), samples.key, accuracy?.key ?? null, rangesOf(statistics)]);
+  const about = hashJson([modelHash(source.model), samples.key, accuracy?.key ?? null, rangesOf(statistics)]);
   const known = async (about: unknown, measure: () => Promise<Result>): Promise<Result> => {
-    const key = hash(about);
+    const key = hashJson(about);
     const found = kept.results.get(key);
     if (found) return found;
     const result = await measure();
@@ -152,8 +153,6 @@ export async function measureSensitivity(
 /** The points of average precision between two models, if both are known. */
 const dropOf = (float: number | undefined, quantized: number | undefined): number | undefined =>
   float === undefined || quantized === undefined ? undefined : 100 * (float - quantized);
-
-const hash = (value: unknown) => createHash('sha256').update(JSON.stringify(value)).digest('hex');
 
 const rangesOf = (statistics: Statistics) =>
   [...statistics].map(([name, { min, max, images, histogram }]) => [

@@ -3,6 +3,7 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { hashJson } from '../base/hash-json.ts';
 import type { JournalKey } from '../base/json-lines.ts';
 import { everyImage } from '../data/calibration-plan.ts';
 import { type CocoDataset, takeImages } from '../data/coco.ts';
@@ -18,7 +19,6 @@ import { modelHash } from '../onnx/hash.ts';
 import { at, type Context, type Made } from './compress-context.ts';
 import { agreementSchema, type CompressResult } from './compress-options.ts';
 import { measureInProcess } from './measure-step.ts';
-import { hashJson } from './step-records.ts';
 
 /** Every variant is timed in turns, so that a drift of the machine meets all of them. */
 export const ROUNDS = 3;

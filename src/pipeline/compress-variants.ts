@@ -4,6 +4,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { UsageError } from '../base/errors.ts';
+import { hashJson } from '../base/hash-json.ts';
 import type { JournalKey } from '../base/json-lines.ts';
 import { packageVersion } from '../base/package-root.ts';
 import type { WorkOptions } from '../base/progress.ts';
@@ -19,7 +20,6 @@ import { calibrateDataset, removeKept } from './calibrate-dataset.ts';
 import type { Context, Made, Planned } from './compress-context.ts';
 import { COMPRESS_DEFAULTS, type ResolvedCompress } from './compress-options.ts';
 import { qat } from './qat-step.ts';
-import { hashJson } from './step-records.ts';
 
 const writtenSchema = z.object({ model: z.string() });
 

@@ -1,5 +1,6 @@
 /** Everything that decides the numbers of a training, as a flat object that tells two trainings apart. */
 import { createHash, type Hash } from 'node:crypto';
+import { hashJson } from '../base/hash-json.ts';
 import type { CocoDataset } from '../data/coco.ts';
 import type { CheckpointPackage } from '../models/package/package.ts';
 import { bytesOf } from '../onnx/tensor.ts';
@@ -34,8 +35,9 @@ export function trainingKey(
   };
 }
 
-const hex = (hash: Hash) => hash.digest('hex').slice(0, 32);
-const hashOf = (value: unknown) => hex(createHash('sha256').update(JSON.stringify(value)));
+const HASH_DIGITS = 32;
+const hex = (hash: Hash) => hash.digest('hex').slice(0, HASH_DIGITS);
+const hashOf = (value: unknown) => hashJson(value).slice(0, HASH_DIGITS);
 
 /** The numbers, texts and booleans in a tree of plain objects, by their paths. */
 function* flatten(value: object, path = ''): Generator<readonly [string, string | number | boolean]> {
