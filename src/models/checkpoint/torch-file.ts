@@ -2,9 +2,9 @@
  * Reads files of `torch.save`: an uncompressed zip archive with a pickle that describes the tensors and one entry per
  * storage. Tensors are views into the file.
  */
-import { type Entry, fromBufferPromise, type ZipFile } from 'yauzl';
-import { InputError, messageOf } from '../../base/errors.ts';
+import { InputError } from '../../base/errors.ts';
 import { readBytes } from '../../base/files.ts';
+import { eachZipEntry, STORED } from '../../data/zip-entries.ts';
 import { byteLength, DataType, elementCount } from '../../onnx/types.ts';
 import type { StoredTensor } from './checkpoint.ts';
 import { PickleGlobal, PickleObject, type PickleValue, readPickle } from './pickle.ts';
@@ -69,32 +69,14 @@ async function readEntries(
   source: string,
 ): Promise<Map<string, Uint8Array<ArrayBuffer>>> {
   const entries = new Map<string, Uint8Array<ArrayBuffer>>();
-  let archive: ZipFile | undefined;
-  try {
-    archive = await fromBufferPromise(Buffer.from(file.buffer, file.byteOffset, file.byteLength));
-    if (archive.entryCount > MOST_ENTRIES) throw new InputError(`it has ${archive.entryCount} entries`);
-    for await (const entry of archive.eachEntry()) entries.set(entry.fileName, await entryBytes(archive, entry, file));
-    return entries;
-  } catch (error) {
-    throw new InputError(`${source} is not a readable file of torch.save (${messageOf(error)}); is it complete?`);
-  } finally {
-    archive?.close();
-  }
-}
-
-async function entryBytes(
-  archive: ZipFile,
-  entry: Entry,
-  file: Uint8Array<ArrayBuffer>,
-): Promise<Uint8Array<ArrayBuffer>> {
-  const STORED = 0;
-  // Compressed entries are refused, so that a small archive cannot become large in memory.
-  if (entry.compressionMethod !== STORED || entry.compressedSize !== entry.uncompressedSize)
-    throw new InputError(`the entry ${entry.fileName} is compressed`);
-  const { fileDataStart } = await archive.readLocalFileHeaderPromise(entry, { minimal: true });
-  if (fileDataStart + entry.compressedSize > file.length)
-    throw new InputError(`the entry ${entry.fileName} ends beyond the file`);
-  return file.subarray(fileDataStart, fileDataStart + entry.compressedSize);
+  const archive = { what: 'file of torch.save', source, maxEntries: MOST_ENTRIES };
+  await eachZipEntry(file, archive, async (entry, stored) => {
+    // Compressed entries are refused, so that a small archive cannot become large in memory.
+    if (entry.compressionMethod !== STORED || entry.compressedSize !== entry.uncompressedSize)
+      throw new InputError(`the entry ${entry.fileName} is compressed`);
+    entries.set(entry.fileName, await stored());
+  });
+  return entries;
 }
 
 function stateOf(content: PickleValue, source: string): Map<PickleValue, PickleValue> {
