@@ -19,7 +19,12 @@ export {
   type LayerNoise,
   type SampleDifference,
 } from './evaluate/compare.ts';
-export { type EvaluationEntry, type EvaluationJournal, openEvaluationJournal } from './evaluate/evaluation-journal.ts';
+export {
+  type EvaluationEntry,
+  type EvaluationJournal,
+  type EvaluationJournalOptions,
+  openEvaluationJournal,
+} from './evaluate/evaluation-journal.ts';
 export {
   type Inspection,
   type InspectOptions,

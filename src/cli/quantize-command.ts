@@ -1,6 +1,7 @@
 import { Command } from '@commander-js/extra-typings';
 import { UsageError } from '../base/errors.ts';
 import { type ExplainedLayer, explainRecipe, quantize } from '../pipeline/quantize-step.ts';
+import { openAnyModel } from '../pipeline/sources.ts';
 import { DEFAULT_RECIPE } from '../quant/recipe.ts';
 import { examples } from './examples.ts';
 import { megabytes } from './format.ts';
@@ -43,8 +44,10 @@ export const quantizeCommand = () =>
         'dino8 quantize assets/nano --recipe recipes/full.yaml --explain',
       ),
     )
-    .action(async (model, { explain, json, output, ranges, ...given }) => {
+    .action(async (path, { explain, json, output, ranges, ...given }) => {
       const { pictures, others: options } = separatePictures(given);
+      // With both --explain and -o, the model is read once.
+      const model = explain ? await openAnyModel(path) : path;
       if (explain) {
         const layers = await explainRecipe({ model, recipe: options.recipe, target: options.target });
         if (json) printJson(layers);

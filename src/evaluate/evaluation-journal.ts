@@ -7,7 +7,7 @@ import type { CocoDataset } from '../data/coco.ts';
 import type { ModelPackage } from '../models/package/package.ts';
 import { modelHash } from '../onnx/hash.ts';
 import type { CocoDetection } from './coco-detection.ts';
-import { identifyDataset } from './dataset-identity.ts';
+import { type DatasetIdentity, identifyDataset } from './dataset-identity.ts';
 import { BOXES_PER_IMAGE } from './protocol.ts';
 
 const entrySchema = z.object({
@@ -36,6 +36,12 @@ export interface EvaluationEntry {
 /** A journal whose entries are the images that an evaluation has scored. */
 export type EvaluationJournal = Journal<EvaluationEntry>;
 
+/** Options of `openEvaluationJournal`. */
+export interface EvaluationJournalOptions extends WorkOptions {
+  /** The identity of the data set, if it is known; otherwise every image is read to find it. */
+  readonly identity?: DatasetIdentity | undefined;
+}
+
 /**
  * Opens the journal of an evaluation of `source` on `dataset`, or starts one. Its key covers everything that the scores
  * depend on: the model, the content of the images, the annotations, the prompt and the protocol.
@@ -46,13 +52,13 @@ export async function openEvaluationJournal(
   path: string,
   source: Pick<ModelPackage, 'model'>,
   dataset: CocoDataset,
-  options: WorkOptions = {},
+  { identity, ...work }: EvaluationJournalOptions = {},
 ): Promise<EvaluationJournal> {
   const key = {
     version: packageVersion(),
     model: modelHash(source.model),
     boxesPerImage: BOXES_PER_IMAGE,
-    ...(await identifyDataset(dataset, options)),
+    ...(identity ?? (await identifyDataset(dataset, work))),
   };
   return Journal.open(path, { kind: 'evaluation', key, schema: entrySchema });
 }

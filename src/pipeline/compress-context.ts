@@ -1,8 +1,8 @@
 /** The state that the phases of `compress` share. */
-import type { JournalKey } from '../base/json-lines.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import type { CalibrationPlan } from '../data/calibration-plan.ts';
 import type { CocoDataset } from '../data/coco.ts';
+import type { DatasetIdentity } from '../evaluate/dataset-identity.ts';
 import type { ModelPackage } from '../models/package/package.ts';
 import type { Recipe } from '../quant/recipe.ts';
 import type { ResolvedCompress } from './compress-options.ts';
@@ -33,7 +33,8 @@ export interface Context {
   readonly calibration: CocoDataset;
   readonly plan: CalibrationPlan;
   readonly scoring: CocoDataset;
-  readonly scoringKey: JournalKey;
+  /** The identity of the images that are scored, found once for all variants. */
+  readonly scoringIdentity: DatasetIdentity;
   /** Begins the next phase, and returns the progress and the signal for it. */
   readonly phase: (name: string) => WorkOptions;
 }

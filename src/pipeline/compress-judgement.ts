@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { hashJson } from '../base/hash-json.ts';
 import type { JournalKey } from '../base/json-lines.ts';
+import { packageVersion } from '../base/package-root.ts';
 import { everyImage } from '../data/calibration-plan.ts';
 import { type CocoDataset, takeImages } from '../data/coco.ts';
 import { readImage } from '../data/image.ts';
@@ -71,9 +72,9 @@ const timingSchema = z.object({
 
 /** Scores a variant, and keeps what it finds in the images of the report. */
 export async function scoreVariant(context: Context, { name, path, model }: Made): Promise<VariantScore> {
-  const { records, scoring, scoringKey, state, options } = context;
+  const { records, scoring, scoringIdentity: identity, state, options } = context;
   const work = context.phase(`score ${name}`);
-  const key: JournalKey = { ...scoringKey, model };
+  const key: JournalKey = { version: packageVersion(), ...identity, model };
   return records.do({
     name: `score ${name}`,
     key,
@@ -82,7 +83,7 @@ export async function scoreVariant(context: Context, { name, path, model }: Made
       const source = await readPackage(path);
       await using detector = await Detector.create(source, { threads: options.threads });
       const partial = join(state, `score-${hashJson(key).slice(0, 16)}.partial`);
-      const journal = await openEvaluationJournal(partial, source, scoring, { signal: work.signal });
+      const journal = await openEvaluationJournal(partial, source, scoring, { identity });
       const { figures, averagePrecisionOf } = await scoreDataset(detector, scoring, { ...work, journal });
       const categories = scoring.categories.map(({ id, name: label }) => {
         return { id, name: label, AP: averagePrecisionOf.get(id) ?? -1 };
@@ -129,7 +130,8 @@ export async function compareAll(
   context: Context,
   made: readonly Made[],
 ): Promise<(z.output<typeof agreementSchema> | undefined)[]> {
-  const { records, float, scoring, scoringKey } = context;
+  const { records, float, scoring, scoringIdentity } = context;
+  const checkpoint = modelHash(float.model);
   const work = context.phase('compare with FP32');
   const samples = calibrationSamples(float, everyImage(takeImages(scoring, MAX_COMPARED)));
   const results: (z.output<typeof agreementSchema> | undefined)[] = [];
@@ -138,7 +140,7 @@ export async function compareAll(
       results.push(undefined);
       continue;
     }
-    const key: JournalKey = { ...scoringKey, checkpoint: modelHash(float.model), model };
+    const key: JournalKey = { version: packageVersion(), ...scoringIdentity, checkpoint, model };
     const run = async () => {
       const quantized = await readPackage(path);
       const { loss, figures } = await compareModels(float, quantized.model, samples, {

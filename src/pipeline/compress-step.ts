@@ -62,7 +62,7 @@ export async function compress(given: CompressOptions): Promise<CompressResult> 
     calibration,
     plan: planCalibration(calibration, count, options.seed),
     scoring,
-    scoringKey: { version: packageVersion(), ...(await identifyDataset(scoring, reading)) },
+    scoringIdentity: await identifyDataset(scoring, reading),
     phase: phases,
   };
   const made = await makeVariants(context, planned, needsCalibration);

@@ -53,13 +53,13 @@ export async function sensitivity(options: SensitivityStepOptions): Promise<Sens
   const { pictures, onProgress, signal } = options;
   const source = await openAnyModel(options.model);
   const recipe = await openRecipe(options.recipe ?? (isPackage(source) ? SENSITIVITY_DEFAULTS.recipe : GENERIC_RECIPE));
-  const samples = await openEvaluationInputs(source, options.dataset, { count: images, pictures });
+  const dataset =
+    isPackage(source) && !isSampleSource(options.dataset) ? await openDataset(options.dataset, images) : undefined;
+  const samples = await openEvaluationInputs(source, dataset ?? options.dataset, { count: images, pictures });
   const calibration = await resolveCalibration(source, options);
   const statistics = await observeFor(source, recipe, { onProgress, signal, ...calibration });
   const accuracy =
-    isPackage(source) && !isSampleSource(options.dataset)
-      ? await detectionAccuracy(source, await openDataset(options.dataset, images), { onProgress, signal })
-      : undefined;
+    dataset && isPackage(source) ? await detectionAccuracy(source, dataset, { onProgress, signal }) : undefined;
   const result = await measureSensitivity(source, recipe, samples, {
     accuracy,
     onProgress,
