@@ -1,4 +1,4 @@
-// What observing costs: the bundled model on 256 images, run as it is and calibrated, in turns.
+// Measures the cost of observing: the bundled model on 256 images, run as it is and calibrated, in turns.
 //
 //   node bench/calibration.mjs
 import { dirname, join } from 'node:path';

@@ -1,4 +1,4 @@
-// What the side-by-side measurements share.
+// Statistics for the side-by-side measurements.
 
 /** The value below which `share` of the values are. */
 export const quantile = (values, share) => values.toSorted((a, b) => a - b)[Math.round((values.length - 1) * share)];

@@ -1,4 +1,4 @@
-// What all custom operators have in common: they run on the CPU, and all their inputs and outputs are required.
+// The common part of all custom operators: they run on the CPU, and all their inputs and outputs are required.
 #pragma once
 
 #include "cpu_path.h"

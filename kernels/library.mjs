@@ -1,4 +1,4 @@
-// What build.mjs and check.mjs both need to know: the source files, the compiler, and the name of the library.
+// The source files of the library, the compiler and the name of the library, for build.mjs and check.mjs.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';

@@ -114,7 +114,7 @@ export { type InputSource, PICTURE_DEFAULTS, type PictureOptions } from './pipel
 export type { AnyModelSource, DatasetSource, ModelSource, RecipeSource } from './pipeline/sources.ts';
 export { bundledRecipes, DEFAULT_RECIPE, parseRecipe, type Recipe, readRecipe } from './quant/recipe.ts';
 
-// What the steps quantize with, for callers who have a model and samples in memory.
+// The functions by which the steps quantize, for callers who have a model and samples in memory.
 
 export {
   type CalibrationItem,

@@ -17,7 +17,7 @@ export type JournalKey = Readonly<Record<string, string | number | boolean | nul
 export interface JournalOptions<Entry> {
   /** The kind of work that is recorded, as a noun for messages: "evaluation". */
   readonly kind: string;
-  /** What the entries depend on. Without a key the file has no head line, and any journal of this schema is continued. */
+  /** The fields that the entries depend on. Without a key the file has no head line, and any journal of this schema is continued. */
   readonly key?: JournalKey | undefined;
   /** The form of an entry. */
   readonly schema: z.ZodType<Entry>;

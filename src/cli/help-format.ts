@@ -1,4 +1,4 @@
-/** How the help of a command is laid out: required options stand in the usage and come first. */
+/** The layout of a command's help: required options stand in the usage and come first. */
 import type { CommandUnknownOpts } from '@commander-js/extra-typings';
 
 const REQUIRED = 'Required options:';

@@ -6,7 +6,7 @@ import { InputError, messageOf } from '../base/errors.ts';
 
 const inflate = promisify(inflateRaw);
 
-/** What an archive may hold at most. */
+/** The largest archive that is read. */
 export interface ZipLimits {
   readonly entries: number;
   /** Bytes of all entries together, uncompressed. */

@@ -21,7 +21,7 @@ export interface LayerNoise {
   readonly decibels: number;
 }
 
-/** How far the outputs moved for one sample. */
+/** The change of the outputs for one sample. */
 export interface SampleDifference extends OutputDifference {
   /** The file that the sample came from. */
   readonly source: string;
@@ -33,7 +33,7 @@ export interface Comparison extends OutputDifference {
   readonly layers: readonly LayerNoise[];
   /** Every sample, the one whose outputs changed most first. */
   readonly samples: readonly SampleDifference[];
-  /** How much quantization changed the outputs, as one number; 0 if nothing. */
+  /** The change of the outputs by quantization as one number, which is 0 if they are equal. */
   readonly loss: number;
   /** The meaning of `figures`, in the order in which tables show them. */
   readonly outputFigures: readonly OutputFigure[];

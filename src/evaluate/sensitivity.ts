@@ -23,7 +23,7 @@ const resultSchema = z.object({
   averagePrecision: z.number().optional(),
 });
 
-/** What is measured of a model in which one part is quantized. */
+/** The measurements of a model in which one part is quantized. */
 type Result = z.output<typeof resultSchema>;
 
 /** The loss of a model in which only one part is quantized. */

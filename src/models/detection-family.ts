@@ -1,4 +1,4 @@
-/** What a family of open-vocabulary detectors provides: prompts, feeds and post-processing. `Detector` is made of it. */
+/** The interface of a family of open-vocabulary detectors: prompts, feeds and post-processing. `Detector` uses it. */
 import type { Box } from '../data/labelled-box.ts';
 import type { PreparedImages } from '../data/preprocess.ts';
 import type { Size } from '../data/size.ts';

@@ -1,4 +1,4 @@
-/** How a family is recognised in files, and how its models are read. */
+/** The interface by which a family is recognised in files and its models are read. */
 import type { Preprocessing } from '../data/preprocessing.ts';
 import type { Checkpoint } from './checkpoint/checkpoint.ts';
 import type { ModelFamily } from './family.ts';

@@ -18,7 +18,7 @@ export interface LoadedModel {
   readonly source: string;
   /** The ONNX model. */
   readonly model: Model;
-  /** What is known about models of this kind. */
+  /** The family that the model belongs to. */
   readonly family: ModelFamily;
 }
 
@@ -66,7 +66,7 @@ export interface CompanionDefaults {
   readonly preprocessing: Readonly<Record<string, unknown>>;
 }
 
-/** What is known about a kind of model, for one configuration. */
+/** The knowledge about one kind of model in one configuration. */
 export interface ModelFamily {
   /** The name of the family in messages: `grounding-dino` or `generic`. */
   readonly name: string;
@@ -78,7 +78,7 @@ export interface ModelFamily {
   readonly outputFigures: readonly OutputFigure[];
   /** Compares the outputs of a float model and of its quantized form for the same inputs. */
   compareOutputs(float: NamedOutputs, quantized: NamedOutputs): OutputDifference;
-  /** How much quantization changed the outputs, as one number from figures (those of a sample, or means): 0 if nothing. */
+  /** The change of the outputs by quantization as one number, from the figures of a sample or their means; 0 if they are equal. */
   outputLoss(figures: Readonly<Record<string, number>>): number;
   /**
    * Inputs of a realistic size without meaning, for timing, lint and inspection.

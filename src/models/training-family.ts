@@ -1,4 +1,4 @@
-/** What a family of models that can be trained provides: the graph with its losses, and what is special about its weights. */
+/** The interface of a family of models that can be trained: the graph with its losses, and the treatment of each weight. */
 import type { SegmentOf } from '../autodiff/recompute.ts';
 import type { LabelledBox } from '../data/labelled-box.ts';
 import type { GraphBuilder, Value } from '../onnx/builder.ts';

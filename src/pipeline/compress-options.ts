@@ -78,7 +78,7 @@ export const COMPRESS_DEFAULTS: Defaults<
 
 /** How well the outputs of a quantized model agree with those of the float model. */
 export const agreementSchema = z.object({
-  /** How much quantization changed the outputs, as one number; 0 if nothing. */
+  /** The change of the outputs by quantization as one number, which is 0 if they are equal. */
   loss: z.number(),
   /** The means of the figures that `outputFigures` explains. */
   figures: z.record(z.string(), z.number()),

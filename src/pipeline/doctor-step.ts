@@ -28,7 +28,7 @@ const FEATURES = [
 ];
 const PROVIDERS: readonly ProviderName[] = ['cpu', 'webgpu', 'cuda', 'tensorrt'];
 
-/** What this machine has, by names that people read. */
+/** Facts about this machine, by names that people read. */
 export interface MachineReport {
   /** The version of dino8. */
   readonly dino8: string;

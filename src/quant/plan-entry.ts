@@ -58,7 +58,7 @@ export interface PlannedCorrection {
   readonly statistic?: Statistic | undefined;
 }
 
-/** What becomes of one node. */
+/** The treatment of one node by a plan. */
 export interface PlanEntry {
   /** The node in the float graph. */
   readonly node: NodeProto;
@@ -66,9 +66,9 @@ export interface PlanEntry {
   readonly path: string;
   /** The type of the operator. */
   readonly operator: string;
-  /** What a rule must state as `inputs` to apply to the node: whether it computes with a stored weight. */
+  /** The value of `inputs` in rules that apply to the node: `weights` if it computes with a stored weight. */
   readonly operands: Rule['inputs'];
-  /** What of the node can be quantized. */
+  /** The inputs, outputs and weight that can be quantized. */
   readonly quantizable: Quantizable;
   /** How the node is computed. */
   readonly mode: Mode;

@@ -32,7 +32,7 @@ export interface PlanCounts extends Readonly<Record<Mode, number>> {
   readonly activations: Readonly<Record<string, number>>;
 }
 
-/** What becomes of a model by a recipe, for a target. */
+/** The treatment of every node of a model by a recipe, for a target. */
 export interface QuantizationPlan {
   /** The recipe that the plan follows. */
   readonly recipe: Recipe;

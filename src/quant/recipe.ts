@@ -50,7 +50,7 @@ const ruleSchema = z
     treatment: z.preprocess((value) => (value === FORMER_WEIGHT_ONLY ? 'weight-only' : value), z.enum(MODES)),
     /** How the weights become integers. */
     weights: weightsSchema.optional(),
-    /** What makes a range of a statistic. */
+    /** The observer, which makes a range from a statistic. */
     observer: observerSchema.optional(),
     /** True if ranges of activations are centred on 0. */
     symmetric: z.boolean().optional(),
@@ -152,10 +152,10 @@ const recipeSchema = z.strictObject({
 export type Rule = z.output<typeof ruleSchema>;
 /** A technique of a recipe, with its settings. */
 export type Technique = z.output<typeof techniqueSchema>;
-/** What a recipe says about ranges that change with the length of the text. */
+/** The part of a recipe about ranges that change with the length of the text. */
 export type TextRule = z.output<typeof textSchema>;
 
-/** What is quantized and how. */
+/** A recipe: rules that say how each node is quantized, and techniques. */
 export interface Recipe {
   /** The name of a bundled recipe, or the file name without its extension. */
   readonly name: string;
@@ -165,7 +165,7 @@ export interface Recipe {
   readonly rules: readonly Rule[];
   /** Techniques are applied in this order. */
   readonly techniques: readonly Technique[];
-  /** What the recipe says about ranges that change with the length of the text; undefined if nothing. */
+  /** The treatment of ranges that change with the length of the text; undefined if the recipe has none. */
   readonly text?: TextRule | undefined;
   /** Sentences about words of former versions that the recipe uses and that will not be read for long. */
   readonly notices?: readonly string[] | undefined;

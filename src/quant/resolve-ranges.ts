@@ -11,7 +11,7 @@ import type { Rule } from './recipe.ts';
 import { requireStatistics } from './require-statistics.ts';
 import type { Range } from './scheme.ts';
 
-/** What ranges are made of. */
+/** The sources of ranges. */
 export interface RangeSources {
   /** Statistics by the name of the value. */
   readonly statistics?: Statistics | undefined;

@@ -1,4 +1,4 @@
-/** What a session can be asked for, and its translation into ONNX Runtime's session options. */
+/** The options of a session, and their translation into ONNX Runtime's session options. */
 import { availableParallelism } from 'node:os';
 import { messageOf } from '../base/errors.ts';
 import { RuntimeError } from './error.ts';

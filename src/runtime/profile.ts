@@ -1,4 +1,4 @@
-/** Where a run spends its time, by ONNX Runtime's own profiler. */
+/** The time that each node of a run takes, by ONNX Runtime's own profiler. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

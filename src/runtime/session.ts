@@ -34,7 +34,7 @@ export interface RunOptions {
 /** The names, types and shapes of one side of a session. */
 export type Signature = ReadonlyMap<string, TensorInfo>;
 
-/** What a run computed. A result becomes an array when it is asked for. */
+/** The results of a run. A result becomes an array when it is asked for. */
 export class Outputs implements Disposable {
   readonly #values: ReadonlyMap<string, Pointer>;
   readonly #tensors = new Map<string, Tensor>();

@@ -1,4 +1,4 @@
-/** Whether an execution provider works on this machine: that it is built into ONNX Runtime does not say so. */
+/** Finds out if an execution provider works on this machine: ONNX Runtime may contain providers that cannot start. */
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';

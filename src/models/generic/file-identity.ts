@@ -1,4 +1,4 @@
-/** What tells two files of samples apart without reading them. */
+/** The identity of a file of samples, found without reading the file. */
 import { statSync } from 'node:fs';
 import { basename } from 'node:path';
 

@@ -15,7 +15,7 @@ import { SENSITIVE_PARTS } from './sensitive.ts';
 import { groundingDinoSizes } from './sizes.ts';
 import { groundingDinoTraining } from './training/training.ts';
 
-/** What transformers looks for, and a checkpoint in the original format does not say. */
+/** Settings that transformers looks for and that a checkpoint in the original format lacks. */
 const companionDefaults: CompanionDefaults = {
   config: { architectures: ['GroundingDinoForObjectDetection'] },
   preprocessing: {

@@ -47,7 +47,7 @@ export async function readModelFolder(folder: string): Promise<FolderModel | und
   return { form: 'halves', text, detect };
 }
 
-/** What is written into a folder: a model that carries its files as metadata. */
+/** The content of a folder: a model that carries its other files as metadata. */
 export interface WrittenPackage extends LoadedModel {
   /** The settings of the preprocessing, each of them spelled out. */
   readonly preprocessing: object;

@@ -31,7 +31,7 @@ export interface ModelPackage extends LoadedModel {
 export interface CheckpointPackage extends FamilyCheckpoint {
   /** Where the checkpoint came from, for messages. */
   readonly source: string;
-  /** What is known about models of this kind. */
+  /** The family that the model belongs to. */
   readonly family: ModelFamily;
   /** How images become the input of the model. */
   readonly preprocessing: Preprocessing;

@@ -20,7 +20,7 @@ const SOFTMAX_CHANGED = 13;
 const OLDEST = 7;
 const IR_VERSION = 10n;
 
-/** What a conversion may ask for. */
+/** The facts about a graph that a conversion may ask for. */
 interface Context {
   /** Stores a constant, and returns its name. */
   readonly store: (data: TypedArray, shape: readonly number[]) => string;

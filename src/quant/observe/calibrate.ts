@@ -17,7 +17,7 @@ import { addObservation, emptyStatistic, type Statistic } from './statistic.ts';
 export type Statistics = ReadonlyMap<string, Statistic>;
 
 export interface CalibrationOptions extends WorkOptions {
-  /** What must not count as data in this model; every finite number counts by default. */
+  /** The rules for numbers that are not data in this model; every finite number counts by default. */
   readonly rules?: ObservationRules | undefined;
   /** Says by its place which samples this call observes: a shard, or what an interrupted calibration left; all by default. */
   readonly accept?: ((place: number) => boolean) | undefined;

@@ -29,7 +29,7 @@ export interface SampleSource {
   samples(accept?: (place: number) => boolean): AsyncIterable<Sample>;
 }
 
-/** What calibration must know about a model's values. A model family provides it. */
+/** Rules for calibration: which numbers of a model's values are data. A model family provides them. */
 export interface ObservationRules {
   /** Values whose magnitude is above this limit are masks, not data, and are left out of statistics; Infinity if there are none. */
   readonly maskLimit: number;

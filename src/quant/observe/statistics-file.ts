@@ -89,7 +89,7 @@ export interface Shard {
   readonly count: number;
 }
 
-/** What a statistics file says about the calibration as a whole. */
+/** The part of a statistics file that is about the calibration as a whole. */
 export interface CalibrationHead {
   /** The hash of the model that was observed. */
   readonly model: string;

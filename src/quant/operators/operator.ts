@@ -52,7 +52,7 @@ export interface StoredWeight {
   readonly bits: readonly (8 | 4)[];
 }
 
-/** What can be quantized of one node. */
+/** The inputs, outputs and weight of one node that can be quantized. */
 export interface QuantizableNode {
   /** How targets place the node. */
   readonly form: Form;

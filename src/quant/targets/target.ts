@@ -31,7 +31,7 @@ export interface FloatGraph {
   readonly infos: Infos;
 }
 
-/** What placing one entry shares with placing the others. */
+/** The state that the placing of all entries shares. */
 export interface PlacingContext {
   /** Nodes and tensors that are added to the graph. */
   readonly added: Additions;
@@ -57,11 +57,11 @@ export interface LintFinding {
   readonly seconds?: number | undefined;
 }
 
-/** What a linter found in a quantized model. */
+/** The findings of a linter in a quantized model. */
 export interface LintReport {
   /** The most expensive first, where times are known. */
   readonly findings: readonly LintFinding[];
-  /** What the model has in all, as one sentence. */
+  /** A sentence that sums up the model. */
   readonly summary: string;
   /** How to get rid of the defects, as a phrase. */
   readonly advice: string;
@@ -69,7 +69,7 @@ export interface LintReport {
   readonly seconds?: number | undefined;
 }
 
-/** What a linter may need to run a model. */
+/** Inputs and settings for linters that run the model. */
 export interface LintOptions {
   /** Inputs of realistic sizes. It is only called by linters that run the model. */
   readonly feeds: () => Feeds;
@@ -81,7 +81,7 @@ export interface LintOptions {
 export interface QuantizationTarget {
   /** The name on the command line and in options. */
   readonly name: string;
-  /** What it is, as a phrase for help texts. */
+  /** The runtime as a phrase for help texts. */
   readonly description: string;
   /** The integers of activations. */
   readonly activations: Scheme;

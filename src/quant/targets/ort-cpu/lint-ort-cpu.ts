@@ -25,7 +25,7 @@ export interface Unfused {
   readonly seconds: number;
 }
 
-/** What the profile of a quantized model shows. */
+/** The findings in the profile of a quantized model. */
 export interface LintResult {
   /** The most expensive first. */
   readonly unfused: readonly Unfused[];
