@@ -23,6 +23,6 @@ constexpr const char* kDeformableAttentionGradient =
 
 // src/quant/observe/histogram.ts
 constexpr int64_t kBinsPerSide = 2048;  // BINS_PER_SIDE
-constexpr int kMinimumExponent = -111;  // LEAST_EXPONENT
+constexpr int kMinimumExponent = -111;  // MINIMUM_EXPONENT
 
 }  // namespace dino8

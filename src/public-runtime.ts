@@ -13,8 +13,10 @@ export {
   type ProviderName,
   type SessionOptions,
 } from './runtime/options.ts';
+export type { Outputs } from './runtime/outputs.ts';
 export { type ProfiledNode, profileRun } from './runtime/profile.ts';
-export { type Feeds, type Outputs, type RunOptions, Session, type Signature } from './runtime/session.ts';
+export { type Feeds, type RunOptions, Session } from './runtime/session.ts';
+export type { Signature } from './runtime/signature.ts';
 export {
   booleans,
   copyTensor,

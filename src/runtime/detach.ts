@@ -1,11 +1,11 @@
-/** Emptying an array buffer, so that a view of memory that is about to be freed cannot be read afterwards. */
+/** Detaching array buffers over native memory, so that nobody reads the memory after it is freed. */
 
 /**
- * Detaches `buffer`: its length becomes 0, and that of every array over it.
+ * Detaches `buffer`: its length becomes 0, and so does that of every array over it.
  *
- * `structuredClone` would copy instead, because Node.js marks buffers over foreign memory as untransferable. JavaScript's
- * own `transfer` (since Node.js 22) is not bound by that mark, nor is a byte stream taking over the buffer of a reader
- * (https://streams.spec.whatwg.org/#readable-byte-stream-controller-pull-into), which is what Node.js 20 offers.
+ * `structuredClone` would copy the memory instead, because Node.js marks buffers over foreign memory as untransferable.
+ * `ArrayBuffer.transfer`, which Node.js has since version 22, ignores the mark. So does a byte stream that takes over the
+ * buffer of a reader (https://streams.spec.whatwg.org/#readable-byte-stream-controller-pull-into), for Node.js 20.
  */
 export function detach(buffer: ArrayBuffer): void {
   if (buffer.byteLength === 0) return;
@@ -15,5 +15,5 @@ export function detach(buffer: ArrayBuffer): void {
     return;
   }
   const reader = new ReadableStream({ type: 'bytes' }).getReader({ mode: 'byob' });
-  void reader.read(new Uint8Array(buffer)); // never answered: the stream has no source
+  void reader.read(new Uint8Array(buffer)); // the promise never settles, because the stream has no source
 }

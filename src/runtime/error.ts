@@ -1,6 +1,6 @@
 import { Dino8Error } from '../base/errors.ts';
 
-/** ONNX Runtime refused or failed: the message names the model and, where it is known, the node and the shapes. */
+/** ONNX Runtime refused a request or failed. The message names the model and, where they are known, the node and shapes. */
 export class RuntimeError extends Dino8Error {
   readonly exitCode = 1;
 }

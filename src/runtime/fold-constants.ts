@@ -1,6 +1,6 @@
 /**
- * Computing once what does not depend on the inputs: transposed weights, gathered bias tables, converted types.
- * ONNX Runtime does the computing; TypeScript only decides what can be computed.
+ * Constant folding: values that do not depend on the inputs, such as transposed weights, bias tables and converted types,
+ * are computed once. ONNX Runtime computes them; TypeScript only decides which nodes can be folded.
  */
 import { create } from '@bufbuild/protobuf';
 import { GraphProtoSchema, ModelProtoSchema } from 'onnx-buf';
@@ -23,7 +23,7 @@ import { modelBytes } from '../onnx/write.ts';
 import { Session } from './session.ts';
 import { copyTensor, type Tensor, tensor } from './tensor.ts';
 
-/** Their output differs from run to run, or is larger than what it is made from. */
+/** The outputs of these operators differ from run to run or, for DequantizeLinear, are larger than the inputs. */
 const NEVER_FOLDED = new Set([
   'RandomNormal',
   'RandomNormalLike',
@@ -35,8 +35,13 @@ const NEVER_FOLDED = new Set([
 ]);
 
 /**
- * Replaces every node that depends on initializers alone by its result. Answers the number of nodes folded.
- * `largest`: results of more bytes, or of unknown size, are left to be computed at each run.
+ * Replaces every node that depends on initializers alone by its result.
+ *
+ * @param model is changed
+ * @param largest the size in bytes of the largest result to store; larger ones, and those of unknown size, are left to be
+ * computed at each run; everything is folded by default
+ * @returns the number of nodes that were folded
+ * @throws RuntimeError if a node cannot be computed
  */
 export async function foldConstants(model: Model, largest?: number): Promise<number> {
   const { graph } = model;
@@ -47,7 +52,7 @@ export async function foldConstants(model: Model, largest?: number): Promise<num
   const constant = new Set([...stored.keys()].filter((name) => !overridable.has(name)));
   const packed = new Set(graph.initializer.filter(({ dataType }) => isPacked(dataType)).map(({ name }) => name));
   const folded = graph.node.filter((node) => {
-    // What is stored in 4 bits stays so in the file; ONNX Runtime unpacks it when it loads the model.
+    // Weights of 4 bits keep their 4 bits in the file; ONNX Runtime unpacks them when it loads the model.
     if (node.input.some((name) => packed.has(name))) return false;
     if (node.opType === 'Cast' && isPacked(integerAttribute(node, 'to', 0))) packed.add(node.output[0] ?? '');
     if (!isFoldable(node, model) || !node.input.every((name) => name === '' || constant.has(name))) return false;
@@ -69,7 +74,7 @@ export async function foldConstants(model: Model, largest?: number): Promise<num
 const isPacked = (type: number) => type === DataType.INT4 || type === DataType.UINT4;
 
 function bytesNeeded(info: TensorInfo | undefined): number {
-  if (!info?.shape?.every((extent) => typeof extent === 'number')) return Number.POSITIVE_INFINITY;
+  if (!info?.shape?.every((dimension) => typeof dimension === 'number')) return Number.POSITIVE_INFINITY;
   return byteLength(info.type, elementCount(info.shape)) ?? Number.POSITIVE_INFINITY;
 }
 
@@ -79,7 +84,7 @@ function isFoldable(node: NodeProto, model: Model): boolean {
   return isOperator && !feedsOutput && !NEVER_FOLDED.has(node.opType) && subgraphsOf(node).length === 0;
 }
 
-/** Results are computed this many bytes of weights at a time: they exist twice until they are copied out. */
+/** The bytes of weights that are folded at a time: they exist twice until the results are copied. */
 const BATCH_BYTES = 1 << 26;
 
 interface Batch {
@@ -87,7 +92,7 @@ interface Batch {
   readonly results: string[];
 }
 
-/** The results in batches of limited size, each with the nodes it needs. What two batches share is computed twice. */
+/** Splits the results into batches of limited size, each with the nodes it needs. Nodes that two batches need run twice. */
 function batches(
   folded: readonly NodeProto[],
   results: readonly string[],
@@ -120,7 +125,7 @@ function batches(
   }));
 }
 
-/** Runs `nodes` alone, the initializers they need as inputs: given as memory, so that none is copied. */
+/** Runs `nodes` in a model of their own, whose inputs are the initializers that they need: inputs are not copied. */
 async function compute(
   model: Model,
   nodes: NodeProto[],
@@ -132,14 +137,14 @@ async function compute(
   const feeds: Record<string, Tensor> = {};
   for (const initializer of needed) {
     const shape = initializer.dims.map(Number);
-    // Small integers stay constants: shapes must be known for the nodes that use them to be valid.
+    // Integers stay constants, because the nodes that use them as shapes are valid only with constant ones.
     if (initializer.dataType === DataType.INT64 || isExternal(initializer)) {
       graph.initializer.push(initializer);
       continue;
     }
     const type = initializer.dataType as DataType; // a number of the file format
     graph.input.push(makeValueInfo(initializer.name, type, shape));
-    // As bytes: a view of its elements would have to be a copy where the file does not align them.
+    // The bytes are given as they are. A view of their elements would be a copy where the file does not align them.
     feeds[initializer.name] = tensor(tensorBytes(initializer), shape, type);
   }
   const message = create(ModelProtoSchema, { irVersion: model.irVersion, opsetImport: model.opsetImport, graph });

@@ -27,7 +27,12 @@ export interface KernelOptions {
   readonly customOperators: readonly string[];
 }
 
-/** Returns the session option that loads the kernel library, or loads nothing where it was not built. */
+/**
+ * Returns the session option that loads the kernel library; where it was not built, the option loads nothing.
+ *
+ * @example
+ * await using session = await Session.create('model.onnx', { threads: 2, ...kernelOptions() });
+ */
 export function kernelOptions(): KernelOptions {
   const library = kernelLibrary();
   return { customOperators: library === undefined ? [] : [library] };

@@ -1,8 +1,8 @@
 /**
  * ONNX Runtime's C API (onnxruntime_c_api.h), called in the shared library that `onnxruntime-node` brings.
  *
- * The library exports one function, `OrtGetApiBase`; everything else is a table of function pointers whose order is
- * part of the ABI: functions are only ever appended. The table below gives the position of each function used here.
+ * The library exports one function, `OrtGetApiBase`. Everything else is in a table of function pointers whose order is part
+ * of the ABI: later versions only append functions. The table below has the position of each function that is used here.
  */
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -17,12 +17,12 @@ export type Pointer = bigint;
 /** Memory that a native function reads or fills; it must stay referenced until the call is over. */
 export type Memory = NodeJS.TypedArray;
 
-/** The version of the function table asked for: that of ONNX Runtime 1.20, which has all that is used. */
+/** The version of the function table: that of ONNX Runtime 1.20, which has every function that is used here. */
 const API_VERSION = 20;
 
 const POINTER_SIZE = 8;
 
-/** Position in OrtApi and C prototype. Every function that can fail returns an OrtStatus pointer. */
+/** The position in OrtApi and the C prototype of each function. Functions that can fail return an OrtStatus pointer. */
 const functions = {
   GetErrorCode: [1, 'int (const void *status)'],
   GetErrorMessage: [2, 'const char *(const void *status)'],
@@ -96,13 +96,13 @@ type FunctionName = keyof typeof functions;
 type Argument = Pointer | Memory | number | string | null | readonly string[];
 type Result = Pointer | string | number | null | undefined;
 
-/** A function of the table: called at once, or on a thread of its own with the result in a promise. */
+/** A function of the table, which is called on this thread or, by `async`, on another one with the result in a callback. */
 interface NativeFunction {
   (...args: Argument[]): Result;
   async(...args: [...Argument[], (error: unknown, result: Result) => void]): void;
 }
 
-/** Where the shared library is, by platform. @throws RuntimeError if there is none for this one. */
+/** Returns the path of ONNX Runtime's shared library. @throws RuntimeError if there is none for this platform. */
 function libraryPath(): string {
   const manifest = createRequire(import.meta.url).resolve('onnxruntime-node/package.json');
   const folder = join(dirname(manifest), 'bin', 'napi-v6', process.platform, process.arch);
@@ -116,9 +116,11 @@ function libraryPath(): string {
   return path;
 }
 
+/** ONNX Runtime's functions; `ort()` returns the one instance. */
 class OrtApi {
+  /** ONNX Runtime's version, such as "1.30.0". */
   readonly version: string;
-  /** Held for ever: koffi unloads a library that is collected, and every address in it with it. */
+  /** Held as long as the process runs: koffi unloads a library whose handle is collected. */
   readonly #library: koffi.LibraryHandle;
   readonly #table: Pointer;
   readonly #functions = new Map<FunctionName, NativeFunction>();
@@ -139,14 +141,15 @@ class OrtApi {
     return this.#find(name)(...args);
   }
 
-  /** Calls a function that returns a status. @throws RuntimeError with `context` and ONNX Runtime's own words. */
+  /** Calls a function that returns a status. @throws RuntimeError with `context` and ONNX Runtime's message. */
   do(context: string, name: FunctionName, ...args: Argument[]): void {
     this.#check(this.#find(name)(...args), context);
   }
 
   /**
-   * As `do`, on another thread. The memory that the arguments point to, and `kept`, cannot be collected before the
-   * call is over: the garbage collector does not see what native code still reads.
+   * Calls a function that returns a status on another thread. The memory that the arguments point to and `kept` are not
+   * collected before the call is over: the garbage collector does not know what native code still reads.
+   * @throws RuntimeError as `do` does
    */
   doAsync(context: string, kept: unknown, name: FunctionName, ...args: Argument[]): Promise<void> {
     const held = { kept, args };
@@ -165,7 +168,7 @@ class OrtApi {
     });
   }
 
-  /** Calls a function whose last argument receives a pointer, and answers that pointer. */
+  /** Calls a function whose last argument receives a pointer, and returns that pointer. @throws RuntimeError as `do` does. */
   get(context: string, name: FunctionName, ...args: Argument[]): Pointer {
     const out = new BigUint64Array(1);
     this.do(context, name, ...args, out);
@@ -192,7 +195,7 @@ class OrtApi {
   }
 }
 
-/** ONNX Runtime's message on one line, without the paths of the machine it was built on. */
+/** Returns ONNX Runtime's message on one line, without the paths of the machine that it was built on. */
 function readable(message: string): string {
   return message
     .replace(/\s+/g, ' ')
@@ -204,7 +207,7 @@ function readable(message: string): string {
 
 let api: OrtApi | undefined;
 
-/** The API, loaded at the first use. */
+/** Returns ONNX Runtime's API, which is loaded at the first call. @throws RuntimeError if the library is missing or too old. */
 export function ort(): OrtApi {
   api ??= new OrtApi();
   return api;
@@ -212,28 +215,31 @@ export function ort(): OrtApi {
 
 let environment: Pointer | undefined;
 
-/** ONNX Runtime's process-wide state: one for all sessions, never released. */
+/**
+ * Returns ONNX Runtime's state of the process, which all sessions share and which is never released.
+ * @throws RuntimeError if the command line of the process is too long for ONNX Runtime
+ */
 export function ortEnvironment(): Pointer {
   if (environment === undefined && commandLineLength() > LONGEST_COMMAND_LINE)
     throw new RuntimeError(
       `ONNX Runtime crashes in a process whose command line is longer than ${LONGEST_COMMAND_LINE} bytes; pass long arguments in another way.`,
     );
-  const LOG_FATAL = 4; // an error is thrown where it is met; printing it as well would be noise
+  const LOG_FATAL = 4; // errors are thrown, so ONNX Runtime need not print them too
   environment ??= ort().get('ONNX Runtime did not start', 'CreateEnv', LOG_FATAL, 'dino8');
   return environment;
 }
 
-/** The memory at an address as an ArrayBuffer, without a copy. */
+/** Returns the memory at an address as an ArrayBuffer, without a copy. */
 export function viewMemory(address: Pointer, bytes: number): ArrayBuffer {
   return koffi.view(address, bytes);
 }
 
-/** The NUL-terminated text at an address. */
+/** Returns the NUL-terminated text at an address. */
 export function readString(address: Pointer): string {
   return koffi.decode(address, 'char', -1);
 }
 
-/** The address of the memory of a typed array. */
+/** Returns the address of the memory of a typed array. */
 export function addressOf(memory: Memory): Pointer {
   return koffi.address(memory);
 }

@@ -5,43 +5,43 @@ import { RuntimeError } from './error.ts';
 import { checkKernelPath } from './kernels.ts';
 import { ort, type Pointer, readString, viewMemory } from './native.ts';
 
-/** How far ONNX Runtime optimizes a graph, in its own words: `extended` and `layout` depend on the machine. */
+/** How far ONNX Runtime optimizes a graph: each level includes the ones before it. */
 export type OptimizationLevel = 'none' | 'basic' | 'extended' | 'layout' | 'all';
 
-/** A device by the name users know it by. */
+/** An execution provider, by the name of its device. */
 export type ProviderName = 'cpu' | 'webgpu' | 'cuda' | 'tensorrt';
 
-/** An execution provider with options. */
+/** An execution provider with its options. */
 export interface Provider {
   /** The device. */
   readonly name: ProviderName;
-  /** Passed to the provider as they are: `device_id`, `trt_engine_cache_enable`, … */
+  /** Options that are passed to the provider as they are, such as `device_id` or `trt_engine_cache_enable`. */
   readonly options?: Readonly<Record<string, string>>;
 }
 
-/** Options of a session. */
+/** Options of `Session.create`. */
 export interface SessionOptions {
-  /** Threads within an operator. Default: one per core. */
+  /** The number of threads within an operator; one for each core by default. */
   readonly threads?: number | undefined;
   /** How far the graph is optimized; `all` by default. */
   readonly optimization?: OptimizationLevel | undefined;
-  /** Tried in order; `cpu` is always there as the last. Default: cpu alone. */
+  /** The execution providers in order of preference; `cpu` is always the last, and the only one by default. */
   readonly providers?: readonly (ProviderName | Provider)[] | undefined;
-  /** Session config entries, such as `session.disable_prepacking`. */
+  /** Entries of ONNX Runtime's session configuration, such as `session.disable_prepacking`. */
   readonly config?: Readonly<Record<string, string>> | undefined;
-  /** Shared libraries with custom operators. */
+  /** The paths of shared libraries with custom operators; see `kernelOptions`. */
   readonly customOperators?: readonly string[] | undefined;
-  /** Write the optimized graph to this file. */
+  /** The file to which the optimized graph is written; none by default. */
   readonly optimizedModelPath?: string | undefined;
-  /** Write a profile; `session.endProfiling()` answers its path, which begins with this. */
+  /** The beginning of the path of a profile, which `session.endProfiling()` completes; no profile by default. */
   readonly profilePrefix?: string | undefined;
-  /** Reuse memory between runs (the default), or give it back after each: slower, smaller. */
+  /** Whether memory is reused between runs, as by default; without it a run is slower and gives its memory back. */
   readonly memoryArena?: boolean | undefined;
 }
 
 const OPTIMIZATION: Record<OptimizationLevel, number> = { none: 0, basic: 1, extended: 2, layout: 3, all: 99 };
 
-/** ONNX Runtime's names of the providers. */
+/** ONNX Runtime's names of the execution providers. */
 const PROVIDERS: Record<ProviderName, string> = {
   cpu: 'CPUExecutionProvider',
   webgpu: 'WebGpuExecutionProvider',
@@ -49,7 +49,13 @@ const PROVIDERS: Record<ProviderName, string> = {
   tensorrt: 'TensorrtExecutionProvider',
 };
 
-/** The names of the providers that this ONNX Runtime was built with, its own spelling. */
+/**
+ * Returns the execution providers that this ONNX Runtime was built with, in its own spelling. That one is built in does not
+ * mean that it works on this machine.
+ *
+ * @example
+ * availableProviders(); // ['CPUExecutionProvider', …]
+ */
 export function availableProviders(): string[] {
   const api = ort();
   const out = new BigUint64Array(1);
@@ -67,7 +73,11 @@ function pointersAt(address: Pointer, count: number): Pointer[] {
   return [...new BigUint64Array(viewMemory(address, count * BigUint64Array.BYTES_PER_ELEMENT))];
 }
 
-/** Builds native session options, hands them to `use`, and frees them whatever happens. */
+/**
+ * Makes ONNX Runtime's session options, hands them to `use`, and frees them afterwards.
+ * @throws UsageError if DINO8_KERNEL_PATH names an instruction set that this machine does not have; RuntimeError if ONNX
+ * Runtime refuses an option, or if an execution provider does not start
+ */
 export async function withSessionOptions<T>(
   options: SessionOptions,
   use: (options: Pointer) => Promise<T>,
@@ -85,7 +95,7 @@ export async function withSessionOptions<T>(
 function applyOptions(handle: Pointer, options: SessionOptions): void {
   const api = ort();
   const context = 'A session option was refused';
-  const LOG_FATAL = 4; // an error is thrown where it is met; printing it as well would be noise
+  const LOG_FATAL = 4; // errors are thrown, so ONNX Runtime need not print them too
   api.do(context, 'SetSessionLogSeverityLevel', handle, LOG_FATAL);
   api.do(context, 'SetIntraOpNumThreads', handle, options.threads ?? availableParallelism());
   api.do(context, 'SetInterOpNumThreads', handle, 1);
@@ -118,7 +128,7 @@ function appendProvider(handle: Pointer, { name, options = {} }: Provider): void
   try {
     startProvider(handle, name, options);
   } catch (error) {
-    // A build may know a provider whose libraries are not installed; ONNX Runtime then names its own source files.
+    // A build may know a provider whose libraries are not installed. ONNX Runtime's message then names its source files.
     if (messageOf(error).includes('Failed to load library'))
       throw new RuntimeError(`The execution provider ${name} is not installed; ${ADVICE}.`);
     throw error;

@@ -1,4 +1,4 @@
-/** The time that each node of a run takes, by ONNX Runtime's own profiler. */
+/** Profiles of runs: how long each node takes, by ONNX Runtime's own profiler. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,13 +7,13 @@ import { readJsonAs } from '../base/schema.ts';
 import type { SessionOptions } from './options.ts';
 import { type Feeds, Session } from './session.ts';
 
-/** The time of a node. */
+/** One node of a profile. */
 export interface ProfiledNode {
-  /** The node's name: in dino8's models its module path and operator. Fused nodes have names of ONNX Runtime's making. */
+  /** The node's name: in dino8's models its module path and operator. ONNX Runtime makes up names for fused nodes. */
   readonly name: string;
-  /** The type of its operator. */
+  /** The operator, such as "MatMul". */
   readonly operator: string;
-  /** Summed over the runs. */
+  /** The time in seconds, summed over the runs. */
   readonly seconds: number;
 }
 
@@ -26,7 +26,15 @@ const eventSchema = z.object({
 
 const SUFFIX = '_kernel_time';
 
-/** Runs a model `runs` times after one to warm up, and answers what each node took. */
+/**
+ * Profiles a model: runs it once to warm up and then `runs` times.
+ *
+ * @returns the nodes in the order in which they ran
+ * @throws RuntimeError if the model does not load or a run fails
+ * @example
+ * const nodes = await profileRun('model.onnx', kernelOptions(), feeds);
+ * const slowest = nodes.toSorted((a, b) => b.seconds - a.seconds)[0];
+ */
 export async function profileRun(
   model: string | Uint8Array,
   options: SessionOptions,

@@ -1,4 +1,4 @@
-/** Large blocks that go back to the system when they are freed. */
+/** A setting of glibc's malloc, by which large blocks go back to the system when they are freed. */
 import koffi from 'koffi';
 
 /** mallopt's number for the size from which a block is mapped on its own (malloc.h). */
@@ -6,9 +6,11 @@ const M_MMAP_THRESHOLD = -3;
 const LARGE = 1 << 20;
 
 /**
- * Makes glibc's malloc map blocks of a megabyte and more on their own, for the rest of the process. Left alone it raises
- * that size with each block that is freed, up to 32 MB, and keeps what is smaller in a heap for each thread: with runs on
- * several threads, several times the memory of one run. Answers whether there is a malloc that can be told so.
+ * Makes glibc's malloc map blocks of a megabyte and more on their own, for the rest of the process. By default malloc
+ * raises that size with each block that is freed, up to 32 MB, and keeps smaller blocks in a heap for each thread. Runs on
+ * several threads then hold several times the memory of one run. This changes the whole process, so only commands call it.
+ *
+ * @returns whether the setting was made; other C libraries do not have it
  */
 export function returnLargeBlocks(): boolean {
   if (process.platform !== 'linux') return false;

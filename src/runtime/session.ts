@@ -1,123 +1,57 @@
-/**
- * A model that runs. Runs happen off the main thread; inputs and outputs are shared with ONNX Runtime, not copied.
- *
- * Lifetime: outputs are views into ONNX Runtime's memory and live until `outputs.dispose()` (or the end of a `using`
- * block); afterwards their arrays are empty, never dangling. Forgotten outputs are freed by the garbage collector.
- */
+/** A loaded model that runs. Runs happen off the main thread; inputs and outputs are shared with ONNX Runtime, not copied. */
 import { access, constants, stat } from 'node:fs/promises';
 import { fileError } from '../base/files.ts';
 import type { Model } from '../onnx/read.ts';
-import { viewAs } from '../onnx/tensor.ts';
-import { byteLength, DataType, type Dimension, elementCount, type TensorInfo } from '../onnx/types.ts';
-import { detach } from './detach.ts';
+import { DataType } from '../onnx/types.ts';
 import { RuntimeError } from './error.ts';
-import { addressOf, ort, ortEnvironment, type Pointer, readString, viewMemory } from './native.ts';
+import { addressOf, ort, ortEnvironment, type Pointer } from './native.ts';
+import { releaseValues, shareTensor, withSharedTensors } from './native-value.ts';
 import { type SessionOptions, withSessionOptions } from './options.ts';
+import { Outputs } from './outputs.ts';
 import { shareWeights } from './shared-weights.ts';
-import { describeTensor, type Tensor, tensorData } from './tensor.ts';
+import { allocator, readSignature, type Signature, takeString } from './signature.ts';
+import { describeTensor, type Tensor } from './tensor.ts';
 
-/** Tensors by the names of inputs. */
+/** The inputs of a run, by their names. */
 export type Feeds = Readonly<Record<string, Tensor>>;
 
-/** Options of a run. */
+/** Options of one run. */
 export interface RunOptions {
-  /** The outputs to compute. Default: all. */
+  /** The names of the outputs to compute; all by default. */
   readonly outputs?: readonly string[] | undefined;
-  /** Results of another run that are taken as they are, where `feeds` has no input of their name. */
+  /** Results of another run, which are taken without a copy for the inputs of their names that `feeds` does not have. */
   readonly from?: Outputs | undefined;
-  /** Where results are written, by the names of outputs: memory of the caller's, of exactly their types and shapes. */
+  /**
+   * The caller's memory for some results, by the names of the outputs; it must have exactly their types and shapes. The
+   * outputs of the run do not have these results.
+   */
   readonly into?: Readonly<Record<string, Tensor>> | undefined;
   /** Stops the run between two nodes; the promise rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** The names, types and shapes of one side of a session. */
-export type Signature = ReadonlyMap<string, TensorInfo>;
-
-/** The results of a run. A result becomes an array when it is asked for. */
-export class Outputs implements Disposable {
-  readonly #values: ReadonlyMap<string, Pointer>;
-  readonly #tensors = new Map<string, Tensor>();
-  readonly #memory: ArrayBuffer[] = [];
-  /** Shared with the registry, which frees what is still in it. */
-  readonly #held: Pointer[];
-
-  constructor(values: ReadonlyMap<string, Pointer>) {
-    this.#values = values;
-    this.#held = [...values.values()];
-    forgotten.register(this, this.#held, this);
-  }
-
-  /** @throws RuntimeError if there is no output of that name. */
-  get(name: string): Tensor {
-    const known = this.#tensors.get(name);
-    if (known) return known;
-    const { tensor, memory } = viewTensor(name, this.handle(name));
-    this.#tensors.set(name, tensor);
-    this.#memory.push(memory);
-    return tensor;
-  }
-
-  /** The names of the outputs that were computed. */
-  get names(): string[] {
-    return [...this.#values.keys()];
-  }
-
-  /** Whether an output of that name was computed. */
-  has(name: string): boolean {
-    return this.#values.has(name);
-  }
-
-  /** The result as ONNX Runtime holds it, for another run to take. */
-  handle(name: string): Pointer {
-    const value = this.#values.get(name);
-    if (value === undefined)
-      throw new RuntimeError(`The run has no output ${name}; it has ${[...this.#values.keys()].join(', ')}.`);
-    if (this.#held.length === 0) throw new RuntimeError(`The output ${name} was freed.`);
-    return value;
-  }
-
-  /** Frees the memory and empties every array that was a view of it. */
-  dispose(): void {
-    forgotten.unregister(this);
-    for (const buffer of this.#memory.splice(0)) detach(buffer);
-    releaseValues(this.#held);
-  }
-
-  /** Does what `dispose` does, at the end of a `using` block. */
-  [Symbol.dispose](): void {
-    this.dispose();
-  }
-}
-
-function releaseValues(values: Pointer[]): void {
-  for (const value of values.splice(0)) ort().call('ReleaseValue', value);
-}
-
-const forgotten = new FinalizationRegistry<Pointer[]>(releaseValues);
-
-/** Text as C expects it, kept alive by whoever holds the array. */
+/** Returns a text as C expects it; whoever holds the array keeps it alive. */
 const cString = (text: string) => Buffer.from(`${text}\0`);
 
 /**
- * A model that is loaded in ONNX Runtime and can be run.
+ * A model that ONNX Runtime has loaded. Close it, or declare it with `await using`, to free its memory.
  *
  * @example
- * await using session = await Session.create('model.onnx');
- * using outputs = await session.run({ x: floats(Float32Array.of(1, 2, 3), [3]) });
- * console.log(floatData(outputs.get('y')));
+ * await using session = await Session.create('model.onnx', kernelOptions());
+ * using outputs = await session.run({ x: floats(new Float32Array(3), [1, 3]) });
+ * const [first] = floatData(outputs.get('y'));
  */
 export class Session implements AsyncDisposable {
-  /** How errors name the model: its path, or what the caller said. */
+  /** The name of the model in error messages: its path, or the name that the caller gave. */
   readonly name: string;
-  /** The inputs of the model, by name. */
+  /** The inputs of the model; weights are not among them. */
   readonly inputs: Signature;
-  /** The outputs of the model, by name. */
+  /** The outputs of the model. */
   readonly outputs: Signature;
   #handle: Pointer;
   readonly #names = new Map<string, Buffer>();
   readonly #running = new Set<Promise<unknown>>();
-  /** Weights that ONNX Runtime reads in the caller's memory: the garbage collector must see that they are used. */
+  /** The weights that ONNX Runtime reads in the caller's memory; this reference keeps the garbage collector away. */
   readonly #weights: Map<string, Tensor>;
 
   private constructor(handle: Pointer, name: string, weights = new Map<string, Tensor>()) {
@@ -171,7 +105,9 @@ export class Session implements AsyncDisposable {
 
   /**
    * Runs the model on another thread. The arrays in `feeds` and `into` must not change until the promise settles.
-   * @throws RuntimeError for a missing or unknown input, a wrong type or shape, or a failure in a node.
+   *
+   * @throws RuntimeError for a missing or unknown input, a wrong type or shape, or a failure in a node; the reason of
+   * `options.signal` if that stopped the run
    */
   async run(feeds: Feeds, options: RunOptions = {}): Promise<Outputs> {
     options.signal?.throwIfAborted();
@@ -184,13 +120,16 @@ export class Session implements AsyncDisposable {
     }
   }
 
-  /** Ends profiling and answers the path of the profile, in Chrome's trace format. */
+  /**
+   * Ends profiling and returns the path of the profile, in Chrome's trace format.
+   * @throws RuntimeError if the session was created without `profilePrefix`
+   */
   endProfiling(): string {
     const context = `${this.name} was not profiled`;
     return takeString(ort().get(context, 'SessionEndProfiling', this.#open(), allocator()));
   }
 
-  /** Frees the model once the runs that are under way are over. */
+  /** Waits for the runs that are under way and frees the model. Later runs are errors. */
   async close(): Promise<void> {
     const handle = this.#handle;
     this.#handle = 0n;
@@ -277,10 +216,10 @@ export class Session implements AsyncDisposable {
         value.type === info.type &&
         (!info.shape ||
           (info.shape.length === value.shape.length &&
-            info.shape.every((extent, axis) => typeof extent !== 'number' || extent === value.shape[axis])));
+            info.shape.every((dimension, axis) => typeof dimension !== 'number' || dimension === value.shape[axis])));
       if (!fits)
         throw new RuntimeError(
-          `${this.name} takes ${key} as ${DataType[info.type]}[${info.shape?.map((extent) => extent ?? '?').join(', ') ?? '…'}] and was given ${describeTensor(value)}.`,
+          `${this.name} takes ${key} as ${DataType[info.type]}[${info.shape?.map((dimension) => dimension ?? '?').join(', ') ?? '…'}] and was given ${describeTensor(value)}.`,
         );
       return [[key, value]];
     });
@@ -298,38 +237,7 @@ export class Session implements AsyncDisposable {
   }
 }
 
-/** An OrtValue over the memory of a tensor of the model `name`; the caller releases it. */
-function shareTensor(name: string, key: string, value: Tensor): Pointer {
-  const bytes = tensorData(value);
-  const shape = BigInt64Array.from(value.shape, BigInt);
-  return ort().get(
-    `${name} refused the memory for ${key}`,
-    'CreateTensorWithDataAsOrtValue',
-    cpuMemory(),
-    bytes,
-    bytes.length,
-    shape,
-    shape.length,
-    value.type,
-  );
-}
-
-/** Calls `use` with OrtValues over the memory of `tensors`, in their order, and releases them. */
-async function withSharedTensors(
-  tensors: ReadonlyMap<string, Tensor>,
-  name: string,
-  use: (values: BigUint64Array) => Promise<void>,
-): Promise<void> {
-  const values: Pointer[] = [];
-  try {
-    for (const [key, value] of tensors) values.push(shareTensor(name, key, value));
-    await use(BigUint64Array.from(values));
-  } finally {
-    releaseValues(values);
-  }
-}
-
-/** ONNX Runtime's own words for a path that is wrong name its sources; ours name the path. */
+/** Checks that a model file can be read. ONNX Runtime's own messages name its source files instead of the path. */
 async function checkReadable(path: string): Promise<void> {
   try {
     if ((await stat(path)).isDirectory()) throw Object.assign(new Error('is a directory'), { code: 'EISDIR' });
@@ -337,78 +245,4 @@ async function checkReadable(path: string): Promise<void> {
   } catch (error) {
     throw fileError('read', path, error);
   }
-}
-
-let cpuMemoryInfo: Pointer | undefined;
-
-function cpuMemory(): Pointer {
-  const ARENA = 1;
-  const DEFAULT = 0;
-  cpuMemoryInfo ??= ort().get('ONNX Runtime has no CPU memory', 'CreateCpuMemoryInfo', ARENA, DEFAULT);
-  return cpuMemoryInfo;
-}
-
-function allocator(): Pointer {
-  return ort().get('ONNX Runtime has no allocator', 'GetAllocatorWithDefaultOptions');
-}
-
-/** Reads a text that ONNX Runtime allocated, and frees it. */
-function takeString(address: Pointer): string {
-  const text = readString(address);
-  ort().do('ONNX Runtime did not take back a text', 'AllocatorFree', allocator(), address);
-  return text;
-}
-
-function viewTensor(name: string, value: Pointer): { tensor: Tensor; memory: ArrayBuffer } {
-  const { type, shape } = describeValue(value);
-  const extents = shape.map(Number);
-  const bytes = byteLength(type, elementCount(extents)) ?? 0;
-  const address = ort().get(`The output ${name} is not a tensor`, 'GetTensorMutableData', value);
-  const memory = bytes > 0 ? viewMemory(address, bytes) : new ArrayBuffer(0);
-  return { tensor: { type, shape: extents, data: viewAs(type, new Uint8Array(memory)) }, memory };
-}
-
-function describeValue(value: Pointer): { type: DataType; shape: Dimension[] } {
-  const info = ort().get('An output is not a tensor', 'GetTensorTypeAndShape', value);
-  try {
-    return readTypeAndShape(info);
-  } finally {
-    ort().call('ReleaseTensorTypeAndShapeInfo', info);
-  }
-}
-
-/** The element types of ONNX Runtime's C API are numbered as those of the file format. */
-function readTypeAndShape(info: Pointer): { type: DataType; shape: Dimension[] } {
-  const context = 'ONNX Runtime could not describe a tensor';
-  const type = new Int32Array(1);
-  const rank = new BigUint64Array(1);
-  ort().do(context, 'GetTensorElementType', info, type);
-  ort().do(context, 'GetDimensionsCount', info, rank);
-  const extents = new BigInt64Array(Number(rank[0]));
-  if (extents.length > 0) ort().do(context, 'GetDimensions', info, extents, extents.length);
-  const symbols = new BigUint64Array(extents.length);
-  if (extents.length > 0) ort().do(context, 'GetSymbolicDimensions', info, symbols, symbols.length);
-  const shape = Array.from(extents, (extent, axis): Dimension => {
-    if (extent >= 0n) return Number(extent);
-    return readString(symbols[axis] ?? 0n) || undefined;
-  });
-  return { type: (type[0] ?? 0) as DataType, shape };
-}
-
-function readSignature(session: Pointer, side: 'Input' | 'Output', name: string): Signature {
-  const context = `${name} could not be described`;
-  const count = Number(ort().get(context, `SessionGet${side}Count`, session));
-  const signature = new Map<string, TensorInfo>();
-  for (let index = 0; index < count; index++) {
-    const key = takeString(ort().get(context, `SessionGet${side}Name`, session, index, allocator()));
-    const info = ort().get(context, `SessionGet${side}TypeInfo`, session, index);
-    try {
-      const cast = ort().get(context, 'CastTypeInfoToTensorInfo', info);
-      if (!cast) throw new RuntimeError(`${name} has the ${side.toLowerCase()} ${key}, which is not a tensor.`);
-      signature.set(key, readTypeAndShape(cast));
-    } finally {
-      ort().call('ReleaseTypeInfo', info);
-    }
-  }
-  return signature;
 }

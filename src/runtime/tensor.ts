@@ -1,19 +1,25 @@
-/** Tensors outside of a graph: what goes into a session and what comes out. */
+/** Tensors outside of a graph: the inputs and outputs of a session. */
 import { bytesOf, type TypedArray, typeOfArray, viewAs } from '../onnx/tensor.ts';
 import { byteLength, DataType, elementCount } from '../onnx/types.ts';
 import { RuntimeError } from './error.ts';
 
-/** A tensor outside of a graph. */
+/** A type, a shape and elements. */
 export interface Tensor {
   /** The type of the elements. */
   readonly type: DataType;
   /** The number of entries along each dimension. */
   readonly shape: readonly number[];
-  /** Elements in row-major order; booleans as bytes, float16 as its bits. */
+  /** The elements in row-major order; booleans are bytes, and float16 numbers are their 16 bits. */
   readonly data: TypedArray;
 }
 
-/** A tensor over `data`, which is shared. @throws RuntimeError if the shape and the number of elements disagree. */
+/**
+ * Returns a tensor over `data`, which is shared.
+ *
+ * @throws RuntimeError if the shape and the number of elements disagree
+ * @example
+ * const x = tensor(new Uint8Array(12), [1, 3, 4]);
+ */
 export function tensor(data: TypedArray, shape: readonly number[], type: DataType = typeOfArray(data)): Tensor {
   const needed = byteLength(type, elementCount(shape));
   if (needed !== data.byteLength)
@@ -24,27 +30,27 @@ export function tensor(data: TypedArray, shape: readonly number[], type: DataTyp
 }
 
 /**
- * A float32 tensor over `data`, which is shared.
+ * Returns a tensor of floats over `data`, which is shared.
  *
  * @throws RuntimeError if the shape and the number of elements disagree
  * @example
- * const pixels = floats(new Float32Array(3 * 32 * 32), [1, 3, 32, 32]);
+ * const x = floats(new Float32Array(12), [1, 3, 4]);
  */
 export const floats = (data: Float32Array, shape: readonly number[]): Tensor => tensor(data, shape);
 
 /**
- * An int64 tensor; an array of BigInts is shared.
+ * Returns a tensor of 64-bit integers. A BigInt64Array is shared; other numbers are copied.
  *
  * @throws RuntimeError if the shape and the number of elements disagree
  * @example
- * const tokens = integers([101, 2417, 4418, 102], [1, 4]);
+ * const ids = integers([101, 2000, 102], [1, 3]);
  */
 export function integers(data: BigInt64Array | readonly number[], shape: readonly number[]): Tensor {
   return tensor(data instanceof BigInt64Array ? data : BigInt64Array.from(data, BigInt), shape);
 }
 
 /**
- * A boolean tensor over bytes, 0 or 1, which are shared.
+ * Returns a tensor of booleans over bytes of 0 and 1, which are shared.
  *
  * @throws RuntimeError if the shape and the number of elements disagree
  * @example
@@ -52,25 +58,37 @@ export function integers(data: BigInt64Array | readonly number[], shape: readonl
  */
 export const booleans = (data: Uint8Array, shape: readonly number[]): Tensor => tensor(data, shape, DataType.BOOL);
 
-/** The elements of a float tensor. @throws RuntimeError if it has another type. */
+/**
+ * Returns the elements of a float tensor, without a copy.
+ *
+ * @throws RuntimeError if the tensor has another type
+ * @example
+ * const scores = floatData(outputs.get('scores'));
+ */
 export function floatData(value: Tensor): Float32Array {
   if (value.data instanceof Float32Array) return value.data;
   throw new RuntimeError(`A float tensor is needed and ${DataType[value.type]} was given.`);
 }
 
-/** A tensor that owns its memory, and so outlives the outputs it came from. */
+/**
+ * Returns a copy of a tensor, which outlives the outputs that the tensor came from.
+ *
+ * @example
+ * const kept = copyTensor(outputs.get('y'));
+ */
 export function copyTensor({ type, shape, data }: Tensor): Tensor {
   return { type, shape: [...shape], data: data.slice() };
 }
 
+/** Returns the type and shape of a tensor for messages, such as `FLOAT[1, 3]`. */
 export function describeTensor(value: Tensor): string {
   return `${DataType[value.type]}[${value.shape.join(', ')}]`;
 }
 
-/** The bytes of a tensor, as a view. */
+/** Returns the bytes of a tensor as a view. */
 export const tensorData = (value: Tensor): Uint8Array<ArrayBuffer> => bytesOf(value.data);
 
-/** Bytes of a type and shape, as a checkpoint stores them. */
+/** A tensor as a checkpoint stores it: a type, a shape and bytes. */
 export interface TensorBytes {
   /** The type of the elements. */
   readonly type: DataType;
@@ -80,7 +98,13 @@ export interface TensorBytes {
   readonly bytes: Uint8Array;
 }
 
-/** A tensor over stored bytes, which are shared if they are aligned. */
+/**
+ * Returns a tensor over stored bytes, which are shared if they are aligned to their elements.
+ *
+ * @throws RuntimeError if the shape and the number of bytes disagree
+ * @example
+ * const weight = tensorOf(stored);
+ */
 export function tensorOf({ type, shape, bytes }: TensorBytes): Tensor {
   return tensor(viewAs(type, bytes), shape, type);
 }
