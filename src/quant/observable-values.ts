@@ -1,6 +1,7 @@
 /** The values that a calibration observes if it is not made for one recipe. */
 import type { Model } from '../onnx/read.ts';
 import { sourceOf } from './observe/same-values.ts';
+import { observedPorts } from './operators/operator.ts';
 import { factsOf, findQuantizable } from './operators/operators.ts';
 
 /**
@@ -15,8 +16,10 @@ export function observableValues(model: Model, everything = false): string[] {
   const graph = factsOf(model);
   const wanted = findQuantizable(model, graph).filter((each) => everything || each.isObservedByDefault);
   const ordered = [...wanted.filter(({ weight }) => weight), ...wanted.filter(({ weight }) => !weight)];
-  const values = ordered.flatMap(({ node, observed }) =>
-    observed.map(({ side, index }) => node[side][index] ?? '').filter((name) => name !== ''),
+  const values = ordered.flatMap((each) =>
+    observedPorts(each)
+      .map(({ side, index }) => each.node[side][index] ?? '')
+      .filter((name) => name !== ''),
   );
   return [...new Set(values.map((name) => sourceOf(name, graph.index)))];
 }

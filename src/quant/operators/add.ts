@@ -2,7 +2,7 @@
 import type { GraphIndex } from '../../onnx/graph-index.ts';
 import type { NodeProto } from '../../onnx/types.ts';
 import { channelsOf } from './feature-map.ts';
-import { inputPort, outputPort, type QuantizableOperator } from './operator.ts';
+import type { QuantizableOperator } from './operator.ts';
 
 export const add: QuantizableOperator = {
   name: 'Add',
@@ -20,7 +20,6 @@ export const add: QuantizableOperator = {
       modes: ['static'],
       mustBeNamed: true,
       isResidual: true,
-      observed: [inputPort(0), inputPort(1), outputPort(0)],
       isObservedByDefault: false,
     };
   },

@@ -1,5 +1,5 @@
 /** Conv with a stored weight [channels, inputs / groups, ...kernel]. */
-import { inputPort, outputPort, type QuantizableOperator, storedWeight } from './operator.ts';
+import { type QuantizableOperator, storedWeight } from './operator.ts';
 
 export const conv: QuantizableOperator = {
   name: 'Conv',
@@ -14,7 +14,6 @@ export const conv: QuantizableOperator = {
       // ONNX Runtime computes a convolution in integers only if its result is quantized as well.
       outputs: [0],
       modes: ['static', 'weight-only'],
-      observed: [inputPort(0), outputPort(0)],
       isObservedByDefault: true,
     };
   },

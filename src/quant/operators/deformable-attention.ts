@@ -19,7 +19,7 @@ export const deformableAttention: QuantizableOperator = {
       inputs: [VALUES],
       outputs: [],
       modes: ['dynamic', 'static'],
-      observed: [inputPort(VALUES), inputPort(SAMPLING_OFFSETS)],
+      alsoObserved: [inputPort(SAMPLING_OFFSETS)],
       isObservedByDefault: true,
     };
   },

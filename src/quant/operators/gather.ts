@@ -16,7 +16,6 @@ export const gather: QuantizableOperator = {
       inputs: [],
       outputs: [],
       modes: ['weight-only'],
-      observed: [],
       isObservedByDefault: true,
     };
   },

@@ -1,6 +1,6 @@
 /** Gemm with a stored weight as its second operand: a linear layer with its bias. */
 import { integerAttribute } from '../../onnx/attributes.ts';
-import { inputPort, type QuantizableOperator, storedWeight } from './operator.ts';
+import { type QuantizableOperator, storedWeight } from './operator.ts';
 
 export const gemm: QuantizableOperator = {
   name: 'Gemm',
@@ -14,7 +14,6 @@ export const gemm: QuantizableOperator = {
       inputs: [0],
       outputs: [],
       modes: ['static', 'weight-only'],
-      observed: [inputPort(0)],
       isObservedByDefault: true,
     };
   },

@@ -1,6 +1,6 @@
 /** GlobalAveragePool: the mean of each channel, as squeeze-and-excitation blocks and classifiers take it. */
 import { channelsOf } from './feature-map.ts';
-import { inputPort, outputPort, type QuantizableOperator } from './operator.ts';
+import type { QuantizableOperator } from './operator.ts';
 
 export const globalAveragePool: QuantizableOperator = {
   name: 'GlobalAveragePool',
@@ -13,7 +13,6 @@ export const globalAveragePool: QuantizableOperator = {
       outputs: [0],
       modes: ['static'],
       mustBeNamed: true,
-      observed: [inputPort(0), outputPort(0)],
       isObservedByDefault: false,
     };
   },

@@ -1,12 +1,6 @@
 /** MatMul: a linear layer, a product with a stored stack of matrices, or a product of two activations as in attention. */
 import type { NodeProto } from '../../onnx/types.ts';
-import {
-  type GraphFacts,
-  inputPort,
-  type QuantizableNode,
-  type QuantizableOperator,
-  storedWeight,
-} from './operator.ts';
+import { type GraphFacts, type QuantizableNode, type QuantizableOperator, storedWeight } from './operator.ts';
 
 /** The rank of [batch, heads, positions, size]: products of this rank are within the heads of an attention. */
 const HEADS_RANK = 4;
@@ -26,7 +20,6 @@ export const matmul: QuantizableOperator = {
       outputs: [],
       // Stacks of matrices multiply small values; integer kernels would gain no time there.
       modes: isLayer ? ['dynamic', 'static', 'weight-only'] : ['weight-only'],
-      observed: isLayer ? [inputPort(0)] : [],
       isObservedByDefault: true,
     };
   },
@@ -40,7 +33,6 @@ function productOfActivations(node: NodeProto, { index, infos }: GraphFacts): Qu
     inputs: [0, 1],
     outputs: [],
     modes: ['dynamic', 'static'],
-    observed: [inputPort(0), inputPort(1)],
     isObservedByDefault: (infos.get(a)?.shape?.length ?? HEADS_RANK) < HEADS_RANK,
   };
 }

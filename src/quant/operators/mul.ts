@@ -1,6 +1,6 @@
 /** Mul of two activations: the gates of a squeeze-and-excitation block, and x · sigmoid(x). */
 import { channelsOf } from './feature-map.ts';
-import { inputPort, outputPort, type QuantizableOperator } from './operator.ts';
+import type { QuantizableOperator } from './operator.ts';
 
 export const mul: QuantizableOperator = {
   name: 'Mul',
@@ -18,7 +18,6 @@ export const mul: QuantizableOperator = {
       outputs: [0],
       modes: ['static'],
       mustBeNamed: true,
-      observed: [inputPort(0), inputPort(1), outputPort(0)],
       isObservedByDefault: false,
     };
   },

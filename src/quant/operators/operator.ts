@@ -68,10 +68,16 @@ export interface QuantizableNode {
   readonly mustBeNamed?: boolean | undefined;
   /** True for the addition of two activations; a target may then quantize only one of them. */
   readonly isResidual?: boolean | undefined;
-  /** The inputs and outputs whose ranges a recipe may need. */
-  readonly observed: readonly Port[];
+  /** Further inputs or outputs whose statistics a recipe may need, besides those that are quantized in the mode `static`. */
+  readonly alsoObserved?: readonly Port[] | undefined;
   /** False if a calibration without a recipe leaves them out unless everything is asked for: few recipes need them. */
   readonly isObservedByDefault: boolean;
+}
+
+/** The inputs and outputs of a node whose statistics a recipe may need. */
+export function observedPorts({ inputs, outputs, modes, alsoObserved = [] }: QuantizableNode): Port[] {
+  const quantized = modes.includes('static') ? [...inputs.map(inputPort), ...outputs.map(outputPort)] : [];
+  return [...quantized, ...alsoObserved];
 }
 
 /** The graph around a node. */
