@@ -19,6 +19,7 @@ export {
   type LayerNoise,
   type SampleDifference,
 } from './evaluate/compare.ts';
+export { type DatasetIdentity, identifyDataset } from './evaluate/dataset-identity.ts';
 export {
   type EvaluationEntry,
   type EvaluationJournal,
