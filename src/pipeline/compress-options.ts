@@ -13,6 +13,7 @@ import type { TrainingOptions } from '../train/training-settings.ts';
 import { CALIBRATION_DEFAULTS } from './calibration-options.ts';
 import type { CategoryScore } from './evaluate-step.ts';
 import { MEASURE_DEFAULTS } from './measure-step.ts';
+import { checkShare } from './split-dataset.ts';
 
 /** Quantization-aware training as a part of `compress`. */
 export interface CompressTraining extends TrainingOptions {
@@ -154,7 +155,7 @@ export function resolveCompressOptions(options: CompressOptions): ResolvedCompre
     );
   if (calibration !== undefined && options.split !== undefined)
     throw new UsageError('With `calibration`, nothing is set aside; leave `split` out.');
-  if (!(split > 0 && split < 1)) throw new UsageError(`\`split\` must be between 0 and 1, not ${split}.`);
+  checkShare(split);
   const recipes = options.recipes ?? COMPRESS_DEFAULTS.recipes;
   if (recipes.length === 0) throw new UsageError('`recipes` names no recipe; give at least one.');
   return {

@@ -21,7 +21,7 @@ describe('splitDataset', () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 2, max: 60 }),
-        fc.double({ min: 0.01, max: 0.99 }),
+        fc.double({ min: 0.01, max: 0.99, noNaN: true }),
         fc.nat(),
         (count, share, seed) => {
           const { calibration, scoring } = splitDataset(datasetOf(count), share, seed);
@@ -33,6 +33,10 @@ describe('splitDataset', () => {
         },
       ),
     );
+  });
+
+  test.each([Number.NaN, 0, 1, -0.5, Number.POSITIVE_INFINITY])('refuses the share %s', (share) => {
+    expect(() => splitDataset(datasetOf(10), share, 0)).toThrow('`split` must be between 0 and 1');
   });
 
   test('gives the same parts for the same seed', () => {

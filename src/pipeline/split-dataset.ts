@@ -11,13 +11,19 @@ export interface SplitDataset {
   readonly scoring: CocoDataset;
 }
 
+/** Checks the share of a split, which callers can do before they read anything. @throws UsageError if it is out of range */
+export function checkShare(share: number): void {
+  if (!(share > 0 && share < 1)) throw new UsageError(`\`split\` must be between 0 and 1, not ${share}.`);
+}
+
 /**
  * Splits a data set at random. The same seed gives the same split; both parts keep the order of the images.
  *
  * @param share the share of the images for calibration, between 0 and 1; each part gets at least one image
- * @throws UsageError if there are fewer than two images
+ * @throws UsageError if there are fewer than two images, or if `share` does not lie between 0 and 1
  */
 export function splitDataset(dataset: CocoDataset, share: number, seed: number): SplitDataset {
+  checkShare(share);
   const count = dataset.images.length;
   if (count < 2)
     throw new UsageError(

@@ -67,6 +67,7 @@ export class Outputs implements Disposable {
     releaseValues(this.#held);
   }
 
+  /** Does what `dispose` does, at the end of a `using` block. */
   [Symbol.dispose](): void {
     this.dispose();
   }
