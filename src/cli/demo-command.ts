@@ -19,7 +19,7 @@ const SCORED_IMAGES: number = 200;
 export const demoCommand = () =>
   new Command('demo')
     .description(
-      'Run dino8 compress on the bundled model and images: build, quantize, train, score and measure, and write a report. It takes about four minutes on two cores.',
+      'Run dino8 compress on the bundled model and images: build, quantize, train, score and measure, and write a report. It takes four to nine minutes on two cores.',
     )
     .option('--quick', 'leave out the quantization-aware training, which is the longest part')
     .option(
