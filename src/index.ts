@@ -124,7 +124,7 @@ export {
   shardOf,
 } from './data/calibration-plan.ts';
 export { calibrationFeeds, calibrationSamples, type FeedOptions, UnreadableImage } from './detect/calibration-feeds.ts';
-export { type ApplyOptions, applyRecipe } from './pipeline/apply-recipe.ts';
+export { type ApplyOptions, applyRecipe, type ObserveOptions } from './pipeline/apply-recipe.ts';
 export { type CalibrateDatasetOptions, calibrateDataset } from './pipeline/calibrate-dataset.ts';
 
 // This machine.

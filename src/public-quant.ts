@@ -67,6 +67,7 @@ export {
   type TextRule,
 } from './quant/recipe.ts';
 export { type RangeSources, resolveRanges } from './quant/resolve-ranges.ts';
+export { restrictPlan } from './quant/restrict-plan.ts';
 export { type Affine, affineOf, type Range, type Scheme, type WeightScheme } from './quant/scheme.ts';
 export { type LintResult, lintModel, type Unfused } from './quant/targets/ort-cpu/lint-ort-cpu.ts';
 export type {

@@ -1,7 +1,6 @@
 import { Command } from '@commander-js/extra-typings';
 import { UsageError } from '../base/errors.ts';
 import { type ExplainedLayer, explainRecipe, quantize } from '../pipeline/quantize-step.ts';
-import { openAnyModel } from '../pipeline/sources.ts';
 import { DEFAULT_RECIPE } from '../quant/recipe.ts';
 import { examples } from './examples.ts';
 import { megabytes } from './format.ts';
@@ -44,21 +43,29 @@ export const quantizeCommand = () =>
         'dino8 quantize assets/nano --recipe recipes/full.yaml --explain',
       ),
     )
-    .action(async (path, { explain, json, output, ranges, ...given }) => {
+    .action(async (model, { explain, json, output, ranges, ...given }) => {
       const { pictures, others: options } = separatePictures(given);
-      // With both --explain and -o, the model is read once.
-      const model = explain ? await openAnyModel(path) : path;
-      if (explain) {
-        const layers = await explainRecipe({ model, recipe: options.recipe, target: options.target });
+      if (output === undefined) {
+        if (!explain)
+          throw new UsageError('Name the model to write with -o, or print what the recipe does with --explain.');
+        const { recipe, target } = options;
+        const layers = await explainRecipe({ model, recipe, target, onNotice: notice });
         if (json) printJson(layers);
         else print(layerTable(layers));
-        if (output === undefined) return;
+        return;
       }
-      if (output === undefined)
-        throw new UsageError('Name the model to write with -o, or print what the recipe does with --explain.');
       const statistics = statisticsOf({ statistics: options.statistics, ranges });
-      const result = await quantize({ ...options, model, output, pictures, statistics, onNotice: notice, ...work() });
-      if (json) return printJson(result);
+      const { explained, ...result } = await quantize({
+        ...options,
+        model,
+        output,
+        pictures,
+        statistics,
+        onNotice: notice,
+        ...work(),
+      });
+      if (json) return printJson({ ...result, ...(explain && { explained }) });
+      if (explain) print(layerTable(explained));
       const { layers } = result;
       print(
         `${output}: ${megabytes(result.bytes)}; ${layers.static} layers are static, ${layers.dynamic} dynamic, ${layers['weight-only']} weight-only, ${layers.float} float.`,

@@ -59,11 +59,10 @@ test('outputs are compared as two separate runs show them', async () => {
 
 test('sensitivity ranks parts by the error of the outputs, without labelled data', async () => {
   const statistics = await calibrate(source.model, observableValues(source.model), samples);
-  const { float, parts } = await measureSensitivity(source, recipe, samples, { statistics, granularity: 'layer' });
+  const plan = planQuantization(source.model, recipe);
+  const { float, parts } = await measureSensitivity(source, plan, samples, { statistics, granularity: 'layer' });
   expect(float).toBeUndefined();
-  expect(parts.map(({ name }) => name).toSorted()).toEqual(
-    partsOf(planQuantization(source.model, recipe), 'layer').toSorted(),
-  );
+  expect(parts.map(({ name }) => name).toSorted()).toEqual(partsOf(plan, 'layer').toSorted());
   const losses = parts.map(({ loss }) => loss);
   expect(losses).toEqual(losses.toSorted((a, b) => b - a));
   expect(losses.at(0)).toBeGreaterThan(0);

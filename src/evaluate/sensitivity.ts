@@ -8,9 +8,10 @@ import type { LoadedModel, OutputFigure } from '../models/family.ts';
 import { modelHash } from '../onnx/hash.ts';
 import type { Statistics } from '../quant/observe/calibrate.ts';
 import type { SampleSource } from '../quant/observe/sample.ts';
-import { planQuantization, type QuantizationPlan } from '../quant/plan.ts';
+import type { QuantizationPlan } from '../quant/plan.ts';
 import { quantizeModel } from '../quant/quantize.ts';
-import type { Recipe, Rule } from '../quant/recipe.ts';
+import { resolveRanges } from '../quant/resolve-ranges.ts';
+import { restrictPlan } from '../quant/restrict-plan.ts';
 import type { AccuracyMeasure } from './accuracy.ts';
 import { compareModels } from './compare.ts';
 
@@ -52,7 +53,7 @@ export interface Sensitivity {
 
 /** Options of `measureSensitivity`. */
 export interface SensitivityOptions extends WorkOptions {
-  /** The statistics that the recipe needs. */
+  /** The statistics that the plan needs. */
   readonly statistics: Statistics;
   /** The parts that are quantized one at a time. */
   readonly granularity: Granularity;
@@ -75,43 +76,24 @@ export function partsOf({ entries }: QuantizationPlan, granularity: Granularity)
   return [...new Set(granularity === 'layer' ? paths : paths.map(blockOf))];
 }
 
-/** The recipe of a plan, with rules at its end that make all modules float for which `keep` returns false. */
-export function restrict({ recipe, entries }: QuantizationPlan, keep: (path: string) => boolean): Recipe {
-  const dropped = entries.filter(({ path, mode }) => mode !== 'float' && !keep(path));
-  const layers = dropped.filter(({ operands }) => operands === 'weights').map(({ path }) => path);
-  const others = dropped.filter(({ operands }) => operands === 'activations');
-  const operators = [...new Set(others.map(({ operator }) => operator))];
-  const float = (match: string[], inputs: Rule['inputs'], named?: Rule['operators']): Rule[] =>
-    match.length > 0 ? [{ match, inputs, treatment: 'float', operators: named }] : [];
-  return {
-    ...recipe,
-    rules: [
-      ...recipe.rules,
-      ...float([...new Set(layers)], 'weights'),
-      ...operators.flatMap((operator) => {
-        const names = others.filter((entry) => entry.operator === operator).map(({ node }) => node.name);
-        return float(names, 'activations', [operator]);
-      }),
-    ],
-  };
-}
-
 /**
  * Quantizes one part of a model at a time, and measures how far the outputs move from those of the float model.
+ * @param plan a plan of the model, which says how each part is quantized
  * @param samples the inputs on which outputs are compared
- * @throws RuntimeError if a variant does not run, and InputError if the cache is damaged
+ * @throws RuntimeError if a variant does not run, and InputError if statistics are missing or the cache is damaged
  * @example
+ * const plan = planQuantization(source.model, recipe);
  * const samples = calibrationSamples(source, everyImage(dataset));
- * const { parts } = await measureSensitivity(source, recipe, samples, { statistics, granularity: 'block' });
+ * const { parts } = await measureSensitivity(source, plan, samples, { statistics, granularity: 'block' });
  */
 export async function measureSensitivity(
   source: LoadedModel,
-  recipe: Recipe,
+  plan: QuantizationPlan,
   samples: SampleSource,
   { statistics, granularity, accuracy, cache, onProgress, signal }: SensitivityOptions,
 ): Promise<Sensitivity> {
-  const plan = planQuantization(source.model, recipe);
-  const parts = partsOf(plan, granularity);
+  const resolved = resolveRanges(plan, { statistics });
+  const parts = partsOf(resolved, granularity);
   const kept = await openCache(cache);
   const about = hashJson([modelHash(source.model), samples.key, accuracy?.key ?? null, rangesOf(statistics)]);
   const known = async (about: unknown, measure: () => Promise<Result>): Promise<Result> => {
@@ -122,13 +104,15 @@ export async function measureSensitivity(
     await kept.add(key, result);
     return result;
   };
-  const measureVariant = (variant: Recipe) =>
-    known([about, variant.rules, variant.techniques], async () => {
-      const { model } = await quantizeModel(source.model, variant, { statistics });
+  const measureVariant = (variant: QuantizationPlan) => {
+    const { rules, techniques, text } = variant.recipe;
+    return known([about, rules, techniques, text ?? null], async () => {
+      const { model } = await quantizeModel(source.model, variant);
       const averagePrecision = await accuracy?.measure(model, { signal });
       const { figures, loss } = await compareModels(source, model, samples, { outputsOnly: true, signal });
       return { figures, loss, averagePrecision };
     });
+  };
   const float = accuracy
     ? await known([about, 'float'], async () => {
         return { figures: {}, loss: 0, averagePrecision: await accuracy.measure(source.model, { signal }) };
@@ -139,7 +123,7 @@ export async function measureSensitivity(
     signal?.throwIfAborted();
     onProgress?.({ label: 'Sensitivity', done, total: parts.length });
     const isInside = (path: string) => (granularity === 'layer' ? path === name : blockOf(path) === name);
-    const result = await measureVariant(restrict(plan, isInside));
+    const result = await measureVariant(restrictPlan(resolved, isInside));
     results.push({ name, ...result, drop: dropOf(float?.averagePrecision, result.averagePrecision) });
   }
   onProgress?.({ label: 'Sensitivity', done: parts.length, total: parts.length });

@@ -10,30 +10,29 @@ import { calibrationSamples } from '../detect/calibration-feeds.ts';
 import { type ModelPackage, readPackage } from '../models/package/package.ts';
 import { calibrateDataset } from '../pipeline/calibrate-dataset.ts';
 import type { Statistics } from '../quant/observe/calibrate.ts';
-import { planQuantization, valuesToObserve } from '../quant/plan.ts';
+import { planQuantization, type QuantizationPlan } from '../quant/plan.ts';
 import { quantizeModel } from '../quant/quantize.ts';
-import { type Recipe, readRecipe } from '../quant/recipe.ts';
+import { readRecipe } from '../quant/recipe.ts';
+import { restrictPlan } from '../quant/restrict-plan.ts';
 import { detectionAccuracy } from './accuracy.ts';
 import { compareModels } from './compare.ts';
 import { createVariantTimer } from './relative-timer.ts';
-import { blockOf, measureSensitivity, partsOf, restrict } from './sensitivity.ts';
+import { blockOf, measureSensitivity, partsOf } from './sensitivity.ts';
 import { tune } from './tune.ts';
 
 let source: ModelPackage;
 let dataset: CocoDataset;
-let recipe: Recipe;
+let plan: QuantizationPlan;
 let statistics: Statistics;
 beforeAll(async () => {
   source = await readPackage(join(packageRoot, 'assets/nano'));
   dataset = takeImages(await openCoco(join(packageRoot, 'assets/shapes/calib')), 2);
   const full = await readRecipe('full');
   // A few parts are enough to see how they are handled.
-  recipe = restrict(planQuantization(source.model, full), (path) => /^model\.(decoder|encoder)\.layers\.0/.test(path));
-  ({ statistics } = await calibrateDataset(
-    source,
-    valuesToObserve(source.model, recipe),
-    planCalibration(dataset, 2, 0),
-  ));
+  plan = restrictPlan(planQuantization(source.model, full), (path) =>
+    /^model\.(decoder|encoder)\.layers\.0/.test(path),
+  );
+  ({ statistics } = await calibrateDataset(source, plan.valuesToObserve, planCalibration(dataset, 2, 0)));
 });
 
 const samples = () =>
@@ -50,7 +49,7 @@ test('a model is equal to itself, and differs from its INT8 form from the first 
   const same = await compareModels(source, source.model, samples());
   expect(same).toMatchObject({ figures: { overlap: 1, scoreError: 0 }, loss: 0 });
   expect(Math.min(...same.layers.map(({ decibels }) => decibels))).toBeGreaterThan(200);
-  const { model } = await quantizeModel(source.model, recipe, { statistics });
+  const { model } = await quantizeModel(source.model, plan, { statistics });
   const { layers, figures, samples: compared } = await compareModels(source, model, samples());
   expect(figures.overlap).toBeGreaterThan(0.9);
   expect(figures.overlap).toBeLessThan(1);
@@ -79,20 +78,14 @@ test('a second analysis takes all parts from the cache, and tuning loses no more
   const accuracy = await detectionAccuracy(source, dataset);
   const options = { statistics, granularity: 'block', cache, accuracy } as const;
   const inputs = calibrationSamples(source, everyImage(dataset));
-  const first = await measureSensitivity(source, recipe, inputs, options);
-  expect(first.parts.map(({ name }) => name).toSorted()).toEqual(
-    partsOf(planQuantization(source.model, recipe), 'block').toSorted(),
-  );
+  const first = await measureSensitivity(source, plan, inputs, options);
+  expect(first.parts.map(({ name }) => name).toSorted()).toEqual(partsOf(plan, 'block').toSorted());
   const lines = await readFile(cache, 'utf8');
-  expect(await measureSensitivity(source, recipe, inputs, options)).toEqual(first);
+  expect(await measureSensitivity(source, plan, inputs, options)).toEqual(first);
   expect(await readFile(cache, 'utf8')).toBe(lines);
 
   await using timer = await createVariantTimer(source, dataset, 2);
-  const {
-    chosen,
-    mixtures,
-    recipe: tuned,
-  } = await tune(source.model, recipe, first, { ...options, timer, maxDrop: 0 });
+  const { chosen, mixtures, recipe: tuned } = await tune(source.model, plan, first, { ...options, timer, maxDrop: 0 });
   expect(chosen.drop).toBeLessThanOrEqual(0);
   expect(mixtures.at(-1)).toMatchObject({ float: first.parts.length });
   expect(partsOf(planQuantization(source.model, tuned), 'block')).toHaveLength(first.parts.length - chosen.float);

@@ -6,12 +6,14 @@ import { UsageError } from '../base/errors.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import type { Model } from '../onnx/read.ts';
 import type { Statistics } from '../quant/observe/calibrate.ts';
-import { planQuantization } from '../quant/plan.ts';
+import type { QuantizationPlan } from '../quant/plan.ts';
 import { quantizeModel } from '../quant/quantize.ts';
 import type { Recipe } from '../quant/recipe.ts';
+import { resolveRanges } from '../quant/resolve-ranges.ts';
+import { restrictPlan } from '../quant/restrict-plan.ts';
 import type { AccuracyMeasure } from './accuracy.ts';
 import type { VariantTimer } from './relative-timer.ts';
-import { blockOf, type Granularity, restrict, type Sensitivity } from './sensitivity.ts';
+import { blockOf, type Granularity, type Sensitivity } from './sensitivity.ts';
 
 /** A model in which the most sensitive parts are float and the others are quantized. */
 export interface Mixture {
@@ -37,7 +39,7 @@ export interface Tuned {
 
 /** Options of `tune`. */
 export interface TuneOptions extends WorkOptions {
-  /** The statistics that the recipe needs. */
+  /** The statistics that the plan needs. */
   readonly statistics: Statistics;
   /** The parts that become float: as in the sensitivity analysis. */
   readonly granularity: Granularity;
@@ -50,17 +52,18 @@ export interface TuneOptions extends WorkOptions {
 }
 
 /**
- * Finds the fastest mixture of `recipe` and float.
+ * Finds the fastest mixture of a plan and float.
+ * @param plan a plan of the model, by which the sensitivity was analysed
  * @param sensitivity the sensitivity of the parts, with accuracy
  * @throws UsageError if the recipe quantizes nothing, or if the sensitivity was analysed without labelled data
  * @example
- * const { recipe, chosen } = await tune(model, full, sensitivity, {
+ * const { recipe, chosen } = await tune(model, plan, sensitivity, {
  *   statistics, granularity: 'block', accuracy, timer, maxDrop: 0.5,
  * });
  */
 export async function tune(
   source: Model,
-  recipe: Recipe,
+  plan: QuantizationPlan,
   sensitivity: Sensitivity,
   { statistics, granularity, accuracy, timer, maxDrop, onProgress, signal }: TuneOptions,
 ): Promise<Tuned> {
@@ -68,11 +71,11 @@ export async function tune(
   if (floatPrecision === undefined)
     throw new UsageError('The sensitivity analysis has no accuracy; repeat it with labelled data.');
   if (parts.length === 0)
-    throw new UsageError(`The recipe ${recipe.name} quantizes nothing; there is nothing to tune.`);
-  const plan = planQuantization(source, recipe);
-  const recipeOf = (float: number): Recipe => {
+    throw new UsageError(`The recipe ${plan.recipe.name} quantizes nothing; there is nothing to tune.`);
+  const resolved = resolveRanges(plan, { statistics });
+  const planOf = (float: number): QuantizationPlan => {
     const left = new Set(parts.slice(0, float).map(({ name }) => name));
-    return restrict(plan, (path) => !left.has(granularity === 'layer' ? path : blockOf(path)));
+    return restrictPlan(resolved, (path) => !left.has(granularity === 'layer' ? path : blockOf(path)));
   };
   const measured = new Map<number, Mixture>();
   const expected = Math.ceil(Math.log2(parts.length + 1)) + 2;
@@ -81,7 +84,7 @@ export async function tune(
     if (known) return known;
     signal?.throwIfAborted();
     onProgress?.({ label: 'Tuning', done: measured.size, total: Math.max(expected, measured.size + 1) });
-    const { model } = await quantizeModel(source, recipeOf(float), { statistics });
+    const { model } = await quantizeModel(source, planOf(float));
     const averagePrecision = await accuracy.measure(model, { signal });
     const drop = 100 * (floatPrecision - averagePrecision);
     const mixture = { float, averagePrecision, drop, seconds: await timer.time(model) };
@@ -103,5 +106,5 @@ export async function tune(
   // The fastest of all accurate mixtures is chosen, since more float parts are not always slower.
   const accurate = mixtures.filter(({ drop }) => drop <= maxDrop);
   const chosen = accurate.toSorted((a, b) => a.seconds - b.seconds)[0] ?? (await measure(enough));
-  return { recipe: recipeOf(chosen.float), chosen, mixtures };
+  return { recipe: planOf(chosen.float).recipe, chosen, mixtures };
 }

@@ -5,7 +5,7 @@ import type { CalibrationPlan } from '../data/calibration-plan.ts';
 import type { LoadedModel } from '../models/family.ts';
 import type { Statistics } from '../quant/observe/calibrate.ts';
 import type { SampleSource } from '../quant/observe/sample.ts';
-import { planQuantization } from '../quant/plan.ts';
+import { planQuantization, type QuantizationPlan } from '../quant/plan.ts';
 import { type Quantized, type QuantizeOptions, quantizeModel } from '../quant/quantize.ts';
 import type { Recipe } from '../quant/recipe.ts';
 import { prepareModel, valuesToPrepare, withoutPreparation } from '../quant/techniques/prepare.ts';
@@ -13,29 +13,35 @@ import { roundModel, roundsModel } from '../quant/techniques/round-model.ts';
 import { calibrateDataset } from './calibrate-dataset.ts';
 import { samplesOf } from './samples.ts';
 
-export interface ApplyOptions extends WorkOptions {
+/** Where statistics come from. */
+export interface ObserveOptions extends WorkOptions {
   /** The images or samples to calibrate on; needed unless `statistics` has all values that the recipe needs. */
   readonly plan?: CalibrationPlan | SampleSource | undefined;
   /** Statistics of an earlier calibration of the model. */
   readonly statistics?: Statistics | undefined;
+}
+
+/** Options of `applyRecipe`. */
+export interface ApplyOptions extends ObserveOptions {
   /** The target, or its name; ONNX Runtime on CPUs by default. */
   readonly target?: QuantizeOptions['target'];
+  /** The plan of the model by the recipe, if it is known. It is made here for a recipe that changes weights first. */
+  readonly quantization?: QuantizationPlan | undefined;
   /** Called with each optional technique that is left out because there are no images. */
   readonly onLeftOut?: ((technique: string) => void) | undefined;
 }
 
 /**
- * The statistics that a recipe needs: `statistics` if they are complete or there are no images, else those of the images.
+ * The statistics that a plan needs: `statistics` if they are complete or there are no images, else those of the images.
  *
- * @throws UsageError if neither is given and the recipe needs some
+ * @throws UsageError if neither is given and the plan needs some
  */
 export async function observeFor(
   source: LoadedModel,
-  recipe: Recipe,
-  { plan, statistics, target, ...work }: ApplyOptions,
+  { valuesToObserve, recipe }: QuantizationPlan,
+  options: ObserveOptions,
 ): Promise<Statistics> {
-  const { valuesToObserve } = planQuantization(source.model, recipe, { target });
-  return observeValues(source, valuesToObserve, recipe, { plan, statistics, ...work });
+  return observeValues(source, valuesToObserve, recipe, options);
 }
 
 /** The statistics of `values`: `statistics` if they are complete or there are no images, else those of the images. */
@@ -43,7 +49,7 @@ async function observeValues(
   source: LoadedModel,
   values: readonly string[],
   recipe: Recipe,
-  { plan, statistics, ...work }: ApplyOptions,
+  { plan, statistics, ...work }: ObserveOptions,
 ): Promise<Statistics> {
   const isUsable = statistics !== undefined && (!plan || values.every((value) => statistics.has(value)));
   return isUsable ? statistics : observe(source, values, recipe, plan, work);
@@ -53,7 +59,7 @@ async function observe(
   source: LoadedModel,
   values: readonly string[],
   recipe: Recipe,
-  plan: ApplyOptions['plan'],
+  plan: ObserveOptions['plan'],
   work: WorkOptions,
 ): Promise<Statistics> {
   if (values.length === 0) return new Map();
@@ -71,11 +77,14 @@ async function observe(
 export async function applyRecipe(
   source: LoadedModel,
   asked: Recipe,
-  { plan, statistics, onLeftOut, target, ...work }: ApplyOptions = {},
+  { plan, statistics, onLeftOut, target, quantization: known, ...work }: ApplyOptions = {},
 ): Promise<Quantized> {
   const recipe = plan ? asked : withoutOptional(asked, onLeftOut);
   const prepared = await prepare(source, recipe, { plan, statistics, ...work });
-  const quantization = planQuantization(prepared.model, withoutPreparation(recipe), { target });
+  const quantization =
+    known && prepared === source && recipe === asked
+      ? known
+      : planQuantization(prepared.model, withoutPreparation(recipe), { target });
   const { valuesToObserve } = quantization;
   if (prepared !== source && !plan && valuesToObserve.length > 0)
     throw new UsageError(

@@ -41,6 +41,8 @@ export interface CalibrateOptions extends WorkOptions {
   readonly skipUnreadable?: boolean | undefined;
   /** Threads of ONNX Runtime; one for each core by default. */
   readonly threads?: number | undefined;
+  /** Called with one sentence for each thing that the caller should know and that is no error. */
+  readonly onNotice?: ((sentence: string) => void) | undefined;
 }
 
 /** The defaults of `CalibrateOptions`. */
@@ -83,7 +85,7 @@ export async function calibrate(options: CalibrateOptions): Promise<CalibrateRes
   const values =
     options.recipe === undefined
       ? observableValues(source.model, options.everything || undefined)
-      : valuesToObserve(source.model, await openRecipe(options.recipe));
+      : valuesToObserve(source.model, await openRecipe(options.recipe, options.onNotice));
   const { onProgress, signal, shard, skipUnreadable, threads } = options;
   const partial = partialOf(output);
   const work = { onProgress, signal, shard, partial, skipUnreadable, threads };

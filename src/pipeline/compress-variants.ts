@@ -8,23 +8,24 @@ import { hashJson } from '../base/hash-json.ts';
 import type { JournalKey } from '../base/json-lines.ts';
 import { packageVersion } from '../base/package-root.ts';
 import type { WorkOptions } from '../base/progress.ts';
-import { readPackage, writePackage } from '../models/package/package.ts';
+import { type ModelPackage, readPackage, writePackage } from '../models/package/package.ts';
 import { modelHash } from '../onnx/hash.ts';
 import type { Statistics } from '../quant/observe/calibrate.ts';
 import { readStatistics, writeStatistics } from '../quant/observe/statistics-file.ts';
-import { planQuantization } from '../quant/plan.ts';
-import { type Recipe, readRecipe } from '../quant/recipe.ts';
+import { planQuantization, type QuantizationPlan } from '../quant/plan.ts';
+import type { Recipe } from '../quant/recipe.ts';
 import { withoutPreparation } from '../quant/techniques/prepare.ts';
 import { applyRecipe } from './apply-recipe.ts';
 import { calibrateDataset, removeKept } from './calibrate-dataset.ts';
 import type { Context, Made, Planned } from './compress-context.ts';
 import { COMPRESS_DEFAULTS, type ResolvedCompress } from './compress-options.ts';
 import { qat } from './qat-step.ts';
+import { openRecipe } from './sources.ts';
 
 const writtenSchema = z.object({ model: z.string() });
 
 /** The models to make: FP32, one for each recipe, and the trained one. @throws UsageError if two have the same file */
-export async function planVariants({ output, recipes, qat: training }: ResolvedCompress): Promise<Planned[]> {
+export async function planVariants({ output, recipes, qat: training, onNotice }: ResolvedCompress): Promise<Planned[]> {
   const planned: Planned[] = [
     {
       name: 'FP32',
@@ -35,12 +36,12 @@ export async function planVariants({ output, recipes, qat: training }: ResolvedC
     },
   ];
   for (const source of recipes) {
-    const recipe = await readRecipe(source);
+    const recipe = await openRecipe(source, onNotice);
     const { name, description } = recipe;
     planned.push({ name, description, path: join(output, `${name}.onnx`), recipe, isTrained: false });
   }
   if (training) {
-    const recipe = await readRecipe(training.recipe ?? COMPRESS_DEFAULTS.qatRecipe);
+    const recipe = await openRecipe(training.recipe ?? COMPRESS_DEFAULTS.qatRecipe, onNotice);
     const description = `The recipe ${recipe.name}, after training with its rounding in place.`;
     planned.push({ name: 'QAT', description, path: join(output, 'qat.onnx'), recipe, isTrained: true });
   }
@@ -67,6 +68,7 @@ export async function makeVariants(
   const { seed, qat: training } = context.options;
   const made: Made[] = [];
   let statistics: Statistics | undefined;
+  const planOf = planOnce(float);
   for (const variant of planned) {
     const { name, path, recipe, isTrained } = variant;
     if (!recipe) {
@@ -76,7 +78,7 @@ export async function makeVariants(
       };
       const written = await records.do({ name: 'convert', key: base, files: [path], schema: writtenSchema, run });
       made.push({ ...variant, ...written });
-      if (needsCalibration) statistics = await calibrateAll(context, planned, base);
+      if (needsCalibration) statistics = await calibrateAll(context, planned, base, planOf);
       continue;
     }
     const work = context.phase(isTrained ? `train ${recipe.name}` : `quantize by ${name}`);
@@ -93,22 +95,41 @@ export async function makeVariants(
     const run = () =>
       isTrained
         ? trainVariant(context, variant, hashJson(stepKey), work)
-        : quantizeVariant(context, variant, statistics, work);
+        : quantizeVariant(context, variant, { statistics, planOf }, work);
     const written = await records.do({ name: `make ${name}`, key: stepKey, files: [path], schema: writtenSchema, run });
     made.push({ ...variant, ...written });
   }
   return made;
 }
 
+/** The plan of a recipe; undefined if the recipe changes weights first, so that the changed model has to be planned. */
+type PlanOf = (recipe: Recipe) => QuantizationPlan | undefined;
+
+/** A function that plans each recipe at its first call and keeps the plan. */
+function planOnce({ model }: ModelPackage): PlanOf {
+  const plans = new Map<string, QuantizationPlan>();
+  return (recipe) => {
+    if (withoutPreparation(recipe) !== recipe) return undefined;
+    const key = hashJson(recipe);
+    const plan = plans.get(key) ?? planQuantization(model, recipe);
+    plans.set(key, plan);
+    return plan;
+  };
+}
+
 /** One calibration of every value that any of the recipes needs. */
-async function calibrateAll(context: Context, planned: readonly Planned[], base: JournalKey): Promise<Statistics> {
+async function calibrateAll(
+  context: Context,
+  planned: readonly Planned[],
+  base: JournalKey,
+  planOf: PlanOf,
+): Promise<Statistics> {
   const { records, float, plan, state } = context;
   const work = context.phase('calibrate');
   const values = new Set<string>();
   // A recipe that changes weights is calibrated on the changed model, when it is applied.
   for (const { recipe } of planned)
-    if (recipe && withoutPreparation(recipe) === recipe)
-      for (const value of planQuantization(float.model, recipe).valuesToObserve) values.add(value);
+    for (const value of (recipe && planOf(recipe))?.valuesToObserve ?? []) values.add(value);
   const file = join(state, 'statistics.json');
   const list = [...values].toSorted();
   const key = { ...base, calibration: plan.key, values: hashJson(list) };
@@ -131,11 +152,11 @@ async function calibrateAll(context: Context, planned: readonly Planned[], base:
 async function quantizeVariant(
   { float, plan }: Context,
   { recipe, path }: Planned,
-  statistics: Statistics | undefined,
+  { statistics, planOf }: { readonly statistics: Statistics | undefined; readonly planOf: PlanOf },
   work: WorkOptions,
 ): Promise<{ model: string }> {
   if (!recipe) throw new Error('the float model is not quantized');
-  const { model } = await applyRecipe(float, recipe, { ...work, plan, statistics });
+  const { model } = await applyRecipe(float, recipe, { ...work, plan, statistics, quantization: planOf(recipe) });
   await writePackage({ ...float, model }, path);
   return { model: modelHash(model) };
 }

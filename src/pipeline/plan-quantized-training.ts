@@ -4,7 +4,7 @@ import { planQuantization } from '../quant/plan.ts';
 import type { Recipe } from '../quant/recipe.ts';
 import { resolveRanges } from '../quant/resolve-ranges.ts';
 import { startScales, type TrainablePlan } from '../train/learned-scales.ts';
-import { type ApplyOptions, observeFor } from './apply-recipe.ts';
+import { type ObserveOptions, observeFor } from './apply-recipe.ts';
 
 /**
  * The plan of a recipe for the model of a checkpoint, `float`, with the scales that calibration gives it. Techniques of the
@@ -13,10 +13,10 @@ import { type ApplyOptions, observeFor } from './apply-recipe.ts';
 export async function planQuantizedTraining(
   float: ModelPackage,
   recipe: Recipe,
-  calibration: ApplyOptions,
+  calibration: ObserveOptions,
 ): Promise<TrainablePlan> {
   const bare = { ...recipe, techniques: [] };
-  const statistics = await observeFor(float, bare, calibration);
-  const plan = planQuantization(float.model, bare, { target: calibration.target });
+  const plan = planQuantization(float.model, bare);
+  const statistics = await observeFor(float, plan, calibration);
   return startScales(resolveRanges(plan, { statistics }));
 }

@@ -44,7 +44,7 @@ export async function qat(options: QatOptions): Promise<QatResult> {
   const { statistics, calibration, calibrationImages, onNotice, ...training } = others;
   const { onProgress, signal, seed } = training;
   const source = await readCheckpoint(checkpoint);
-  const recipe = await openRecipe(asked);
+  const recipe = await openRecipe(asked, onNotice);
   const float = await buildPackage(source);
   const resolved = await resolveCalibration(float, { statistics, calibration, calibrationImages, seed, onNotice });
   const quantized = await planQuantizedTraining(float, recipe, { onProgress, signal, ...resolved });

@@ -30,6 +30,8 @@ export interface QuantizeResult extends WrittenModel {
   readonly recipe: string;
   /** The number of layers in each precision. */
   readonly layers: PlanCounts;
+  /** The layers of the plan that was carried out. */
+  readonly explained: readonly ExplainedLayer[];
   /** How many nodes stay float, by the type of the operator: those that dino8 does not quantize, or the recipe does not. */
   readonly floatOperators: Readonly<Record<string, number>>;
 }
@@ -44,8 +46,7 @@ export interface QuantizeResult extends WrittenModel {
 export async function quantize(options: QuantizeStepOptions): Promise<QuantizeResult> {
   const { output, target, onNotice, onProgress, signal } = options;
   const source = await openAnyModel(options.model);
-  const recipe = await openRecipe(options.recipe ?? defaultRecipe(source));
-  for (const sentence of recipe.notices ?? []) onNotice?.(sentence);
+  const recipe = await openRecipe(options.recipe ?? defaultRecipe(source), onNotice);
   const { model, counts, plan } = await applyRecipe(source, recipe, {
     ...(await resolveCalibration(source, options)),
     onProgress,
@@ -57,7 +58,8 @@ export async function quantize(options: QuantizeStepOptions): Promise<QuantizeRe
   noteRefusals(plan, onNotice);
   await writeLoadedModel({ ...source, model }, output);
   const floatOperators = floatOperatorsOf(source.model, plan);
-  return { output, bytes: await sizeOf(output), recipe: recipe.name, layers: counts, floatOperators };
+  const bytes = await sizeOf(output);
+  return { output, bytes, recipe: recipe.name, layers: counts, explained: explain(plan), floatOperators };
 }
 
 /** The nodes of a model that a plan does not quantize, counted by operator. Operators of other domains have them in front. */
@@ -86,6 +88,8 @@ export interface ExplainOptions {
   readonly recipe?: RecipeSource | undefined;
   /** The runtime that the model is made for; `ort-cpu` by default. */
   readonly target?: QuantizeOptions['target'];
+  /** Called with one sentence for each thing that the caller should know and that is no error. */
+  readonly onNotice?: ((sentence: string) => void) | undefined;
 }
 
 /** One layer, and how a recipe quantizes it. */
@@ -115,10 +119,15 @@ export interface ExplainedLayer {
  *   console.log(module, treatment);
  */
 export async function explainRecipe(options: ExplainOptions): Promise<ExplainedLayer[]> {
+  const { target, onNotice } = options;
   const source = await openAnyModel(options.model);
-  const { model } = source;
-  const recipe = await openRecipe(options.recipe ?? defaultRecipe(source));
-  const { entries } = planQuantization(model, recipe, { target: options.target });
+  const recipe = await openRecipe(options.recipe ?? defaultRecipe(source), onNotice);
+  const plan = planQuantization(source.model, recipe, { target });
+  noteRefusals(plan, onNotice);
+  return explain(plan);
+}
+
+function explain({ entries }: QuantizationPlan): ExplainedLayer[] {
   return entries.map(({ path, node, operator, operands, mode, weight, rule, refusal }) => ({
     module: operands === 'weights' ? path : node.name,
     operator,

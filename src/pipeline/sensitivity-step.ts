@@ -5,6 +5,7 @@ import type { WorkOptions } from '../base/progress.ts';
 import { detectionAccuracy } from '../evaluate/accuracy.ts';
 import { type Granularity, measureSensitivity, type Sensitivity } from '../evaluate/sensitivity.ts';
 import { isPackage } from '../models/package/package.ts';
+import { planQuantization } from '../quant/plan.ts';
 import { renderSensitivity } from '../report/sensitivity-page.ts';
 import { observeFor } from './apply-recipe.ts';
 import { type CalibrationOptions, resolveCalibration } from './calibration-options.ts';
@@ -52,15 +53,17 @@ export async function sensitivity(options: SensitivityStepOptions): Promise<Sens
   const { images = SENSITIVITY_DEFAULTS.images, by = SENSITIVITY_DEFAULTS.by, output, report } = options;
   const { pictures, onProgress, signal } = options;
   const source = await openAnyModel(options.model);
-  const recipe = await openRecipe(options.recipe ?? (isPackage(source) ? SENSITIVITY_DEFAULTS.recipe : GENERIC_RECIPE));
+  const standard = isPackage(source) ? SENSITIVITY_DEFAULTS.recipe : GENERIC_RECIPE;
+  const recipe = await openRecipe(options.recipe ?? standard, options.onNotice);
   const dataset =
     isPackage(source) && !isSampleSource(options.dataset) ? await openDataset(options.dataset, images) : undefined;
   const samples = await openEvaluationInputs(source, dataset ?? options.dataset, { count: images, pictures });
   const calibration = await resolveCalibration(source, options);
-  const statistics = await observeFor(source, recipe, { onProgress, signal, ...calibration });
+  const plan = planQuantization(source.model, recipe);
+  const statistics = await observeFor(source, plan, { onProgress, signal, ...calibration });
   const accuracy =
     dataset && isPackage(source) ? await detectionAccuracy(source, dataset, { onProgress, signal }) : undefined;
-  const result = await measureSensitivity(source, recipe, samples, {
+  const result = await measureSensitivity(source, plan, samples, {
     accuracy,
     onProgress,
     signal,

@@ -36,7 +36,14 @@ export async function openDataset(dataset: DatasetSource, images = Number.POSITI
   return takeImages(typeof dataset === 'string' ? await openCoco(dataset) : dataset, images);
 }
 
-/** Reads a recipe that is given by its name or path. @throws UsageError or InputError if there is no such recipe */
-export async function openRecipe(recipe: RecipeSource): Promise<Recipe> {
-  return typeof recipe === 'string' ? readRecipe(recipe) : recipe;
+/**
+ * Reads a recipe that is given by its name or path.
+ *
+ * @param onNotice called with a sentence for each word of a former version that the recipe uses
+ * @throws UsageError or InputError if there is no such recipe
+ */
+export async function openRecipe(recipe: RecipeSource, onNotice?: (sentence: string) => void): Promise<Recipe> {
+  const opened = typeof recipe === 'string' ? await readRecipe(recipe) : recipe;
+  for (const sentence of opened.notices ?? []) onNotice?.(sentence);
+  return opened;
 }

@@ -9,9 +9,10 @@ import { toyFeeds, toyModel } from '../testing/toy-model.ts';
 import { observableValues } from './observable-values.ts';
 import { calibrate } from './observe/calibrate.ts';
 import { listedSamples } from './observe/sample.ts';
-import { countModes, planQuantization, valuesToObserve } from './plan.ts';
+import { countModes, planQuantization, type QuantizationPlan, valuesToObserve } from './plan.ts';
 import { quantizeModel } from './quantize.ts';
 import { parseRecipe, type Recipe } from './recipe.ts';
+import { restrictPlan } from './restrict-plan.ts';
 import { TARGET_NAMES } from './targets/targets.ts';
 import { prepareModel, withoutPreparation } from './techniques/prepare.ts';
 
@@ -196,4 +197,31 @@ test('whatever a recipe says, its INT8 model computes nearly what the float mode
     ),
     { numRuns: 40 },
   );
+});
+
+describe('a plan of some modules', () => {
+  const model = toyModel();
+  const ALL = `${STATIC}  - { match: '**', inputs: activations, operators: [Add, MatMul], treatment: static }\n`;
+  const modesOf = (plan: QuantizationPlan) =>
+    plan.entries.map(({ path, node, mode, activations }) => [
+      path,
+      node.name,
+      mode,
+      activations.map(({ value }) => value),
+    ]);
+
+  test('is the plan of its recipe, whichever modules are left', () => {
+    const plan = planQuantization(model, recipe(`${ALL}  - { match: 'toy.fc1', treatment: static, clip: 99 }\n`));
+    const paths = [...new Set(plan.entries.map(({ path }) => path))];
+    fc.assert(
+      fc.property(fc.subarray(paths, { minLength: 1 }), (kept) => {
+        const part = restrictPlan(plan, (path) => kept.includes(path));
+        const again = planQuantization(model, part.recipe);
+        expect(modesOf(part)).toEqual(modesOf(again));
+        expect(part.clips).toEqual(again.clips);
+        expect(part.valuesToObserve).toEqual(again.valuesToObserve);
+      }),
+      { numRuns: 30 },
+    );
+  });
 });

@@ -89,7 +89,7 @@ export function planQuantization(model: Model, recipe: Recipe, options: PlanOpti
   checkConflicts(narrowed, recipe);
   const entries = narrowed.map((entry) => withCorrection(entry, recipe, graph));
   const clips = clipsOf(assigned, graph);
-  return { recipe, target, entries, clips, valuesToObserve: valuesOf(entries, clips), isResolved: false };
+  return { recipe, target, entries, clips, valuesToObserve: valuesOfEntries(entries, clips), isResolved: false };
 }
 
 /**
@@ -241,7 +241,8 @@ function clipsOf(entries: readonly PlanEntry[], { index }: GraphFacts): PlannedC
   });
 }
 
-function valuesOf(entries: readonly PlanEntry[], clips: readonly PlannedClip[]): string[] {
+/** The values whose statistics entries and clips need, each once. */
+export function valuesOfEntries(entries: readonly PlanEntry[], clips: readonly PlannedClip[]): string[] {
   const isRanged = ({ mode, rule }: PlanEntry) => mode === 'static' && rule?.rule.range === undefined;
   const values = [
     ...entries.filter(isRanged).flatMap(({ activations }) => activations.map(({ source }) => source)),

@@ -2,10 +2,10 @@
 import { GraphBuilder } from '../onnx/builder.ts';
 import type { Model } from '../onnx/read.ts';
 import { makeTensor, tensorBytes } from '../onnx/tensor.ts';
-import { DataType, elementCount } from '../onnx/types.ts';
+import { DataType, elementCount, type TensorProto } from '../onnx/types.ts';
 import { modelBytes } from '../onnx/write.ts';
-import { plannedActivations, plannedWeights } from '../quant/plan.ts';
-import type { PlannedWeight } from '../quant/plan-entry.ts';
+import { plannedActivations, plannedWeights, type QuantizationPlan } from '../quant/plan.ts';
+import type { PlanEntry, PlannedWeight } from '../quant/plan-entry.ts';
 import { type Quantized, quantizeModel } from '../quant/quantize.ts';
 import { affineOf, type Range, SMALLEST_SCALE } from '../quant/scheme.ts';
 import type { Scales } from '../quant/techniques/rounding.ts';
@@ -21,8 +21,8 @@ import {
 } from './learned-scales.ts';
 
 /**
- * Quantizes a model by the recipe and for the target of a plan, with learned scales in place of calibrated ones.
- * @param model the float model, built from the trained weights
+ * Carries out the plan of a training on the trained weights, with learned scales in place of calibrated ones.
+ * @param model the float model, built from the trained weights; its graph is that of the plan
  * @param scaleOf returns a learned scale by its name
  * @throws UsageError or InputError as `quantizeModel` does
  */
@@ -31,8 +31,7 @@ export async function exportTrained(
   { plan, ofWeights }: TrainablePlan,
   scaleOf: (name: string) => Tensor,
 ): Promise<Quantized> {
-  const { target, recipe } = plan;
-  const { activations: scheme } = target;
+  const { activations: scheme } = plan.target;
   const ranges = new Map<string, Range>();
   for (const planned of plannedActivations(plan)) {
     if (!planned.range) continue;
@@ -49,7 +48,26 @@ export async function exportTrained(
     if (rounded.has(name) || !scales) continue;
     rounded.set(name, await roundLearned({ ...planned, weight }, scales, scaleOf(weightScaleName(planned))));
   }
-  return quantizeModel(model, { ...recipe, techniques: [] }, { ranges, rounded, target });
+  return quantizeModel(model, withTrained(plan, weights, ranges), { rounded });
+}
+
+/** A resolved plan with the trained weights and ranges in place of those that it was made with. */
+function withTrained(
+  plan: QuantizationPlan,
+  weights: ReadonlyMap<string, TensorProto>,
+  ranges: ReadonlyMap<string, Range>,
+): QuantizationPlan {
+  const entries = plan.entries.map((entry): PlanEntry => {
+    const { activations, weight } = entry;
+    const trained = weight && weights.get(weight.weight.name);
+    if (weight && !trained) throw new Error(`${weight.weight.name} is no weight of the model`);
+    return {
+      ...entry,
+      activations: activations.map((each) => ({ ...each, range: ranges.get(each.source) ?? each.range })),
+      weight: weight && trained && { ...weight, weight: trained },
+    };
+  });
+  return { ...plan, entries };
 }
 
 /** The integers of a weight by its learned scale, computed in the order in which training computes them. */
