@@ -150,13 +150,15 @@ async function calibrateAll(
 }
 
 async function quantizeVariant(
-  { float, plan }: Context,
+  { float, plan, options }: Context,
   { recipe, path }: Planned,
   { statistics, planOf }: { readonly statistics: Statistics | undefined; readonly planOf: PlanOf },
   work: WorkOptions,
 ): Promise<{ model: string }> {
   if (!recipe) throw new Error('the float model is not quantized');
-  const { model } = await applyRecipe(float, recipe, { ...work, plan, statistics, quantization: planOf(recipe) });
+  const quantization = planOf(recipe);
+  const { model, plan: done } = await applyRecipe(float, recipe, { ...work, plan, statistics, quantization });
+  for (const sentence of done.notices) options.onNotice(`${recipe.name}: ${sentence}`);
   await writePackage({ ...float, model }, path);
   return { model: modelHash(model) };
 }

@@ -48,6 +48,7 @@ export async function qat(options: QatOptions): Promise<QatResult> {
   const float = await buildPackage(source);
   const resolved = await resolveCalibration(float, { statistics, calibration, calibrationImages, seed, onNotice });
   const quantized = await planQuantizedTraining(float, recipe, { onProgress, signal, ...resolved });
+  for (const sentence of quantized.plan.notices) onNotice?.(sentence);
   const result = await runPreparedTraining({
     kind: 'qat',
     source,

@@ -55,7 +55,7 @@ export async function quantize(options: QuantizeStepOptions): Promise<QuantizeRe
     onLeftOut: (technique) =>
       onNotice?.(`The technique ${technique} is left out, because it needs images; name some with \`calibration\`.`),
   });
-  noteRefusals(plan, onNotice);
+  for (const sentence of plan.notices) onNotice?.(sentence);
   await writeLoadedModel({ ...source, model }, output);
   const floatOperators = floatOperatorsOf(source.model, plan);
   const bytes = await sizeOf(output);
@@ -71,13 +71,6 @@ function floatOperatorsOf({ graph }: Model, { entries }: QuantizationPlan): Reco
     if (!quantized.has(output[0])) counts[name] = (counts[name] ?? 0) + 1;
   }
   return counts;
-}
-
-/** Says how many layers the target leaves float although the recipe quantizes them, and why. */
-function noteRefusals({ entries, target }: QuantizationPlan, onNotice: QuantizeStepOptions['onNotice']): void {
-  const reasons = new Map<string, number>();
-  for (const { refusal } of entries) if (refusal !== undefined) reasons.set(refusal, (reasons.get(refusal) ?? 0) + 1);
-  for (const [reason, count] of reasons) onNotice?.(`${count} layers stay float for ${target.name}: ${reason}.`);
 }
 
 /** Options of `explainRecipe`. */
@@ -123,7 +116,7 @@ export async function explainRecipe(options: ExplainOptions): Promise<ExplainedL
   const source = await openAnyModel(options.model);
   const recipe = await openRecipe(options.recipe ?? defaultRecipe(source), onNotice);
   const plan = planQuantization(source.model, recipe, { target });
-  noteRefusals(plan, onNotice);
+  for (const sentence of plan.notices) onNotice?.(sentence);
   return explain(plan);
 }
 

@@ -6,6 +6,7 @@ import { detectionAccuracy } from '../evaluate/accuracy.ts';
 import { type Granularity, measureSensitivity, type Sensitivity } from '../evaluate/sensitivity.ts';
 import { isPackage } from '../models/package/package.ts';
 import { planQuantization } from '../quant/plan.ts';
+import { resolveRanges } from '../quant/resolve-ranges.ts';
 import { renderSensitivity } from '../report/sensitivity-page.ts';
 import { observeFor } from './apply-recipe.ts';
 import { type CalibrationOptions, resolveCalibration } from './calibration-options.ts';
@@ -59,8 +60,10 @@ export async function sensitivity(options: SensitivityStepOptions): Promise<Sens
     isPackage(source) && !isSampleSource(options.dataset) ? await openDataset(options.dataset, images) : undefined;
   const samples = await openEvaluationInputs(source, dataset ?? options.dataset, { count: images, pictures });
   const calibration = await resolveCalibration(source, options);
-  const plan = planQuantization(source.model, recipe);
-  const statistics = await observeFor(source, plan, { onProgress, signal, ...calibration });
+  const planned = planQuantization(source.model, recipe);
+  const statistics = await observeFor(source, planned, { onProgress, signal, ...calibration });
+  const plan = resolveRanges(planned, { statistics });
+  for (const sentence of plan.notices) options.onNotice?.(sentence);
   const accuracy =
     dataset && isPackage(source) ? await detectionAccuracy(source, dataset, { onProgress, signal }) : undefined;
   const result = await measureSensitivity(source, plan, samples, {

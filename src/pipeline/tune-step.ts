@@ -13,6 +13,7 @@ import { type Granularity, measureSensitivity } from '../evaluate/sensitivity.ts
 import { type Tuned, tune as tuneModel } from '../evaluate/tune.ts';
 import { planQuantization } from '../quant/plan.ts';
 import type { Recipe } from '../quant/recipe.ts';
+import { resolveRanges } from '../quant/resolve-ranges.ts';
 import { renderParetoFront } from '../report/pareto-front-page.ts';
 import { observeFor } from './apply-recipe.ts';
 import { type CalibrationOptions, resolveCalibration } from './calibration-options.ts';
@@ -76,8 +77,10 @@ export async function tune(options: TuneStepOptions): Promise<Tuned> {
   const dataset = await openDataset(options.dataset, images);
   const source = await openModel(options.model);
   const calibration = await resolveCalibration(source, options);
-  const plan = planQuantization(source.model, recipe);
-  const statistics = await observeFor(source, plan, { onProgress, signal, ...calibration });
+  const planned = planQuantization(source.model, recipe);
+  const statistics = await observeFor(source, planned, { onProgress, signal, ...calibration });
+  const plan = resolveRanges(planned, { statistics });
+  for (const sentence of plan.notices) options.onNotice?.(sentence);
   const accuracy = await detectionAccuracy(source, dataset, { onProgress, signal });
   const shared = { onProgress, signal, statistics, granularity: by, accuracy };
   const samples = calibrationSamples(source, everyImage(dataset));

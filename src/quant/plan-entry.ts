@@ -26,8 +26,13 @@ export interface PlannedActivation extends Place {
 
 /** Ranges by the length of the text. */
 export interface LengthLookup {
-  /** The statistic with the ranges by length. */
-  readonly statistic: Statistic;
+  /** The ranges, the shortest texts first. The last one has no maximum length and holds for all that are longer. */
+  readonly ranges: readonly {
+    /** The maximum number of tokens; infinite in the last range. */
+    readonly tokens: number;
+    /** The range of texts of this length. */
+    readonly range: Range;
+  }[];
   /** The value whose second dimension is the length of the text. */
   readonly length: string;
 }

@@ -47,6 +47,8 @@ export interface QuantizationPlan {
   readonly clips: readonly PlannedClip[];
   /** The values whose statistics the plan needs, each once. */
   readonly valuesToObserve: readonly string[];
+  /** Sentences on what the recipe asks for and the plan does not do, with the reason. */
+  readonly notices: readonly string[];
   /** True once ranges, limits and means are filled in from statistics: see `resolveRanges`. */
   readonly isResolved: boolean;
 }
@@ -75,6 +77,7 @@ export function planQuantization(model: Model, recipe: Recipe, options: PlanOpti
       `The recipe ${recipe.name} looks ranges up by the length of the text, which ${target.name} cannot do; use \`treatment: dynamic\` in \`text\`, or leave \`text\` out.`,
     );
   const graph = factsOf(model);
+  checkLength(recipe, model, graph);
   const quantizable = findQuantizable(model, graph);
   checkPatterns(recipe, quantizable);
   const assigned = [...quantizable.filter(({ weight }) => weight), ...quantizable.filter(({ weight }) => !weight)]
@@ -89,7 +92,16 @@ export function planQuantization(model: Model, recipe: Recipe, options: PlanOpti
   checkConflicts(narrowed, recipe);
   const entries = narrowed.map((entry) => withCorrection(entry, recipe, graph));
   const clips = clipsOf(assigned, graph);
-  return { recipe, target, entries, clips, valuesToObserve: valuesOfEntries(entries, clips), isResolved: false };
+  const valuesToObserve = valuesOfEntries(entries, clips);
+  return {
+    recipe,
+    target,
+    entries,
+    clips,
+    valuesToObserve,
+    notices: refusalNotices(entries, target),
+    isResolved: false,
+  };
 }
 
 /**
@@ -156,6 +168,15 @@ function matches(rule: Rule, pattern: string, each: Quantizable): boolean {
   return isNamed && isPossible && matchesPath(pattern, rule.inputs === 'weights' ? each.path : each.node.name);
 }
 
+/** @throws UsageError if the recipe looks ranges up by the length of a value that the model does not have */
+function checkLength({ name, text }: Recipe, { graph }: Model, { index }: GraphFacts): void {
+  if (text?.treatment !== 'buckets') return;
+  if (!graph.input.some((input) => input.name === text.length) && !index.producer.has(text.length))
+    throw new UsageError(
+      `The recipe ${name} looks ranges up by the length of the value ${text.length}, which is not in the model; name another one in \`text\`.`,
+    );
+}
+
 /** @throws UsageError for a pattern that matches nothing, since it cannot be what was meant unless the rule is optional */
 function checkPatterns(recipe: Recipe, quantizable: readonly Quantizable[]): void {
   for (const rule of recipe.rules.filter(({ optional }) => !optional))
@@ -218,6 +239,13 @@ function refuseNothing(entries: readonly PlanEntry[], recipe: Recipe, target: Qu
     throw new UsageError(
       `The recipe ${recipe.name} has nothing that ${target.name} computes in integers (${refused.refusal}); use another recipe, such as static.`,
     );
+}
+
+/** Sentences that say how many layers the target leaves float although the recipe quantizes them, and why. */
+function refusalNotices(entries: readonly PlanEntry[], target: QuantizationTarget): string[] {
+  const reasons = new Map<string, number>();
+  for (const { refusal } of entries) if (refusal !== undefined) reasons.set(refusal, (reasons.get(refusal) ?? 0) + 1);
+  return [...reasons].map(([reason, count]) => `${count} layers stay float for ${target.name}: ${reason}.`);
 }
 
 /** True for static layers that could be dynamic, where the recipe makes those dynamic whose range changes with the text. */

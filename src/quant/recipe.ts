@@ -135,7 +135,10 @@ const textSchema = z.strictObject({
   length: z.string().min(1),
   /** The ranges of layers whose static range changes with the text by more than this factor … */
   factor: z.number().min(1).default(1.5),
-  /** … are found at each run (`dynamic`), or are looked up by the length (`buckets`). */
+  /**
+   * … are found at each run (`dynamic`), or are looked up by the length (`buckets`), from the minimum to the maximum that was
+   * observed. A layer that can do neither keeps one range, and a notice names it.
+   */
   treatment: z.enum(['dynamic', 'buckets']),
 });
 

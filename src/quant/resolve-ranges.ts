@@ -4,12 +4,12 @@ import { binnedMagnitudes } from './observe/histogram.ts';
 import { DEFAULT_OBSERVER, estimateRange } from './observe/observer.ts';
 import { percentileMaximum } from './observe/percentile.ts';
 import type { Statistic } from './observe/statistic.ts';
-import { textDependence } from './observe/text-dependence.ts';
 import type { QuantizationPlan } from './plan.ts';
 import type { PlanEntry, PlannedActivation, PlannedClip } from './plan-entry.ts';
 import type { Rule } from './recipe.ts';
 import { requireStatistics } from './require-statistics.ts';
 import type { Range } from './scheme.ts';
+import { chooseByText, lookupByLength, textNotices } from './text-ranges.ts';
 
 /** The sources of ranges. */
 export interface RangeSources {
@@ -58,17 +58,22 @@ export function resolveRanges(
     const statistic = lookup.get(source);
     if (!statistic) return undefined;
     const range = estimateRange(statistic, rule?.observer ?? DEFAULT_OBSERVER, plan.target.activations);
+    return narrow(range, source, rule);
+  };
+  const narrow = ({ min, max }: Range, source: string, rule: Rule | undefined): Range => {
     const limit = limits.get(source) ?? Number.POSITIVE_INFINITY;
-    const clipped = { min: Math.max(range.min, -limit), max: Math.min(range.max, limit) };
+    const clipped = { min: Math.max(min, -limit), max: Math.min(max, limit) };
     const largest = Math.max(-clipped.min, clipped.max);
     return rule?.symmetric ? { min: -largest, max: largest } : clipped;
   };
   const withRange = (activation: PlannedActivation, entry: PlanEntry): PlannedActivation => {
-    const byLength = lengthLookup(activation, entry, plan, statistics);
-    return { ...activation, range: rangeOf(activation.source, entry.rule?.rule), byLength };
+    const { source } = activation;
+    const rule = entry.rule?.rule;
+    const byLength = lookupByLength(activation, entry, recipe, statistics, (range) => narrow(range, source, rule));
+    return { ...activation, range: rangeOf(source, rule), byLength };
   };
   const entries = plan.entries.map((planned): PlanEntry => {
-    const entry = byText(planned, plan, statistics);
+    const entry = chooseByText(planned, recipe, statistics);
     const { correction } = entry;
     return {
       ...entry,
@@ -78,7 +83,8 @@ export function resolveRanges(
     };
   });
   requireStatistics([...lookup.missing], statistics, `The recipe ${recipe.name}`);
-  return { ...plan, entries, clips, isResolved: true };
+  const notices = [...plan.notices, ...textNotices(entries, recipe, statistics)];
+  return { ...plan, entries, clips, notices, isResolved: true };
 }
 
 const givenRange = (rule: Rule | undefined): Range | undefined =>
@@ -87,31 +93,4 @@ const givenRange = (rule: Rule | undefined): Range | undefined =>
 function withLimit(clip: PlannedClip, lookup: Lookup): PlannedClip {
   const statistic = lookup.get(clip.value);
   return { ...clip, limit: statistic && percentileMaximum(binnedMagnitudes(statistic.histogram), clip.percentile) };
-}
-
-/** The entry, or its dynamic form where the range of its input changes too much with the text. */
-function byText(entry: PlanEntry, { recipe }: QuantizationPlan, statistics: Statistics): PlanEntry {
-  const [activation] = entry.activations;
-  const isDependent = entry.ifTextDependent && activation && isTextDependent(activation.source, recipe, statistics);
-  return isDependent ? entry.ifTextDependent : entry;
-}
-
-function isTextDependent(source: string, { text }: QuantizationPlan['recipe'], statistics: Statistics): boolean {
-  const statistic = statistics.get(source);
-  return text !== undefined && statistic !== undefined && textDependence(statistic).factor > text.factor;
-}
-
-/** Where the range of an activation is looked up by the length of the text; only layers with weights can do that. */
-function lengthLookup(
-  { source }: PlannedActivation,
-  { quantizable }: PlanEntry,
-  { recipe }: QuantizationPlan,
-  statistics: Statistics,
-): PlannedActivation['byLength'] {
-  const { text } = recipe;
-  const statistic = statistics.get(source);
-  const isLookedUp = text?.treatment === 'buckets' && quantizable.form === 'weighted-product';
-  return isLookedUp && statistic && isTextDependent(source, recipe, statistics)
-    ? { statistic, length: text.length }
-    : undefined;
 }

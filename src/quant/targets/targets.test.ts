@@ -19,6 +19,7 @@ import { toyFeeds, toyModel } from '../../testing/toy-model.ts';
 import { observableValues } from '../observable-values.ts';
 import { calibrate, type Statistics } from '../observe/calibrate.ts';
 import { listedSamples, type SampleSource } from '../observe/sample.ts';
+import { textDependence } from '../observe/text-dependence.ts';
 import { planQuantization, valuesToObserve } from '../plan.ts';
 import { quantizeModel } from '../quantize.ts';
 import { parseRecipe, type Recipe, readRecipe } from '../recipe.ts';
@@ -103,6 +104,50 @@ describe('for ONNX Runtime', () => {
       else expect(counts.dynamic).toBeGreaterThan(3);
     },
   );
+
+  test.each(['buckets', 'dynamic'])(
+    'operators that need a constant scale keep one range, and are named: %s',
+    async (treatment) => {
+      const text = `text: { length: ids, factor: 1, treatment: ${treatment} }`;
+      const { model: quantized, plan } = await quantizeModel(model, recipe(LAYERS + ACTIVATIONS, text), { statistics });
+      const isDependent = (source: string) => {
+        const statistic = statistics.get(source);
+        return statistic !== undefined && textDependence(statistic).factor > 1;
+      };
+      const fixed = plan.entries.filter(
+        ({ operands, mode, activations }) =>
+          operands === 'activations' && mode === 'static' && activations.some(({ source }) => isDependent(source)),
+      );
+      expect(fixed.length).toBeGreaterThan(0);
+      expect(plan.notices).toHaveLength(1);
+      expect(plan.notices[0]).toContain(fixed[0]?.node.name);
+      expect(plan.notices[0]).toMatch(/change with the length of the text, but cannot/);
+      expect(distance(await features(model, 5), await features(quantized, 5))).toBeLessThan(0.1);
+    },
+  );
+
+  test('the scale of symmetric ranges that are looked up has a zero point in the middle', async () => {
+    const text = 'text: { length: ids, factor: 1, treatment: buckets }';
+    const rules = LAYERS.replaceAll('treatment: static', 'treatment: static, symmetric: true');
+    const { plan } = await quantizeModel(model, recipe(rules, text), { statistics });
+    const lookups = plan.entries.flatMap(({ activations }) => activations.flatMap(({ byLength }) => byLength ?? []));
+    expect(lookups.length).toBeGreaterThan(3);
+    for (const { ranges } of lookups) for (const { range } of ranges) expect(range.min).toBe(-range.max);
+  });
+
+  test('statistics of texts of one length, and a length of a value that does not exist, are not passed over', async () => {
+    const text = (length: string) => `text: { length: ${length}, factor: 1, treatment: buckets }`;
+    const single = await calibrate(
+      model,
+      valuesToObserve(model, recipe(LAYERS)),
+      listedSamples([{ place: 0, feeds: toyFeeds(1, 8), tokens: 8 }]),
+    );
+    const { plan } = await quantizeModel(model, recipe(LAYERS, text('ids')), { statistics: single });
+    expect(plan.notices).toEqual([expect.stringContaining('of texts of one length')]);
+    expect(() => planQuantization(model, recipe(LAYERS, text('nothing')))).toThrow(
+      /the value nothing, which is not in/,
+    );
+  });
 
   test('results are clipped where a rule says so, in static and in float layers', async () => {
     const rules = `${LAYERS}  - { match: 'toy.attention.query', treatment: static, clip: 90 }\n  - { match: 'toy.fc1', treatment: float, clip: 99 }\n`;

@@ -2,7 +2,7 @@
 import { makeNode } from '../../../onnx/rewrite.ts';
 import { makeTensor } from '../../../onnx/tensor.ts';
 import { DataType, type NodeProto } from '../../../onnx/types.ts';
-import type { Statistic } from '../../observe/statistic.ts';
+import type { LengthLookup } from '../../plan-entry.ts';
 import { affineOf, UINT8 } from '../../scheme.ts';
 import type { Additions } from '../../weights.ts';
 
@@ -17,12 +17,12 @@ export interface Bucketed {
  * Scale and zero point for the value `owner`, by the second dimension of the value `length`. A length beyond all that were
  * observed has the range of all.
  */
-export function bucketParameters(owner: string, statistic: Statistic, length: string, added: Additions): Bucketed {
+export function bucketParameters(owner: string, { ranges, length }: LengthLookup, added: Additions): Bucketed {
   const inner = (suffix: string) => `${owner}.by_length.${suffix}`;
   const result = { scale: inner('scale'), zeroPoint: inner('zero_point') };
   if (added.tensors.some(({ name }) => name === inner('bounds'))) return { nodes: [], ...result };
-  const bounded = statistic.lengths.filter(({ tokens }) => Number.isFinite(tokens));
-  const ranges = [...bounded, statistic].map(({ min, max }) => affineOf({ min, max }, UINT8));
+  const bounded = ranges.filter(({ tokens }) => Number.isFinite(tokens));
+  const affine = ranges.map(({ range }) => affineOf(range, UINT8));
   added.tensors.push(
     makeTensor(
       inner('bounds'),
@@ -31,13 +31,13 @@ export function bucketParameters(owner: string, statistic: Statistic, length: st
     ),
     makeTensor(
       inner('scales'),
-      [ranges.length],
-      Float32Array.from(ranges, ({ scale }) => scale),
+      [affine.length],
+      Float32Array.from(affine, ({ scale }) => scale),
     ),
     makeTensor(
       inner('zero_points'),
-      [ranges.length],
-      Uint8Array.from(ranges, ({ zeroPoint }) => zeroPoint),
+      [affine.length],
+      Uint8Array.from(affine, ({ zeroPoint }) => zeroPoint),
     ),
     makeTensor(inner('axes'), [1], BigInt64Array.of(0n)),
   );

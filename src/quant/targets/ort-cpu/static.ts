@@ -1,7 +1,7 @@
 /** Static INT8 for ONNX Runtime on CPUs: activations are uint8 by ranges that calibration found, weights are int8. */
 import { makeNode } from '../../../onnx/rewrite.ts';
 import type { NodeProto } from '../../../onnx/types.ts';
-import type { PlanEntry, PlannedActivation } from '../../plan-entry.ts';
+import type { LengthLookup, PlanEntry, PlannedActivation } from '../../plan-entry.ts';
 import { UINT8 } from '../../scheme.ts';
 import { quantizeWeight } from '../../weights.ts';
 import { placePairs, quantizeInput } from '../pairs.ts';
@@ -28,10 +28,7 @@ function placeLayer({ activations, weight }: PlanEntry, node: NodeProto, context
   const bias = context.biasOf(node);
   if (bias) context.absorb(bias.node);
   const stored = quantizeWeight(weight, context.added);
-  const value = node.input[activation.index] ?? '';
-  const input = activation.byLength
-    ? quantizeByLength(activation, activation.byLength, value, node.name, context)
-    : quantizeInput({ activation, value }, node.name, context, UINT8);
+  const input = quantizeOperand(activation, node, context);
   const channels = Number(weight.weight.dims[weight.axis]);
   return [...input.nodes, integerProduct(node, input.quantized, stored, channels, bias, context.added)];
 }
@@ -40,8 +37,7 @@ function placeLayer({ activations, weight }: PlanEntry, node: NodeProto, context
 function placeIntegerValues({ activations }: PlanEntry, node: NodeProto, context: PlacingContext): NodeProto[] {
   const [activation] = activations;
   if (!activation) throw new Error(`${node.name} has no values to quantize`);
-  const value = node.input[activation.index] ?? '';
-  const { quantized, nodes } = quantizeInput({ activation, value }, node.name, context, UINT8);
+  const { quantized, nodes } = quantizeOperand(activation, node, context);
   return [...nodes, readingIntegers(node, activation.index, quantized)];
 }
 
@@ -56,10 +52,22 @@ export function readingIntegers(
   return { ...node, input };
 }
 
+/** Quantizes an input by its fixed range, or by one that is looked up by the length of the text. */
+function quantizeOperand(
+  activation: PlannedActivation,
+  node: NodeProto,
+  context: PlacingContext,
+): { quantized: QuantizedValue; nodes: NodeProto[] } {
+  const value = node.input[activation.index] ?? '';
+  return activation.byLength
+    ? quantizeByLength(activation, activation.byLength, value, node.name, context)
+    : quantizeInput({ activation, value }, node.name, context, UINT8);
+}
+
 /** Quantizes an input by a range that is looked up by the length of the text, once for a value. */
 function quantizeByLength(
   { source, index }: PlannedActivation,
-  { statistic, length }: NonNullable<PlannedActivation['byLength']>,
+  lookup: LengthLookup,
   value: string,
   name: string,
   { added, shared }: PlacingContext,
@@ -67,7 +75,7 @@ function quantizeByLength(
   const key = `${value} by length`;
   const known = shared.get(key);
   if (known) return { quantized: known, nodes: [] };
-  const { scale, zeroPoint, nodes } = bucketParameters(source, statistic, length, added);
+  const { scale, zeroPoint, nodes } = bucketParameters(source, lookup, added);
   const quantized = { values: `${value}.by_length_uint8`, scale, zeroPoint };
   shared.set(key, quantized);
   const label = `${name}.QuantizeLinear${index}`;
