@@ -127,6 +127,8 @@ export { calibrationFeeds, calibrationSamples, type FeedOptions, UnreadableImage
 export { type ApplyOptions, applyRecipe, type ObserveOptions } from './pipeline/apply-recipe.ts';
 export { type CalibrateDatasetOptions, calibrateDataset } from './pipeline/calibrate-dataset.ts';
 
+export type { ThreadOptions } from './runtime/threads.ts';
+
 // This machine.
 
 export { examineMachine, type MachineReport } from './pipeline/doctor-step.ts';

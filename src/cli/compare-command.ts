@@ -6,7 +6,7 @@ import { examples } from './examples.ts';
 import { print, printJson } from './output.ts';
 import { addPictureOptions, INPUTS_ARGUMENT, separatePictures } from './picture-options.ts';
 import { work } from './progress-line.ts';
-import { jsonOption, notNegative, wholeNumber } from './shared-options.ts';
+import { jsonOption, notNegative, threadsOption, wholeNumber } from './shared-options.ts';
 import { table } from './table.ts';
 
 /** At 20 dB, the noise has a tenth of the amplitude of the signal. */
@@ -36,6 +36,7 @@ export const compareCommand = () =>
       )
       .option('--report <file>', 'write tables and a chart as one HTML file'),
   )
+    .addOption(threadsOption())
     .addOption(jsonOption())
     .addHelpText(
       'after',

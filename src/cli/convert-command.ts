@@ -4,7 +4,7 @@ import { examples } from './examples.ts';
 import { megabytes } from './format.ts';
 import { interruption } from './interruption.ts';
 import { print, printJson } from './output.ts';
-import { jsonOption } from './shared-options.ts';
+import { jsonOption, threadsOption } from './shared-options.ts';
 
 /** `dino8 convert` */
 export const convertCommand = () =>
@@ -19,16 +19,18 @@ export const convertCommand = () =>
       '--combined',
       'write a folder with one graph, as transformers.js reads it, in place of text.onnx and detect.onnx',
     )
+    .addOption(threadsOption())
     .addOption(jsonOption())
     .addHelpText(
       'after',
       examples('dino8 convert assets/nano -o nano.onnx', 'dino8 convert assets/nano -o web/ --combined'),
     )
-    .action(async (checkpoint, { output, combined, json }) => {
+    .action(async (checkpoint, { output, combined, threads, json }) => {
       const result = await convert({
         checkpoint,
         output,
         layout: combined ? 'combined' : 'halves',
+        threads,
         signal: interruption(),
       });
       if (json) return printJson(result);

@@ -7,7 +7,7 @@ import { megabytes, milliseconds, percent } from './format.ts';
 import { interruption } from './interruption.ts';
 import { print, printJson } from './output.ts';
 import { addPictureOptions, separatePictures, shapeOption } from './picture-options.ts';
-import { jsonOption, wholeNumber } from './shared-options.ts';
+import { jsonOption, threadsOption, wholeNumber } from './shared-options.ts';
 import { table } from './table.ts';
 
 /** `dino8 inspect` */
@@ -36,6 +36,7 @@ export const inspectCommand = () =>
       ),
   )
     .option('--report <file>', 'write tables and charts as one HTML file')
+    .addOption(threadsOption())
     .addOption(jsonOption())
     .addHelpText(
       'after',

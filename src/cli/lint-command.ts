@@ -8,7 +8,7 @@ import { milliseconds, percent } from './format.ts';
 import { interruption } from './interruption.ts';
 import { print, printJson } from './output.ts';
 import { shapeOption } from './picture-options.ts';
-import { jsonOption, targetOption, wholeNumber } from './shared-options.ts';
+import { jsonOption, targetOption, threadsOption, wholeNumber } from './shared-options.ts';
 import { type Alignment, table } from './table.ts';
 
 /** `dino8 lint` */
@@ -25,6 +25,7 @@ export const lintCommand = () =>
       wholeNumber('--tokens'),
     )
     .addOption(shapeOption())
+    .addOption(threadsOption())
     .addOption(jsonOption())
     .addHelpText(
       'after',
@@ -33,8 +34,8 @@ export const lintCommand = () =>
         'dino8 quantize assets/nano --recipe static --calibration assets/shapes/calib --target tensorrt -o nano.trt.onnx && dino8 lint nano.trt.onnx --target tensorrt',
       ),
     )
-    .action(async (model, { target, tokens, shape, json }) => {
-      const report = await lint({ model, target, tokens, shapes: shape, signal: interruption() });
+    .action(async (model, { target, tokens, shape, threads, json }) => {
+      const report = await lint({ model, target, tokens, shapes: shape, threads, signal: interruption() });
       if (json) printJson(report);
       else printReport(report);
       const defects = report.findings.filter(({ isDefect }) => isDefect);

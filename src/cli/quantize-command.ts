@@ -15,6 +15,7 @@ import {
   seedOption,
   statisticsOf,
   targetOption,
+  threadsOption,
 } from './shared-options.ts';
 import { table } from './table.ts';
 
@@ -34,6 +35,7 @@ export const quantizeCommand = () =>
   )
     .addOption(targetOption('the runtime that the model is made for'))
     .option('--explain', 'print the precision of each layer and the number of the rule that decided it')
+    .addOption(threadsOption())
     .addOption(jsonOption())
     .addHelpText(
       'after',
@@ -48,8 +50,8 @@ export const quantizeCommand = () =>
       if (output === undefined) {
         if (!explain)
           throw new UsageError('Name the model to write with -o, or print what the recipe does with --explain.');
-        const { recipe, target } = options;
-        const layers = await explainRecipe({ model, recipe, target, onNotice: notice });
+        const { recipe, target, threads } = options;
+        const layers = await explainRecipe({ model, recipe, target, threads, onNotice: notice });
         if (json) printJson(layers);
         else print(layerTable(layers));
         return;

@@ -14,6 +14,7 @@ import {
   recipeForModelOption,
   seedOption,
   statisticsOf,
+  threadsOption,
   wholeNumber,
 } from './shared-options.ts';
 import { table } from './table.ts';
@@ -47,6 +48,7 @@ export const sensitivityCommand = () =>
       'write the result as JSON; finished parts are kept in <file>.cache and not measured again',
     )
     .option('--report <file>', 'write a table and a chart as one HTML file')
+    .addOption(threadsOption())
     .addOption(jsonOption())
     .addHelpText(
       'after',

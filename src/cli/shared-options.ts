@@ -55,7 +55,7 @@ export const jsonOption = () => new Option('--json', 'print the result as JSON')
 
 /** `--threads` */
 export const threadsOption = () =>
-  new Option('--threads <count>', 'run with this many threads (default: one for each CPU core)').argParser(
+  new Option('--threads <count>', 'number of threads of ONNX Runtime (default: one for each CPU core)').argParser(
     wholeNumber('--threads'),
   );
 

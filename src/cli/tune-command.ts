@@ -16,6 +16,7 @@ import {
   recipeOption,
   seedOption,
   statisticsOf,
+  threadsOption,
   wholeNumber,
 } from './shared-options.ts';
 import { table } from './table.ts';
@@ -45,6 +46,7 @@ export const tuneCommand = () =>
   )
     .addOption(seedOption())
     .option('--report <file>', 'write the Pareto front as a chart and a table in one HTML file')
+    .addOption(threadsOption())
     .addOption(jsonOption())
     .addHelpText(
       'after',

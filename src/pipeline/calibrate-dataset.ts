@@ -15,17 +15,16 @@ import {
   type Shard,
   writeStatistics,
 } from '../quant/observe/statistics-file.ts';
+import type { ThreadOptions } from '../runtime/threads.ts';
 import { samplesOf } from './samples.ts';
 
-export interface CalibrateDatasetOptions extends WorkOptions {
+export interface CalibrateDatasetOptions extends WorkOptions, ThreadOptions {
   /** The part of the plan to do, numbered from 1; all of it by default. */
   readonly shard?: Shard | undefined;
   /** The file that keeps the state; nothing is kept without it. */
   readonly partial?: string | undefined;
   /** Leaves out images that cannot be read; by default such an image is an error. */
   readonly skipUnreadable?: boolean | undefined;
-  /** Threads of ONNX Runtime; one for each core by default. */
-  readonly threads?: number | undefined;
 }
 
 /** Milliseconds between two saves of the state. */

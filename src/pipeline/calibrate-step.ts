@@ -13,12 +13,13 @@ import {
 } from '../quant/observe/statistics-file.ts';
 import { type TextDependence, textDependence } from '../quant/observe/text-dependence.ts';
 import { valuesToObserve } from '../quant/plan.ts';
+import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
 import { calibrateDataset, removeKept } from './calibrate-dataset.ts';
 import { type InputSource, openInputs, type PictureOptions } from './samples.ts';
 import { type AnyModelSource, openAnyModel, openRecipe, type RecipeSource } from './sources.ts';
 
 /** Options of `calibrate`. */
-export interface CalibrateOptions extends WorkOptions {
+export interface CalibrateOptions extends WorkOptions, ThreadOptions {
   /** The float model. */
   readonly model: AnyModelSource;
   /** The images; each gets a prompt of its own from the categories, without boxes. Of other models: arrays or pictures. */
@@ -39,8 +40,6 @@ export interface CalibrateOptions extends WorkOptions {
   readonly shard?: Shard | undefined;
   /** Leaves out images that cannot be read, and lists them in the result. By default such an image is an error. */
   readonly skipUnreadable?: boolean | undefined;
-  /** Threads of ONNX Runtime; one for each core by default. */
-  readonly threads?: number | undefined;
   /** Called with one sentence for each thing that the caller should know and that is no error. */
   readonly onNotice?: ((sentence: string) => void) | undefined;
 }
@@ -77,23 +76,25 @@ export interface CalibrateResult {
  * await calibrate({ model: 'tiny.onnx', dataset: 'coco/val2017', output: 'statistics.json', images: 200 });
  */
 export async function calibrate(options: CalibrateOptions): Promise<CalibrateResult> {
-  const { output, seed = CALIBRATE_DEFAULTS.seed } = options;
-  const source = await openAnyModel(options.model);
-  const { images: count = CALIBRATE_DEFAULTS.images, pictures } = options;
-  const isExact = options.images !== undefined;
-  const plan = await openInputs(source, options.dataset, { count, isExact, seed, pictures });
-  const values =
-    options.recipe === undefined
-      ? observableValues(source.model, options.everything || undefined)
-      : valuesToObserve(source.model, await openRecipe(options.recipe, options.onNotice));
-  const { onProgress, signal, shard, skipUnreadable, threads } = options;
-  const partial = partialOf(output);
-  const work = { onProgress, signal, shard, partial, skipUnreadable, threads };
-  const calibration = await calibrateDataset(source, values, plan, work).catch((error: unknown) => {
-    if (!(error instanceof UnreadableImage)) throw error;
-    throw new InputError(`${error.message} Set \`skipUnreadable\` to leave such images out.`, { cause: error });
+  return withThreads(options.threads, async () => {
+    const { output, seed = CALIBRATE_DEFAULTS.seed } = options;
+    const source = await openAnyModel(options.model);
+    const { images: count = CALIBRATE_DEFAULTS.images, pictures } = options;
+    const isExact = options.images !== undefined;
+    const plan = await openInputs(source, options.dataset, { count, isExact, seed, pictures });
+    const values =
+      options.recipe === undefined
+        ? observableValues(source.model, options.everything || undefined)
+        : valuesToObserve(source.model, await openRecipe(options.recipe, options.onNotice));
+    const { onProgress, signal, shard, skipUnreadable, threads } = options;
+    const partial = partialOf(output);
+    const work = { onProgress, signal, shard, partial, skipUnreadable, threads };
+    const calibration = await calibrateDataset(source, values, plan, work).catch((error: unknown) => {
+      if (!(error instanceof UnreadableImage)) throw error;
+      throw new InputError(`${error.message} Set \`skipUnreadable\` to leave such images out.`, { cause: error });
+    });
+    return store(calibration, output);
   });
-  return store(calibration, output);
 }
 
 /** Options of `mergeStatistics`. */

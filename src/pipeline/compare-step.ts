@@ -4,11 +4,12 @@ import { writeAtomic } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import { type Comparison, compareModels } from '../evaluate/compare.ts';
 import { renderComparison } from '../report/comparison-page.ts';
+import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
 import { type InputSource, openEvaluationInputs, type PictureOptions } from './samples.ts';
 import { type AnyModelSource, openAnyModel } from './sources.ts';
 
 /** Options of `compare`. */
-export interface CompareStepOptions extends WorkOptions {
+export interface CompareStepOptions extends WorkOptions, ThreadOptions {
   /** The float model. */
   readonly model: AnyModelSource;
   /** The model that was quantized from it. */
@@ -36,11 +37,13 @@ export const COMPARE_DEFAULTS: Defaults<CompareStepOptions, 'images'> = { images
  * const { layers } = await compare({ model: 'tiny.onnx', quantized: 'tiny.int8.onnx', dataset: 'coco/val2017' });
  */
 export async function compare(options: CompareStepOptions): Promise<Comparison> {
-  const { images: count = COMPARE_DEFAULTS.images, pictures, report, onProgress, signal } = options;
-  const float = await openAnyModel(options.model);
-  const quantized = await openAnyModel(options.quantized);
-  const samples = await openEvaluationInputs(float, options.dataset, { count, pictures });
-  const comparison = await compareModels(float, quantized.model, samples, { onProgress, signal });
-  if (report !== undefined) await writeAtomic(report, renderComparison(quantized.source, comparison));
-  return comparison;
+  return withThreads(options.threads, async () => {
+    const { images: count = COMPARE_DEFAULTS.images, pictures, report, onProgress, signal } = options;
+    const float = await openAnyModel(options.model);
+    const quantized = await openAnyModel(options.quantized);
+    const samples = await openEvaluationInputs(float, options.dataset, { count, pictures });
+    const comparison = await compareModels(float, quantized.model, samples, { onProgress, signal });
+    if (report !== undefined) await writeAtomic(report, renderComparison(quantized.source, comparison));
+    return comparison;
+  });
 }

@@ -9,6 +9,7 @@ import type { Detection } from '../detect/detector.ts';
 import type { Inspection } from '../evaluate/inspect.ts';
 import type { OutputFigure } from '../models/family.ts';
 import type { Variant } from '../report/variants.ts';
+import type { ThreadOptions } from '../runtime/threads.ts';
 import type { TrainingOptions } from '../train/training-settings.ts';
 import { CALIBRATION_DEFAULTS } from './calibration-options.ts';
 import type { CategoryScore } from './evaluate-step.ts';
@@ -22,7 +23,7 @@ export interface CompressTraining extends TrainingOptions {
 }
 
 /** Options of `compress`. */
-export interface CompressOptions extends WorkOptions {
+export interface CompressOptions extends WorkOptions, ThreadOptions {
   /** The path of the checkpoint: a Hugging Face folder, or an original `.pth`. */
   readonly checkpoint: string;
   /** The path of a folder of labelled images in COCO's layout, on which the models are scored. */
@@ -48,8 +49,6 @@ export interface CompressOptions extends WorkOptions {
   readonly qat?: CompressTraining | undefined;
   /** The number of timed runs in each of the three processes in which a model is measured; 20 by default. */
   readonly runs?: number | undefined;
-  /** Threads of ONNX Runtime; one for each core by default. */
-  readonly threads?: number | undefined;
   /** The HTML file of the report; `report.html` in `output` by default. */
   readonly report?: string | undefined;
   /** The title of the report. */

@@ -14,6 +14,7 @@ import { planCalibration } from '../data/calibration-plan.ts';
 import { type CocoDataset, openCoco, takeImages } from '../data/coco.ts';
 import { identifyDataset } from '../evaluate/dataset-identity.ts';
 import { readPackage } from '../models/package/package.ts';
+import { withThreads } from '../runtime/threads.ts';
 import { at, type Context } from './compress-context.ts';
 import { compareAll, inspectLast, measureAll, ROUNDS, scoreVariant, type VariantScore } from './compress-judgement.ts';
 import {
@@ -42,6 +43,10 @@ import { StepRecords } from './step-records.ts';
  * });
  */
 export async function compress(given: CompressOptions): Promise<CompressResult> {
+  return withThreads(given.threads, () => compressModels(given));
+}
+
+async function compressModels(given: CompressOptions): Promise<CompressResult> {
   const options = resolveCompressOptions(given);
   const state = join(options.output, 'state');
   if (options.fresh) await rm(state, { recursive: true, force: true });

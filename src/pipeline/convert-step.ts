@@ -3,10 +3,11 @@ import { sizeOf } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import { writePackage } from '../models/package/package.ts';
 import type { FolderForm } from '../models/package/package-folder.ts';
+import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
 import { type ModelSource, openModel } from './sources.ts';
 
 /** Options of `convert`. */
-export interface ConvertOptions extends WorkOptions {
+export interface ConvertOptions extends WorkOptions, ThreadOptions {
   /** A Hugging Face folder, an original `.pth` with the tokenizer's files beside it, or a model that was read before. */
   readonly checkpoint: ModelSource;
   /** The path to write: one ONNX file if it ends in `.onnx`, otherwise a folder. */
@@ -34,9 +35,11 @@ export interface WrittenModel {
  * const { bytes } = await convert({ checkpoint: 'grounding-dino-tiny/', output: 'tiny.onnx' });
  */
 export async function convert(options: ConvertOptions): Promise<WrittenModel> {
-  const { checkpoint, output, layout = 'halves', signal } = options;
-  const model = await openModel(checkpoint);
-  signal?.throwIfAborted();
-  await writePackage(model, output, layout);
-  return { output, bytes: await sizeOf(output) };
+  return withThreads(options.threads, async () => {
+    const { checkpoint, output, layout = 'halves', signal } = options;
+    const model = await openModel(checkpoint);
+    signal?.throwIfAborted();
+    await writePackage(model, output, layout);
+    return { output, bytes: await sizeOf(output) };
+  });
 }

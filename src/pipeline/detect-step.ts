@@ -6,10 +6,11 @@ import { findImages } from '../data/find-images.ts';
 import { readImage } from '../data/image.ts';
 import { annotateImage } from '../detect/annotate.ts';
 import { DEFAULT_THRESHOLD, type Detection, Detector } from '../detect/detector.ts';
+import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
 import { type ModelSource, openModel } from './sources.ts';
 
 /** Options of `detect`. */
-export interface DetectOptions extends WorkOptions {
+export interface DetectOptions extends WorkOptions, ThreadOptions {
   /** The model. */
   readonly model: ModelSource;
   /** Files, folders, or patterns such as `photos/*.jpg`. */
@@ -18,8 +19,6 @@ export interface DetectOptions extends WorkOptions {
   readonly phrases: readonly string[] | string;
   /** Leaves out boxes with a lower score, from 0 to 1; 0.35 by default. */
   readonly threshold?: number | undefined;
-  /** Threads of ONNX Runtime; one for each core by default. */
-  readonly threads?: number | undefined;
   /** The folder into which the images are written as JPEG, with the boxes drawn in. */
   readonly drawInto?: string | undefined;
 }
@@ -40,23 +39,25 @@ export interface DetectedImage {
  * const found = await detect({ model: 'tiny.int8.onnx', images: ['photos/'], phrases: ['forklift'] });
  */
 export async function detect(options: DetectOptions): Promise<DetectedImage[]> {
-  const { phrases, threshold = DEFAULT_THRESHOLD, threads, drawInto, onProgress, signal } = options;
-  const images = await findImages(options.images);
-  if (drawInto !== undefined) await makeDirectory(drawInto);
-  await using detector = await Detector.create(await openModel(options.model), { threads });
-  const prompt = await detector.encodePrompt(phrases);
-  const found: DetectedImage[] = [];
-  for (const [done, path] of images.entries()) {
-    signal?.throwIfAborted();
-    if (images.length > 1) onProgress?.({ label: 'Detecting', done, total: images.length });
-    const image = await readImage(path);
-    const detections = await detector.detect(image, prompt, threshold);
-    if (drawInto !== undefined) {
-      const name = `${basename(path, extname(path))}.jpg`;
-      await writeAtomic(join(drawInto, name), [await annotateImage(image, detections)]);
+  return withThreads(options.threads, async () => {
+    const { phrases, threshold = DEFAULT_THRESHOLD, threads, drawInto, onProgress, signal } = options;
+    const images = await findImages(options.images);
+    if (drawInto !== undefined) await makeDirectory(drawInto);
+    await using detector = await Detector.create(await openModel(options.model), { threads });
+    const prompt = await detector.encodePrompt(phrases);
+    const found: DetectedImage[] = [];
+    for (const [done, path] of images.entries()) {
+      signal?.throwIfAborted();
+      if (images.length > 1) onProgress?.({ label: 'Detecting', done, total: images.length });
+      const image = await readImage(path);
+      const detections = await detector.detect(image, prompt, threshold);
+      if (drawInto !== undefined) {
+        const name = `${basename(path, extname(path))}.jpg`;
+        await writeAtomic(join(drawInto, name), [await annotateImage(image, detections)]);
+      }
+      found.push({ image: path, detections });
     }
-    found.push({ image: path, detections });
-  }
-  if (images.length > 1) onProgress?.({ label: 'Detecting', done: images.length, total: images.length });
-  return found;
+    if (images.length > 1) onProgress?.({ label: 'Detecting', done: images.length, total: images.length });
+    return found;
+  });
 }

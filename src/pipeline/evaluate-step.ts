@@ -5,18 +5,17 @@ import { Detector } from '../detect/detector.ts';
 import type { CocoFigures } from '../evaluate/average-precision.ts';
 import { openEvaluationJournal } from '../evaluate/evaluation-journal.ts';
 import { scoreDataset } from '../evaluate/score-dataset.ts';
+import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
 import { type DatasetSource, type ModelSource, openDataset, openModel } from './sources.ts';
 
 /** Options of `evaluate`. */
-export interface EvaluateOptions extends WorkOptions {
+export interface EvaluateOptions extends WorkOptions, ThreadOptions {
   /** The model. */
   readonly model: ModelSource;
   /** The labelled images; the categories together are the prompt. */
   readonly dataset: DatasetSource;
   /** Scores only the first images, this many; all by default. */
   readonly images?: number | undefined;
-  /** Threads of ONNX Runtime; one for each core by default. */
-  readonly threads?: number | undefined;
   /** The JSON file to write. With it, an interrupted evaluation keeps its state in `OUTPUT.partial` and continues there. */
   readonly output?: string | undefined;
 }
@@ -51,22 +50,24 @@ export interface EvaluateResult {
  * console.log(100 * figures.AP);
  */
 export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult> {
-  const { threads, output, onProgress, signal } = options;
-  const dataset = await openDataset(options.dataset, options.images);
-  const source = await openModel(options.model);
-  await using detector = await Detector.create(source, { threads });
-  const journal =
-    output === undefined
-      ? undefined
-      : await openEvaluationJournal(`${output}.partial`, source, dataset, { onProgress, signal });
-  const scored = await scoreDataset(detector, dataset, { onProgress, signal, journal });
-  const categories = dataset.categories.map(({ id, name }) => ({
-    id,
-    name,
-    AP: scored.averagePrecisionOf.get(id) ?? -1,
-  }));
-  const result = { images: scored.images, figures: scored.figures, categories };
-  if (output !== undefined) await writeAtomic(output, `${JSON.stringify(result, undefined, 2)}\n`);
-  await journal?.remove();
-  return result;
+  return withThreads(options.threads, async () => {
+    const { threads, output, onProgress, signal } = options;
+    const dataset = await openDataset(options.dataset, options.images);
+    const source = await openModel(options.model);
+    await using detector = await Detector.create(source, { threads });
+    const journal =
+      output === undefined
+        ? undefined
+        : await openEvaluationJournal(`${output}.partial`, source, dataset, { onProgress, signal });
+    const scored = await scoreDataset(detector, dataset, { onProgress, signal, journal });
+    const categories = dataset.categories.map(({ id, name }) => ({
+      id,
+      name,
+      AP: scored.averagePrecisionOf.get(id) ?? -1,
+    }));
+    const result = { images: scored.images, figures: scored.figures, categories };
+    if (output !== undefined) await writeAtomic(output, `${JSON.stringify(result, undefined, 2)}\n`);
+    await journal?.remove();
+    return result;
+  });
 }

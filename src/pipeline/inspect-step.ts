@@ -11,12 +11,13 @@ import { detectionOf } from '../models/family.ts';
 import { isPackage } from '../models/package/package.ts';
 import { renderInspection } from '../report/inspection-page.ts';
 import type { Feeds } from '../runtime/session.ts';
+import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
 import { BLANK_TOKENS, type BlankInputOptions, blankInputs } from './blank-inputs.ts';
 import { openEvaluationInputs, type PictureOptions } from './samples.ts';
 import { type AnyModelSource, openAnyModel } from './sources.ts';
 
 /** Options of `inspect`. */
-export interface InspectStepOptions extends WorkOptions, BlankInputOptions {
+export interface InspectStepOptions extends WorkOptions, BlankInputOptions, ThreadOptions {
   /** The model. */
   readonly model: AnyModelSource;
   /** The number of segments of a module path by which modules are told apart, from 1 to 64; 2 by default. */
@@ -48,15 +49,17 @@ const MAX_DEPTH = 64;
  * const { total } = await inspect({ model: 'tiny.int8.onnx', profile: 'street.jpg' });
  */
 export async function inspect(options: InspectStepOptions): Promise<InspectResult> {
-  const { depth = INSPECT_DEFAULTS.depth, profile, report, signal } = options;
-  if (depth > MAX_DEPTH) throw new UsageError(`\`depth\` must be at most ${MAX_DEPTH}, not ${depth}.`);
-  const source = await openAnyModel(options.model);
-  signal?.throwIfAborted();
-  const feeds = profile === undefined ? blankInputs(source, options) : await feedsOf(source, profile, options);
-  const inspection = await inspectModel(source, { feeds, depth, profile: profile !== undefined });
-  if (report !== undefined) await writeAtomic(report, renderInspection(source.source, inspection));
-  const inputs = Object.fromEntries(Object.entries(feeds).map(([name, { shape }]) => [name, shape]));
-  return { ...inspection, inputs };
+  return withThreads(options.threads, async () => {
+    const { depth = INSPECT_DEFAULTS.depth, profile, report, signal } = options;
+    if (depth > MAX_DEPTH) throw new UsageError(`\`depth\` must be at most ${MAX_DEPTH}, not ${depth}.`);
+    const source = await openAnyModel(options.model);
+    signal?.throwIfAborted();
+    const feeds = profile === undefined ? blankInputs(source, options) : await feedsOf(source, profile, options);
+    const inspection = await inspectModel(source, { feeds, depth, profile: profile !== undefined });
+    if (report !== undefined) await writeAtomic(report, renderInspection(source.source, inspection));
+    const inputs = Object.fromEntries(Object.entries(feeds).map(([name, { shape }]) => [name, shape]));
+    return { ...inspection, inputs };
+  });
 }
 
 async function feedsOf(source: LoadedModel, path: string, options: InspectStepOptions): Promise<Feeds> {

@@ -4,11 +4,12 @@ import type { WorkOptions } from '../base/progress.ts';
 import type { LintReport } from '../quant/targets/target.ts';
 import { findTarget } from '../quant/targets/targets.ts';
 import { kernelOptions } from '../runtime/kernels.ts';
+import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
 import { type BlankInputOptions, blankInputs } from './blank-inputs.ts';
 import { type AnyModelSource, openAnyModel } from './sources.ts';
 
 /** Options of `lint`. */
-export interface LintStepOptions extends WorkOptions, BlankInputOptions {
+export interface LintStepOptions extends WorkOptions, BlankInputOptions, ThreadOptions {
   /** The quantized model. */
   readonly model: AnyModelSource;
   /** The name of the runtime that the model was made for; `ort-cpu` by default, for which the model is run. */
@@ -32,9 +33,11 @@ export interface LintStepResult extends LintReport {
  * const { findings } = await lint({ model: 'tiny.int8.onnx' });
  */
 export async function lint(options: LintStepOptions): Promise<LintStepResult> {
-  const { target = LINT_DEFAULTS.target, signal } = options;
-  const source = await openAnyModel(options.model);
-  signal?.throwIfAborted();
-  const feeds = () => blankInputs(source, options);
-  return { target, ...(await findTarget(target).lint(source.model, { feeds, session: kernelOptions() })) };
+  return withThreads(options.threads, async () => {
+    const { target = LINT_DEFAULTS.target, signal } = options;
+    const source = await openAnyModel(options.model);
+    signal?.throwIfAborted();
+    const feeds = () => blankInputs(source, options);
+    return { target, ...(await findTarget(target).lint(source.model, { feeds, session: kernelOptions() })) };
+  });
 }

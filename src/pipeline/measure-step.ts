@@ -11,12 +11,13 @@ import { packageRoot } from '../base/package-root.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import { parseWith } from '../base/schema.ts';
 import { type Measurement, measureFeeds, measure as measureModel } from '../evaluate/measure.ts';
+import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
 import { type BlankInputOptions, blankInputs } from './blank-inputs.ts';
 import { type InputSource, openEvaluationInputs, type PictureOptions } from './samples.ts';
 import { openAnyModel } from './sources.ts';
 
 /** Options of `measure`. */
-export interface MeasureStepOptions extends WorkOptions {
+export interface MeasureStepOptions extends WorkOptions, ThreadOptions {
   /** The path of the model. */
   readonly model: string;
   /** The path of an image. */
@@ -25,8 +26,6 @@ export interface MeasureStepOptions extends WorkOptions {
   readonly phrases: readonly string[] | string;
   /** The number of timed runs, after a few that are not timed; 20 by default. */
   readonly runs?: number | undefined;
-  /** Threads of ONNX Runtime; one for each core by default. */
-  readonly threads?: number | undefined;
 }
 
 /** The defaults of `MeasureStepOptions`. */
@@ -41,12 +40,19 @@ export const MEASURE_DEFAULTS: Defaults<MeasureStepOptions, 'runs'> = { runs: 20
  * const { medianSeconds } = await measure({ model: 'tiny.int8.onnx', image: 'street.jpg', phrases: ['person'] });
  */
 export async function measure(options: MeasureStepOptions): Promise<Measurement> {
-  const { model, image, phrases, runs = MEASURE_DEFAULTS.runs, threads = availableParallelism() } = options;
-  return measureModel(model, image, phrases, { onProgress: options.onProgress, signal: options.signal, runs, threads });
+  return withThreads(options.threads, async () => {
+    const { model, image, phrases, runs = MEASURE_DEFAULTS.runs, threads = availableParallelism() } = options;
+    return measureModel(model, image, phrases, {
+      onProgress: options.onProgress,
+      signal: options.signal,
+      runs,
+      threads,
+    });
+  });
 }
 
 /** Options of `measureInputs`. */
-export interface MeasureInputsOptions extends WorkOptions, Pick<BlankInputOptions, 'shapes'> {
+export interface MeasureInputsOptions extends WorkOptions, ThreadOptions, Pick<BlankInputOptions, 'shapes'> {
   /** The path of the model. */
   readonly model: string;
   /** A file of arrays or a picture; by default the inputs are zeros of the shapes that the model or `shapes` state. */
@@ -55,8 +61,6 @@ export interface MeasureInputsOptions extends WorkOptions, Pick<BlankInputOption
   readonly pictures?: PictureOptions | undefined;
   /** The number of timed runs, after a few that are not timed; 20 by default. */
   readonly runs?: number | undefined;
-  /** Threads of ONNX Runtime; one for each core by default. */
-  readonly threads?: number | undefined;
 }
 
 /**
@@ -67,16 +71,18 @@ export interface MeasureInputsOptions extends WorkOptions, Pick<BlankInputOption
  * const { medianSeconds } = await measureInputs({ model: 'model.int8.onnx', shapes: { x: [1, 3, 640, 640] } });
  */
 export async function measureInputs(options: MeasureInputsOptions): Promise<Measurement> {
-  const { model, inputs, pictures, shapes, runs = MEASURE_DEFAULTS.runs, threads = availableParallelism() } = options;
-  const loaded = await openAnyModel(model);
-  if (loaded.family.detection)
-    throw new UsageError(`${model} is a detector, which is measured with an image and \`phrases\`.`);
-  const work = { onProgress: options.onProgress, signal: options.signal, runs, threads };
-  if (inputs === undefined) return measureFeeds(model, blankInputs(loaded, { shapes }), work);
-  if (shapes) throw new UsageError('`shapes` has no effect on inputs that are given; leave one of them out.');
-  const samples = await openEvaluationInputs(loaded, inputs, { count: 1, pictures });
-  for await (const { feeds } of samples.samples()) return measureFeeds(model, feeds, work);
-  throw new UsageError('There are no inputs to run the model on.');
+  return withThreads(options.threads, async () => {
+    const { model, inputs, pictures, shapes, runs = MEASURE_DEFAULTS.runs, threads = availableParallelism() } = options;
+    const loaded = await openAnyModel(model);
+    if (loaded.family.detection)
+      throw new UsageError(`${model} is a detector, which is measured with an image and \`phrases\`.`);
+    const work = { onProgress: options.onProgress, signal: options.signal, runs, threads };
+    if (inputs === undefined) return measureFeeds(model, blankInputs(loaded, { shapes }), work);
+    if (shapes) throw new UsageError('`shapes` has no effect on inputs that are given; leave one of them out.');
+    const samples = await openEvaluationInputs(loaded, inputs, { count: 1, pictures });
+    for await (const { feeds } of samples.samples()) return measureFeeds(model, feeds, work);
+    throw new UsageError('There are no inputs to run the model on.');
+  });
 }
 
 const measurementSchema = z.object({

@@ -2,6 +2,7 @@
 import { sizeOf } from '../base/files.ts';
 import { buildPackage, readCheckpoint, writePackage } from '../models/package/package.ts';
 import { DEFAULT_RECIPE } from '../quant/recipe.ts';
+import { withThreads } from '../runtime/threads.ts';
 import { type CalibrationOptions, resolveCalibration } from './calibration-options.ts';
 import type { WrittenModel } from './convert-step.ts';
 import { planQuantizedTraining } from './plan-quantized-training.ts';
@@ -40,24 +41,26 @@ export interface QatResult extends TrainingResult, WrittenModel {
  * });
  */
 export async function qat(options: QatOptions): Promise<QatResult> {
-  const { checkpoint, dataset: data, output, recipe: asked = DEFAULT_RECIPE, ...others } = options;
-  const { statistics, calibration, calibrationImages, onNotice, ...training } = others;
-  const { onProgress, signal, seed } = training;
-  const source = await readCheckpoint(checkpoint);
-  const recipe = await openRecipe(asked, onNotice);
-  const float = await buildPackage(source);
-  const resolved = await resolveCalibration(float, { statistics, calibration, calibrationImages, seed, onNotice });
-  const quantized = await planQuantizedTraining(float, recipe, { onProgress, signal, ...resolved });
-  for (const sentence of quantized.plan.notices) onNotice?.(sentence);
-  const result = await runPreparedTraining({
-    kind: 'qat',
-    source,
-    dataset: await openDataset(data, training.images),
-    directory: `${output}.training`,
-    options: training,
-    quantized,
-    output,
-    write: async (trained) => writePackage(await trained.package('averages'), output),
+  return withThreads(options.threads, async () => {
+    const { checkpoint, dataset: data, output, recipe: asked = DEFAULT_RECIPE, ...others } = options;
+    const { statistics, calibration, calibrationImages, onNotice, ...training } = others;
+    const { onProgress, signal, seed } = training;
+    const source = await readCheckpoint(checkpoint);
+    const recipe = await openRecipe(asked, onNotice);
+    const float = await buildPackage(source);
+    const resolved = await resolveCalibration(float, { statistics, calibration, calibrationImages, seed, onNotice });
+    const quantized = await planQuantizedTraining(float, recipe, { onProgress, signal, ...resolved });
+    for (const sentence of quantized.plan.notices) onNotice?.(sentence);
+    const result = await runPreparedTraining({
+      kind: 'qat',
+      source,
+      dataset: await openDataset(data, training.images),
+      directory: `${output}.training`,
+      options: training,
+      quantized,
+      output,
+      write: async (trained) => writePackage(await trained.package('averages'), output),
+    });
+    return { output, bytes: await sizeOf(output), recipe: recipe.name, ...result };
   });
-  return { output, bytes: await sizeOf(output), recipe: recipe.name, ...result };
 }

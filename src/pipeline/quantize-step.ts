@@ -6,6 +6,7 @@ import type { Model } from '../onnx/read.ts';
 import { type PlanCounts, planQuantization, type QuantizationPlan } from '../quant/plan.ts';
 import type { PlanEntry } from '../quant/plan-entry.ts';
 import type { QuantizeOptions } from '../quant/quantize.ts';
+import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
 import { applyRecipe } from './apply-recipe.ts';
 import { type CalibrationOptions, resolveCalibration } from './calibration-options.ts';
 import type { WrittenModel } from './convert-step.ts';
@@ -13,7 +14,7 @@ import { defaultRecipe } from './default-recipe.ts';
 import { type AnyModelSource, openAnyModel, openRecipe, type RecipeSource } from './sources.ts';
 
 /** Options of `quantize`. */
-export interface QuantizeStepOptions extends WorkOptions, CalibrationOptions {
+export interface QuantizeStepOptions extends WorkOptions, CalibrationOptions, ThreadOptions {
   /** The float model. */
   readonly model: AnyModelSource;
   /** The path to write: one ONNX file if it ends in `.onnx`, otherwise a folder as transformers.js reads it. */
@@ -44,22 +45,24 @@ export interface QuantizeResult extends WrittenModel {
  * await quantize({ model: 'tiny.onnx', output: 'tiny.int8.onnx', statistics: 'statistics.json' });
  */
 export async function quantize(options: QuantizeStepOptions): Promise<QuantizeResult> {
-  const { output, target, onNotice, onProgress, signal } = options;
-  const source = await openAnyModel(options.model);
-  const recipe = await openRecipe(options.recipe ?? defaultRecipe(source), onNotice);
-  const { model, counts, plan } = await applyRecipe(source, recipe, {
-    ...(await resolveCalibration(source, options)),
-    onProgress,
-    signal,
-    target,
-    onLeftOut: (technique) =>
-      onNotice?.(`The technique ${technique} is left out, because it needs images; name some with \`calibration\`.`),
+  return withThreads(options.threads, async () => {
+    const { output, target, onNotice, onProgress, signal } = options;
+    const source = await openAnyModel(options.model);
+    const recipe = await openRecipe(options.recipe ?? defaultRecipe(source), onNotice);
+    const { model, counts, plan } = await applyRecipe(source, recipe, {
+      ...(await resolveCalibration(source, options)),
+      onProgress,
+      signal,
+      target,
+      onLeftOut: (technique) =>
+        onNotice?.(`The technique ${technique} is left out, because it needs images; name some with \`calibration\`.`),
+    });
+    for (const sentence of plan.notices) onNotice?.(sentence);
+    await writeLoadedModel({ ...source, model }, output);
+    const floatOperators = floatOperatorsOf(source.model, plan);
+    const bytes = await sizeOf(output);
+    return { output, bytes, recipe: recipe.name, layers: counts, explained: explain(plan), floatOperators };
   });
-  for (const sentence of plan.notices) onNotice?.(sentence);
-  await writeLoadedModel({ ...source, model }, output);
-  const floatOperators = floatOperatorsOf(source.model, plan);
-  const bytes = await sizeOf(output);
-  return { output, bytes, recipe: recipe.name, layers: counts, explained: explain(plan), floatOperators };
 }
 
 /** The nodes of a model that a plan does not quantize, counted by operator. Operators of other domains have them in front. */
@@ -74,7 +77,7 @@ function floatOperatorsOf({ graph }: Model, { entries }: QuantizationPlan): Reco
 }
 
 /** Options of `explainRecipe`. */
-export interface ExplainOptions {
+export interface ExplainOptions extends ThreadOptions {
   /** The float model. */
   readonly model: AnyModelSource;
   /** The recipe; by default `mixed`, and `generic` for a model that is no detector of dino8. */
@@ -112,12 +115,14 @@ export interface ExplainedLayer {
  *   console.log(module, treatment);
  */
 export async function explainRecipe(options: ExplainOptions): Promise<ExplainedLayer[]> {
-  const { target, onNotice } = options;
-  const source = await openAnyModel(options.model);
-  const recipe = await openRecipe(options.recipe ?? defaultRecipe(source), onNotice);
-  const plan = planQuantization(source.model, recipe, { target });
-  for (const sentence of plan.notices) onNotice?.(sentence);
-  return explain(plan);
+  return withThreads(options.threads, async () => {
+    const { target, onNotice } = options;
+    const source = await openAnyModel(options.model);
+    const recipe = await openRecipe(options.recipe ?? defaultRecipe(source), onNotice);
+    const plan = planQuantization(source.model, recipe, { target });
+    for (const sentence of plan.notices) onNotice?.(sentence);
+    return explain(plan);
+  });
 }
 
 function explain({ entries }: QuantizationPlan): ExplainedLayer[] {

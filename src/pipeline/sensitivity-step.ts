@@ -8,6 +8,7 @@ import { isPackage } from '../models/package/package.ts';
 import { planQuantization } from '../quant/plan.ts';
 import { resolveRanges } from '../quant/resolve-ranges.ts';
 import { renderSensitivity } from '../report/sensitivity-page.ts';
+import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
 import { observeFor } from './apply-recipe.ts';
 import { type CalibrationOptions, resolveCalibration } from './calibration-options.ts';
 import { GENERIC_RECIPE } from './default-recipe.ts';
@@ -15,7 +16,7 @@ import { type InputSource, isSampleSource, openEvaluationInputs } from './sample
 import { type AnyModelSource, openAnyModel, openDataset, openRecipe, type RecipeSource } from './sources.ts';
 
 /** Options of `sensitivity`. */
-export interface SensitivityStepOptions extends WorkOptions, CalibrationOptions {
+export interface SensitivityStepOptions extends WorkOptions, CalibrationOptions, ThreadOptions {
   /** The float model. */
   readonly model: AnyModelSource;
   /** The labelled images by which parts are judged. Of models that are no detectors of dino8: arrays or pictures. */
@@ -51,30 +52,32 @@ export const SENSITIVITY_DEFAULTS: Defaults<SensitivityStepOptions, 'images' | '
  * const { parts } = await sensitivity({ model: 'tiny.onnx', dataset: 'coco/val2017', statistics: 'statistics.json' });
  */
 export async function sensitivity(options: SensitivityStepOptions): Promise<Sensitivity> {
-  const { images = SENSITIVITY_DEFAULTS.images, by = SENSITIVITY_DEFAULTS.by, output, report } = options;
-  const { pictures, onProgress, signal } = options;
-  const source = await openAnyModel(options.model);
-  const standard = isPackage(source) ? SENSITIVITY_DEFAULTS.recipe : GENERIC_RECIPE;
-  const recipe = await openRecipe(options.recipe ?? standard, options.onNotice);
-  const dataset =
-    isPackage(source) && !isSampleSource(options.dataset) ? await openDataset(options.dataset, images) : undefined;
-  const samples = await openEvaluationInputs(source, dataset ?? options.dataset, { count: images, pictures });
-  const calibration = await resolveCalibration(source, options);
-  const planned = planQuantization(source.model, recipe);
-  const statistics = await observeFor(source, planned, { onProgress, signal, ...calibration });
-  const plan = resolveRanges(planned, { statistics });
-  for (const sentence of plan.notices) options.onNotice?.(sentence);
-  const accuracy =
-    dataset && isPackage(source) ? await detectionAccuracy(source, dataset, { onProgress, signal }) : undefined;
-  const result = await measureSensitivity(source, plan, samples, {
-    accuracy,
-    onProgress,
-    signal,
-    statistics,
-    granularity: by,
-    cache: output === undefined ? undefined : `${output}.cache`,
+  return withThreads(options.threads, async () => {
+    const { images = SENSITIVITY_DEFAULTS.images, by = SENSITIVITY_DEFAULTS.by, output, report } = options;
+    const { pictures, onProgress, signal } = options;
+    const source = await openAnyModel(options.model);
+    const standard = isPackage(source) ? SENSITIVITY_DEFAULTS.recipe : GENERIC_RECIPE;
+    const recipe = await openRecipe(options.recipe ?? standard, options.onNotice);
+    const dataset =
+      isPackage(source) && !isSampleSource(options.dataset) ? await openDataset(options.dataset, images) : undefined;
+    const samples = await openEvaluationInputs(source, dataset ?? options.dataset, { count: images, pictures });
+    const calibration = await resolveCalibration(source, options);
+    const planned = planQuantization(source.model, recipe);
+    const statistics = await observeFor(source, planned, { onProgress, signal, ...calibration });
+    const plan = resolveRanges(planned, { statistics });
+    for (const sentence of plan.notices) options.onNotice?.(sentence);
+    const accuracy =
+      dataset && isPackage(source) ? await detectionAccuracy(source, dataset, { onProgress, signal }) : undefined;
+    const result = await measureSensitivity(source, plan, samples, {
+      accuracy,
+      onProgress,
+      signal,
+      statistics,
+      granularity: by,
+      cache: output === undefined ? undefined : `${output}.cache`,
+    });
+    if (output !== undefined) await writeAtomic(output, `${JSON.stringify(result, undefined, 2)}\n`);
+    if (report !== undefined) await writeAtomic(report, renderSensitivity(source.source, result));
+    return result;
   });
-  if (output !== undefined) await writeAtomic(output, `${JSON.stringify(result, undefined, 2)}\n`);
-  if (report !== undefined) await writeAtomic(report, renderSensitivity(source.source, result));
-  return result;
 }

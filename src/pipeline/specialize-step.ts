@@ -4,11 +4,12 @@ import type { WorkOptions } from '../base/progress.ts';
 import { sizesOf } from '../models/family.ts';
 import { writePackage } from '../models/package/package.ts';
 import { specialize } from '../models/specialize.ts';
+import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
 import type { WrittenModel } from './convert-step.ts';
 import { type ModelSource, openModel } from './sources.ts';
 
 /** Options of `specializeModel`. */
-export interface SpecializeOptions extends WorkOptions {
+export interface SpecializeOptions extends WorkOptions, ThreadOptions {
   /** The model, quantized or not. */
   readonly model: ModelSource;
   /** The ONNX file or folder to write. */
@@ -44,18 +45,20 @@ export interface SpecializedModel extends WrittenModel {
  * await specializeModel({ model: 'tiny.int8.onnx', output: 'tiny.800x1333.onnx', height: 800, width: 1333 });
  */
 export async function specializeModel(options: SpecializeOptions): Promise<SpecializedModel> {
-  const { output, height, width, tokens, batch = 1, padding = false, signal } = options;
-  const source = await openModel(options.model);
-  signal?.throwIfAborted();
-  const size = {
-    batch,
-    height,
-    width,
-    textLength: tokens,
-    ...(padding && { padding }),
-  };
-  const model = await specialize(source.model, size, sizesOf(source));
-  await writePackage({ ...source, model }, output);
-  const nodes = { before: source.model.graph.node.length, after: model.graph.node.length };
-  return { output, bytes: await sizeOf(output), nodes };
+  return withThreads(options.threads, async () => {
+    const { output, height, width, tokens, batch = 1, padding = false, signal } = options;
+    const source = await openModel(options.model);
+    signal?.throwIfAborted();
+    const size = {
+      batch,
+      height,
+      width,
+      textLength: tokens,
+      ...(padding && { padding }),
+    };
+    const model = await specialize(source.model, size, sizesOf(source));
+    await writePackage({ ...source, model }, output);
+    const nodes = { before: source.model.graph.node.length, after: model.graph.node.length };
+    return { output, bytes: await sizeOf(output), nodes };
+  });
 }

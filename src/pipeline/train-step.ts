@@ -2,6 +2,7 @@
 
 import { trainingOf } from '../models/family.ts';
 import { readCheckpoint } from '../models/package/package.ts';
+import { withThreads } from '../runtime/threads.ts';
 import { writeCheckpoint } from '../train/write-checkpoint.ts';
 import { type DatasetSource, openDataset } from './sources.ts';
 import { runPreparedTraining, type TrainingResult, type TrainingStepOptions } from './training-options.ts';
@@ -34,21 +35,23 @@ export interface TrainResult extends TrainingResult {
  * await train({ checkpoint: 'grounding-dino-tiny/', dataset: 'coco/train2017', output: 'tuned/', epochs: 2, batch: 1 });
  */
 export async function train(options: TrainStepOptions): Promise<TrainResult> {
-  const { checkpoint, dataset: data, output, fromScratch = false, ...training } = options;
-  const read = await readCheckpoint(checkpoint);
-  const dataset = await openDataset(data, training.images);
-  // The seed of the weights differs from that of the batches, so that the two choices are independent.
-  const weightSeed = (training.seed ?? 0) + 1;
-  const tensors = fromScratch ? await trainingOf(read).initialWeights(read.tensors, weightSeed) : read.tensors;
-  const source = { ...read, tensors };
-  const result = await runPreparedTraining({
-    kind: 'train',
-    source,
-    dataset,
-    directory: output,
-    options: training,
-    output,
-    write: (trained) => writeCheckpoint(source, trained.checkpoint('averages'), output),
+  return withThreads(options.threads, async () => {
+    const { checkpoint, dataset: data, output, fromScratch = false, ...training } = options;
+    const read = await readCheckpoint(checkpoint);
+    const dataset = await openDataset(data, training.images);
+    // The seed of the weights differs from that of the batches, so that the two choices are independent.
+    const weightSeed = (training.seed ?? 0) + 1;
+    const tensors = fromScratch ? await trainingOf(read).initialWeights(read.tensors, weightSeed) : read.tensors;
+    const source = { ...read, tensors };
+    const result = await runPreparedTraining({
+      kind: 'train',
+      source,
+      dataset,
+      directory: output,
+      options: training,
+      output,
+      write: (trained) => writeCheckpoint(source, trained.checkpoint('averages'), output),
+    });
+    return { output, ...result };
   });
-  return { output, ...result };
 }

@@ -8,6 +8,7 @@ import type { CocoDataset } from '../data/coco.ts';
 import type { CheckpointPackage } from '../models/package/package.ts';
 import { renderTraining } from '../report/training-page.ts';
 import type { ProviderName } from '../runtime/options.ts';
+import type { ThreadOptions } from '../runtime/threads.ts';
 import { createTraining, type Training } from '../train/create-training.ts';
 import type { TrainablePlan } from '../train/learned-scales.ts';
 import { CHECKPOINT_MINUTES, type RunOptions, runTraining, type TrainingScore } from '../train/run-training.ts';
@@ -15,7 +16,7 @@ import { resolveTrainingSettings, type TrainingKind, type TrainingOptions } from
 import { type DatasetSource, openDataset } from './sources.ts';
 
 /** Options of the run of a training. The options of the training itself decide its numbers; these do not. */
-export interface TrainingRunOptions extends WorkOptions {
+export interface TrainingRunOptions extends WorkOptions, ThreadOptions {
   /** Trains on the first images, this many; all by default. */
   readonly images?: number | undefined;
   /** The minutes between two saves of the state; 5 by default. */
@@ -28,8 +29,6 @@ export interface TrainingRunOptions extends WorkOptions {
   readonly validateImages?: number | undefined;
   /** The execution provider that computes; `cpu` by default. */
   readonly device?: ProviderName | undefined;
-  /** Threads of ONNX Runtime; one for each core by default. */
-  readonly threads?: number | undefined;
   /** The HTML file to write with the curves of the training. */
   readonly report?: string | undefined;
   /** Called after each step. */

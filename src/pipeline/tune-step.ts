@@ -15,6 +15,7 @@ import { planQuantization } from '../quant/plan.ts';
 import type { Recipe } from '../quant/recipe.ts';
 import { resolveRanges } from '../quant/resolve-ranges.ts';
 import { renderParetoFront } from '../report/pareto-front-page.ts';
+import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
 import { observeFor } from './apply-recipe.ts';
 import { type CalibrationOptions, resolveCalibration } from './calibration-options.ts';
 import {
@@ -27,7 +28,7 @@ import {
 } from './sources.ts';
 
 /** Options of `tune`. */
-export interface TuneStepOptions extends WorkOptions, CalibrationOptions {
+export interface TuneStepOptions extends WorkOptions, CalibrationOptions, ThreadOptions {
   /** The float model. */
   readonly model: ModelSource;
   /** The labelled images by which mixtures are judged. */
@@ -70,26 +71,28 @@ export const TUNE_DEFAULTS: Defaults<TuneStepOptions, 'maxDrop' | 'images' | 'by
  * });
  */
 export async function tune(options: TuneStepOptions): Promise<Tuned> {
-  const { maxDrop = TUNE_DEFAULTS.maxDrop, images = TUNE_DEFAULTS.images, by = TUNE_DEFAULTS.by } = options;
-  const { output, report, onProgress, signal } = options;
-  if (!(maxDrop >= 0)) throw new UsageError('`maxDrop` must be a number of points of average precision from 0 up.');
-  const recipe = await openRecipe(options.recipe ?? TUNE_DEFAULTS.recipe, options.onNotice);
-  const dataset = await openDataset(options.dataset, images);
-  const source = await openModel(options.model);
-  const calibration = await resolveCalibration(source, options);
-  const planned = planQuantization(source.model, recipe);
-  const statistics = await observeFor(source, planned, { onProgress, signal, ...calibration });
-  const plan = resolveRanges(planned, { statistics });
-  for (const sentence of plan.notices) options.onNotice?.(sentence);
-  const accuracy = await detectionAccuracy(source, dataset, { onProgress, signal });
-  const shared = { onProgress, signal, statistics, granularity: by, accuracy };
-  const samples = calibrationSamples(source, everyImage(dataset));
-  const parts = await measureSensitivity(source, plan, samples, { ...shared, cache: `${output}.cache` });
-  await using timer = await createVariantTimer(source, dataset, TIMED_RUNS);
-  const tuned = await tuneModel(source.model, plan, parts, { ...shared, timer, maxDrop });
-  await writeAtomic(output, describeRecipe(tuned, maxDrop));
-  if (report !== undefined) await writeAtomic(report, renderParetoFront(source.source, tuned));
-  return tuned;
+  return withThreads(options.threads, async () => {
+    const { maxDrop = TUNE_DEFAULTS.maxDrop, images = TUNE_DEFAULTS.images, by = TUNE_DEFAULTS.by } = options;
+    const { output, report, onProgress, signal } = options;
+    if (!(maxDrop >= 0)) throw new UsageError('`maxDrop` must be a number of points of average precision from 0 up.');
+    const recipe = await openRecipe(options.recipe ?? TUNE_DEFAULTS.recipe, options.onNotice);
+    const dataset = await openDataset(options.dataset, images);
+    const source = await openModel(options.model);
+    const calibration = await resolveCalibration(source, options);
+    const planned = planQuantization(source.model, recipe);
+    const statistics = await observeFor(source, planned, { onProgress, signal, ...calibration });
+    const plan = resolveRanges(planned, { statistics });
+    for (const sentence of plan.notices) options.onNotice?.(sentence);
+    const accuracy = await detectionAccuracy(source, dataset, { onProgress, signal });
+    const shared = { onProgress, signal, statistics, granularity: by, accuracy };
+    const samples = calibrationSamples(source, everyImage(dataset));
+    const parts = await measureSensitivity(source, plan, samples, { ...shared, cache: `${output}.cache` });
+    await using timer = await createVariantTimer(source, dataset, TIMED_RUNS);
+    const tuned = await tuneModel(source.model, plan, parts, { ...shared, timer, maxDrop });
+    await writeAtomic(output, describeRecipe(tuned, maxDrop));
+    if (report !== undefined) await writeAtomic(report, renderParetoFront(source.source, tuned));
+    return tuned;
+  });
 }
 
 function describeRecipe({ recipe, chosen }: Tuned, maxDrop: number): string {

@@ -1,9 +1,9 @@
 /** The options of a session, and their translation into ONNX Runtime's session options. */
-import { availableParallelism } from 'node:os';
 import { messageOf } from '../base/errors.ts';
 import { RuntimeError } from './error.ts';
 import { checkKernelPath } from './kernels.ts';
 import { ort, type Pointer, readString, viewMemory } from './native.ts';
+import { checkThreads, defaultThreads, type ThreadOptions } from './threads.ts';
 
 /** How far ONNX Runtime optimizes a graph: each level includes the ones before it. */
 export type OptimizationLevel = 'none' | 'basic' | 'extended' | 'layout' | 'all';
@@ -20,9 +20,7 @@ export interface Provider {
 }
 
 /** Options of `Session.create`. */
-export interface SessionOptions {
-  /** The number of threads within an operator; one for each core by default. */
-  readonly threads?: number | undefined;
+export interface SessionOptions extends ThreadOptions {
   /** How far the graph is optimized; `all` by default. */
   readonly optimization?: OptimizationLevel | undefined;
   /** The execution providers in order of preference; `cpu` is always the last, and the only one by default. */
@@ -97,7 +95,9 @@ function applyOptions(handle: Pointer, options: SessionOptions): void {
   const context = 'A session option was refused';
   const LOG_FATAL = 4; // errors are thrown, so ONNX Runtime need not print them too
   api.do(context, 'SetSessionLogSeverityLevel', handle, LOG_FATAL);
-  api.do(context, 'SetIntraOpNumThreads', handle, options.threads ?? availableParallelism());
+  const { threads = defaultThreads() } = options;
+  checkThreads(threads);
+  api.do(context, 'SetIntraOpNumThreads', handle, threads);
   api.do(context, 'SetInterOpNumThreads', handle, 1);
   api.do(context, 'SetSessionGraphOptimizationLevel', handle, OPTIMIZATION[options.optimization ?? 'all']);
   if (options.memoryArena === false) {

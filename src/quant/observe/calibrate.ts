@@ -9,6 +9,7 @@ import { kernelOptions } from '../../runtime/kernels.ts';
 import type { Outputs } from '../../runtime/outputs.ts';
 import { Session } from '../../runtime/session.ts';
 import { floatData } from '../../runtime/tensor.ts';
+import type { ThreadOptions } from '../../runtime/threads.ts';
 import { COUNTERS } from './observe-function.ts';
 import { observingModel, RESULTS } from './observing-model.ts';
 import { NO_RULES, type ObservationRules, type SampleSource } from './sample.ts';
@@ -17,7 +18,7 @@ import { addObservation, emptyStatistic, type Statistic } from './statistic.ts';
 /** Statistics of values, by the names of the values. */
 export type Statistics = ReadonlyMap<string, Statistic>;
 
-export interface CalibrationOptions extends WorkOptions {
+export interface CalibrationOptions extends WorkOptions, ThreadOptions {
   /** The rules for numbers that are not data in this model; every finite number counts by default. */
   readonly rules?: ObservationRules | undefined;
   /** Says by its place which samples this call observes: a shard, or what an interrupted calibration left; all by default. */
@@ -28,8 +29,6 @@ export interface CalibrationOptions extends WorkOptions {
   readonly done?: number | undefined;
   /** Statistics of an earlier call, to which this one adds. */
   readonly statistics?: Statistics | undefined;
-  /** Threads of ONNX Runtime; one for each core by default. */
-  readonly threads?: number | undefined;
   /** Called after each sample with the statistics so far. */
   readonly onSample?: ((place: number, statistics: Statistics) => Promise<void>) | undefined;
 }
