@@ -19,5 +19,9 @@ export interface Differentiation {
   readonly recompute?: SegmentOf | undefined;
 }
 
-/** The name of the output that holds the gradient of the value `parameter`. */
+/**
+ * Returns the name of the output that holds the gradient of the value `parameter`.
+ * @example
+ * gradientName('weight'); // 'weight.gradient'
+ */
 export const gradientName = (parameter: string): string => `${parameter}.gradient`;

@@ -24,7 +24,13 @@ export interface RuleContext {
  */
 export type Rule = (context: RuleContext) => readonly (Value | undefined)[];
 
-/** A rule for a node with one result, or with one differentiable result, which is the first. */
+/**
+ * Makes a rule for an operator with one result, or with one differentiable result, which is the first.
+ * @param derive is called with the gradient of the result, the first input `x` and the result `y`; it returns the gradient of
+ * each input
+ * @example
+ * const sine = rule(({ b, gradient, x }) => [b.mul(gradient, b.cos(x))]);
+ */
 export function rule(
   derive: (context: RuleContext & { gradient: Value; x: Value; y: Value }) => readonly (Value | undefined)[],
 ): Rule {
@@ -36,7 +42,12 @@ export function rule(
   };
 }
 
-/** The input at `index`, which the operator requires. @throws Error if it is missing */
+/**
+ * Returns the input at `index`, which the operator requires.
+ * @throws Error if it is missing
+ * @example
+ * const gather: Rule = (context) => [undefined, zerosLike(context.b, inputAt(context, 1))];
+ */
 export function inputAt({ inputs, node }: RuleContext, index: number): Value {
   const found = inputs[index];
   if (!found?.name) throw new Error(`${node.name} has no input ${index}`);
@@ -61,12 +72,24 @@ export function dimensionAt(b: GraphBuilder, value: Value, axis: number): number
   return typeof dimension === 'number' ? dimension : b.dimension(value, axis);
 }
 
-/** Zeros of the shape of `value`. */
+/**
+ * Returns zeros with the shape of `value`.
+ * @example
+ * const none: Rule = ({ b, inputs }) => inputs.map((input) => zerosLike(b, input));
+ */
 export function zerosLike(b: GraphBuilder, value: Value): Value {
   return b.expand(b.scalar(0), [shapeVector(b, value)]);
 }
 
-/** The gradient of `to` from that of its broadcast form: the sum over the axes along which `to` was repeated. */
+/**
+ * Returns the gradient of a value from the gradient of its broadcast form: the sum over the axes along which the value was
+ * repeated.
+ * @param gradient the gradient of the broadcast form
+ * @param to the value before it was broadcast, whose shape the result has
+ * @example
+ * const add: Rule = ({ b, inputs, gradients: [gradient] }) =>
+ *   inputs.map((input) => gradient && unbroadcast(b, gradient, input));
+ */
 export function unbroadcast(b: GraphBuilder, gradient: Value, to: Value): Value {
   const rank = rankOf(gradient);
   const dimensions: Shape = [...new Array<Dimension>(rank - rankOf(to)).fill(1), ...(to.shape ?? [])];
@@ -89,7 +112,13 @@ function isRepeated(from: Dimension, to: Dimension): boolean | undefined {
   return typeof from === 'number' ? false : undefined;
 }
 
-/** Exchanges the last two axes of `x`. */
+/**
+ * Exchanges the last two axes of `x`: [..., rows, columns] becomes [..., columns, rows].
+ * @example
+ * const product = rule(({ b, gradient, x, inputs: [, y] }) =>
+ *   y ? [b.matmul(gradient, transposeMatrix(b, y)), b.matmul(transposeMatrix(b, x), gradient)] : [],
+ * );
+ */
 export function transposeMatrix(b: GraphBuilder, x: Value): Value {
   const rank = rankOf(x);
   const axes = Array.from({ length: rank }, (_, axis) => axis);

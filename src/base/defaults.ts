@@ -2,6 +2,6 @@
  * The type of the default values of some options: every option is given, and is documented where the options are.
  *
  * @example
- * export const COMPARE_DEFAULTS: Defaults<CompareOptions, 'images'> = { images: 32 };
+ * const defaults: Defaults<{ images?: number }, 'images'> = { images: 32 };
  */
 export type Defaults<Options, Name extends keyof Options> = { readonly [Key in Name]-?: NonNullable<Options[Key]> };

@@ -1,6 +1,13 @@
 /**
  * The base of all errors that a user can cause or meet. The message is one sentence that says what failed, where, and what
  * to do about it. Anything else that is thrown is a defect of dino8.
+ * @example
+ * try {
+ *   await quantize({ model: 'detector.onnx', output: 'detector.int8.onnx' });
+ * } catch (error) {
+ *   if (!(error instanceof Dino8Error)) throw error; // a defect of dino8
+ *   console.error(error.message);
+ * }
  */
 export abstract class Dino8Error extends Error {
   /** The code with which the command line exits. */
@@ -11,12 +18,28 @@ export abstract class Dino8Error extends Error {
   }
 }
 
-/** The request itself is wrong, for example an option, a mistyped path, or a prompt without phrases. The exit code is 2. */
+/**
+ * The request itself is wrong, for example an option, a mistyped path, or a prompt without phrases. The exit code is 2.
+ * @example
+ * try {
+ *   await readRecipe('mixxed');
+ * } catch (error) {
+ *   if (error instanceof UsageError) console.error(error.message); // names the recipes that exist
+ * }
+ */
 export class UsageError extends Dino8Error {
   readonly exitCode = 2;
 }
 
-/** The request is correct, but a file, a device or a run failed. The exit code is 1. */
+/**
+ * The request is correct, but a file, a device or a run failed. The exit code is 1.
+ * @example
+ * try {
+ *   await readPackage('detector.onnx');
+ * } catch (error) {
+ *   if (error instanceof InputError) console.error(`The file is damaged: ${error.message}`);
+ * }
+ */
 export class InputError extends Dino8Error {
   readonly exitCode = 1;
 }

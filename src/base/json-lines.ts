@@ -31,9 +31,8 @@ const KIND = 'journal';
 /**
  * A journal on disk.
  * @example
- * const journal = await Journal.open('scores.jsonl', { kind: 'evaluation', key: { model: hash }, schema });
- * for (const item of items.slice(journal.entries.length)) await journal.append(await score(item));
- * await journal.remove();
+ * const journal = await openEvaluationJournal('scores.jsonl', source, dataset);
+ * console.log(`${journal.entries.length} images are scored already.`);
  */
 export class Journal<Entry> {
   readonly #path: string;

@@ -40,6 +40,8 @@ export function bundledModel(): string {
  * phrases.
  *
  * @throws UsageError if the package with the data is not installed
+ * @example
+ * const { figures } = await evaluate({ model: bundledModel(), dataset: bundledValidation() });
  */
 export function bundledValidation(): string {
   return join(dataFolder(), 'shapes', 'val');
@@ -49,6 +51,8 @@ export function bundledValidation(): string {
  * Returns the folder of 256 labelled images for calibration and training.
  *
  * @throws UsageError if the package with the data is not installed
+ * @example
+ * const dataset = await openCoco(bundledCalibration());
  */
 export function bundledCalibration(): string {
   return join(dataFolder(), 'shapes', 'calib');

@@ -61,14 +61,24 @@ export function planCalibration(dataset: CocoDataset, images: number, seed: numb
   return { items, key: hashJson(described) };
 }
 
-/** A plan of all images in their order, each with all categories as its prompt, as in COCO's protocol. */
+/**
+ * Returns a plan of all images in their order. The prompt of each has all categories, as in COCO's protocol.
+ * @example
+ * const samples = calibrationSamples(source, everyImage(dataset));
+ */
 export function everyImage(dataset: CocoDataset): CalibrationPlan {
   const phrases = dataset.categories.toSorted((a, b) => a.id - b.id).map(({ name }) => name);
   const items = dataset.images.map((image, place) => ({ place, path: dataset.pathOf(image), phrases }));
   return { items, key: hashJson([phrases, dataset.images.map((image) => image.file_name)]) };
 }
 
-/** Shard `index` (from 1) of `count` shards, which takes every `count`-th item. */
+/**
+ * Returns the items of one shard, which takes every `count`-th item of a plan.
+ * @param index the number of the shard, from 1
+ * @param count the number of shards
+ * @example
+ * const items = shardOf(planCalibration(dataset, 500, 0), 1, 4); // the first of four machines
+ */
 export function shardOf({ items }: CalibrationPlan, index: number, count: number): CalibrationItem[] {
   return items.filter(({ place }) => place % count === index - 1);
 }

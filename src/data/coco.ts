@@ -89,6 +89,8 @@ export interface CocoDataset extends CocoAnnotations {
 /**
  * Reads an annotation file.
  * @throws UsageError if it does not exist; InputError, which names the first wrong field, if it is not in COCO's format
+ * @example
+ * const { categories } = await readAnnotations('annotations/instances_val2017.json');
  */
 export async function readAnnotations(path: string): Promise<CocoAnnotations> {
   return parseAnnotations(await readJson(path), path);
@@ -152,7 +154,11 @@ async function findAnnotations(folder: string): Promise<string> {
   throw new UsageError(`${folder} has no annotations: neither ${beside} nor a JSON file in ${folder} or ${nested}.`);
 }
 
-/** The data set with only its first `count` images and their annotations. */
+/**
+ * Returns the data set with only its first `count` images and their annotations.
+ * @example
+ * const sample = takeImages(await openCoco('coco/val2017'), 100);
+ */
 export function takeImages(dataset: CocoDataset, count: number): CocoDataset {
   const images = dataset.images.slice(0, count);
   const kept = new Set(images.map((image) => image.id));

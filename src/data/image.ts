@@ -33,6 +33,10 @@ export async function readImage(path: string): Promise<Image> {
  * Decodes the bytes of an image file, as `readImage` does.
  * @param source the name of the image in error messages
  * @throws InputError if the bytes are no JPEG, PNG or WebP image, if they are damaged, or if the image is too large
+ * @example
+ * import { readFile } from 'node:fs/promises';
+ *
+ * const image = await decodeImage(await readFile('photo.jpg'), 'photo.jpg');
  */
 export async function decodeImage(bytes: Uint8Array, source: string): Promise<Image> {
   try {

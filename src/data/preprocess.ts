@@ -24,7 +24,7 @@ export interface PreparedImages {
 /**
  * Prepares images by the settings of one model. It holds an ONNX Runtime session until it is disposed of.
  * @example
- * await using preprocessor = await Preprocessor.create(model.preprocessing);
+ * await using preprocessor = await Preprocessor.create(source.preprocessing);
  * const { pixelValues } = await preprocessor.prepare([await readImage('photo.jpg')]);
  */
 export class Preprocessor implements AsyncDisposable {

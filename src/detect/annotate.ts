@@ -46,8 +46,14 @@ export function drawBoxes({ width, height }: Size, detections: readonly Detectio
 }
 
 /**
- * The image with the boxes drawn in, encoded as JPEG.
+ * Draws the boxes of detections into a copy of an image.
+ * @returns a JPEG file
  * @throws InputError if the image cannot be encoded
+ * @example
+ * import { writeFile } from 'node:fs/promises';
+ *
+ * const image = await readImage('photo.jpg');
+ * await writeFile('found.jpg', await annotateImage(image, await detector.detect(image, prompt)));
  */
 export async function annotateImage(image: Image, detections: readonly Detection[]): Promise<Uint8Array> {
   try {

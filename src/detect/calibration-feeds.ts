@@ -8,7 +8,15 @@ import type { ModelPackage } from '../models/package/package.ts';
 import { createTokenizer } from '../models/tokenizer.ts';
 import type { Sample, SampleSource } from '../quant/observe/sample.ts';
 
-/** An image cannot be read. Callers that offer to leave such images out catch this. */
+/**
+ * An image cannot be read. Callers that offer to leave such images out catch this.
+ * @example
+ * try {
+ *   await calibrate({ model: 'tiny.onnx', dataset: 'coco/val2017', output: 'statistics.json' });
+ * } catch (error) {
+ *   if (error instanceof UnreadableImage) console.error('Set skipUnreadable to leave such images out.');
+ * }
+ */
 export class UnreadableImage extends InputError {}
 
 /** Options of `calibrationSamples`. */
@@ -21,6 +29,9 @@ export interface FeedOptions {
  * Inputs for each image with its prompt, one at a time and without padding. Of a prompt with several chunks the first is
  * taken.
  * @throws UnreadableImage if an image cannot be read and `onUnreadable` is not given
+ * @example
+ * for await (const { place, feeds } of calibrationFeeds(source, everyImage(dataset).items))
+ *   console.log(place, Object.keys(feeds));
  */
 export async function* calibrationFeeds(
   { family, preprocessing, tokenizer, source }: ModelPackage,
@@ -48,7 +59,7 @@ export async function* calibrationFeeds(
  * The images and prompts of a calibration plan as samples.
  * @throws UsageError if the model is no detector
  * @example
- * const samples = calibrationSamples(model, planCalibration(dataset, 64, 0));
+ * const samples = calibrationSamples(source, planCalibration(dataset, 64, 0));
  */
 export function calibrationSamples(
   source: ModelPackage,

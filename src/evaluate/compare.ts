@@ -54,7 +54,7 @@ export interface CompareOptions extends WorkOptions {
  * @param quantized the model that was quantized from it
  * @throws RuntimeError if one of the models does not run
  * @example
- * const { figures, layers } = await compareModels(float, quantized.model, calibrationSamples(float, everyImage(dataset)));
+ * const { figures, layers } = await compareModels(source, quantized, calibrationSamples(source, everyImage(dataset)));
  */
 export async function compareModels(
   float: LoadedModel,

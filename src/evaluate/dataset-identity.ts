@@ -19,6 +19,8 @@ export interface DatasetIdentity {
 /**
  * Reads every image of a data set once to identify it.
  * @throws UsageError if an image does not exist
+ * @example
+ * const { images } = await identifyDataset(dataset); // a SHA-256 hash
  */
 export async function identifyDataset(
   dataset: CocoDataset,

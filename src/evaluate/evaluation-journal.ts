@@ -47,6 +47,10 @@ export interface EvaluationJournalOptions extends WorkOptions {
  * depend on: the model, the content of the images, the annotations, the prompt and the protocol.
  * @throws InputError if the file belongs to another evaluation (the message names what differs) or is damaged, and
  * UsageError if an image does not exist
+ * @example
+ * await using detector = await Detector.create(source);
+ * const journal = await openEvaluationJournal('scores.jsonl', source, dataset);
+ * const { figures } = await scoreDataset(detector, dataset, { journal });
  */
 export async function openEvaluationJournal(
   path: string,

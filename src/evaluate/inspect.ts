@@ -64,6 +64,7 @@ export interface InspectOptions {
  * Lists the cost of each module.
  * @throws RuntimeError if the model is to be profiled and does not run
  * @example
+ * const loaded = await loadModel('detector.onnx');
  * const feeds = loaded.family.blankFeeds(loaded);
  * const { total } = await inspectModel(loaded, { feeds, depth: 2, profile: false });
  */

@@ -29,6 +29,10 @@ export interface ScoreDatasetOptions extends WorkOptions {
  * Detects every category in every image and scores the result. The detections of all images stay in memory (at most
  * 300 for each image); the images do not.
  * @throws UsageError if the data set has no images or no categories, and InputError if an image cannot be read
+ * @example
+ * await using detector = await Detector.create(source);
+ * const { figures } = await scoreDataset(detector, dataset);
+ * console.log(`AP ${(100 * figures.AP).toFixed(2)}`);
  */
 export async function scoreDataset(
   detector: Detector,

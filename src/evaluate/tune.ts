@@ -57,7 +57,7 @@ export interface TuneOptions extends WorkOptions {
  * @param sensitivity the sensitivity of the parts, with accuracy
  * @throws UsageError if the recipe quantizes nothing, or if the sensitivity was analysed without labelled data
  * @example
- * const { recipe, chosen } = await tune(model, plan, sensitivity, {
+ * const { recipe, chosen } = await tune(model, plan, partSensitivity, {
  *   statistics, granularity: 'block', accuracy, timer, maxDrop: 0.5,
  * });
  */

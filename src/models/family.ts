@@ -104,9 +104,10 @@ export interface ModelFamily {
 }
 
 /**
- * The detection capability of a model.
- *
- * @throws UsageError if its family has none
+ * Returns the members of a model's family that detection needs.
+ * @throws UsageError if the family has none
+ * @example
+ * const detection = detectionOf(await loadModel('detector.onnx'));
  */
 export function detectionOf({ source, family }: Pick<LoadedModel, 'source' | 'family'>): DetectionFamily {
   if (family.detection) return family.detection;
@@ -116,9 +117,10 @@ export function detectionOf({ source, family }: Pick<LoadedModel, 'source' | 'fa
 }
 
 /**
- * The training capability of a model.
- *
- * @throws UsageError if its family has none
+ * Returns the members of a model's family that training needs.
+ * @throws UsageError if the family has none
+ * @example
+ * const training = trainingOf(await readCheckpoint('grounding-dino-tiny/'));
  */
 export function trainingOf({ source, family }: Pick<LoadedModel, 'source' | 'family'>): TrainingFamily {
   if (family.training) return family.training;
@@ -126,9 +128,11 @@ export function trainingOf({ source, family }: Pick<LoadedModel, 'source' | 'fam
 }
 
 /**
- * How the inputs of a model depend on the sizes that `specialize` sets.
- *
- * @throws UsageError if its family does not know
+ * Returns how the inputs of a model depend on the sizes that `specialize` sets.
+ * @throws UsageError if the family does not know
+ * @example
+ * const loaded = await readPackage('detector.onnx');
+ * const fixed = await specialize(loaded.model, { batch: 1, height: 800, width: 1333 }, sizesOf(loaded));
  */
 export function sizesOf({ source, family }: Pick<LoadedModel, 'source' | 'family'>): SizeRules {
   if (family.sizes) return family.sizes;

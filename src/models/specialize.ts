@@ -52,10 +52,13 @@ const MOST_PIXELS = 1 << 28;
 const LARGEST_CONSTANT = 1 << 22;
 
 /**
- * A copy of a model for one size of input.
- *
+ * Returns a copy of a model with static shapes for one size of input. Everything that depends on the size alone becomes a
+ * constant.
+ * @param size the number of images, their height and width in pixels, and the length of the prompt in tokens
  * @param rules how the family's inputs depend on the size
  * @throws UsageError if a size is not possible, or the model is already made for another size
+ * @example
+ * const fixed = await specialize(source.model, { batch: 1, height: 800, width: 1333 }, sizesOf(source));
  */
 export async function specialize(model: Model, size: InputSize, rules: SizeRules): Promise<Model> {
   checkSize(size);

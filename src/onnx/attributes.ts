@@ -6,7 +6,11 @@ import type { AttributeProto, NodeProto, TensorProto } from './types.ts';
 /** A value of an attribute: an integer (`bigint` or a whole `number`), `float(x)`, a text, a tensor, or a list of numbers. */
 export type AttributeValue = number | bigint | string | Float | TensorProto | readonly number[] | readonly Float[];
 
-/** The value of a float attribute. Plain numbers stand for integers, since most attributes are integers. */
+/**
+ * The value of a float attribute. Plain numbers stand for integers, since most attributes are integers.
+ * @example
+ * makeAttribute('epsilon', new Float(1)); // a float attribute; a plain 1 gives an integer attribute
+ */
 export class Float {
   /** The number. */
   readonly value: number;
@@ -16,10 +20,18 @@ export class Float {
   }
 }
 
-/** Marks a number as the value of a float attribute. */
+/**
+ * Marks a number as the value of a float attribute.
+ * @example
+ * const node = makeNode('LeakyRelu', 'head/LeakyRelu', ['x'], ['y'], { alpha: float(0.1) });
+ */
 export const float = (value: number): Float => new Float(value);
 
-/** Makes an attribute whose type follows from the value. */
+/**
+ * Makes an attribute whose type follows from the value.
+ * @example
+ * const kernelShape = makeAttribute('kernel_shape', [3, 3]);
+ */
 export function makeAttribute(name: string, value: AttributeValue): AttributeProto {
   const attribute = create(AttributeProtoSchema, { name });
   if (value instanceof Float) {
@@ -44,7 +56,11 @@ export function makeAttribute(name: string, value: AttributeValue): AttributePro
   return attribute;
 }
 
-/** The attribute of that name; undefined if the node has none. */
+/**
+ * Returns the attribute of that name; undefined if the node has none.
+ * @example
+ * const axis = findAttribute(node, 'axis')?.i;
+ */
 export function findAttribute(node: NodeProto, name: string): AttributeProto | undefined {
   return node.attribute.find((attribute) => attribute.name === name);
 }
@@ -62,7 +78,11 @@ export function integersAttribute(node: NodeProto, name: string): number[] | und
   return findAttribute(node, name)?.ints.map(Number);
 }
 
-/** Sets an attribute, replacing the one of that name. */
+/**
+ * Sets an attribute, replacing the one of that name.
+ * @example
+ * setAttribute(node, 'axis', 1);
+ */
 export function setAttribute(node: NodeProto, name: string, value: AttributeValue): void {
   node.attribute = [...node.attribute.filter((attribute) => attribute.name !== name), makeAttribute(name, value)];
 }

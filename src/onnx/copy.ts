@@ -3,7 +3,13 @@ import { clone } from '@bufbuild/protobuf';
 import { GraphProtoSchema, ModelProtoSchema } from 'onnx-buf';
 import type { Model } from './read.ts';
 
-/** A copy whose structure can be rewritten freely. The tensors are shared, since no rewrite changes a tensor in place. */
+/**
+ * Copies a model so that the structure of the copy can be rewritten freely. The tensors are shared, since no rewrite changes
+ * a tensor in place.
+ * @example
+ * const changed = copyModel(model);
+ * changed.graph.name = 'changed'; // the name of model.graph stays
+ */
 export function copyModel(model: Model): Model {
   const { graph, ...rest } = model;
   const { initializer, ...body } = graph;

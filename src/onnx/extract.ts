@@ -9,9 +9,13 @@ import { removeUnused } from './rewrite.ts';
 import { makeValueInfo } from './value-info.ts';
 
 /**
- * The model that computes `outputs` from `inputs`, which may be any values of `model`, by name. Nodes and weights are shared
- * with `model`, and the metadata is kept.
+ * Returns the model that computes `outputs` from `inputs`. Nodes and weights are shared with `model`, and the metadata is
+ * kept.
+ * @param inputs names of values of `model`, which need not be inputs of it
+ * @param outputs names of values of `model`
  * @throws InputError if a value does not exist, or if the outputs depend on more than the inputs
+ * @example
+ * const backbone = extractModel(model, ['pixel_values'], ['features']);
  */
 export function extractModel(model: Model, inputs: readonly string[], outputs: readonly string[]): Model {
   const { graph } = model;

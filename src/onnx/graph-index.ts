@@ -14,7 +14,12 @@ export interface GraphIndex {
   readonly outputs: ReadonlySet<string>;
 }
 
-/** Indexes a graph as it is now. After a rewrite of the graph the index is out of date. */
+/**
+ * Indexes a graph as it is now. After a rewrite of the graph the index is out of date.
+ * @example
+ * const index = indexGraph(model.graph);
+ * const readers = index.consumers.get('pixel_values') ?? [];
+ */
 export function indexGraph(graph: GraphProto): GraphIndex {
   const producer = new Map<string, NodeProto>();
   const consumers = new Map<string, NodeProto[]>();

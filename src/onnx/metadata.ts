@@ -3,12 +3,20 @@ import { create } from '@bufbuild/protobuf';
 import { StringStringEntryProtoSchema } from 'onnx-buf';
 import type { ModelProto } from './types.ts';
 
-/** The text under `key`; undefined if there is none. */
+/**
+ * Returns the text that a model's metadata has under `key`; undefined if there is none.
+ * @example
+ * const configuration = getMetadata(model, 'config.json');
+ */
 export function getMetadata(model: ModelProto, key: string): string | undefined {
   return model.metadataProps.find((entry) => entry.key === key)?.value;
 }
 
-/** Sets the text under `key`, replacing the one that is there. */
+/**
+ * Sets the text that a model's metadata has under `key`, replacing the one that is there.
+ * @example
+ * setMetadata(model, 'licence', 'Apache-2.0');
+ */
 export function setMetadata(model: ModelProto, key: string, value: string): void {
   const others = model.metadataProps.filter((entry) => entry.key !== key);
   model.metadataProps = [...others, create(StringStringEntryProtoSchema, { key, value })];

@@ -10,9 +10,12 @@ export type ShapeOf = (value: string) => readonly Dimension[] | undefined;
 const CORNERS = 4;
 
 /**
- * The multiply-adds of matrix products, convolutions and deformable attention; 0 for all other operators, whose cost is that
- * of passing over their values.
+ * Returns the number of multiply-adds of a node: of a matrix product, a convolution or deformable attention. It is 0 for all
+ * other operators, whose cost is that of passing over their values.
  * @returns undefined if a shape that is needed is not known
+ * @example
+ * const infos = inferShapes(model);
+ * const work = model.graph.node.map((node) => multiplyAdds(node, (name) => infos.get(name)?.shape) ?? 0);
  */
 export function multiplyAdds(node: NodeProto, shapeOf: ShapeOf): number | undefined {
   const shape = (name = '') => wholeShape(shapeOf(name));

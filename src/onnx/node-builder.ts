@@ -58,7 +58,12 @@ export type Attributes = Readonly<Record<string, AttributeValue | undefined>>;
 const importOf = (domain: string) =>
   create(OperatorSetIdProtoSchema, { domain, version: BigInt(domain === '' ? OPSET : 1) });
 
-/** The base of `GraphBuilder`: everything but the methods for operators. */
+/**
+ * The base of `GraphBuilder`: everything but the methods for operators.
+ * @example
+ * const b: NodeBuilder = new GraphBuilder('example');
+ * const mean = b.constant(Float32Array.of(0.5), [1]);
+ */
 export class NodeBuilder {
   readonly #graph: GraphProto;
   readonly #infos: Infos = new Map();
@@ -315,7 +320,13 @@ export class NodeBuilder {
   }
 }
 
-/** The value itself. @throws Error if it is undefined: a defect, since every node has the outputs it was made with */
+/**
+ * Returns the value itself.
+ * @throws Error if it is undefined: a defect, since every node has the outputs it was made with
+ * @example
+ * const [first] = node.output;
+ * const name = defined(first);
+ */
 export function defined<T>(value: T | undefined): T {
   if (value === undefined) throw new Error('a node lacks an output');
   return value;

@@ -34,6 +34,10 @@ export async function readModel(path: string): Promise<Model> {
  * Decodes the bytes of a model. External data is not read.
  * @param source the name of the model in error messages
  * @throws InputError if the bytes are not a well-formed ONNX model
+ * @example
+ * import { readFile } from 'node:fs/promises';
+ *
+ * const model = parseModel(await readFile('detector.onnx'), 'detector.onnx');
  */
 export function parseModel(bytes: Uint8Array, source: string): Model {
   let model: ModelProto;

@@ -9,6 +9,8 @@ import type { GraphProto, ModelProto, NodeProto } from './types.ts';
 /**
  * Makes a node without a builder.
  * @param name the module path and, after a slash, what the node does: `model.encoder.layers.0.fc1/MatMul`
+ * @example
+ * const node = makeNode('Softmax', 'head.attn/Softmax', ['scores'], ['probabilities'], { axis: -1 });
  */
 export function makeNode(
   opType: string,
@@ -21,15 +23,22 @@ export function makeNode(
   return create(NodeProtoSchema, { opType, name, input: [...input], output: [...output], attribute });
 }
 
-/** The module path of a node: its name up to the last slash; empty if there is no slash. */
+/**
+ * Returns the module path of a node: its name up to the last slash; empty if there is no slash.
+ * @example
+ * modulePath(makeNode('MatMul', 'model.encoder.fc1/MatMul', ['x', 'weight'], ['y'])); // 'model.encoder.fc1'
+ */
 export function modulePath(node: NodeProto): string {
   const slash = node.name.lastIndexOf('/');
   return slash < 0 ? '' : node.name.slice(0, slash);
 }
 
 /**
- * Replaces each use of the value `from` by `to`, in subgraphs too, except in the nodes `except`.
+ * Replaces each use of the value `from` by `to`, in subgraphs too.
+ * @param except nodes that keep using `from`
  * @returns the number of replaced uses
+ * @example
+ * const count = replaceUses(model.graph, 'relu', 'clipped');
  */
 export function replaceUses(
   graph: GraphProto,
@@ -52,6 +61,9 @@ export function replaceUses(
 /**
  * Removes nodes whose results are not used, and then initializers and functions that no node uses.
  * @returns the number of removed nodes, initializers and functions
+ * @example
+ * replaceUses(model.graph, 'dropout', 'x');
+ * const removed = removeUnused(model);
  */
 export function removeUnused(model: ModelProto): number {
   const { graph } = model;
@@ -95,6 +107,9 @@ function usedFunctions(model: ModelProto, nodes: readonly NodeProto[]) {
 /**
  * Sorts nodes so that each follows the nodes whose results it needs, and keeps the order where it can.
  * @throws Error if there is a cycle, which only a defective rewrite can have made
+ * @example
+ * model.graph.node.push(makeNode('Relu', 'head/Relu', ['x'], ['y']));
+ * sortTopologically(model.graph);
  */
 export function sortTopologically(graph: GraphProto): void {
   const producer = new Map<string, NodeProto>();

@@ -72,7 +72,12 @@ export function bytesOf(array: TypedArray): Uint8Array<ArrayBuffer> {
   return new Uint8Array(array.buffer as ArrayBuffer, array.byteOffset, array.byteLength);
 }
 
-/** The dimensions of a tensor as numbers. @throws InputError if one is negative or above 2^53 */
+/**
+ * Returns the dimensions of a tensor as numbers.
+ * @throws InputError if one is negative or above 2^53
+ * @example
+ * const [rows, columns] = dimensionsOf(makeTensor('weight', [2, 3], new Float32Array(6))); // 2, 3
+ */
 export function dimensionsOf(tensor: TensorProto): number[] {
   return tensor.dims.map((dimension) => {
     const number = Number(dimension);
@@ -120,7 +125,12 @@ function narrow(data: readonly number[], type: DataType): Uint8Array {
   }
 }
 
-/** The elements of a tensor. @throws InputError if their number does not match the shape, or if the data was not read */
+/**
+ * Returns the elements of a tensor in row-major order.
+ * @throws InputError if their number does not match the shape, or if the data was not read
+ * @example
+ * const elements = model.graph.initializer.map((tensor) => tensorElements(tensor).length);
+ */
 export function tensorElements(tensor: TensorProto): TypedArray {
   checkTensorSize(tensor);
   return viewAs(tensor.dataType as DataType, tensorBytes(tensor)); // checked by viewAs
@@ -140,7 +150,12 @@ export function checkTensorSize(tensor: TensorProto): void {
     );
 }
 
-/** Makes a tensor that shares the memory of `data`. */
+/**
+ * Makes a tensor that shares the memory of `data`.
+ * @param type the element type; by default that of the array
+ * @example
+ * const weight = makeTensor('fc1.weight', [256, 1024], new Float32Array(256 * 1024));
+ */
 export function makeTensor(
   name: string,
   shape: readonly number[],

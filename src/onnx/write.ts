@@ -72,7 +72,11 @@ export function encodeModel(
   ];
 }
 
-/** The encoding of a model in one buffer, for runtimes that load models from memory. */
+/**
+ * Encodes a model in one buffer, for runtimes that load models from memory.
+ * @example
+ * await using session = await Session.create(modelBytes(model));
+ */
 export function modelBytes(model: Model): Uint8Array<ArrayBuffer> {
   const pieces = encodeModel(model);
   const bytes = new Uint8Array(totalLength(pieces));

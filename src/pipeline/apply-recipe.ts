@@ -73,6 +73,9 @@ async function observe(
  * Prepares, calibrates, rounds and quantizes a model as its recipe says.
  *
  * @throws UsageError if the recipe needs images or statistics that were not given
+ * @example
+ * const { model: quantized } = await applyRecipe(source, await readRecipe('mixed'), { plan: planCalibration(dataset, 64, 0) });
+ * await writePackage({ ...source, model: quantized }, 'tiny.int8.onnx');
  */
 export async function applyRecipe(
   source: LoadedModel,

@@ -31,9 +31,11 @@ export interface CalibrateDatasetOptions extends WorkOptions, ThreadOptions {
 const SAVE_EVERY = 5_000;
 
 /**
- * Observes `values` of a model on the images and prompts of a plan, or on samples.
- *
+ * Collects the statistics of values of a model on the images and prompts of a plan, or on samples.
+ * @param values the names of the values
  * @throws InputError if an image cannot be read, or if the kept state belongs to another calibration
+ * @example
+ * const { statistics } = await calibrateDataset(source, plan.valuesToObserve, planCalibration(dataset, 64, 0));
  */
 export async function calibrateDataset(
   source: LoadedModel,

@@ -97,6 +97,8 @@ const measurementSchema = z.object({
  * Does what `measure` does in a new process, so that the peak memory is that of this model alone.
  *
  * @throws InputError if the process fails
+ * @example
+ * const { peakMemoryBytes } = await measureInProcess({ model: 'tiny.int8.onnx', image: 'street.jpg', phrases: ['person'] });
  */
 export async function measureInProcess(options: MeasureStepOptions): Promise<Measurement> {
   const { model, image, phrases, runs = MEASURE_DEFAULTS.runs, threads = availableParallelism(), signal } = options;

@@ -7,8 +7,12 @@ import { startScales, type TrainablePlan } from '../train/learned-scales.ts';
 import { type ObserveOptions, observeFor } from './apply-recipe.ts';
 
 /**
- * The plan of a recipe for the model of a checkpoint, `float`, with the scales that calibration gives it. Techniques of the
- * recipe are left out: training takes their place.
+ * Plans the quantization that a training has in place, with the scales that calibration gives it. Techniques of the recipe
+ * are left out: training takes their place.
+ * @param float the FP32 model of the checkpoint
+ * @example
+ * const trainable = await planQuantizedTraining(source, recipe, { plan: planCalibration(dataset, 64, 0) });
+ * const models = await buildStepModels(checkpoint, size, lossSettings, trainable);
  */
 export async function planQuantizedTraining(
   float: ModelPackage,

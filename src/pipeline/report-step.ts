@@ -18,7 +18,8 @@ export interface ReportOptions {
  *
  * @throws UsageError or InputError if an image cannot be read any more, or the file cannot be written
  * @example
- * await report({ results: await compress({ checkpoint, dataset, output: 'compressed/' }), output: 'report.html' });
+ * const results = await compress({ checkpoint: 'grounding-dino-tiny/', dataset: 'photos/', output: 'compressed/' });
+ * await report({ results, output: 'report.html' });
  */
 export async function report({ results, output }: ReportOptions): Promise<void> {
   const images = await Promise.all(results.images.map(shownImage));

@@ -10,7 +10,7 @@ import { factsOf, findQuantizable } from './operators/operators.ts';
  * @param everything true to include the values that few recipes quantize, such as the products within the heads of an
  * attention and residual sums: about as many values again
  * @example
- * const statistics = await calibrate(model, observableValues(model), source);
+ * const statistics = await calibrate(model, observableValues(model), samples);
  */
 export function observableValues(model: Model, everything = false): string[] {
   const graph = factsOf(model);

@@ -67,7 +67,7 @@ export interface PlanOptions {
  * rules contradict each other about a value or a weight that nodes share
  * @example
  * const plan = planQuantization(model, await readRecipe('static'), { target: 'ort-cpu' });
- * const statistics = await calibrate(model, plan.valuesToObserve, source);
+ * const statistics = await calibrate(model, plan.valuesToObserve, samples);
  * const { model: quantized } = await quantizeModel(model, resolveRanges(plan, { statistics }));
  */
 export function planQuantization(model: Model, recipe: Recipe, options: PlanOptions = {}): QuantizationPlan {
@@ -110,7 +110,7 @@ export function planQuantization(model: Model, recipe: Recipe, options: PlanOpti
  *
  * @throws UsageError as `planQuantization` does
  * @example
- * const statistics = await calibrate(model, valuesToObserve(model, recipe), source);
+ * const statistics = await calibrate(model, valuesToObserve(model, recipe), samples);
  */
 export function valuesToObserve(model: Model, recipe: Recipe, options: PlanOptions = {}): string[] {
   const { valuesToObserve: planned } = planQuantization(model, recipe, options);

@@ -179,7 +179,11 @@ export const DEFAULT_RECIPE = 'mixed';
 
 const folder = join(packageRoot, 'recipes');
 
-/** The names of the recipes that are part of dino8. */
+/**
+ * Returns the names of the recipes that are part of dino8.
+ * @example
+ * bundledRecipes(); // ['dynamic', 'fast', …]
+ */
 export function bundledRecipes(): string[] {
   return readdirSync(folder)
     .filter((name) => extname(name) === '.yaml')

@@ -55,8 +55,10 @@ export interface Affine {
 export const SMALLEST_SCALE = 2 ** -100;
 
 /**
- * Scale and zero point for a range, which is first widened to contain 0, so that 0 is represented exactly
+ * Returns scale and zero point for a range, which is first widened to contain 0, so that 0 is represented exactly
  * (Jacob et al. 2017, https://arxiv.org/abs/1712.05877, section 2.1).
+ * @example
+ * affineOf({ min: -1, max: 3 }, { lowest: 0, highest: 255, symmetric: false }); // { scale: 4 / 255, zeroPoint: 64 }
  */
 export function affineOf(range: Range, scheme: Scheme): Affine {
   const min = Math.min(0, range.min);

@@ -1,6 +1,14 @@
 import { Dino8Error } from '../base/errors.ts';
 
-/** ONNX Runtime refused a request or failed. The message names the model and, where they are known, the node and shapes. */
+/**
+ * ONNX Runtime refused a request or failed. The message names the model and, where they are known, the node and shapes.
+ * @example
+ * try {
+ *   await using session = await Session.create('model.onnx', { providers: ['cuda'] });
+ * } catch (error) {
+ *   if (error instanceof RuntimeError) console.error(error.message);
+ * }
+ */
 export class RuntimeError extends Dino8Error {
   readonly exitCode = 1;
 }

@@ -10,7 +10,12 @@ import type { Tensor } from './tensor.ts';
 
 const forgotten = new FinalizationRegistry<Pointer[]>(releaseValues);
 
-/** The results of a run, by the names of the outputs. A result becomes an array when it is asked for. */
+/**
+ * The results of a run, by the names of the outputs. A result becomes an array when it is asked for.
+ * @example
+ * using outputs = await session.run(feeds);
+ * const scores = floatData(outputs.get('scores')).slice(); // a copy outlives the outputs
+ */
 export class Outputs implements Disposable {
   readonly #values: ReadonlyMap<string, Pointer>;
   readonly #tensors = new Map<string, Tensor>();

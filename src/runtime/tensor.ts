@@ -103,7 +103,7 @@ export interface TensorBytes {
  *
  * @throws RuntimeError if the shape and the number of bytes disagree
  * @example
- * const weight = tensorOf(stored);
+ * const weight = tensorOf({ type: DataType.FLOAT, shape: [1], bytes: new Uint8Array(4) });
  */
 export function tensorOf({ type, shape, bytes }: TensorBytes): Tensor {
   return tensor(viewAs(type, bytes), shape, type);

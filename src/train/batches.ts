@@ -34,7 +34,12 @@ export interface BatchFamily {
   readonly training: TrainingFamily;
 }
 
-/** Draws batches of images with prompts from a dataset. */
+/**
+ * Draws batches of images with prompts from a dataset.
+ * @example
+ * const family = { detection: detectionOf(checkpoint), training: trainingOf(checkpoint) };
+ * const { feeds } = await new Batches(dataset, tokenizer, family, batchSettings).get(0);
+ */
 export class Batches {
   readonly #dataset: CocoDataset;
   readonly #tokenizer: Tokenizer;

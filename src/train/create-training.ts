@@ -48,10 +48,10 @@ export interface CreateTrainingOptions extends Omit<TrainerOptions, 'lean'> {
  * @throws UsageError if `quantized` is missing for settings of the kind `qat`, or given for those of the kind `train`
  * @throws InputError if the dataset has nothing to learn from, or the checkpoint lacks tensors
  * @example
- * const settings = resolveTrainingSettings(source, dataset, 'train', { epochs: 1 });
- * await using training = await createTraining(source, dataset, settings);
+ * const settings = resolveTrainingSettings(checkpoint, dataset, 'train', { epochs: 1 });
+ * await using training = await createTraining(checkpoint, dataset, settings);
  * await runTraining(training, { directory: 'tuned' });
- * await writeCheckpoint(source, training.checkpoint('averages'), 'tuned');
+ * await writeCheckpoint(checkpoint, training.checkpoint('averages'), 'tuned');
  */
 export async function createTraining(
   stored: CheckpointPackage,

@@ -19,7 +19,14 @@ export const BLOCKS = ['weights', 'firstMoments', 'secondMoments', 'averages'] a
 /** `weights` are the parameters, `averages` their moving averages, and the moments those of Adam. */
 export type BlockName = (typeof BLOCKS)[number];
 
-/** The memory of a training. */
+/**
+ * The memory of a training.
+ * @example
+ * const store = new ParameterStore(
+ *   [{ name: 'weight', input: 'weight', gradient: 'weight.gradient', shape: [2, 3], group: 'matrices' }],
+ *   [{ name: 'matrices', rate: 1, weightDecay: 1e-4 }],
+ * );
+ */
 export class ParameterStore {
   /** The parameters in the order in which they are stored. */
   readonly parameters: readonly TrainedParameter[];

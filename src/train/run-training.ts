@@ -65,11 +65,14 @@ export interface RunResult {
 }
 
 /**
- * Takes the steps of a training that are left. If the folder holds a state of the same training, it goes on from there,
- * with the same numbers on the same machine as if it had not been interrupted.
+ * Takes the remaining steps of a training. If the folder holds a state of the same training, the training continues from
+ * there, with the same numbers on the same machine as if it had not been interrupted.
  * @throws DivergenceError if a loss or gradient is not finite, InputError if a file cannot be read or written; the
  * messages name the state to go back to
  * @throws the reason of the signal if it was aborted
+ * @example
+ * await using training = await createTraining(checkpoint, dataset, resolveTrainingSettings(checkpoint, dataset, 'train'));
+ * const { log } = await runTraining(training, { directory: 'tuned', onStep: ({ step, loss }) => console.log(step, loss) });
  */
 export async function runTraining(training: Training, options: RunOptions): Promise<RunResult> {
   const { trainer, key, settings } = training;

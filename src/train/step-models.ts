@@ -48,6 +48,12 @@ export interface StepModels {
  * @param trainable the plan whose rounding is trained, with the scales that it starts from
  * @throws UsageError if dino8 cannot train models of this family
  * @throws InputError that lists every tensor that is missing or has another shape
+ * @example
+ * const size = { batch: 4, height: 192, width: 256, textLength: 64, targets: 20, groups: 0 };
+ * const weights = { class: 1, box: 5, giou: 2 };
+ * const { forward, backward } = await buildStepModels(checkpoint, size, {
+ *   matching: weights, loss: weights, recompute: false, labels: 1, distillation: 0,
+ * });
  */
 export async function buildStepModels(
   checkpoint: CheckpointPackage,

@@ -71,7 +71,15 @@ export interface StepReport {
   readonly gradientNorm: number;
 }
 
-/** A loss or gradient is not finite. The message names the step and the first place that is known. */
+/**
+ * A loss or gradient is not finite. The message names the step and the first place that is known.
+ * @example
+ * try {
+ *   await train({ checkpoint: 'grounding-dino-tiny/', dataset: 'coco/train2017', output: 'tuned/', learningRate: 1 });
+ * } catch (error) {
+ *   if (error instanceof DivergenceError) console.error('Try a lower learning rate.');
+ * }
+ */
 export class DivergenceError extends InputError {}
 
 /** The network as it was before training, with its weights. */
@@ -94,7 +102,12 @@ function initialFeeds({ parameters }: StepModels, initial: Checkpoint): Feeds {
 const pick = (session: Session, from: Feeds): Feeds =>
   Object.fromEntries([...session.inputs.keys()].flatMap((name) => (from[name] ? [[name, from[name]]] : [])));
 
-/** Takes the steps of a training. */
+/**
+ * Takes the steps of a training.
+ * @example
+ * await using trainer = await Trainer.create(models, checkpoint.tensors, batches, trainerSettings);
+ * for (let step = 1; step <= 100; step++) console.log((await trainer.step(step)).loss);
+ */
 export class Trainer implements AsyncDisposable {
   /** The weights, moments and averages of now. */
   readonly store: ParameterStore;

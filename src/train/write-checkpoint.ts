@@ -13,7 +13,7 @@ import { writeCompanions } from '../models/package/package-folder.ts';
  * @param folder is made if it does not exist
  * @throws InputError if a file cannot be written
  * @example
- * await writeCheckpoint(source, training.checkpoint('averages'), 'tuned');
+ * await writeCheckpoint(checkpoint, training.checkpoint('averages'), 'tuned');
  */
 export async function writeCheckpoint(source: CheckpointPackage, tensors: Checkpoint, folder: string): Promise<void> {
   await makeDirectory(folder);

@@ -25,7 +25,7 @@ export interface ImageSampleOptions extends Omit<ImageInputSettings, 'size' | 't
  * @throws UsageError if the model's input is no picture of three channels in the stated layout, or its size is unknown
  * @example
  * const settings = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225], scale: 1 / 255 } as const;
- * const source = imageSamples(model, await findImages(['photos/']), {
+ * const samples = imageSamples(model, ['photos/1.jpg', 'photos/2.jpg'], {
  *   ...settings, layout: 'nchw', channels: 'rgb', size: { height: 640, width: 640 },
  * });
  */

@@ -21,9 +21,12 @@ export const isTensorFile = (path: string): boolean => EXTENSIONS.includes(extna
 const LARGEST_FILE = 2 ** 31;
 
 /**
- * The files of arrays that `path` names: itself, or those in a folder, in the order of their names.
- *
- * @throws UsageError if it names none
+ * Finds files of arrays (`.npz`, `.npy` or `.safetensors`).
+ * @param path a file, or a folder of files
+ * @returns the paths in the order of their names
+ * @throws UsageError if there is none
+ * @example
+ * const files = await findTensorFiles('calibration/'); // ['calibration/000.npz', …]
  */
 export async function findTensorFiles(path: string): Promise<string[]> {
   const names = (await isDirectory(path)) ? await readdir(path) : undefined;
@@ -60,8 +63,10 @@ async function readTensorFile(path: string, input: () => string): Promise<Map<st
  * @param paths files, in the order of the samples
  * @throws UsageError or InputError, when the samples are read, if a file is not a sample of this model
  * @example
- * const source = tensorSamples(model, await findTensorFiles('calibration/'));
- * const statistics = await calibrate(model, plan.valuesToObserve, source);
+ * import { calibrate } from 'dino8/quant';
+ *
+ * const samples = tensorSamples(model, await findTensorFiles('calibration/'));
+ * const statistics = await calibrate(model, plan.valuesToObserve, samples);
  */
 export function tensorSamples(model: Model, paths: readonly string[]): SampleSource {
   const inputs = modelInputs(model);

@@ -5,9 +5,12 @@ import type { Feeds } from '../../runtime/session.ts';
 import { integers, type Tensor } from '../../runtime/tensor.ts';
 
 /**
- * The inputs for one image and one prompt.
- *
+ * Returns the inputs of a combined model for one image and one prompt.
  * @param tokens ids of the prompt, special tokens included
+ * @example
+ * await using preprocessor = await Preprocessor.create(source.preprocessing);
+ * const prepared = await preprocessor.prepare([await readImage('photo.jpg')]);
+ * const feeds = combinedFeeds(prepared, [101, 3899, 1012, 102]); // "cat."
  */
 export function combinedFeeds({ pixelValues, validPixels }: PreparedImages, tokens: readonly number[]): Feeds {
   return {

@@ -97,6 +97,8 @@ export const GROUPS = 32;
  * @param source names the configuration in errors
  * @throws InputError that names the first field that is wrong
  * @example
+ * import { readFile } from 'node:fs/promises';
+ *
  * const config = parseConfig(JSON.parse(await readFile('config.json', 'utf8')), 'config.json');
  */
 export function parseConfig(value: unknown, source: string): Config {

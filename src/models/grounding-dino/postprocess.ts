@@ -71,7 +71,7 @@ export function groundedBoxes(raw: RawDetections, chunk: PromptChunk, size: Size
  * @param size of the original image, in pixels
  * @returns boxes in descending order of their scores
  * @example
- * const boxes = rankedBoxes({ logits, boxes, queries: 900 }, chunk, { height: 480, width: 640 }, 300);
+ * const boxes = rankedBoxes(raw, chunk, { height: 480, width: 640 }, 300);
  */
 export function rankedBoxes(raw: RawDetections, chunk: PromptChunk, size: Size, most: number): ScoredBox[] {
   const { mean } = scorePhrases(raw, chunk);

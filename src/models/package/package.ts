@@ -104,6 +104,8 @@ async function readFolder(path: string): Promise<ModelPackage> {
  * Reads a checkpoint: a Hugging Face folder or an original `.pth`.
  *
  * @throws UsageError if the path names no checkpoint; InputError if a file is damaged or of an unknown family
+ * @example
+ * const { tensors } = await readCheckpoint('grounding-dino-tiny/');
  */
 export async function readCheckpoint(path: string): Promise<CheckpointPackage> {
   const { readTorchFile } = torchFileFamily;
@@ -150,6 +152,9 @@ async function withFiles(
  * Builds the graph of a checkpoint.
  *
  * @throws InputError that lists every tensor that is missing or has another shape
+ * @example
+ * const float = await buildPackage(await readCheckpoint('grounding-dino-tiny/'));
+ * await writePackage(float, 'tiny.onnx');
  */
 export async function buildPackage(checkpoint: CheckpointPackage): Promise<ModelPackage> {
   const { source, family, tensors, preprocessing, tokenizer, files } = checkpoint;
@@ -200,6 +205,9 @@ function assemble(source: string, model: Model, { config, tokenizer, ...files }:
  * a detector can be.
  *
  * @throws UsageError if the folder already holds a model in another form, or the model is no detector
+ * @example
+ * const float = await readPackage('detector.onnx');
+ * await writePackage(float, 'web/'); // a folder as transformers.js reads it
  */
 export async function writePackage(loaded: LoadedModel, path: string, form: FolderForm = 'combined'): Promise<void> {
   if (extname(path) === '.onnx') return writeModel(loaded.model, path);

@@ -39,7 +39,7 @@ export interface CalibrationOptions extends WorkOptions, ThreadOptions {
  * @returns a statistic for each of `values`
  * @throws InputError if there were no samples, or if a value was never finite: the message names it
  * @example
- * const statistics = await calibrate(model, plan.valuesToObserve, source, { rules: family.observation });
+ * const statistics = await calibrate(model, plan.valuesToObserve, samples, { rules: source.family.observation });
  */
 export async function calibrate(
   model: Model,

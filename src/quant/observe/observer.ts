@@ -61,7 +61,13 @@ export const observerOf = (kind: ObserverKind): Observer => ({
 /** The observer of rules that name none: it leaves the highest accuracy on the bundled model (docs/accuracy.md). */
 export const DEFAULT_OBSERVER = observerOf('mse');
 
-/** The range that `observer` makes of `statistic` for `scheme`; never wider than the observed values. */
+/**
+ * Returns the range that an observer chooses for a value from its statistic. It is never wider than the observed values.
+ * @param scheme the integers that the range is divided into
+ * @example
+ * const statistic = statistics.get('features');
+ * if (statistic) estimateRange(statistic, DEFAULT_OBSERVER, { lowest: 0, highest: 255, symmetric: false });
+ */
 export function estimateRange(statistic: Statistic, observer: Observer, scheme: Scheme): Range {
   const seen = { min: statistic.min, max: statistic.max };
   const within = ({ min, max }: Range): Range => ({ min: Math.max(min, seen.min), max: Math.min(max, seen.max) });

@@ -17,8 +17,8 @@ export interface Sample {
  * A stream of samples that can be started anew: techniques that look at weights layer by layer read it several times.
  *
  * @example
- * const source = listedSamples([{ place: 0, feeds: { x: floats(Float32Array.of(1, 2), [1, 2]) } }]);
- * const statistics = await calibrate(model, ['x'], source);
+ * const samples = listedSamples([{ place: 0, feeds: { x: floats(Float32Array.of(1, 2), [1, 2]) } }]);
+ * const statistics = await calibrate(model, ['x'], samples);
  */
 export interface SampleSource {
   /** The number of samples in all; statistics that depend on the order of samples need it. */
@@ -52,9 +52,10 @@ export interface ObservationRules {
 export const NO_RULES: ObservationRules = { maskLimit: Number.POSITIVE_INFINITY };
 
 /**
- * Samples that are already in memory.
- *
+ * Makes a source of samples that are already in memory.
  * @param key the identity of the list; lists with the same key are taken for the same calibration when one is resumed
+ * @example
+ * const samples = listedSamples([{ place: 0, feeds: { x: floats(Float32Array.of(1, 2), [1, 2]) } }]);
  */
 export function listedSamples(list: readonly Sample[], key = 'listed'): SampleSource {
   return {

@@ -111,7 +111,11 @@ export interface Calibration extends CalibrationHead {
   readonly statistics: Statistics;
 }
 
-/** Writes a statistics file; it is written whole or not at all. */
+/**
+ * Writes a statistics file; it is written whole or not at all.
+ * @example
+ * await writeStatistics(await readStatistics('statistics.json'), 'copy.json');
+ */
 export async function writeStatistics(calibration: Calibration, path: string): Promise<void> {
   const { statistics, ...head } = calibration;
   const values = Object.fromEntries([...statistics].map(([name, statistic]) => [name, encode(statistic)]));
@@ -155,7 +159,14 @@ export function checkStatistics({ model, shard }: CalibrationHead, expected: str
   if (shard) throw new InputError(`${path} is part ${shard.index} of ${shard.count}; merge the parts first.`);
 }
 
-/** All parts of one calibration as the whole. @throws UsageError if some are missing, doubled, or of another calibration */
+/**
+ * Joins all parts of one calibration. The result has the same bits as a calibration in one run.
+ * @throws UsageError if parts are missing, doubled, or of another calibration
+ * @example
+ * const paths = ['part1.json', 'part2.json'];
+ * const parts = await Promise.all(paths.map(async (path) => ({ ...(await readStatistics(path)), path })));
+ * await writeStatistics(mergeCalibrations(parts), 'statistics.json');
+ */
 export function mergeCalibrations(parts: readonly (Calibration & { readonly path: string })[]): Calibration {
   const [first] = parts;
   if (!first?.shard)

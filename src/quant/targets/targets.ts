@@ -18,7 +18,12 @@ export const TARGET_NAMES: readonly string[] = TARGETS.map(({ name }) => name);
 /** The target that is meant where none is named. */
 export const DEFAULT_TARGET: QuantizationTarget = TARGETS[0];
 
-/** @throws UsageError if there is no target of that name */
+/**
+ * Returns the target of that name.
+ * @throws UsageError if there is none; the message lists the names
+ * @example
+ * const { description } = findTarget('tensorrt');
+ */
 export function findTarget(name: string): QuantizationTarget {
   const found = TARGETS.find((target) => target.name === name);
   if (!found) throw new UsageError(`There is no target "${name}"; the targets are ${TARGET_NAMES.join(', ')}.`);

@@ -22,6 +22,9 @@ const FUSION_SCALE = 1e-4;
  * Draws values for every tensor of a checkpoint.
  * @param checkpoint gives the names and shapes
  * @param seed the same seed gives the same numbers
+ * @example
+ * const { config, tensors } = await readHuggingFace('grounding-dino-tiny');
+ * const fresh = await initialWeights(tensors, config, 0);
  */
 export async function initialWeights(checkpoint: Checkpoint, config: Config, seed: number): Promise<Checkpoint> {
   const b = new GraphBuilder('initial-weights');
