@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { Command } from '@commander-js/extra-typings';
+import { Command, Option } from '@commander-js/extra-typings';
 import { COMPRESS_DEFAULTS, type CompressedVariant, type CompressResult } from '../pipeline/compress-options.ts';
 import { compress } from '../pipeline/compress-step.ts';
 import { bundledRecipes } from '../quant/recipe.ts';
@@ -41,11 +41,13 @@ export const compressCommand = () =>
       '-o, --output <folder>',
       'the folder to write: the models, report.html, results.json, and the state of the work',
     )
-    .option(
-      '--recipes <list>',
-      `the recipes to compare, separated by commas: bundled ones (${bundledRecipes().join(', ')}) or paths of YAML files`,
-      (text) => text.split(',').map((name) => name.trim()),
-      [...COMPRESS_DEFAULTS.recipes],
+    .addOption(
+      new Option(
+        '--recipes <list>',
+        `the recipes to compare, separated by commas: bundled ones (${bundledRecipes().join(', ')}) or paths of YAML files`,
+      )
+        .argParser((text) => text.split(',').map((name) => name.trim()))
+        .default([...COMPRESS_DEFAULTS.recipes], COMPRESS_DEFAULTS.recipes.join(',')),
     )
     .option(
       '--calibration <coco>',
@@ -80,20 +82,25 @@ export const compressCommand = () =>
     .option('--fresh', 'forget what an earlier command did in this folder, and do every step again')
     .addOption(jsonOption())
     .optionsGroup('Quantization-aware training:')
-    .option('--qat', 'train one more model with quantization in place; the longest part')
+    .option('--qat', 'train one more model with quantization in place, which takes longer than all other steps')
     .option('--qat-recipe <recipe>', 'the recipe that is trained', COMPRESS_DEFAULTS.qatRecipe)
-    .option('--qat-epochs <count>', 'number of passes over the images', positive('--qat-epochs'), QAT_EPOCHS)
-    .option('--qat-steps <count>', 'number of steps, in place of --qat-epochs', wholeNumber('--qat-steps'))
-    .option('--qat-batch <images>', 'images that are computed together', wholeNumber('--qat-batch'), qatDefaults.batch)
+    .option('--qat-epochs <count>', 'number of passes over the training images', positive('--qat-epochs'), QAT_EPOCHS)
+    .option('--qat-steps <count>', 'number of training steps, in place of --qat-epochs', wholeNumber('--qat-steps'))
+    .option(
+      '--qat-batch <images>',
+      'number of images that are computed together',
+      wholeNumber('--qat-batch'),
+      qatDefaults.batch,
+    )
     .option(
       '--qat-accumulate <batches>',
-      'number of batches whose gradients are added up for one step',
+      'number of batches whose gradients are added up for one training step',
       wholeNumber('--qat-accumulate'),
       qatDefaults.accumulate,
     )
     .option(
       '--qat-learning-rate <rate>',
-      'maximum learning rate',
+      'maximum learning rate of the training',
       positive('--qat-learning-rate'),
       qatDefaults.learningRate,
     )
@@ -103,7 +110,10 @@ export const compressCommand = () =>
       notNegative('--qat-distil'),
       qatDefaults.distil,
     )
-    .option('--qat-recompute', 'train with less memory and more time')
+    .option(
+      '--qat-recompute',
+      'compute the layers of the encoder again in the backward pass: the training needs less memory and more time',
+    )
     .addHelpText(
       'after',
       examples(

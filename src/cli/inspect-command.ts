@@ -15,18 +15,18 @@ export const inspectCommand = () =>
   addPictureOptions(
     new Command('inspect')
       .description(
-        'List the parameters, the work, the precision and, with --profile, the time of each module of a model, and the parts that lose most accuracy in INT8.',
+        'List the parameters, the multiply-adds and the precision of each module of a model, with --profile also its time, and the parts that lose most accuracy in INT8.',
       )
       .argument('<model>', 'any ONNX file, a folder that dino8 wrote, or a checkpoint')
       .option(
         '--depth <count>',
-        'tell modules apart by the first <count> segments of their path, up to 64',
+        'group modules by the first <count> segments of their path, at most 64',
         wholeNumber('--depth'),
         INSPECT_DEFAULTS.depth,
       )
       .option(
         '--tokens <count>',
-        `count the work for a prompt of this many tokens (default: ${BLANK_TOKENS})`,
+        `count the multiply-adds for a prompt of this many tokens (default: ${BLANK_TOKENS})`,
         wholeNumber('--tokens'),
       )
       .addOption(shapeOption())

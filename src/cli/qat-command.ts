@@ -31,7 +31,7 @@ export const qatCommand = () =>
         '-o, --output <file>',
         'the INT8 model to write; while it trains, the folder <file>.training holds the state and the log',
       )
-      .addOption(recipeOption(DEFAULT_RECIPE))
+      .addOption(recipeOption('the recipe whose rounding is in place', DEFAULT_RECIPE))
       .option(
         '--warm-up <steps>',
         'number of steps in float before quantization is turned on',

@@ -30,7 +30,7 @@ export const quantizeCommand = () =>
           '-o, --output <path>',
           'the model to write: one file if it ends in .onnx, otherwise a folder as transformers.js reads it; needed unless --explain is given',
         )
-        .addOption(recipeForModelOption(DEFAULT_RECIPE)),
+        .addOption(recipeForModelOption('the recipe that says how each layer is quantized', DEFAULT_RECIPE)),
     ).addOption(seedOption()),
   )
     .addOption(targetOption('the runtime that the model is made for'))

@@ -29,11 +29,11 @@ export const sensitivityCommand = () =>
     addCalibrationOptions(
       new Command('sensitivity')
         .description(
-          'Measure how much accuracy each part of a model loses: one part at a time is quantized, and judged by how far the outputs move, for a detector also by average precision (AP).',
+          'Quantize one part of a model at a time, and measure how far the outputs move and, for a detector, how much average precision (AP) is lost.',
         )
         .argument('<model>', 'the float model')
         .argument('<inputs>', INPUTS_ARGUMENT)
-        .addOption(recipeForModelOption(SENSITIVITY_DEFAULTS.recipe))
+        .addOption(recipeForModelOption('the recipe whose layers are measured', SENSITIVITY_DEFAULTS.recipe))
         .option(
           '--images <count>',
           'judge by the first <count> images or other inputs',

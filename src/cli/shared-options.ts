@@ -65,18 +65,18 @@ export const seedOption = () =>
     .argParser(wholeNumber('--seed', 0))
     .default(CALIBRATION_DEFAULTS.seed);
 
-/** `--recipe` */
-export const recipeOption = <Name extends string>(standard: Name) =>
+/** `--recipe`. `description` says what the command does with the recipe. */
+export const recipeOption = <Name extends string>(description: string, standard: Name) =>
   new Option(
     '--recipe <recipe>',
-    `a bundled recipe (${bundledRecipes().join(', ')}) or the path of a YAML file`,
+    `${description}: a bundled one (${bundledRecipes().join(', ')}) or the path of a YAML file`,
   ).default<string>(standard);
 
-/** `--recipe` of a command whose default depends on the model. */
-export const recipeForModelOption = (standard: string) =>
+/** `--recipe` of a command whose default depends on the model. `description` says what the command does with the recipe. */
+export const recipeForModelOption = (description: string, standard: string) =>
   new Option(
     '--recipe <recipe>',
-    `a bundled recipe (${bundledRecipes().join(', ')}) or the path of a YAML file (default: ${standard}; ${GENERIC_RECIPE} for a model that is no detector of dino8)`,
+    `${description}: a bundled one (${bundledRecipes().join(', ')}) or the path of a YAML file (default: ${standard}; ${GENERIC_RECIPE} for a model that is no detector of dino8)`,
   );
 
 /** `--target` */
@@ -102,7 +102,7 @@ const rangesOption = () => new Option('--ranges <file>', 'the old name of --stat
 const calibrationOption = () =>
   new Option(
     '--calibration <inputs>',
-    "calibrate on images of this folder in COCO's layout, or for other models on these arrays or pictures; some techniques need images even with --statistics",
+    "calibrate a detector on images of this folder in COCO's layout, and any other model on this file or folder of arrays or pictures; some techniques need images even with --statistics",
   );
 
 /** `--calibration-images` */

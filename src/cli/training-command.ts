@@ -44,17 +44,17 @@ export function trainingCommand(kind: TrainingKind) {
     .option('--images <count>', 'train on only the first <count> images (default: all)', wholeNumber('--images'))
     .option(
       '--height <pixels>',
-      "height of the canvas into which images are fitted (default: that of the model's preprocessing)",
+      "height of the canvas into which images are fitted (default: enough for every image at the size of the model's preprocessing)",
       wholeNumber('--height', 32),
     )
     .option(
       '--width <pixels>',
-      "width of the canvas into which images are fitted (default: that of the model's preprocessing)",
+      "width of the canvas into which images are fitted (default: enough for every image at the size of the model's preprocessing)",
       wholeNumber('--width', 32),
     )
     .option(
       '--text-length <tokens>',
-      'maximum length of a prompt (default: that of a prompt with all categories)',
+      'maximum length of a prompt in tokens (default: that of a prompt with all categories)',
       wholeNumber('--text-length', 8),
     )
     .option('--mirror <probability>', 'probability of mirroring an image', fraction('--mirror'), defaults.mirror)
@@ -92,14 +92,14 @@ export function trainingCommand(kind: TrainingKind) {
     )
     .option(
       '--backbone-rate <factor>',
-      `factor on the learning rate of the image and text backbones (${differs} has ${other.backboneRate})`,
+      `factor on the learning rate of the image and text backbones; dino8 ${differs} has ${other.backboneRate}`,
       notNegative('--backbone-rate'),
       defaults.backboneRate,
     )
     .option('--clip <norm>', 'maximum norm of the gradient', positive('--clip'), defaults.clip)
     .option(
       '--average-decay <share>',
-      `share that the moving average of the weights, which is the result, keeps at each step; 0 keeps no average (${differs} has ${other.averageDecay})`,
+      `share that the moving average of the weights, which is the result, keeps at each step; 0 keeps no average; dino8 ${differs} has ${other.averageDecay}`,
       fraction('--average-decay'),
       defaults.averageDecay,
     )
@@ -129,7 +129,7 @@ export function trainingCommand(kind: TrainingKind) {
     )
     .option(
       '--validate-every <steps>',
-      'number of steps between two scores (default: an epoch)',
+      'number of steps between two scores of --validate (default: those of an epoch)',
       wholeNumber('--validate-every'),
     )
     .option(
@@ -138,7 +138,7 @@ export function trainingCommand(kind: TrainingKind) {
       wholeNumber('--validate-images'),
     )
     .addOption(
-      new Option('--device <device>', 'execution provider that computes')
+      new Option('--device <device>', 'execution provider of ONNX Runtime that computes the training')
         .choices(['cpu', 'cuda', 'webgpu'] as const)
         .default(TRAINING_RUN_DEFAULTS.device),
     )

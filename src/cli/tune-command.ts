@@ -40,7 +40,7 @@ export const tuneCommand = () =>
         notNegative('--max-drop'),
         TUNE_DEFAULTS.maxDrop,
       )
-      .addOption(recipeOption<string>(TUNE_DEFAULTS.recipe))
+      .addOption(recipeOption<string>('the recipe to start from', TUNE_DEFAULTS.recipe))
       .option('--images <count>', 'judge by the first <count> images', wholeNumber('--images'), TUNE_DEFAULTS.images)
       .addOption(granularityOption('make single layers, or blocks of layers, float again')),
   )
