@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { exists } from '../src/base/files.ts';
 import { packageRoot } from '../src/base/package-root.ts';
-import { interruptedAt, run } from './run-cli.ts';
+import { run, signalledAt } from './run-cli.ts';
 
 const nano = join(packageRoot, 'assets/nano');
 const images = join(packageRoot, 'assets/shapes/calib');
@@ -48,7 +48,7 @@ describe('calibrate', () => {
 
   test('interrupted, it goes on where it was, and gives the same', async () => {
     const args = ['calibrate', nano, images, ...ELEVEN, '-o', at('again.json'), '--threads', '1'];
-    const interrupted = await run(args, process.execPath, interruptedAt('.jpg', 5));
+    const interrupted = await run(args, process.execPath, signalledAt('SIGINT', { path: /\.jpg$/, count: 5 }));
     expect(interrupted.code, interrupted.stderr).toBe(130);
     expect(await exists(at('again.json'))).toBe(false);
     expect(await exists(at('again.json.partial'))).toBe(true);

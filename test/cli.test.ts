@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { packageRoot } from '../src/base/package-root.ts';
-import { entry, interruptedAt, run } from './run-cli.ts';
+import { entry, run, signalledAt } from './run-cli.ts';
 
 const nano = join(packageRoot, 'assets/nano');
 const image = join(packageRoot, 'assets/shapes/val/000082.jpg');
@@ -217,7 +217,11 @@ describe('bad input', () => {
 
   test('Ctrl-C stops at once and loses nothing: the next run goes on to the same figures', async () => {
     const args = ['eval', at('model.onnx'), validation, '--images', '100', '-o', at('scores.json')];
-    const interrupted = await run(args, process.execPath, interruptedAt('scores.json.partial', 5));
+    const interrupted = await run(
+      args,
+      process.execPath,
+      signalledAt('SIGINT', { path: /scores\.json\.partial$/, count: 5 }),
+    );
     expect(interrupted.code).toBe(130);
     expect(interrupted.stderr).toMatch(/interrupted; what was done is kept in .*scores\.json\.partial/);
     const journal = await readFile(at('scores.json.partial'), 'utf8');

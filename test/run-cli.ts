@@ -1,7 +1,8 @@
-/** Runs the built command line in a process of its own. */
+/** Runs the command line: as it is built, in a process of its own, or from its sources in the process of the tests. */
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { packageRoot } from '../src/base/package-root.ts';
+import { main } from '../src/cli/main.ts';
 
 export const entry = join(packageRoot, 'dist/cli.mjs');
 
@@ -11,19 +12,34 @@ export interface Result {
   readonly stderr: string;
 }
 
-/**
- * The arguments of Node.js for a process that gets Ctrl-C when it opens, or appends to, a file whose path ends with
- * `suffix` for the `count`-th time: a moment that does not depend on how busy the machine is.
- */
-export function interruptedAt(suffix: string, count: number): string[] {
+/** A call of `fs.promises` in the process of the command line: a moment that does not depend on how busy the machine is. */
+export interface Moment {
+  /** The names of the functions of which a call counts. By default those that open a file and append to one. */
+  readonly calls?: readonly ('open' | 'appendFile' | 'rename')[];
+  /** Only calls for a path that matches count; of a renamed file, the new path. */
+  readonly path: RegExp;
+  /** The number of the call, from 1. */
+  readonly count: number;
+  /** The time in milliseconds from the call to the signal. By default the process gets it before the call. */
+  readonly delay?: number;
+}
+
+/** The arguments of Node.js for a process of the command line that gets a signal at a certain moment. */
+export function signalledAt(
+  signal: 'SIGINT' | 'SIGKILL',
+  { calls = ['open', 'appendFile'], path, count, delay }: Moment,
+): string[] {
+  const send = `process.kill(process.pid, ${JSON.stringify(signal)})`;
   const script = `
     import fs from 'node:fs';
     import { syncBuiltinESMExports } from 'node:module';
     let left = ${count};
-    for (const name of ['open', 'appendFile']) {
+    for (const name of ${JSON.stringify(calls)}) {
       const original = fs.promises[name];
       fs.promises[name] = (path, ...rest) => {
-        if (String(path).endsWith(${JSON.stringify(suffix)}) && --left === 0) process.kill(process.pid, 'SIGINT');
+        const subject = String(name === 'rename' ? rest[0] : path);
+        if (${path}.test(subject) && --left === 0)
+          ${delay === undefined ? send : `setTimeout(() => ${send}, ${delay})`};
         return original(path, ...rest);
       };
     }
@@ -43,4 +59,30 @@ export function run(
       resolve({ code, stdout, stderr });
     });
   });
+}
+
+const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
+
+/**
+ * Runs the command line in this process, which takes half a second less than a process of its own. One call at a time:
+ * what the process prints meanwhile is taken as the output of the command.
+ */
+export async function runHere(args: readonly string[]): Promise<Result> {
+  const printed = { stdout: '', stderr: '' };
+  const original = { stdout: process.stdout.write, stderr: process.stderr.write };
+  const listeners = SIGNALS.map((signal) => [signal, process.listeners(signal)] as const);
+  for (const name of ['stdout', 'stderr'] as const)
+    process[name].write = (chunk: Uint8Array | string) => {
+      printed[name] += typeof chunk === 'string' ? chunk : Buffer.from(chunk).toString();
+      return true;
+    };
+  try {
+    const code = await main([process.execPath, entry, ...args]);
+    return { code, ...printed };
+  } finally {
+    for (const name of ['stdout', 'stderr'] as const) process[name].write = original[name];
+    for (const [signal, before] of listeners)
+      for (const listener of process.listeners(signal))
+        if (!before.includes(listener)) process.removeListener(signal, listener);
+  }
 }

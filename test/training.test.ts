@@ -1,30 +1,32 @@
 /** Training as a user meets it: killed, interrupted, gone astray, on a full disk. */
-import { spawn } from 'node:child_process';
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { exists } from '../src/base/files.ts';
 import { packageRoot } from '../src/base/package-root.ts';
 import { readHuggingFace } from '../src/models/grounding-dino/checkpoint/hugging-face.ts';
+import { writeSmallCheckpoint } from '../src/models/grounding-dino/testing/small-checkpoint.ts';
 import { noise } from '../src/testing/noise.ts';
-import { entry, interruptedAt, run } from './run-cli.ts';
+import { entry, type Moment, run, runHere, signalledAt } from './run-cli.ts';
 
-const nano = join(packageRoot, 'assets/nano');
 const images = join(packageRoot, 'assets/shapes/calib');
 let folder: string;
+let checkpoint: string;
 const at = (...parts: string[]) => join(folder, ...parts);
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'dino8-training-'));
+  checkpoint = await writeSmallCheckpoint(at('checkpoint'));
 });
 afterAll(() => rm(folder, { recursive: true }));
 
 const SHORT = ['--batch', '2', '--images', '12', '--text-length', '32', '--crop', '0.5', '--colour', '0.2'];
-const training = (output: string, ...more: string[]) => ['train', nano, images, '-o', output, ...SHORT, ...more];
+const training = (output: string, ...more: string[]) => ['train', checkpoint, images, '-o', output, ...SHORT, ...more];
 
-const linesIn = async (path: string) => ((await exists(path)) ? (await readFile(path, 'utf8')).split('\n').length : 0);
+const STATE = 'training-state.safetensors';
+const STATE_FILE = /training-state\.safetensors$/;
+const LOG = /log\.jsonl$/;
 
 interface Step {
   readonly kind: string;
@@ -41,101 +43,114 @@ async function curve(output: string): Promise<unknown[]> {
   });
 }
 
+/**
+ * Moments of each phase: while the checkpoint is loaded, while the models of a step are built, in steps, and in saves
+ * before the new state is whole and before it takes the place of the old one. Where a time is given, in milliseconds, the
+ * process is killed at a random moment up to so long after the call.
+ */
+const PHASES: readonly (Moment & { readonly within?: number })[] = [
+  { path: /checkpoint.model\.safetensors$/, count: 1 },
+  { path: /checkpoint.model\.safetensors$/, count: 1, within: 1500 },
+  { path: /\.jpg$/, count: 3, within: 100 },
+  { path: LOG, calls: ['appendFile'], count: 2 },
+  { path: STATE_FILE, calls: ['rename'], count: 2 },
+  { path: LOG, calls: ['appendFile'], count: 2, within: 100 },
+  { path: /training-state.*\.tmp$/, calls: ['open'], count: 2, within: 15 },
+  { path: /\.jpg$/, count: 7, within: 100 },
+];
+
 describe('train', () => {
-  const STEPS = ['--steps', '40', '--checkpoint-minutes', '0', '--accumulate', '2'];
+  const STEPS = ['--steps', '8', '--checkpoint-minutes', '0', '--accumulate', '2'];
   beforeAll(async () => {
-    const whole = await run(training(at('whole'), ...STEPS));
+    const whole = await runHere(training(at('whole'), ...STEPS));
     expect(whole.code, whole.stderr).toBe(0);
-    expect(whole.stdout).toMatch(/40 steps/);
+    expect(whole.stdout).toMatch(/8 steps/);
   });
 
-  test('killed ten times at any moment, it goes on with the same numbers, to the bit', async () => {
-    const log = at('killed', 'log.jsonl');
-    for (const [attempt, moment] of noise(10, 7).entries()) {
-      const child = spawn(process.execPath, [entry, ...training(at('killed'), ...STEPS)], { stdio: 'ignore' });
-      const ended = new Promise<string | null>((resolve) => child.on('close', (_, signal) => resolve(signal)));
-      // Every other time before it has begun or soon after, otherwise in the middle of a step or of a save.
-      if (attempt % 2 === 0) await sleep(800 + 800 * moment);
-      else {
-        const before = await linesIn(log);
-        while (child.exitCode === null && (await linesIn(log)) <= before) await sleep(10);
-        await sleep(100 + 100 * moment);
-      }
-      child.kill('SIGKILL');
-      // A machine that is fast enough has finished the training: then there is nothing left to kill.
-      if ((await ended) === null) break;
+  test('killed in every phase, it goes on with the same numbers, to the bit', async () => {
+    const shares = noise(PHASES.length, 7).map((value) => (value + 1) / 2);
+    for (const [attempt, { within, ...moment }] of PHASES.entries()) {
+      const delay = within === undefined ? {} : { delay: within * (shares[attempt] ?? 0) };
+      const killed = await run(
+        training(at('killed'), ...STEPS),
+        process.execPath,
+        signalledAt('SIGKILL', { ...moment, ...delay }),
+      );
+      expect(killed.code, `${attempt}: ${killed.stderr}`).toBe(-1);
+      expect(await exists(at('killed', 'model.safetensors'))).toBe(false);
     }
-    const last = await run(training(at('killed'), ...STEPS));
+    const last = await runHere(training(at('killed'), ...STEPS, '--json'));
     expect(last.code, last.stderr).toBe(0);
+    expect(JSON.parse(last.stdout).resumedAt).toBeGreaterThan(0);
     expect(await curve(at('killed'))).toEqual(await curve(at('whole')));
     const bytes = (name: string) => readFile(at(name, 'model.safetensors'));
     expect((await bytes('killed')).equals(await bytes('whole'))).toBe(true);
-  }, 1_800_000);
+  });
 
   test('its result is a checkpoint, and the loss is finite and different', async () => {
     const { tensors } = await readHuggingFace(at('whole'));
-    const before = await readHuggingFace(nano);
+    const before = await readHuggingFace(checkpoint);
     expect([...tensors.keys()].toSorted()).toEqual([...before.tensors.keys()].toSorted());
     const name = 'model.encoder.layers.0.deformable_layer.fc1.weight';
     expect(tensors.get(name)?.bytes).not.toEqual(before.tensors.get(name)?.bytes);
-    const detected = await run(['eval', at('whole'), images, '--images', '4', '--json']);
+    const detected = await runHere(['eval', at('whole'), images, '--images', '4', '--json']);
     expect(detected.code, detected.stderr).toBe(0);
   });
 
   test('Ctrl-C saves the state at once, and another training is refused', async () => {
     const args = training(at('stopped'), '--steps', '1000');
-    const interrupted = await run(args, process.execPath, interruptedAt('log.jsonl', 3));
+    const interrupted = await run(
+      args,
+      process.execPath,
+      signalledAt('SIGINT', { path: LOG, calls: ['appendFile'], count: 2 }),
+    );
     expect(interrupted.code, interrupted.stderr).toBe(130);
-    expect(await exists(at('stopped', 'training-state.safetensors'))).toBe(true);
+    expect(await exists(at('stopped', STATE))).toBe(true);
     const steps = (await curve(at('stopped'))).length;
     expect(steps).toBeGreaterThan(0);
-    const other = await run(training(at('stopped'), '--steps', '1000', '--learning-rate', '1e-5'));
+    const other = await runHere(training(at('stopped'), '--steps', '1000', '--learning-rate', '1e-5'));
     expect(other).toMatchObject({
       code: 1,
       stderr: expect.stringMatching(
         /belongs to another training: the setting schedule\.max was 0\.0001 and is now 0\.00001/,
       ),
     });
-    const damaged = await readFile(at('stopped', 'training-state.safetensors'));
-    await writeFile(at('stopped', 'training-state.safetensors'), damaged.subarray(0, 1000));
-    const refused = await run(args);
+    const damaged = await readFile(at('stopped', STATE));
+    await writeFile(at('stopped', STATE), damaged.subarray(0, 1000));
+    const refused = await runHere(args);
     expect(refused.code).toBe(1);
     expect(refused.stderr).toMatch(/training-state\.safetensors/);
     expect(refused.stderr).not.toMatch(/ at /);
   });
 
   test('a loss that is not a number names the step, the place and the state to go back to', async () => {
-    const { code, stderr } = await run(training(at('astray'), '--steps', '50', '--learning-rate', '1e18'));
+    const { code, stderr } = await runHere(training(at('astray'), '--steps', '50', '--learning-rate', '1e18'));
     expect(code).toBe(1);
     expect(stderr).toMatch(/Step \d+: .*not a number.*(no step was saved|holds step)/s);
     expect(await exists(at('astray', 'model.safetensors'))).toBe(false);
   });
 
   test('on a full disk it says so and keeps the last good state', async () => {
-    const first = await run(training(at('full'), '--steps', '2', '--checkpoint-minutes', '0'));
-    expect(first.code, first.stderr).toBe(0);
-    await rm(at('full', 'model.safetensors'));
-    const before = await readFile(at('full', 'training-state.safetensors'));
-    // Files of at most 20 MB (the limit counts kilobytes): the state has 35.
-    const script = `ulimit -f 20000; trap '' XFSZ; exec "$0" "$@"`;
-    const args = [process.execPath, entry, ...training(at('full2'), '--steps', '2', '--checkpoint-minutes', '0')];
-    await mkdir(at('full2'));
-    await cp(at('full', 'training-state.safetensors'), at('full2', 'kept'));
-    const second = await run(args, 'bash', ['-c', script]);
-    expect(second.code).toBe(1);
-    expect(second.stderr).toMatch(/disk is full.*no step was saved yet/s);
-    expect(await exists(at('full2', 'training-state.safetensors'))).toBe(false);
-    expect(before.length).toBeGreaterThan(20_000_000);
+    const args = training(at('full'), '--steps', '3', '--checkpoint-minutes', '0');
+    await run(args, process.execPath, signalledAt('SIGKILL', { path: LOG, calls: ['appendFile'], count: 2 }));
+    const before = await readFile(at('full', STATE));
+    expect(before.length).toBeGreaterThan(10_240_000);
+    // Files of at most 10 MB (the limit counts kilobytes), less than the state has.
+    const script = `ulimit -f 10000; trap '' XFSZ; exec "$0" "$@"`;
+    const refused = await run([process.execPath, entry, ...args], 'bash', ['-c', script]);
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toMatch(/disk is full.*holds step 1/s);
+    expect((await readFile(at('full', STATE))).equals(before)).toBe(true);
   });
 });
 
 describe('qat', () => {
   test('from ranges to an INT8 model, with distillation, denoising and recomputation', async () => {
-    const calibrated = await run(['calibrate', nano, images, '--images', '4', '-o', at('statistics.json')]);
+    const calibrated = await runHere(['calibrate', checkpoint, images, '--images', '4', '-o', at('statistics.json')]);
     expect(calibrated.code, calibrated.stderr).toBe(0);
     const args = [
       'qat',
-      nano,
+      checkpoint,
       images,
       '--statistics',
       at('statistics.json'),
@@ -148,16 +163,16 @@ describe('qat', () => {
     const more = ['--steps', '4', '--warm-up', '1', '--freeze-scales', '3', '--distil', '0.5', '--denoising', '20'];
     const score = ['--validate', images, '--validate-images', '3', '--validate-every', '2'];
     const curves = ['--recompute', '--report', at('curves.html'), '--json'];
-    const result = await run([...args, ...more, ...score, ...curves]);
+    const result = await runHere([...args, ...more, ...score, ...curves]);
     expect(result.code, result.stderr).toBe(0);
     const described = JSON.parse(result.stdout);
     expect(described).toMatchObject({ output: at('qat.onnx'), recipe: 'mixed', steps: 4, resumedAt: 0 });
     expect(described.scores).toHaveLength(3);
-    expect(described.bytes).toBeLessThan(6e6);
+    expect(described.bytes).toBeLessThan(0.7 * (await stat(join(checkpoint, 'model.safetensors'))).size);
     expect(await readFile(at('curves.html'), 'utf8')).toMatch(/Average precision/);
-    const scored = await run(['eval', at('qat.onnx'), images, '--images', '3', '--json']);
+    const scored = await runHere(['eval', at('qat.onnx'), images, '--images', '3', '--json']);
     expect(scored.code, scored.stderr).toBe(0);
-    const again = await run([...args, ...more, ...score, ...curves]);
+    const again = await runHere([...args, ...more, ...score, ...curves]);
     expect(JSON.parse(again.stdout)).toMatchObject({ resumedAt: 4 });
   });
 });
@@ -165,15 +180,25 @@ describe('qat', () => {
 describe('bad input is one sentence', () => {
   test.each([
     { args: ['train', 'nowhere', images, '-o', 'X'], code: 2, stderr: /nowhere does not exist/ },
-    { args: ['train', nano, 'nowhere', '-o', 'X'], code: 2, stderr: /nowhere is not a directory/ },
-    { args: ['train', nano, images, '-o', 'X', '--learning-rate', 'fast'], code: 2, stderr: /--learning-rate must be/ },
-    { args: ['train', nano, images, '-o', 'X', '--batch', '0'], code: 2, stderr: /--batch must be/ },
+    { args: ['train', 'CHECKPOINT', 'nowhere', '-o', 'X'], code: 2, stderr: /nowhere is not a directory/ },
+    {
+      args: ['train', 'CHECKPOINT', images, '-o', 'X', '--learning-rate', 'fast'],
+      code: 2,
+      stderr: /--learning-rate must be/,
+    },
+    { args: ['train', 'CHECKPOINT', images, '-o', 'X', '--batch', '0'], code: 2, stderr: /--batch must be/ },
     { args: ['qat', 'model.onnx', images, '-o', 'X.onnx'], code: 2, stderr: /is a built model; name the checkpoint/ },
-    { args: ['qat', nano, images, '-o', 'X.onnx'], code: 2, stderr: /needs images to calibrate on/ },
-    { args: ['qat', nano, images, '-o', 'X.onnx', '--recipe', 'none'], code: 2, stderr: /no recipe none/ },
-    { args: ['train', nano, images, '-o', 'X', '--device', 'cuda'], code: 1, stderr: /execution provider cuda/ },
-  ])('$args.3 $args.5 $args.6', async ({ args, code, stderr }) => {
-    const result = await run(args.map((arg) => (arg.startsWith('X') ? at(arg) : arg)));
+    { args: ['qat', 'CHECKPOINT', images, '-o', 'X.onnx'], code: 2, stderr: /needs images to calibrate on/ },
+    { args: ['qat', 'CHECKPOINT', images, '-o', 'X.onnx', '--recipe', 'none'], code: 2, stderr: /no recipe none/ },
+    {
+      args: ['train', 'CHECKPOINT', images, '-o', 'X', '--device', 'cuda'],
+      code: 1,
+      stderr: /execution provider cuda/,
+    },
+  ])('$args', async ({ args, code, stderr }) => {
+    const result = await runHere(
+      args.map((arg) => (arg.startsWith('X') ? at(arg) : arg === 'CHECKPOINT' ? checkpoint : arg)),
+    );
     expect(result).toMatchObject({ code, stderr: expect.stringMatching(stderr) });
     expect(result.stderr.trim().split('\n')).toHaveLength(1);
   });
@@ -181,7 +206,7 @@ describe('bad input is one sentence', () => {
   test('images without boxes', async () => {
     await mkdir(at('empty'));
     await writeFile(at('empty', 'annotations.json'), '{"images":[],"annotations":[],"categories":[]}');
-    const result = await run(['train', nano, at('empty'), '-o', at('X')]);
+    const result = await runHere(['train', checkpoint, at('empty'), '-o', at('X')]);
     expect(result).toMatchObject({ code: 1, stderr: expect.stringMatching(/nothing to learn/) });
   });
 });
