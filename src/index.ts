@@ -71,7 +71,7 @@ export {
 export { type ReportOptions, report } from './pipeline/report-step.ts';
 export { SENSITIVITY_DEFAULTS, type SensitivityStepOptions, sensitivity } from './pipeline/sensitivity-step.ts';
 export { TUNE_DEFAULTS, type TuneStepOptions, tune } from './pipeline/tune-step.ts';
-export type { Variant } from './report/variants.ts';
+export type { Agreement, Variant } from './report/variants.ts';
 
 // Detection.
 

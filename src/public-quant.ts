@@ -55,6 +55,7 @@ export type {
   PlannedCorrection,
   PlannedWeight,
 } from './quant/plan-entry.ts';
+export { type PlanSummary, readPlanSummary, storePlanSummary, summarizePlan } from './quant/plan-summary.ts';
 export { type Quantized, type QuantizeOptions, quantizeModel } from './quant/quantize.ts';
 export {
   bundledRecipes,

@@ -2,6 +2,7 @@ import { Command } from '@commander-js/extra-typings';
 import type { Inspection, ModuleCost } from '../evaluate/inspect.ts';
 import { BLANK_TOKENS } from '../pipeline/blank-inputs.ts';
 import { INSPECT_DEFAULTS, inspect } from '../pipeline/inspect-step.ts';
+import type { PlanSummary } from '../quant/plan-summary.ts';
 import { examples } from './examples.ts';
 import { megabytes, milliseconds, percent } from './format.ts';
 import { interruption } from './interruption.ts';
@@ -61,9 +62,22 @@ export const inspectCommand = () =>
       print(
         `Work is counted for inputs of these sizes: ${sizes.join(', ')}.${options.report === undefined ? '' : ` The report is ${options.report}.`}`,
       );
+      if (inspection.plan) print(planSentences(inspection.plan));
       if (inspection.uncounted > 0)
         print(`${inspection.uncounted} matrix products have unknown shapes and are not counted.`);
     });
+
+/** The names of float layers that the sentence lists. */
+const MAX_FLOAT = 12;
+
+function planSentences({ recipe, target, layers, techniques, floatLayers }: PlanSummary): string {
+  const counts = `${layers.static} layers are static, ${layers.dynamic} dynamic, ${layers['weight-only']} weight-only, ${layers.float} float`;
+  const applied = techniques.length > 0 ? `; techniques: ${techniques.join(', ')}` : '';
+  const listed = floatLayers.slice(0, MAX_FLOAT).map(({ path, count }) => (count > 1 ? `${path} (${count})` : path));
+  const others = floatLayers.length - listed.length;
+  const names = [...listed, ...(others > 0 ? [`and ${others} more`] : [])].join(', ');
+  return `It was quantized by the recipe ${recipe} for ${target}: ${counts}${applied}.${names === '' ? '' : ` Float layers: ${names}.`}`;
+}
 
 function moduleTable({ modules, total }: Inspection): string {
   const isTimed = total.seconds !== undefined;

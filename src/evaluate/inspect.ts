@@ -9,6 +9,7 @@ import { modulePath } from '../onnx/rewrite.ts';
 import { DataType, elementCount, type NodeProto } from '../onnx/types.ts';
 import { modelBytes } from '../onnx/write.ts';
 import { matchesPath } from '../quant/match-path.ts';
+import { type PlanSummary, readPlanSummary } from '../quant/plan-summary.ts';
 import { kernelOptions } from '../runtime/kernels.ts';
 import { profileRun } from '../runtime/profile.ts';
 import type { Feeds } from '../runtime/session.ts';
@@ -45,6 +46,8 @@ export interface Inspection {
   readonly total: ModuleCost;
   /** The number of products whose shapes are not known, so that their multiply-adds are missing. */
   readonly uncounted: number;
+  /** The summary of the plan that the model was quantized by; undefined for a model that dino8 did not quantize. */
+  readonly plan?: PlanSummary | undefined;
 }
 
 /** The path of everything that belongs to no module of the file. */
@@ -85,7 +88,8 @@ export async function inspectModel(
     const matched = all.filter(({ path }) => match.some((pattern) => matchesPath(pattern, path)));
     return matched.length > 0 ? [{ ...matched.reduce(add, nothing(name)), reason }] : [];
   });
-  return { modules: [...modules.values()], sensitive, total: all.reduce(add, nothing('whole model')), uncounted };
+  const total = all.reduce(add, nothing('whole model'));
+  return { modules: [...modules.values()], sensitive, total, uncounted, plan: readPlanSummary(model) };
 }
 
 type Costs = Map<string, ModuleCost>;

@@ -6,6 +6,7 @@ import type { LoadedModel } from '../models/family.ts';
 import type { Statistics } from '../quant/observe/calibrate.ts';
 import type { SampleSource } from '../quant/observe/sample.ts';
 import { planQuantization, type QuantizationPlan } from '../quant/plan.ts';
+import { storePlanSummary, summarizePlan } from '../quant/plan-summary.ts';
 import { type Quantized, type QuantizeOptions, quantizeModel } from '../quant/quantize.ts';
 import type { Recipe } from '../quant/recipe.ts';
 import { prepareModel, valuesToPrepare, withoutPreparation } from '../quant/techniques/prepare.ts';
@@ -96,13 +97,19 @@ export async function applyRecipe(
   // Statistics of the model as it was do not fit one whose weights were changed.
   const fitting = prepared === source ? statistics : undefined;
   const observed = await observeValues(prepared, valuesToObserve, recipe, { plan, statistics: fitting, ...work });
-  if (!roundsModel(recipe)) return quantizeModel(prepared.model, quantization, { statistics: observed });
-  if (!plan)
+  if (!plan && roundsModel(recipe))
     throw new UsageError(
       `The recipe ${recipe.name} rounds weights by the inputs of their layers; give images with \`calibration\`.`,
     );
-  const rounded = await roundModel(prepared.model, quantization, samplesOf(prepared, plan), work);
-  return quantizeModel(prepared.model, quantization, { statistics: observed, rounded });
+  const rounded =
+    plan && roundsModel(recipe)
+      ? await roundModel(prepared.model, quantization, samplesOf(prepared, plan), work)
+      : undefined;
+  const quantized = await quantizeModel(prepared.model, quantization, { statistics: observed, rounded });
+  // The recipe of the plan lacks the techniques that were applied before it was made.
+  const techniques = recipe.techniques.map(({ technique }) => technique);
+  storePlanSummary(quantized.model, summarizePlan(quantized.plan, techniques));
+  return quantized;
 }
 
 /** The same source if the recipe changes no weights. */

@@ -1,4 +1,5 @@
 /** The step that compares a quantized model with its float model. */
+import { basename } from 'node:path';
 import type { Defaults } from '../base/defaults.ts';
 import { writeAtomic } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
@@ -41,9 +42,12 @@ export async function compare(options: CompareStepOptions): Promise<Comparison> 
     const { images: count = COMPARE_DEFAULTS.images, pictures, report, onProgress, signal } = options;
     const float = await openAnyModel(options.model);
     const quantized = await openAnyModel(options.quantized);
-    const samples = await openEvaluationInputs(float, options.dataset, { count, pictures });
-    const comparison = await compareModels(float, quantized.model, samples, { onProgress, signal });
-    if (report !== undefined) await writeAtomic(report, renderComparison(quantized.source, comparison));
+    const inputs = await openEvaluationInputs(float, options.dataset, { count, pictures });
+    const comparison = await compareModels(float, quantized.model, inputs, { onProgress, signal });
+    // A page is passed on, so that it names files and not where they are on this machine.
+    const samples = comparison.samples.map((sample) => ({ ...sample, source: basename(sample.source) }));
+    if (report !== undefined)
+      await writeAtomic(report, renderComparison(basename(quantized.source), { ...comparison, samples }));
     return comparison;
   });
 }

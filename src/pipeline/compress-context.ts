@@ -4,6 +4,7 @@ import type { CalibrationPlan } from '../data/calibration-plan.ts';
 import type { CocoDataset } from '../data/coco.ts';
 import type { DatasetIdentity } from '../evaluate/dataset-identity.ts';
 import type { ModelPackage } from '../models/package/package.ts';
+import type { PlanSummary } from '../quant/plan-summary.ts';
 import type { Recipe } from '../quant/recipe.ts';
 import type { ResolvedCompress } from './compress-options.ts';
 import type { StepRecords } from './step-records.ts';
@@ -22,6 +23,8 @@ export interface Planned {
 export interface Made extends Planned {
   /** The hash of its model. */
   readonly model: string;
+  /** The summary of the plan that it was quantized by; undefined for the float model. */
+  readonly plan?: PlanSummary | undefined;
 }
 
 /** The inputs of all phases. */

@@ -143,12 +143,12 @@ export async function compareAll(
     const key: JournalKey = { version: packageVersion(), ...scoringIdentity, checkpoint, model };
     const run = async () => {
       const quantized = await readPackage(path);
-      const { loss, figures } = await compareModels(float, quantized.model, samples, {
+      const { loss, count, figures } = await compareModels(float, quantized.model, samples, {
         ...work,
         label: name,
         outputsOnly: true,
       });
-      return { loss, figures };
+      return { inputs: samples.total, count, loss, figures };
     };
     results.push(await records.do({ name: `compare ${name}`, key, schema: agreementSchema, run }));
   }

@@ -1,6 +1,6 @@
 /** The options of `compress` with their defaults, and its result. */
 
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { z } from 'zod';
 import type { Defaults } from '../base/defaults.ts';
 import { UsageError } from '../base/errors.ts';
@@ -78,6 +78,10 @@ export const COMPRESS_DEFAULTS: Defaults<
 
 /** How well the outputs of a quantized model agree with those of the float model. */
 export const agreementSchema = z.object({
+  /** The number of images on which both models ran. */
+  inputs: z.number(),
+  /** The number of results that were compared. */
+  count: z.number(),
   /** The change of the outputs by quantization as one number, which is 0 if they are equal. */
   loss: z.number(),
   /** The means of the figures that `outputFigures` explains. */
@@ -166,7 +170,7 @@ export function resolveCompressOptions(options: CompressOptions): ResolvedCompre
     seed: options.seed ?? COMPRESS_DEFAULTS.seed,
     runs: options.runs ?? COMPRESS_DEFAULTS.runs,
     report: options.report ?? join(output, 'report.html'),
-    title: options.title ?? `${options.checkpoint}: precisions compared`,
+    title: options.title ?? `${basename(resolve(options.checkpoint))}: precisions compared`,
     onNotice: options.onNotice ?? (() => undefined),
   };
 }

@@ -5,7 +5,7 @@
 
 import { rm } from 'node:fs/promises';
 import { availableParallelism, cpus } from 'node:os';
-import { join } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { makeDirectory, sizeOf, writeAtomic } from '../base/files.ts';
 import { packageVersion } from '../base/package-root.ts';
 import type { WorkOptions } from '../base/progress.ts';
@@ -77,7 +77,7 @@ async function compressModels(given: CompressOptions): Promise<CompressResult> {
   const timings = await measureAll(context, made);
   context.phase('write the report');
   const variants = await Promise.all(
-    made.map(async ({ name, description, path }, index): Promise<CompressedVariant> => {
+    made.map(async ({ name, description, path, plan }, index): Promise<CompressedVariant> => {
       const { figures, categories } = at(scores, index);
       const rounds = at(timings, index);
       const runSeconds = rounds.flatMap((timing) => timing.runSeconds);
@@ -92,6 +92,7 @@ async function compressModels(given: CompressOptions): Promise<CompressResult> {
         runSeconds,
         figures,
         categories,
+        plan,
         agreement: agreements[index],
       };
     }),
@@ -143,12 +144,14 @@ async function chooseImages(options: ResolvedCompress): Promise<{ calibration: C
 }
 
 function summarize({ options, scoring, calibration, plan }: Context): string {
-  const { dataset, split, seed, runs, threads = availableParallelism() } = options;
+  const { split, seed, runs, threads = availableParallelism() } = options;
+  // A report is passed on, so that it names folders and not where they are on this machine.
+  const dataset = basename(resolve(options.dataset));
   const scored = `Scored on ${scoring.images.length} images of ${dataset}, with ${scoring.categories.length} phrases in one prompt.`;
   const other =
     options.calibration === undefined
       ? `Calibrated on ${plan.items.length} of ${calibration.images.length} images that were set aside from it (a share of ${split}, chosen with the seed ${seed}) and are not among those scored.`
-      : `Calibrated on ${plan.items.length} of ${calibration.images.length} images of ${options.calibration}.`;
+      : `Calibrated on ${plan.items.length} of ${calibration.images.length} images of ${basename(resolve(options.calibration))}.`;
   const trained = options.qat ? ` QAT was trained on all ${calibration.images.length} of them.` : '';
   const measured = `Latency is the median of ${ROUNDS * runs} runs of the model on one image, in ${ROUNDS} processes in turns, with ${threads} threads; memory is the peak of a process of its own.`;
   return `${scored} ${other}${trained} ${measured} ${cpus()[0]?.model.trim() ?? ''}, dino8 ${packageVersion()}.`;

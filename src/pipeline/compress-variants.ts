@@ -10,9 +10,11 @@ import { packageVersion } from '../base/package-root.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import { type ModelPackage, readPackage, writePackage } from '../models/package/package.ts';
 import { modelHash } from '../onnx/hash.ts';
+import type { Model } from '../onnx/read.ts';
 import type { Statistics } from '../quant/observe/calibrate.ts';
 import { readStatistics, writeStatistics } from '../quant/observe/statistics-file.ts';
 import { planQuantization, type QuantizationPlan } from '../quant/plan.ts';
+import { planSummarySchema, readPlanSummary } from '../quant/plan-summary.ts';
 import type { Recipe } from '../quant/recipe.ts';
 import { withoutPreparation } from '../quant/techniques/prepare.ts';
 import { applyRecipe } from './apply-recipe.ts';
@@ -22,7 +24,15 @@ import { COMPRESS_DEFAULTS, type ResolvedCompress } from './compress-options.ts'
 import { qat } from './qat-step.ts';
 import { openRecipe } from './sources.ts';
 
-const writtenSchema = z.object({ model: z.string() });
+const writtenSchema = z.object({
+  /** The hash of the model. */
+  model: z.string(),
+  /** The summary of its plan; the float model has none. */
+  plan: planSummarySchema.optional(),
+});
+type Written = z.output<typeof writtenSchema>;
+
+const quantizedSchema = writtenSchema.required();
 
 /** The models to make: FP32, one for each recipe, and the trained one. @throws UsageError if two have the same file */
 export async function planVariants({ output, recipes, qat: training, onNotice }: ResolvedCompress): Promise<Planned[]> {
@@ -96,7 +106,13 @@ export async function makeVariants(
       isTrained
         ? trainVariant(context, variant, hashJson(stepKey), work)
         : quantizeVariant(context, variant, { statistics, planOf }, work);
-    const written = await records.do({ name: `make ${name}`, key: stepKey, files: [path], schema: writtenSchema, run });
+    const written = await records.do({
+      name: `make ${name}`,
+      key: stepKey,
+      files: [path],
+      schema: quantizedSchema,
+      run,
+    });
     made.push({ ...variant, ...written });
   }
   return made;
@@ -154,13 +170,13 @@ async function quantizeVariant(
   { recipe, path }: Planned,
   { statistics, planOf }: { readonly statistics: Statistics | undefined; readonly planOf: PlanOf },
   work: WorkOptions,
-): Promise<{ model: string }> {
+): Promise<Required<Written>> {
   if (!recipe) throw new Error('the float model is not quantized');
   const quantization = planOf(recipe);
   const { model, plan: done } = await applyRecipe(float, recipe, { ...work, plan, statistics, quantization });
   for (const sentence of done.notices) options.onNotice(`${recipe.name}: ${sentence}`);
   await writePackage({ ...float, model }, path);
-  return { model: modelHash(model) };
+  return writtenOf(model);
 }
 
 /** The training keeps its own state, by which it continues. */
@@ -169,7 +185,7 @@ async function trainVariant(
   { recipe, path }: Planned,
   key: string,
   work: WorkOptions,
-): Promise<{ model: string }> {
+): Promise<Required<Written>> {
   const output = join(state, `qat-${key.slice(0, 16)}.onnx`);
   const { checkpoint, calibrationImages, seed, threads, qat: training } = options;
   await qat({
@@ -190,5 +206,11 @@ async function trainVariant(
   const trained = await readPackage(output);
   await writePackage(trained, path);
   await rm(output, { force: true });
-  return { model: modelHash(trained.model) };
+  return writtenOf(trained.model);
+}
+
+function writtenOf(model: Model): Required<Written> {
+  const plan = readPlanSummary(model);
+  if (!plan) throw new Error('a quantized model carries the summary of its plan');
+  return { model: modelHash(model), plan };
 }

@@ -1,4 +1,5 @@
 /** The step that lists the size, work, time and precision of each module of a model. */
+import { basename } from 'node:path';
 import type { Defaults } from '../base/defaults.ts';
 import { UsageError } from '../base/errors.ts';
 import { writeAtomic } from '../base/files.ts';
@@ -56,7 +57,7 @@ export async function inspect(options: InspectStepOptions): Promise<InspectResul
     signal?.throwIfAborted();
     const feeds = profile === undefined ? blankInputs(source, options) : await feedsOf(source, profile, options);
     const inspection = await inspectModel(source, { feeds, depth, profile: profile !== undefined });
-    if (report !== undefined) await writeAtomic(report, renderInspection(source.source, inspection));
+    if (report !== undefined) await writeAtomic(report, renderInspection(basename(source.source), inspection));
     const inputs = Object.fromEntries(Object.entries(feeds).map(([name, { shape }]) => [name, shape]));
     return { ...inspection, inputs };
   });

@@ -1,4 +1,5 @@
 /** The step that measures how much accuracy each part of a model loses when it alone is quantized. */
+import { basename } from 'node:path';
 import type { Defaults } from '../base/defaults.ts';
 import { writeAtomic } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
@@ -77,7 +78,7 @@ export async function sensitivity(options: SensitivityStepOptions): Promise<Sens
       cache: output === undefined ? undefined : `${output}.cache`,
     });
     if (output !== undefined) await writeAtomic(output, `${JSON.stringify(result, undefined, 2)}\n`);
-    if (report !== undefined) await writeAtomic(report, renderSensitivity(source.source, result));
+    if (report !== undefined) await writeAtomic(report, renderSensitivity(basename(source.source), result));
     return result;
   });
 }

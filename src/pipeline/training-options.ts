@@ -1,6 +1,6 @@
 /** The options of the steps that train, beside those of the training itself, and the run that both steps share. */
 
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { Defaults } from '../base/defaults.ts';
 import { writeAtomic } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
@@ -105,7 +105,7 @@ export async function runPreparedTraining(prepared: PreparedTraining): Promise<T
     },
   });
   await write(training);
-  if (report !== undefined) await writeAtomic(report, renderTraining(output, log));
+  if (report !== undefined) await writeAtomic(report, renderTraining(basename(output), log));
   const scores = log.filter((line) => line.kind === 'score');
   const seconds = (performance.now() - started) / 1000;
   return { steps: settings.steps, resumedAt, seconds, log: join(directory, 'log.jsonl'), scores };

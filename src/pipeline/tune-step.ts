@@ -1,5 +1,6 @@
 /** The step that searches for the fastest mixture of precisions within a loss of accuracy. */
 
+import { basename } from 'node:path';
 import { stringify } from 'yaml';
 import type { Defaults } from '../base/defaults.ts';
 import { UsageError } from '../base/errors.ts';
@@ -90,7 +91,7 @@ export async function tune(options: TuneStepOptions): Promise<Tuned> {
     await using timer = await createVariantTimer(source, dataset, TIMED_RUNS);
     const tuned = await tuneModel(source.model, plan, parts, { ...shared, timer, maxDrop });
     await writeAtomic(output, describeRecipe(tuned, maxDrop));
-    if (report !== undefined) await writeAtomic(report, renderParetoFront(source.source, tuned));
+    if (report !== undefined) await writeAtomic(report, renderParetoFront(basename(source.source), tuned));
     return tuned;
   });
 }

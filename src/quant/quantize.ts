@@ -11,6 +11,7 @@ import { checkWeights } from './check-weights.ts';
 import { clipResults } from './clip-results.ts';
 import { countModes, type PlanCounts, type PlanOptions, planQuantization, type QuantizationPlan } from './plan.ts';
 import type { PlanEntry } from './plan-entry.ts';
+import { storePlanSummary, summarizePlan } from './plan-summary.ts';
 import type { Recipe } from './recipe.ts';
 import { type RangeSources, resolveRanges } from './resolve-ranges.ts';
 import type { PlacingContext } from './targets/target.ts';
@@ -56,6 +57,7 @@ export async function quantizeModel(
   const quantized = copyModel(model);
   clipResults(quantized, resolved.clips);
   await placeEntries(quantized, resolved, rounded ?? new Map());
+  storePlanSummary(quantized, summarizePlan(resolved));
   return { model: quantized, counts: countModes(resolved), plan: resolved };
 }
 

@@ -3,13 +3,16 @@ import { type Markup, markup } from '../base/markup.ts';
 import type { Inspection, ModuleCost } from '../evaluate/inspect.ts';
 import { barChart } from './charts.ts';
 import { chartCard, page, tableCard } from './page.ts';
+import { planTable } from './plan-table.ts';
 
 /**
  * Renders tables and charts of one model as one HTML file.
  * @param name the name of the model
  */
 export function renderInspection(name: string, inspection: Inspection): string {
-  return page(`${name}, module by module`, inspectionSection(inspection));
+  const { plan } = inspection;
+  const planned = plan ? markup`<h2>Quantized layers</h2>${planTable([{ name, plan }])}` : '';
+  return page(`${name}, module by module`, markup`${inspectionSection(inspection)}${planned}`);
 }
 
 /** Charts of the parameters, multiply-adds and time of each module, and a table of the sensitive parts. */

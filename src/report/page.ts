@@ -7,7 +7,7 @@ const STYLE = `
 main{max-width:1120px;margin:0 auto;padding:40px 24px 64px}h1{font-size:30px;margin:0 0 6px;letter-spacing:-.02em}h2{font-size:19px;margin:38px 0 12px}
 p{color:var(--soft);margin:0 0 8px;max-width:78ch}.card{background:var(--paper);border:1px solid var(--line);border-radius:10px;padding:18px;overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}th,td{padding:9px 12px;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
-th{font-size:13px;color:var(--soft);font-weight:600}th:first-child,td:first-child{text-align:left}tr:last-child td{border-bottom:0}th.text,td.text{text-align:left;white-space:normal}td small{color:var(--soft);display:block;white-space:normal;max-width:30ch;font-size:12.5px;line-height:1.35}
+th{font-size:13px;color:var(--soft);font-weight:600}th:first-child,td:first-child{text-align:left}tr:last-child td{border-bottom:0}th.text,td.text{text-align:left;white-space:normal;overflow-wrap:anywhere}td.text{min-width:16ch;font-size:13.5px}td small{color:var(--soft);display:block;white-space:normal;max-width:30ch;font-size:12.5px;line-height:1.35}
 .change{font-size:13px;margin-left:6px;color:var(--soft)}.better{color:var(--better)}.worse{color:var(--worse)}
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(350px,1fr));gap:16px}.charts h3,.images h3{font-size:14px;margin:0 0 8px;font-weight:600}
 .images{display:grid;gap:16px}.row{display:grid;grid-template-columns:repeat(auto-fit,minmax(280px,1fr));gap:14px}figure{margin:0}figcaption{font-size:13px;color:var(--soft);margin-top:4px}

@@ -20,7 +20,16 @@ const cost = (path: string): ModuleCost => ({
   seconds: 0.001,
 });
 
+const plan = {
+  recipe: HOSTILE,
+  target: HOSTILE,
+  layers: { float: 1, dynamic: 2, static: 3, 'weight-only': 4, activations: { [HOSTILE]: 5 } },
+  techniques: [HOSTILE],
+  floatLayers: [{ path: HOSTILE, count: 1 }],
+};
+
 const inspection = {
+  plan,
   modules: [cost(HOSTILE), cost('model.encoder')],
   sensitive: [{ ...cost(HOSTILE), reason: HOSTILE }],
   total: cost('whole model'),
@@ -51,6 +60,8 @@ const variant = (name: string) => ({
   medianSeconds: 0.1,
   runSeconds: [0.09, 0.1, 0.12],
   figures,
+  plan,
+  agreement: { inputs: 2, count: 3, figures: { [HOSTILE]: 0.9 } },
 });
 
 const recipe = { name: HOSTILE, description: HOSTILE, rules: [], techniques: [] };
@@ -88,6 +99,7 @@ const pages: Record<string, () => string> = {
       title: HOSTILE,
       summary: HOSTILE,
       variants: [variant(HOSTILE), variant('other')],
+      outputFigures,
       images: [
         {
           name: HOSTILE,

@@ -4,9 +4,11 @@ import { quantile } from '../base/statistics.ts';
 import { drawBoxes } from '../detect/annotate.ts';
 import type { Detection } from '../detect/detector.ts';
 import type { Inspection } from '../evaluate/inspect.ts';
+import type { OutputFigure } from '../models/family.ts';
 import { barChart } from './charts.ts';
 import { inspectionSection } from './inspection-page.ts';
 import { chartCard, page, tableCard } from './page.ts';
+import { planTable } from './plan-table.ts';
 import { pointsAgainst, type Variant } from './variants.ts';
 
 /** An image with the detections of each variant. */
@@ -30,17 +32,22 @@ export interface ReportContent {
   /** The first variant is the reference that the others are compared with. */
   readonly variants: readonly Variant[];
   readonly images: readonly ShownImage[];
+  /** The meaning of the figures in `agreement`, in the order of their columns. */
+  readonly outputFigures: readonly OutputFigure[];
   /** The modules of one of the variants. */
   readonly inspected: { readonly name: string; readonly inspection: Inspection };
 }
 
 /** Renders a compression as one HTML file. */
-export function renderReport({ title, summary, variants, images, inspected }: ReportContent): string {
+export function renderReport(content: ReportContent): string {
+  const { title, summary, variants, outputFigures, images, inspected } = content;
   return page(
     title,
     markup`<p>${summary}</p>
 <h2>Results</h2>${resultTable(variants)}
 <h2>Charts</h2><div class="charts">${charts(variants)}</div>
+${agreementSection(variants, outputFigures)}
+<h2>Quantized layers</h2>${planTable(variants)}
 <h2>The same images, in each precision</h2><p>Boxes at or above the usual threshold of 0.35, with their phrase and score.</p>
 <div class="images">${images.map(imageRow)}</div>
 <h2>${inspected.name}, module by module</h2>${inspectionSection(inspected.inspection)}`,
@@ -73,6 +80,26 @@ function resultTable(variants: readonly Variant[]): Markup {
     ];
   });
   return tableCard(['Variant', 'File', 'Peak memory', 'Median latency', 'AP', 'AP50'], rows);
+}
+
+/** How far the outputs of each variant are from those of the reference. */
+function agreementSection(variants: readonly Variant[], outputFigures: readonly OutputFigure[]): Markup {
+  const [first] = variants.flatMap(({ agreement }) => agreement ?? []);
+  const [reference] = variants;
+  if (!first || !reference) return markup``;
+  const rows = variants.flatMap(({ name, agreement }) =>
+    agreement
+      ? [
+          [
+            name,
+            `${agreement.count}`,
+            ...outputFigures.map(({ key, perfect }) => (agreement.figures[key] ?? perfect).toFixed(4)),
+          ],
+        ]
+      : [],
+  );
+  const headings = outputFigures.map(({ title, perfect }) => `Mean ${title} (${perfect} if equal)`);
+  return markup`<h2>Agreement with ${reference.name}</h2><p>Both models ran on the same ${first.inputs} images. Each result of the float model is compared with the result of the same query.</p>${tableCard(['Variant', 'Results', ...headings], rows)}`;
 }
 
 const change = (text: string, isBetter: boolean): Markup =>

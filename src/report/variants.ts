@@ -1,5 +1,6 @@
 /** The variants that a report compares: the same model in several precisions, measured in the same way. */
 import type { CocoFigures } from '../evaluate/average-precision.ts';
+import type { PlanSummary } from '../quant/plan-summary.ts';
 
 /** One variant with its measurements. */
 export interface Variant {
@@ -19,6 +20,20 @@ export interface Variant {
   readonly runSeconds: readonly number[];
   /** COCO's figures on the validation images. */
   readonly figures: CocoFigures;
+  /** The summary of the plan that it was quantized by; undefined for the float model. */
+  readonly plan?: PlanSummary | undefined;
+  /** The agreement of its outputs with those of the float model; undefined for the float model itself. */
+  readonly agreement?: Agreement | undefined;
+}
+
+/** How well the outputs of a quantized model agree with those of the float model, on the same inputs. */
+export interface Agreement {
+  /** The number of inputs. */
+  readonly inputs: number;
+  /** The number of things that were compared on them, such as boxes. */
+  readonly count: number;
+  /** The mean of each figure, by its key. */
+  readonly figures: Readonly<Record<string, number>>;
 }
 
 /** The difference in average precision between a variant and the reference, in points (hundredths). */

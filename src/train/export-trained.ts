@@ -6,6 +6,7 @@ import { DataType, elementCount, type TensorProto } from '../onnx/types.ts';
 import { modelBytes } from '../onnx/write.ts';
 import { plannedActivations, plannedWeights, type QuantizationPlan } from '../quant/plan.ts';
 import type { PlanEntry, PlannedWeight } from '../quant/plan-entry.ts';
+import { storePlanSummary, summarizePlan } from '../quant/plan-summary.ts';
 import { type Quantized, quantizeModel } from '../quant/quantize.ts';
 import { affineOf, type Range, SMALLEST_SCALE } from '../quant/scheme.ts';
 import type { Scales } from '../quant/techniques/rounding.ts';
@@ -19,6 +20,9 @@ import {
   weightScaleName,
   weightScheme,
 } from './learned-scales.ts';
+
+/** How the summary of the plan names the training. */
+const TECHNIQUE = 'quantization-aware training';
 
 /**
  * Carries out the plan of a training on the trained weights, with learned scales in place of calibrated ones.
@@ -48,7 +52,9 @@ export async function exportTrained(
     if (rounded.has(name) || !scales) continue;
     rounded.set(name, await roundLearned({ ...planned, weight }, scales, scaleOf(weightScaleName(planned))));
   }
-  return quantizeModel(model, withTrained(plan, weights, ranges), { rounded });
+  const quantized = await quantizeModel(model, withTrained(plan, weights, ranges), { rounded });
+  storePlanSummary(quantized.model, summarizePlan(quantized.plan, [TECHNIQUE]));
+  return quantized;
 }
 
 /** A resolved plan with the trained weights and ranges in place of those that it was made with. */

@@ -1,0 +1,93 @@
+/**
+ * A summary of the plan that a model was quantized by. It travels in the model's metadata, so that reports and `inspect` say
+ * what is quantized without working it out again.
+ */
+import { z } from 'zod';
+import { InputError, messageOf } from '../base/errors.ts';
+import { parseWith } from '../base/schema.ts';
+import { getMetadata, setMetadata } from '../onnx/metadata.ts';
+import type { Model } from '../onnx/read.ts';
+import { countModes, type QuantizationPlan } from './plan.ts';
+
+const METADATA_KEY = 'dino8.quantization';
+
+const count = z.number().int().min(0);
+
+/** The form of `PlanSummary` in files. */
+export const planSummarySchema = z.object({
+  /** The name of the recipe. */
+  recipe: z.string(),
+  /** The name of the runtime that the plan was made for. */
+  target: z.string(),
+  /** The number of layers in each mode, and of quantized nodes that compute with activations only, by operator. */
+  layers: z.object({
+    float: count,
+    dynamic: count,
+    static: count,
+    'weight-only': count,
+    activations: z.record(z.string(), count).readonly(),
+  }),
+  /** The names of the techniques that were applied, in order. */
+  techniques: z.array(z.string()).readonly(),
+  /** The layers with weights that stay float. */
+  floatLayers: z
+    .array(
+      z.object({
+        /** Their module path, in which `*` stands for the numbers of layers that are alike. */
+        path: z.string(),
+        /** How many there are. */
+        count,
+      }),
+    )
+    .readonly(),
+});
+
+/** What a model's plan says, in short. */
+export type PlanSummary = z.output<typeof planSummarySchema>;
+
+/**
+ * Sums up a plan.
+ *
+ * @param techniques the techniques that were applied; by default those of the plan's recipe
+ * @example
+ * const { floatLayers } = summarizePlan(planQuantization(model, recipe));
+ */
+export function summarizePlan(plan: QuantizationPlan, techniques?: readonly string[]): PlanSummary {
+  const floatLayers = new Map<string, number>();
+  for (const { path, mode, operands } of plan.entries) {
+    if (mode !== 'float' || operands !== 'weights') continue;
+    const alike = path.replaceAll(/(?<=^|\.)\d+(?=\.|$)/g, '*');
+    floatLayers.set(alike, (floatLayers.get(alike) ?? 0) + 1);
+  }
+  return {
+    recipe: plan.recipe.name,
+    target: plan.target.name,
+    layers: countModes(plan),
+    techniques: techniques ?? plan.recipe.techniques.map(({ technique }) => technique),
+    floatLayers: [...floatLayers].map(([path, number]) => ({ path, count: number })),
+  };
+}
+
+/** Writes a summary into the metadata of a model. */
+export function storePlanSummary(model: Model, summary: PlanSummary): void {
+  setMetadata(model, METADATA_KEY, JSON.stringify(summary));
+}
+
+/**
+ * The summary of the plan that a model was quantized by.
+ *
+ * @returns undefined if the model carries none: it is float, or dino8 did not quantize it
+ * @throws InputError if the metadata is damaged
+ * @example
+ * const summary = readPlanSummary(await readModel('tiny.int8.onnx'));
+ */
+export function readPlanSummary(model: Model): PlanSummary | undefined {
+  const text = getMetadata(model, METADATA_KEY);
+  if (text === undefined) return undefined;
+  try {
+    return parseWith(planSummarySchema, JSON.parse(text), `The metadata ${METADATA_KEY} of the model`);
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    throw new InputError(`The metadata ${METADATA_KEY} of the model is no JSON (${messageOf(error)}).`);
+  }
+}
