@@ -54,7 +54,7 @@ const settings = {
   warmUp: 0,
   freezeScales: 0,
 };
-const trainer = await Trainer.create(models, source.tensors, batches, settings, { lean: true });
+const trainer = await Trainer.create(models, source.tensors, batches, settings, { lowMemory: true });
 const time = async (step) => {
   const start = performance.now();
   const report = await trainer.step(step);

@@ -1,6 +1,6 @@
 /**
- * HTML and SVG from templates that escape by default: whatever is put into a `markup` template becomes text, unless it
- * is markup already. So a file name or a phrase with `<`, `&` or quotes cannot become part of a page's structure.
+ * HTML and SVG from templates that escape by default: a value in a `markup` template becomes text, unless it is markup
+ * already. So a file name or a phrase with `<`, `&` or quotes cannot become part of a page's structure.
  */
 
 /** A piece of HTML or SVG. Only `markup` and `trustedMarkup` make one. */

@@ -9,8 +9,8 @@ test.each([
   [[10, 20, 30, 40, 50, 60, 70, 80], 0.9, 73],
   [[5], 0.3, 5],
   [[2, 1], 1, 2],
-])('of %j at %d it is %d', (values, share, expected) => {
-  expect(quantile(values, share)).toBeCloseTo(expected, 12);
+])('of %j at %d it is %d', (values, fraction, expected) => {
+  expect(quantile(values, fraction)).toBeCloseTo(expected, 12);
 });
 
 test('the median of nothing is no number', () => {

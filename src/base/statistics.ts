@@ -1,14 +1,14 @@
 /** Order statistics of a few numbers, such as the seconds of repeated runs. */
 
 /**
- * The `share`-quantile of values, interpolated linearly between neighbours (type 7 of Hyndman and Fan 1996,
+ * The `fraction`-quantile of values, interpolated linearly between neighbours (type 7 of Hyndman and Fan 1996,
  * https://doi.org/10.2307/2684934, the default of R and NumPy).
- * @param share from 0, the minimum, to 1, the maximum
+ * @param fraction from 0, the minimum, to 1, the maximum
  * @returns NaN if there are no values
  */
-export function quantile(values: readonly number[], share: number): number {
+export function quantile(values: readonly number[], fraction: number): number {
   const sorted = values.toSorted((a, b) => a - b);
-  const position = (sorted.length - 1) * share;
+  const position = (sorted.length - 1) * fraction;
   const below = sorted[Math.floor(position)] ?? Number.NaN;
   const above = sorted[Math.ceil(position)] ?? Number.NaN;
   return below + (above - below) * (position - Math.floor(position));

@@ -23,7 +23,7 @@ import {
 } from './shared-options.ts';
 import { table } from './table.ts';
 
-/** The epochs of training: fewer than those of `dino8 qat`, because the whole comparison waits for it. */
+/** The epochs of training: fewer than those of `dino8 qat`, because all other results of the comparison wait for it. */
 const QAT_EPOCHS: number = 3;
 const qatDefaults: Record<'batch' | 'accumulate' | 'learningRate' | 'distil', number> = TRAINING_DEFAULTS.qat;
 const images: number = COMPRESS_DEFAULTS.images;
@@ -54,8 +54,8 @@ export const compressCommand = () =>
       "calibrate and train on images of this other folder in COCO's layout (default: a part of <coco> that is not scored)",
     )
     .option(
-      '--split <share>',
-      `share of the images of <coco> to set aside for calibration and training (default: ${COMPRESS_DEFAULTS.split})`,
+      '--split <fraction>',
+      `fraction of the images of <coco> to set aside for calibration and training (default: ${COMPRESS_DEFAULTS.split})`,
       fraction('--split'),
     )
     .option(
@@ -82,7 +82,7 @@ export const compressCommand = () =>
     .option('--fresh', 'forget what an earlier command did in this folder, and do every step again')
     .addOption(jsonOption())
     .optionsGroup('Quantization-aware training:')
-    .option('--qat', 'train one more model with quantization in place, which takes longer than all other steps')
+    .option('--qat', 'train one more model with quantization in place, which is the longest step')
     .option('--qat-recipe <recipe>', 'the recipe that is trained', COMPRESS_DEFAULTS.qatRecipe)
     .option('--qat-epochs <count>', 'number of passes over the training images', positive('--qat-epochs'), QAT_EPOCHS)
     .option('--qat-steps <count>', 'number of training steps, in place of --qat-epochs', wholeNumber('--qat-steps'))

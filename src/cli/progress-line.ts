@@ -9,8 +9,8 @@ const REDRAW_EVERY = 100;
 const LOG_EVERY = 10_000;
 
 /**
- * Estimates the time that is left from the work that was done since the first report. Work that was there before, such as
- * that of an interrupted run, says nothing about the speed of this one.
+ * Estimates the time that is left from the work that was done since the first report. Work of an earlier run that was
+ * interrupted says nothing about the speed of this run.
  */
 export class Estimate {
   #first: { readonly done: number; readonly at: number } | undefined;
@@ -55,10 +55,10 @@ function drawProgress(stream: NodeJS.WriteStream = process.stderr): OnProgress {
 }
 
 function describeProgress({ label, done, total }: Progress, seconds: number, left: number | undefined): string {
-  const share = total > 0 ? done / total : 1;
+  const fraction = total > 0 ? done / total : 1;
   // Work that has no parts is only named.
   if (total === 1 && done === 0) return label;
-  const bar = '█'.repeat(Math.round(share * 20)).padEnd(20, '░');
+  const bar = '█'.repeat(Math.round(fraction * 20)).padEnd(20, '░');
   const time = done >= total ? `, ${duration(seconds)}` : left === undefined ? '' : `, ${duration(left)} left`;
   return `${label.padEnd(24)} ${bar} ${done}/${total}${time}`;
 }

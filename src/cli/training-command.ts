@@ -60,7 +60,7 @@ export function trainingCommand(kind: TrainingKind) {
     .option('--mirror <probability>', 'probability of mirroring an image', fraction('--mirror'), defaults.mirror)
     .option('--crop <probability>', 'probability of cropping and shrinking an image', fraction('--crop'), defaults.crop)
     .option(
-      '--colour <share>',
+      '--colour <fraction>',
       'maximum relative change of brightness and saturation, from 0 to 1',
       fraction('--colour'),
       defaults.colour,
@@ -98,8 +98,8 @@ export function trainingCommand(kind: TrainingKind) {
     )
     .option('--clip <norm>', 'maximum norm of the gradient', positive('--clip'), defaults.clip)
     .option(
-      '--average-decay <share>',
-      `share that the moving average of the weights, which is the result, keeps at each step; 0 keeps no average; dino8 ${differs} has ${other.averageDecay}`,
+      '--average-decay <fraction>',
+      `fraction that the moving average of the weights, which is the result, keeps at each step; 0 keeps no average; dino8 ${differs} has ${other.averageDecay}`,
       fraction('--average-decay'),
       defaults.averageDecay,
     )

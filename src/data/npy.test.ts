@@ -88,9 +88,9 @@ describe('damaged files give a typed error or a result', () => {
     const bytes = new Uint8Array(readFileSync(join(folder, name)));
     const parse = name.endsWith('.npz') ? parseNpz : parseNpy;
     await fc.assert(
-      fc.asyncProperty(damage, fc.double({ min: 0, max: 1, noNaN: true }), async (changes, share) => {
+      fc.asyncProperty(damage, fc.double({ min: 0, max: 1, noNaN: true }), async (changes, fraction) => {
         const copy = new Uint8Array(
-          bytes.subarray(0, share > 0.5 ? bytes.length : Math.floor(share * 2 * bytes.length)),
+          bytes.subarray(0, fraction > 0.5 ? bytes.length : Math.floor(fraction * 2 * bytes.length)),
         );
         for (const [at, value] of changes) copy[Math.floor(at * copy.length)] = value;
         try {

@@ -4,7 +4,7 @@ import type { LoadedModel, OutputDifference, OutputFigure } from '../models/fami
 import { renamedOutputs } from '../models/named-outputs.ts';
 import type { Model } from '../onnx/read.ts';
 import { modelBytes } from '../onnx/write.ts';
-import { comparableValues, ENERGIES, jointModel, quantizedName } from '../quant/joint-model.ts';
+import { comparableValues, jointModel, quantizedName, SQUARED_SUMS } from '../quant/joint-model.ts';
 import type { SampleSource } from '../quant/observe/sample.ts';
 import { kernelOptions } from '../runtime/kernels.ts';
 import { Session } from '../runtime/session.ts';
@@ -48,8 +48,8 @@ export interface CompareOptions extends WorkOptions {
 }
 
 /**
- * Runs both models on the same samples, as one graph: what the float model selects by TopK, such as queries, the
- * quantized model selects too, since one flipped selection would make all later values incomparable.
+ * Runs both models on the same samples, as one graph. The quantized model uses the selections that the float model makes
+ * by TopK, such as queries, since one flipped selection would make all later values incomparable.
  * @param float the float model
  * @param quantized the model that was quantized from it
  * @throws RuntimeError if one of the models does not run
@@ -71,18 +71,18 @@ export async function compareModels(
   );
   await using session = await Session.create(modelBytes(joint), kernelOptions());
   const names = float.model.graph.output.map(({ name }) => name);
-  // A run of the joint model gives the outputs of both models, and the energies of layers.
+  // A run of the joint model gives the outputs of both models, and the squared sums of layers.
   const floatNames = new Map(names.map((name) => [name, name]));
   const quantizedNames = new Map(names.map((name) => [name, quantizedName(name)]));
-  const energies = new Float64Array(2 * values.length);
+  const squaredSums = new Float64Array(2 * values.length);
   const differences: SampleDifference[] = [];
   for await (const { feeds, source = '' } of samples.samples()) {
     signal?.throwIfAborted();
     onProgress?.({ label, done: differences.length, total: samples.total });
     using outputs = await session.run(feeds, { signal });
     if (values.length > 0)
-      for (const [index, energy] of floatData(outputs.get(ENERGIES)).entries())
-        energies[index] = (energies[index] ?? 0) + energy;
+      for (const [index, sum] of floatData(outputs.get(SQUARED_SUMS)).entries())
+        squaredSums[index] = (squaredSums[index] ?? 0) + sum;
     const difference = family.compareOutputs(
       renamedOutputs(outputs, floatNames),
       renamedOutputs(outputs, quantizedNames),
@@ -94,7 +94,8 @@ export async function compareModels(
   return {
     layers: values.map(({ path }, index) => ({
       path,
-      decibels: 10 * Math.log10((energies[2 * index] ?? 0) / Math.max(energies[2 * index + 1] ?? 0, Number.MIN_VALUE)),
+      decibels:
+        10 * Math.log10((squaredSums[2 * index] ?? 0) / Math.max(squaredSums[2 * index + 1] ?? 0, Number.MIN_VALUE)),
     })),
     samples: differences.toSorted((a, b) => family.outputLoss(b.figures) - family.outputLoss(a.figures)),
     count,

@@ -74,14 +74,14 @@ describe('each module of a model is listed', () => {
     const quantized = await inspectModel({ ...source, model }, { feeds, depth: 2, profile: false });
     expect(quantized.total.multiplyAdds).toBe(inspected.total.multiplyAdds);
     expect(inspected.total.integerMultiplyAdds).toBe(0);
-    const share = (path: string) => {
+    const fraction = (path: string) => {
       const { integerMultiplyAdds = 0, multiplyAdds: all = 1 } =
         quantized.modules.find((module) => module.path === path) ?? {};
       return integerMultiplyAdds / all;
     };
-    expect(share('model.text_projection')).toBe(1);
-    expect(share('model.input_proj_vision')).toBe(0);
-    expect(share('model.backbone')).toBeGreaterThan(0.8);
+    expect(fraction('model.text_projection')).toBe(1);
+    expect(fraction('model.input_proj_vision')).toBe(0);
+    expect(fraction('model.backbone')).toBeGreaterThan(0.8);
     const heads = quantized.sensitive.find((part) => part.path === 'box heads');
     expect(heads?.integerMultiplyAdds).toBe(heads?.multiplyAdds);
     expect(quantized.total.bytes).toBeLessThan(0.4 * inspected.total.bytes);

@@ -1,4 +1,4 @@
-/** Times variants of a detector beside the float model, so that a machine whose speed drifts favours none of them. */
+/** Times variants of a detector beside the float model, so that a drift of the machine's speed favours none of them. */
 import { UsageError } from '../base/errors.ts';
 import { median } from '../base/statistics.ts';
 import type { CocoDataset } from '../data/coco.ts';

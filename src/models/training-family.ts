@@ -87,7 +87,7 @@ export interface LossParts {
 export interface DenoisingSettings {
   /** The maximum number of denoising queries of an image; 0 turns denoising off. */
   readonly queries: number;
-  /** The share of queries, in 0..1, that get the phrase of another category. */
+  /** The fraction of queries, in 0..1, that get the phrase of another category. */
   readonly labelNoise: number;
   /** How far the corners of a box move, as a multiple of half its size; those of negatives move up to twice as far. */
   readonly boxNoise: number;
@@ -107,9 +107,9 @@ export interface DenoisingQuery {
 export interface DenoisingFamily {
   /** The settings that the published training uses. */
   readonly defaults: DenoisingSettings;
-  /** Names of the graph's inputs: token shares of contents, boxes, and the mask that says which query sees which. */
+  /** Names of the graph's inputs: token fractions of contents, boxes, and the mask that says which query sees which. */
   readonly inputs: {
-    /** The share of each token in the contents of a query. */
+    /** The fraction of each token in the contents of a query. */
     readonly tokens: string;
     /** The boxes that the queries start from. */
     readonly boxes: string;
@@ -124,7 +124,7 @@ export interface DenoisingFamily {
    * Draws the queries of an image, in groups of `targets` positives and as many negatives; undefined where an image has no
    * target for a place.
    *
-   * @param labels with boxes in shares of the image
+   * @param labels with boxes in fractions of the image
    * @param categories those of the prompt
    * @param random returns numbers in 0..1
    */

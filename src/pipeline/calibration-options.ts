@@ -10,7 +10,7 @@ import { type InputSource, openInputs, type PictureOptions } from './samples.ts'
 
 /** Options of every step that may need calibration. */
 export interface CalibrationOptions {
-  /** A statistics file that `calibrate` wrote, or what `readStatistics` returned for it. */
+  /** A statistics file that `calibrate` wrote, or the result of `readStatistics` for it. */
   readonly statistics?: string | Calibration | undefined;
   /** Images or other inputs to calibrate on now. Techniques such as GPTQ need them even if there are statistics. */
   readonly calibration?: InputSource | undefined;

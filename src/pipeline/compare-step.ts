@@ -31,7 +31,7 @@ export const COMPARE_DEFAULTS: Defaults<CompareStepOptions, 'images'> = { images
 /**
  * Measures how far a quantized model departs from its float model: the noise after each layer, and the figures of the model's
  * family. For a detector these are the boxes and scores of the queries that both select; for a model of which dino8 knows
- * nothing, the relative error of the outputs, the ratio of signal to noise, and the share of equal decisions.
+ * nothing, the relative error of the outputs, the ratio of signal to noise, and the fraction of equal decisions.
  *
  * @throws RuntimeError if one of the models does not run
  * @example

@@ -21,7 +21,7 @@ import { at, type Context, type Made } from './compress-context.ts';
 import { agreementSchema, type CompressResult } from './compress-options.ts';
 import { measureInProcess } from './measure-step.ts';
 
-/** Every variant is timed in turns, so that a drift of the machine meets all of them. */
+/** Every variant is timed in turns, so that a drift of the machine affects all of them. */
 export const ROUNDS = 3;
 /** Images that are shown in the report: those with most objects. */
 const MAX_SHOWN = 4;

@@ -14,7 +14,7 @@ import type { TrainingOptions } from '../train/training-settings.ts';
 import { CALIBRATION_DEFAULTS } from './calibration-options.ts';
 import type { CategoryScore } from './evaluate-step.ts';
 import { MEASURE_DEFAULTS } from './measure-step.ts';
-import { checkShare } from './split-dataset.ts';
+import { checkFraction } from './split-dataset.ts';
 
 /** Quantization-aware training as a part of `compress`. */
 export interface CompressTraining extends TrainingOptions {
@@ -37,7 +37,7 @@ export interface CompressOptions extends WorkOptions, ThreadOptions {
    * set aside for that, on which nothing is scored.
    */
   readonly calibration?: string | undefined;
-  /** The share of the data set to set aside, between 0 and 1; 0.2 by default. */
+  /** The fraction of the data set to set aside, between 0 and 1; 0.2 by default. */
   readonly split?: number | undefined;
   /** The number of images to calibrate on; 64 by default, or all if there are fewer. */
   readonly calibrationImages?: number | undefined;
@@ -158,7 +158,7 @@ export function resolveCompressOptions(options: CompressOptions): ResolvedCompre
     );
   if (calibration !== undefined && options.split !== undefined)
     throw new UsageError('With `calibration`, nothing is set aside; leave `split` out.');
-  checkShare(split);
+  checkFraction(split);
   const recipes = options.recipes ?? COMPRESS_DEFAULTS.recipes;
   if (recipes.length === 0) throw new UsageError('`recipes` names no recipe; give at least one.');
   return {

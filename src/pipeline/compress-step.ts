@@ -150,7 +150,7 @@ function summarize({ options, scoring, calibration, plan }: Context): string {
   const scored = `Scored on ${scoring.images.length} images of ${dataset}, with ${scoring.categories.length} phrases in one prompt.`;
   const other =
     options.calibration === undefined
-      ? `Calibrated on ${plan.items.length} of ${calibration.images.length} images that were set aside from it (a share of ${split}, chosen with the seed ${seed}) and are not among those scored.`
+      ? `Calibrated on ${plan.items.length} of ${calibration.images.length} images that were set aside from it (a fraction of ${split}, chosen with the seed ${seed}) and are not among those scored.`
       : `Calibrated on ${plan.items.length} of ${calibration.images.length} images of ${basename(resolve(options.calibration))}.`;
   const trained = options.qat ? ` QAT was trained on all ${calibration.images.length} of them.` : '';
   const measured = `Latency is the median of ${ROUNDS * runs} runs of the model on one image, in ${ROUNDS} processes in turns, with ${threads} threads; memory is the peak of a process of its own.`;

@@ -23,8 +23,8 @@ describe('splitDataset', () => {
         fc.integer({ min: 2, max: 60 }),
         fc.double({ min: 0.01, max: 0.99, noNaN: true }),
         fc.nat(),
-        (count, share, seed) => {
-          const { calibration, scoring } = splitDataset(datasetOf(count), share, seed);
+        (count, fraction, seed) => {
+          const { calibration, scoring } = splitDataset(datasetOf(count), fraction, seed);
           expect(Math.min(calibration.images.length, scoring.images.length)).toBeGreaterThan(0);
           const ids = [...calibration.images, ...scoring.images].map(({ id }) => id);
           expect(ids.toSorted((a, b) => a - b)).toEqual(datasetOf(count).images.map(({ id }) => id));
@@ -35,8 +35,8 @@ describe('splitDataset', () => {
     );
   });
 
-  test.each([Number.NaN, 0, 1, -0.5, Number.POSITIVE_INFINITY])('refuses the share %s', (share) => {
-    expect(() => splitDataset(datasetOf(10), share, 0)).toThrow('`split` must be between 0 and 1');
+  test.each([Number.NaN, 0, 1, -0.5, Number.POSITIVE_INFINITY])('refuses the fraction %s', (fraction) => {
+    expect(() => splitDataset(datasetOf(10), fraction, 0)).toThrow('`split` must be between 0 and 1');
   });
 
   test('gives the same parts for the same seed', () => {

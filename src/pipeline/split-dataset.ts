@@ -1,4 +1,4 @@
-/** Splitting one data set into images to calibrate on and other images to score on. */
+/** Splits one data set into images to calibrate on and other images to score on. */
 import { uniformInt } from 'pure-rand/distribution/uniformInt';
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
 import { UsageError } from '../base/errors.ts';
@@ -11,19 +11,19 @@ export interface SplitDataset {
   readonly scoring: CocoDataset;
 }
 
-/** Checks the share of a split, which callers can do before they read anything. @throws UsageError if it is out of range */
-export function checkShare(share: number): void {
-  if (!(share > 0 && share < 1)) throw new UsageError(`\`split\` must be between 0 and 1, not ${share}.`);
+/** Checks the fraction of a split, which callers can do before they read files. @throws UsageError if it is out of range */
+export function checkFraction(fraction: number): void {
+  if (!(fraction > 0 && fraction < 1)) throw new UsageError(`\`split\` must be between 0 and 1, not ${fraction}.`);
 }
 
 /**
  * Splits a data set at random. The same seed gives the same split; both parts keep the order of the images.
  *
- * @param share the share of the images for calibration, between 0 and 1; each part gets at least one image
- * @throws UsageError if there are fewer than two images, or if `share` does not lie between 0 and 1
+ * @param fraction the fraction of the images for calibration, between 0 and 1; each part gets at least one image
+ * @throws UsageError if there are fewer than two images, or if `fraction` does not lie between 0 and 1
  */
-export function splitDataset(dataset: CocoDataset, share: number, seed: number): SplitDataset {
-  checkShare(share);
+export function splitDataset(dataset: CocoDataset, fraction: number, seed: number): SplitDataset {
+  checkFraction(fraction);
   const count = dataset.images.length;
   if (count < 2)
     throw new UsageError(
@@ -31,7 +31,7 @@ export function splitDataset(dataset: CocoDataset, share: number, seed: number):
     );
   const random = xoroshiro128plus(seed);
   const order = shuffle(dataset.images, (limit) => uniformInt(random, 0, limit - 1));
-  const size = Math.min(Math.max(Math.round(share * count), 1), count - 1);
+  const size = Math.min(Math.max(Math.round(fraction * count), 1), count - 1);
   const chosen = new Set(order.slice(0, size).map(({ id }) => id));
   const part = (isChosen: boolean): CocoDataset => ({
     ...dataset,

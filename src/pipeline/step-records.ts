@@ -1,6 +1,6 @@
 /**
- * The records of a work of many steps, in a journal on disk: a step whose inputs and files are as they were is not done
- * again, so that an interrupted work continues at the step where it was.
+ * The records of work with many steps, in a journal on disk. A step whose inputs and files have not changed is not done
+ * again, so that interrupted work continues at the step where it was.
  */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
@@ -23,7 +23,7 @@ const recordSchema = z.object({
 
 /** One step of a work. */
 export interface Step<Result> {
-  /** The name of the step, the same in every run. */
+  /** The name of the step, which is the same in every run. */
   readonly name: string;
   /** Everything that the result depends on, by names that a user understands. */
   readonly key: JournalKey;

@@ -17,13 +17,13 @@ import { findQuantizable } from './operators/operators.ts';
 const PREFIX = 'quantized/';
 
 /** The result [2 · values]: for each value Σ x² of the float model, then Σ (x − x̂)². */
-export const ENERGIES = 'dino8.energies';
+export const SQUARED_SUMS = 'dino8.squared_sums';
 
 /** The name of a result of the quantized model in the joint model. */
 export const quantizedName = (output: string): string => `${PREFIX}${output}`;
 
 /**
- * The joint model. Its results are those of both models, and ENERGIES if there are values to compare.
+ * Joins both models to one. Its results are those of both, and SQUARED_SUMS if there are values to compare.
  *
  * @param values the names of float values that both models have
  */
@@ -44,7 +44,7 @@ export function jointModel(model: Model, quantized: Model, values: readonly stri
   const { graph } = joint;
   for (const { opType, output } of graph.node)
     if (opType === 'TopK') for (const name of output) replaceUses(other.graph, rename(name), name);
-  const energies = values.flatMap((name) => {
+  const squaredSums = values.flatMap((name) => {
     const inner = (suffix: string) => `${name}.compared.${suffix}`;
     graph.node.push(makeNode('ReduceSumSquare', inner('signal'), [name], [inner('signal')], { keepdims: 0 }));
     other.graph.node.push(
@@ -60,8 +60,8 @@ export function jointModel(model: Model, quantized: Model, values: readonly stri
     return [makeValueInfo(info.name, type, undefined), makeValueInfo(rename(info.name), type, undefined)];
   });
   if (values.length > 0) {
-    graph.node.push(...stack(energies));
-    output.push(makeValueInfo(ENERGIES, DataType.FLOAT, undefined));
+    graph.node.push(...stack(squaredSums));
+    output.push(makeValueInfo(SQUARED_SUMS, DataType.FLOAT, undefined));
   }
   for (const body of other.functions)
     if (!joint.functions.some(({ domain, name }) => domain === body.domain && name === body.name))
@@ -73,7 +73,7 @@ export function jointModel(model: Model, quantized: Model, values: readonly stri
   return joint;
 }
 
-/** The nodes that concatenate scalars to the vector ENERGIES. */
+/** The nodes that concatenate scalars to the vector SQUARED_SUMS. */
 function stack(scalars: readonly string[]) {
   const axes = makeNode('Constant', 'dino8.axes', [], ['dino8.axes'], { value_ints: [0] });
   const vectors = scalars.map((name) =>
@@ -84,9 +84,9 @@ function stack(scalars: readonly string[]) {
     ...vectors,
     makeNode(
       'Concat',
-      ENERGIES,
+      SQUARED_SUMS,
       scalars.map((name) => `${name}.vector`),
-      [ENERGIES],
+      [SQUARED_SUMS],
       { axis: 0 },
     ),
   ];

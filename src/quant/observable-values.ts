@@ -8,7 +8,7 @@ import { factsOf, findQuantizable } from './operators/operators.ts';
  * The values whose ranges a recipe may need, each once, under the name of the value that they are an arrangement of.
  *
  * @param everything true to include the values that few recipes quantize, such as the products within the heads of an
- * attention and residual sums: about as many values again
+ * attention and residual sums, which about double the number of values
  * @example
  * const statistics = await calibrate(model, observableValues(model), samples);
  */

@@ -30,7 +30,7 @@ const weightsSchema = z.strictObject({
   observer: z.enum(['min-max', 'mse']).default('min-max'),
 });
 
-/** The name of the mode `weight-only` in recipes of before. */
+/** The name of the mode `weight-only` in recipes of the former version. */
 const FORMER_WEIGHT_ONLY = 'weights';
 
 const ruleSchema = z
@@ -123,7 +123,7 @@ const techniqueSchema = z.discriminatedUnion('technique', [
     technique: z.literal('gptq'),
     /** Patterns of module paths to which the technique applies. */
     match: matchSchema,
-    /** The share of the mean of the Hessian's diagonal that is added to the diagonal. */
+    /** The fraction of the mean of the Hessian's diagonal that is added to the diagonal. */
     damping: z.number().positive().max(1).default(0.01),
     /** If true, a calibration without images leaves the technique out, with a notice. */
     optional,
@@ -133,11 +133,11 @@ const techniqueSchema = z.discriminatedUnion('technique', [
 const textSchema = z.strictObject({
   /** The value whose second dimension is the length of the text. */
   length: z.string().min(1),
-  /** The ranges of layers whose static range changes with the text by more than this factor … */
+  /** `treatment` applies to layers whose static range changes with the text by more than this factor. */
   factor: z.number().min(1).default(1.5),
   /**
-   * … are found at each run (`dynamic`), or are looked up by the length (`buckets`), from the minimum to the maximum that was
-   * observed. A layer that can do neither keeps one range, and a notice names it.
+   * The ranges of these layers are found at each run (`dynamic`), or are looked up by the length (`buckets`), from the
+   * minimum to the maximum that was observed. A layer that can do neither keeps one range, and a notice names it.
    */
   treatment: z.enum(['dynamic', 'buckets']),
 });

@@ -28,7 +28,7 @@ class Lookup {
     this.#statistics = statistics;
   }
 
-  /** undefined, for now, if the value was not observed. */
+  /** Returns undefined and notes the name if the value was not observed. */
   get(value: string): Statistic | undefined {
     const found = this.#statistics.get(value);
     if (!found) this.missing.add(value);

@@ -18,10 +18,10 @@ describe('the affine map', () => {
         range,
         fc.constantFrom(UINT8, INT8),
         fc.double({ min: 0, max: 1, noNaN: true }),
-        (seen, scheme, share) => {
+        (seen, scheme, fraction) => {
           const affine = affineOf(seen, scheme);
           const wide = { min: Math.min(0, seen.min), max: Math.max(0, seen.max) };
-          const x = wide.min + share * (wide.max - wide.min);
+          const x = wide.min + fraction * (wide.max - wide.min);
           const error = Math.abs(dequantize(quantize(x, affine, scheme), affine) - x);
           return dequantize(quantize(0, affine, scheme), affine) === 0 && error <= affine.scale * 0.5000001 + 1e-9;
         },

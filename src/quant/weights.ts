@@ -131,8 +131,8 @@ interface WeightParts extends WeightDivisors {
   readonly values: string;
 }
 
-/** Shares of the largest magnitude that are tried as the end of the range by the observer `mse`. */
-const SHARES = [1, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5];
+/** Fractions of the largest magnitude that are tried as the end of the range by the observer `mse`. */
+const FRACTIONS = [1, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5];
 
 /** Adds the nodes that round to the nearest integer; `scale` is the name that the scale [channels] gets. */
 function weightParts(weight: TensorProto, axis: number, scheme: WeightScheme, emit: Emit, scale: string): WeightParts {
@@ -195,9 +195,9 @@ function roundTo(steps: string, bits: WeightScheme['bits'], emit: Emit): string 
   return emit('Clip', [emit('Round', [steps]), -highest, highest]);
 }
 
-/** Of the scales `share` · unit for all SHARES, the one with the smallest squared error of each channel. */
+/** Adds the nodes that choose, for each channel, the scale with the smallest squared error: `unit` times one of FRACTIONS. */
 function minimumError(weight: string, unit: string, axes: number[], bits: WeightScheme['bits'], emit: Emit): string {
-  const candidates = SHARES.map((share) => (share === 1 ? unit : emit('Mul', [unit, share])));
+  const candidates = FRACTIONS.map((fraction) => (fraction === 1 ? unit : emit('Mul', [unit, fraction])));
   return minimumOf(
     candidates,
     (divisor) => {
@@ -208,10 +208,10 @@ function minimumError(weight: string, unit: string, axes: number[], bits: Weight
   );
 }
 
-/** Of some multiples up to `whole`, the one with the smallest squared error of each block. */
+/** Adds the nodes that choose, for each block, the multiple up to `whole` with the smallest squared error. */
 function bestMultiple(byBlock: string, unit: string, whole: string, emit: Emit): string {
-  const candidates = [1, 0.85, 0.7, 0.55].map((share) =>
-    share === 1 ? whole : emit('Max', [emit('Round', [emit('Mul', [whole, share])]), 1]),
+  const candidates = [1, 0.85, 0.7, 0.55].map((fraction) =>
+    fraction === 1 ? whole : emit('Max', [emit('Round', [emit('Mul', [whole, fraction])]), 1]),
   );
   return minimumOf(
     candidates,

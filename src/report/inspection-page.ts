@@ -58,7 +58,7 @@ function moduleChart(
 
 const shortName = (path: string) => path.replace(/^model\./, '') || '(graph)';
 
-/** The share of a part's multiply-adds that are computed on 8-bit integers, in percent. */
+/** The fraction of a part's multiply-adds that are computed on 8-bit integers, in percent. */
 function integerShare({ integerMultiplyAdds, multiplyAdds }: ModuleCost): string {
   return multiplyAdds > 0 ? `${((100 * integerMultiplyAdds) / multiplyAdds).toFixed(1)} %` : '–';
 }

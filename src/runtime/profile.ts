@@ -1,4 +1,4 @@
-/** Profiles of runs: how long each node takes, by ONNX Runtime's own profiler. */
+/** Profiles of runs: the time of each node, measured by ONNX Runtime's own profiler. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

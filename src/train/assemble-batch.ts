@@ -49,7 +49,7 @@ const spanOf = ({ chunk, categories }: TrainingSample, category: number): Phrase
 /** Puts samples into tensors, one after the other. */
 export function assembleBatch(samples: readonly TrainingSample[], size: BatchSize, family: TrainingFamily): Batch {
   const { batch, canvas, textLength, targets } = size;
-  const rows = targets + 1; // The last row stands for none.
+  const rows = targets + 1; // The last row stands for "no target".
   const pixels = new Uint8Array(batch * canvas.height * canvas.width * 3);
   const sizes: number[] = [];
   const tokens = new BigInt64Array(batch * textLength);
@@ -86,7 +86,7 @@ export function assembleBatch(samples: readonly TrainingSample[], size: BatchSiz
   };
 }
 
-/** A box in pixels as (cx, cy, w, h) in shares of the image. */
+/** A box in pixels as (cx, cy, w, h) in fractions of the image. */
 function centred([x, y, width, height]: LabelledBox['box'], image: Size): number[] {
   return [(x + width / 2) / image.width, (y + height / 2) / image.height, width / image.width, height / image.height];
 }

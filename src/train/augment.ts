@@ -11,11 +11,11 @@ import type { Size } from '../data/size.ts';
 export interface Augmentation {
   /** Whether left and right are exchanged. */
   readonly mirror: boolean;
-  /** The part of the image that is kept, in shares of width and height; undefined keeps the whole image. */
+  /** The part of the image that is kept, in fractions of width and height; undefined keeps the whole image. */
   readonly crop:
     | { readonly left: number; readonly top: number; readonly width: number; readonly height: number }
     | undefined;
-  /** The size on the canvas, as a share of the maximum that fits. */
+  /** The size on the canvas, as a fraction of the maximum that fits. */
   readonly scale: number;
   /** The factor of brightness; 1 changes nothing. */
   readonly brightness: number;
@@ -38,7 +38,7 @@ export interface AugmentationStrength {
   readonly mirror: number;
   /** The probability of cropping and shrinking. */
   readonly crop: number;
-  /** The minimum share of a side that a crop keeps, and the minimum scale on the canvas. */
+  /** The minimum fraction of a side that a crop keeps, and the minimum scale on the canvas. */
   readonly smallest: number;
   /** The maximum relative change of brightness and saturation. */
   readonly colour: number;
@@ -60,7 +60,7 @@ export function chooseAugmentation(strength: AugmentationStrength, random: () =>
   return { mirror, crop: cropped ? crop : undefined, scale: cropped ? scale : 1, brightness, saturation };
 }
 
-/** A box of which a crop leaves less than this share of its area is no target any more. */
+/** A box of which a crop leaves less than this fraction of its area is no target any more. */
 const MINIMUM_VISIBLE = 0.3;
 
 /**

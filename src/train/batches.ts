@@ -1,5 +1,5 @@
 /**
- * The batches of a training. Everything is drawn from the seed and the place of an image in the order, so that a training
+ * The batches of a training. Everything is drawn from the seed and the position of an image in the order, so that a training
  * that continues after an interruption sees the same batches as one that was not interrupted.
  */
 import { InputError } from '../base/errors.ts';
@@ -145,8 +145,8 @@ export class Batches {
       [...this.#names.keys()].filter((id) => !own.includes(id)),
       below(random),
     );
-    const share = random() < 0.5 ? 1 : random();
-    const number = Math.max(own.length === 0 ? 1 : 0, Math.round(share * others.length));
+    const fraction = random() < 0.5 ? 1 : random();
+    const number = Math.max(own.length === 0 ? 1 : 0, Math.round(fraction * others.length));
     // The phrases of the image come first, so that those that do not fit are others.
     const asked = [...own, ...others.slice(0, number)];
     const fitting = asked.slice(0, this.#firstChunk(asked).phrases.length);

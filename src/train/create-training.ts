@@ -38,7 +38,7 @@ export interface Training extends AsyncDisposable {
 }
 
 /** Options of `createTraining`. */
-export interface CreateTrainingOptions extends Omit<TrainerOptions, 'lean'> {
+export interface CreateTrainingOptions extends Omit<TrainerOptions, 'lowMemory'> {
   /** The plan whose rounding is trained, with its scales: see `planQuantizedTraining`. For settings of the kind `qat`. */
   readonly quantized?: TrainablePlan | undefined;
 }
@@ -81,7 +81,7 @@ export async function createTraining(
     initial.set(name, { type: DataType.FLOAT, shape: scale.shape, bytes: bytesOf(scale.data) });
   const trainer = await Trainer.create(models, initial, batches, settings, {
     ...options,
-    lean: settings.loss.recompute,
+    lowMemory: settings.loss.recompute,
   });
   const checkpoint = (block: BlockName) => trainedCheckpoint(source, trainer, block);
   const build = async (block: BlockName): Promise<ModelPackage> => {

@@ -34,7 +34,7 @@ const problems: fc.Arbitrary<Problem> = fc
   );
 
 const scaleShape = ({ shape, axis }: Problem) =>
-  axis === undefined ? [] : shape.map((extent, index) => (index === axis ? extent : 1));
+  axis === undefined ? [] : shape.map((size, index) => (index === axis ? size : 1));
 
 /** Σ y · weight, y being fake-quantized x, and the ONNX operators' result beside it. */
 async function run(problem: Problem, enabled: boolean, kernels: boolean) {

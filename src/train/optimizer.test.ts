@@ -31,7 +31,7 @@ test("steps are PyTorch's", async () => {
     store.gradients.set(gradient);
     const norm = await optimizer.norm(store);
     expect(norm).toBeCloseTo(Math.hypot(...gradient), 5);
-    await optimizer.step(store, { step: index + 1, rate: 1e-2, norm, share: 1, frozen: [] });
+    await optimizer.step(store, { step: index + 1, rate: 1e-2, norm, factor: 1, frozen: [] });
     for (const [place, weight] of (WEIGHTS[index] ?? []).entries())
       expect(store.blocks.weights[place]).toBeCloseTo(weight, 6);
   }
@@ -41,16 +41,16 @@ test('accumulated gradients are averaged before they are clipped; frozen groups 
   await using optimizer = await Optimizer.create(SETTINGS);
   const [once, twice] = [storeOf(0), storeOf(0)];
   once.gradients.set([1, 2, -3, 4]);
-  await optimizer.step(once, { step: 1, rate: 1e-2, norm: await optimizer.norm(once), share: 1, frozen: [] });
+  await optimizer.step(once, { step: 1, rate: 1e-2, norm: await optimizer.norm(once), factor: 1, frozen: [] });
   twice.gradients.set([0.5, 1, -1, 6]);
   await optimizer.accumulate(twice.gradients, Float32Array.of(1.5, 3, -5, 2));
   expect([...twice.gradients]).toEqual([2, 4, -6, 8]);
   const doubled = await optimizer.norm(twice);
-  await optimizer.step(twice, { step: 1, rate: 1e-2, norm: doubled, share: 0.5, frozen: [] });
+  await optimizer.step(twice, { step: 1, rate: 1e-2, norm: doubled, factor: 0.5, frozen: [] });
   for (const [place, weight] of once.blocks.weights.entries())
     expect(twice.blocks.weights[place]).toBeCloseTo(weight, 7);
   const before = [...twice.blocks.weights];
-  await optimizer.step(twice, { step: 2, rate: 1e-2, norm: doubled, share: 0.5, frozen: ['all'] });
+  await optimizer.step(twice, { step: 2, rate: 1e-2, norm: doubled, factor: 0.5, frozen: ['all'] });
   expect([...twice.blocks.weights]).toEqual(before);
 });
 

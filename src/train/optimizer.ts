@@ -1,6 +1,6 @@
 /**
  * AdamW (Loshchilov and Hutter 2017, https://arxiv.org/abs/1711.05101, algorithm 2) with clipping of the norm of the whole
- * gradient and a moving average of the weights. Small ONNX models update the blocks of a `ParameterStore` one stretch at a
+ * gradient and a moving average of the weights. Small ONNX models update the blocks of a `ParameterStore` one slice at a
  * time, so that the memory that they need beside the blocks does not grow with the network.
  */
 import { GraphBuilder, type Value } from '../onnx/builder.ts';
@@ -21,7 +21,7 @@ export interface OptimizerSettings {
   /** The maximum norm of the whole gradient; a larger gradient is scaled down to it. */
   readonly clipNorm: number;
   /**
-   * The share of the moving average that each step keeps. It is less in the first steps, which have few weights to average.
+   * The fraction of the moving average that each step keeps. It is less in the first steps, which have few weights to average.
    * 0 makes the averages the weights themselves.
    */
   readonly averageDecay: number;
@@ -36,13 +36,13 @@ export interface StepSettings {
   /** The norm of the gradients in the store. */
   readonly norm: number;
   /** The factor on the gradient before it is clipped, such as 1 / accumulated batches. */
-  readonly share: number;
+  readonly factor: number;
   /** The names of groups that are not updated. */
   readonly frozen: readonly string[];
 }
 
-/** The number of elements of a stretch, which needs 16 MB with all intermediate values. */
-const STRETCH = 1 << 19;
+/** The number of elements of a slice, which needs 16 MB with all intermediate values. */
+const SLICE = 1 << 19;
 
 /** The step at which a moving average keeps half of its old value. */
 const AVERAGE_WARM_UP = 10;
@@ -78,7 +78,7 @@ export class Optimizer implements AsyncDisposable {
   /** The norm of the whole gradient. It is finite if and only if all elements are. */
   async norm({ gradients }: ParameterStore): Promise<number> {
     let sum = 0;
-    for (const [begin, end] of stretches(0, gradients.length)) {
+    for (const [begin, end] of slices(0, gradients.length)) {
       using outputs = await this.#square.run({ x: vector(gradients.subarray(begin, end)) });
       const scalar = (name: string) => floatData(outputs.get(name))[0] ?? Number.NaN;
       sum += scalar('sum') * scalar('largest') ** 2;
@@ -88,7 +88,7 @@ export class Optimizer implements AsyncDisposable {
 
   /** Adds `addend` to `sum` in place. */
   async accumulate(sum: Float32Array<ArrayBuffer>, addend: Float32Array<ArrayBuffer>): Promise<void> {
-    for (const [begin, end] of stretches(0, sum.length)) {
+    for (const [begin, end] of slices(0, sum.length)) {
       const part = sum.subarray(begin, end);
       using outputs = await this.#add.run({ a: vector(part), b: vector(addend.subarray(begin, end)) });
       part.set(floatData(outputs.get('sum')));
@@ -96,11 +96,11 @@ export class Optimizer implements AsyncDisposable {
   }
 
   /** Updates weights, moments and averages of the store by its gradients. */
-  async step(store: ParameterStore, { step, rate, norm, share, frozen }: StepSettings): Promise<void> {
+  async step(store: ParameterStore, { step, rate, norm, factor, frozen }: StepSettings): Promise<void> {
     const { beta1, beta2, clipNorm, averageDecay } = this.#settings;
-    const scale = share * Math.min(1, clipNorm / Math.max(norm * share, 1e-12));
+    const scale = factor * Math.min(1, clipNorm / Math.max(norm * factor, 1e-12));
     for (const group of store.groups.filter(({ name }) => !frozen.includes(name)))
-      for (const [begin, end] of stretches(group.begin, group.end)) {
+      for (const [begin, end] of slices(group.begin, group.end)) {
         const scalar = (value: number) => floats(Float32Array.of(value), []);
         const feeds: Record<string, Tensor> = {
           gradients: vector(store.gradients.subarray(begin, end)),
@@ -124,8 +124,8 @@ export class Optimizer implements AsyncDisposable {
 
 const vector = (data: Float32Array<ArrayBuffer>) => floats(data, [data.length]);
 
-function* stretches(begin: number, end: number): Generator<readonly [number, number]> {
-  for (let at = begin; at < end; at += STRETCH) yield [at, Math.min(at + STRETCH, end)];
+function* slices(begin: number, end: number): Generator<readonly [number, number]> {
+  for (let at = begin; at < end; at += SLICE) yield [at, Math.min(at + SLICE, end)];
 }
 
 /** The update w ← w − decay · w − rate · m / (√v · correction + ε), with rate and correction as `step` computes them. */
@@ -135,7 +135,7 @@ function updateModel({ beta1, beta2, epsilon }: OptimizerSettings): Uint8Array {
   const scalar = (name: string) => b.input(name, DataType.FLOAT, []);
   const [weights, first, second, averages] = BLOCKS.map(block) as [Value, Value, Value, Value];
   const gradient = b.mul(block('gradients'), scalar('scale'));
-  const mixed = (old: Value, fresh: Value, share: number) => b.add(b.mul(old, share), b.mul(fresh, 1 - share));
+  const mixed = (old: Value, fresh: Value, fraction: number) => b.add(b.mul(old, fraction), b.mul(fresh, 1 - fraction));
   const newFirst = mixed(first, gradient, beta1);
   const newSecond = mixed(second, b.mul(gradient, gradient), beta2);
   const deviation = b.add(b.mul(b.sqrt(newSecond), scalar('correction')), epsilon);
@@ -153,8 +153,8 @@ function squareModel(): Uint8Array {
   const b = new GraphBuilder('square');
   const x = b.input('x', DataType.FLOAT, ['size']);
   const largest = b.max(b.reduceMax(b.abs(x), [0], false), 1e-30);
-  const share = b.div(x, largest);
-  b.output('sum', b.reduceSum(b.mul(share, share), [0], false));
+  const ratio = b.div(x, largest);
+  b.output('sum', b.reduceSum(b.mul(ratio, ratio), [0], false));
   b.output('largest', largest);
   return modelBytes(b.finish());
 }

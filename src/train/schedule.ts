@@ -15,8 +15,8 @@ export interface Cycle {
  * - `constant`: the rate is always `max`.
  * - `cosine`: the rate falls from `max` along half a cosine to `max` · `final` (Loshchilov and Hutter 2016,
  *   https://arxiv.org/abs/1608.03983).
- * - `one-cycle`: the rate rises to `max` in the share `rise` of the steps and then falls to almost 0 (Smith and Topin 2017,
- *   https://arxiv.org/abs/1708.07120).
+ * - `one-cycle`: the rate rises to `max` in the fraction `rise` of the steps, and then falls to almost 0 (Smith and Topin
+ *   2017, https://arxiv.org/abs/1708.07120).
  * - `triangular`: the rate moves up and down between `base` and `max` (Smith 2015, https://arxiv.org/abs/1506.01186).
  * - `triangular2`: the same, and each triangle is half as high as the one before.
  */
@@ -36,7 +36,7 @@ export interface CosineSchedule {
   readonly kind: 'cosine';
   /** The learning rate of the first step. */
   readonly max: number;
-  /** The learning rate of the last step, as a share of `max`. */
+  /** The learning rate of the last step, as a fraction of `max`. */
   readonly final: number;
 }
 
@@ -46,7 +46,7 @@ export interface OneCycleSchedule {
   readonly kind: 'one-cycle';
   /** The maximum of the learning rate. */
   readonly max: number;
-  /** The share of the steps in which the rate rises, between 0 and 1. */
+  /** The fraction of the steps in which the rate rises, between 0 and 1. */
   readonly rise: number;
 }
 
@@ -63,8 +63,8 @@ export const SCHEDULES = ['constant', 'cosine', 'one-cycle', 'triangular', 'tria
 const ONE_CYCLE_START = 1 / 25;
 const ONE_CYCLE_END = ONE_CYCLE_START / 1e4;
 
-const cosineBetween = (from: number, to: number, share: number) =>
-  to + ((from - to) * (1 + Math.cos(Math.PI * share))) / 2;
+const cosineBetween = (from: number, to: number, fraction: number) =>
+  to + ((from - to) * (1 + Math.cos(Math.PI * fraction))) / 2;
 
 /**
  * The learning rate of a step.

@@ -46,7 +46,7 @@ export interface TrainerOptions {
   /** By default one thread for each core. */
   readonly threads?: number | undefined;
   /** Give memory back to the system after each half of a step. This is slower, and saves memory where values are large. */
-  readonly lean?: boolean | undefined;
+  readonly lowMemory?: boolean | undefined;
 }
 
 /** Batches by their number, from 0: see `Batches`. */
@@ -149,10 +149,10 @@ export class Trainer implements AsyncDisposable {
     initial: Checkpoint,
     batches: BatchSource,
     settings: TrainerSettings,
-    { providers, threads, lean = false }: TrainerOptions = {},
+    { providers, threads, lowMemory = false }: TrainerOptions = {},
   ): Promise<Trainer> {
-    if (lean) returnLargeBlocks();
-    const options = { ...kernelOptions(), providers, threads, memoryArena: !lean };
+    if (lowMemory) returnLargeBlocks();
+    const options = { ...kernelOptions(), providers, threads, memoryArena: !lowMemory };
     const forward = await Session.create(modelBytes(models.forward), options, 'the forward half of a training step');
     const backward = await Session.create(modelBytes(models.backward), options, 'the backward half of a training step');
     const optimizer = await Optimizer.create(settings.optimizer, threads);
@@ -192,7 +192,7 @@ export class Trainer implements AsyncDisposable {
     if (!Number.isFinite(norm)) throw new DivergenceError(`Step ${step}: ${this.#firstBadGradient()}`);
     const rate = learningRate(schedule, step - 1, steps);
     const frozen = step > freezeScales ? [SCALES] : [];
-    await this.#optimizer.step(this.store, { step, rate, norm: norm * accumulate, share: 1 / accumulate, frozen });
+    await this.#optimizer.step(this.store, { step, rate, norm: norm * accumulate, factor: 1 / accumulate, frozen });
     const mean = (figure: (report: (typeof reports)[number]) => number) =>
       reports.reduce((sum, report) => sum + figure(report), 0) / reports.length;
     return {

@@ -48,7 +48,7 @@ function* flatten(value: object, path = ''): Generator<readonly [string, string 
   }
 }
 
-/** One sentence part about the first difference between two keys; undefined if they are equal. */
+/** Returns a phrase about the first difference between two keys; undefined if they are equal. */
 export function keyDifference(stored: TrainingKey, wanted: TrainingKey): string | undefined {
   const name = [...new Set([...Object.keys(wanted), ...Object.keys(stored)])].find(
     (each) => stored[each] !== wanted[each],

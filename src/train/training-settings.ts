@@ -44,7 +44,7 @@ export interface TrainingOptions {
   readonly backboneRate?: number | undefined;
   /** The maximum norm of the gradient of a step; a larger gradient is scaled down to it. */
   readonly clip?: number | undefined;
-  /** The share of the moving average of the weights that each step keeps; 0 makes the average the weights themselves. */
+  /** The fraction of the moving average of the weights that each step keeps; 0 makes the average the weights themselves. */
   readonly averageDecay?: number | undefined;
   /** The height in pixels of the canvas that images are fitted into. By default it holds every image of the dataset. */
   readonly height?: number | undefined;
@@ -155,7 +155,7 @@ export interface TrainingSettings extends TrainerSettings {
   readonly denoising: DenoisingSettings;
 }
 
-const share = z.number().min(0).max(1).optional();
+const fraction = z.number().min(0).max(1).optional();
 const factor = z.number().min(0).optional();
 const positive = z.number().positive().optional();
 const count = z.int().min(1).optional();
@@ -173,13 +173,13 @@ const optionsSchema: z.ZodType<TrainingOptions> = z.object({
   weightDecay: factor,
   backboneRate: factor,
   clip: positive,
-  averageDecay: share,
+  averageDecay: fraction,
   height: count,
   width: count,
   textLength: count,
-  mirror: share,
-  crop: share,
-  colour: share,
+  mirror: fraction,
+  crop: fraction,
+  colour: fraction,
   classWeight: positive,
   denoising: countOrNone,
   labels: factor,

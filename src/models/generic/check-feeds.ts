@@ -1,4 +1,4 @@
-/** The inputs that a model declares, and whether given tensors are such inputs. */
+/** The inputs that a model declares, and a check that given tensors are such inputs. */
 import { InputError, UsageError } from '../../base/errors.ts';
 import type { Model } from '../../onnx/read.ts';
 import { DataType, type Shape, type TensorInfo } from '../../onnx/types.ts';

@@ -14,7 +14,7 @@ import { prepareModel } from './prepare-model.ts';
 /** The highest rank of an output that is taken for scores of classes. */
 const SCORES_RANK = 3;
 
-/** Below this relative error a ratio of energies is rounding noise of the comparison itself. */
+/** Below this relative error a ratio of squared sums is rounding noise of the comparison itself. */
 const SMALLEST_ERROR = 1e-10;
 
 const outputFigures: readonly OutputFigure[] = [
@@ -25,7 +25,7 @@ const outputFigures: readonly OutputFigure[] = [
 
 /**
  * - `relativeError`: ‖x − x̂‖ / ‖x‖ over all outputs of floating-point numbers; `decibels`: the same as −20 log₁₀
- * - `agreement`: the share of equal decisions: which of the numbers along the last dimension is the largest in a float
+ * - `agreement`: the fraction of equal decisions: which of the numbers along the last dimension is the largest in a float
  *   output of at most three dimensions, and each number of an integer output; 1 if there are no decisions
  */
 function compareOutputs(float: NamedOutputs, quantized: NamedOutputs): OutputDifference {

@@ -1,4 +1,4 @@
-/** The contrastive class head: how well each query fits each token, in GroundingDINO and in MM-Grounding-DINO. */
+/** The contrastive class head of GroundingDINO and MM-Grounding-DINO: the similarity of each query to each token. */
 import type { Value } from '../../onnx/builder.ts';
 import type { Config } from './config.ts';
 import type { DecoderLayerOutput } from './decoder.ts';

@@ -75,7 +75,7 @@ const problems: fc.Arbitrary<Problem> = fc.record({
 /** Values in about −1 … 1, in the type asked for. */
 function valuesOf(type: ValueType, shape: number[], seed: number): Record<string, Tensor> {
   const values = noise(
-    shape.reduce((product, extent) => product * extent, 1),
+    shape.reduce((product, size) => product * size, 1),
     seed,
   );
   if (type === DataType.FLOAT)
@@ -102,7 +102,7 @@ function feedsOf(
   const random = (salt: number, scale: number, shape: number[]) =>
     floats(
       noise(
-        shape.reduce((product, extent) => product * extent, 1),
+        shape.reduce((product, size) => product * size, 1),
         seed + salt,
       ).map((value) => value * scale),
       shape,

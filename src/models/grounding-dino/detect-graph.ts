@@ -65,12 +65,12 @@ function detectorBody(network: Network, config: Config, inputs: DetectInputs): S
       levels.map((level) => b.unsqueeze(level.size, [0])),
       0,
     );
-    const extents = b.unsqueeze(b.cast(b.gather(spatialShapes, b.integers(1, 0), 1), DataType.FLOAT), [0]); // (w, h)
+    const sizes = b.unsqueeze(b.cast(b.gather(spatialShapes, b.integers(1, 0), 1), DataType.FLOAT), [0]); // (w, h)
     const valid = b.concat(
       levels.map((level) => b.unsqueeze(b.concat([level.validWidth, level.validHeight], 1), [1])),
       1,
     );
-    const validRatios = b.unsqueeze(b.div(valid, extents), [1]); // [batch, 1, levels, 2]
+    const validRatios = b.unsqueeze(b.div(valid, sizes), [1]); // [batch, 1, levels, 2]
     const points = b.unsqueeze(
       b.concat(
         levels.map((level) => centers(network, level)),
@@ -84,7 +84,7 @@ function detectorBody(network: Network, config: Config, inputs: DetectInputs): S
       validRatios,
       references: {
         points: b.mul(points, validRatios),
-        offsetScale: b.unsqueeze(b.div(1, extents), [0]), // [1, 1, levels, 2]
+        offsetScale: b.unsqueeze(b.div(1, sizes), [0]), // [1, 1, levels, 2]
       },
       imageMask: additiveMask(network, b.unsqueeze(b.greater(b.squeeze(mask, [2]), 0), [1, 2])),
     };

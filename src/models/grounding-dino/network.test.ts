@@ -18,7 +18,7 @@ const parameter = (shape: number[], seed: number) => ({
   shape,
   bytes: bytesOf(
     noise(
-      shape.reduce((product, extent) => product * extent, 1),
+      shape.reduce((product, size) => product * size, 1),
       seed,
     ),
   ),

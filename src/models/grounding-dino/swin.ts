@@ -82,7 +82,7 @@ function patchMerging(network: Network, x: Value, channels: number): Value {
 interface Windows {
   readonly size: number;
   /** Height and width of the map, as a vector. */
-  readonly extents: Value;
+  readonly mapSize: Value;
   /** The number of windows along the height, as a vector of one element. */
   readonly rows: Value;
   /** The number of windows along the width, as a vector of one element. */
@@ -102,20 +102,20 @@ function stageBlocks(network: Network, config: SwinConfig, input: Value, stage: 
 
 function planWindows(network: Network, x: Value, size: number): Windows {
   const { b } = network;
-  const extents = b.shapeOf(x, 1, 3);
-  const counts = b.div(b.add(extents, b.integers(size - 1)), b.integers(size));
+  const mapSize = b.shapeOf(x, 1, 3);
+  const counts = b.div(b.add(mapSize, b.integers(size - 1)), b.integers(size));
   const [rows, columns] = network.pair(counts);
-  return { size, extents, rows, columns, shiftMask: shiftMask(network, rows, columns, size) };
+  return { size, mapSize, rows, columns, shiftMask: shiftMask(network, rows, columns, size) };
 }
 
 /** After a cyclic shift, tokens of different regions must not attend to each other (figure 4 of the paper). */
 function shiftMask(network: Network, rows: Value, columns: Value, size: number): Value {
   const { b } = network;
   const regions = (count: Value, orderOfAxis: number) => {
-    const extent = b.squeeze(b.mul(count, b.integers(size)), [0]);
-    const index = b.range(b.integer(0), extent, b.integer(1));
+    const length = b.squeeze(b.mul(count, b.integers(size)), [0]);
+    const index = b.range(b.integer(0), length, b.integer(1));
     const isPast = (border: number) =>
-      b.cast(b.greaterOrEqual(index, b.sub(extent, b.integer(border))), DataType.INT64);
+      b.cast(b.greaterOrEqual(index, b.sub(length, b.integer(border))), DataType.INT64);
     return b.mul(b.add(isPast(size), isPast(Math.floor(size / 2))), b.integers(orderOfAxis));
   };
   const region = b.add(b.unsqueeze(regions(rows, 3), [1]), regions(columns, 1));
@@ -143,7 +143,7 @@ function swinBlock(
   const heads = config.num_heads[stage] ?? 1;
   const attended = b.scope('attention', () => windowAttention(network, tokens, channels, heads, windows, shifted));
   const restored = roll(network, unite(network, attended, windows, channels), -shift);
-  const cropped = b.slice(restored, [0, 0], [windows.extents], [1, 2]);
+  const cropped = b.slice(restored, [0, 0], [windows.mapSize], [1, 2]);
   const residual = b.add(x, cropped);
   const after = network.layerNorm('layernorm_after', residual, channels, config.layer_norm_eps);
   const forward = (part: Value) => {

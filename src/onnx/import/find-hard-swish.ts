@@ -1,7 +1,7 @@
 /**
  * Recognises the activations of MobileNetV3 (Howard et al. 2019, https://arxiv.org/abs/1905.02244, section 5.2) where an
  * exporter spelled them out: clip(x + 3, 0, 6) / 6 is HardSigmoid, and x times it is HardSwish. One operator instead of
- * four saves three passes over the value, and shows the quantizer what it is.
+ * four saves three passes over the value, and the quantizer recognises it.
  */
 import { findAttribute, float } from '../attributes.ts';
 import { type GraphIndex, indexGraph } from '../graph-index.ts';

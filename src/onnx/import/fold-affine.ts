@@ -1,7 +1,8 @@
 /**
- * Taking what scales and shifts channels into the weight and bias of a layer before or behind it: batch normalisation, and
- * multiplications and additions of constants. Exporters leave such chains around layers; in 8 bits each would be a pass of
- * its own with a rounding of its own. The new weights are nodes over constants, for constant folding to compute once.
+ * Folds operations that scale and shift channels into the weight and bias of a layer before or behind them: batch
+ * normalisation, and multiplications and additions of constants. Exporters leave such chains around layers; in 8 bits each
+ * would be a pass of its own with a rounding of its own. The new weights are nodes over constants, which constant folding
+ * computes once.
  */
 import { findAttribute, integerAttribute, integersAttribute } from '../attributes.ts';
 import { type GraphIndex, indexGraph } from '../graph-index.ts';

@@ -1,5 +1,5 @@
 /**
- * Raising the operator set of a model to the one that dino8 writes (21), as the ONNX specification's change log has it
+ * Raises the operator set of a model to the one that dino8 writes (21), as the ONNX specification's change log has it
  * (https://github.com/onnx/onnx/blob/main/docs/Changelog.md): attributes that became inputs, operators that were renamed,
  * and defaults that changed. Operators whose meaning stayed the same need no change.
  */
@@ -14,7 +14,7 @@ import type { GraphProto, NodeProto } from '../types.ts';
 
 const TARGET = 21;
 const SOFTMAX = new Set(['Softmax', 'LogSoftmax', 'Hardmax']);
-/** The version that changed what they normalise over. */
+/** The version that changed the axes that Softmax, LogSoftmax and Hardmax normalise over. */
 const SOFTMAX_CHANGED = 13;
 /** Before this version operators broadcast in another way, and ONNX Runtime does not run them either. */
 const OLDEST = 7;
@@ -153,7 +153,7 @@ function softmax(node: NodeProto, { rankOf }: Context): readonly NodeProto[] | u
   ];
 }
 
-/** Resize of version 10 placed samples asymmetrically, without saying so. */
+/** Resize of version 10 placed samples asymmetrically and had no attribute for it. */
 const resize: Conversion = (node) => {
   const [x = '', scales = ''] = node.input;
   node.opType = 'Resize';

@@ -21,11 +21,11 @@ export type Statistics = ReadonlyMap<string, Statistic>;
 export interface CalibrationOptions extends WorkOptions, ThreadOptions {
   /** The rules for numbers that are not data in this model; every finite number counts by default. */
   readonly rules?: ObservationRules | undefined;
-  /** Says by its place which samples this call observes: a shard, or what an interrupted calibration left; all by default. */
+  /** Returns whether this call observes the sample at a place, for a shard or to continue a calibration; all by default. */
   readonly accept?: ((place: number) => boolean) | undefined;
-  /** The number of samples that the progress ends with (the total of the source by default) … */
+  /** The number of samples at which the progress ends; by default the total of the source. */
   readonly expected?: number | undefined;
-  /** … and starts from, because an earlier call observed them. */
+  /** The number of samples at which the progress starts, because an earlier call observed them. */
   readonly done?: number | undefined;
   /** Statistics of an earlier call, to which this one adds. */
   readonly statistics?: Statistics | undefined;

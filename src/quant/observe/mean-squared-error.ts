@@ -2,9 +2,9 @@
 import { affineOf, dequantize, quantize, type Range, type Scheme } from '../scheme.ts';
 import type { BinnedValues } from './histogram.ts';
 
-/** Ends of the range are tried at these shares of the observed extremes … */
+/** First, the ends of the range are tried at these fractions of the observed extremes. */
 const COARSE = Array.from({ length: 40 }, (_, step) => 1 - step / 40);
-/** … and then at these distances around the best ones. */
+/** Then the ends are tried at these distances around the best ones. */
 const FINE = [-0.02, -0.015, -0.01, -0.005, 0.005, 0.01, 0.015, 0.02];
 
 /** Σ count · (x − x̂)² over the middles of the bins. */
@@ -33,11 +33,11 @@ export function minimumErrorRange(bins: BinnedValues, seen: Range, scheme: Schem
     const error = squaredError(bins, range, scheme);
     if (error < best.error) best = { range, error, low, high };
   };
-  for (const share of COARSE) attempt(share, share);
+  for (const fraction of COARSE) attempt(fraction, fraction);
   // Each end alone, then both again more finely: the error has one valley in each direction.
   if (!scheme.symmetric) {
-    for (const share of COARSE) attempt(best.low, share);
-    for (const share of COARSE) attempt(share, best.high);
+    for (const fraction of COARSE) attempt(best.low, fraction);
+    for (const fraction of COARSE) attempt(fraction, best.high);
   }
   const { low, high } = best;
   for (const step of FINE) {

@@ -35,8 +35,8 @@ export function observeFunction(): FunctionProto {
   const lowest = b.reduceMin(byChannel(Number.POSITIVE_INFINITY), [0], false);
   const highest = b.reduceMax(byChannel(Number.NEGATIVE_INFINITY), [0], false);
   const number = b.reduceSum(b.cast(counted, DataType.FLOAT), [0, 1], false);
-  const share = b.max(b.div(number, b.cast(channels, DataType.FLOAT)), 1e-30);
-  const mean = b.div(b.reduceSum(byChannel(0), [0], false), share);
+  const perChannel = b.max(b.div(number, b.cast(channels, DataType.FLOAT)), 1e-30);
+  const mean = b.div(b.reduceSum(byChannel(0), [0], false), perChannel);
 
   const largest = b.reduceMax(b.where(counted, b.abs(rows), 0), [0, 1], false);
   const exponent = exponentFor(b, largest);

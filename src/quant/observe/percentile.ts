@@ -6,7 +6,7 @@ import type { BinnedValues } from './histogram.ts';
 export function percentileRange({ counts, edges }: BinnedValues, percentile: number): Range {
   const cut = (100 - percentile) / 200;
   const cumulative = cumulativeShares(counts);
-  const edgeAt = (share: number) => edges[firstReaching(cumulative, share)] ?? 0;
+  const edgeAt = (fraction: number) => edges[firstReaching(cumulative, fraction)] ?? 0;
   return { min: edgeAt(cut), max: edgeAt(1 - cut) };
 }
 
@@ -32,7 +32,7 @@ function cumulativeShares(counts: ArrayLike<number>): Float64Array {
   });
 }
 
-function firstReaching(cumulative: Float64Array, share: number): number {
-  const found = cumulative.findIndex((value) => value >= share);
+function firstReaching(cumulative: Float64Array, fraction: number): number {
+  const found = cumulative.findIndex((value) => value >= fraction);
   return found < 0 ? cumulative.length : found;
 }

@@ -12,7 +12,7 @@ import { BINS_PER_SIDE, emptyHistogram, MINIMUM_EXPONENT } from './histogram.ts'
 import { type ChannelStatistic, emptyStatistic, mergeStatistic, type Statistic } from './statistic.ts';
 
 const FORMAT = 'dino8-statistics-1';
-/** The name of the same format in files of before; it is still read. */
+/** The name of the format in files of the former version, which are still read. */
 const FORMER_FORMAT = 'dino8-ranges-1';
 const LARGEST_FILE = 1 << 29;
 const MAXIMUM_CHANNELS = 1 << 16;
@@ -24,7 +24,7 @@ function isUnique(items: readonly unknown[]): boolean {
 
 const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 const steps = z.number().int();
-/** JSON has no infinity: the longest bucket is open. */
+/** JSON has no infinity, so the bucket of the longest prompts has no maximum. */
 const tokens = z.union([count, z.null()]).transform((value) => value ?? Number.POSITIVE_INFINITY);
 
 const channelSchema = z.strictObject({ min: z.base64(), max: z.base64(), mean: z.base64() });

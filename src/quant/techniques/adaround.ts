@@ -15,7 +15,7 @@ const STEPS = 10;
 const RATE = 0.02;
 /** The stretch of the sigmoid (section 3 of the paper). */
 const [LOW, HIGH] = [-0.1, 1.1];
-/** β at the start and at the end, and the share of steps without the penalty. */
+/** β at the start and at the end, and the fraction of steps without the penalty. */
 const [SOFT, HARD, WARM_UP] = [20, 2, 0.2];
 const WEIGHT = 10;
 
@@ -33,9 +33,9 @@ export function adaround(iterations: number): Rounder {
     const zeros = () => floats(new Float32Array(choice.data.length), shape);
     let [mean, square] = [zeros(), zeros()];
     for (let step = 0; step < iterations; step += STEPS) {
-      const share = Math.max((step / iterations - WARM_UP) / (1 - WARM_UP), 0);
+      const fraction = Math.max((step / iterations - WARM_UP) / (1 - WARM_UP), 0);
       const scalars = {
-        beta: scalar(HARD + 0.5 * (SOFT - HARD) * (1 + Math.cos(share * Math.PI))),
+        beta: scalar(HARD + 0.5 * (SOFT - HARD) * (1 + Math.cos(fraction * Math.PI))),
         force: scalar(step / iterations < WARM_UP ? 0 : WEIGHT),
       };
       using outputs = await session.run({ weight, divisor, moments, scale, choice, mean, square, ...scalars });

@@ -19,7 +19,7 @@ const ROWS = 32;
 /** Each iteration squares the error; this number is enough for a condition number of about 10^6. */
 const ITERATIONS = 44;
 
-/** @param damping the share of the mean of H's diagonal that is added to the diagonal */
+/** @param damping the fraction of the mean of H's diagonal that is added to the diagonal */
 export function gptq(damping: number): Rounder {
   return async ({ weight, divisor }, { scheme, moments }) => {
     const [inputs = 0] = weight.shape;

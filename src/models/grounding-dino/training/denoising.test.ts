@@ -49,9 +49,9 @@ test('the queries of the network answer as they do without', async () => {
   }
 });
 
-const share = fc.double({ min: 0.05, max: 0.4, noNaN: true });
+const fraction = fc.double({ min: 0.05, max: 0.4, noNaN: true });
 const labels = fc.array(
-  fc.record({ box: fc.tuple(share, share, share, share), category: fc.integer({ min: 1, max: 9 }) }),
+  fc.record({ box: fc.tuple(fraction, fraction, fraction, fraction), category: fc.integer({ min: 1, max: 9 }) }),
   { minLength: 0, maxLength: 5 },
 );
 

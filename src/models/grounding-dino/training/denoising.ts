@@ -21,13 +21,13 @@ export function denoisingGroups({ queries }: DenoisingSettings, targets: number)
 
 /** The box (cx, cy, w, h) of a place that no query takes: a small one in the middle of the image. */
 export const EMPTY_BOX = [0.5, 0.5, 0.1, 0.1] as const;
-/** The minimum width and height of a box in shares of the image, so that its logits are finite. */
+/** The minimum width and height of a box in fractions of the image, so that its logits are finite. */
 const SMALLEST = 1e-3;
 
 /**
  * Draws the denoising queries of an image. A group has 2 · `targets` places: the positive queries of all targets, whose
  * corners move by less than half a side, then the negative ones, whose corners move further.
- * @param labels boxes (x, y, width, height) in shares of the image
+ * @param labels boxes (x, y, width, height) in fractions of the image
  * @param categories the categories of the prompt
  * @param random returns the next number, uniform in [0, 1)
  * @returns a query for each place; undefined where the image has no target for it
@@ -56,7 +56,7 @@ export function denoisingQueries(
         Math.max(Math.abs(right - left), SMALLEST),
         Math.max(Math.abs(bottom - top), SMALLEST),
       ],
-      // As in the reference implementation, half of the share draws a phrase, which may be the right one by chance.
+      // As in the reference implementation, the phrase is drawn with half of the probability, and may be the right one.
       category: random() < labelNoise / 2 ? other : label.category,
       target: isNegative ? undefined : target,
     };

@@ -81,11 +81,11 @@ export function distillationLoss(
     const teacherBoxes = given(boxes);
     const missed = b.sub(wanted, b.sigmoid(student));
     const crossEntropy = b.sub(b.softplus(student), b.mul(student, wanted));
-    const answers = total(b.mul(b.mul(crossEntropy, b.mul(missed, missed)), mask));
+    const classDistance = total(b.mul(b.mul(crossEntropy, b.mul(missed, missed)), mask));
     const distance = b.reduceSum(b.abs(b.sub(studentBoxes, teacherBoxes)), [2], false);
     const apart = b.sub(1, generalizedIou(b, studentBoxes, teacherBoxes));
     const sum = b.sum([
-      b.mul(answers, weights.class),
+      b.mul(classDistance, weights.class),
       b.mul(total(b.mul(distance, sure)), weights.box),
       b.mul(total(b.mul(apart, sure)), weights.giou),
     ]);

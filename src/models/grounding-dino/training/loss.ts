@@ -26,8 +26,8 @@ export function matchingCosts(
 ): Value {
   const probability = b.sigmoid(logits);
   const negative = b.sub(1, probability);
-  const focal = (missed: Value, found: Value, share: number) =>
-    b.mul(b.mul(b.pow(missed, GAMMA), b.log(b.add(found, EPSILON))), -share);
+  const focal = (missed: Value, found: Value, alpha: number) =>
+    b.mul(b.mul(b.pow(missed, GAMMA), b.log(b.add(found, EPSILON))), -alpha);
   const difference = b.sub(focal(negative, probability, ALPHA), focal(probability, negative, 1 - ALPHA));
   const tokens = b.max(b.reduceSum(targets.tokens, [2], false), 1); // [batch, targets]
   const ofPhrase = b.matmul(difference, b.transpose(targets.tokens, [0, 2, 1]));
@@ -71,8 +71,8 @@ function focalLoss(b: GraphBuilder, logits: Value, wanted: Value): Value {
   const crossEntropy = b.sub(b.softplus(logits), b.mul(logits, wanted));
   // |wanted − p| = 1 − p_t for a target of 0 or 1.
   const missed = b.abs(b.sub(wanted, probability));
-  const share = b.add(b.mul(wanted, 2 * ALPHA - 1), 1 - ALPHA);
-  return b.mul(b.mul(share, crossEntropy), b.mul(missed, missed));
+  const alpha = b.add(b.mul(wanted, 2 * ALPHA - 1), 1 - ALPHA);
+  return b.mul(b.mul(alpha, crossEntropy), b.mul(missed, missed));
 }
 
 /** Adds the generalised IoU of boxes (cx, cy, w, h). Their shapes [..., 4] are broadcast, and the result is [...]. */

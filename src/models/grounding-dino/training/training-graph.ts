@@ -19,7 +19,7 @@ export function extraHeads(config: Config): Head[] {
 }
 
 /**
- * The inputs of a graph with extra queries. `tokens` [batch, extra, tokens] holds the share that each token has in the
+ * The inputs of a graph with extra queries. `tokens` [batch, extra, tokens] holds the fraction that each token has in the
  * content of a query, `boxes` [batch, extra, 4] the boxes (cx, cy, w, h), and `mask` [all, all] is added to the scores of the
  * decoder's self-attention.
  */

@@ -31,10 +31,10 @@ export function computeOnBytes(model: Model): number {
       const parameters = isStandard(node) ? commonParameters(node, index) : undefined;
       if (!parameters || !step(graph, node, parameters, index)) continue;
       changes++;
-      // A node that nobody reads any more must not count as a reader in the next step.
+      // A node whose result is not read any more must not count as a reader in the next step.
       const isRead = graph.node.some((each) => node.output.some((name) => usedBy(each).has(name)));
       if (!isRead) graph.node = graph.node.filter((each) => each !== node);
-      // An index takes time, so that it is made anew only after a change.
+      // An index takes time, so it is made anew only after a change.
       index = indexGraph(graph);
     }
   if (changes > 0) {
@@ -125,7 +125,7 @@ function isActivation(name: string, index: GraphIndex): boolean {
   return inner !== undefined && others.length === 0 && isActivation(inner, index);
 }
 
-/** What is left of b after whole steps goes into the biases of the convolutions behind; else the scale grows a little. */
+/** The rest of b after whole steps is added to the biases of the convolutions that follow; otherwise the scale grows a little. */
 function absorbShift(graph: GraphProto, x: string, b: number, parameters: Parameters, index: GraphIndex): boolean {
   const readers = convolutionsBehind(parameters.users, index);
   const zeroPoint = `${parameters.users[0]?.name}.absorbed.zero_point`;
@@ -165,8 +165,8 @@ function convolutionsBehind(quantizers: readonly NodeProto[], index: GraphIndex)
 }
 
 /**
- * Makes a convolution compute as if `amount`, less than a step, were added to its input: the bias takes it. What is padded is
- * taken as shifted too, which is wrong by a part of that step at the border.
+ * Makes a convolution compute as if `amount`, less than a step, were added to its input: the bias takes it. Padding
+ * counts as shifted too, which is wrong by a part of that step at the border.
  */
 function addToInput(graph: GraphProto, conv: NodeProto, amount: number, index: GraphIndex): void {
   const [x = '', dequantized = '', bias] = conv.input;
@@ -241,7 +241,10 @@ function swishOnBytes(graph: GraphProto, node: NodeProto, _: Parameters, index: 
   return true;
 }
 
-/** Conv → Q → DQ → Relu → Q': the first pair is not needed if Q' sends what is below 0 to 0, and for Clip what is above. */
+/**
+ * Conv → Q → DQ → Relu → Q': the first pair is not needed if Q' maps numbers below 0 to 0 and, for Clip, limits numbers to
+ * its maximum.
+ */
 function dropPairsBeforeClips(_: GraphProto, node: NodeProto, parameters: Parameters, index: GraphIndex): boolean {
   const [x = '', low = '', high = ''] = node.input;
   const isClip = node.opType === 'Clip' && numberOf(low, index, DataType.FLOAT) === 0;

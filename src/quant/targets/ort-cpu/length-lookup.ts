@@ -14,8 +14,8 @@ export interface Bucketed {
 }
 
 /**
- * Scale and zero point for the value `owner`, by the second dimension of the value `length`. A length beyond all that were
- * observed has the range of all.
+ * Scale and zero point for the value `owner`, by the second dimension of the value `length`. A length beyond all observed
+ * ones has the range of all lengths.
  */
 export function bucketParameters(owner: string, { ranges, length }: LengthLookup, added: Additions): Bucketed {
   const inner = (suffix: string) => `${owner}.by_length.${suffix}`;

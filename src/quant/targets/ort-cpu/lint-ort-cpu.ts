@@ -1,4 +1,4 @@
-/** Which quantized places of a model ONNX Runtime does not compute as integer operators, by the profile of a run, and their cost. */
+/** Finds, in the profile of a run, the quantized places that ONNX Runtime does not compute in integers, and their cost. */
 
 import { type GraphIndex, indexGraph } from '../../../onnx/graph-index.ts';
 import type { Model } from '../../../onnx/read.ts';
@@ -9,7 +9,7 @@ import type { Feeds } from '../../../runtime/session.ts';
 import { sourceOf } from '../../observe/same-values.ts';
 import type { LintOptions, LintReport } from '../target.ts';
 
-/** A conversion that runs on its own. */
+/** A conversion between integers and floats that runs as a node of its own. */
 export interface Unfused {
   /** The name of the node. */
   readonly node: string;

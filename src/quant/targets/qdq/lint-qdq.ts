@@ -1,4 +1,4 @@
-/** Whether a quantized model has operators of the ONNX standard only, apart from functions that the file itself defines. */
+/** Checks that a quantized model has only operators of the ONNX standard and functions that the file itself defines. */
 import type { Model } from '../../../onnx/read.ts';
 import type { LintReport } from '../target.ts';
 

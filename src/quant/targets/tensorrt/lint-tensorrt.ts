@@ -1,4 +1,4 @@
-/** Whether TensorRT's explicit quantization takes and fuses a model, by its rules: the model is not run. */
+/** Checks by TensorRT's rules whether its explicit quantization takes and fuses a model. The model is not run. */
 import { type GraphIndex, indexGraph } from '../../../onnx/graph-index.ts';
 import type { Model } from '../../../onnx/read.ts';
 import { tensorElements } from '../../../onnx/tensor.ts';
