@@ -5,54 +5,53 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { exists } from '../src/base/files.ts';
 import { packageRoot } from '../src/base/package-root.ts';
-import { run, signalledAt } from './run-cli.ts';
+import { writeSmallCheckpoint } from '../src/models/grounding-dino/testing/small-checkpoint.ts';
+import { run, runHere, signalledAt } from './run-cli.ts';
 
-const nano = join(packageRoot, 'assets/nano');
 const images = join(packageRoot, 'assets/shapes/calib');
 let folder: string;
+let checkpoint: string;
 const at = (...parts: string[]) => join(folder, ...parts);
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'dino8-calibrate-'));
+  checkpoint = await writeSmallCheckpoint(at('checkpoint'));
 });
 
-const calibrate = (...args: string[]) => run(['calibrate', ...args]);
+const calibrate = (...args: string[]) => runHere(['calibrate', ...args]);
 const ELEVEN = ['--images', '11', '--seed', '3'];
 
 describe('calibrate', () => {
   let whole: string;
   beforeAll(async () => {
-    const done = await calibrate(nano, images, ...ELEVEN, '-o', at('whole.json'));
+    const done = await calibrate(checkpoint, images, ...ELEVEN, '-o', at('whole.json'));
     expect(done.code, done.stderr).toBe(0);
     whole = await readFile(at('whole.json'), 'utf8');
   });
 
   test('parts that are merged are what one run gives, to the bit', async () => {
-    const parts = await Promise.all(
-      [1, 2, 3].map(async (part) => {
-        const path = at(`part${part}.json`);
-        const { code, stderr } = await calibrate(nano, images, ...ELEVEN, '--shard', `${part}/3`, '-o', path);
-        expect(code, stderr).toBe(0);
-        return path;
-      }),
-    );
+    const parts = [1, 2, 3].map((part) => at(`part${part}.json`));
+    for (const [index, path] of parts.entries()) {
+      const { code, stderr } = await calibrate(checkpoint, images, ...ELEVEN, '--shard', `${index + 1}/3`, '-o', path);
+      expect(code, stderr).toBe(0);
+    }
     const merged = await calibrate('--merge', ...parts.toReversed(), '-o', at('merged.json'));
     expect(merged.code, merged.stderr).toBe(0);
     expect(await readFile(at('merged.json'), 'utf8')).toBe(whole);
 
     const missing = await calibrate('--merge', ...parts.slice(1), '-o', at('none.json'));
     expect(missing).toMatchObject({ code: 2, stderr: expect.stringMatching(/Part 1 of 3 is missing/) });
-    const part = await run(['quantize', nano, '--statistics', parts[0] ?? '', '-o', at('none.onnx')]);
+    const part = await runHere(['quantize', checkpoint, '--statistics', parts[0] ?? '', '-o', at('none.onnx')]);
     expect(part).toMatchObject({ code: 1, stderr: expect.stringMatching(/is part 1 of 3; merge the parts/) });
   });
 
   test('interrupted, it goes on where it was, and gives the same', async () => {
-    const args = ['calibrate', nano, images, ...ELEVEN, '-o', at('again.json'), '--threads', '1'];
+    const args = ['calibrate', checkpoint, images, ...ELEVEN, '-o', at('again.json'), '--threads', '1'];
     const interrupted = await run(args, process.execPath, signalledAt('SIGINT', { path: /\.jpg$/, count: 5 }));
     expect(interrupted.code, interrupted.stderr).toBe(130);
     expect(await exists(at('again.json'))).toBe(false);
     expect(await exists(at('again.json.partial'))).toBe(true);
-    const resumed = await run(args);
+    const resumed = await runHere(args);
     expect(resumed.code, resumed.stderr).toBe(0);
     expect(await readFile(at('again.json'), 'utf8')).toBe(whole);
     expect(await exists(at('again.json.partial'))).toBe(false);
@@ -60,9 +59,9 @@ describe('calibrate', () => {
 
   test('statistics of another model are refused', async () => {
     const other = join(packageRoot, 'test/fixtures/golden/random_window12');
-    await cp(nano, at('other'), { recursive: true });
+    await cp(checkpoint, at('other'), { recursive: true });
     for (const name of ['config.json', 'model.safetensors']) await cp(join(other, name), at('other', name));
-    const { code, stderr } = await run([
+    const { code, stderr } = await runHere([
       'quantize',
       at('other'),
       '--statistics',
@@ -89,7 +88,7 @@ describe('calibrate', () => {
       at('set/images/annotations.json'),
       JSON.stringify({ images: described, annotations: [], categories }),
     );
-    const args = [nano, at('set/images'), '--images', '3', '-o', at('some.json'), '--json'];
+    const args = [checkpoint, at('set/images'), '--images', '3', '-o', at('some.json'), '--json'];
     const refused = await calibrate(...args);
     expect(refused.code).toBe(1);
     expect(refused.stderr).toMatch(/broken\.jpg.*--skip-unreadable/);
@@ -108,7 +107,7 @@ describe('calibrate', () => {
     [['--shard', '3/2'], /--shard must be like 1\/4/],
     [['--images', '1', '--recipe', 'none'], /There is no recipe none/],
   ])('%j is refused in one sentence', async (args, message) => {
-    const { code, stderr } = await calibrate(nano, images, ...args, '-o', at('none.json'));
+    const { code, stderr } = await calibrate(checkpoint, images, ...args, '-o', at('none.json'));
     expect(code).toBe(2);
     expect(stderr).toMatch(message);
     expect(stderr).not.toMatch(/^\s+at /m);
@@ -123,7 +122,7 @@ describe('calibrate', () => {
     await writeFile(at('cut.json'), whole.slice(0, whole.length / 2));
     await writeFile(at('empty.json'), '{}');
     for (const file of ['damaged.json', 'cut.json', 'empty.json']) {
-      const { code, stderr } = await run(['quantize', nano, '--statistics', at(file), '-o', at('none.onnx')]);
+      const { code, stderr } = await runHere(['quantize', checkpoint, '--statistics', at(file), '-o', at('none.onnx')]);
       expect(code, file).toBe(1);
       expect(stderr.trim().split('\n'), file).toHaveLength(1);
     }

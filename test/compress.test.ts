@@ -1,12 +1,10 @@
 /** `dino8 compress` as a user meets it: killed, interrupted, continued, and with another recipe. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout } from 'node:timers/promises';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { packageRoot } from '../src/base/package-root.ts';
-import { entry, run } from './run-cli.ts';
+import { run, runHere, signalledAt } from './run-cli.ts';
 
 const nano = join(packageRoot, 'assets/nano');
 const validation = join(packageRoot, 'assets/shapes/val');
@@ -26,7 +24,7 @@ rules:
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'dino8-compress-'));
   await writeFile(at('one.yaml'), recipe(0));
-  args = ['compress', nano, validation, '--calibration', calibration, '--calibration-images', '2', '--images', '12'];
+  args = ['compress', nano, validation, '--calibration', calibration, '--calibration-images', '2', '--images', '6'];
   args.push('--recipes', at('one.yaml'), '--runs', '1', '-o', at('out'));
 });
 
@@ -37,32 +35,17 @@ async function steps(): Promise<string[]> {
   return lines.map((line) => JSON.parse(line).step);
 }
 
-/** Starts the command, and sends the signal as soon as `isTime`. */
-async function stopWhen(isTime: () => Promise<boolean>, signal: NodeJS.Signals) {
-  const child: ChildProcess = spawn(process.execPath, [entry, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
-  let heard = '';
-  child.stderr?.on('data', (data: Buffer) => {
-    heard += data.toString();
-  });
-  const ended = new Promise<number | null>((resolve) => child.on('exit', resolve));
-  while (child.exitCode === null && !(await isTime())) await setTimeout(20);
-  child.kill(signal);
-  return { code: await ended, heard };
-}
-
 describe('compress', () => {
   test('continues at the step where it was killed or interrupted, and does nothing twice', async () => {
-    const scored = async () => {
-      const names = await readdir(at('out/state')).catch(() => []);
-      const partial = names.find((name) => name.startsWith('score-'));
-      return partial !== undefined && (await readFile(at('out/state', partial), 'utf8')).split('\n').length > 3;
-    };
-    await stopWhen(scored, 'SIGKILL');
+    const inTheScore = signalledAt('SIGKILL', { calls: ['appendFile'], path: /state.score-/, count: 3 });
+    await run(args, process.execPath, inTheScore);
     expect(await steps()).toEqual(['convert', 'calibrate', 'make one']);
 
-    const interrupted = await stopWhen(async () => (await steps()).includes('score one'), 'SIGINT');
-    expect(interrupted.code, interrupted.heard).toBe(130);
-    expect(interrupted.heard).toMatch(/kept in .*out, and the same command continues there/);
+    // The steps that are recorded now are the scores of the two models.
+    const afterScores = signalledAt('SIGINT', { calls: ['appendFile'], path: /steps\.jsonl$/, count: 2 });
+    const interrupted = await run(args, process.execPath, afterScores);
+    expect(interrupted.code, interrupted.stderr).toBe(130);
+    expect(interrupted.stderr).toMatch(/kept in .*out, and the same command continues there/);
     const before = await steps();
 
     const done = await run([...args, '--json']);
@@ -73,8 +56,9 @@ describe('compress', () => {
 
     const results = JSON.parse(done.stdout);
     expect(results.variants.map(({ name }: { name: string }) => name)).toEqual(['FP32', 'one']);
-    const { figures } = JSON.parse((await run(['eval', nano, validation, '--images', '12', '--json'])).stdout);
+    const { figures } = JSON.parse((await runHere(['eval', nano, validation, '--images', '6', '--json'])).stdout);
     expect(results.variants[0].figures).toEqual(figures);
+    expect(figures.AP).toBeGreaterThan(0.4);
     expect(JSON.parse(await readFile(at('out/results.json'), 'utf8'))).toEqual(results);
     expect(await readFile(at('out/report.html'), 'utf8')).toContain('One layer of the encoder.');
   });
@@ -96,7 +80,7 @@ describe('compress', () => {
     [['--recipes', 'none'], 2, /There is no recipe none/],
     [['--recipes', 'dynamic,dynamic'], 2, /name each recipe once/],
   ])('%j is refused in one sentence', async (extra, code, message) => {
-    const refused = await run(['compress', nano, validation, '-o', at('none'), ...extra]);
+    const refused = await runHere(['compress', nano, validation, '-o', at('none'), ...extra]);
     expect(refused.stderr).toMatch(message);
     expect(refused.code).toBe(code);
   });

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { packageRoot } from '../src/base/package-root.ts';
 import { bundledCalibration, bundledModel, bundledValidation } from '../src/data/bundled.ts';
 import { writeSafetensors } from '../src/models/checkpoint/write-safetensors.ts';
+import { writeSmallCheckpoint } from '../src/models/grounding-dino/testing/small-checkpoint.ts';
 import { GraphBuilder } from '../src/onnx/builder.ts';
 import { bytesOf, makeTensor } from '../src/onnx/tensor.ts';
 import { DataType } from '../src/onnx/types.ts';
@@ -53,7 +54,8 @@ test('quantize.mjs writes a smaller model whose average precision is near', LIMI
 
 test('train-with-rounding.mjs trains and writes an INT8 model', LIMIT, async () => {
   const output = join(folder, 'trained.onnx');
-  const printed = await runExample('train-with-rounding.mjs', bundledModel(), bundledCalibration(), output, '2');
+  const checkpoint = await writeSmallCheckpoint(join(folder, 'small'));
+  const printed = await runExample('train-with-rounding.mjs', checkpoint, bundledCalibration(), output, '2');
   expect(printed.match(/step \d: loss \d/g)).toHaveLength(2);
   expect(printed).toContain(`${output} was trained`);
 });
