@@ -1,5 +1,5 @@
 /**
- * Arrays in NumPy's file format (https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html): a magic
+ * Reads arrays in NumPy's file format (https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html): a magic
  * number, the length of a header, the header as the text of a Python dictionary, and the elements. Every length is
  * checked before it is used, and arrays of Python objects, which are pickles, are refused.
  */
@@ -12,10 +12,10 @@ import { Session } from '../runtime/session.ts';
 import { copyTensor, type Tensor, tensor } from '../runtime/tensor.ts';
 
 const MAGIC = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59]; // "\x93NUMPY"
-/** A header describes one element type and one shape, which takes about a hundred bytes. */
-const LARGEST_HEADER = 1 << 16;
-/** NumPy 2 allows 64 dimensions; ONNX Runtime and every model in practice need far fewer. */
-const MOST_DIMENSIONS = 32;
+/** The maximum length of a header, which describes one element type and one shape and takes about a hundred bytes. */
+const MAXIMUM_HEADER = 1 << 16;
+/** The maximum number of dimensions. NumPy 2 allows 64, and models have far fewer. */
+const MAXIMUM_DIMENSIONS = 32;
 
 /** NumPy's names of element types, without the byte order. Texts, dates, structures and objects are left out. */
 const TYPES: Readonly<Record<string, DataType>> = {
@@ -38,7 +38,8 @@ const TYPES: Readonly<Record<string, DataType>> = {
  * column-major (Fortran) order is transposed.
  *
  * @param source names the file in errors
- * @throws InputError if the file is damaged, or its element type or byte order is not supported
+ * @returns the array in row-major order, with the shape that the file states
+ * @throws InputError if the file is damaged, or if its element type or byte order is not supported
  */
 export async function parseNpy(bytes: Uint8Array<ArrayBuffer>, source: string): Promise<Tensor> {
   const { text, start } = readHeader(bytes, source);
@@ -63,13 +64,13 @@ function readHeader(bytes: Uint8Array<ArrayBuffer>, source: string): { text: str
     throw new InputError(`${source} has version ${major} of NumPy's format; versions 1 to 3 are supported.`);
   const prefix = major === 1 ? 10 : 12;
   const length = major === 1 ? view.getUint16(8, true) : view.getUint32(8, true);
-  if (length > Math.min(LARGEST_HEADER, bytes.length - prefix))
+  if (length > Math.min(MAXIMUM_HEADER, bytes.length - prefix))
     throw new InputError(`${source} claims a header of ${length} bytes, which does not fit; the file is damaged.`);
   const start = prefix + length;
   return { text: new TextDecoder().decode(bytes.subarray(prefix, start)), start };
 }
 
-/** The dictionary as NumPy writes it: three keys, each of them in a fixed form. */
+/** The three keys of the dictionary, each in the form in which NumPy writes it. */
 const DESCRIPTION = /'descr':\s*'([<>|=]?)([a-zA-Z]\d*)'/;
 const ORDER = /'fortran_order':\s*(True|False)/;
 const SHAPE = /'shape':\s*\(([\d\s,]*)\)/;
@@ -93,12 +94,12 @@ function parseHeader(text: string, source: string) {
     .filter(Boolean)
     .map(Number);
   const isPossible = shape.every((dimension) => Number.isSafeInteger(dimension) && dimension >= 0);
-  if (!isPossible || !Number.isSafeInteger(elementCount(shape)) || shape.length > MOST_DIMENSIONS)
+  if (!isPossible || !Number.isSafeInteger(elementCount(shape)) || shape.length > MAXIMUM_DIMENSIONS)
     throw new InputError(`${source} has the impossible shape (${list.trim()}); the file is damaged.`);
   return { type, shape, isColumnMajor: order === 'True' };
 }
 
-/** Reverses the order of all dimensions. ONNX Runtime moves the elements. */
+/** Reverses the order of all dimensions; ONNX Runtime moves the elements. */
 async function transpose(value: Tensor): Promise<Tensor> {
   if (value.data.length === 0) return { ...value, shape: value.shape.toReversed() };
   const b = new GraphBuilder('transpose');

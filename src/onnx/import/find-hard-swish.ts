@@ -10,7 +10,12 @@ import { makeNode, removeUnused, sortTopologically } from '../rewrite.ts';
 import { tensorElements } from '../tensor.ts';
 import { DataType, type NodeProto } from '../types.ts';
 
-/** Replaces spelled-out hard sigmoids and hard swishes by the operators. Returns the number of new operators. */
+/**
+ * Replaces nodes that together compute a hard sigmoid or a hard swish by one operator.
+ *
+ * @param model is changed
+ * @returns the number of new operators
+ */
 export function findHardSwish(model: Model): number {
   const { graph } = model;
   let found = 0;
@@ -27,12 +32,12 @@ export function findHardSwish(model: Model): number {
   return found;
 }
 
-/** x · clip(x + 3, 0, 6) / 6 in any association of its factors, or x · HardSigmoid(x). */
+/** Matches x · clip(x + 3, 0, 6) / 6, whatever the order of its factors, and x · HardSigmoid(x). */
 function matchHardSwish(node: NodeProto, index: GraphIndex): NodeProto | undefined {
   const { factors, constant } = factorsOf(node, index);
   if (factors.length !== 2) return undefined;
+  // The type says that there are two factors, which was checked above.
   for (const [x, gate] of [factors, factors.toReversed()] as [string, string][]) {
-    // two factors
     const isSpelledOut = isNear(constant, 1 / 6) && clippedInput(gate, index) === x;
     if (isSpelledOut || (constant === 1 && hardSigmoidInput(gate, index) === x))
       return makeNode('HardSwish', node.name, [x], node.output);
@@ -40,7 +45,7 @@ function matchHardSwish(node: NodeProto, index: GraphIndex): NodeProto | undefin
   return undefined;
 }
 
-/** clip(x + 3, 0, 6) / 6. */
+/** Matches clip(x + 3, 0, 6) / 6. */
 function matchHardSigmoid(node: NodeProto, index: GraphIndex): NodeProto | undefined {
   const { factors, constant } = factorsOf(node, index);
   const [gate = ''] = factors;
@@ -50,7 +55,7 @@ function matchHardSigmoid(node: NodeProto, index: GraphIndex): NodeProto | undef
     : makeNode('HardSigmoid', node.name, [x], node.output, { alpha: float(1 / 6), beta: float(0.5) });
 }
 
-/** A product as its factors that are not constant, and the product of those that are; looks through inner products. */
+/** Returns the factors of a product that are not constant, and the product of the constant ones, those of inner products included. */
 function factorsOf(node: NodeProto, index: GraphIndex): { factors: string[]; constant: number } {
   const factors: string[] = [];
   let constant = 1;
@@ -68,7 +73,7 @@ function factorsOf(node: NodeProto, index: GraphIndex): { factors: string[]; con
     const divisor = each.opType === 'Div' ? scalarOf(b, index) : undefined;
     if (divisor !== undefined) constant /= divisor;
     else if (each.opType === 'Div')
-      factors.push('', '', ''); // a division by a value is no product
+      factors.push('', '', ''); // A division by a value is no product: with so many factors, nothing matches.
     else visitFactor(b);
   };
   if (isProduct(node)) visit(node);
@@ -85,7 +90,7 @@ function scalarOf(name: string, index: GraphIndex): number | undefined {
   return Number(tensorElements(tensor)[0]);
 }
 
-/** The x of clip(x + 3, 0, 6). */
+/** Returns the name of x if the value is clip(x + 3, 0, 6). */
 function clippedInput(name: string, index: GraphIndex): string | undefined {
   const clip = index.producer.get(name);
   const [sum = '', low = '', high = ''] = clip?.opType === 'Clip' ? clip.input : [];
@@ -96,7 +101,7 @@ function clippedInput(name: string, index: GraphIndex): string | undefined {
   return scalarOf(a, index) === 3 ? b : undefined;
 }
 
-/** The x of a HardSigmoid with the slope of HardSwish. */
+/** Returns the name of x if the value is a HardSigmoid of x with the slope of HardSwish. */
 function hardSigmoidInput(name: string, index: GraphIndex): string | undefined {
   const node = index.producer.get(name);
   if (node?.opType !== 'HardSigmoid') return undefined;

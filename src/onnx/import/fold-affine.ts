@@ -14,23 +14,28 @@ import { DataType, type GraphProto, type NodeProto } from '../types.ts';
 /** A layer whose result has its channels on one axis. */
 interface Layer {
   readonly node: NodeProto;
+  /** The number of channels of the result. */
   readonly channels: number;
-  /** The rank of the result, and its axis of channels. */
+  /** The number of dimensions of the result. */
   readonly rank: number;
+  /** The axis of the result that holds the channels. */
   readonly axis: number;
-  /** The shape of a vector of channels that multiplies the weight. */
+  /** The shape in which a vector [channels] multiplies the weight. */
   readonly weightShape: readonly number[];
 }
 
-/** y = scale · x + shift, by names of constant values [channels] or [1]; undefined where it is 1 or 0. */
+/** The map y = scale · x + shift, by the names of constants [channels] or [1]; undefined stands for a scale of 1 and a shift of 0. */
 interface Affine {
   readonly scale?: string | undefined;
   readonly shift?: string | undefined;
 }
 
 /**
- * Folds chains behind convolutions, transposed convolutions of one group and matrix products with a bias (Gemm), and single
- * numbers before convolutions. The model computes the same up to rounding. Returns the number of nodes that were taken in.
+ * Folds the affine maps behind convolutions, transposed convolutions of one group and matrix products with a bias (Gemm), and
+ * maps by single numbers before convolutions. The model computes the same up to rounding.
+ *
+ * @param model is changed
+ * @returns the number of nodes that were folded
  */
 export function foldAffine(model: Model): number {
   const { graph } = model;
@@ -41,7 +46,7 @@ export function foldAffine(model: Model): number {
   return folded;
 }
 
-/** Folds the node behind `node` if it can be; an index is made anew, since each step changes the graph. */
+/** Folds the node behind `node` into it if possible. The index is made anew at each call, since each fold changes the graph. */
 function foldNext(graph: GraphProto, node: NodeProto): boolean {
   if (!['Conv', 'ConvTranspose', 'Gemm'].includes(node.opType) || node.domain !== '') return false;
   const index = indexGraph(graph);
@@ -84,7 +89,7 @@ function emitter(graph: GraphProto, prefix: string): Emit {
   };
 }
 
-/** The shape of a constant: of an initializer, or of what an earlier fold computes. */
+/** Returns the shape of a float initializer; undefined for every other value. */
 function constantShape(name: string, index: GraphIndex): readonly number[] | undefined {
   const tensor = index.initializer.get(name);
   return tensor?.dataType === DataType.FLOAT ? tensor.dims.map(Number) : undefined;
@@ -110,7 +115,7 @@ function layerOf(node: NodeProto, index: GraphIndex): Layer | undefined {
   return { node, channels: shape[axis] ?? 0, rank: shape.length, axis: 1, weightShape: ones(axis) };
 }
 
-/** The initializer that a value is, or is computed from by earlier folds (their first input leads to it). */
+/** Returns the initializer that a value is or, through the first inputs of nodes of earlier folds, is computed from. */
 function originalWeight(name: string, index: GraphIndex): string | undefined {
   if (index.initializer.has(name)) return name;
   const node = index.producer.get(name);
@@ -142,7 +147,7 @@ function affineOf(next: NodeProto, x: string, layer: Layer, index: GraphIndex, e
   }
 }
 
-/** True for a constant that is one number, or one for each channel, and does not add dimensions to the result. */
+/** True for a constant that holds one number, or one number for each channel, and adds no dimensions to the result. */
 function isByChannel(name: string, { rank, axis, channels }: Layer, index: GraphIndex): boolean {
   const shape = constantShape(name, index);
   if (!shape || shape.length > rank) return false;
@@ -171,8 +176,8 @@ function apply({ node, channels, weightShape }: Layer, { scale, shift }: Affine,
 }
 
 /**
- * Takes a multiplication or an addition of a constant into the convolutions that read its result. An addition stays before a
- * convolution that pads, because the padding is added after it.
+ * Folds a multiplication by a constant, or an addition of one, into the convolutions that read its result. An addition stays
+ * before a convolution that pads: its zeros are put around the sum, so that the constant must not be added to them.
  */
 function foldForward(graph: GraphProto, node: NodeProto): boolean {
   if (node.domain !== '' || !['Mul', 'Add'].includes(node.opType)) return false;
@@ -213,6 +218,6 @@ function pads(node: NodeProto): boolean {
   return mode.startsWith('SAME') || (integersAttribute(node, 'pads')?.some((size) => size !== 0) ?? false);
 }
 
-/** All axes of a stored weight but the first. */
+/** Returns all axes of a stored weight but the first. */
 const otherAxes = (name: string, index: GraphIndex) =>
   (constantShape(name, index) ?? []).map((_, axis) => axis).slice(1);

@@ -1,11 +1,16 @@
 /**
- * A graph from another exporter in the form that dino8 writes itself: stored tensors are initializers, and every node has
- * a name of its own that begins with its module path. Recipes, profiles and reports speak in these names.
+ * Brings the graph of another exporter into the form that dino8 itself writes: stored tensors are initializers, and every
+ * node has a unique name that begins with its module path. Recipes, profiles and reports use these names.
  */
 import { makeTensor } from '../tensor.ts';
 import type { GraphProto, NodeProto, TensorProto } from '../types.ts';
 
-/** Turns `Constant` nodes of the main graph into initializers. Returns their number. */
+/**
+ * Turns the `Constant` nodes of the main graph into initializers.
+ *
+ * @param graph is changed
+ * @returns the number of new initializers
+ */
 export function storeConstants(graph: GraphProto): number {
   const outputs = new Set(graph.output.map(({ name }) => name));
   const kept: NodeProto[] = [];
@@ -20,7 +25,7 @@ export function storeConstants(graph: GraphProto): number {
   return stored;
 }
 
-/** The tensor of a `Constant` node; undefined for texts and sparse tensors. */
+/** Returns the tensor of a `Constant` node; undefined for texts and sparse tensors. */
 function constantTensor(node: NodeProto, name: string): TensorProto | undefined {
   const [attribute, ...others] = node.attribute;
   if (!attribute || others.length > 0) return undefined;
@@ -43,7 +48,10 @@ function constantTensor(node: NodeProto, name: string): TensorProto | undefined 
 
 /**
  * Removes initializers from the list of inputs. Files of IR version 3 and older list every weight as an input whose
- * default value is the initializer; nobody replaces the weights of a trained model, and constants can be folded.
+ * default value is the initializer. Callers do not replace the weights of a trained model, and only constants can be folded.
+ *
+ * @param graph is changed
+ * @returns the number of inputs that were removed
  */
 export function fixDefaults(graph: GraphProto): number {
   const stored = new Set(graph.initializer.map(({ name }) => name));
@@ -54,7 +62,9 @@ export function fixDefaults(graph: GraphProto): number {
 
 /**
  * Gives each node of the main graph a unique name of the form `module.path/Operator`. `/backbone/conv1/Conv`, as PyTorch
- * exports it, becomes `backbone.conv1/Conv`; a node without a name gets that of its first result as its module path.
+ * exports it, becomes `backbone.conv1/Conv`. The module path of a node without a name is the name of its first result.
+ *
+ * @param graph is changed
  */
 export function nameNodes(graph: GraphProto): void {
   const used = new Set<string>();

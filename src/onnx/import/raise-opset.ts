@@ -16,7 +16,7 @@ const TARGET = 21;
 const SOFTMAX = new Set(['Softmax', 'LogSoftmax', 'Hardmax']);
 /** The version that changed the axes that Softmax, LogSoftmax and Hardmax normalise over. */
 const SOFTMAX_CHANGED = 13;
-/** Before this version operators broadcast in another way, and ONNX Runtime does not run them either. */
+/** Before this version operators broadcast in another way, and ONNX Runtime does not run them. */
 const OLDEST = 7;
 const IR_VERSION = 10n;
 
@@ -38,16 +38,18 @@ interface Change {
   readonly convert: Conversion;
 }
 
-/** The version of the standard operators that a model uses. */
+/** Returns the version of the standard operators that a model uses. */
 function standardOpset(model: Model): number {
   const found = model.opsetImport.find(({ domain }) => domain === '' || domain === 'ai.onnx');
   return Number(found?.version ?? 0n);
 }
 
 /**
- * Rewrites a model, in place, to operator set 21. A newer model stays as it is. Returns the version that it had.
+ * Rewrites a model to operator set 21. A newer model stays as it is.
  *
+ * @param model is changed
  * @param source names the model in errors
+ * @returns the version that the model had
  * @throws InputError if the model is older than operator set 7, or has a node for which there is no rule
  */
 export function raiseOpset(model: Model, source: string): number {
@@ -78,7 +80,7 @@ export function raiseOpset(model: Model, source: string): number {
     return [node];
   };
   convertGraph(model.graph, (node) => convertNode(node, false));
-  // Softmax depends on the rank of its input, which shape inference finds with the new operators only.
+  // The conversion of Softmax needs the rank of its input, and shape inference knows the new operators only.
   infos = inferShapes(model);
   convertGraph(model.graph, (node) => convertNode(node, true));
   for (const body of model.functions)
@@ -101,7 +103,7 @@ function convertGraph(graph: GraphProto, convertNode: (node: NodeProto) => reado
 const changesOf = ({ opType }: NodeProto): readonly Change[] =>
   (Object.hasOwn(CHANGES, opType) ? CHANGES[opType] : undefined) ?? [];
 
-/** Moves a list of integers from an attribute to the input at `place`. */
+/** Moves a list of integers from an attribute to the input at the index `place`. */
 const integersToInput =
   (name: string, place: number): Conversion =>
   (node, { store }) => {
@@ -110,7 +112,7 @@ const integersToInput =
     if (values) setInput(node, place, store(BigInt64Array.from(values, BigInt), [values.length]));
   };
 
-/** Moves a float from an attribute to the input at `place`, as a scalar. */
+/** Moves a float from an attribute to the input at the index `place`, as a scalar. */
 const floatToInput =
   (name: string, place: number): Conversion =>
   (node, { store }) => {
@@ -134,7 +136,7 @@ const all =
     for (const convert of conversions) convert(node, context);
   };
 
-/** Since version 13 the default axis is the last one, and only this axis is normalised; before, all from `axis` on were. */
+/** Since version 13 only one axis is normalised, by default the last one; before, all axes from `axis` on were normalised together. */
 function softmax(node: NodeProto, { rankOf }: Context): readonly NodeProto[] | undefined {
   const axis = integerAttribute(node, 'axis', 1);
   const rank = rankOf(node.input[0] ?? '');
