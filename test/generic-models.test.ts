@@ -59,7 +59,7 @@ test('a trained recogniser is quantized, and reads what it read before', async (
   expect(JSON.parse(compared.stdout).figures.agreement).toBeGreaterThan(0.8);
 });
 
-test('what does not fit the model is one sentence', async () => {
+test('inputs that do not fit the model are an error of one sentence', async () => {
   const wrong = await run([
     'quantize',
     recogniser,

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { expect, test } from 'vitest';
 
-test('importing dino8 and reading images leaves the settings of sharp as the program made them', async () => {
+test('importing dino8 and reading images does not change the settings of sharp', async () => {
   sharp.cache({ memory: 123, files: 7, items: 9 });
   sharp.concurrency(3);
   const settings = () => {

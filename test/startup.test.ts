@@ -39,7 +39,7 @@ describe('starting', () => {
     },
   );
 
-  test('a command does load what it needs, so the test above would see it', async () => {
+  test('a command loads its modules, so the test above would detect them', async () => {
     const model = join(packageRoot, 'assets/nano');
     expect(await loadedPackages(['quantize', model, '--explain'])).toContain('koffi');
   });

@@ -34,9 +34,9 @@ afterEach(() => {
   delete process.env.DINO8_KERNEL_PATH;
 });
 
-describe.runIf(hasKernels)('gradients row by row', () => {
+describe.runIf(hasKernels)('the kernels of the gradients of layer normalisation and softmax', () => {
   for (const path of KERNEL_PATHS)
-    test.runIf(hasKernelPath(path))(`agree with their bodies (${path})`, async () => {
+    test.runIf(hasKernelPath(path))(`agree with the bodies of their functions (${path})`, async () => {
       process.env.DINO8_KERNEL_PATH = path;
       await using kernel = await Session.create(model(), options);
       await using body = await Session.create(model());
@@ -61,7 +61,7 @@ describe.runIf(hasKernels)('gradients row by row', () => {
       );
     });
 
-  test('run in place of the bodies', async () => {
+  test('run in place of the bodies of their functions', async () => {
     const profile = await profileRun(model(), options, feedsOf(2, 3, 4, 1));
     expect(profile.map((node) => node.operator).toSorted()).toEqual(['LayerNormalizationGradient', 'SoftmaxGradient']);
   });

@@ -9,10 +9,10 @@ test.each([
   [[10, 20, 30, 40, 50, 60, 70, 80], 0.9, 73],
   [[5], 0.3, 5],
   [[2, 1], 1, 2],
-])('of %j at %d it is %d', (values, fraction, expected) => {
+])('the quantile of %j at %d is %d', (values, fraction, expected) => {
   expect(quantile(values, fraction)).toBeCloseTo(expected, 12);
 });
 
-test('the median of nothing is no number', () => {
+test('the median of an empty list is NaN', () => {
   expect(median([])).toBeNaN();
 });

@@ -37,7 +37,7 @@ describe('specialize', () => {
     { name: 'text of any length', size: {} },
     { name: 'text of one length', size: { textLength: 12 } },
     { name: 'with padding', size: { padding: true } },
-  ])('gives the same results ($name)', async ({ size }) => {
+  ])('returns a model with the same results ($name)', async ({ size }) => {
     const special = await specialize(source.model, { batch: 1, height, width, ...size });
     const [expected, actual] = [await run(source.model), await run(special)];
     for (const [output, values] of expected.entries())
@@ -51,7 +51,7 @@ describe('specialize', () => {
       expect(extractHalf(special, 'detect').graph.input.map(({ name }) => name)).not.toContain('valid_pixels');
   });
 
-  test('leaves the model itself as it was, and takes quantized ones', async () => {
+  test('does not change the model itself, and accepts quantized models', async () => {
     const before = source.model.graph.node.length;
     const { model } = await quantizeModel(source.model, await readRecipe('dynamic'));
     const special = await specialize(model, { batch: 1, height, width });
@@ -83,7 +83,7 @@ describe('specialize', () => {
     await expect(specialize(special, { batch: 1, height, width, textLength: 9 })).rejects.toThrow(/input_ids of 1x12/);
   });
 
-  test('its halves can be joined again, without the mask of padding', async () => {
+  test('returns a model whose halves can be joined again, without the mask of padding', async () => {
     const special = await specialize(source.model, { batch: 1, height, width });
     const joined = joinHalves(extractHalf(special, 'text'), extractHalf(special, 'detect'));
     expect(await run(joined)).toEqual(await run(special));

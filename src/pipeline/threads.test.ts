@@ -28,7 +28,7 @@ describe.skipIf(!existsSync(TASKS))('the number of threads', () => {
     (await session.run(feeds)).dispose();
   });
 
-  test.each([1, 3, 7])('holds for sessions that are made far below: %d', async (threads) => {
+  test.each([1, 3, 7])('applies to sessions that are made far below the call: %d', async (threads) => {
     const before = countThreads();
     // The calling thread is one of those that compute.
     const added = await withThreads(threads, async () => {
@@ -40,7 +40,7 @@ describe.skipIf(!existsSync(TASKS))('the number of threads', () => {
     expect(added).toBe(threads - 1);
   });
 
-  test('is that of each of two works at the same time, and an option of a session goes first', async () => {
+  test('is separate for two calls at the same time, and the option of a session has precedence', async () => {
     const before = countThreads();
     await using few = await withThreads(2, () => Session.create(bytes));
     await using many = await withThreads(5, () => Session.create(bytes, { threads: 3 }));

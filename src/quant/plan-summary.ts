@@ -42,7 +42,7 @@ export const planSummarySchema = z.object({
     .readonly(),
 });
 
-/** What a model's plan says, in short. */
+/** A short summary of the plan of a model. */
 export type PlanSummary = z.output<typeof planSummarySchema>;
 
 /**
@@ -68,7 +68,11 @@ export function summarizePlan(plan: QuantizationPlan, techniques?: readonly stri
   };
 }
 
-/** Writes a summary into the metadata of a model. */
+/**
+ * Writes a summary into the metadata of a model.
+ * @example
+ * storePlanSummary(quantized, summarizePlan(plan));
+ */
 export function storePlanSummary(model: Model, summary: PlanSummary): void {
   setMetadata(model, METADATA_KEY, JSON.stringify(summary));
 }

@@ -129,7 +129,7 @@ describe('statistics', () => {
     await quantizeModel(model, asked, { statistics });
   });
 
-  test('that smooth needs and does not have are named', async () => {
+  test('that the technique smooth lacks are named', async () => {
     const asked = recipe("  - { match: 'toy.fc*', treatment: dynamic }\n", 'techniques: [{ technique: smooth }]');
     await expect(prepareModel(model, asked, new Map())).rejects.toThrow(/smooth needs statistics of toy\.norm/);
     await expect(quantizeModel(model, asked)).rejects.toThrow(/apply prepareModel first/);
@@ -169,7 +169,7 @@ const rule = fc.oneof(
   fc.constantFrom('static', 'float').map((mode) => `  - { match: '**', operators: [Conv], treatment: ${mode} }\n`),
 );
 
-test('whatever a recipe says, its INT8 model computes nearly what the float model does, or an error names the rules', async () => {
+test('for any recipe, the INT8 model is close to the float model, or an error names the rules', async () => {
   const model = toyModel();
   const statistics = await calibrate(model, observableValues(model, true), samples);
   const run = async (bytes: Uint8Array) => {

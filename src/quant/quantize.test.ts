@@ -54,7 +54,7 @@ describe('a quantized layer', () => {
   const samples = listedSamples([{ place: 0, feeds: { x: floats(Float32Array.from(values), [4, 16]) } }]);
 
   test.each(['dynamic', 'static'] as const)(
-    '%s computes what the float one does, to the steps of its numbers',
+    'in the mode %s agrees with the float layer to the quantization step',
     async (treatment) => {
       const model = linearModel();
       const expected = await run(model);
@@ -70,7 +70,7 @@ describe('a quantized layer', () => {
     },
   );
 
-  test('weights are int8, one scale per output channel, the largest of each at ±127', async () => {
+  test('has int8 weights with one scale per output channel, the largest magnitude of each at 127', async () => {
     const { model } = await quantizeModel(linearModel(), recipe('dynamic'));
     const stored = new Map(model.graph.initializer.map((tensor) => [tensor.name, tensor]));
     const weights = stored.get('layer.weight.int8');
@@ -83,7 +83,7 @@ describe('a quantized layer', () => {
     }
   });
 
-  test('by one scale for all channels, or by a range centred on 0, if a rule says so', async () => {
+  test('has one scale for all channels, or a range centred on 0, if a rule says so', async () => {
     const model = linearModel();
     const statistics = await calibrate(model, ['x'], samples);
     const text =
@@ -101,7 +101,7 @@ describe('a quantized layer', () => {
       expect(Math.abs(value - (expected[index] ?? 0))).toBeLessThan(1.5);
   });
 
-  test('a recipe that does not fit the model is refused', async () => {
+  test('is not made by a recipe that does not fit the model', async () => {
     await expect(quantizeModel(linearModel(), recipe('dynamic', ['**', 'typo.**']))).rejects.toThrow(UsageError);
     await expect(quantizeModel(linearModel(), recipe('static'))).rejects.toThrow(/needs statistics of x/);
   });
@@ -143,7 +143,7 @@ describe('the bundled model', () => {
     expect(unfused.filter(({ kind }) => kind === 'stored')).toHaveLength(counts['weight-only'] - 1);
   });
 
-  test('what is sensitive stays float by the default recipe', async () => {
+  test('sensitive parts stay float by the default recipe', async () => {
     const { entries } = planQuantization(source.model, await readRecipe('mixed'));
     const float = entries.filter(({ mode }) => mode === 'float').map(({ path }) => path);
     for (const part of [
@@ -156,7 +156,7 @@ describe('the bundled model', () => {
     expect(float).not.toContain('model.encoder.layers.0.deformable_layer.fc1');
   });
 
-  test('a quantized half is cut out as a float one is', async () => {
+  test('the halves of a quantized model are cut out as those of a float model', async () => {
     const { model } = await quantizeModel(source.model, await readRecipe('dynamic'));
     expect(extractHalf(model, 'text').graph.output.map((output) => output.name)).toEqual(['text_features']);
   });

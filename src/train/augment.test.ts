@@ -24,7 +24,7 @@ function whiteBox({ width, height, pixels }: { width: number; height: number; pi
   return [left, top, Math.max(...xs) - left + 1, Math.max(...ys) - top + 1];
 }
 
-test('the box is where the white is, whatever is done to the image', async () => {
+test('the box surrounds the white pixels after any augmentation', async () => {
   await fc.assert(
     fc.asyncProperty(fc.integer({ min: 0, max: 2 ** 30 }), fc.boolean(), async (seed, mirror) => {
       let state = seed;
@@ -51,7 +51,7 @@ test('the box is where the white is, whatever is done to the image', async () =>
   );
 });
 
-test('without augmentation nothing is touched, and what is cut away is no label', async () => {
+test('without augmentation the image does not change, and a box that is cut away is no label', async () => {
   const image = imageWith(64, 48, [0, 0, 8, 8]);
   const label = { box: [0, 0, 8, 8] as const, category: 3 };
   const same = await augment(image, [label], NO_AUGMENTATION, { width: 64, height: 48 });

@@ -117,7 +117,7 @@ function paperGradients(
 const variants = kernelLibrary() === undefined ? [false] : [false, true];
 
 describe.each(variants)('with the kernel library: %s', (kernels) => {
-  test('it computes what QuantizeLinear and DequantizeLinear do', async () => {
+  test('fake quantization agrees with QuantizeLinear and DequantizeLinear', async () => {
     await fc.assert(
       fc.asyncProperty(problems, async (problem) => {
         const { y, expected, values, scaleValues } = await run(problem, true, kernels);
@@ -132,7 +132,7 @@ describe.each(variants)('with the kernel library: %s', (kernels) => {
     );
   });
 
-  test('its gradients are those of learned step sizes', async () => {
+  test('the gradients are those of learned step sizes', async () => {
     await fc.assert(
       fc.asyncProperty(problems, async (problem) => {
         const found = await run(problem, true, kernels);
@@ -147,7 +147,7 @@ describe.each(variants)('with the kernel library: %s', (kernels) => {
     );
   });
 
-  test('turned off it is the identity', async () => {
+  test('fake quantization that is turned off returns its input', async () => {
     const problem = { shape: [3, 5], axis: 1, signed: true, seed: 4 };
     const { y, values, byValue, byScale, weights } = await run(problem, false, kernels);
     expect(y).toEqual(values);

@@ -24,7 +24,7 @@ function storeOf(weightDecay: number): ParameterStore {
   return store;
 }
 
-test("steps are PyTorch's", async () => {
+test("steps agree with PyTorch's AdamW", async () => {
   await using optimizer = await Optimizer.create(SETTINGS);
   const store = storeOf(0.1);
   for (const [index, gradient] of GRADIENTS.entries()) {
@@ -37,7 +37,7 @@ test("steps are PyTorch's", async () => {
   }
 });
 
-test('accumulated gradients are averaged before they are clipped; frozen groups stay', async () => {
+test('accumulated gradients are averaged before they are clipped, and frozen groups do not change', async () => {
   await using optimizer = await Optimizer.create(SETTINGS);
   const [once, twice] = [storeOf(0), storeOf(0)];
   once.gradients.set([1, 2, -3, 4]);
@@ -54,7 +54,7 @@ test('accumulated gradients are averaged before they are clipped; frozen groups 
   expect([...twice.blocks.weights]).toEqual(before);
 });
 
-test('the norm of a gradient too large for its square is finite, that of one that is not a number is not', async () => {
+test('the norm is finite if squares of the gradient overflow, and not finite if the gradient is not a number', async () => {
   await using optimizer = await Optimizer.create(SETTINGS);
   const store = storeOf(0);
   store.gradients.set([1e25, 0, 0, -1e25]);

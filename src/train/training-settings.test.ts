@@ -16,7 +16,7 @@ test('epochs become steps of whole batches', () => {
   expect(settings.steps).toBe(3 * Math.floor(length / 10));
 });
 
-test('the canvas holds every image, and the text all categories', () => {
+test('the canvas is large enough for every image, and the text length for all categories', () => {
   const { canvas, textLength } = resolveTrainingSettings(source, dataset, 'qat');
   for (const { width, height } of dataset.images) {
     expect(width).toBeLessThanOrEqual(canvas.width);

@@ -5,7 +5,7 @@ import { DataType } from '../../onnx/types.ts';
 import { floatData, tensorOf } from '../../runtime/tensor.ts';
 import { withFloatTensors } from './float-tensors.ts';
 
-test('every floating-point type', async () => {
+test('every floating-point type is converted to 32-bit floats with the same values', async () => {
   // 1, −2 and 0.5 by IEEE 754's half precision, and by its single precision's upper half.
   const half = Uint16Array.of(0x3c00, 0xc000, 0x3800);
   const brain = Uint16Array.of(0x3f80, 0xc000, 0x3f00);

@@ -120,7 +120,7 @@ test('a model with a subgraph and nodes without names is prepared, and computes 
 });
 
 describe('steps on a model that dino8 does not know', () => {
-  test('quantize keeps what it does not know in float, lists it, and the file is close to the float model', async () => {
+  test('quantize leaves unknown operators in float, lists them, and writes a file that is close to the float model', async () => {
     const path = join(folder, 'float.onnx');
     await writeModel(classifier(), path);
     const output = join(folder, 'int8.onnx');

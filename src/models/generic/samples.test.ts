@@ -104,7 +104,7 @@ describe('pictures', () => {
       modelOf({ x: [DataType.UINT8, [1, 6, 9, 3]] }),
       { mean: [0, 0, 0], std: [1, 1, 1], scale: 1, layout: 'nhwc', channels: 'rgb' },
     ],
-  ])('%s is what PIL and NumPy make of it', async (name, model, settings) => {
+  ])('%s agrees with PIL and NumPy', async (name, model, settings) => {
     const expected = (await readSafetensors(join(fixtures, 'picture.safetensors'))).get(name);
     const [sample] = await all(imageSamples(model, [picture], settings));
     const found = sample?.feeds.x;

@@ -184,7 +184,7 @@ describe.runIf(hasKernels)('the deformable attention kernel', () => {
     seed: 1,
   };
 
-  test.each(types)('is what runs, in place of the body (values of type %i)', async (type) => {
+  test.each(types)('runs in place of the body (values of type %i)', async (type) => {
     const profile = await profileRun(attentionModel(3, type), kernelOptions, feedsOf(problem, type));
     expect(profile.map((node) => node.operator)).toEqual([DEFORMABLE_ATTENTION]);
   });

@@ -77,7 +77,7 @@ function largestDifference(actual: Float32Array, expected: Float32Array): number
 const withKernels = kernelLibrary() === undefined ? [false] : [false, true];
 
 describe.each(withKernels)('with the kernel library: %s', (kernels) => {
-  test.each(cases)('$file reproduces, stage by stage', async ({ checkpoint, file }) => {
+  test.each(cases)('every stage agrees with the golden file $file', async ({ checkpoint, file }) => {
     const expected = await readGolden(file);
     const session = await combined(checkpoint, kernels);
     const names = ['pixel_values', 'input_ids', 'attention_mask', 'pixel_mask'];
@@ -94,7 +94,7 @@ describe.each(withKernels)('with the kernel library: %s', (kernels) => {
   });
 });
 
-test('the text and detect graphs together compute what the combined one does', async () => {
+test('the halves text and detect together agree with the combined model', async () => {
   const checkpoint = await readHuggingFace(join(packageRoot, 'assets/nano'));
   const model = await buildModel(checkpoint);
   await using text = await Session.create(modelBytes(extractHalf(model, 'text')));
@@ -122,7 +122,7 @@ test('the text and detect graphs together compute what the combined one does', a
 });
 
 describe('MM-Grounding-DINO', () => {
-  test("scaled logits with a bias and a box head for each layer, as transformers' implementation", async () => {
+  test('agrees with transformers, with scaled logits, a bias, and a box head for each layer', async () => {
     const folder = join(goldenFolder, 'mm');
     const expected = await readGolden('mm/io');
     const stored = (name: string) => {

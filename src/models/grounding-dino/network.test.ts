@@ -53,13 +53,13 @@ function expectEqual(actual: readonly Float32Array[], expected: readonly Float32
   }
 }
 
-test('the projections of one input, as one product, are the linear layers one by one', async () => {
+test('projections of one input that are computed as one product agree with separate linear layers', async () => {
   const together = await run((network, x) => network.projections(NAMES, x, WIDTH), 5);
   const apart = await run((network, x) => NAMES.map((name) => network.linear(name, x, WIDTH, WIDTH)), 5);
   expectEqual(together, apart);
 });
 
-test.each([1, 7, 8, 31])('a layer computed in parts of %i rows is the layer', async (rows) => {
+test.each([1, 7, 8, 31])('a layer that is computed in parts of %i rows agrees with the whole layer', async (rows) => {
   const layer = (network: Network, x: Value) => network.b.relu(network.linear('query', x, WIDTH, WIDTH));
   const inParts = await run((network, x) => [network.inParts(x, 1, WIDTH, (part) => layer(network, part))], rows);
   expectEqual(inParts, await run((network, x) => [layer(network, x)], rows));

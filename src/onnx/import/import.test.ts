@@ -224,7 +224,7 @@ describe('hard swish', () => {
   });
 });
 
-describe('folding what scales and shifts channels', () => {
+describe('folding operations that scale and shift channels', () => {
   const weights = [makeTensor('w', [4, 3, 2, 2], noise(48, 2)), makeTensor('b', [4], noise(4, 3))];
   const perChannel = makeTensor('k', [4, 1, 1], noise(4, 4));
   const scalar = constant('s', [1], [0.7]);
@@ -286,7 +286,7 @@ describe('folding what scales and shifts channels', () => {
     for (const [index, value] of after.data.entries()) expect(value).toBeCloseTo(before.data[index] ?? Number.NaN, 3);
   });
 
-  test.each([0, 1])('a Gemm with transB=%i', async (transB) => {
+  test.each([0, 1])('a Gemm with transB=%i keeps its results', async (transB) => {
     const nodes = [
       makeNode('Gemm', 'gemm', ['x', 'w', 'b'], ['c'], { transB }),
       makeNode('BatchNormalization', 'bn', ['c', 'g', 'h', 'm', 'v'], ['y']),

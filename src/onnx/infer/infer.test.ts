@@ -49,7 +49,7 @@ async function compareWithRuntime(model: Model, feeds: Record<string, Tensor>): 
   return names.length / model.graph.node.flatMap((node) => node.output).length;
 }
 
-test('the whole model: types, ranks and known sizes agree', async () => {
+test('inferred types, ranks and sizes of the bundled model agree with ONNX Runtime', async () => {
   const model = await buildModel(await readHuggingFace(join(packageRoot, 'assets/nano')));
   const tokens = [101, 206, 214, 1012, 208, 215, 1012, 102];
   const share = await compareWithRuntime(model, {
@@ -94,7 +94,7 @@ const steps: Record<string, Step> = {
     ),
 };
 
-test('random chains of operators agree', async () => {
+test('inferred shapes of random chains of operators agree with ONNX Runtime', async () => {
   const names = fc.array(fc.constantFrom(...Object.keys(steps)), { minLength: 1, maxLength: 6 });
   await fc.assert(
     fc.asyncProperty(

@@ -56,7 +56,7 @@ async function observe(session: Session, feeds: Feeds) {
 const shape = fc.tuple(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 70 }));
 
 describe('the function Observe', () => {
-  test('counts what a plain count counts', async () => {
+  test('agrees with a plain loop', async () => {
     await using session = await Session.create(observer());
     await fc.assert(
       fc.asyncProperty(
@@ -97,7 +97,7 @@ describe('the function Observe', () => {
     );
   });
 
-  test.skipIf(!library)('the kernel gives what the body gives, for any number of threads', async () => {
+  test.skipIf(!library)('the kernel returns the results of the body, for any number of threads', async () => {
     await using body = await Session.create(observer());
     const kernels = await Promise.all(
       [1, 2].map((threads) => Session.create(observer(), { threads, customOperators: [library ?? ''] })),
@@ -214,14 +214,14 @@ const goldenSchema = z.array(
   }),
 );
 
-describe("onnxruntime.quantization's collectors and pytorch-quantization's definition, on the same histograms", () => {
+describe("observers, beside onnxruntime.quantization's collectors and pytorch-quantization's definition on the same histograms,", () => {
   let golden: z.output<typeof goldenSchema>;
   beforeAll(async () => {
     const text = await readFile(join(packageRoot, 'test/fixtures/golden/observers/histograms.json'), 'utf8');
     golden = goldenSchema.parse(JSON.parse(text));
   });
 
-  test('percentiles', () => {
+  test('agree on percentiles', () => {
     for (const { signed, signedEdges, magnitudes, magnitudeEdges, min, max, ...expected } of golden) {
       const found = percentileRange({ counts: signed, edges: signedEdges }, 99.9);
       expect([Math.max(found.min, min), Math.min(found.max, max)]).toEqual(expected.percentile);
@@ -230,7 +230,7 @@ describe("onnxruntime.quantization's collectors and pytorch-quantization's defin
     }
   });
 
-  test('entropy', () => {
+  test('agree on entropy', () => {
     for (const { signed, signedEdges, magnitudes, magnitudeEdges, min, max, name, ...expected } of golden) {
       const found = entropyRange({ counts: signed, edges: signedEdges });
       expect([Math.max(found.min, min), Math.min(found.max, max)], name).toEqual(expected.entropy);
@@ -241,7 +241,7 @@ describe("onnxruntime.quantization's collectors and pytorch-quantization's defin
 });
 
 describe('observers', () => {
-  test('the least error is not more than that of the whole range, and that of the numbers themselves agrees', () => {
+  test('mse has at most the error of the whole range, and this error agrees with that of the numbers themselves', () => {
     fc.assert(
       fc.property(fc.array(float, { minLength: 2, maxLength: 300 }), (numbers) => {
         const statistic = statisticOf([numbers]);
@@ -259,7 +259,7 @@ describe('observers', () => {
     );
   });
 
-  test('top-k leaves out at most so many numbers on each side, and no observer goes beyond what was seen', () => {
+  test('top-k leaves out at most `count` numbers on each side, and no range exceeds the observed values', () => {
     fc.assert(
       fc.property(
         fc.array(float, { minLength: 1, maxLength: 200 }),
@@ -306,7 +306,7 @@ describe('calibrate', () => {
   const rules: ObservationRules = { maskLimit: 1e8 };
   const first = Array.from({ length: 32 }, (_, index) => index / 4 - 3);
 
-  test('sees shapes that change, and finite numbers only', async () => {
+  test('accepts shapes that change, and counts finite numbers only', async () => {
     const infinite = first.with(3, Number.POSITIVE_INFINITY).with(4, Number.NaN).with(5, -1e9);
     const longer = [...first, ...first.map((x) => x - 9)];
     const seen = await calibrate(model(), ['x'], samples(first, infinite, longer), { rules });

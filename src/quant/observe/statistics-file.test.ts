@@ -24,7 +24,7 @@ async function written(): Promise<{ path: string; content: Record<string, unknow
   return { path, content: JSON.parse(await readFile(path, 'utf8')) };
 }
 
-test('what is written is read again, under the former name of the format too, with a notice', async () => {
+test('a statistics file is read as it was written, and under the former name of the format with a notice', async () => {
   const { path, content } = await written();
   const expected = await calibration();
   expect(await readStatistics(path)).toEqual(expected);

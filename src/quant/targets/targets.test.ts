@@ -67,7 +67,7 @@ describe.each([...TARGET_NAMES])('%s', (target) => {
     ['layers and an embedding', LAYERS + STORED],
     ['layers, products and sums', LAYERS + ACTIVATIONS],
     ['dynamic layers', `${LAYERS}  - { match: 'toy.fc*', treatment: dynamic }\n`],
-  ])('computes what the float model does: %s', async (_, rules) => {
+  ])('the quantized model is close to the float model: %s', async (_, rules) => {
     const { model: quantized } = await quantizeModel(model, recipe(rules), { statistics, target });
     expect(distance(await features(model), await features(quantized))).toBeLessThan(0.05);
     expect(distance(await features(model), await features(quantized))).toBeGreaterThan(0);
@@ -81,7 +81,7 @@ test('a target that does not exist is refused', () => {
 });
 
 describe('for ONNX Runtime', () => {
-  test('the function that stands in for its integer product computes the same', async () => {
+  test('the standard body of the integer product agrees with its operator', async () => {
     const { model: quantized } = await quantizeModel(model, recipe(LAYERS), { statistics });
     const calls = quantized.graph.node.filter(({ domain, opType }) => domain === CONTRIB && opType === INTEGER_PRODUCT);
     expect(calls).toHaveLength(8);
@@ -135,7 +135,7 @@ describe('for ONNX Runtime', () => {
     for (const { ranges } of lookups) for (const { range } of ranges) expect(range.min).toBe(-range.max);
   });
 
-  test('statistics of texts of one length, and a length of a value that does not exist, are not passed over', async () => {
+  test('statistics of texts of a single length are a notice, and the length of a value that does not exist is an error', async () => {
     const text = (length: string) => `text: { length: ${length}, factor: 1, treatment: buckets }`;
     const single = await calibrate(
       model,
@@ -158,7 +158,7 @@ describe('for ONNX Runtime', () => {
     expect(distance(await features(model), await features(quantized))).toBeLessThan(0.1);
   });
 
-  test('a pair that it cannot fuse is found by the linter', async () => {
+  test('the linter finds a pair that is not fused', async () => {
     const { model: quantized } = await quantizeModel(model, recipe(LAYERS), { statistics });
     const softmax = quantized.graph.node.find((node) => node.opType === 'Softmax');
     const affine = ['test.scale', 'test.zero_point'];
@@ -201,7 +201,7 @@ describe('for TensorRT', () => {
     expect(() => planQuantization(model, recipe(rules, more), { target })).toThrow(message);
   });
 
-  test('what breaks its rules is found', async () => {
+  test('the linter finds nodes that break the rules', async () => {
     const { model: other } = await quantizeModel(model, recipe(LAYERS), { statistics });
     expect(lintForTensorRt(other).map(({ problem }) => problem)).toContain(
       'MatMulIntegerToFloat is not an operator of TensorRT',

@@ -34,7 +34,7 @@ describe('techniques that move factors between layers', () => {
     { technique: 'smooth', match: ['**'], alpha: 0.5 },
     { technique: 'equalize', match: ['**'] },
     { technique: 'balance-queries', match: ['**'] },
-  ])('$technique changes weights, and leaves what the model computes as it is', async (technique) => {
+  ])('$technique changes weights and not the results of the model', async (technique) => {
     const model = toyModel();
     const asked = recipe([technique]);
     const observed = listedSamples([0, 1].map((place) => ({ place, feeds: toyFeeds(place) })));
@@ -110,7 +110,7 @@ describe.each([4, 8] as const)('rounding to %i bits', (bits) => {
     };
   };
 
-  test('AdaRound is never worse than the nearest on what it sees, and mostly better', async () => {
+  test('AdaRound has at most the error of rounding to the nearest on its samples, and mostly less', async () => {
     let better = 0;
     await fc.assert(
       fc.asyncProperty(fc.integer({ min: 0, max: 1e6 }), async (seed) => {
@@ -225,7 +225,7 @@ const meanError = (a: readonly number[], b: readonly number[]) =>
 describe('a quantized layer', () => {
   const four: WeightScheme = { bits: 4, block: 8, per: 'channel', observer: 'mse' };
 
-  test('with its bias corrected is right on average', async () => {
+  test('with a corrected bias has the mean of the float layer', async () => {
     const model = layer();
     const asked = recipe([{ technique: 'correct-bias', match: ['**'], optional: false }], four);
     const statistics = await calibrate(model, valuesToObserve(model, asked), samples);
@@ -235,7 +235,7 @@ describe('a quantized layer', () => {
     expect(meanError(corrected, expected)).toBeLessThan(meanError(plain, expected) / 3);
   });
 
-  test('in 4 bits is stored in 4 bits, and GPTQ makes its results better', async () => {
+  test('in 4 bits is stored in 4 bits, and GPTQ reduces its error', async () => {
     const model = layer();
     const { model: quantized } = await quantizeModel(model, recipe([], four));
     const stored = quantized.graph.initializer.filter(({ dataType }) => dataType === DataType.INT4);

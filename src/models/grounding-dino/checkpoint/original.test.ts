@@ -22,7 +22,7 @@ beforeAll(async () => {
   expected = await readHuggingFace(join(packageRoot, 'assets/nano'));
 });
 
-test('every tensor of the Hugging Face checkpoint is there, by its name and shape; the small ones bit for bit', () => {
+test('the file has every tensor of the Hugging Face checkpoint with its name and shape, and small ones with the same bits', () => {
   let compared = 0;
   for (const [name, tensor] of expected.tensors) {
     // Of Swin's classifier, which GroundingDINO has no use for: only Hugging Face saves it.
@@ -42,7 +42,7 @@ test('tensors are views of the file', () => {
   for (const { bytes } of original.values()) expect(bytes.buffer).toBe(file.buffer);
 });
 
-test('the configuration is read off the tensors, but for what their shapes do not tell', () => {
+test('the configuration follows from the tensors, except for settings that their shapes do not show', () => {
   const { config } = expected;
   // BERT's heads are taken to be of 64 channels, as in every published model; this one's are smaller.
   const heads = config.text_config.hidden_size / 64;
@@ -51,7 +51,7 @@ test('the configuration is read off the tensors, but for what their shapes do no
   expect(inferConfig(original, 'nano.pth')).toEqual(published);
 });
 
-test('a file of something else is refused by the tensor it lacks', () => {
+test('a file of another model is refused, and the error names a tensor that it lacks', () => {
   expect(() => inferConfig(new Map(), 'other.pth')).toThrow(/lacks model\.level_embed/);
 });
 
@@ -91,7 +91,7 @@ test('truncated and damaged archives are refused in one sentence', async () => {
   await expect(parseTorchFile(new Uint8Array(50), 'noise.pth')).rejects.toThrow(InputError);
 });
 
-test('an archive that is compressed, and may grow beyond bounds, is refused', async () => {
+test('a compressed archive is refused, because it may grow beyond bounds', async () => {
   // The compression method of the first entry in the central directory becomes "deflated".
   const bomb = file.slice();
   const directory = Buffer.from(bomb.buffer).indexOf(Buffer.from([0x50, 0x4b, 1, 2]));

@@ -14,7 +14,7 @@ import { MASKED } from '../network.ts';
 import { DENOISING, denoisingGroups, denoisingMask, denoisingQueries } from './denoising.ts';
 import { buildTrainingGraph, EXTRA_INPUTS, trainedHeads } from './training-graph.ts';
 
-test('the queries of the network answer as they do without', async () => {
+test('denoising queries do not change the results of the queries of the network', async () => {
   const checkpoint = await readHuggingFace(join(packageRoot, 'assets/nano'));
   const golden = await readGolden('nano/single');
   const [groups, targets] = [2, 3];
@@ -55,7 +55,7 @@ const labels = fc.array(
   { minLength: 0, maxLength: 5 },
 );
 
-test('positives stay nearer than half a box, negatives go further, and every target is there in each group', () => {
+test('positive queries move by less than half a box, negative ones further, and each group has every target', () => {
   fc.assert(
     fc.property(labels, fc.integer({ min: 1, max: 3 }), fc.integer(), (targets, groups, seed) => {
       const numbers = noise(4000, seed);

@@ -6,7 +6,7 @@ import { floatData, tensorOf } from '../../../runtime/tensor.ts';
 import { readHuggingFace } from '../checkpoint/hugging-face.ts';
 import { initialWeights } from './initial-weights.ts';
 
-test('initial weights', async () => {
+test('initial weights depend on the seed alone, and have the distributions of their layers', async () => {
   const { tensors, config } = await readHuggingFace(join(packageRoot, 'assets/nano'));
   const [first, again, other] = [
     await initialWeights(tensors, config, 1),

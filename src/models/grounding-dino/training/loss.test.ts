@@ -47,7 +47,7 @@ function withNone(value: Tensor): Tensor {
   return floats(data, [batch, targets + 1, width]);
 }
 
-test('the criterion agrees with the reference', async () => {
+test('the loss agrees with that of the reference implementation', async () => {
   const golden = await readGolden('gradients/criterion');
   const stored = (name: string) => tensorOf(golden.get(name) as StoredTensor);
   await using session = await Session.create(criterion());

@@ -59,8 +59,8 @@ async function relativeError(model: Model, other: Model): Promise<number> {
     results.push([...floatData(outputs.get('y'))]);
   }
   const [a = [], b = []] = results;
-  const energy = (values: readonly number[]) => values.reduce((sum, value) => sum + value * value, 0);
-  return Math.sqrt(energy(a.map((value, index) => value - (b[index] ?? 0))) / energy(a));
+  const squaredSum = (values: readonly number[]) => values.reduce((sum, value) => sum + value * value, 0);
+  return Math.sqrt(squaredSum(a.map((value, index) => value - (b[index] ?? 0))) / squaredSum(a));
 }
 
 const hardSwish = (b: GraphBuilder, x: Value): Value => {
@@ -89,7 +89,7 @@ describe('between two convolutions', () => {
       expect(operators).not.toContain(operator);
   });
 
-  test('a value that is read in float as well is left as it is', async () => {
+  test('a value that is also read in float does not change', async () => {
     const b = (builder: GraphBuilder, x: Value) =>
       builder.add(hardSwish(builder, x), builder.exp(builder.neg(builder.abs(x))));
     const model = twoLayers(b);

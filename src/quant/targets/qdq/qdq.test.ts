@@ -20,7 +20,7 @@ rules:
   'test.yaml',
 );
 
-test('for qdq and for ort-cpu the model computes the same, up to numbers between two steps', async () => {
+test('the models for qdq and ort-cpu agree, except for numbers between two quantization steps', async () => {
   const model = toyModel();
   const samples = listedSamples([0, 1, 2, 3].map((place) => ({ place, feeds: toyFeeds(place, 20) })));
   const statistics = await calibrate(model, valuesToObserve(model, RECIPE), samples);
