@@ -1,5 +1,5 @@
-// What INT8 costs in AP on the bundled model, all on the same images in one run: the bundled recipes, the observers, the
-// techniques, and with PYTHON what onnxruntime.quantization makes of Hugging Face's export. Writes docs/accuracy.md's tables.
+// Measures the AP of INT8 models of the bundled model, all on the same images in one run: the bundled recipes, the observers,
+// the techniques, and with PYTHON onnxruntime.quantization on Hugging Face's export. Writes the tables of docs/accuracy.md.
 //
 //   npm run bench:accuracy                     (IMAGES=500, RECIPES=… to look at some only)
 //   PYTHON=…/bin/python npm run bench:accuracy
@@ -63,7 +63,7 @@ const float = await score(source.model);
 console.log(`FP32 ${float.toFixed(2)} AP on ${images} images`);
 const change = (points) => `${points - float >= 0 ? '+' : '−'}${Math.abs(points - float).toFixed(2)}`;
 
-/** What was measured before an interruption, by what it depends on. */
+/** Results from before an interruption, by everything that they depend on. */
 const cachePath = join(work, 'cache.json');
 const cache = existsSync(cachePath) ? JSON.parse(readFileSync(cachePath, 'utf8')) : {};
 

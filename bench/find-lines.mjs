@@ -1,4 +1,4 @@
-// The lines of text in a map of probabilities, as differentiable binarization finds them (https://arxiv.org/abs/1911.08947,
+// Finds the lines of text in a map of probabilities, as differentiable binarization finds them (https://arxiv.org/abs/1911.08947,
 // section 3.5), but upright: connected pixels above 0.3, the box around them grown by area · 1.5 / perimeter.
 
 const THRESHOLD = 0.3;

@@ -35,8 +35,8 @@ const steps = {
     return { tokens: textLength };
   },
   /**
-   * Query by query. Proposals whose scores are equal to the last bits may change places in the top-k; the learned content
-   * of a place then meets another box, so that their logits mean something else: such queries are counted, not compared.
+   * Compares query by query. Proposals whose scores are equal to the last bits may change places in the top-k; the learned
+   * content of a query then belongs to another box, so its logits mean something else. Such queries are counted, not compared.
    */
   compare: async (model, io) => {
     const tensors = await readSafetensors(io);

@@ -1,4 +1,4 @@
-// The published size (Swin-T, 800x1333, 195 tokens, 2 threads) against what users have today, side by side in one run,
+// Measures the published size (Swin-T, 800x1333, 195 tokens, 2 threads) beside the tools that users have today, in one run,
 // each contender in processes of its own, in turns.
 //
 //   PYTHON=…/bin/python npm run bench:full     (torch, transformers, onnx, onnxruntime, safetensors installed)
@@ -57,7 +57,7 @@ const contenders = [
   { name: 'dino8 INT8 (fast)', model: at('int8.onnx'), command: ours },
   { name: 'dino8 INT8 (dynamic)', model: at('dynamic8.onnx'), command: ours },
   { name: 'dino8 INT8 (fast), specialised', model: at('int8.specialized.onnx'), command: ours },
-  // The same file where dino8 is not: no kernels, Python's ONNX Runtime.
+  // The same file without dino8: no kernels, Python's ONNX Runtime.
   { name: 'dino8 INT8 (fast) in Python', model: at('int8.onnx'), command: theirs },
 ];
 const results = inTurns(contenders, ROUNDS, ({ model, command: [program, script] }) =>

@@ -109,7 +109,7 @@ function decode({ data, shape }) {
   return { classes, text: classes.filter((each, at) => each !== 0 && each !== classes[at - 1]).join() };
 }
 
-/** Signal to noise over all outputs; and what counts of them: text pixels, or lines that are read the same. */
+/** The ratio of signal to noise over all outputs, and the agreement of the results: text pixels, or lines that are read. */
 function agreement(float, other, kind) {
   let [signal, noise, common, union, equal] = [0, 0, 0, 0, 0];
   for (const [index, { data, shape }] of float.entries()) {

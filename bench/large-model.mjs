@@ -1,4 +1,4 @@
-// Reading and writing a large ONNX file: time, and peak memory against its size, each in a process of its own.
+// Measures reading and writing a large ONNX file: the time, and the peak memory beside its size, each in a process of its own.
 // usage: large-model.mjs MODEL.onnx [read | write]
 import { execFileSync } from 'node:child_process';
 import { readFileSync, rmSync, statSync } from 'node:fs';

@@ -1,4 +1,4 @@
-// Side by side, in one run, each contender in processes of its own, in turns so that a drift of the machine meets all.
+// Measures all contenders in one run, each in processes of its own, in turns so that a drift of the machine affects all.
 //
 //   npm run bench                the bundled model at 192x256
 //   PYTHON=…/bin/python npm run bench     with the peers: a Python that has torch, transformers and onnxruntime

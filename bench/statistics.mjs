@@ -1,9 +1,9 @@
 // Statistics for the side-by-side measurements.
 
-/** The value below which `share` of the values are. */
+/** The quantile of values at a fraction from 0 to 1. */
 export const quantile = (values, share) => values.toSorted((a, b) => a - b)[Math.round((values.length - 1) * share)];
 
-/** Runs every contender `rounds` times in a process of its own, in turns, so that a drift of the machine meets all. */
+/** Runs every contender `rounds` times in a process of its own, in turns, so that a drift of the machine affects all. */
 export function inTurns(contenders, rounds, measure) {
   const results = contenders.map(({ name }) => ({ name, seconds: [], peaks: [], loads: [] }));
   for (let round = 0; round < rounds; round++)

@@ -1,5 +1,5 @@
-// One training step at the published size, batch 1 at 800x1333 with 256 tokens: does it fit, how long does it take, and is
-// its gradient right? The loss is computed again with the weights moved by ± h along the gradient g: its slope is |g|.
+// Runs one training step at the published size, batch 1 at 800x1333 with 256 tokens, and shows its memory, its time, and
+// whether its gradient is right. The loss is computed again with the weights moved by ± h along the gradient g: its slope is |g|.
 //
 //   node bench/train-full.mjs CHECKPOINT [--keep]      --keep: without recomputing the layers of the encoder
 import { readCheckpoint } from '../dist/index.mjs';
@@ -72,7 +72,7 @@ const lossAt = async (shift, step) => {
   for (let i = 0; i < block.length; i++) block[i] = initial[i] + (shift * gradient[i]) / first.gradientNorm;
   return (await time(step)).loss;
 };
-// Small steps are lost in the rounding of the weights, large ones meet the curvature of the loss.
+// Small steps are lost in the rounding of the weights, and large ones are wrong by the curvature of the loss.
 const slopes = {};
 for (const share of [1e-2, 3e-3]) {
   const h = (share * first.loss) / first.gradientNorm;

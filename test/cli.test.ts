@@ -229,7 +229,7 @@ describe('bad input', () => {
       signalledAt('SIGINT', { path: /scores\.json\.partial$/, count: 5 }),
     );
     expect(interrupted.code).toBe(130);
-    expect(interrupted.stderr).toMatch(/interrupted; what was done is kept in .*scores\.json\.partial/);
+    expect(interrupted.stderr).toMatch(/interrupted; the finished work is kept in .*scores\.json\.partial/);
     const journal = await readFile(at('scores.json.partial'), 'utf8');
     expect(journal.split('\n').length).toBeGreaterThan(3);
     // Torn in the middle of a line, as by a loss of power.

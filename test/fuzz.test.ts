@@ -1,4 +1,4 @@
-/** Every reader of files that come from strangers: whatever is in them, a typed error or a result, and soon. */
+/** Every reader of files that come from strangers gives a typed error or a result, in bounded time, whatever is in them. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';

@@ -1,4 +1,4 @@
-/** What the command line costs before it works, and what happens when the reader of its output goes away. */
+/** The command line loads little when it starts, and ends quietly when the reader of its output goes away. */
 import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -152,6 +152,6 @@ function ruleFor(b: GraphBuilder, node: NodeProto): Rule {
   if (found) return found;
   const operator = isStandard ? node.opType : `${node.domain}::${node.opType}`;
   throw new InputError(
-    `No gradient is known for the operator ${operator} at ${node.name || node.output[0]}; detach it or leave it out of what is trained.`,
+    `No gradient is known for the operator ${operator} at ${node.name || node.output[0]}; detach it, or do not train the parameters before it.`,
   );
 }

@@ -1,4 +1,4 @@
-/** Journals against interruptions at any byte, against damage, and against being continued by other work. */
+/** Journals survive interruptions at any byte, and refuse damage and the entries of other work. */
 import { appendFile, mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** Templates against arbitrary text, read back by a parser of HTML. */
+/** Templates escape arbitrary text: a parser of HTML reads it back unchanged. */
 import fc from 'fast-check';
 import { parseHTML } from 'linkedom';
 import { expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-/** Quantiles against those of numpy.quantile with its default method. */
+/** Quantiles are compared with those of numpy.quantile with its default method. */
 import { expect, test } from 'vitest';
 import { median, quantile } from './statistics.ts';
 

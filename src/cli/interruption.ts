@@ -32,4 +32,4 @@ export function keepsOnInterruption(path: string | undefined): void {
 export const interruptedSentence = (): string =>
   kept === undefined
     ? 'interrupted.'
-    : `interrupted; what was done is kept in ${kept}, and the same command continues there.`;
+    : `interrupted; the finished work is kept in ${kept}, and the same command continues there.`;

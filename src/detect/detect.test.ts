@@ -1,4 +1,4 @@
-/** Each step from files to boxes, against the tools it has to agree with. */
+/** Each step from files to boxes is compared with the tool that it has to agree with. */
 import { readFileSync } from 'node:fs';
 import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -86,7 +86,7 @@ describe('the size after resizing is that of Hugging Face transformers', () => {
       fc.property(side, side, (height, width) => {
         const size = resizedSize({ height, width }, 800, 1333);
         const sides = [size.height, size.width];
-        // Hugging Face leaves an image alone whose shorter side is what it should become, rounded: 1x1335 stays.
+        // Hugging Face does not resize an image whose shorter side has its final length after rounding: 1x1335 stays.
         const isUnchanged = size.height === height && size.width === width;
         return Math.min(...sides) >= 1 && (isUnchanged || Math.max(...sides) <= 1334);
       }),

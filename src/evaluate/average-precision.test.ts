@@ -1,4 +1,4 @@
-/** Compared with pycocotools 2.0.11 on ground truth with crowds, ties, missing categories and many detections. */
+/** Average precision is compared with pycocotools 2.0.11, with crowds, ties, missing categories and many detections. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';

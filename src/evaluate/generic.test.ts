@@ -1,4 +1,4 @@
-/** Comparison and sensitivity on a model of which nothing is known but its graph. */
+/** Comparison and sensitivity work on a model of which only the graph is known. */
 import { expect, test } from 'vitest';
 import type { LoadedModel } from '../models/family.ts';
 import { generic } from '../models/generic/family.ts';

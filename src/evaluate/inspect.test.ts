@@ -1,4 +1,4 @@
-/** Parameters, multiply-adds and precision of a model, against the checkpoint and against published figures. */
+/** Parameters, multiply-adds and precision of a model are compared with the checkpoint and with published figures. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { packageRoot } from '../base/package-root.ts';
@@ -98,7 +98,7 @@ describe('each module of a model is listed', () => {
     const { total } = await inspectModel({ ...bundled, model }, { feeds, depth: 1, profile: false });
     // One layer of the float model sees only the learned queries, and is folded into a constant.
     expect(total.multiplyAdds / before.total.multiplyAdds).toBeCloseTo(1, 2);
-    // What stays float are the products within attention.
+    // The products within attention stay float.
     expect(total.integerMultiplyAdds / total.multiplyAdds).toBeGreaterThan(0.75);
   });
 });

@@ -1,4 +1,4 @@
-/** Comparing, sensitivity and tuning, on the bundled model. */
+/** Comparison, sensitivity and tuning are tested on the bundled model. */
 import { mkdtemp, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -54,7 +54,7 @@ test('a model is equal to itself, and differs from its INT8 form from the first 
   expect(figures.overlap).toBeGreaterThan(0.9);
   expect(figures.overlap).toBeLessThan(1);
   expect(compared).toHaveLength(2);
-  // The backbone is before all that is quantized here.
+  // The backbone comes before everything that is quantized here.
   const isExact = ({ decibels }: { decibels: number }) => decibels > 100;
   const backbone = layers.filter(({ path }) => path.startsWith('model.backbone'));
   expect(backbone.length).toBeGreaterThan(20);

@@ -1,4 +1,4 @@
-/** A specialised model computes what the dynamic one does, with less. */
+/** A specialised model has the results of the dynamic one, with fewer nodes. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { packageRoot } from '../base/package-root.ts';

@@ -108,7 +108,7 @@ export async function withInputShapes(model: Model, shapes: ReadonlyMap<string, 
   return fold(special);
 }
 
-/** Computes what is constant, in place. Each constant makes more shapes known, and these more constants. */
+/** Folds constants in place. Each constant makes more shapes known, which makes more constants. */
 async function fold(special: Model): Promise<Model> {
   let changes = Number.POSITIVE_INFINITY;
   while (changes > 0) {

@@ -70,7 +70,7 @@ const timingSchema = z.object({
   peakMemoryBytes: z.number(),
 });
 
-/** Scores a variant, and keeps what it finds in the images of the report. */
+/** Scores a variant, and keeps the boxes that it finds in the images of the report. */
 export async function scoreVariant(context: Context, { name, path, model }: Made): Promise<VariantScore> {
   const { records, scoring, scoringIdentity: identity, state, options } = context;
   const work = context.phase(`score ${name}`);

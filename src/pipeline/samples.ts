@@ -19,7 +19,7 @@ import { openDataset } from './sources.ts';
  */
 export type InputSource = string | CocoDataset | SampleSource;
 
-/** How pictures become the input of a model that is no detector of dino8; what is left out has the default in brackets. */
+/** How pictures become the input of a model that is no detector of dino8. Each setting that is left out has its default. */
 export interface PictureOptions
   extends Omit<ImageSampleOptions, 'scale' | 'layout' | 'channels'>,
     Partial<Pick<ImageSampleOptions, 'scale' | 'layout' | 'channels'>> {}

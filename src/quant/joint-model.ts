@@ -1,7 +1,7 @@
 /**
  * A float model and its quantized form as one model on the same inputs, so that they can be compared value by value. The
- * quantized one selects by TopK what the float one selects: otherwise two queries that change places would make all values
- * after them incomparable.
+ * selections of the float model by TopK are used for the quantized one too: otherwise two queries that change places would
+ * make all later values incomparable.
  */
 import { create } from '@bufbuild/protobuf';
 import { GraphProtoSchema, TensorProtoSchema } from 'onnx-buf';

@@ -1,4 +1,4 @@
-/** What a recipe makes of a model, on a toy model of a few layers. */
+/** Plans of recipes for a toy model of a few layers. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { InputError, UsageError } from '../base/errors.ts';

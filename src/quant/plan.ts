@@ -47,7 +47,7 @@ export interface QuantizationPlan {
   readonly clips: readonly PlannedClip[];
   /** The values whose statistics the plan needs, each once. */
   readonly valuesToObserve: readonly string[];
-  /** Sentences on what the recipe asks for and the plan does not do, with the reason. */
+  /** Sentences that name the requests of the recipe that the plan does not carry out, with the reason. */
   readonly notices: readonly string[];
   /** True once ranges, limits and means are filled in from statistics: see `resolveRanges`. */
   readonly isResolved: boolean;
@@ -60,7 +60,7 @@ export interface PlanOptions {
 }
 
 /**
- * Works out what a recipe makes of a model. Ranges are not in the plan yet: calibrate `plan.valuesToObserve`, then fill them
+ * Plans the quantization of a model by a recipe. Ranges are not in the plan yet: calibrate `plan.valuesToObserve`, then fill them
  * in with `resolveRanges`.
  *
  * @throws UsageError if a pattern of the recipe matches nothing, if a node cannot be quantized as the recipe says, or if two
@@ -159,7 +159,7 @@ const operandsOf = ({ weight }: Quantizable): Rule['inputs'] => (weight ? 'weigh
 function matches(rule: Rule, pattern: string, each: Quantizable): boolean {
   if (rule.inputs !== operandsOf(each)) return false;
   const isNamed = rule.operators?.some((name) => name === each.operator) ?? !each.mustBeNamed;
-  // Integer modes pass over what can only be stored as integers: `**` means layers, not embeddings.
+  // Integer modes do not apply to weights that can only be stored as integers: `**` means layers, not embeddings.
   const isPossible =
     rule.inputs === 'activations' ||
     computesInIntegers(each) ||
@@ -177,7 +177,7 @@ function checkLength({ name, text }: Recipe, { graph }: Model, { index }: GraphF
     );
 }
 
-/** @throws UsageError for a pattern that matches nothing, since it cannot be what was meant unless the rule is optional */
+/** @throws UsageError for a pattern that matches nothing and whose rule is not optional: it is a mistake */
 function checkPatterns(recipe: Recipe, quantizable: readonly Quantizable[]): void {
   for (const rule of recipe.rules.filter(({ optional }) => !optional))
     for (const pattern of rule.match)

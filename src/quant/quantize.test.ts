@@ -1,4 +1,4 @@
-/** Quantized models compute what the float ones do, to the steps of their numbers. */
+/** Quantized models agree with the float models to the quantization step. */
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { UsageError } from '../base/errors.ts';

@@ -1,4 +1,4 @@
-/** Statistics fill in what a plan leaves open: ranges of static activations, limits of clips, and means for biases. */
+/** Fills in the parts of a plan that statistics determine: ranges of static activations, limits of clips, and means for biases. */
 import type { Statistics } from './observe/calibrate.ts';
 import { binnedMagnitudes } from './observe/histogram.ts';
 import { DEFAULT_OBSERVER, estimateRange } from './observe/observer.ts';

@@ -1,4 +1,4 @@
-/** Augmentation keeps boxes on what they were on. */
+/** Augmentation moves boxes together with the objects that they surround. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { augment, chooseAugmentation, NO_AUGMENTATION } from './augment.ts';
@@ -10,7 +10,7 @@ function imageWith(width: number, height: number, [x, y, w, h]: readonly [number
   return { width, height, pixels };
 }
 
-/** Where the white is, as (x, y, width, height). */
+/** The box of the white pixels, as (x, y, width, height). */
 function whiteBox({ width, height, pixels }: { width: number; height: number; pixels: Uint8Array }) {
   const xs: number[] = [];
   const ys: number[] = [];

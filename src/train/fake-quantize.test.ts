@@ -1,4 +1,4 @@
-/** Fake quantization against ONNX's own Q/DQ pair, its gradients against the paper's, and the kernel against the body. */
+/** Fake quantization is compared with ONNX's Q/DQ pair, its gradients with the paper's, and the kernel with the body. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { differentiate } from '../autodiff/differentiate.ts';

@@ -1,4 +1,4 @@
-/** Three steps of torch.optim.AdamW with clip_grad_norm_ (torch 2.13), and what averages and sums are to be. */
+/** Three steps are compared with torch.optim.AdamW and clip_grad_norm_ (torch 2.13); averages and sums with their definition. */
 import { expect, test } from 'vitest';
 import { Optimizer } from './optimizer.ts';
 import { ParameterStore } from './parameter-store.ts';

@@ -1,4 +1,4 @@
-/** Learning rates against PyTorch's schedulers (torch 2.13), as they print for these settings. */
+/** Learning rates are compared with those of PyTorch's schedulers (torch 2.13) for the same settings. */
 import { expect, test } from 'vitest';
 import { learningRate, type Schedule } from './schedule.ts';
 

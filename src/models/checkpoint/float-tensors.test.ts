@@ -1,4 +1,4 @@
-/** Half precision, bfloat16 and double become the floats that they are. */
+/** Half precision, bfloat16 and double are converted to 32-bit floats of the same value. */
 import { expect, test } from 'vitest';
 import { bytesOf } from '../../onnx/tensor.ts';
 import { DataType } from '../../onnx/types.ts';

@@ -1,4 +1,4 @@
-/** The generic family on toy models, with ONNX Runtime as the oracle. */
+/** The generic family is tested on toy models, with ONNX Runtime as the oracle. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -40,7 +40,7 @@ export async function findTensorFiles(path: string): Promise<string[]> {
  * Reads the arrays of a file by name.
  *
  * @param input the name that the one array of a `.npy` file gets
- * @throws UsageError if there is no such file; InputError if it is damaged or holds what is not supported
+ * @throws UsageError if there is no such file; InputError if it is damaged or has content that is not supported
  */
 async function readTensorFile(path: string, input: () => string): Promise<Map<string, Tensor>> {
   const bytes = await readBytes(path, LARGEST_FILE);

@@ -1,4 +1,4 @@
-/** The kernel computes what the function's body does, by every instruction set this machine has. */
+/** The kernel agrees with the function's body, for every instruction set of this machine. */
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
 import { differentiate } from '../../autodiff/differentiate.ts';
@@ -111,7 +111,7 @@ function feedsOf(
   return {
     ...valuesOf(type, [batch, positions, heads, size], seed),
     spatial_shapes: integers(levels.flat(), [count, 2]),
-    // Also outside of the image, and exactly on its borders.
+    // Some points are outside of the image, and some are exactly on its borders.
     reference_points: random(2, 1.3, [batch, queries, count, 2]),
     offset_scale: random(3, 0.3, scaleShape),
     sampling_offsets: random(4, 2, [batch, queries, heads, count, points, 2]),

@@ -1,4 +1,4 @@
-/** Every golden file of the reference implementation (HF transformers 5.18), stage by stage. */
+/** Every stage is compared with the golden files of the reference implementation (Hugging Face transformers 5.18). */
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { packageRoot } from '../../base/package-root.ts';

@@ -1,4 +1,4 @@
-/** What wide models do differently, because of memory and speed, changes nothing but rounding. */
+/** Layers of wide models are computed in another way, for memory and speed; results differ by rounding only. */
 import { expect, test } from 'vitest';
 import { GraphBuilder, type Value } from '../../onnx/builder.ts';
 import { bytesOf } from '../../onnx/tensor.ts';

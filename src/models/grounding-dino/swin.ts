@@ -39,7 +39,7 @@ export function swin(network: Network, config: SwinConfig, pixels: Value): Value
 function padToMultiple(network: Network, x: Value, unit: number, axes: [number, number]): Value {
   const { b } = network;
   const size = b.shapeOf(x, axes[0], axes[1] + 1);
-  // Mod takes the sign of the divisor, so −size mod unit is what is missing to the next multiple.
+  // Mod takes the sign of the divisor, so −size mod unit is the distance to the next multiple.
   return b.padEnd(x, b.mod(b.sub(b.integers(0), size), b.integers(unit)), axes);
 }
 

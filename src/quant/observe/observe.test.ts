@@ -1,4 +1,4 @@
-/** What calibration sees, and what it makes of it. */
+/** The observation of values, the statistics, and the ranges that observers choose. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import fc from 'fast-check';

@@ -1,4 +1,4 @@
-/** Statistics files: what is written is read again, and what cannot be a calibration is refused. */
+/** Statistics files are read as they were written, and files that cannot be a calibration are refused. */
 import { mkdtemp, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** An operator of the table runs in integers in ONNX Runtime, and computes what the float one does. */
+/** Operators of the table run in integers in ONNX Runtime, and their results are close to float. */
 import { expect, test } from 'vitest';
 import { GraphBuilder, type Value } from '../../onnx/builder.ts';
 import type { Model } from '../../onnx/read.ts';

@@ -1,4 +1,4 @@
-/** Quantized places for each runtime: they compute what the float model does, and the runtime's linter finds nothing. */
+/** Models for each target are close to the float model, and the target's linter finds nothing. */
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { packageRoot } from '../../base/package-root.ts';
@@ -32,7 +32,7 @@ const model = toyModel();
 let samples: SampleSource;
 let statistics: Statistics;
 beforeAll(async () => {
-  // Two lengths of the text, each often enough to be judged.
+  // Two lengths of the text, each with enough samples for a statistic.
   const list = Array.from({ length: 12 }, (_, place) => {
     const tokens = place % 2 === 0 ? 5 : 40;
     return { place, tokens, feeds: toyFeeds(place, tokens) };
@@ -55,8 +55,8 @@ async function features(of: Model, tokens = 40): Promise<Float32Array> {
 
 /** The root of the mean square of the difference, over that of the values. */
 function distance(expected: Float32Array, found: Float32Array): number {
-  const energy = (values: Float32Array) => values.reduce((sum, x) => sum + x * x, 0);
-  return Math.sqrt(energy(expected.map((x, at) => x - (found[at] ?? Number.NaN))) / energy(expected));
+  const squaredSum = (values: Float32Array) => values.reduce((sum, x) => sum + x * x, 0);
+  return Math.sqrt(squaredSum(expected.map((x, at) => x - (found[at] ?? Number.NaN))) / squaredSum(expected));
 }
 
 const nodesOf = (of: Model, pattern: RegExp) => of.graph.node.filter(({ name }) => pattern.test(name)).length;

@@ -1,4 +1,4 @@
-/** What each technique promises: the same model in other numbers, or a smaller error of a layer's results. */
+/** Each technique keeps its promise: the model computes the same, or the error of a layer's results is smaller. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { GraphBuilder } from '../../onnx/builder.ts';
@@ -56,7 +56,7 @@ describe('techniques that move factors between layers', () => {
 const INPUTS = 24;
 const CHANNELS = 6;
 
-/** Inputs that go together, as those of real layers do. */
+/** Correlated inputs, like those of real layers. */
 function layerInputs(rows: number, seed: number): Float32Array {
   const common = noise(rows, seed + 1);
   return noise(rows * INPUTS, seed).map((value, index) => value * 0.5 + (common[Math.floor(index / INPUTS)] ?? 0));
@@ -170,7 +170,7 @@ function optimalBrainQuantization(
   return whole;
 }
 
-/** Gauss and Jordan: what makes the one the identity makes the other its inverse. */
+/** Gauss-Jordan elimination: the steps that turn a matrix into the identity turn the identity into its inverse. */
 function invert(matrix: Float64Array): Float64Array {
   const rows = Array.from({ length: INPUTS }, (_, i) => [
     ...matrix.subarray(i * INPUTS, (i + 1) * INPUTS),

@@ -1,4 +1,4 @@
-/** Files of torch.save, written by PyTorch and by people who mean harm. */
+/** Files of torch.save are read if PyTorch wrote them, and refused if they are damaged or hostile. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
@@ -25,7 +25,7 @@ beforeAll(async () => {
 test('the file has every tensor of the Hugging Face checkpoint with its name and shape, and small ones with the same bits', () => {
   let compared = 0;
   for (const [name, tensor] of expected.tensors) {
-    // Of Swin's classifier, which GroundingDINO has no use for: only Hugging Face saves it.
+    // Only Hugging Face saves Swin's classifier, which GroundingDINO does not use.
     if (name.startsWith('model.backbone.conv_encoder.model.swin.layernorm.')) continue;
     const found = original.get(name);
     expect(found?.shape, name).toEqual(tensor.shape);
@@ -100,7 +100,7 @@ test('a compressed archive is refused, because it may grow beyond bounds', async
 });
 
 test('no mutation crashes the reader', async () => {
-  // The pickle and the directory are where lies can be told: the storages are only bytes.
+  // Only the pickle and the directory can be false: the storages are only bytes.
   const place = fc.oneof(
     fc.integer({ min: 0, max: 60_000 }),
     fc.integer({ min: file.length - 40_000, max: file.length - 1 }),

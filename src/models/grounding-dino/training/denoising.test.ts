@@ -1,4 +1,4 @@
-/** Denoising queries change nothing for the others, and lie where the paper puts them. */
+/** Denoising queries do not change the other queries, and their boxes are distributed as in the paper. */
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-/** A student that is its teacher has nothing to learn; one that is rounded has, and only then. */
+/** The distillation loss is 0 for a student that equals its teacher, and positive once the student is rounded. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { packageRoot } from '../../../base/package-root.ts';

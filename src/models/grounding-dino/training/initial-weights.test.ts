@@ -1,4 +1,4 @@
-/** Random weights are those of a seed, and as large as the rule they are drawn by says. */
+/** Random weights depend on the seed alone, and have the size that their distribution states. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { packageRoot } from '../../../base/package-root.ts';

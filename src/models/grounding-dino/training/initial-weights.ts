@@ -15,7 +15,7 @@ import type { Config } from '../config.ts';
 
 /** The standard deviation of the weights of the backbones. */
 const DEVIATION = 0.02;
-/** The scale of what a fusion layer adds to each modality, which starts small. */
+/** The initial scale, a small one, of the values that a fusion layer adds to each modality. */
 const FUSION_SCALE = 1e-4;
 
 /**

@@ -1,4 +1,4 @@
-/** Matching, losses and their gradients against PyTorch's: test/fixtures/golden/gradients/criterion. */
+/** Matching, losses and their gradients are compared with PyTorch's, in test/fixtures/golden/gradients/criterion. */
 import { expect, test } from 'vitest';
 import { differentiate } from '../../../autodiff/differentiate.ts';
 import { gradientName } from '../../../autodiff/differentiation.ts';

@@ -1,4 +1,4 @@
-/** ONNX Runtime is the oracle: on bytes a chain gives what it gives in float, up to the steps of its quantization. */
+/** ONNX Runtime is the oracle: a chain on bytes agrees with the chain in float, to the quantization step. */
 import { describe, expect, test } from 'vitest';
 import { GraphBuilder, type Value } from '../../../onnx/builder.ts';
 import type { Model } from '../../../onnx/read.ts';

@@ -110,6 +110,6 @@ function productProblems(node: NodeProto, { producer, initializer, consumers }: 
   const [result = ''] = node.output;
   const isRequantized = (consumers.get(result) ?? []).some(({ opType }) => opType === 'QuantizeLinear');
   if (isPair(a) && isRequantized && !initializer.has(result))
-    problems.push('what it gives is quantized before its bias is added');
+    problems.push('its result is quantized before its bias is added');
   return problems;
 }
