@@ -51,7 +51,7 @@ describe('what works', () => {
     expect(detections.map((detection: { label: string }) => detection.label)).toContain('white star');
   });
 
-  test('quantize and eval, with 5,000 phrases or none of the defaults', async () => {
+  test('quantize and eval, with 1,500 phrases or none of the defaults', async () => {
     const quantized = await runHere([
       'quantize',
       at('model.onnx'),
@@ -69,7 +69,7 @@ describe('what works', () => {
     expect(JSON.parse(quantized.stdout).layers.static).toBeGreaterThan(50);
     const scored = await runHere(['eval', at('int8.onnx'), validation, '--images', '10', '--json']);
     expect(JSON.parse(scored.stdout).figures.AP).toBeGreaterThan(0.4);
-    const many = Array.from({ length: 5000 }, (_, index) => `red thing ${index}`).join(',');
+    const many = Array.from({ length: 1500 }, (_, index) => `red thing ${index}`).join(',');
     const found = await run(['detect', image, '--model', small, '--phrases', many, '--json']);
     expect(found.code, found.stderr).toBe(0);
   });

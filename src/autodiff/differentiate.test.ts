@@ -22,7 +22,7 @@ interface Case {
   readonly domain?: (value: number, element: number, input: number) => number;
 }
 
-const dimension = fc.integer({ min: 1, max: 4 });
+const dimension = fc.integer({ min: 1, max: 3 });
 const shape = (least: number, most: number) => fc.array(dimension, { minLength: least, maxLength: most });
 const one = shape(0, 4).map((only) => [only]);
 

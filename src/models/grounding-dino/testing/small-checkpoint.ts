@@ -1,6 +1,6 @@
 /**
  * A checkpoint of a few layers for tests of what surrounds a network: interruptions, files, messages. It is the bundled
- * checkpoint with the first layer of each stack alone and images of 64x96 pixels, so it runs about ten times faster. Its
+ * checkpoint with the first layer of each stack alone and images of 64x96 pixels by default, so it runs about ten times faster. Its
  * detections mean nothing: tests of accuracy use the bundled checkpoint itself.
  */
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
@@ -16,8 +16,11 @@ const QUERIES = 20;
 const LATER_LAYER =
   /^model\.(encoder|decoder)\.layers\.[1-9]|^model\.text_backbone\.encoder\.layer\.[1-9]|\.blocks\.[1-9]/;
 
-/** Writes the checkpoint in Hugging Face's layout and returns the path of its folder, which must not exist yet. */
-export async function writeSmallCheckpoint(folder: string): Promise<string> {
+/**
+ * Writes the checkpoint in Hugging Face's layout and returns the path of its folder, which must not exist yet.
+ * @param size the size in pixels that images are brought to
+ */
+export async function writeSmallCheckpoint(folder: string, size = { height: 64, width: 96 }): Promise<string> {
   const nano = join(packageRoot, 'assets/nano');
   const readSettings = async (name: string) => JSON.parse(await readFile(join(nano, name), 'utf8'));
   const writeSettings = (name: string, settings: unknown) => writeFile(join(folder, name), JSON.stringify(settings));
@@ -26,7 +29,10 @@ export async function writeSmallCheckpoint(folder: string): Promise<string> {
     await copyFile(join(nano, name), join(folder, name));
 
   const preprocessing = await readSettings('preprocessor_config.json');
-  await writeSettings('preprocessor_config.json', { ...preprocessing, size: { shortest_edge: 64, longest_edge: 96 } });
+  await writeSettings('preprocessor_config.json', {
+    ...preprocessing,
+    size: { shortest_edge: size.height, longest_edge: size.width },
+  });
   const config = await readSettings('config.json');
   await writeSettings('config.json', {
     ...config,

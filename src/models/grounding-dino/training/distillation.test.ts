@@ -1,6 +1,8 @@
 /** The distillation loss is 0 for a student that equals its teacher, and positive once the student is rounded. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { packageRoot } from '../../../base/package-root.ts';
 import { planCalibration } from '../../../data/calibration-plan.ts';
 import { openCoco, takeImages } from '../../../data/coco.ts';
@@ -9,9 +11,12 @@ import { readRecipe } from '../../../quant/recipe.ts';
 import { createTraining } from '../../../train/create-training.ts';
 import { resolveTrainingSettings } from '../../../train/training-settings.ts';
 import { buildPackage, readCheckpoint } from '../../package/package.ts';
+import { writeSmallCheckpoint } from '../testing/small-checkpoint.ts';
 
 test('without labels: no loss in float, some once rounding is on, and less after steps', async () => {
-  const source = await readCheckpoint(join(packageRoot, 'assets/nano'));
+  const folder = await mkdtemp(join(tmpdir(), 'dino8-distillation-'));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  const source = await readCheckpoint(await writeSmallCheckpoint(join(folder, 'checkpoint')));
   const labelled = await openCoco(join(packageRoot, 'assets/shapes/calib'));
   const dataset = { ...takeImages(labelled, 2), annotations: [] };
   const plan = planCalibration(labelled, 4, 0);
