@@ -18,6 +18,11 @@ export interface PlannedActivation extends Place {
   readonly value: string;
   /** The value that it is an arrangement or a part of. All arrangements of one source have the same range. */
   readonly source: string;
+  /**
+   * The range of the source beyond which all its users are constant, such as −3 … ∞ before HardSwish; undefined if it has no
+   * such end. The range from calibration ends there at the latest.
+   */
+  readonly useful?: Range | undefined;
   /** The range from calibration; undefined in a dynamic entry, and until the ranges of the plan are resolved. */
   readonly range?: Range | undefined;
   /** Set where scale and zero point are looked up by the length of the text when the model runs. */

@@ -17,6 +17,7 @@ import type { QuantizationTarget } from './targets/target.ts';
 import { DEFAULT_TARGET, findTarget } from './targets/targets.ts';
 import { channelSource, correctsBias } from './techniques/correct-bias.ts';
 import { valuesToPrepare } from './techniques/prepare.ts';
+import { usefulRange } from './useful-range.ts';
 
 /** How many nodes have each mode. */
 export interface PlanCounts extends Readonly<Record<Mode, number>> {
@@ -229,7 +230,8 @@ function assign(each: Quantizable, recipe: Recipe, graph: GraphFacts): PlanEntry
 
 function activationAt(port: Port, { node }: Quantizable, { index }: GraphFacts): PlannedActivation {
   const value = node[port.side][port.index] ?? '';
-  return { node: node.name, ...port, value, source: sourceOf(value, index) };
+  const source = sourceOf(value, index);
+  return { node: node.name, ...port, value, source, useful: usefulRange(source, index) };
 }
 
 /** @throws UsageError if the recipe quantizes something and the target leaves all of it in float */

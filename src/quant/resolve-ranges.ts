@@ -10,6 +10,7 @@ import type { Rule } from './recipe.ts';
 import { requireStatistics } from './require-statistics.ts';
 import type { Range } from './scheme.ts';
 import { chooseByText, lookupByLength, textNotices } from './text-ranges.ts';
+import { withinUseful } from './useful-range.ts';
 
 /** The sources of ranges. */
 export interface RangeSources {
@@ -52,12 +53,13 @@ export function resolveRanges(
   const lookup = new Lookup(statistics);
   const clips = plan.clips.map((clip) => withLimit(clip, lookup));
   const limits = new Map(clips.map(({ value, limit }) => [value, limit ?? Number.POSITIVE_INFINITY]));
-  const rangeOf = (source: string, rule: Rule | undefined): Range | undefined => {
+  const rangeOf = ({ source, useful }: PlannedActivation, rule: Rule | undefined): Range | undefined => {
     const known = ranges.get(source) ?? givenRange(rule);
     if (known) return known;
     const statistic = lookup.get(source);
     if (!statistic) return undefined;
-    const range = estimateRange(statistic, rule?.observer ?? DEFAULT_OBSERVER, plan.target.activations);
+    const counted = useful ? withinUseful(statistic, useful) : statistic;
+    const range = estimateRange(counted, rule?.observer ?? DEFAULT_OBSERVER, plan.target.activations);
     return narrow(range, source, rule);
   };
   const narrow = ({ min, max }: Range, source: string, rule: Rule | undefined): Range => {
@@ -70,7 +72,7 @@ export function resolveRanges(
     const { source } = activation;
     const rule = entry.rule?.rule;
     const byLength = lookupByLength(activation, entry, recipe, statistics, (range) => narrow(range, source, rule));
-    return { ...activation, range: rangeOf(source, rule), byLength };
+    return { ...activation, range: rangeOf(activation, rule), byLength };
   };
   const entries = plan.entries.map((planned): PlanEntry => {
     const entry = chooseByText(planned, recipe, statistics);

@@ -105,7 +105,8 @@ function movingWeight(place: number, total: number): number {
   return place === 0 ? MEMORY ** (total - 1) : (1 - MEMORY) * MEMORY ** (total - 1 - place);
 }
 
-const inSteps = (value: number) => Math.min(Math.max(Math.round(value * STEPS), -MAXIMUM_STEPS), MAXIMUM_STEPS);
+/** A number as a sum of steps, of which averages are made: see `Statistic.movingMin`. */
+export const toSteps = (value: number) => Math.min(Math.max(Math.round(value * STEPS), -MAXIMUM_STEPS), MAXIMUM_STEPS);
 /** The number that a sum of steps stands for. */
 export const fromSteps = (steps: number): number => steps / STEPS;
 
@@ -118,8 +119,8 @@ export function addObservation(statistic: Statistic, seen: Observation, moment: 
   statistic.min = Math.min(statistic.min, seen.min);
   statistic.max = Math.max(statistic.max, seen.max);
   const weight = movingWeight(moment.place, moment.total);
-  statistic.movingMin += inSteps(weight * seen.min);
-  statistic.movingMax += inSteps(weight * seen.max);
+  statistic.movingMin += toSteps(weight * seen.min);
+  statistic.movingMax += toSteps(weight * seen.max);
   const [first, last] = [binOf(seen.min, seen.exponent), binOf(seen.max, seen.exponent)];
   addToHistogram(statistic.histogram, seen.exponent, seen.counts, first, last);
   if (moment.tokens !== undefined) {
@@ -161,7 +162,7 @@ function addSeenChannels(statistic: Statistic, seen: Float32Array): void {
   for (let channel = 0; channel < width; channel++) {
     known.min[channel] = Math.min(known.min[channel] ?? 0, seen[channel] ?? 0);
     known.max[channel] = Math.max(known.max[channel] ?? 0, seen[width + channel] ?? 0);
-    known.mean[channel] = (known.mean[channel] ?? 0) + inSteps(seen[2 * width + channel] ?? 0);
+    known.mean[channel] = (known.mean[channel] ?? 0) + toSteps(seen[2 * width + channel] ?? 0);
   }
 }
 

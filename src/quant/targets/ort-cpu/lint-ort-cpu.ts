@@ -89,7 +89,7 @@ export async function lintForOrtCpu(model: Model, { feeds, session }: LintOption
 }
 
 /** Operators that ONNX Runtime computes in integers only if their result is quantized. */
-const INTEGER_IN_INTEGER_OUT = new Set(['Conv', 'Add']);
+const INTEGER_IN_INTEGER_OUT = new Set(['Conv', 'Add', 'Mul', 'GlobalAveragePool']);
 
 /**
  * True for the DequantizeLinear after an operator that is integer only if its result is. ONNX Runtime copies such nodes
