@@ -34,7 +34,7 @@ export {
   type SensitiveCost,
 } from './evaluate/inspect.ts';
 export { type Measurement, type MeasureOptions, measure } from './evaluate/measure.ts';
-export { createVariantTimer, type VariantTimer } from './evaluate/relative-timer.ts';
+export { createFeedsTimer, createVariantTimer, type VariantTimer } from './evaluate/relative-timer.ts';
 export { type DatasetScore, type ScoreDatasetOptions, scoreDataset } from './evaluate/score-dataset.ts';
 export {
   type Granularity,

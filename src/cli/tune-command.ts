@@ -6,14 +6,14 @@ import { milliseconds, points, signed } from './format.ts';
 import { keepsOnInterruption } from './interruption.ts';
 import { notice } from './notices.ts';
 import { print, printJson } from './output.ts';
+import { addPictureOptions, INPUTS_ARGUMENT, separatePictures } from './picture-options.ts';
 import { work } from './progress-line.ts';
 import { granularityOption } from './sensitivity-command.ts';
 import {
   addCalibrationOptions,
-  COCO_ARGUMENT,
   jsonOption,
   notNegative,
-  recipeOption,
+  recipeForModelOption,
   seedOption,
   statisticsOf,
   threadsOption,
@@ -23,28 +23,33 @@ import { table } from './table.ts';
 
 /** `dino8 tune` */
 export const tuneCommand = () =>
-  addCalibrationOptions(
-    new Command('tune')
-      .description(
-        'Find the fastest mixture of precisions that loses no more accuracy than allowed, and write it as a recipe.',
-      )
-      .argument('<model>', 'the float model')
-      .argument('<coco>', COCO_ARGUMENT)
-      .requiredOption(
-        '-o, --output <file>',
-        'the recipe to write, as YAML; measurements are kept in <file>.cache and not made again',
-      )
-      .option(
-        '--max-drop <points>',
-        'the points of average precision (AP) that may be lost',
-        notNegative('--max-drop'),
-        TUNE_DEFAULTS.maxDrop,
-      )
-      .addOption(recipeOption<string>('the recipe to start from', TUNE_DEFAULTS.recipe))
-      .option('--images <count>', 'judge by the first <count> images', wholeNumber('--images'), TUNE_DEFAULTS.images)
-      .addOption(granularityOption('make single layers, or blocks of layers, float again')),
+  addPictureOptions(
+    addCalibrationOptions(
+      new Command('tune')
+        .description(
+          'Find the fastest mixture of precisions that loses no more accuracy than allowed, and write it as a recipe. A detector is judged by average precision (AP), any other model by the change of its outputs.',
+        )
+        .argument('<model>', 'the float model')
+        .argument('<inputs>', INPUTS_ARGUMENT)
+        .requiredOption(
+          '-o, --output <file>',
+          'the recipe to write, as YAML; measurements are kept in <file>.cache and not made again',
+        )
+        .option(
+          '--max-drop <points>',
+          `the points of AP that may be lost, or the change of the outputs in percent (default: ${TUNE_DEFAULTS.maxDrop} points; ${TUNE_DEFAULTS.maxOutputChange} percent for a model that is no detector of dino8)`,
+          notNegative('--max-drop'),
+        )
+        .addOption(recipeForModelOption('the recipe to start from', TUNE_DEFAULTS.recipe))
+        .option(
+          '--images <count>',
+          'judge by the first <count> images or other inputs',
+          wholeNumber('--images'),
+          TUNE_DEFAULTS.images,
+        )
+        .addOption(granularityOption('make single layers, or blocks of layers, float again')),
+    ).addOption(seedOption()),
   )
-    .addOption(seedOption())
     .option('--report <file>', 'write the Pareto front as a chart and a table in one HTML file')
     .addOption(threadsOption())
     .addOption(jsonOption())
@@ -54,22 +59,23 @@ export const tuneCommand = () =>
         'dino8 tune assets/nano assets/shapes/val --images 20 --calibration assets/shapes/calib -o tuned.yaml --report pareto.html',
       ),
     )
-    .action(async (model, dataset, { json, ranges, ...options }) => {
+    .action(async (model, dataset, { json, ranges, ...given }) => {
+      const { pictures, others: options } = separatePictures(given);
       keepsOnInterruption(`${options.output}.cache`);
       const statistics = statisticsOf({ statistics: options.statistics, ranges });
-      const tuned = await tune({ ...options, model, dataset, statistics, onNotice: notice, ...work() });
+      const tuned = await tune({ ...options, model, dataset, pictures, statistics, onNotice: notice, ...work() });
       if (json) return printJson({ recipe: options.output, chosen: tuned.chosen, mixtures: tuned.mixtures });
       print(mixtureTable(tuned));
       print(`The recipe is ${options.output}: quantize with --recipe ${options.output}.`);
     });
 
 function mixtureTable({ mixtures, chosen }: Tuned): string {
+  const isScored = mixtures.every(({ averagePrecision }) => averagePrecision !== undefined);
   return table(
-    ['float parts', 'AP', 'change', 'median latency', ''],
+    ['float parts', ...(isScored ? ['AP', 'change'] : ['change of the outputs']), 'median latency', ''],
     mixtures.map((point) => [
       `${point.float}`,
-      points(point.averagePrecision),
-      signed(-point.drop),
+      ...(isScored ? [points(point.averagePrecision ?? 0), signed(-point.drop)] : [`${point.drop.toFixed(3)} %`]),
       milliseconds(point.seconds),
       point === chosen ? 'chosen' : '',
     ]),

@@ -13,7 +13,9 @@ import { Session } from '../runtime/session.ts';
 import { floatData } from '../runtime/tensor.ts';
 import { toyFeeds, toyModel } from '../testing/toy-model.ts';
 import { compareModels } from './compare.ts';
+import { createFeedsTimer } from './relative-timer.ts';
 import { measureSensitivity, partsOf } from './sensitivity.ts';
+import { tune } from './tune.ts';
 
 const source: LoadedModel = { source: 'toy.onnx', model: toyModel(), family: generic };
 const feeds = [1, 2, 3, 4].map((seed) => toyFeeds(seed));
@@ -67,4 +69,23 @@ test('sensitivity ranks parts by the error of the outputs, without labelled data
   expect(losses).toEqual(losses.toSorted((a, b) => b - a));
   expect(losses.at(0)).toBeGreaterThan(0);
   expect(parts.every(({ averagePrecision }) => averagePrecision === undefined)).toBe(true);
+});
+
+test('tuning makes the parts float that change the outputs more than allowed, without labelled data', async () => {
+  const statistics = new Map();
+  const plan = planQuantization(source.model, recipe);
+  const options = { statistics, granularity: 'layer' } as const;
+  const parts = await measureSensitivity(source, plan, samples, options);
+  await using timer = await createFeedsTimer(source.model, feeds[0] ?? {}, 2);
+  const { model } = await quantizeModel(source.model, plan);
+  const { loss } = await compareModels(source, model, samples, { outputsOnly: true });
+  const maxDrop = 50 * loss; // half of the change that quantizing everything makes, in percent
+  const tuned = await tune(source, plan, parts, { ...options, samples, timer, maxDrop });
+  expect(tuned.chosen.float).toBeGreaterThan(0);
+  expect(tuned.chosen.averagePrecision).toBeUndefined();
+  const { model: mixed } = await quantizeModel(source.model, tuned.recipe);
+  const change = await compareModels(source, mixed, samples, { outputsOnly: true });
+  expect(100 * change.loss).toBeCloseTo(tuned.chosen.drop, 6);
+  expect(100 * change.loss).toBeLessThanOrEqual(maxDrop);
+  expect(tuned.mixtures.at(-1)).toMatchObject({ float: parts.parts.length, drop: 0 });
 });

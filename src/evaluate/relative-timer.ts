@@ -1,4 +1,4 @@
-/** Times variants of a detector beside the float model, so that a drift of the machine's speed favours none of them. */
+/** Times variants of a model beside the float model, so that a machine whose speed drifts favours none of them. */
 import { UsageError } from '../base/errors.ts';
 import { median } from '../base/statistics.ts';
 import type { CocoDataset } from '../data/coco.ts';
@@ -6,6 +6,9 @@ import { readImage } from '../data/image.ts';
 import { Detector } from '../detect/detector.ts';
 import type { ModelPackage } from '../models/package/package.ts';
 import type { Model } from '../onnx/read.ts';
+import { modelBytes } from '../onnx/write.ts';
+import { kernelOptions } from '../runtime/kernels.ts';
+import { type Feeds, Session } from '../runtime/session.ts';
 
 /** Measures the latency of variants of one model. */
 export interface VariantTimer extends AsyncDisposable {
@@ -17,12 +20,9 @@ export interface VariantTimer extends AsyncDisposable {
 }
 
 /**
- * Times variants of `source` on the first image of a data set, with all categories as the prompt.
+ * Times variants of a detector on the first image of a data set, with all categories as the prompt.
  * @param runs the number of runs of each model
  * @throws UsageError if the data set has no images, and InputError if the image cannot be read
- * @example
- * await using timer = await createVariantTimer(source, dataset, 20);
- * const seconds = await timer.time(quantized);
  */
 export async function createVariantTimer(
   source: ModelPackage,
@@ -33,22 +33,58 @@ export async function createVariantTimer(
   if (!image) throw new UsageError('The data set has no images; there is nothing to measure.');
   const picture = await readImage(dataset.pathOf(image));
   const phrases = dataset.categories.map(({ name }) => name);
-  const reference = await Detector.create(source);
-  const prompt = await reference.encodePrompt(phrases);
-  const prepared = await reference.prepare(picture);
-  const timeReference = () => reference.time(prepared, prompt);
+  return createTimer(source.model, runs, async (model) => {
+    const detector = await Detector.create({ ...source, model });
+    const prompt = await detector.encodePrompt(phrases);
+    const prepared = await detector.prepare(picture);
+    return {
+      time: () => detector.time(prepared, prompt),
+      [Symbol.asyncDispose]: () => detector[Symbol.asyncDispose](),
+    };
+  });
+}
+
+/**
+ * Times variants of any model on the same inputs.
+ * @param float the float model
+ * @param runs the number of runs of each model
+ * @throws RuntimeError if a model does not run on the inputs
+ */
+export function createFeedsTimer(float: Model, feeds: Feeds, runs: number): Promise<VariantTimer> {
+  return createTimer(float, runs, async (model) => {
+    const session = await Session.create(modelBytes(model), kernelOptions());
+    const time = async () => {
+      const start = performance.now();
+      (await session.run(feeds)).dispose();
+      return (performance.now() - start) / 1000;
+    };
+    return { time, [Symbol.asyncDispose]: () => session.close() };
+  });
+}
+
+/** A model that is loaded, with inputs to run it on. */
+interface TimedModel extends AsyncDisposable {
+  /** The seconds that one run takes. */
+  readonly time: () => Promise<number>;
+}
+
+async function createTimer(
+  float: Model,
+  runs: number,
+  load: (model: Model) => Promise<TimedModel>,
+): Promise<VariantTimer> {
+  const reference = await load(float);
   const alone: number[] = [];
-  for (let run = 0; run < runs; run++) alone.push(await timeReference());
+  for (let run = 0; run < runs; run++) alone.push(await reference.time());
   const referenceSeconds = median(alone);
   return {
     async time(model) {
-      await using detector = await Detector.create({ ...source, model });
-      const own = await detector.encodePrompt(phrases);
-      await detector.time(prepared, own); // The first run is slower, so it does not count.
+      await using variant = await load(model);
+      await variant.time(); // The first run is slower, so it does not count.
       const ratios: number[] = [];
       for (let run = 0; run < runs; run++) {
-        const seconds = await timeReference();
-        ratios.push((await detector.time(prepared, own)) / seconds);
+        const seconds = await reference.time();
+        ratios.push((await variant.time()) / seconds);
       }
       return referenceSeconds * median(ratios);
     },

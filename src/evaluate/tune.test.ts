@@ -89,7 +89,11 @@ test('a second analysis takes all parts from the cache, and tuning loses no more
   expect(await readFile(cache, 'utf8')).toBe(lines);
 
   await using timer = await createVariantTimer(source, dataset, 2);
-  const { chosen, mixtures, recipe: tuned } = await tune(source.model, plan, first, { ...options, timer, maxDrop: 0 });
+  const {
+    chosen,
+    mixtures,
+    recipe: tuned,
+  } = await tune(source, plan, first, { ...options, samples: inputs, timer, maxDrop: 0 });
   expect(chosen.drop).toBeLessThanOrEqual(0);
   expect(mixtures.at(-1)).toMatchObject({ float: first.parts.length });
   expect(partsOf(planQuantization(source.model, tuned), 'block')).toHaveLength(first.parts.length - chosen.float);

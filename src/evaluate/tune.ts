@@ -4,14 +4,16 @@
  */
 import { UsageError } from '../base/errors.ts';
 import type { WorkOptions } from '../base/progress.ts';
-import type { Model } from '../onnx/read.ts';
+import type { LoadedModel } from '../models/family.ts';
 import type { Statistics } from '../quant/observe/calibrate.ts';
+import type { SampleSource } from '../quant/observe/sample.ts';
 import type { QuantizationPlan } from '../quant/plan.ts';
 import { quantizeModel } from '../quant/quantize.ts';
 import type { Recipe } from '../quant/recipe.ts';
 import { resolveRanges } from '../quant/resolve-ranges.ts';
 import { restrictPlan } from '../quant/restrict-plan.ts';
 import type { AccuracyMeasure } from './accuracy.ts';
+import { compareModels } from './compare.ts';
 import type { VariantTimer } from './relative-timer.ts';
 import { blockOf, type Granularity, type Sensitivity } from './sensitivity.ts';
 
@@ -19,9 +21,12 @@ import { blockOf, type Granularity, type Sensitivity } from './sensitivity.ts';
 export interface Mixture {
   /** The number of parts that are float. */
   readonly float: number;
-  /** Average precision from 0 to 1. */
-  readonly averagePrecision: number;
-  /** Points of average precision lost against the float model; negative if the mixture is better. */
+  /** Average precision from 0 to 1; undefined without labelled data. */
+  readonly averagePrecision?: number | undefined;
+  /**
+   * Points of average precision lost against the float model; negative if the mixture is better. Without labelled data it is
+   * the change of the outputs in percent.
+   */
   readonly drop: number;
   /** The latency of a run. */
   readonly seconds: number;
@@ -43,32 +48,35 @@ export interface TuneOptions extends WorkOptions {
   readonly statistics: Statistics;
   /** The parts that become float: as in the sensitivity analysis. */
   readonly granularity: Granularity;
-  /** The measure by which the sensitivity analysis judged, too. */
-  readonly accuracy: AccuracyMeasure;
+  /** The inputs on which outputs are compared if there is no measure of accuracy. */
+  readonly samples: SampleSource;
+  /** The measure by which the sensitivity analysis judged, too; by default mixtures are judged by their outputs. */
+  readonly accuracy?: AccuracyMeasure | undefined;
   /** Measures the latency of each mixture. */
   readonly timer: VariantTimer;
-  /** The points of average precision that may be lost. */
+  /** The maximum of `Mixture.drop`. */
   readonly maxDrop: number;
 }
 
 /**
  * Finds the fastest mixture of a plan and float.
  * @param plan a plan of the model, by which the sensitivity was analysed
- * @param sensitivity the sensitivity of the parts, with accuracy
- * @throws UsageError if the recipe quantizes nothing, or if the sensitivity was analysed without labelled data
+ * @param source the float model
+ * @param sensitivity the sensitivity of the parts, with average precision if mixtures are judged by it
+ * @throws UsageError if the recipe quantizes nothing, or if the sensitivity was analysed without the measure of accuracy
  * @example
- * const { recipe, chosen } = await tune(model, plan, partSensitivity, {
- *   statistics, granularity: 'block', accuracy, timer, maxDrop: 0.5,
+ * const { recipe, chosen } = await tune(source, plan, partSensitivity, {
+ *   samples, statistics, granularity: 'block', accuracy, timer, maxDrop: 0.5,
  * });
  */
 export async function tune(
-  source: Model,
+  source: LoadedModel,
   plan: QuantizationPlan,
   sensitivity: Sensitivity,
-  { statistics, granularity, accuracy, timer, maxDrop, onProgress, signal }: TuneOptions,
+  { samples, statistics, granularity, accuracy, timer, maxDrop, onProgress, signal }: TuneOptions,
 ): Promise<Tuned> {
   const { parts, float: floatPrecision } = sensitivity;
-  if (floatPrecision === undefined)
+  if (accuracy && floatPrecision === undefined)
     throw new UsageError('The sensitivity analysis has no accuracy; repeat it with labelled data.');
   if (parts.length === 0)
     throw new UsageError(`The recipe ${plan.recipe.name} quantizes nothing; there is nothing to tune.`);
@@ -84,9 +92,12 @@ export async function tune(
     if (known) return known;
     signal?.throwIfAborted();
     onProgress?.({ label: 'Tuning', done: measured.size, total: Math.max(expected, measured.size + 1) });
-    const { model } = await quantizeModel(source, planOf(float));
-    const averagePrecision = await accuracy.measure(model, { signal });
-    const drop = 100 * (floatPrecision - averagePrecision);
+    const { model } = await quantizeModel(source.model, planOf(float));
+    const averagePrecision = await accuracy?.measure(model, { signal });
+    const drop =
+      averagePrecision === undefined || floatPrecision === undefined
+        ? 100 * (await compareModels(source, model, samples, { outputsOnly: true, signal })).loss
+        : 100 * (floatPrecision - averagePrecision);
     const mixture = { float, averagePrecision, drop, seconds: await timer.time(model) };
     measured.set(float, mixture);
     return mixture;

@@ -6,12 +6,14 @@ import type { Defaults } from '../base/defaults.ts';
 import { UsageError } from '../base/errors.ts';
 import { writeAtomic } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
-import { everyImage } from '../data/calibration-plan.ts';
-import { calibrationSamples } from '../detect/calibration-feeds.ts';
+import type { CocoDataset } from '../data/coco.ts';
 import { detectionAccuracy } from '../evaluate/accuracy.ts';
-import { createVariantTimer } from '../evaluate/relative-timer.ts';
+import { createFeedsTimer, createVariantTimer, type VariantTimer } from '../evaluate/relative-timer.ts';
 import { type Granularity, measureSensitivity } from '../evaluate/sensitivity.ts';
 import { type Tuned, tune as tuneModel } from '../evaluate/tune.ts';
+import type { LoadedModel } from '../models/family.ts';
+import { isPackage } from '../models/package/package.ts';
+import type { SampleSource } from '../quant/observe/sample.ts';
 import { planQuantization } from '../quant/plan.ts';
 import type { Recipe } from '../quant/recipe.ts';
 import { resolveRanges } from '../quant/resolve-ranges.ts';
@@ -19,26 +21,24 @@ import { renderParetoFront } from '../report/pareto-front-page.ts';
 import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
 import { observeFor } from './apply-recipe.ts';
 import { type CalibrationOptions, resolveCalibration } from './calibration-options.ts';
-import {
-  type DatasetSource,
-  type ModelSource,
-  openDataset,
-  openModel,
-  openRecipe,
-  type RecipeSource,
-} from './sources.ts';
+import { GENERIC_RECIPE } from './default-recipe.ts';
+import { type InputSource, isSampleSource, openEvaluationInputs } from './samples.ts';
+import { type AnyModelSource, openAnyModel, openDataset, openRecipe, type RecipeSource } from './sources.ts';
 
 /** Options of `tune`. */
 export interface TuneStepOptions extends WorkOptions, CalibrationOptions, ThreadOptions {
   /** The float model. */
-  readonly model: ModelSource;
-  /** The labelled images by which mixtures are judged. */
-  readonly dataset: DatasetSource;
+  readonly model: AnyModelSource;
+  /** The labelled images by which mixtures are judged. Of models that are no detectors of dino8: arrays or pictures. */
+  readonly dataset: InputSource;
   /** The recipe to write, as YAML. Finished measurements are kept in `OUTPUT.cache`. */
   readonly output: string;
-  /** The points of average precision that may be lost; 0.5 by default. */
+  /**
+   * The points of average precision that may be lost; 0.5 by default. Of a model that is judged by its outputs, the change of
+   * the outputs in percent; 5 by default.
+   */
   readonly maxDrop?: number | undefined;
-  /** The recipe to start from; `full` by default. */
+  /** The recipe to start from; `full` by default, and `generic` for a model that is no detector. */
   readonly recipe?: RecipeSource | undefined;
   /** Judges by the first images, this many; 200 by default. */
   readonly images?: number | undefined;
@@ -55,15 +55,19 @@ const TIMED_RUNS = 30;
 export const TUNE_DEFAULTS: Defaults<TuneStepOptions, 'maxDrop' | 'images' | 'by'> & {
   /** The name of the recipe. */
   readonly recipe: string;
+  /** The `maxDrop` of a model that is judged by its outputs, in percent. */
+  readonly maxOutputChange: number;
 } = {
   maxDrop: 0.5,
+  maxOutputChange: 5,
   recipe: 'full',
   images: 200,
   by: 'block',
 };
 
 /**
- * Makes the most sensitive parts of a recipe float again, as few as keep the accuracy, and writes the recipe.
+ * Makes the most sensitive parts of a recipe float again, as few as keep the accuracy, and writes the recipe. A detector is
+ * judged by average precision, any other model by how far its outputs move.
  *
  * @throws UsageError if `maxDrop` is negative, or if the recipe quantizes nothing
  * @example
@@ -73,34 +77,52 @@ export const TUNE_DEFAULTS: Defaults<TuneStepOptions, 'maxDrop' | 'images' | 'by
  */
 export async function tune(options: TuneStepOptions): Promise<Tuned> {
   return withThreads(options.threads, async () => {
-    const { maxDrop = TUNE_DEFAULTS.maxDrop, images = TUNE_DEFAULTS.images, by = TUNE_DEFAULTS.by } = options;
-    const { output, report, onProgress, signal } = options;
-    if (!(maxDrop >= 0)) throw new UsageError('`maxDrop` must be a number of points of average precision from 0 up.');
-    const recipe = await openRecipe(options.recipe ?? TUNE_DEFAULTS.recipe, options.onNotice);
-    const dataset = await openDataset(options.dataset, images);
-    const source = await openModel(options.model);
+    const { images = TUNE_DEFAULTS.images, by = TUNE_DEFAULTS.by, pictures } = options;
+    const { output, report, onProgress, signal, onNotice } = options;
+    const source = await openAnyModel(options.model);
+    const standard = isPackage(source) ? TUNE_DEFAULTS.recipe : GENERIC_RECIPE;
+    const recipe = await openRecipe(options.recipe ?? standard, onNotice);
+    const dataset =
+      isPackage(source) && !isSampleSource(options.dataset) ? await openDataset(options.dataset, images) : undefined;
+    const { maxDrop = dataset ? TUNE_DEFAULTS.maxDrop : TUNE_DEFAULTS.maxOutputChange } = options;
+    if (!(maxDrop >= 0)) throw new UsageError(`\`maxDrop\` must be a number from 0 up, not ${maxDrop}.`);
+    const samples = await openEvaluationInputs(source, dataset ?? options.dataset, { count: images, pictures });
     const calibration = await resolveCalibration(source, options);
     const planned = planQuantization(source.model, recipe);
     const statistics = await observeFor(source, planned, { onProgress, signal, ...calibration });
     const plan = resolveRanges(planned, { statistics });
-    for (const sentence of plan.notices) options.onNotice?.(sentence);
-    const accuracy = await detectionAccuracy(source, dataset, { onProgress, signal });
+    for (const sentence of plan.notices) onNotice?.(sentence);
+    const accuracy =
+      dataset && isPackage(source) ? await detectionAccuracy(source, dataset, { onProgress, signal }) : undefined;
     const shared = { onProgress, signal, statistics, granularity: by, accuracy };
-    const samples = calibrationSamples(source, everyImage(dataset));
     const parts = await measureSensitivity(source, plan, samples, { ...shared, cache: `${output}.cache` });
-    await using timer = await createVariantTimer(source, dataset, TIMED_RUNS);
-    const tuned = await tuneModel(source.model, plan, parts, { ...shared, timer, maxDrop });
+    await using timer = await openTimer(source, dataset, samples);
+    const tuned = await tuneModel(source, plan, parts, { ...shared, samples, timer, maxDrop });
     await writeAtomic(output, describeRecipe(tuned, maxDrop));
     if (report !== undefined) await writeAtomic(report, renderParetoFront(basename(source.source), tuned));
     return tuned;
   });
 }
 
+/** Times variants on an image and a prompt of the data set, or on the first of other inputs. */
+async function openTimer(
+  source: LoadedModel,
+  dataset: CocoDataset | undefined,
+  samples: SampleSource,
+): Promise<VariantTimer> {
+  if (dataset && isPackage(source)) return createVariantTimer(source, dataset, TIMED_RUNS);
+  for await (const { feeds } of samples.samples()) return createFeedsTimer(source.model, feeds, TIMED_RUNS);
+  throw new UsageError('There are no inputs to run the model on.');
+}
+
 function describeRecipe({ recipe, chosen }: Tuned, maxDrop: number): string {
   const { rules, techniques, text }: Recipe = recipe;
-  const description = `Tuned from ${recipe.name} for a loss of at most ${maxDrop} points of AP: ${chosen.float} parts are float, and ${chosen.drop.toFixed(2)} points are lost.`;
+  const lost =
+    chosen.averagePrecision === undefined
+      ? `for a change of the outputs by at most ${maxDrop} %: ${chosen.float} parts are float, and the outputs change by ${chosen.drop.toFixed(2)} %`
+      : `for a loss of at most ${maxDrop} points of AP: ${chosen.float} parts are float, and ${chosen.drop.toFixed(2)} points are lost`;
   return stringify({
-    description,
+    description: `Tuned from ${recipe.name} ${lost}.`,
     rules: rules.map((rule) =>
       Object.fromEntries(
         Object.entries(rule)

@@ -66,6 +66,7 @@ const variant = (name: string) => ({
 
 const recipe = { name: HOSTILE, description: HOSTILE, rules: [], techniques: [] };
 const mixture = { float: 0, averagePrecision: 0.5, drop: 0.1, seconds: 0.2 };
+const unscored = { float: 0, drop: 0.1, seconds: 0.2 };
 const step = { kind: 'step', epoch: 0, loss: 2, class: 1, box: 1, giou: 1, rate: 1e-4, gradientNorm: 1 } as const;
 const outputFigures = [{ key: HOSTILE, title: HOSTILE, perfect: 1 }];
 const found = [{ phrase: 0, label: HOSTILE, score: 0.9, box: [1, 2, 3, 4] as const }];
@@ -82,6 +83,8 @@ const pages: Record<string, () => string> = {
     }),
   inspection: () => renderInspection(HOSTILE, inspection),
   'Pareto front': () => renderParetoFront(HOSTILE, { recipe, chosen: mixture, mixtures: [mixture] }),
+  'Pareto front without labelled data': () =>
+    renderParetoFront(HOSTILE, { recipe, chosen: unscored, mixtures: [unscored] }),
   sensitivity: () =>
     renderSensitivity(HOSTILE, {
       float: 0.6,

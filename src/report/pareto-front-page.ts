@@ -9,22 +9,27 @@ import { page, tableCard } from './page.ts';
  * @param name the name of the model
  */
 export function renderParetoFront(name: string, { mixtures, chosen, recipe }: Tuned): string {
-  const points = mixtures.map(({ float, averagePrecision, seconds }) => ({
+  const isScored = mixtures.every(({ averagePrecision }) => averagePrecision !== undefined);
+  const points = mixtures.map(({ float, averagePrecision = 0, drop, seconds }) => ({
     x: 1000 * seconds,
-    y: 100 * averagePrecision,
+    y: isScored ? 100 * averagePrecision : drop,
     label: `${float}`,
   }));
   const rows = mixtures.map((point) => [
     `${point.float}${point === chosen ? ' (chosen)' : ''}`,
-    (100 * point.averagePrecision).toFixed(2),
-    (-point.drop).toFixed(2),
+    ...(isScored
+      ? [(100 * (point.averagePrecision ?? 0)).toFixed(2), (-point.drop).toFixed(2)]
+      : [point.drop.toFixed(3)]),
     `${(1000 * point.seconds).toFixed(1)} ms`,
   ]);
-  const chart = lineChart('AP against latency', { x: 'median latency (ms)', y: 'AP' }, points, { line: false });
+  const measure = isScored ? 'AP' : 'change of the outputs (%)';
+  const chart = lineChart(`${measure} against latency`, { x: 'median latency (ms)', y: measure }, points, {
+    line: false,
+  });
   return page(
     `${name}: accuracy against latency`,
     markup`<p>Each point is the recipe ${recipe.name} with its most sensitive parts left float; the number at the point says how many parts are float.</p>
 <div class="card">${chart}</div>
-${tableCard(['float parts', 'AP', 'change', 'latency'], rows)}`,
+${tableCard(['float parts', measure, ...(isScored ? ['change'] : []), 'latency'], rows)}`,
   );
 }
