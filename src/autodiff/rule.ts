@@ -86,6 +86,7 @@ export function zerosLike(b: GraphBuilder, value: Value): Value {
  * repeated.
  * @param gradient the gradient of the broadcast form
  * @param to the value before it was broadcast, whose shape the result has
+ * @throws Error if a rank is not known
  * @example
  * const add: Rule = ({ b, inputs, gradients: [gradient] }) =>
  *   inputs.map((input) => gradient && unbroadcast(b, gradient, input));
@@ -114,6 +115,7 @@ function isRepeated(from: Dimension, to: Dimension): boolean | undefined {
 
 /**
  * Exchanges the last two axes of `x`: [..., rows, columns] becomes [..., columns, rows].
+ * @throws Error if the rank of `x` is not known
  * @example
  * const product = rule(({ b, gradient, x, inputs: [, y] }) =>
  *   y ? [b.matmul(gradient, transposeMatrix(b, y)), b.matmul(transposeMatrix(b, x), gradient)] : [],

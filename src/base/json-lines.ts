@@ -81,7 +81,10 @@ export class Journal<Entry> {
     this.#entries.push(entry);
   }
 
-  /** Deletes the file. Call it once the result of the work is stored elsewhere. */
+  /**
+   * Deletes the file. Call it once the result of the work is stored elsewhere.
+   * @throws UsageError or InputError if the file cannot be deleted
+   */
   async remove(): Promise<void> {
     try {
       await unlink(this.#path);

@@ -28,7 +28,9 @@ export interface CalibrationPlan {
 }
 
 /**
- * Plans a calibration on `images` random images.
+ * Plans a calibration on random images.
+ * @param images the number of images
+ * @param seed the seed of the choice of images and prompts
  * @throws InputError if the data set has no images or no categories, and UsageError if it has fewer images than `images`
  * @example
  * const plan = planCalibration(await openCoco('coco/val2017'), 64, 0);

@@ -39,13 +39,17 @@ export class Preprocessor implements AsyncDisposable {
   /**
    * Creates a preprocessor.
    * @param threads threads of ONNX Runtime; one for each core by default
+   * @throws RuntimeError if ONNX Runtime cannot be loaded
    */
   static async create(settings: Preprocessing, threads?: number): Promise<Preprocessor> {
     const session = await Session.create(preprocessingGraph(settings), { threads }, 'the image preprocessing');
     return new Preprocessor(session, settings);
   }
 
-  /** Prepares images of any sizes as one batch, padded to the largest height and width. */
+  /**
+   * Prepares images of any sizes as one batch, padded to the largest height and width.
+   * @throws RuntimeError if there is not enough memory
+   */
   async prepare(images: readonly Image[]): Promise<PreparedImages> {
     const { shortest_edge: shortest, longest_edge: longest } = this.#settings.size;
     const sizes = images.map((image) => resizedSize(image, shortest, longest));

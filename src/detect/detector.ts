@@ -106,15 +106,19 @@ export class Detector implements AsyncDisposable {
     return this.#family.promptFeeds(chunk, outputs, this.#fixedText);
   }
 
-  /** Prepares one image as the model's input. */
+  /**
+   * Prepares one image as the model's input.
+   * @throws RuntimeError if there is not enough memory
+   */
   prepare(image: Image): Promise<PreparedImages> {
     return this.#preprocessor.prepare([image]);
   }
 
   /**
    * Finds the phrases of a prompt in an image.
-   * @param threshold the score below which boxes are left out
+   * @param threshold the score from 0 to 1 below which boxes are left out
    * @returns boxes as left, top, width and height in pixels of the image, the best first
+   * @throws RuntimeError if the model does not run, for instance on an image of another size than that of a specialised model
    */
   async detect(image: Image, prompt: EncodedPrompt, threshold = DEFAULT_THRESHOLD): Promise<Detection[]> {
     const boxes = await this.#perChunk(image, prompt, (outputs, chunk) =>
@@ -123,14 +127,21 @@ export class Detector implements AsyncDisposable {
     return boxes.map((box) => ({ ...box, label: prompt.prompt.phrases[box.phrase] ?? '' }));
   }
 
-  /** The `count` best pairs of a box and a phrase, without threshold or suppression, as COCO's protocol needs them. */
+  /**
+   * Returns the `count` best pairs of a box and a phrase, without threshold or suppression, as COCO's protocol needs them.
+   * @throws RuntimeError if the model does not run, and the reason of `signal` if it was aborted
+   */
   async rank(image: Image, prompt: EncodedPrompt, count: number, signal?: AbortSignal): Promise<ScoredBox[]> {
     const score = (outputs: NamedOutputs, chunk: PromptChunk) => this.#family.rankedBoxes(outputs, chunk, image, count);
     const boxes = await this.#perChunk(image, prompt, score, signal);
     return boxes.slice(0, count);
   }
 
-  /** Runs the model on a prepared image and an encoded prompt. @returns the seconds that the run took */
+  /**
+   * Runs the model on a prepared image and an encoded prompt.
+   * @returns the seconds that the run took
+   * @throws RuntimeError if the model does not run
+   */
   async time(prepared: PreparedImages, prompt: EncodedPrompt): Promise<number> {
     const start = performance.now();
     for (const { feeds } of prompt.chunks) (await this.#run(prepared, feeds)).dispose();

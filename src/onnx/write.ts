@@ -41,6 +41,7 @@ export interface WriteOptions {
 /**
  * Writes a model so that the file appears whole or not at all. External data is complete before the model that refers to it
  * exists.
+ * @param path the file to write; external data is written to `<path>.data`
  * @throws UsageError or InputError if the file cannot be written
  * @example
  * await writeModel(model, 'copy.onnx');

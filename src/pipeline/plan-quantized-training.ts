@@ -10,6 +10,7 @@ import { type ObserveOptions, observeFor } from './apply-recipe.ts';
  * Plans the quantization that a training has in place, with the scales that calibration gives it. Techniques of the recipe
  * are left out: training takes their place.
  * @param float the FP32 model of the checkpoint
+ * @throws UsageError if the recipe does not fit the model, cannot be trained, or needs calibration that is not given
  * @example
  * const trainable = await planQuantizedTraining(source, recipe, { plan: planCalibration(dataset, 64, 0) });
  * const models = await buildStepModels(checkpoint, size, lossSettings, trainable);

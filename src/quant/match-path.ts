@@ -2,9 +2,11 @@
 import { matchesWildcard } from '../base/wildcard.ts';
 
 /**
- * True if a module path fits a pattern. The time is proportional to the product of their numbers of segments at most, for
- * any number of `**`: a pattern may come from a stranger and must not take forever.
+ * Returns whether a module path fits a pattern. The time is at most proportional to the product of their numbers of
+ * segments, for any number of `**`: a pattern may come from a stranger and must not take forever.
  *
+ * @param pattern segments separated by periods: `*` stands for one segment or a part of it, `**` for any number of segments
+ * @param path a module path, such as `model.encoder.layers.0.fc1`
  * @example
  * matchesPath('model.**.fc*', 'model.encoder.layers.0.fc1'); // true
  */

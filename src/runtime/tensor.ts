@@ -16,6 +16,8 @@ export interface Tensor {
 /**
  * Returns a tensor over `data`, which is shared.
  *
+ * @param data the elements in row-major order
+ * @param type the element type; by default that of the array
  * @throws RuntimeError if the shape and the number of elements disagree
  * @example
  * const x = tensor(new Uint8Array(12), [1, 3, 4]);

@@ -38,7 +38,10 @@ export class ParameterStore {
   readonly gradients: Float32Array<ArrayBuffer>;
   readonly #places: ReadonlyMap<string, number>;
 
-  /** Lays out parameters by their groups, in the order of `groups`. All blocks are zeros. */
+  /**
+   * Lays out parameters by their groups, in the order of `groups`. All blocks are zeros.
+   * @throws Error if a parameter is in none of the groups
+   */
   constructor(parameters: readonly TrainedParameter[], groups: readonly ParameterGroup[]) {
     const places = new Map<string, number>();
     const ranges: GroupRange[] = [];
@@ -62,24 +65,27 @@ export class ParameterStore {
     this.gradients = block();
   }
 
-  /** The part of a block that belongs to a parameter, as a tensor of its shape. The tensor is a view, not a copy. */
+  /**
+   * Returns the part of a block that belongs to a parameter, as a tensor of its shape. The tensor is a view, not a copy.
+   * @throws Error if the store does not have the parameter
+   */
   view({ name, shape }: TrainedParameter, block: Float32Array<ArrayBuffer>): Tensor {
     const begin = this.#places.get(name);
     if (begin === undefined) throw new Error(`${name} is not trained`);
     return floats(block.subarray(begin, begin + elementCount(shape)), shape);
   }
 
-  /** The weights as inputs of a model. */
+  /** Returns the weights as inputs of a model, by the names of the inputs. */
   weightFeeds(): Record<string, Tensor> {
     return Object.fromEntries(this.parameters.map((each) => [each.input, this.view(each, this.blocks.weights)]));
   }
 
-  /** The tensors into which a model is to write the gradients, by the names of its outputs. */
+  /** Returns the tensors into which a model is to write the gradients, by the names of its outputs. */
   gradientOutputs(): Record<string, Tensor> {
     return Object.fromEntries(this.parameters.map((each) => [each.gradient, this.view(each, this.gradients)]));
   }
 
-  /** The name of the parameter that has the element at an index of a block. */
+  /** Returns the name of the parameter that has the element at an index of a block. */
   nameAt(place: number): string {
     const found = this.parameters.findLast(({ name }) => (this.#places.get(name) ?? 0) <= place);
     return found?.name ?? '';

@@ -278,7 +278,10 @@ export class Trainer implements AsyncDisposable {
     return `the gradient of ${this.store.nameAt(bad)} is not a number.`;
   }
 
-  /** The value of a parameter in a block. The tensor is a view that changes with training. */
+  /**
+   * Returns the value of a parameter in a block. The tensor is a view that changes with training.
+   * @throws Error if there is no parameter of that name
+   */
   value(name: string, block: BlockName): Tensor {
     const parameter = this.store.parameters.find((each) => each.name === name);
     if (!parameter) throw new Error(`${name} is not trained`);

@@ -113,6 +113,7 @@ export interface Calibration extends CalibrationHead {
 
 /**
  * Writes a statistics file; it is written whole or not at all.
+ * @throws UsageError or InputError if the file cannot be written
  * @example
  * await writeStatistics(await readStatistics('statistics.json'), 'copy.json');
  */

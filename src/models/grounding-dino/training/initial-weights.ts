@@ -22,6 +22,8 @@ const FUSION_SCALE = 1e-4;
  * Draws values for every tensor of a checkpoint.
  * @param checkpoint gives the names and shapes
  * @param seed the same seed gives the same numbers
+ * @returns a tensor for each tensor of `checkpoint`, as 32-bit floats
+ * @throws RuntimeError if the values cannot be computed
  * @example
  * const { config, tensors } = await readHuggingFace('grounding-dino-tiny');
  * const fresh = await initialWeights(tensors, config, 0);

@@ -47,6 +47,8 @@ const INTEGER_PRODUCTS = new Set([
 /**
  * Runs the model once after a run to warm up, and reads ONNX Runtime's profile.
  *
+ * @param feeds the inputs of the model, by name
+ * @returns the findings, with times in seconds
  * @throws RuntimeError if the model does not run
  * @example
  * const { unfused } = await lintModel(model, feeds);
