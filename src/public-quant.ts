@@ -55,7 +55,13 @@ export type {
   PlannedCorrection,
   PlannedWeight,
 } from './quant/plan-entry.ts';
-export { type PlanSummary, readPlanSummary, storePlanSummary, summarizePlan } from './quant/plan-summary.ts';
+export {
+  type FloatLayers,
+  type PlanSummary,
+  readPlanSummary,
+  storePlanSummary,
+  summarizePlan,
+} from './quant/plan-summary.ts';
 export { type Quantized, type QuantizeOptions, quantizeModel } from './quant/quantize.ts';
 export {
   bundledRecipes,

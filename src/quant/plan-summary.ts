@@ -7,19 +7,38 @@ import { InputError, messageOf } from '../base/errors.ts';
 import { parseWith } from '../base/schema.ts';
 import { getMetadata, setMetadata } from '../onnx/metadata.ts';
 import type { Model } from '../onnx/read.ts';
-import { countModes, type QuantizationPlan } from './plan.ts';
+import { countModes, type PlanCounts, type QuantizationPlan } from './plan.ts';
 
 const METADATA_KEY = 'dino8.quantization';
 
 const count = z.number().int().min(0);
 
-/** The form of `PlanSummary` in files. */
-export const planSummarySchema = z.object({
+/** Layers with weights that stay float. */
+export interface FloatLayers {
+  /** Their module path, in which `*` stands for the numbers of layers that are alike. */
+  readonly path: string;
+  /** The number of these layers. */
+  readonly count: number;
+}
+
+/** A short summary of the plan of a model. */
+export interface PlanSummary {
   /** The name of the recipe. */
-  recipe: z.string(),
+  readonly recipe: string;
   /** The name of the runtime that the plan was made for. */
-  target: z.string(),
+  readonly target: string;
   /** The number of layers in each mode, and of quantized nodes that compute with activations only, by operator. */
+  readonly layers: PlanCounts;
+  /** The names of the techniques that were applied, in order. */
+  readonly techniques: readonly string[];
+  /** The layers with weights that stay float. */
+  readonly floatLayers: readonly FloatLayers[];
+}
+
+/** The form of `PlanSummary` in files. */
+export const planSummarySchema: z.ZodType<PlanSummary> = z.object({
+  recipe: z.string(),
+  target: z.string(),
   layers: z.object({
     float: count,
     dynamic: count,
@@ -27,23 +46,9 @@ export const planSummarySchema = z.object({
     'weight-only': count,
     activations: z.record(z.string(), count).readonly(),
   }),
-  /** The names of the techniques that were applied, in order. */
   techniques: z.array(z.string()).readonly(),
-  /** The layers with weights that stay float. */
-  floatLayers: z
-    .array(
-      z.object({
-        /** Their module path, in which `*` stands for the numbers of layers that are alike. */
-        path: z.string(),
-        /** How many there are. */
-        count,
-      }),
-    )
-    .readonly(),
+  floatLayers: z.array(z.object({ path: z.string(), count })).readonly(),
 });
-
-/** A short summary of the plan of a model. */
-export type PlanSummary = z.output<typeof planSummarySchema>;
 
 /**
  * Sums up a plan.
@@ -78,7 +83,7 @@ export function storePlanSummary(model: Model, summary: PlanSummary): void {
 }
 
 /**
- * The summary of the plan that a model was quantized by.
+ * Returns the summary of the plan that a model was quantized by.
  *
  * @returns undefined if the model carries none: it is float, or dino8 did not quantize it
  * @throws InputError if the metadata is damaged
