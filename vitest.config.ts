@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { LongestFirst } from './test/longest-first.ts';
 
 export default defineConfig({
   test: {
@@ -8,6 +9,7 @@ export default defineConfig({
     hookTimeout: 900_000,
     // Native sessions use every core themselves; two workers keep a two-core machine busy without thrashing.
     maxWorkers: 2,
+    sequence: { sequencer: LongestFirst },
     pool: 'forks',
     execArgv: ['--expose-gc'],
     globalSetup: 'src/testing/build-kernels.ts',

@@ -113,7 +113,7 @@ beforeAll(async () => {
   const { code, stderr } = await install(`./${await packed('dino8')}`, ...tools);
   if (code !== 0 && NO_REGISTRY.test(stderr)) hasRegistry = false;
   else expect({ code, stderr }).toMatchObject({ code: 0 });
-}, 600_000);
+});
 
 afterAll(() => rm(project, { recursive: true, force: true }));
 
@@ -121,9 +121,7 @@ test('the tarball of the library is at most 3 MB', async () => {
   expect((await stat(join(project, await packed('dino8')))).size).toBeLessThanOrEqual(3_000_000);
 });
 
-test('the installed command runs, and says in one sentence what the demo needs', {
-  timeout: 300_000,
-}, async (context) => {
+test('the installed command runs, and says in one sentence what the demo needs', async (context) => {
   if (!hasRegistry) context.skip('the registry cannot be reached');
   const { version } = JSON.parse(await readFile(join(packageRoot, 'package.json'), 'utf8'));
   expect(await dino8('--version')).toMatchObject({ code: 0, stdout: `${version}\n` });
@@ -132,7 +130,7 @@ test('the installed command runs, and says in one sentence what the demo needs',
   expect(stderr).toMatch(/^dino8: [^\n]*npm install dino8-demo-data[^\n]*\n$/);
 });
 
-test('a strict TypeScript project type-checks and runs with it', { timeout: 300_000 }, async (context) => {
+test('a strict TypeScript project type-checks and runs with it', async (context) => {
   if (!hasRegistry) context.skip('the registry cannot be reached');
   // Unpacking is what npm would do with a package that has no dependencies and no scripts, in a tenth of the time.
   const data = join(project, 'node_modules', 'dino8-demo-data');

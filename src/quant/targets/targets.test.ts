@@ -220,7 +220,7 @@ describe('for TensorRT', () => {
 
   test('the bundled model follows its rules by the recipe full, and finds the same boxes', async () => {
     const source = await readPackage(join(packageRoot, 'assets/nano'));
-    const plan = planCalibration(await openCoco(join(packageRoot, 'assets/shapes/calib')), 8, 0);
+    const plan = planCalibration(await openCoco(join(packageRoot, 'assets/shapes/calib')), 4, 0);
     const full = await readRecipe('full');
     const observed = await calibrateDataset(source, valuesToObserve(source.model, full, { target }), plan);
     const { model: quantized } = await quantizeModel(source.model, full, { statistics: observed.statistics, target });
