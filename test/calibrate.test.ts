@@ -29,7 +29,7 @@ describe('calibrate', () => {
     whole = await readFile(at('whole.json'), 'utf8');
   });
 
-  test('parts that are merged are what one run gives, to the bit', async () => {
+  test('merged parts have the same bits as one run', async () => {
     const parts = [1, 2, 3].map((part) => at(`part${part}.json`));
     for (const [index, path] of parts.entries()) {
       const { code, stderr } = await calibrate(checkpoint, images, ...ELEVEN, '--shard', `${index + 1}/3`, '-o', path);
@@ -45,7 +45,7 @@ describe('calibrate', () => {
     expect(part).toMatchObject({ code: 1, stderr: expect.stringMatching(/is part 1 of 3; merge the parts/) });
   });
 
-  test('interrupted, it goes on where it was, and gives the same', async () => {
+  test('continues after an interruption, with the same result', async () => {
     const args = ['calibrate', checkpoint, images, ...ELEVEN, '-o', at('again.json'), '--threads', '1'];
     const interrupted = await run(args, process.execPath, signalledAt('SIGINT', { path: /\.jpg$/, count: 5 }));
     expect(interrupted.code, interrupted.stderr).toBe(130);

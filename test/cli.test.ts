@@ -23,7 +23,7 @@ beforeAll(async () => {
   expect(converted.code, converted.stderr).toBe(0);
 });
 
-describe('what works', () => {
+describe('the command line', () => {
   test('every command explains itself with an example', async () => {
     const { stdout: overview } = await run(['--help']);
     const commands = [...overview.matchAll(/^ {2}(?!help )([a-z]+) {2,}\S/gm)].map(([, command]) => command ?? '');
@@ -51,7 +51,7 @@ describe('what works', () => {
     expect(detections.map((detection: { label: string }) => detection.label)).toContain('white star');
   });
 
-  test('quantize and eval, with 1,500 phrases or none of the defaults', async () => {
+  test('quantize and eval run with 1,500 phrases and with options that are not the defaults', async () => {
     const quantized = await runHere([
       'quantize',
       at('model.onnx'),
@@ -74,7 +74,7 @@ describe('what works', () => {
     expect(found.code, found.stderr).toBe(0);
   });
 
-  test('doctor tells the versions and whether the kernels are in use', async () => {
+  test('doctor prints the versions and whether the kernels are in use', async () => {
     const { stdout, stderr } = await run(['doctor', '--json']);
     expect(stderr).toBe('');
     const report = JSON.parse(stdout);
@@ -85,7 +85,7 @@ describe('what works', () => {
     expect(JSON.parse(without.stdout).kernels).toMatch(/switched off|not built/);
   });
 
-  test('a checkpoint in shards is that of one file', async () => {
+  test('a checkpoint in shards makes the same model as one file', async () => {
     await mkdir(at('sharded'));
     await cp(small, at('sharded'), { recursive: true });
     await splitIntoShards(at('sharded'));
@@ -149,7 +149,7 @@ const detect = (model: string, picture = image, phrases = 'red circle') => [
 ];
 
 describe('bad input', () => {
-  test('a model that is missing, a directory without one, damaged, or not ours', async () => {
+  test('a missing, damaged or unsupported model is an error of one sentence', async () => {
     await expectRefusal(detect(at('none.onnx')), 2, /none\.onnx does not exist/);
     await mkdir(at('empty'));
     await expectRefusal(detect(at('empty')), 2, /config\.json does not exist/);
@@ -161,7 +161,7 @@ describe('bad input', () => {
     await expectRefusal(detect(join(nano, 'model.safetensors')), 2, /name the folder/);
   });
 
-  test('a checkpoint whose tensors are missing or of another shape: all in one message', async () => {
+  test('all tensors of a checkpoint that are missing or of another shape are in one message', async () => {
     await cp(nano, at('contradiction'), { recursive: true });
     const config = JSON.parse(await readFile(join(nano, 'config.json'), 'utf8'));
     await writeFile(
@@ -181,7 +181,7 @@ describe('bad input', () => {
     expect((await readdir(folder)).filter((name) => name.includes('never'))).toEqual([]);
   });
 
-  test('images and prompts', async () => {
+  test('unusable images and prompts are errors of one sentence', async () => {
     const model = at('model.onnx');
     await expectRefusal(detect(model, at('none.jpg')), 2, /none\.jpg does not exist/);
     await expectRefusal(detect(model, at('noise.onnx')), 1, /cannot be decoded/);
@@ -191,7 +191,7 @@ describe('bad input', () => {
     await expectRefusal([...detect(model), '--threshold', '7'], 2, /--threshold must be a number from 0 to 1/);
   });
 
-  test('annotations, recipes and options', async () => {
+  test('wrong annotations, recipes and options are errors of one sentence', async () => {
     const model = at('model.onnx');
     await expectRefusal(['eval', model, at('none')], 2, /is not a directory/);
     await expectRefusal(['eval', model, at('empty')], 2, /has no annotations/);
@@ -207,7 +207,7 @@ describe('bad input', () => {
     expect((await runHere(['transmogrify'])).code).toBe(2);
   });
 
-  test('a full disk leaves no partial file and says so', async () => {
+  test('a full disk is reported and leaves no partial file', async () => {
     // A limit on the size of files makes the kernel refuse a write in the middle, as a full disk does.
     const target = at('full', 'model.onnx');
     await mkdir(at('full'));
@@ -221,7 +221,7 @@ describe('bad input', () => {
     expect(await readdir(at('full'))).toEqual([]);
   });
 
-  test('Ctrl-C stops at once and loses nothing: the next run goes on to the same figures', async () => {
+  test('Ctrl-C stops at once and loses nothing: the next run continues to the same figures', async () => {
     const args = ['eval', at('model.onnx'), validation, '--images', '12', '-o', at('scores.json')];
     const interrupted = await run(
       args,

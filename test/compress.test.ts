@@ -63,7 +63,7 @@ describe('compress', () => {
     expect(await readFile(at('out/report.html'), 'utf8')).toContain('One layer of the encoder.');
   });
 
-  test('does again only the steps that a change concerns, and names the change', async () => {
+  test('repeats only the steps that a change affects, and names the change', async () => {
     const before = await steps();
     await writeFile(at('one.yaml'), recipe(1));
     const changed = await run(args);

@@ -35,7 +35,7 @@ test('every example is listed in the README of the folder', async () => {
   for (const name of await readdir(examples)) if (name.endsWith('.mjs')) expect(readme).toContain(`(${name})`);
 });
 
-test('quantize.mjs writes a smaller model whose average precision is near', async () => {
+test('quantize.mjs writes a smaller model whose average precision is near that of FP32', async () => {
   const printed = await runExample(
     'quantize.mjs',
     bundledModel(),
@@ -59,7 +59,7 @@ test('train-with-rounding.mjs trains and writes an INT8 model', async () => {
   expect(printed).toContain(`${output} was trained`);
 });
 
-test('detection-server.mjs finds what an image shows, and refuses what is no image', async () => {
+test('detection-server.mjs finds the objects of an image, and refuses a body that is no image', async () => {
   const server = spawn(process.execPath, [join(examples, 'detection-server.mjs'), bundledModel(), '0']);
   onTestFinished(() => void server.kill());
   const port = await new Promise<string>((resolve, reject) => {
@@ -90,7 +90,7 @@ test('detection-server.mjs finds what an image shows, and refuses what is no ima
   expect(await ask('phrases=', bytes)).toMatchObject({ status: 400, body: { error: expect.any(String) } });
 });
 
-test('quantize-any-onnx.mjs quantizes a model of two layers, and lists what stays float', async () => {
+test('quantize-any-onnx.mjs quantizes a model of two layers, and lists the operators that stay float', async () => {
   const b = new GraphBuilder('layers');
   const weight = (name: string) => b.initializer(makeTensor(name, [32, 32], noise(32 * 32, name.length)));
   const [hidden = b.scalar(0)] = b.call('', 'Tanh', [b.matmul(b.input('x', DataType.FLOAT, [8, 32]), weight('first'))]);

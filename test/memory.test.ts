@@ -51,8 +51,8 @@ async function shapesOf(config: unknown): Promise<Map<string, number[]>> {
     () => '',
     (error: Error) => error.message,
   );
-  for (const [, name = '', extents = ''] of refusal.matchAll(/([\w.]+) is \[[^\]]*\] instead of \[([^\]]*)\]/g))
-    shapes.set(name, extents.split(', ').map(Number));
+  for (const [, name = '', dimensions = ''] of refusal.matchAll(/([\w.]+) is \[[^\]]*\] instead of \[([^\]]*)\]/g))
+    shapes.set(name, dimensions.split(', ').map(Number));
   return shapes;
 }
 
@@ -77,14 +77,14 @@ describe('a checkpoint of the published size', () => {
     expect(bytes).toBeGreaterThan(600e6);
   });
 
-  test('is converted in less than 2.5 times its size, and quantized in as much', async () => {
+  test('is converted and quantized in less than 2.5 times its size', async () => {
     expect(await peakOf('convert', at('checkpoint'), '-o', at('fp32.onnx'))).toBeLessThan(2.5 * bytes);
     expect(await peakOf('quantize', at('fp32.onnx'), '--recipe', 'dynamic', '-o', at('int8.onnx'))).toBeLessThan(
       2.5 * bytes,
     );
   });
 
-  test('runs in INT8 in a process smaller than its weights in float, and smaller than FP32 by most of them', async () => {
+  test('takes less memory in INT8 than in FP32, by at least 60 % of the size of its weights', async () => {
     const run = (model: string) =>
       peakOf('measure', at(model), join(validation, '000082.jpg'), '--phrases', 'star', '--runs', '1');
     const [float, integer] = [await run('fp32.onnx'), await run('int8.onnx')];
@@ -92,7 +92,7 @@ describe('a checkpoint of the published size', () => {
   });
 });
 
-test('calibration holds one image at a time: ten times as many images, the same memory', async () => {
+test('calibration of ten times as many images takes the same memory, because it holds one image at a time', async () => {
   // The memory of an image depends on its size alone, so few layers are enough.
   const checkpoint = await writeSmallCheckpoint(at('small'), { height: 192, width: 256 });
   const observe = (images: number) =>

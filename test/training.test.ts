@@ -67,7 +67,7 @@ describe('train', () => {
     expect(whole.stdout).toMatch(/8 steps/);
   });
 
-  test('killed in every phase, it goes on with the same numbers, to the bit', async () => {
+  test('continues with the same bits after it was killed in every phase', async () => {
     const shares = noise(PHASES.length, 7).map((value) => (value + 1) / 2);
     for (const [attempt, { within, ...moment }] of PHASES.entries()) {
       const delay = within === undefined ? {} : { delay: within * (shares[attempt] ?? 0) };
@@ -87,7 +87,7 @@ describe('train', () => {
     expect((await bytes('killed')).equals(await bytes('whole'))).toBe(true);
   });
 
-  test('its result is a checkpoint, and the loss is finite and different', async () => {
+  test('writes a checkpoint, with a loss that is finite and changes', async () => {
     const { tensors } = await readHuggingFace(at('whole'));
     const before = await readHuggingFace(checkpoint);
     expect([...tensors.keys()].toSorted()).toEqual([...before.tensors.keys()].toSorted());
@@ -97,7 +97,7 @@ describe('train', () => {
     expect(detected.code, detected.stderr).toBe(0);
   });
 
-  test('Ctrl-C saves the state at once, and another training is refused', async () => {
+  test('saves the state at Ctrl-C, and refuses to continue it as another training', async () => {
     const args = training(at('stopped'), '--steps', '1000');
     const interrupted = await run(
       args,
@@ -123,14 +123,14 @@ describe('train', () => {
     expect(refused.stderr).not.toMatch(/ at /);
   });
 
-  test('a loss that is not a number names the step, the place and the state to go back to', async () => {
+  test('stops at a loss that is not a number, and names the step, the place and the state to go back to', async () => {
     const { code, stderr } = await runHere(training(at('astray'), '--steps', '50', '--learning-rate', '1e18'));
     expect(code).toBe(1);
     expect(stderr).toMatch(/Step \d+: .*not a number.*(no step was saved|holds step)/s);
     expect(await exists(at('astray', 'model.safetensors'))).toBe(false);
   });
 
-  test('on a full disk it says so and keeps the last good state', async () => {
+  test('reports a full disk and keeps the last good state', async () => {
     const args = training(at('full'), '--steps', '3', '--checkpoint-minutes', '0');
     await run(args, process.execPath, signalledAt('SIGKILL', { path: LOG, calls: ['appendFile'], count: 2 }));
     const before = await readFile(at('full', STATE));
@@ -145,7 +145,7 @@ describe('train', () => {
 });
 
 describe('qat', () => {
-  test('from ranges to an INT8 model, with distillation, denoising and recomputation', async () => {
+  test('makes an INT8 model from statistics, with distillation, denoising and recomputation', async () => {
     const calibrated = await runHere(['calibrate', checkpoint, images, '--images', '4', '-o', at('statistics.json')]);
     expect(calibrated.code, calibrated.stderr).toBe(0);
     const args = [
@@ -203,7 +203,7 @@ describe('bad input is one sentence', () => {
     expect(result.stderr.trim().split('\n')).toHaveLength(1);
   });
 
-  test('images without boxes', async () => {
+  test('images without boxes are refused', async () => {
     await mkdir(at('empty'));
     await writeFile(at('empty', 'annotations.json'), '{"images":[],"annotations":[],"categories":[]}');
     const result = await runHere(['train', checkpoint, at('empty'), '-o', at('X')]);

@@ -8,7 +8,7 @@ import { readPackage } from '../models/package/package.ts';
 import { averagePrecision } from './average-precision.ts';
 import { scoreDataset } from './score-dataset.ts';
 
-test('FP32 scores as the reference implementation does', async () => {
+test('the FP32 model has the scores of the reference implementation', async () => {
   const dataset = takeImages(await openCoco(join(packageRoot, 'assets/shapes/val')), 40);
   await using detector = await Detector.create(await readPackage(join(packageRoot, 'assets/nano')));
   const { figures, detections } = await scoreDataset(detector, dataset);

@@ -1,7 +1,10 @@
-/** The parts of GroundingDINO that lose most accuracy in 8 bits, and why: published findings, the strongest first. */
+/** The parts of GroundingDINO that lose most accuracy in 8 bits, with the reason. */
 import type { SensitivePart } from '../family.ts';
 
-/** See docs/quantization.md for the sources. */
+/**
+ * The most sensitive part comes first. The list follows published reports on detectors of the DETR family and on BERT (such
+ * as Bondarenko et al. 2021, https://arxiv.org/abs/2109.12948); `measureSensitivity` measures the parts of a given model.
+ */
 export const SENSITIVE_PARTS: readonly SensitivePart[] = [
   {
     name: 'box heads',
@@ -11,12 +14,12 @@ export const SENSITIVE_PARTS: readonly SensitivePart[] = [
   {
     name: 'decoder',
     match: ['model.decoder.**'],
-    reason: 'a flip in the top-k of queries changes what every query means; RT-DETR collapses with an INT8 decoder',
+    reason: 'a flip in the top-k of queries changes the meaning of every query; RT-DETR collapses with an INT8 decoder',
   },
   {
     name: 'sampling offsets, attention weights',
     match: ['**.sampling_offsets', '**.attention_weights'],
-    reason: 'they say where deformable attention looks: an error of one step moves the sample by pixels',
+    reason: 'they place the samples of deformable attention, which an error of one step moves by pixels',
   },
   {
     name: 'fusion scores',
@@ -31,6 +34,6 @@ export const SENSITIVE_PARTS: readonly SensitivePart[] = [
   {
     name: 'patch embedding, input projections',
     match: ['**.patch_embeddings.**', 'model.input_proj_vision.**'],
-    reason: 'all that follows depends on the first layers, which are small',
+    reason: 'all later layers depend on these first ones, which are small',
   },
 ];

@@ -13,7 +13,7 @@ import { resolveTrainingSettings } from '../../../train/training-settings.ts';
 import { buildPackage, readCheckpoint } from '../../package/package.ts';
 import { writeSmallCheckpoint } from '../testing/small-checkpoint.ts';
 
-test('without labels: no loss in float, some once rounding is on, and less after steps', async () => {
+test('without labels the loss is 0 in float, positive once rounding is on, and smaller after training', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'dino8-distillation-'));
   onTestFinished(() => rm(folder, { recursive: true }));
   const source = await readCheckpoint(await writeSmallCheckpoint(join(folder, 'checkpoint')));
