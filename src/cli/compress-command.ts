@@ -46,7 +46,7 @@ export const compressCommand = () =>
         '--recipes <list>',
         `the recipes to compare, separated by commas: bundled ones (${bundledRecipes().join(', ')}) or paths of YAML files`,
       )
-        .argParser((text) => text.split(',').map((name) => name.trim()))
+        .argParser((text) => text.split(',').flatMap((name) => name.trim() || []))
         .default([...COMPRESS_DEFAULTS.recipes], COMPRESS_DEFAULTS.recipes.join(',')),
     )
     .option(

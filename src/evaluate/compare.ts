@@ -1,4 +1,5 @@
 /** Compares a quantized model with the float model it was made from: layer by layer, and output by output. */
+import { UsageError } from '../base/errors.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import type { LoadedModel, OutputDifference, OutputFigure } from '../models/family.ts';
 import { renamedOutputs } from '../models/named-outputs.ts';
@@ -52,7 +53,7 @@ export interface CompareOptions extends WorkOptions {
  * by TopK, such as queries, since one flipped selection would make all later values incomparable.
  * @param float the float model
  * @param quantized the model that was quantized from it
- * @throws RuntimeError if one of the models does not run
+ * @throws UsageError if the models have other inputs or outputs, and RuntimeError if one of them does not run
  * @example
  * const { figures, layers } = await compareModels(source, quantized, calibrationSamples(source, everyImage(dataset)));
  */
@@ -63,6 +64,7 @@ export async function compareModels(
   { outputsOnly = false, label = 'Comparing', onProgress, signal }: CompareOptions = {},
 ): Promise<Comparison> {
   const { family } = float;
+  checkBelongs(float, quantized);
   const values = outputsOnly ? [] : comparableValues(float.model, quantized);
   const joint = jointModel(
     float.model,
@@ -103,6 +105,19 @@ export async function compareModels(
     loss: family.outputLoss(figures),
     outputFigures: family.outputFigures,
   };
+}
+
+/** @throws UsageError if the quantized model lacks an output of the float model, or has an input that it lacks */
+function checkBelongs({ source, model }: LoadedModel, quantized: Model): void {
+  const names = (values: Model['graph']['input']) => new Set(values.map(({ name }) => name));
+  const [inputs, outputs] = [names(model.graph.input), names(quantized.graph.output)];
+  const unknown = quantized.graph.input.find(({ name }) => !inputs.has(name));
+  const missing = model.graph.output.find(({ name }) => !outputs.has(name));
+  if (!unknown && !missing) return;
+  const difference = unknown ? `has the input ${unknown.name}` : `lacks the output ${missing?.name}`;
+  throw new UsageError(
+    `The quantized model ${difference}, unlike ${source}; compare a model with one that was quantized from it.`,
+  );
 }
 
 /** The mean of each figure over the samples, weighted by the number of things that a sample compares. */

@@ -2,6 +2,8 @@
 import { expect, test } from 'vitest';
 import type { LoadedModel } from '../models/family.ts';
 import { generic } from '../models/generic/family.ts';
+import { GraphBuilder } from '../onnx/builder.ts';
+import { DataType } from '../onnx/types.ts';
 import { modelBytes } from '../onnx/write.ts';
 import { observableValues } from '../quant/observable-values.ts';
 import { calibrate } from '../quant/observe/calibrate.ts';
@@ -88,4 +90,10 @@ test('tuning makes the parts float that change the outputs more than allowed, wi
   expect(100 * change.loss).toBeCloseTo(tuned.chosen.drop, 6);
   expect(100 * change.loss).toBeLessThanOrEqual(maxDrop);
   expect(tuned.mixtures.at(-1)).toMatchObject({ float: parts.parts.length, drop: 0 });
+});
+
+test('models that do not belong together are refused', async () => {
+  const b = new GraphBuilder('other');
+  b.output('y', b.neg(b.input('x', DataType.FLOAT, [1])));
+  await expect(compareModels(source, b.finish(), samples)).rejects.toThrow(/has the input x, unlike toy\.onnx/);
 });

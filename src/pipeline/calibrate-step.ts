@@ -1,6 +1,7 @@
 /** The step that runs a model on images and records the statistics from which ranges of activations are chosen. */
 import type { Defaults } from '../base/defaults.ts';
 import { InputError } from '../base/errors.ts';
+import { checkOutputs } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import { UnreadableImage } from '../detect/calibration-feeds.ts';
 import { observableValues } from '../quant/observable-values.ts';
@@ -78,6 +79,7 @@ export interface CalibrateResult {
 export async function calibrate(options: CalibrateOptions): Promise<CalibrateResult> {
   return withThreads(options.threads, async () => {
     const { output, seed = CALIBRATE_DEFAULTS.seed } = options;
+    await checkOutputs(output);
     const source = await openAnyModel(options.model);
     const { images: count = CALIBRATE_DEFAULTS.images, pictures } = options;
     const isExact = options.images !== undefined;

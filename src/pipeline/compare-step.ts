@@ -1,7 +1,7 @@
 /** The step that compares a quantized model with its float model. */
 import { basename } from 'node:path';
 import type { Defaults } from '../base/defaults.ts';
-import { writeAtomic } from '../base/files.ts';
+import { checkOutputs, writeAtomic } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import { type Comparison, compareModels } from '../evaluate/compare.ts';
 import { renderComparison } from '../report/comparison-page.ts';
@@ -40,6 +40,7 @@ export const COMPARE_DEFAULTS: Defaults<CompareStepOptions, 'images'> = { images
 export async function compare(options: CompareStepOptions): Promise<Comparison> {
   return withThreads(options.threads, async () => {
     const { images: count = COMPARE_DEFAULTS.images, pictures, report, onProgress, signal } = options;
+    await checkOutputs(report);
     const float = await openAnyModel(options.model);
     const quantized = await openAnyModel(options.quantized);
     const inputs = await openEvaluationInputs(float, options.dataset, { count, pictures });

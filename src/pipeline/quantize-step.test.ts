@@ -74,3 +74,11 @@ describe('the summary of a plan', () => {
     }
   });
 });
+
+test('a folder that does not exist is an error before the work, and not after it', async () => {
+  const notices: string[] = [];
+  const output = join(folder, 'nowhere', 'model.onnx');
+  const quantizing = quantize({ model, recipe: 'generic', output, onNotice: (sentence) => notices.push(sentence) });
+  await expect(quantizing).rejects.toThrow(/its folder does not exist; create it first/);
+  expect(notices).toEqual([]);
+});

@@ -1,5 +1,5 @@
 /** The step from a float model to an INT8 model by a recipe. */
-import { sizeOf } from '../base/files.ts';
+import { checkOutputs, sizeOf } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import { writeLoadedModel } from '../models/package/write-loaded.ts';
 import type { Model } from '../onnx/read.ts';
@@ -47,6 +47,7 @@ export interface QuantizeResult extends WrittenModel {
 export async function quantize(options: QuantizeStepOptions): Promise<QuantizeResult> {
   return withThreads(options.threads, async () => {
     const { output, target, onNotice, onProgress, signal } = options;
+    await checkOutputs(output);
     const source = await openAnyModel(options.model);
     const recipe = await openRecipe(options.recipe ?? defaultRecipe(source), onNotice);
     const { model, counts, plan } = await applyRecipe(source, recipe, {

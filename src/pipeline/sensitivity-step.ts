@@ -1,7 +1,7 @@
 /** The step that measures how much accuracy each part of a model loses when it alone is quantized. */
 import { basename } from 'node:path';
 import type { Defaults } from '../base/defaults.ts';
-import { writeAtomic } from '../base/files.ts';
+import { checkOutputs, writeAtomic } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import { detectionAccuracy } from '../evaluate/accuracy.ts';
 import { type Granularity, measureSensitivity, type Sensitivity } from '../evaluate/sensitivity.ts';
@@ -55,6 +55,7 @@ export const SENSITIVITY_DEFAULTS: Defaults<SensitivityStepOptions, 'images' | '
 export async function sensitivity(options: SensitivityStepOptions): Promise<Sensitivity> {
   return withThreads(options.threads, async () => {
     const { images = SENSITIVITY_DEFAULTS.images, by = SENSITIVITY_DEFAULTS.by, output, report } = options;
+    await checkOutputs(output, report);
     const { pictures, onProgress, signal } = options;
     const source = await openAnyModel(options.model);
     const standard = isPackage(source) ? SENSITIVITY_DEFAULTS.recipe : GENERIC_RECIPE;

@@ -4,7 +4,7 @@ import { basename } from 'node:path';
 import { stringify } from 'yaml';
 import type { Defaults } from '../base/defaults.ts';
 import { UsageError } from '../base/errors.ts';
-import { writeAtomic } from '../base/files.ts';
+import { checkOutputs, writeAtomic } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import type { CocoDataset } from '../data/coco.ts';
 import { detectionAccuracy } from '../evaluate/accuracy.ts';
@@ -79,6 +79,7 @@ export async function tune(options: TuneStepOptions): Promise<Tuned> {
   return withThreads(options.threads, async () => {
     const { images = TUNE_DEFAULTS.images, by = TUNE_DEFAULTS.by, pictures } = options;
     const { output, report, onProgress, signal, onNotice } = options;
+    await checkOutputs(output, report);
     const source = await openAnyModel(options.model);
     const standard = isPackage(source) ? TUNE_DEFAULTS.recipe : GENERIC_RECIPE;
     const recipe = await openRecipe(options.recipe ?? standard, onNotice);
