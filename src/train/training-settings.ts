@@ -259,7 +259,7 @@ function checkOptions(kind: TrainingKind, options: TrainingOptions): void {
   if (options.steps !== undefined && isChanged('epochs'))
     refuse('epochs', 'has no meaning beside steps; leave one of them out');
   if (options.labels === 0 && (options.distil ?? 0) === 0)
-    throw new UsageError('There is nothing to learn from: give the training option labels or distil a weight.');
+    throw new UsageError('There is nothing to learn from: set `labels` or `distil` to a weight above 0.');
 }
 
 /** Options that have values. */
