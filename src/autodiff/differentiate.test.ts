@@ -23,7 +23,7 @@ interface Case {
 }
 
 const dimension = fc.integer({ min: 1, max: 3 });
-const shape = (least: number, most: number) => fc.array(dimension, { minLength: least, maxLength: most });
+const shape = (minimum: number, maximum: number) => fc.array(dimension, { minLength: minimum, maxLength: maximum });
 const one = shape(0, 4).map((only) => [only]);
 
 /** Two shapes that broadcast against each other, each with its own repeated and missing axes. */

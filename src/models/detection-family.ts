@@ -96,6 +96,6 @@ export interface DetectionFamily {
    * @returns boxes in descending order of their scores
    */
   groundedBoxes(outputs: NamedOutputs, chunk: PromptChunk, size: Size, threshold: number): ScoredBox[];
-  /** The `most` best pairs of query and phrase, as the evaluation on COCO ranks them; parameters as for `groundedBoxes`. */
-  rankedBoxes(outputs: NamedOutputs, chunk: PromptChunk, size: Size, most: number): ScoredBox[];
+  /** The `limit` best pairs of query and phrase, as the evaluation on COCO ranks them; parameters as for `groundedBoxes`. */
+  rankedBoxes(outputs: NamedOutputs, chunk: PromptChunk, size: Size, limit: number): ScoredBox[];
 }

@@ -46,7 +46,7 @@ const LARGEST_SIDE = 16_384;
 const SMALLEST_SIDE = 32;
 
 /** The maximum number of pixels of a whole batch, because their mask is made in full before it is folded. */
-const MOST_PIXELS = 1 << 28;
+const MAX_PIXELS = 1 << 28;
 
 /** Constants of more bytes are computed at each run: the file would grow, and nothing would be faster (docs/performance.md). */
 const LARGEST_CONSTANT = 1 << 22;
@@ -129,7 +129,7 @@ function checkSize({ batch, height, width, textLength }: InputSize): void {
   for (const [name, value, minimum, maximum] of limits)
     if (!Number.isInteger(value) || value < minimum || value > maximum)
       throw new UsageError(`A ${name} of ${value} is not possible; give one from ${minimum} to ${maximum}.`);
-  if (batch * height * width > MOST_PIXELS)
+  if (batch * height * width > MAX_PIXELS)
     throw new UsageError(`${batch} images of ${height}x${width} are not possible; give fewer or smaller ones.`);
 }
 

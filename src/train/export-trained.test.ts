@@ -105,12 +105,12 @@ async function trainingGraph(checkpoint: CheckpointPackage, trainable: Trainable
 function stepsApart(first: Float32Array, second: Float32Array): { mean: number; largest: number } {
   expect(second).toHaveLength(first.length);
   const differences = first.map((value, index) => Math.abs(value - (second[index] ?? Number.NaN)));
-  const highest = first.reduce((most, value) => Math.max(most, value), Number.NEGATIVE_INFINITY);
-  const lowest = first.reduce((least, value) => Math.min(least, value), Number.POSITIVE_INFINITY);
+  const highest = first.reduce((maximum, value) => Math.max(maximum, value), Number.NEGATIVE_INFINITY);
+  const lowest = first.reduce((minimum, value) => Math.min(minimum, value), Number.POSITIVE_INFINITY);
   const step = (highest - lowest) / 255;
   return {
     mean: Math.sqrt(differences.reduce((sum, value) => sum + value * value, 0) / first.length) / step,
-    largest: differences.reduce((most, value) => Math.max(most, value), 0) / step,
+    largest: differences.reduce((maximum, value) => Math.max(maximum, value), 0) / step,
   };
 }
 

@@ -19,7 +19,7 @@ const roundUp = (value: number, unit: number) => Math.ceil(value / unit) * unit;
 export function canvasFor(dataset: CocoDataset, { preprocessing }: CheckpointPackage): Size {
   const { shortest_edge: shortest, longest_edge: longest } = preprocessing.size;
   const sizes = dataset.images.map((image) => resizedSize(image, shortest, longest));
-  const maximum = (side: keyof Size) => sizes.reduce((most, size) => Math.max(most, size[side]), SIDE_UNIT);
+  const maximum = (side: keyof Size) => sizes.reduce((largest, size) => Math.max(largest, size[side]), SIDE_UNIT);
   return { height: roundUp(maximum('height'), SIDE_UNIT), width: roundUp(maximum('width'), SIDE_UNIT) };
 }
 

@@ -26,7 +26,7 @@ const REBUILD = 'torch._utils._rebuild_tensor_v2';
 const PARAMETER = 'torch._utils._rebuild_parameter';
 const ALLOWED = new Set([...Object.keys(STORAGES), REBUILD, PARAMETER, 'collections.OrderedDict']);
 
-const MOST_ENTRIES = 100_000;
+const MAX_ENTRIES = 100_000;
 const LARGEST_PICKLE = 1 << 28;
 
 /**
@@ -69,7 +69,7 @@ async function readEntries(
   source: string,
 ): Promise<Map<string, Uint8Array<ArrayBuffer>>> {
   const entries = new Map<string, Uint8Array<ArrayBuffer>>();
-  const archive = { what: 'file of torch.save', source, maxEntries: MOST_ENTRIES };
+  const archive = { what: 'file of torch.save', source, maxEntries: MAX_ENTRIES };
   await eachZipEntry(file, archive, async (entry, stored) => {
     // Compressed entries are refused, so that a small archive cannot become large in memory.
     if (entry.compressionMethod !== STORED || entry.compressedSize !== entry.uncompressedSize)

@@ -38,7 +38,9 @@ function scoresOf(outputs: NamedOutputs): number[] {
   const [, queries = 0, width = 0] = logits.shape;
   const data = floatData(logits);
   return Array.from({ length: queries }, (_, query) => {
-    const highest = data.subarray(query * width, (query + 1) * width).reduce((most, logit) => Math.max(most, logit));
+    const highest = data
+      .subarray(query * width, (query + 1) * width)
+      .reduce((maximum, logit) => Math.max(maximum, logit));
     return 1 / (1 + Math.exp(-highest));
   });
 }

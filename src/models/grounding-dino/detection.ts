@@ -27,8 +27,8 @@ export function groundingDinoDetection(config: Config): DetectionFamily {
     combinedFeeds,
     groundedBoxes: (outputs: NamedOutputs, chunk: PromptChunk, size: Size, threshold: number) =>
       groundedBoxes(rawDetections(outputs), chunk, size, threshold),
-    rankedBoxes: (outputs: NamedOutputs, chunk: PromptChunk, size: Size, most: number) =>
-      rankedBoxes(rawDetections(outputs), chunk, size, most),
+    rankedBoxes: (outputs: NamedOutputs, chunk: PromptChunk, size: Size, limit: number) =>
+      rankedBoxes(rawDetections(outputs), chunk, size, limit),
   };
 }
 

@@ -45,7 +45,7 @@ function expectEqual(actual: readonly Float32Array[], expected: readonly Float32
   expect(actual.length).toBe(expected.length);
   for (const [index, values] of actual.entries()) {
     const worst = values.reduce(
-      (most, value, at) => Math.max(most, Math.abs(value - (expected[index]?.[at] ?? Number.NaN))),
+      (maximum, value, at) => Math.max(maximum, Math.abs(value - (expected[index]?.[at] ?? Number.NaN))),
       0,
     );
     expect(values.length).toBe(expected[index]?.length);

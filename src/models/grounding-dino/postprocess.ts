@@ -65,7 +65,7 @@ export function groundedBoxes(raw: RawDetections, chunk: PromptChunk, size: Size
 }
 
 /**
- * The `most` best pairs of query and phrase, scored by the mean over the phrase's tokens, as the evaluation of GroundingDINO
+ * The `limit` best pairs of query and phrase, scored by the mean over the phrase's tokens, as the evaluation of GroundingDINO
  * on COCO ranks them.
  *
  * @param size of the original image, in pixels
@@ -73,11 +73,11 @@ export function groundedBoxes(raw: RawDetections, chunk: PromptChunk, size: Size
  * @example
  * const boxes = rankedBoxes(raw, chunk, { height: 480, width: 640 }, 300);
  */
-export function rankedBoxes(raw: RawDetections, chunk: PromptChunk, size: Size, most: number): ScoredBox[] {
+export function rankedBoxes(raw: RawDetections, chunk: PromptChunk, size: Size, limit: number): ScoredBox[] {
   const { mean } = scorePhrases(raw, chunk);
   const count = chunk.phrases.length;
   const order = Array.from(mean.keys()).sort((a, b) => (mean[b] ?? 0) - (mean[a] ?? 0) || a - b);
-  return order.slice(0, most).flatMap((index) => {
+  return order.slice(0, limit).flatMap((index) => {
     const span = chunk.phrases[index % count];
     return span
       ? [{ phrase: span.phrase, score: mean[index] ?? 0, box: pixelBox(raw.boxes, Math.floor(index / count), size) }]

@@ -8,7 +8,7 @@ import type { Tokenizer } from '../tokenizer.ts';
 import { DELIMITERS } from './phrase-masks.ts';
 
 const [CLS, SEP, PERIOD] = DELIMITERS;
-const MOST_PHRASES = 10_000;
+const MAX_PHRASES = 10_000;
 
 /** Splits a text into its phrases, such as "red circle . blue square ." or "red circle, blue square". */
 export function splitPhrases(text: string): string[] {
@@ -29,8 +29,8 @@ export function createPrompt(phrases: readonly string[] | string, tokenizer: Tok
   const names = typeof phrases === 'string' ? splitPhrases(phrases) : phrases.map((phrase) => phrase.trim());
   if (names.length === 0)
     throw new UsageError('The prompt has no phrases; name what to find, as in "red circle, blue square".');
-  if (names.length > MOST_PHRASES)
-    throw new UsageError(`The prompt has ${names.length} phrases; at most ${MOST_PHRASES} are taken at once.`);
+  if (names.length > MAX_PHRASES)
+    throw new UsageError(`The prompt has ${names.length} phrases; at most ${MAX_PHRASES} are taken at once.`);
   const room = longest - 3; // [CLS], the period, [SEP]
   const encoded = names.map((name) => {
     const tokens = encodePhrase(name, tokenizer);

@@ -88,9 +88,9 @@ describe('the function Observe', () => {
           }
           expect(seen.counts.slice(0, -1)).toEqual(expected);
           // The bins are as narrow as they can be: the largest magnitude is in the outer half.
-          const most = Math.max(...counted.map(Math.abs));
-          expect(most / 2 ** exponent).toBeLessThan(BINS_PER_SIDE);
-          expect(most / 2 ** exponent).toBeGreaterThanOrEqual(BINS_PER_SIDE / 2);
+          const largest = Math.max(...counted.map(Math.abs));
+          expect(largest / 2 ** exponent).toBeLessThan(BINS_PER_SIDE);
+          expect(largest / 2 ** exponent).toBeGreaterThanOrEqual(BINS_PER_SIDE / 2);
         },
       ),
       { numRuns: 60 },
@@ -135,8 +135,8 @@ function statisticOf(
 ): Statistic {
   const statistic = emptyStatistic();
   for (const [index, numbers] of images.entries()) {
-    const most = Math.max(...numbers.map(Math.abs), 2 ** -50);
-    const exponent = Math.floor(Math.log2(most)) - 10;
+    const largest = Math.max(...numbers.map(Math.abs), 2 ** -50);
+    const exponent = Math.floor(Math.log2(largest)) - 10;
     const counts = new Int32Array(COUNTERS);
     for (const x of numbers) {
       const bin = Math.floor(x / 2 ** exponent) + BINS_PER_SIDE;
@@ -225,8 +225,8 @@ describe("observers, beside onnxruntime.quantization's collectors and pytorch-qu
     for (const { signed, signedEdges, magnitudes, magnitudeEdges, min, max, ...expected } of golden) {
       const found = percentileRange({ counts: signed, edges: signedEdges }, 99.9);
       expect([Math.max(found.min, min), Math.min(found.max, max)]).toEqual(expected.percentile);
-      const most = percentileMaximum({ counts: magnitudes, edges: magnitudeEdges }, 99.9);
-      expect(most).toBe(expected.symmetricPercentile);
+      const maximum = percentileMaximum({ counts: magnitudes, edges: magnitudeEdges }, 99.9);
+      expect(maximum).toBe(expected.symmetricPercentile);
     }
   });
 
@@ -234,8 +234,8 @@ describe("observers, beside onnxruntime.quantization's collectors and pytorch-qu
     for (const { signed, signedEdges, magnitudes, magnitudeEdges, min, max, name, ...expected } of golden) {
       const found = entropyRange({ counts: signed, edges: signedEdges });
       expect([Math.max(found.min, min), Math.min(found.max, max)], name).toEqual(expected.entropy);
-      const most = entropyMaximum({ counts: magnitudes, edges: magnitudeEdges });
-      expect(most, name).toBeCloseTo(expected.magnitudeEntropy, 6);
+      const maximum = entropyMaximum({ counts: magnitudes, edges: magnitudeEdges });
+      expect(maximum, name).toBeCloseTo(expected.magnitudeEntropy, 6);
     }
   });
 });

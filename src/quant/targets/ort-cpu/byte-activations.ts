@@ -16,9 +16,9 @@ import { makeTensor, tensorElements } from '../../../onnx/tensor.ts';
 import { DataType, type GraphProto, type NodeProto } from '../../../onnx/types.ts';
 
 /** A scale may grow by this factor so that a constant becomes a whole number of steps. */
-const MOST_GROWTH = 1.25;
+const MAX_GROWTH = 1.25;
 /** A range may be widened by this factor to contain the point where HardSwish becomes zero. */
-const MOST_WIDENING = 1.6;
+const MAX_WIDENING = 1.6;
 const HIGHEST = 255;
 
 /** Rewrites the model in place. Returns the number of nodes that work on bytes now, or are not needed any more. */
@@ -141,7 +141,7 @@ function absorbShift(graph: GraphProto, x: string, b: number, parameters: Parame
   const step = whole === 0 ? Number.POSITIVE_INFINITY : Math.abs(b) / whole;
   const zero = clampByte((parameters.zero * parameters.step) / step);
   const shifted = zero + Math.sign(b) * whole;
-  if (step > MOST_GROWTH * parameters.step || shifted < 0 || shifted > HIGHEST) return false;
+  if (step > MAX_GROWTH * parameters.step || shifted < 0 || shifted > HIGHEST) return false;
   changeParameters(graph, parameters, step, zero);
   storeByte(graph, zeroPoint, shifted);
   for (const user of parameters.users) user.input = [x, parameters.scale, zeroPoint];
@@ -209,7 +209,7 @@ function hardSwishOnBytes(graph: GraphProto, node: NodeProto, _: Parameters, ind
   if (whole < 1) return false;
   const step = 3 / whole;
   const zero = Math.max(clampByte(-lowest / step), whole);
-  if (step > MOST_WIDENING * parameters.step || zero > HIGHEST) return false;
+  if (step > MAX_WIDENING * parameters.step || zero > HIGHEST) return false;
   changeParameters(graph, parameters, step, zero);
   const inner = (part: string) => `${node.output[0]}.bytes.${part}`;
   const low = storeByte(graph, inner('low'), zero - whole);
