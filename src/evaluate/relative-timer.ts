@@ -1,4 +1,4 @@
-/** Times variants of a model beside the float model, so that a machine whose speed drifts favours none of them. */
+/** Times variants of a model beside the float model, so that a drift of the machine's speed favours none of them. */
 import { UsageError } from '../base/errors.ts';
 import { median } from '../base/statistics.ts';
 import type { CocoDataset } from '../data/coco.ts';
@@ -23,6 +23,9 @@ export interface VariantTimer extends AsyncDisposable {
  * Times variants of a detector on the first image of a data set, with all categories as the prompt.
  * @param runs the number of runs of each model
  * @throws UsageError if the data set has no images, and InputError if the image cannot be read
+ * @example
+ * await using timer = await createVariantTimer(source, dataset, 20);
+ * const seconds = await timer.time(quantized);
  */
 export async function createVariantTimer(
   source: ModelPackage,
@@ -49,6 +52,9 @@ export async function createVariantTimer(
  * @param float the float model
  * @param runs the number of runs of each model
  * @throws RuntimeError if a model does not run on the inputs
+ * @example
+ * await using timer = await createFeedsTimer(model, feeds, 20);
+ * const seconds = await timer.time(quantized);
  */
 export function createFeedsTimer(float: Model, feeds: Feeds, runs: number): Promise<VariantTimer> {
   return createTimer(float, runs, async (model) => {
