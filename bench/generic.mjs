@@ -57,7 +57,7 @@ const open = (path) => Session.create(path, { threads: Number(threads) });
 function makeContenders(kind, { path, recipe }, folder) {
   const at = (name) => join(work, `${kind}.${name}.onnx`);
   const statistics = join(work, `${kind}.statistics.json`);
-  dino8('calibrate', path, folder, '--everything', '--calibration-images', '1000', '-o', statistics);
+  dino8('calibrate', path, folder, '--everything', '-o', statistics);
   const quantize = (name, file) =>
     dino8('quantize', path, '--recipe', file, '--statistics', statistics, '-o', at(name));
   quantize('prepared', join(here, 'recipes/float.yaml'));

@@ -54,15 +54,19 @@ export async function writeInputs(folder, into, float, { lines, onlyReadable }) 
   for (const [picture, name] of names.entries()) {
     process.stderr.write(`\r${folder}: ${picture + 1}/${names.length} `);
     const source = sharp(join(folder, name)).autoOrient().toColourspace('srgb').removeAlpha();
-    const { data: upright, info } = await source.png().toBuffer({ resolveWithObject: true });
-    const pixels = await sharp(upright).resize(SIDE, SIDE, { fit: 'fill' }).raw().toBuffer();
+    const { data: upright, info } = await source.raw().toBuffer({ resolveWithObject: true });
+    const pixels = await sharp(upright, { raw: info }).resize(SIDE, SIDE, { fit: 'fill' }).raw().toBuffer();
     const data = normalise(pixels, SIDE, SIDE, SIDE, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
     const path = add('det', picture, 0, data, [1, 3, SIDE, SIDE]);
     const { data: map } = await firstOutput(float.det, path);
     const found = [];
     for (const box of findLines(map, SIDE, SIDE, info)) {
       const width = Math.min(Math.max(Math.round((LINE.height * box.width) / box.height), 16), LINE.width);
-      const line = await sharp(upright).extract(box).resize(width, LINE.height, { fit: 'fill' }).raw().toBuffer();
+      const line = await sharp(upright, { raw: info })
+        .extract(box)
+        .resize(width, LINE.height, { fit: 'fill' })
+        .raw()
+        .toBuffer();
       found.push(normalise(line, LINE.height, width, LINE.width, [0.5, 0.5, 0.5], [0.5, 0.5, 0.5]));
     }
     let part = 0;
@@ -81,7 +85,9 @@ export async function writeInputs(folder, into, float, { lines, onlyReadable }) 
 
 /** A copy of the first output of a session for the array in a file. */
 export async function firstOutput(session, path) {
-  using outputs = await session.run({ [[...session.inputs.keys()][0]]: readArray(path) });
+  const outputs = await session.run({ [[...session.inputs.keys()][0]]: readArray(path) });
   const { data, shape } = outputs.get([...session.outputs.keys()][0]);
-  return { data: data.slice(), shape };
+  const copy = { data: data.slice(), shape };
+  outputs.dispose();
+  return copy;
 }
