@@ -58,7 +58,7 @@ test('a trained recogniser is quantized, and reads what it read before', async (
   expect(compared.code, compared.stderr).toBe(0);
   expect(JSON.parse(compared.stdout).figures.agreement).toBeGreaterThan(0.8);
   // ONNX Runtime computes every quantized place in integers: nothing is a defect of the placement.
-  const linted = await run(['lint', output, '--shape', `x=1,3,${HEIGHT},${WIDTH}`, '--json']);
+  const linted = await runHere(['lint', output, '--shape', `x=1,3,${HEIGHT},${WIDTH}`, '--json']);
   expect(linted.code, linted.stderr).toBe(0);
 });
 
