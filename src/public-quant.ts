@@ -1,5 +1,5 @@
 /**
- * `dino8/quant`: the quantizer without the pipeline around it. Plans what of a model becomes integers, observes
+ * `dino8/quant`: the quantizer without the pipeline around it. Plans which values become integers, observes
  * activations, and rewrites the graph for a target.
  *
  * @packageDocumentation

@@ -1,6 +1,6 @@
 /**
- * A model with static shapes: everything that depends only on the sizes of inputs becomes constant, and what exists only for
- * other sizes is removed. The original model stays as it is, for any size.
+ * A model with static shapes: everything that depends only on the sizes of inputs becomes constant, and nodes that serve only
+ * other sizes are removed. The original model stays as it is, for any size.
  */
 import { InputError, UsageError } from '../base/errors.ts';
 import { copyModel } from '../onnx/copy.ts';

@@ -117,7 +117,7 @@ export interface CompressResult {
   readonly version: string;
   /** The title of the report. */
   readonly title: string;
-  /** Sentences on what was measured, how, and on which machine. */
+  /** Sentences that describe the measurements and the machine. */
   readonly summary: string;
   /** The path of the report. */
   readonly report: string;
@@ -125,7 +125,7 @@ export interface CompressResult {
   readonly outputFigures: readonly OutputFigure[];
   /** The models; the first is the float model. */
   readonly variants: readonly CompressedVariant[];
-  /** Some images with what each model found in them. */
+  /** Some images with the boxes that each model found in them. */
   readonly images: readonly CompressedImage[];
   /** The modules of the last model. */
   readonly inspected: {

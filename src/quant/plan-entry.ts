@@ -1,4 +1,4 @@
-/** The parts of a quantization plan: what becomes of one node, as data. */
+/** The parts of a quantization plan: the treatment of one node, as data. */
 import type { NodeProto, TensorProto } from '../onnx/types.ts';
 import type { Statistic } from './observe/statistic.ts';
 import type { Mode, Port } from './operators/operator.ts';
@@ -88,7 +88,7 @@ export interface PlanEntry {
   readonly weight?: PlannedWeight | undefined;
   /** The correction of the bias; undefined if the recipe does not ask for one, or if the layer has no bias. */
   readonly correction?: PlannedCorrection | undefined;
-  /** What becomes of the node instead if statistics show that its range changes with the text; undefined if the recipe does not ask. */
+  /** The entry that replaces this one if statistics show that its range changes with the text; undefined if the recipe has none. */
   readonly ifTextDependent?: PlanEntry | undefined;
   /** The rule that says so; undefined if none matched, in which case the node stays float. */
   readonly rule?: NumberedRule | undefined;

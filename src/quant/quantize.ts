@@ -37,8 +37,8 @@ export interface QuantizeOptions extends RangeSources, PlanOptions {
 }
 
 /**
- * Quantizes a model by a plan, or by a recipe of which the plan is made. `model` itself is not changed; what stays float is
- * shared with it.
+ * Quantizes a model by a plan, or by a recipe of which the plan is made. `model` itself is not changed; the parts that stay
+ * float are shared with it.
  *
  * @param plan a plan of this model, or a recipe
  * @throws UsageError if the recipe does not fit the model or the target; InputError if statistics are missing, or if a weight

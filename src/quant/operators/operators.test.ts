@@ -15,7 +15,7 @@ import { valuesToObserve } from '../plan.ts';
 import { quantizeModel } from '../quantize.ts';
 import { parseRecipe } from '../recipe.ts';
 
-/** Two convolutions of one image [1, 3, height, width], and what is done with their results. */
+/** Two convolutions of one image [1, 3, height, width], whose results are combined. */
 function gated(combine: (b: GraphBuilder, x: Value, y: Value) => Value): Model {
   const b = new GraphBuilder('gated');
   const image = b.input('image', DataType.FLOAT, ['batch', 3, 'height', 'width']);

@@ -148,7 +148,7 @@ function absorbShift(graph: GraphProto, x: string, b: number, parameters: Parame
   return true;
 }
 
-/** The convolutions that read what `quantizers` give; undefined if anything else reads it, or their weights are not int8. */
+/** The convolutions that read the results of `quantizers`; undefined if anything else reads it, or their weights are not int8. */
 function convolutionsBehind(quantizers: readonly NodeProto[], index: GraphIndex): NodeProto[] | undefined {
   const results = quantizers.map(({ output }) => output[0] ?? '');
   const pairs = results.flatMap((name) => index.consumers.get(name) ?? []);
