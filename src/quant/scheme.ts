@@ -22,6 +22,11 @@ export interface Scheme {
 
 /** Activations on x64: ONNX Runtime's kernels take unsigned integers with a zero point. */
 export const UINT8: Scheme = { lowest: 0, highest: 255, symmetric: false };
+/**
+ * The second operand of a product of two activations on x64: the numbers of UINT8 with all integers lower by 128. The
+ * instructions that multiply bytes take unsigned ones on one side and signed ones on the other.
+ */
+export const SHIFTED_INT8: Scheme = { lowest: -128, highest: 127, symmetric: false };
 /** Weights: −128 is not used, so that the negative of every integer is one as well. */
 export const INT8: Scheme = { lowest: -127, highest: 127, symmetric: true };
 
@@ -66,7 +71,7 @@ export function affineOf(range: Range, scheme: Scheme): Affine {
   const steps = scheme.highest - scheme.lowest;
   if (scheme.symmetric) return { scale: Math.max(Math.max(-min, max) / scheme.highest, SMALLEST_SCALE), zeroPoint: 0 };
   const scale = Math.max((max - min) / steps, SMALLEST_SCALE);
-  const zeroPoint = Math.min(Math.max(roundHalfToEven(scheme.lowest - min / scale), scheme.lowest), scheme.highest);
+  const zeroPoint = Math.min(Math.max(scheme.lowest + roundHalfToEven(-min / scale), scheme.lowest), scheme.highest);
   return { scale, zeroPoint };
 }
 

@@ -9,8 +9,10 @@ import type { PlacingContext, QuantizedValue } from './target.ts';
 
 /** How a target writes pairs. */
 export interface PairFormat {
-  /** The integers of activations; a symmetric scheme is int8, another one uint8. */
+  /** The integers of activations. */
   readonly activations: Scheme;
+  /** The integers of the second operand of a product of two activations; those of `activations` if it is not given. */
+  readonly secondOperand?: Scheme;
   /** True if all users of a value share one DequantizeLinear; false if each has its own. */
   readonly sharesDequantized: boolean;
 }
@@ -27,7 +29,7 @@ interface LiveActivation {
  * @returns the nodes that replace `node`
  */
 export function placePairs(
-  { activations, weight }: PlanEntry,
+  { activations, weight, quantizable }: PlanEntry,
   node: NodeProto,
   context: PlacingContext,
   format: PairFormat,
@@ -40,7 +42,9 @@ export function placePairs(
       ? `${value}.dequantized`
       : `${node.name}.Input${activation.index}.dequantized`;
     const known = context.shared.has(dequantizedKey(result));
-    const quantized = quantizeInput({ activation, value }, node.name, context, format.activations);
+    const isSecond = quantizable.form === 'activation-product' && activation.index === 1;
+    const scheme = (isSecond ? format.secondOperand : undefined) ?? format.activations;
+    const quantized = quantizeInput({ activation, value }, node.name, context, scheme);
     nodes.push(...quantized.nodes);
     if (!known) nodes.push(dequantize(quantized.quantized, result));
     context.shared.set(dequantizedKey(result), quantized.quantized);
@@ -69,36 +73,39 @@ export function placePairs(
 
 const dequantizedKey = (result: string) => `${result} is made`;
 
-/** Quantizes an input by its fixed range, once for a value however many nodes use it. */
+/** Quantizes an input by its fixed range, once for a value and integer type however many nodes use it. */
 export function quantizeInput(
   { activation, value }: LiveActivation,
   name: string,
   { added, shared }: PlacingContext,
   scheme: Scheme,
 ): { quantized: QuantizedValue; nodes: NodeProto[] } {
-  const known = shared.get(value);
+  const values = `${value}.static_${integerName(scheme)}`;
+  const known = shared.get(values);
   if (known) return { quantized: known, nodes: [] };
   const [scale, zeroPoint] = storeRange(activation, added, scheme);
-  const quantized = { values: `${value}.static_${integerName(scheme)}`, scale, zeroPoint };
-  shared.set(value, quantized);
+  const quantized = { values, scale, zeroPoint };
+  shared.set(values, quantized);
   const label = `${name}.QuantizeLinear${activation.index}`;
   return { quantized, nodes: [makeNode('QuantizeLinear', label, [value, scale, zeroPoint], [quantized.values])] };
 }
 
-/** The names of scale and zero point of an activation's range, which are stored once for its source. */
+/** The names of scale and zero point of an activation's range, which are stored once for its source and integer type. */
 function storeRange({ source, range }: PlannedActivation, added: Additions, scheme: Scheme): readonly [string, string] {
-  const names = [`${source}.static_scale`, `${source}.static_zero_point`] as const;
-  if (added.tensors.some(({ name }) => name === names[0])) return names;
+  const suffix = !isSigned(scheme) || scheme.symmetric ? '' : '_int8';
+  const names = [`${source}.static_scale`, `${source}.static_zero_point${suffix}`] as const;
+  const isStored = (wanted: string) => added.tensors.some(({ name }) => name === wanted);
+  if (isStored(names[1])) return names;
   if (!range) throw new Error(`the range of ${source} is not resolved`);
   const { scale, zeroPoint } = affineOf(range, scheme);
-  added.tensors.push(
-    makeTensor(names[0], [], Float32Array.of(scale)),
-    makeTensor(names[1], [], scheme.symmetric ? Int8Array.of(zeroPoint) : Uint8Array.of(zeroPoint)),
-  );
+  if (!isStored(names[0])) added.tensors.push(makeTensor(names[0], [], Float32Array.of(scale)));
+  added.tensors.push(makeTensor(names[1], [], isSigned(scheme) ? Int8Array.of(zeroPoint) : Uint8Array.of(zeroPoint)));
   return names;
 }
 
-const integerName = ({ symmetric }: Scheme) => (symmetric ? 'int8' : 'uint8');
+const isSigned = ({ lowest }: Scheme) => lowest < 0;
+
+const integerName = (scheme: Scheme) => (isSigned(scheme) ? 'int8' : 'uint8');
 
 function dequantize({ values, scale, zeroPoint }: QuantizedValue, result: string, axis?: number): NodeProto {
   const attributes = axis === undefined ? {} : { axis };

@@ -10,7 +10,8 @@ import { readPackage } from '../../models/package/package.ts';
 import { copyModel } from '../../onnx/copy.ts';
 import type { Model } from '../../onnx/read.ts';
 import { makeNode, sortTopologically } from '../../onnx/rewrite.ts';
-import { makeTensor } from '../../onnx/tensor.ts';
+import { makeTensor, tensorElements } from '../../onnx/tensor.ts';
+import { DataType } from '../../onnx/types.ts';
 import { modelBytes } from '../../onnx/write.ts';
 import { calibrateDataset } from '../../pipeline/calibrate-dataset.ts';
 import { Session } from '../../runtime/session.ts';
@@ -147,6 +148,20 @@ describe('for ONNX Runtime', () => {
     expect(() => planQuantization(model, recipe(LAYERS, text('nothing')))).toThrow(
       /the value nothing, which is not in/,
     );
+  });
+
+  test('the second operand of a product is int8, which changes no result', async () => {
+    const { model: quantized } = await quantizeModel(model, recipe(ACTIVATIONS), { statistics });
+    // The same model with the operand as uint8: all its integers, the zero point among them, are higher by 128.
+    const unsigned = copyModel(quantized);
+    let shifted = 0;
+    unsigned.graph.initializer = unsigned.graph.initializer.map((tensor) => {
+      if (tensor.dataType !== DataType.INT8 || tensor.dims.length > 0) return tensor;
+      shifted++;
+      return makeTensor(tensor.name, [], Uint8Array.of(Number(tensorElements(tensor)[0]) + 128));
+    });
+    expect(shifted).toBe(2);
+    expect(await features(quantized)).toEqual(await features(unsigned));
   });
 
   test('results are clipped where a rule says so, in static and in float layers', async () => {

@@ -6,7 +6,7 @@ import { indexGraph } from '../../../onnx/graph-index.ts';
 import type { Model } from '../../../onnx/read.ts';
 import { makeNode, removeUnused, sortTopologically } from '../../../onnx/rewrite.ts';
 import { tensorElements } from '../../../onnx/tensor.ts';
-import type { NodeProto, TensorProto } from '../../../onnx/types.ts';
+import { DataType, type NodeProto, type TensorProto } from '../../../onnx/types.ts';
 import { selectsValues } from '../../observe/same-values.ts';
 
 /** Nodes that give the same on bytes as on floats; a Pad then adds the zero point. */
@@ -40,7 +40,7 @@ function step(model: Model): number {
     const isRelu = node.opType === 'Relu' && node.domain === '';
     const moves = node.domain === '' && (MOVES.has(node.opType) || selectsValues(node));
     const isMove = moves && !isReshapeOfConstant(node, initializer);
-    if (!parameters || !(isMove || (isRelu && isZero(initializer.get(parameters.zeroPoint))))) {
+    if (!parameters || !(isMove || (isRelu && isLowest(initializer.get(parameters.zeroPoint))))) {
       nodes.push(node);
       continue;
     }
@@ -69,13 +69,16 @@ function commonParameters(
   return first && users.every((some) => some.length > 0 && some.every(isSame)) ? { scale, zeroPoint } : undefined;
 }
 
-/** With a zero point of 0, negative values become 0 by quantization itself, so that a ReLU is not needed. */
+/** Where the lowest integer stands for 0, negative values become 0 by quantization itself, so that a ReLU is not needed. */
 function quantizeInstead(relu: NodeProto, quantizers: readonly NodeProto[]): NodeProto[] {
   return quantizers.map((quantizer) => ({ ...quantizer, input: [relu.input[0] ?? '', ...quantizer.input.slice(1)] }));
 }
 
-function isZero(tensor: TensorProto | undefined): boolean {
-  return tensor !== undefined && Number(tensorElements(tensor)[0]) === 0;
+/** True for a zero point that is the lowest integer of its type: 0 for uint8, −128 for int8. */
+function isLowest(tensor: TensorProto | undefined): boolean {
+  if (tensor === undefined) return false;
+  const lowest = tensor.dataType === DataType.INT8 ? -128 : 0;
+  return Number(tensorElements(tensor)[0]) === lowest;
 }
 
 function moveBytes(node: NodeProto, quantizers: readonly NodeProto[], { scale, zeroPoint }: Parameters): NodeProto[] {

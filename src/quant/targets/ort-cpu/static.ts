@@ -2,7 +2,7 @@
 import { makeNode } from '../../../onnx/rewrite.ts';
 import type { NodeProto } from '../../../onnx/types.ts';
 import type { LengthLookup, PlanEntry, PlannedActivation } from '../../plan-entry.ts';
-import { UINT8 } from '../../scheme.ts';
+import { SHIFTED_INT8, UINT8 } from '../../scheme.ts';
 import { quantizeWeight } from '../../weights.ts';
 import { placePairs, quantizeInput } from '../pairs.ts';
 import type { PlacingContext, QuantizedValue } from '../target.ts';
@@ -18,7 +18,11 @@ export function placeStatic(entry: PlanEntry, node: NodeProto, context: PlacingC
       return placeIntegerValues(entry, node, context);
     default:
       // ONNX Runtime fuses pairs best if each user of a value has a DequantizeLinear of its own.
-      return placePairs(entry, node, context, { activations: UINT8, sharesDequantized: false });
+      return placePairs(entry, node, context, {
+        activations: UINT8,
+        secondOperand: SHIFTED_INT8,
+        sharesDequantized: false,
+      });
   }
 }
 
