@@ -3,6 +3,7 @@
 #pragma once
 
 #include "deformable_attention.h"
+#include "feed_forward.h"
 #include "gradients.h"
 #include "observe.h"
 
@@ -10,11 +11,12 @@ namespace dino8 {
 
 struct CpuKernels {
   QueryRange deformable_attention;
+  FeedForwardRows feed_forward;
   ObserveKernels observe;
   GradientKernels gradients;
 };
 
 // Only those of the processor's architecture are defined.
-extern const CpuKernels scalar_kernels, avx2_kernels, avx512_kernels, neon_kernels;
+extern const CpuKernels scalar_kernels, avx2_kernels, avx512_kernels, avx512_vnni_kernels, neon_kernels;
 
 }  // namespace dino8

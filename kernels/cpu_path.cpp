@@ -16,6 +16,7 @@ std::vector<CpuPath> find_paths() {
   const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
                           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
+  if (has_avx512 && __builtin_cpu_supports("avx512vnni")) paths.push_back({"avx512-vnni", &avx512_vnni_kernels});
   if (has_avx512) paths.push_back({"avx512", &avx512_kernels});
   if (has_avx2) paths.push_back({"avx2", &avx2_kernels});
 #elif defined(__aarch64__)

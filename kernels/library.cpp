@@ -3,6 +3,7 @@
 #include "cpu_path.h"
 #include "deformable_attention_op.h"
 #include "fake_quantize_op.h"
+#include "feed_forward_op.h"
 #include "observe_op.h"
 #include "operator_names.h"
 #include "row_gradients_op.h"
@@ -13,6 +14,7 @@ OrtStatus* make_domain(const OrtApi& api, OrtCustomOpDomain** domain) {
   if (OrtStatus* status = api.createCustomOpDomain(dino8::kDomain, domain)) return status;
   if (OrtStatus* status = dino8::add_deformable_attention(api, *domain)) return status;
   if (OrtStatus* status = dino8::add_deformable_attention_gradient(api, *domain)) return status;
+  if (OrtStatus* status = dino8::add_feed_forward(api, *domain)) return status;
   if (OrtStatus* status = dino8::add_fake_quantize(api, *domain)) return status;
   if (OrtStatus* status = dino8::add_row_gradients(api, *domain)) return status;
   return dino8::add_observe(api, *domain);
@@ -37,7 +39,7 @@ DINO8_EXPORT OrtStatus* RegisterCustomOps(OrtSessionOptions* options, const OrtA
   return api.addDomain(options, domain);
 }
 
-// The name of the instruction set in use: "avx512", "avx2", "neon" or "scalar". Null if DINO8_KERNEL_PATH names one
+// The name of the instruction set in use, one of those in cpu_path.h. Null if DINO8_KERNEL_PATH names one
 // that this machine does not have.
 DINO8_EXPORT const char* dino8_cpu_path() {
   const dino8::CpuPath* path = dino8::choose_cpu_path();

@@ -13,6 +13,8 @@ export const buildFolder = join(here, 'build');
 /** The message of the build that failed last; the file does not exist after a build that succeeded. */
 export const errorFile = join(buildFolder, 'error.txt');
 
+const AVX512 = ['-mavx2', '-mfma', '-mavx512f', '-mavx512vl', '-mavx512dq', '-mavx512bw'];
+
 /**
  * The flags for each instruction set. `find_paths` in cpu_path.cpp must ask the processor for every feature that is
  * switched on here.
@@ -20,11 +22,8 @@ export const errorFile = join(buildFolder, 'error.txt');
 const PATHS = [
   { file: 'paths/scalar.cpp' },
   { file: 'paths/avx2.cpp', arch: 'x64', flags: ['-mavx2', '-mfma'] },
-  {
-    file: 'paths/avx512.cpp',
-    arch: 'x64',
-    flags: ['-mavx2', '-mfma', '-mavx512f', '-mavx512vl', '-mavx512dq', '-mavx512bw'],
-  },
+  { file: 'paths/avx512.cpp', arch: 'x64', flags: AVX512 },
+  { file: 'paths/avx512_vnni.cpp', arch: 'x64', flags: [...AVX512, '-mavx512vnni'] },
   { file: 'paths/neon.cpp', arch: 'arm64' },
 ];
 

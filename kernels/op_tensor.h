@@ -19,12 +19,10 @@ struct InputTensor {
   }
 };
 
-// Fills in `out` with the data and the dimensions of an input. The data belongs to ONNX Runtime.
-inline OrtStatus* read_input(const OrtApi& api, const OrtKernelContext* context, size_t index, InputTensor& out) {
-  const OrtValue* value = nullptr;
+// Fills in `out` with the data and the dimensions of a tensor, which keeps its data.
+inline OrtStatus* read_tensor(const OrtApi& api, const OrtValue* value, InputTensor& out) {
   OrtTensorTypeAndShapeInfo* info = nullptr;
   void* data = nullptr;
-  if (OrtStatus* status = api.input(context, index, &value)) return status;
   if (OrtStatus* status = api.tensorData(const_cast<OrtValue*>(value), &data)) return status;
   if (OrtStatus* status = api.typeAndShape(value, &info)) return status;
   OrtStatus* status = api.dimensionsCount(info, &out.rank);
@@ -34,6 +32,21 @@ inline OrtStatus* read_input(const OrtApi& api, const OrtKernelContext* context,
   api.releaseTypeAndShape(info);
   out.data = data;
   return status;
+}
+
+// Fills in `out` with an input of a run. The data belongs to ONNX Runtime.
+inline OrtStatus* read_input(const OrtApi& api, const OrtKernelContext* context, size_t index, InputTensor& out) {
+  const OrtValue* value = nullptr;
+  if (OrtStatus* status = api.input(context, index, &value)) return status;
+  return read_tensor(api, value, out);
+}
+
+// Fills in `out` with an input that is a constant of the model; `out.data` stays null if it is none.
+inline OrtStatus* read_constant(const OrtApi& api, const OrtKernelInfo* node, size_t index, InputTensor& out) {
+  const OrtValue* value = nullptr;
+  int is_constant = 0;
+  if (OrtStatus* status = api.constantInput(node, index, &is_constant, &value)) return status;
+  return is_constant != 0 && value != nullptr ? read_tensor(api, value, out) : nullptr;
 }
 
 // Allocates an output of the given dimensions and sets `out` to its data.

@@ -92,6 +92,9 @@ struct OrtApi {
   void releaseTypeAndShape(OrtTensorTypeAndShapeInfo* info) const {
     at<void (*)(OrtTensorTypeAndShapeInfo*)>(99)(info);
   }
+  OrtStatus* constantInput(const OrtKernelInfo* info, size_t index, int* is_constant, const OrtValue** out) const {
+    return at<OrtStatus* (*)(const OrtKernelInfo*, size_t, int*, const OrtValue**)>(249)(info, index, is_constant, out);
+  }
   OrtStatus* parallelFor(const OrtKernelContext* context, void (*task)(void*, size_t), size_t total, void* data) const {
     constexpr size_t kAutomatic = 0;
     return at<OrtStatus* (*)(const OrtKernelContext*, void (*)(void*, size_t), size_t, size_t, void*)>(274)(

@@ -1,6 +1,7 @@
 // The kernels for x86-64 processors with AVX2 and FMA: vectors of 8 floats.
 #include <immintrin.h>
 
+#include "avx2_tile.h"
 #include "path_kernels.h"
 
 namespace dino8 {
@@ -22,6 +23,6 @@ struct Avx2 {
 
 }  // namespace
 
-constexpr CpuKernels avx2_kernels = path_kernels<Avx2>();
+constexpr CpuKernels avx2_kernels = path_kernels<Avx2, Avx2Tile>();
 
 }  // namespace dino8

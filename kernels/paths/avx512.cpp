@@ -1,30 +1,10 @@
-// The kernels for x86-64 processors with AVX-512 F, VL, DQ and BW: vectors of 16 floats.
-#include <immintrin.h>
-
+// The kernels for x86-64 processors with AVX-512 F, VL, DQ and BW, but without VNNI.
+#include "avx2_tile.h"
+#include "avx512_vector.h"
 #include "path_kernels.h"
 
 namespace dino8 {
-namespace {
 
-struct Avx512 {
-  using Type = __m512;
-  static constexpr int Lanes = 16;
-  static Type broadcast(float value) { return _mm512_set1_ps(value); }
-  static Type load(const float* from) { return _mm512_loadu_ps(from); }
-  static Type load(const uint8_t* from) { return floats(_mm512_maskz_cvtepu8_epi32(kAll, bytes(from))); }
-  static Type load(const int8_t* from) { return floats(_mm512_maskz_cvtepi8_epi32(kAll, bytes(from))); }
-  // These are the masked forms, because GCC 12 warns about its own headers for the plain ones (GCC bug 105593).
-  static constexpr __mmask16 kAll = 0xffff;
-  static Type floats(__m512i values) { return _mm512_maskz_cvtepi32_ps(kAll, values); }
-  static __m128i bytes(const void* from) { return _mm_loadu_si128(static_cast<const __m128i*>(from)); }
-  static void store(float* to, Type value) { _mm512_storeu_ps(to, value); }
-  static Type multiply_add(Type value, float weight, Type sum) {
-    return _mm512_fmadd_ps(value, _mm512_set1_ps(weight), sum);
-  }
-};
-
-}  // namespace
-
-constexpr CpuKernels avx512_kernels = path_kernels<Avx512>();
+constexpr CpuKernels avx512_kernels = path_kernels<Avx512, Avx2Tile>();
 
 }  // namespace dino8

@@ -30,6 +30,6 @@ struct Neon {
 
 }  // namespace
 
-constexpr CpuKernels neon_kernels = path_kernels<Neon>();
+constexpr CpuKernels neon_kernels = path_kernels<Neon, PlainTile>();
 
 }  // namespace dino8

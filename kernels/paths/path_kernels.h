@@ -9,16 +9,18 @@
 #include "../deformable_attention_queries.h"
 #include "../fake_quantize.h"
 #include "../observe_rows.h"
+#include "../feed_forward_rows.h"
 #include "../row_gradients.h"
 
 namespace dino8 {
 namespace {
 
-// `Vector` is the type that deformable_attention_queries.h describes.
-template <class Vector>
+// `Vector` is the type that deformable_attention_queries.h describes, `Tile` the one of integer_tile.h.
+template <class Vector, class Tile>
 constexpr CpuKernels path_kernels() {
   return {
       query_range<Vector>,
+      feed_forward_rows<Tile>,
       {observe_extremes, observe_histogram},
       {deformable_attention_gradient_head, layer_normalization_gradient, softmax_gradient, fake_quantize,
        fake_quantize_gradient},

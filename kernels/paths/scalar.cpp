@@ -3,6 +3,6 @@
 
 namespace dino8 {
 
-constexpr CpuKernels scalar_kernels = path_kernels<OneLane>();
+constexpr CpuKernels scalar_kernels = path_kernels<OneLane, PlainTile>();
 
 }  // namespace dino8

@@ -2,10 +2,9 @@
  * Gradient checkpointing (Chen et al. 2016, https://arxiv.org/abs/1604.06174): of a segment of the graph only the inputs are
  * kept in memory. When its gradients are computed, copies of its nodes compute the other values again.
  */
-import { create } from '@bufbuild/protobuf';
-import { NodeProtoSchema } from 'onnx-buf';
 import type { GraphBuilder, Value } from '../onnx/builder.ts';
 import { indexGraph, usedBy } from '../onnx/graph-index.ts';
+import { copyNode } from '../onnx/rewrite.ts';
 import { DataType, type GraphProto, type NodeProto } from '../onnx/types.ts';
 
 /** Returns the name of the segment that a node belongs to; undefined for nodes whose results are kept. */
@@ -64,7 +63,7 @@ export class Recomputation {
     for (const node of nodes) {
       const input = node.input.map((name) => waiting.get(name) ?? (made.has(name) ? copyName(name) : name));
       const output = node.output.map((name) => name && copyName(name));
-      b.addNodes([create(NodeProtoSchema, { ...node, name: `recomputed.${node.name}`, input, output })]);
+      b.addNodes([copyNode(node, { name: `recomputed.${node.name}`, input, output })]);
       for (const name of node.output) if (name) b.assume(b.value(copyName(name)), b.value(name));
     }
   }

@@ -9,6 +9,11 @@ export const DOMAIN = 'ai.dino8';
 /** Multi-scale deformable attention; see models/grounding-dino/deformable-attention.ts. */
 export const DEFORMABLE_ATTENTION = 'MultiScaleDeformableAttention';
 
+/** Two linear layers in integers; see quant/targets/ort-cpu/feed-forward-function.ts. */
+export const FEED_FORWARD = 'FeedForward';
+/** Two linear layers in integers with a Gelu between them; see quant/targets/ort-cpu/feed-forward-function.ts. */
+export const FEED_FORWARD_GELU = 'FeedForwardGelu';
+
 /** The statistics of a value; see quant/observe/observe-function.ts. */
 export const OBSERVE = 'Observe';
 

@@ -24,6 +24,19 @@ export function makeNode(
 }
 
 /**
+ * A copy of a node with some fields changed. A spread would not do: it leaves out the fields that the message holds at their
+ * defaults, such as the domain ''.
+ */
+export function copyNode(
+  node: NodeProto,
+  changes: Partial<Pick<NodeProto, 'input' | 'output' | 'name'>> = {},
+): NodeProto {
+  // With its type's name, a spread would be taken for a message already.
+  const { $typeName: _, input, output, ...fields } = node;
+  return create(NodeProtoSchema, { ...fields, input: [...input], output: [...output], ...changes });
+}
+
+/**
  * Returns the module path of a node: its name up to the last slash; empty if there is no slash.
  * @example
  * modulePath(makeNode('MatMul', 'model.encoder.fc1/MatMul', ['x', 'weight'], ['y'])); // 'model.encoder.fc1'

@@ -1,7 +1,7 @@
 /** Puts fake quantization into a training graph, at every place where a plan has integers. */
 import { GraphBuilder, type Value } from '../onnx/builder.ts';
 import type { Model } from '../onnx/read.ts';
-import { replaceUses, sortTopologically } from '../onnx/rewrite.ts';
+import { copyNode, replaceUses, sortTopologically } from '../onnx/rewrite.ts';
 import { DataType, type NodeProto } from '../onnx/types.ts';
 import { plannedActivations, plannedWeights } from '../quant/plan.ts';
 import type { PlannedActivation, PlannedWeight } from '../quant/plan-entry.ts';
@@ -62,7 +62,6 @@ export function insertFakeQuantization(model: Model, trainable: TrainablePlan, b
 }
 
 const SCOPE = 'fake_quantization';
-const copyNode = (node: NodeProto): NodeProto => ({ ...node, input: [...node.input], output: [...node.output] });
 const redirect = (node: NodeProto, index: number, to: string) => {
   node.input[index] = to;
 };

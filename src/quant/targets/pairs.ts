@@ -1,5 +1,5 @@
 /** Pairs of QuantizeLinear and DequantizeLinear around a node: the form of static quantization that runtimes share. */
-import { makeNode } from '../../onnx/rewrite.ts';
+import { copyNode, makeNode } from '../../onnx/rewrite.ts';
 import { makeTensor } from '../../onnx/tensor.ts';
 import type { NodeProto } from '../../onnx/types.ts';
 import type { PlanEntry, PlannedActivation } from '../plan-entry.ts';
@@ -35,7 +35,7 @@ export function placePairs(
   format: PairFormat,
 ): NodeProto[] {
   const nodes: NodeProto[] = [];
-  const placed = { ...node, input: [...node.input], output: [...node.output] };
+  const placed = copyNode(node);
   for (const activation of activations.filter(({ side }) => side === 'input')) {
     const value = node.input[activation.index] ?? '';
     const result = format.sharesDequantized

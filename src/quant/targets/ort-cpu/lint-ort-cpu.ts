@@ -1,5 +1,6 @@
 /** Finds, in the profile of a run, the quantized places that ONNX Runtime does not compute in integers, and their cost. */
 
+import { FEED_FORWARD, FEED_FORWARD_GELU } from '../../../onnx/dino8-operators.ts';
 import { type GraphIndex, indexGraph } from '../../../onnx/graph-index.ts';
 import type { Model } from '../../../onnx/read.ts';
 import { modelBytes } from '../../../onnx/write.ts';
@@ -43,6 +44,8 @@ const INTEGER_PRODUCTS = new Set([
   'QLinearConv',
   'QGemm',
 ]);
+/** Operators of dino8 that are two such products. */
+const PAIRS_OF_PRODUCTS = new Set<string>([FEED_FORWARD, FEED_FORWARD_GELU]);
 
 /**
  * Runs the model once after a run to warm up, and reads ONNX Runtime's profile.
@@ -67,7 +70,9 @@ export async function lintModel(model: Model, feeds: Feeds, options: SessionOpti
     .map(({ name, operator, seconds }): Unfused => ({ node: name, operator, kind: kindOf(name, operator), seconds }));
   return {
     unfused: unfused.toSorted((a, b) => b.seconds - a.seconds),
-    integerProducts: profile.filter(({ operator }) => INTEGER_PRODUCTS.has(operator)).length,
+    integerProducts:
+      profile.filter(({ operator }) => INTEGER_PRODUCTS.has(operator)).length +
+      2 * profile.filter(({ operator }) => PAIRS_OF_PRODUCTS.has(operator)).length,
     seconds: profile.reduce((sum, node) => sum + node.seconds, 0),
   };
 }

@@ -4,7 +4,7 @@
  */
 import { indexGraph } from '../../../onnx/graph-index.ts';
 import type { Model } from '../../../onnx/read.ts';
-import { makeNode, removeUnused, sortTopologically } from '../../../onnx/rewrite.ts';
+import { copyNode, makeNode, removeUnused, sortTopologically } from '../../../onnx/rewrite.ts';
 import { tensorElements } from '../../../onnx/tensor.ts';
 import { DataType, type NodeProto, type TensorProto } from '../../../onnx/types.ts';
 import { selectsValues } from '../../observe/same-values.ts';
@@ -71,7 +71,9 @@ function commonParameters(
 
 /** Where the lowest integer stands for 0, negative values become 0 by quantization itself, so that a ReLU is not needed. */
 function quantizeInstead(relu: NodeProto, quantizers: readonly NodeProto[]): NodeProto[] {
-  return quantizers.map((quantizer) => ({ ...quantizer, input: [relu.input[0] ?? '', ...quantizer.input.slice(1)] }));
+  return quantizers.map((quantizer) =>
+    copyNode(quantizer, { input: [relu.input[0] ?? '', ...quantizer.input.slice(1)] }),
+  );
 }
 
 /** True for a zero point that is the lowest integer of its type: 0 for uint8, −128 for int8. */
@@ -95,7 +97,7 @@ function moveBytes(node: NodeProto, quantizers: readonly NodeProto[], { scale, z
   const others = [...names].filter(([name]) => !output.includes(name));
   return [
     ...before,
-    { ...node, input, output },
+    copyNode(node, { input, output }),
     ...others.map(([name, from]) =>
       makeNode('Identity', `${name}.Same`, [output[node.output.indexOf(from)] ?? ''], [name]),
     ),

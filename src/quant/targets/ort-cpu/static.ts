@@ -1,5 +1,5 @@
 /** Static INT8 for ONNX Runtime on CPUs: activations are uint8 by ranges that calibration found, weights are int8. */
-import { makeNode } from '../../../onnx/rewrite.ts';
+import { copyNode, makeNode } from '../../../onnx/rewrite.ts';
 import type { NodeProto } from '../../../onnx/types.ts';
 import type { LengthLookup, PlanEntry, PlannedActivation } from '../../plan-entry.ts';
 import { SHIFTED_INT8, UINT8 } from '../../scheme.ts';
@@ -53,7 +53,7 @@ export function readingIntegers(
 ): NodeProto {
   const input = [...node.input];
   input.splice(index, 3, values, scale, zeroPoint);
-  return { ...node, input };
+  return copyNode(node, { input });
 }
 
 /** Quantizes an input by its fixed range, or by one that is looked up by the length of the text. */
