@@ -3,15 +3,15 @@
 #pragma once
 
 #include "deformable_attention.h"
-#include "feed_forward.h"
 #include "gradients.h"
+#include "linear_block.h"
 #include "observe.h"
 
 namespace dino8 {
 
 struct CpuKernels {
   QueryRange deformable_attention;
-  FeedForwardRows feed_forward;
+  LinearBlockKernels linear_block;
   ObserveKernels observe;
   GradientKernels gradients;
 };

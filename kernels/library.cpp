@@ -3,7 +3,7 @@
 #include "cpu_path.h"
 #include "deformable_attention_op.h"
 #include "fake_quantize_op.h"
-#include "feed_forward_op.h"
+#include "linear_block_op.h"
 #include "observe_op.h"
 #include "operator_names.h"
 #include "row_gradients_op.h"
@@ -14,7 +14,7 @@ OrtStatus* make_domain(const OrtApi& api, OrtCustomOpDomain** domain) {
   if (OrtStatus* status = api.createCustomOpDomain(dino8::kDomain, domain)) return status;
   if (OrtStatus* status = dino8::add_deformable_attention(api, *domain)) return status;
   if (OrtStatus* status = dino8::add_deformable_attention_gradient(api, *domain)) return status;
-  if (OrtStatus* status = dino8::add_feed_forward(api, *domain)) return status;
+  if (OrtStatus* status = dino8::add_linear_blocks(api, *domain)) return status;
   if (OrtStatus* status = dino8::add_fake_quantize(api, *domain)) return status;
   if (OrtStatus* status = dino8::add_row_gradients(api, *domain)) return status;
   return dino8::add_observe(api, *domain);

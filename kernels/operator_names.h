@@ -10,8 +10,12 @@ constexpr const char* kDomain = "ai.dino8";  // src/onnx/dino8-operators.ts: DOM
 
 // src/onnx/dino8-operators.ts
 constexpr const char* kDeformableAttention = "MultiScaleDeformableAttention";      // DEFORMABLE_ATTENTION
+constexpr const char* kIntegerLinear = "IntegerLinear";                            // INTEGER_LINEAR
+constexpr const char* kIntegerLinearAddNorm = "IntegerLinearAddNorm";              // INTEGER_LINEAR_ADD_NORM
 constexpr const char* kFeedForward = "FeedForward";                                // FEED_FORWARD
+constexpr const char* kFeedForwardAddNorm = "FeedForwardAddNorm";                  // FEED_FORWARD_ADD_NORM
 constexpr const char* kFeedForwardGelu = "FeedForwardGelu";                        // FEED_FORWARD_GELU
+constexpr const char* kFeedForwardGeluAddNorm = "FeedForwardGeluAddNorm";          // FEED_FORWARD_GELU_ADD_NORM
 constexpr const char* kObserve = "Observe";                                        // OBSERVE
 constexpr const char* kLayerNormalizationGradient = "LayerNormalizationGradient";  // LAYER_NORMALIZATION_GRADIENT
 constexpr const char* kSoftmaxGradient = "SoftmaxGradient";                        // SOFTMAX_GRADIENT

@@ -82,6 +82,9 @@ struct OrtApi {
   OrtStatus* typeAndShape(const OrtValue* value, OrtTensorTypeAndShapeInfo** out) const {
     return at<OrtStatus* (*)(const OrtValue*, OrtTensorTypeAndShapeInfo**)>(65)(value, out);
   }
+  OrtStatus* floatAttribute(const OrtKernelInfo* info, const char* name, float* out) const {
+    return at<OrtStatus* (*)(const OrtKernelInfo*, const char*, float*)>(85)(info, name, out);
+  }
   OrtStatus* input(const OrtKernelContext* context, size_t index, const OrtValue** out) const {
     return at<OrtStatus* (*)(const OrtKernelContext*, size_t, const OrtValue**)>(90)(context, index, out);
   }

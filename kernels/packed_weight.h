@@ -18,6 +18,12 @@ constexpr int64_t kStepBytes = kPanelColumns * kStepDepth;
 // The depth from which a sum of products of uint8 and int8 could exceed 32 bits.
 constexpr int64_t kMaxDepth = 65536;
 
+// The affine map of bytes: a byte q stands for (q − zero_point) · scale.
+struct ByteRange {
+  float scale = 1;
+  int32_t zero_point = 0;
+};
+
 // What one linear layer multiplies by: y = (a − zero point of a) · weight · scale + bias.
 struct PackedLayer {
   const int8_t* weight = nullptr;

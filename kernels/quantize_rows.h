@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "feed_forward.h"
+#include "packed_weight.h"
 
 namespace dino8 {
 namespace {

@@ -9,7 +9,7 @@
 #include "../deformable_attention_queries.h"
 #include "../fake_quantize.h"
 #include "../observe_rows.h"
-#include "../feed_forward_rows.h"
+#include "../linear_block_rows.h"
 #include "../row_gradients.h"
 
 namespace dino8 {
@@ -20,7 +20,7 @@ template <class Vector, class Tile>
 constexpr CpuKernels path_kernels() {
   return {
       query_range<Vector>,
-      feed_forward_rows<Tile>,
+      {linear_block_rows<Tile>, add_norm},
       {observe_extremes, observe_histogram},
       {deformable_attention_gradient_head, layer_normalization_gradient, softmax_gradient, fake_quantize,
        fake_quantize_gradient},

@@ -9,10 +9,18 @@ export const DOMAIN = 'ai.dino8';
 /** Multi-scale deformable attention; see models/grounding-dino/deformable-attention.ts. */
 export const DEFORMABLE_ATTENTION = 'MultiScaleDeformableAttention';
 
-/** Two linear layers in integers; see quant/targets/ort-cpu/feed-forward-function.ts. */
+/** A linear layer in integers; see quant/targets/ort-cpu/linear-function.ts, as for the five below. */
+export const INTEGER_LINEAR = 'IntegerLinear';
+/** The same, then a residual sum and a layer normalization. */
+export const INTEGER_LINEAR_ADD_NORM = 'IntegerLinearAddNorm';
+/** Two linear layers in integers, one after the other. */
 export const FEED_FORWARD = 'FeedForward';
-/** Two linear layers in integers with a Gelu between them; see quant/targets/ort-cpu/feed-forward-function.ts. */
+/** The same, then a residual sum and a layer normalization. */
+export const FEED_FORWARD_ADD_NORM = 'FeedForwardAddNorm';
+/** Two linear layers in integers with a Gelu between them. */
 export const FEED_FORWARD_GELU = 'FeedForwardGelu';
+/** The same, then a residual sum and a layer normalization. */
+export const FEED_FORWARD_GELU_ADD_NORM = 'FeedForwardGeluAddNorm';
 
 /** The statistics of a value; see quant/observe/observe-function.ts. */
 export const OBSERVE = 'Observe';

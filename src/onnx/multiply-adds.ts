@@ -1,7 +1,10 @@
 /** The number of multiply-adds of a node, from the shapes of its values. */
 import { integerAttribute } from './attributes.ts';
-import { DEFORMABLE_ATTENTION, DOMAIN, FEED_FORWARD, FEED_FORWARD_GELU } from './dino8-operators.ts';
+import { DEFORMABLE_ATTENTION, DOMAIN } from './dino8-operators.ts';
 import { type Dimension, elementCount, type NodeProto } from './types.ts';
+
+/** The rank of a weight in panels. */
+const PANEL_RANK = 4;
 
 /** The shape of a value by name; undefined if it is not known. */
 export type ShapeOf = (value: string) => readonly Dimension[] | undefined;
@@ -10,8 +13,8 @@ export type ShapeOf = (value: string) => readonly Dimension[] | undefined;
 const CORNERS = 4;
 
 /**
- * Returns the number of multiply-adds of a node: of a matrix product, a convolution, a fused feed-forward block or deformable attention. It is 0 for all
- * other operators, whose cost is that of passing over their values.
+ * Returns the number of multiply-adds of a node: of a matrix product, a convolution, linear layers in integers or deformable
+ * attention. It is 0 for all other operators, whose cost is that of passing over their values.
  * @returns undefined if a shape that is needed is not known
  * @example
  * const infos = inferShapes(model);
@@ -22,8 +25,8 @@ export function multiplyAdds(node: NodeProto, shapeOf: ShapeOf): number | undefi
   const [result, a, b] = [shape(node.output[0]), shape(node.input[0]), shape(node.input[1])];
   const isOurs = node.domain === DOMAIN && node.opType === DEFORMABLE_ATTENTION;
   if (isOurs) return deformableMultiplyAdds(a, shape(node.input[7]));
-  if (node.domain === DOMAIN && (node.opType === FEED_FORWARD || node.opType === FEED_FORWARD_GELU))
-    return feedForwardMultiplyAdds(a, shape(node.input[3]), shape(node.input[10]));
+  const linear = node.domain === DOMAIN && /^(IntegerLinear|FeedForward)/.test(node.opType);
+  if (linear) return linearMultiplyAdds(a, [shape(node.input[3]), shape(node.input[8])]);
   if (node.domain === 'com.microsoft' && node.opType === 'MatMulIntegerToFloat')
     return result && a && elementCount(result) * (a.at(-1) ?? 1);
   if (node.domain !== '') return 0;
@@ -47,14 +50,13 @@ function deformableMultiplyAdds(values?: readonly number[], logits?: readonly nu
   return values && logits && elementCount(logits) * CORNERS * (values.at(-1) ?? 1);
 }
 
-/** x [..., depth], the first weight in panels of 16 columns, the bias of the second layer [columns] */
-function feedForwardMultiplyAdds(
-  x?: readonly number[],
-  panels?: readonly number[],
-  bias?: readonly number[],
+/** x [..., depth], and the weights of one or two layers in panels [columns / 16, depth / 4, 16, 4] */
+function linearMultiplyAdds(
+  x: readonly number[] | undefined,
+  [first, second]: readonly (readonly number[] | undefined)[],
 ): number | undefined {
-  const [hidden, columns] = [(panels?.[0] ?? 0) * 16, bias?.[0] ?? 0];
-  return x && panels && bias && elementCount(x) * hidden + (elementCount(x) / (x.at(-1) ?? 1)) * hidden * columns;
+  const weights = elementCount(first ?? []) + (second?.length === PANEL_RANK ? elementCount(second) : 0);
+  return x && first && (elementCount(x) / (x.at(-1) ?? 1)) * weights;
 }
 
 function wholeShape(shape: readonly Dimension[] | undefined): readonly number[] | undefined {

@@ -24,8 +24,10 @@ export function makeNode(
 }
 
 /**
- * A copy of a node with some fields changed. A spread would not do: it leaves out the fields that the message holds at their
- * defaults, such as the domain ''.
+ * Returns a copy of a node with some fields changed. A spread would not do: it leaves out the fields that have their default
+ * values, such as the domain ''.
+ * @example
+ * const second = copyNode(node, { name: `${node.name}.second`, output: ['y2'] });
  */
 export function copyNode(
   node: NodeProto,

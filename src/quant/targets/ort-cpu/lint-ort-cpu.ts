@@ -1,6 +1,5 @@
 /** Finds, in the profile of a run, the quantized places that ONNX Runtime does not compute in integers, and their cost. */
 
-import { FEED_FORWARD, FEED_FORWARD_GELU } from '../../../onnx/dino8-operators.ts';
 import { type GraphIndex, indexGraph } from '../../../onnx/graph-index.ts';
 import type { Model } from '../../../onnx/read.ts';
 import { modelBytes } from '../../../onnx/write.ts';
@@ -9,6 +8,7 @@ import { profileRun } from '../../../runtime/profile.ts';
 import type { Feeds } from '../../../runtime/session.ts';
 import { sourceOf } from '../../observe/same-values.ts';
 import type { LintOptions, LintReport } from '../target.ts';
+import { productsOf } from './linear-function.ts';
 
 /** A conversion between integers and floats that runs as a node of its own. */
 export interface Unfused {
@@ -44,8 +44,6 @@ const INTEGER_PRODUCTS = new Set([
   'QLinearConv',
   'QGemm',
 ]);
-/** Operators of dino8 that are two such products. */
-const PAIRS_OF_PRODUCTS = new Set<string>([FEED_FORWARD, FEED_FORWARD_GELU]);
 
 /**
  * Runs the model once after a run to warm up, and reads ONNX Runtime's profile.
@@ -70,9 +68,10 @@ export async function lintModel(model: Model, feeds: Feeds, options: SessionOpti
     .map(({ name, operator, seconds }): Unfused => ({ node: name, operator, kind: kindOf(name, operator), seconds }));
   return {
     unfused: unfused.toSorted((a, b) => b.seconds - a.seconds),
-    integerProducts:
-      profile.filter(({ operator }) => INTEGER_PRODUCTS.has(operator)).length +
-      2 * profile.filter(({ operator }) => PAIRS_OF_PRODUCTS.has(operator)).length,
+    integerProducts: profile.reduce(
+      (sum, { operator }) => sum + (INTEGER_PRODUCTS.has(operator) ? 1 : productsOf(operator)),
+      0,
+    ),
     seconds: profile.reduce((sum, node) => sum + node.seconds, 0),
   };
 }

@@ -10,8 +10,8 @@ import type { PlacingContext, QuantizationTarget } from '../target.ts';
 import { storeAsIntegers } from '../weight-only.ts';
 import { computeOnBytes } from './byte-activations.ts';
 import { placeDynamic } from './dynamic.ts';
-import { fuseFeedForward } from './feed-forward.ts';
 import { CONTRIB, INTEGER_PRODUCT, integerProductFunction } from './integer-product.ts';
+import { fuseLinearBlocks } from './linear-blocks.ts';
 import { lintForOrtCpu } from './lint-ort-cpu.ts';
 import { quantizeEarly } from './quantize-early.ts';
 import { placeStatic } from './static.ts';
@@ -28,7 +28,7 @@ export const ortCpu: QuantizationTarget = {
     if (usesProduct) declareContrib(model);
     if (computeOnBytes(model) > 0) await foldConstants(model);
     quantizeEarly(model);
-    if (fuseFeedForward(model) > 0) await foldConstants(model);
+    if (fuseLinearBlocks(model) > 0) await foldConstants(model);
   },
   lint: lintForOrtCpu,
 };

@@ -1,0 +1,42 @@
+// The sum of two rows and its layer normalization. Everything here is in an unnamed namespace; see paths/path_kernels.h.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+namespace dino8 {
+namespace {
+
+// Sums are kept in so many parts, which compilers turn into vectors.
+constexpr int64_t kParts = 16;
+
+inline float sum_of(const float (&parts)[kParts]) {
+  float sum = 0;
+  for (const float part : parts) sum += part;
+  return sum;
+}
+
+// y = LayerNormalization(y + residual) over `count` numbers (https://onnx.ai/onnx/operators/onnx__LayerNormalization.html).
+inline void add_norm(const float* residual, int64_t count, const float* scale, const float* bias, float epsilon,
+                     float* y) {
+  const int64_t whole = count / kParts * kParts;
+  float sums[kParts] = {}, squares[kParts] = {};
+  for (int64_t at = 0; at < whole; at += kParts)
+    for (int64_t part = 0; part < kParts; part++) {
+      y[at + part] += residual[at + part];
+      sums[part] += y[at + part];
+    }
+  for (int64_t at = whole; at < count; at++) sums[at - whole] += y[at] += residual[at];
+  const float mean = sum_of(sums) / static_cast<float>(count);
+  for (int64_t at = 0; at < whole; at += kParts)
+    for (int64_t part = 0; part < kParts; part++) {
+      const float difference = y[at + part] - mean;
+      squares[part] += difference * difference;
+    }
+  for (int64_t at = whole; at < count; at++) squares[at - whole] += (y[at] - mean) * (y[at] - mean);
+  const float inverse = 1 / std::sqrt(sum_of(squares) / static_cast<float>(count) + epsilon);
+  for (int64_t at = 0; at < count; at++) y[at] = (y[at] - mean) * inverse * scale[at] + bias[at];
+}
+
+}  // namespace
+}  // namespace dino8

@@ -1,0 +1,37 @@
+// One or two linear layers on bytes, and what surrounds them in a transformer.
+#pragma once
+
+#include "packed_weight.h"
+
+namespace dino8 {
+
+enum class Activation { kNone, kGelu };
+
+// Computes y = layers(x) or, where there is a residual, y = LayerNormalization(residual + layers(x)).
+struct LinearBlock {
+  const float* x = nullptr;        // [rows, first.depth]: quantized by `input` first; or null,
+  const uint8_t* bytes = nullptr;  // [rows, first.depth]: quantized already
+  ByteRange input;
+  PackedLayer first;
+  // Between two layers: the activation function, and the quantization by `hidden`.
+  bool has_second = false;
+  Activation activation = Activation::kNone;
+  ByteRange hidden;
+  PackedLayer second;
+  const float* residual = nullptr;  // [rows, columns of the last layer], or null
+  const float* norm_scale = nullptr;
+  const float* norm_bias = nullptr;
+  float norm_epsilon = 0;
+  float* y = nullptr;  // [rows, columns of the last layer]
+
+  const PackedLayer& last() const { return has_second ? second : first; }
+};
+
+struct LinearBlockKernels {
+  // Computes the rows from `begin` to before `end`.
+  void (*rows)(const LinearBlock&, int64_t begin, int64_t end);
+  // y = LayerNormalization(y + residual) over `count` numbers.
+  void (*add_norm)(const float* residual, int64_t count, const float* scale, const float* bias, float epsilon, float* y);
+};
+
+}  // namespace dino8

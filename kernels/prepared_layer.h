@@ -1,0 +1,42 @@
+// The constants of a linear layer as an operator's kernel keeps them for the time of a session.
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "cpu_operator.h"
+#include "packed_weight.h"
+
+namespace dino8 {
+
+// The scale and bias of a layer, filled up to whole panels, and the sums of the weight's columns. The weight stays where
+// ONNX Runtime has it.
+struct PreparedLayer {
+  int64_t depth = 0, columns = 0;
+  std::vector<int32_t> sums;
+  std::vector<float> scale, bias;
+};
+
+// Sets `layer` from constants. Returns null, or the sentence that says why they do not make a layer.
+const char* prepare_layer(const InputTensor& weight, const InputTensor& scale, const InputTensor& bias,
+                          PreparedLayer& layer);
+
+// What a layer is in one run: the scale of its input is known, and `scale` is that of its products.
+struct LayerOfRun {
+  PackedLayer packed;
+  ByteRange input;
+  std::vector<float> scale;
+};
+
+// Returns null, or the sentence that says what is wrong with the range of the input.
+const char* start_layer(const PreparedLayer& layer, const InputTensor& weight, const InputTensor& input_scale,
+                        const InputTensor& input_zero_point, LayerOfRun& run);
+
+// The number of rows of a task: enough to be worth a task, and few enough that all threads get about the same.
+inline int64_t rows_per_task(int64_t rows) {
+  constexpr int64_t kWantedTasks = 32, kMinRows = 48, kMaxRows = 384;
+  const int64_t even = (rows / kWantedTasks + kMinRows - 1) / kMinRows * kMinRows;
+  return std::min(std::max(even, kMinRows), kMaxRows);
+}
+
+}  // namespace dino8

@@ -1,0 +1,89 @@
+/**
+ * The operators of `ai.dino8` that are linear layers in integers: one layer or two, with or without a residual sum and a layer
+ * normalization behind them. dino8's library has kernels that take some rows at a time through all of it, so that what is
+ * between never leaves the processor's caches; the bodies are the same in separate operators.
+ */
+import { create } from '@bufbuild/protobuf';
+import { AttributeProto_AttributeType, AttributeProtoSchema } from 'onnx-buf';
+import { GraphBuilder, type Value } from '../../../onnx/builder.ts';
+import * as operators from '../../../onnx/dino8-operators.ts';
+import { DataType, type FunctionProto } from '../../../onnx/types.ts';
+import { CONTRIB, INTEGER_PRODUCT } from './integer-product.ts';
+import { unpackWeight } from './packed-weight.ts';
+
+/** What a block of linear layers is made of. */
+export interface LinearParts {
+  readonly layers: 1 | 2;
+  /** Whether a Gelu is between the two layers, before the quantization. */
+  readonly hasGelu: boolean;
+  /** Whether a residual sum and a layer normalization follow. */
+  readonly hasNorm: boolean;
+}
+
+/** The operator for a block. */
+export function linearOperator({ layers, hasGelu, hasNorm }: LinearParts): string {
+  if (layers === 1) return hasNorm ? operators.INTEGER_LINEAR_ADD_NORM : operators.INTEGER_LINEAR;
+  if (hasGelu) return hasNorm ? operators.FEED_FORWARD_GELU_ADD_NORM : operators.FEED_FORWARD_GELU;
+  return hasNorm ? operators.FEED_FORWARD_ADD_NORM : operators.FEED_FORWARD;
+}
+
+/** The number of integer products in an operator of a block; 0 for all others. */
+export function productsOf(operator: string): number {
+  const { INTEGER_LINEAR, INTEGER_LINEAR_ADD_NORM, FEED_FORWARD, FEED_FORWARD_ADD_NORM } = operators;
+  if (operator === INTEGER_LINEAR || operator === INTEGER_LINEAR_ADD_NORM) return 1;
+  const { FEED_FORWARD_GELU, FEED_FORWARD_GELU_ADD_NORM } = operators;
+  const pairs: string[] = [FEED_FORWARD, FEED_FORWARD_ADD_NORM, FEED_FORWARD_GELU, FEED_FORWARD_GELU_ADD_NORM];
+  return pairs.includes(operator) ? 2 : 0;
+}
+
+/**
+ * Defines the function for a block. Its inputs:
+ * - x [..., depth]: uint8 for one layer; for two layers float, which is quantized first
+ * - for each layer: the scale (float) and zero point (uint8) of the bytes that it reads; its weight, int8 in panels
+ *   (packed-weight.ts); the scale of the weight, float [] or [columns]; its bias, float [columns]
+ * - with a norm: the residual [..., columns], and scale and bias [columns] of the normalization, whose `epsilon` is an attribute
+ *
+ * Output y float [..., columns].
+ */
+export function linearFunction(parts: LinearParts): FunctionProto {
+  const b = new GraphBuilder(linearOperator(parts));
+  const x = b.input('x', parts.layers === 1 ? DataType.UINT8 : DataType.FLOAT, []);
+  const layer = (name: string) => ({
+    range: [
+      b.input(`${name}_input_scale`, DataType.FLOAT, []),
+      b.input(`${name}_input_zero_point`, DataType.UINT8, []),
+    ] as const,
+    weight: b.input(`${name}_weight`, DataType.INT8, [undefined, undefined, undefined, undefined]),
+    scale: b.input(`${name}_scale`, DataType.FLOAT, []),
+    bias: b.input(`${name}_bias`, DataType.FLOAT, [undefined]),
+  });
+  const [first, second] = [layer('first'), parts.layers === 2 ? layer('second') : undefined];
+  const norm = parts.hasNorm
+    ? ['residual', 'norm_scale', 'norm_bias'].map((name) => b.input(name, DataType.FLOAT, []))
+    : [];
+  const zero = b.constant(Int8Array.of(0), []);
+  const quantize = (value: Value, { range }: typeof first) =>
+    b.call('', 'QuantizeLinear', [value, ...range])[0] as Value;
+  const apply = (bytes: Value, { range: [aScale, aZero], weight, scale, bias }: typeof first) => {
+    const inputs = [bytes, unpackWeight(b, weight, bias), aScale, scale, aZero, zero, bias];
+    return b.call(CONTRIB, INTEGER_PRODUCT, inputs)[0] as Value; // operators with one result
+  };
+  let y = apply(second ? quantize(x, first) : x, first);
+  if (second) y = apply(quantize(parts.hasGelu ? b.gelu(y) : y, second), second);
+  const [residual, scale, bias] = norm;
+  if (residual && scale && bias) y = b.layerNormalization(b.add(residual, y), scale, bias, 0);
+  b.output('y', y);
+  const body = b.finishFunction(operators.DOMAIN, parts.hasNorm ? ['epsilon'] : []);
+  for (const { opType, attribute } of body.node)
+    if (opType === 'LayerNormalization')
+      attribute.splice(
+        attribute.findIndex(({ name }) => name === 'epsilon'),
+        1,
+        create(AttributeProtoSchema, {
+          name: 'epsilon',
+          refAttrName: 'epsilon',
+          type: AttributeProto_AttributeType.FLOAT,
+        }),
+      );
+  return body;
+}
