@@ -17,6 +17,7 @@ struct CpuKernels {
 };
 
 // Only those of the processor's architecture are defined.
-extern const CpuKernels scalar_kernels, avx2_kernels, avx512_kernels, avx512_vnni_kernels, neon_kernels;
+extern const CpuKernels scalar_kernels, avx2_kernels, avx512_kernels, avx512_vnni_kernels, neon_kernels,
+    neon_dot_kernels, neon_i8mm_kernels;
 
 }  // namespace dino8

@@ -5,8 +5,31 @@
 #include <string>
 #include <vector>
 
+#if defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#elif defined(__aarch64__) && defined(__APPLE__)
+#include <sys/sysctl.h>
+#endif
+
 namespace dino8 {
 namespace {
+
+#if defined(__aarch64__) && defined(__linux__)
+// The bits of the kernel's arm64 hwcap.h, which older headers lack.
+bool has_dot_products() { return (getauxval(AT_HWCAP) >> 20 & 1) != 0; }
+bool has_i8mm() { return (getauxval(AT_HWCAP2) >> 13 & 1) != 0; }
+#elif defined(__aarch64__) && defined(__APPLE__)
+bool has_feature(const char* name) {
+  int value = 0;
+  size_t size = sizeof value;
+  return sysctlbyname(name, &value, &size, nullptr, 0) == 0 && value != 0;
+}
+bool has_dot_products() { return has_feature("hw.optional.arm.FEAT_DotProd"); }
+bool has_i8mm() { return has_feature("hw.optional.arm.FEAT_I8MM"); }
+#elif defined(__aarch64__)
+bool has_dot_products() { return false; }
+bool has_i8mm() { return false; }
+#endif
 
 // These conditions name every feature that kernels/build.mjs lets the compiler use for a path. The compiler's own check
 // also asks the operating system (XGETBV) whether it saves the registers.
@@ -20,23 +43,25 @@ std::vector<CpuPath> find_paths() {
   if (has_avx512) paths.push_back({"avx512", &avx512_kernels});
   if (has_avx2) paths.push_back({"avx2", &avx2_kernels});
 #elif defined(__aarch64__)
+  if (has_i8mm()) paths.push_back({"neon-i8mm", &neon_i8mm_kernels});
+  if (has_dot_products()) paths.push_back({"neon-dot", &neon_dot_kernels});
   paths.push_back({"neon", &neon_kernels});
 #endif
   paths.push_back({"scalar", &scalar_kernels});
   return paths;
 }
 
-const std::vector<CpuPath>& all_paths() {
+}  // namespace
+
+const std::vector<CpuPath>& cpu_paths() {
   static const std::vector<CpuPath> paths = find_paths();
   return paths;
 }
 
-}  // namespace
-
 const CpuPath* choose_cpu_path() {
   const char* wanted = std::getenv(kPathVariable);
-  if (wanted == nullptr || *wanted == '\0') return &all_paths().front();
-  for (const CpuPath& path : all_paths())
+  if (wanted == nullptr || *wanted == '\0') return &cpu_paths().front();
+  for (const CpuPath& path : cpu_paths())
     if (std::strcmp(wanted, path.name) == 0) return &path;
   return nullptr;
 }
@@ -44,7 +69,7 @@ const CpuPath* choose_cpu_path() {
 const char* cpu_path_names() {
   static const std::string names = [] {
     std::string joined;
-    for (const CpuPath& path : all_paths()) joined += (joined.empty() ? "" : ",") + std::string(path.name);
+    for (const CpuPath& path : cpu_paths()) joined += (joined.empty() ? "" : ",") + std::string(path.name);
     return joined;
   }();
   return names.c_str();

@@ -1,6 +1,8 @@
 // The instruction set that the kernels use.
 #pragma once
 
+#include <vector>
+
 #include "cpu_kernels.h"
 
 namespace dino8 {
@@ -9,9 +11,12 @@ namespace dino8 {
 constexpr const char* kPathVariable = "DINO8_KERNEL_PATH";
 
 struct CpuPath {
-  const char* name;  // "avx512-vnni", "avx512", "avx2", "neon" or "scalar"
+  const char* name;  // "avx512-vnni", "avx512", "avx2", "neon-i8mm", "neon-dot", "neon" or "scalar"
   const CpuKernels* kernels;
 };
+
+// The instruction sets of this machine, the fastest one first.
+const std::vector<CpuPath>& cpu_paths();
 
 // The instruction set that DINO8_KERNEL_PATH names or, where the variable is not set or empty, the fastest one of this
 // machine. Null if the variable names one that this machine does not have; `bad_path_message` then says so.

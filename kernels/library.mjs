@@ -25,16 +25,18 @@ const PATHS = [
   { file: 'paths/avx512.cpp', arch: 'x64', flags: AVX512 },
   { file: 'paths/avx512_vnni.cpp', arch: 'x64', flags: [...AVX512, '-mavx512vnni'] },
   { file: 'paths/neon.cpp', arch: 'arm64' },
+  { file: 'paths/neon_dot.cpp', arch: 'arm64', flags: ['-march=armv8.2-a+dotprod'] },
+  { file: 'paths/neon_i8mm.cpp', arch: 'arm64', flags: ['-march=armv8.2-a+dotprod+i8mm'] },
 ];
 
-/** The source files for this machine's architecture, as `{ path, flags }`. */
-export function sources() {
+/** The source files for an architecture, as `{ path, flags }`. */
+export function sources(architecture = process.arch) {
   const common = readdirSync(here)
     .filter((name) => name.endsWith('.cpp'))
     .sort()
     .map((file) => ({ file }));
   return [...common, ...PATHS]
-    .filter(({ arch }) => arch === undefined || arch === process.arch)
+    .filter(({ arch }) => arch === undefined || arch === architecture)
     .map(({ file, flags = [] }) => ({ path: join(here, file), flags }));
 }
 

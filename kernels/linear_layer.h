@@ -33,6 +33,7 @@ void linear_layer(const uint8_t* a, int64_t rows, const PackedLayer& layer, int3
   alignas(64) int32_t sums[Tile::kRows * kWidth];
   alignas(64) float values[kWidth];
   const int64_t stride = layer.depth, panels = layer.panels();
+  const int32_t rest = zero_point - Tile::kOffset;  // what the tiles have not subtracted
   for (int64_t panel = 0; panel < panels; panel += Tile::kPanels) {
     const int64_t some_panels = std::min<int64_t>(Tile::kPanels, panels - panel);
     const int64_t column = panel * kPanelColumns, width = some_panels * kPanelColumns;
@@ -48,7 +49,7 @@ void linear_layer(const uint8_t* a, int64_t rows, const PackedLayer& layer, int3
       for (int64_t each = 0; each < some_rows; each++) {
         const int32_t* from = sums + each * width;
         for (int64_t at = 0; at < width; at++)
-          values[at] = static_cast<float>(from[at] - zero_point * column_sums[at]) * scale[at] + bias[at];
+          values[at] = static_cast<float>(from[at] - rest * column_sums[at]) * scale[at] + bias[at];
         finish(row + each, column, count, values);
       }
     }

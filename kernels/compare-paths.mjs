@@ -1,0 +1,52 @@
+// Compares the kernels of all instruction sets with the scalar ones: those of this machine, built with AddressSanitizer
+// and UndefinedBehaviorSanitizer, and those of 64-bit ARM processors, if there are a cross-compiler and qemu.
+//   node kernels/compare-paths.mjs [cases of each kernel]
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { findCompiler, sources } from './library.mjs';
+
+const cases = process.argv[2] ?? '60';
+const program = fileURLToPath(new URL('compare/compare_paths.cpp', import.meta.url));
+const ARM_COMPILER = 'aarch64-linux-gnu-g++';
+const EMULATOR = 'qemu-aarch64';
+const exists = (command) => spawnSync(command, ['--version'], { stdio: 'ignore' }).status === 0;
+
+/** Builds the kernels without ONNX Runtime's operators, and the program that compares them; runs it. */
+function compare(label, { compiler, architecture, flags, emulator = [] }) {
+  const folder = mkdtempSync(join(tmpdir(), 'dino8-kernels-'));
+  try {
+    const common = ['-std=c++17', '-ffp-contract=fast', '-Wall', '-Wextra', '-Werror', ...flags];
+    const wanted = sources(architecture).filter(({ path }) => /cpu_path\.cpp$|paths\//.test(path));
+    const objects = [...wanted, { path: program, flags: [] }].map(({ path, flags: own }) => {
+      const object = join(folder, basename(path).replace('.cpp', '.o'));
+      execFileSync(compiler, [...common, ...own, '-c', path, '-o', object], { stdio: 'inherit' });
+      return object;
+    });
+    const executable = join(folder, 'compare');
+    execFileSync(compiler, [...flags, ...objects, '-o', executable], { stdio: 'inherit' });
+    const [command, ...args] = [...emulator, executable, cases];
+    process.stdout.write(`${label}: ${execFileSync(command, args, { encoding: 'utf8' })}`);
+  } catch (error) {
+    process.stdout.write(`${label}: ${error.stdout ?? ''}${error.stderr ?? error.message}\n`);
+    process.exitCode = 1;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+const compiler = findCompiler();
+const sanitizers = ['-g', '-O1', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
+if (compiler === undefined) console.log('No C++ compiler was found, so that no kernels were compared.');
+else compare('this machine', { compiler, architecture: process.arch, flags: sanitizers });
+if (!exists(ARM_COMPILER) || !exists(EMULATOR))
+  console.log(`64-bit ARM: not compared, since ${ARM_COMPILER} or ${EMULATOR} is not installed.`);
+else
+  compare('64-bit ARM, emulated', {
+    compiler: ARM_COMPILER,
+    architecture: 'arm64',
+    flags: ['-O2', '-static'],
+    emulator: [EMULATOR, '-cpu', 'max'],
+  });

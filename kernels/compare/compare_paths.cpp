@@ -1,0 +1,215 @@
+// Compares the kernels of every instruction set of this machine with the scalar ones, on random and on hostile numbers.
+// kernels/compare-paths.mjs builds this program with sanitizers, and for 64-bit ARM processors, and runs it.
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "../cpu_path.h"
+
+using namespace dino8;
+
+namespace {
+
+std::mt19937 generator(20);
+
+int64_t whole(int64_t lowest, int64_t highest) {
+  return std::uniform_int_distribution<int64_t>(lowest, highest)(generator);
+}
+
+float real(float most) { return std::uniform_real_distribution<float>(-most, most)(generator); }
+
+// Numbers up to `most` in magnitude; if `is_hostile`, some are not finite, denormal or very large.
+std::vector<float> reals(int64_t count, float most, bool is_hostile = false) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const float odd[] = {kInfinity, -kInfinity, std::nanf(""), 1e-42f, 3e38f, -3e38f, 0.0f};
+  std::vector<float> numbers(static_cast<size_t>(count));
+  for (float& number : numbers) number = is_hostile && whole(0, 9) == 0 ? odd[whole(0, 6)] : real(most);
+  return numbers;
+}
+
+template <class Byte>
+std::vector<Byte> bytes(int64_t count) {
+  std::vector<Byte> numbers(static_cast<size_t>(count));
+  for (Byte& number : numbers) number = static_cast<Byte>(whole(std::numeric_limits<Byte>::min(), std::numeric_limits<Byte>::max()));
+  return numbers;
+}
+
+// True if the numbers agree to `tolerance`, relative above 1; where one is not a number, the other is none either.
+bool agree(const std::vector<float>& a, const std::vector<float>& b, float tolerance) {
+  for (size_t at = 0; at < a.size(); at++) {
+    if (std::isnan(a[at]) && std::isnan(b[at])) continue;
+    if (a[at] == b[at]) continue;
+    if (!(std::fabs(a[at] - b[at]) <= tolerance * std::max(1.0f, std::fabs(b[at])))) return false;
+  }
+  return true;
+}
+
+struct Layer {
+  std::vector<int8_t> weight;
+  std::vector<int32_t> sums;
+  std::vector<float> scale, bias;
+  PackedLayer packed;
+
+  Layer(int64_t depth, int64_t columns) {
+    packed.depth = depth, packed.columns = columns;
+    const int64_t padded = packed.panels() * kPanelColumns;
+    weight = bytes<int8_t>(padded * depth);
+    sums.resize(static_cast<size_t>(padded));
+    for (int64_t at = 0; at < padded * depth; at++)
+      sums[static_cast<size_t>(at / packed.panel_bytes() * kPanelColumns + at / kStepDepth % kPanelColumns)] +=
+          weight[static_cast<size_t>(at)];
+    // Powers of two, so that nothing is rounded differently where instructions are fused.
+    scale.assign(static_cast<size_t>(padded), 1.0f / 4096);
+    bias.assign(static_cast<size_t>(padded), 0.25f);
+    packed.weight = weight.data(), packed.sums = sums.data(), packed.scale = scale.data(), packed.bias = bias.data();
+  }
+};
+
+bool compare_linear_block(const CpuKernels& kernels) {
+  const int64_t depth = 4 * whole(1, 40), hidden = 4 * whole(1, 40), columns = whole(1, 90), rows = whole(0, 110);
+  const bool has_second = whole(0, 1) != 0, has_norm = whole(0, 3) == 0;
+  Layer first(depth, has_second ? hidden : columns), second(hidden, columns);
+  const auto x = reals(rows * depth, 3, whole(0, 3) == 0);
+  const auto input = bytes<uint8_t>(rows * depth);
+  const auto residual = reals(rows * columns, 1), norm = reals(columns, 1);
+  LinearBlock block;
+  if (has_second) block.x = x.data();
+  else block.bytes = input.data();
+  block.input = {1.0f / 64, static_cast<int32_t>(whole(0, 255))};
+  block.first = first.packed, block.has_second = has_second, block.second = second.packed;
+  block.hidden = {0.25f, static_cast<int32_t>(whole(0, 255))};
+  block.activation = has_second && whole(0, 1) ? Activation::kGelu : Activation::kNone;
+  if (has_norm) block.residual = residual.data(), block.norm_scale = block.norm_bias = norm.data();
+  block.norm_epsilon = 1e-4f;
+  std::vector<float> found(static_cast<size_t>(rows * columns)), expected(found.size());
+  block.y = found.data();
+  kernels.linear_block.rows(block, 0, rows);
+  block.y = expected.data();
+  scalar_kernels.linear_block.rows(block, 0, rows);
+  // A Gelu may round one hidden byte in thousands the other way.
+  const bool is_exact = block.activation == Activation::kNone && !has_norm;
+  const float step = block.activation == Activation::kGelu ? 4 * 0.25f * 128 / 4096 : 0;
+  return agree(found, expected, is_exact ? 0 : (has_norm ? 1e-3f + 8 * step : step));
+}
+
+template <class Element>
+bool compare_attention(const CpuKernels& kernels, ValueType type, const std::vector<Element>& stored,
+                       DeformableAttention a, bool is_hostile) {
+  const auto points = reals(a.batch * a.queries * a.levels * 2, 1.3f, is_hostile);
+  const auto scale = reals(a.batch * a.queries * a.levels * 2, 0.3f, is_hostile);
+  const auto offsets = reals(a.batch * a.queries * a.heads * a.levels * a.points * 2, 2, is_hostile);
+  const auto logits = reals(a.batch * a.queries * a.heads * a.levels * a.points, 4);
+  a.value = stored.data(), a.value_type = type;
+  a.value_scale = type == ValueType::kFloat ? 1 : 1.0f / 128, a.value_zero_point = type == ValueType::kUint8 ? 117 : 0;
+  a.reference_points = points.data(), a.offset_scale = scale.data();
+  a.sampling_offsets = offsets.data(), a.attention_logits = logits.data();
+  std::vector<float> found(static_cast<size_t>(a.batch * a.queries * a.heads * a.size)), expected(found.size());
+  a.output = found.data();
+  kernels.deformable_attention(a, 0, a.batch * a.queries);
+  a.output = expected.data();
+  scalar_kernels.deformable_attention(a, 0, a.batch * a.queries);
+  return agree(found, expected, 1e-4f);
+}
+
+bool compare_deformable_attention(const CpuKernels& kernels) {
+  DeformableAttention a{};
+  a.batch = whole(1, 2), a.heads = whole(1, 3), a.size = whole(1, 40), a.queries = whole(1, 20);
+  a.levels = whole(1, 4), a.points = whole(1, 5);
+  for (int64_t level = 0; level < a.levels; level++) {
+    a.height[level] = whole(1, 9), a.width[level] = whole(1, 9), a.start[level] = a.positions;
+    a.positions += a.height[level] * a.width[level];
+  }
+  a.scale_query_stride = a.levels * 2, a.scale_batch_stride = a.queries * a.levels * 2;
+  const int64_t count = a.batch * a.positions * a.heads * a.size;
+  const bool is_hostile = whole(0, 2) == 0;
+  return compare_attention(kernels, ValueType::kFloat, reals(count, 1), a, is_hostile) &&
+         compare_attention(kernels, ValueType::kUint8, bytes<uint8_t>(count), a, is_hostile) &&
+         compare_attention(kernels, ValueType::kInt8, bytes<int8_t>(count), a, is_hostile);
+}
+
+bool compare_observation(const CpuKernels& kernels) {
+  const int64_t rows = whole(0, 20), channels = whole(1, 70);
+  const auto x = reals(rows * channels, 2, whole(0, 1) != 0);
+  const ObservedRows in{x.data(), rows, channels, whole(0, 1) ? 1e30f : 1.5f};
+  const auto size = static_cast<size_t>(channels);
+  std::vector<float> lows[2] = {std::vector<float>(size, INFINITY), std::vector<float>(size, INFINITY)};
+  std::vector<float> highs[2] = {std::vector<float>(size, -INFINITY), std::vector<float>(size, -INFINITY)};
+  std::vector<double> sums[2] = {std::vector<double>(size), std::vector<double>(size)};
+  std::vector<int32_t> counters[2] = {std::vector<int32_t>(kCounters), std::vector<int32_t>(kCounters)};
+  const CpuKernels* each[] = {&kernels, &scalar_kernels};
+  for (int at = 0; at < 2; at++) {
+    each[at]->observe.extremes(in, lows[at].data(), highs[at].data(), sums[at].data());
+    each[at]->observe.histogram(in, static_cast<float>(kBinsPerSide) / 2, counters[at].data());
+  }
+  for (size_t at = 0; at < size; at++)
+    if (!(std::fabs(sums[0][at] - sums[1][at]) <= 1e-9 * std::max(1.0, std::fabs(sums[1][at])))) return false;
+  return lows[0] == lows[1] && highs[0] == highs[1] && counters[0] == counters[1];
+}
+
+bool compare_gradients(const CpuKernels& kernels) {
+  const int64_t rows = whole(1, 12), channels = whole(1, 70);
+  const auto x = reals(rows * channels, 1), gradient = reals(rows * channels, 1), scale = reals(channels, 1);
+  std::vector<float> found(x.size()), expected(x.size());
+  std::vector<float> by_scale[2] = {std::vector<float>(scale.size()), std::vector<float>(scale.size())};
+  std::vector<float> by_bias[2] = {std::vector<float>(scale.size()), std::vector<float>(scale.size())};
+  GradientRows in{x.data(), gradient.data(), found.data(), rows, channels};
+  kernels.gradients.layer_normalization(in, scale.data(), 1e-3f, by_scale[0].data(), by_bias[0].data());
+  in.x_gradient = expected.data();
+  scalar_kernels.gradients.layer_normalization(in, scale.data(), 1e-3f, by_scale[1].data(), by_bias[1].data());
+  if (!agree(found, expected, 1e-3f) || !agree(by_scale[0], by_scale[1], 1e-3f) || !agree(by_bias[0], by_bias[1], 1e-3f))
+    return false;
+  in.x_gradient = found.data();
+  kernels.gradients.softmax(in);
+  in.x_gradient = expected.data();
+  scalar_kernels.gradients.softmax(in);
+  return agree(found, expected, 1e-4f);
+}
+
+bool compare_fake_quantization(const CpuKernels& kernels) {
+  const int64_t rows = whole(1, 12), inner = whole(1, 70), kind = whole(0, 2);
+  const int64_t channels = kind == 0 ? 1 : kind == 1 ? whole(1, rows) : inner;
+  const auto x = reals(rows * inner, 3, whole(0, 3) == 0), gradient = reals(rows * inner, 1);
+  const std::vector<float> scales(static_cast<size_t>(channels), 1.0f / 64), zeros(static_cast<size_t>(channels), 3);
+  const FakeQuantizeRows in{x.data(), rows, inner, channels, kind == 2, scales.data(), zeros.data(), -128, 127};
+  std::vector<float> found(x.size()), expected(x.size()), by_scale[2] = {std::vector<float>(scales.size()), std::vector<float>(scales.size())};
+  kernels.gradients.fake_quantize(in, found.data());
+  scalar_kernels.gradients.fake_quantize(in, expected.data());
+  if (!agree(found, expected, 0)) return false;
+  kernels.gradients.fake_quantize_gradient(in, gradient.data(), found.data(), by_scale[0].data());
+  scalar_kernels.gradients.fake_quantize_gradient(in, gradient.data(), expected.data(), by_scale[1].data());
+  return agree(found, expected, 0) && agree(by_scale[0], by_scale[1], 1e-3f);
+}
+
+struct Comparison {
+  const char* name;
+  bool (*run)(const CpuKernels&);
+};
+
+constexpr Comparison kComparisons[] = {{"linear layers", compare_linear_block},
+                                       {"deformable attention", compare_deformable_attention},
+                                       {"observation", compare_observation},
+                                       {"gradients", compare_gradients},
+                                       {"fake quantization", compare_fake_quantization}};
+
+}  // namespace
+
+int main(int, char** arguments) {
+  const int rounds = std::atoi(arguments[1]);
+  int failures = 0;
+  for (const CpuPath& path : cpu_paths())
+    for (const Comparison& comparison : kComparisons) {
+      int different = 0;
+      for (int round = 0; round < rounds; round++) different += comparison.run(*path.kernels) ? 0 : 1;
+      if (different > 0) std::printf("%s: %s: %d of %d cases differ from scalar\n", path.name, comparison.name, different, rounds);
+      failures += different;
+    }
+  std::string names;
+  for (const CpuPath& path : cpu_paths()) names += std::string(names.empty() ? "" : ", ") + path.name;
+  if (failures == 0) std::printf("agree in %d cases of each kernel: %s\n", rounds, names.c_str());
+  return failures == 0 ? 0 : 1;
+}
