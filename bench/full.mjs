@@ -1,4 +1,4 @@
-// Measures the published size (Swin-T, 800x1333, 195 tokens, 2 threads) beside the tools that users have today, in one run,
+// Measures the published size (Swin-T, 800x1333, 189 tokens, 2 threads) beside the tools that users have today, in one run,
 // each contender in processes of its own, in turns.
 //
 //   PYTHON=…/bin/python npm run bench:full     (torch, transformers, onnx, onnxruntime, safetensors installed)

@@ -13,8 +13,8 @@ import { fromSteps, type Statistic, toSteps } from './observe/statistic.ts';
 import type { Range } from './scheme.ts';
 
 /**
- * The range beyond whose ends every user of a value computes what it computes at the ends. It is infinite on a side without
- * such an end; undefined if it is infinite on both, or if the value is an output of the model.
+ * Returns the range of a value that makes a difference: clamping the value to it changes no result of the nodes that read it.
+ * A side without a limit is infinite. Undefined if both sides are, or if the value is an output of the model.
  */
 export function usefulRange(value: string, index: GraphIndex): Range | undefined {
   const users = index.consumers.get(value) ?? [];
@@ -25,7 +25,7 @@ export function usefulRange(value: string, index: GraphIndex): Range | undefined
   return Number.isFinite(min) || Number.isFinite(max) ? { min, max } : undefined;
 }
 
-/** The numbers beyond which a node is constant in its first input; undefined for operators that have no such end. */
+/** Returns the range outside of which a node does not depend on its first input; undefined if there is none. */
 function rangeOfInput(node: NodeProto, value: string, index: GraphIndex): Range | undefined {
   if (node.domain !== '' || node.input[0] !== value || node.input.lastIndexOf(value) > 0) return undefined;
   switch (node.opType) {
@@ -54,7 +54,7 @@ function limitOf(name: string | undefined, unlimited: number, { initializer }: G
   return tensor?.dataType === DataType.FLOAT ? Number(tensorElements(tensor)[0]) : unlimited;
 }
 
-/** The statistic of the numbers within `useful`; those beyond its ends need no room, and their clipping is no error. */
+/** Returns the statistic of the numbers within `useful`. Those outside are left out: clamping them is no error. */
 export function withinUseful(statistic: Statistic, useful: Range): Statistic {
   const clamp = (value: number) => Math.min(Math.max(value, useful.min), useful.max);
   return {
