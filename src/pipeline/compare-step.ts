@@ -4,7 +4,6 @@ import type { Defaults } from '../base/defaults.ts';
 import { checkOutputs, writeAtomic } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import { type Comparison, compareModels } from '../evaluate/compare.ts';
-import { renderComparison } from '../report/comparison-page.ts';
 import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
 import { type InputSource, openEvaluationInputs, type PictureOptions } from './samples.ts';
 import { type AnyModelSource, openAnyModel } from './sources.ts';
@@ -45,10 +44,12 @@ export async function compare(options: CompareStepOptions): Promise<Comparison> 
     const quantized = await openAnyModel(options.quantized);
     const inputs = await openEvaluationInputs(float, options.dataset, { count, pictures });
     const comparison = await compareModels(float, quantized.model, inputs, { onProgress, signal });
-    // A page is passed on, so that it names files and not where they are on this machine.
-    const samples = comparison.samples.map((sample) => ({ ...sample, source: basename(sample.source) }));
-    if (report !== undefined)
+    if (report !== undefined) {
+      // A page is passed on, so that it names files and not where they are on this machine.
+      const samples = comparison.samples.map((sample) => ({ ...sample, source: basename(sample.source) }));
+      const { renderComparison } = await import('../report/comparison-page.ts');
       await writeAtomic(report, renderComparison(basename(quantized.source), { ...comparison, samples }));
+    }
     return comparison;
   });
 }

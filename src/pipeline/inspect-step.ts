@@ -10,7 +10,6 @@ import { type Inspection, inspectModel } from '../evaluate/inspect.ts';
 import type { LoadedModel } from '../models/family.ts';
 import { detectionOf } from '../models/family.ts';
 import { isPackage } from '../models/package/package.ts';
-import { renderInspection } from '../report/inspection-page.ts';
 import type { Feeds } from '../runtime/session.ts';
 import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
 import { BLANK_TOKENS, type BlankInputOptions, blankInputs } from './blank-inputs.ts';
@@ -58,7 +57,10 @@ export async function inspect(options: InspectStepOptions): Promise<InspectResul
     signal?.throwIfAborted();
     const feeds = profile === undefined ? blankInputs(source, options) : await feedsOf(source, profile, options);
     const inspection = await inspectModel(source, { feeds, depth, profile: profile !== undefined });
-    if (report !== undefined) await writeAtomic(report, renderInspection(basename(source.source), inspection));
+    if (report !== undefined) {
+      const { renderInspection } = await import('../report/inspection-page.ts');
+      await writeAtomic(report, renderInspection(basename(source.source), inspection));
+    }
     const inputs = Object.fromEntries(Object.entries(feeds).map(([name, { shape }]) => [name, shape]));
     return { ...inspection, inputs };
   });

@@ -2,7 +2,7 @@
 import { basename, extname } from 'node:path';
 import { readBytes, writeAtomic } from '../base/files.ts';
 import { decodeImage } from '../data/image.ts';
-import { renderReport, type ShownImage } from '../report/variants-page.ts';
+import type { ShownImage } from '../report/variants-page.ts';
 import type { CompressedImage, CompressResult } from './compress-options.ts';
 
 /** Options of `report`. */
@@ -23,6 +23,8 @@ export interface ReportOptions {
  */
 export async function report({ results, output }: ReportOptions): Promise<void> {
   const images = await Promise.all(results.images.map(shownImage));
+  // A page is loaded when it is written: its charts need libraries of 30 MB.
+  const { renderReport } = await import('../report/variants-page.ts');
   await writeAtomic(output, renderReport({ ...results, images }));
 }
 

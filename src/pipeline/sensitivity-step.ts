@@ -8,7 +8,6 @@ import { type Granularity, measureSensitivity, type Sensitivity } from '../evalu
 import { isPackage } from '../models/package/package.ts';
 import { planQuantization } from '../quant/plan.ts';
 import { resolveRanges } from '../quant/resolve-ranges.ts';
-import { renderSensitivity } from '../report/sensitivity-page.ts';
 import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
 import { observeFor } from './apply-recipe.ts';
 import { type CalibrationOptions, resolveCalibration } from './calibration-options.ts';
@@ -79,7 +78,10 @@ export async function sensitivity(options: SensitivityStepOptions): Promise<Sens
       cache: output === undefined ? undefined : `${output}.cache`,
     });
     if (output !== undefined) await writeAtomic(output, `${JSON.stringify(result, undefined, 2)}\n`);
-    if (report !== undefined) await writeAtomic(report, renderSensitivity(basename(source.source), result));
+    if (report !== undefined) {
+      const { renderSensitivity } = await import('../report/sensitivity-page.ts');
+      await writeAtomic(report, renderSensitivity(basename(source.source), result));
+    }
     return result;
   });
 }

@@ -6,7 +6,6 @@ import { writeAtomic } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import type { CocoDataset } from '../data/coco.ts';
 import type { CheckpointPackage } from '../models/package/package.ts';
-import { renderTraining } from '../report/training-page.ts';
 import type { ProviderName } from '../runtime/options.ts';
 import type { ThreadOptions } from '../runtime/threads.ts';
 import { createTraining, type Training } from '../train/create-training.ts';
@@ -105,7 +104,10 @@ export async function runPreparedTraining(prepared: PreparedTraining): Promise<T
     },
   });
   await write(training);
-  if (report !== undefined) await writeAtomic(report, renderTraining(basename(output), log));
+  if (report !== undefined) {
+    const { renderTraining } = await import('../report/training-page.ts');
+    await writeAtomic(report, renderTraining(basename(output), log));
+  }
   const scores = log.filter((line) => line.kind === 'score');
   const seconds = (performance.now() - started) / 1000;
   return { steps: settings.steps, resumedAt, seconds, log: join(directory, 'log.jsonl'), scores };

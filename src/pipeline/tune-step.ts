@@ -17,7 +17,6 @@ import type { SampleSource } from '../quant/observe/sample.ts';
 import { planQuantization } from '../quant/plan.ts';
 import type { Recipe } from '../quant/recipe.ts';
 import { resolveRanges } from '../quant/resolve-ranges.ts';
-import { renderParetoFront } from '../report/pareto-front-page.ts';
 import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
 import { observeFor } from './apply-recipe.ts';
 import { type CalibrationOptions, resolveCalibration } from './calibration-options.ts';
@@ -100,7 +99,10 @@ export async function tune(options: TuneStepOptions): Promise<Tuned> {
     await using timer = await openTimer(source, dataset, samples);
     const tuned = await tuneModel(source, plan, parts, { ...shared, samples, timer, maxDrop });
     await writeAtomic(output, describeRecipe(tuned, maxDrop));
-    if (report !== undefined) await writeAtomic(report, renderParetoFront(basename(source.source), tuned));
+    if (report !== undefined) {
+      const { renderParetoFront } = await import('../report/pareto-front-page.ts');
+      await writeAtomic(report, renderParetoFront(basename(source.source), tuned));
+    }
     return tuned;
   });
 }

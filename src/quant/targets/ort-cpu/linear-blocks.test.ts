@@ -4,6 +4,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { GraphBuilder } from '../../../onnx/builder.ts';
 import { copyModel } from '../../../onnx/copy.ts';
 import type { Model } from '../../../onnx/read.ts';
+import { copyNode } from '../../../onnx/rewrite.ts';
 import { makeTensor } from '../../../onnx/tensor.ts';
 import { DataType } from '../../../onnx/types.ts';
 import { makeValueInfo } from '../../../onnx/value-info.ts';
@@ -183,9 +184,11 @@ describe.runIf(hasKernels)('the kernel', () => {
     expect((await run(await fused(model), none, EXAMPLE, withKernels)).every(Number.isFinite)).toBe(true);
   });
 
-  const variants = [1, 2].flatMap((layers) =>
-    [false, true].flatMap((hasGelu) => [false, true].map((hasNorm) => ({ layers, hasGelu, hasNorm }) as LinearParts)),
-  );
+  const variants = [false, true].flatMap((hasNorm): LinearParts[] => [
+    { layers: 1, hasGelu: false, hasNorm },
+    { layers: 2, hasGelu: false, hasNorm },
+    { layers: 2, hasGelu: true, hasNorm },
+  ]);
   test.for(variants)('is what runs, in place of the body: %o', async (parts) => {
     const block = { ...EXAMPLE, ...parts };
     const profile = await profileRun(
@@ -244,6 +247,26 @@ describe.runIf(hasKernels)('the kernel', () => {
     const feeds = { ...feedsOf(noise(56, 1), block), residual: floats(new Float32Array(15), [3, 5]) };
     await expect(session.run(feeds)).rejects.toThrow(/residual does not fit/);
   });
+});
+
+test('the normalized sum of two products is part of one of them only', async () => {
+  const parts = { ...EXAMPLE, layers: 1, hasNorm: true } as const;
+  const model = separate(parts);
+  const { graph } = model;
+  const product = graph.node.find(({ opType }) => opType === INTEGER_PRODUCT);
+  const sum = graph.node.find(({ opType }) => opType === 'Add');
+  if (!product || !sum) throw new Error('the block has a product and a sum');
+  graph.node.splice(graph.node.indexOf(sum), 0, copyNode(product, { name: 'other', output: ['other'] }));
+  sum.input = sum.input.map((name) => (name === 'residual' ? 'other' : name));
+  graph.input = graph.input.filter(({ name }) => name !== 'residual');
+  const copy = copyModel(model);
+  expect(fuseLinearBlocks(copy)).toBe(2);
+  await foldConstants(copy);
+  const operators = copy.graph.node.map(({ opType }) => opType);
+  expect(operators).toEqual(['QuantizeLinear', linearOperator({ ...parts, hasNorm: false }), linearOperator(parts)]);
+  const x = noise(56, 1);
+  const block = { ...parts, hasNorm: false };
+  expect(await run(copy, x, block)).toEqual(await run(model, x, block));
 });
 
 test('a value between two layers that others read as well, or that is an output, keeps them apart', () => {

@@ -63,7 +63,9 @@ export function fuseLinearBlocks(model: Model): number {
       graph.initializer.push(...tensors);
     }
     const { product } = block.layers.at(-1) ?? block.layers[0];
-    const found = normBehind(product.output[0] ?? '', index, infos);
+    const behind = normBehind(product.output[0] ?? '', index, infos);
+    // Where a sum is of two blocks, the first one has taken it.
+    const found = behind && made.has(behind.norm) ? undefined : behind;
     const parts: LinearParts = { layers: block.layers.length, hasGelu: block.hasGelu, hasNorm: found !== undefined };
     const operator = linearOperator(parts);
     functions.set(operator, parts);

@@ -20,20 +20,27 @@ export interface LinearParts {
   readonly hasNorm: boolean;
 }
 
-/** The operator for a block. */
+const OPERATORS: readonly (readonly [operator: string, parts: LinearParts])[] = [
+  [operators.INTEGER_LINEAR, { layers: 1, hasGelu: false, hasNorm: false }],
+  [operators.INTEGER_LINEAR_ADD_NORM, { layers: 1, hasGelu: false, hasNorm: true }],
+  [operators.FEED_FORWARD, { layers: 2, hasGelu: false, hasNorm: false }],
+  [operators.FEED_FORWARD_ADD_NORM, { layers: 2, hasGelu: false, hasNorm: true }],
+  [operators.FEED_FORWARD_GELU, { layers: 2, hasGelu: true, hasNorm: false }],
+  [operators.FEED_FORWARD_GELU_ADD_NORM, { layers: 2, hasGelu: true, hasNorm: true }],
+];
+
+/** Returns the operator for a block. */
 export function linearOperator({ layers, hasGelu, hasNorm }: LinearParts): string {
-  if (layers === 1) return hasNorm ? operators.INTEGER_LINEAR_ADD_NORM : operators.INTEGER_LINEAR;
-  if (hasGelu) return hasNorm ? operators.FEED_FORWARD_GELU_ADD_NORM : operators.FEED_FORWARD_GELU;
-  return hasNorm ? operators.FEED_FORWARD_ADD_NORM : operators.FEED_FORWARD;
+  const found = OPERATORS.find(
+    ([, parts]) => parts.layers === layers && parts.hasGelu === hasGelu && parts.hasNorm === hasNorm,
+  );
+  if (!found) throw new Error('there is no operator for one layer with a Gelu');
+  return found[0];
 }
 
-/** The number of integer products in an operator of a block; 0 for all others. */
+/** Returns the number of integer products in an operator of a block; 0 for all other operators. */
 export function productsOf(operator: string): number {
-  const { INTEGER_LINEAR, INTEGER_LINEAR_ADD_NORM, FEED_FORWARD, FEED_FORWARD_ADD_NORM } = operators;
-  if (operator === INTEGER_LINEAR || operator === INTEGER_LINEAR_ADD_NORM) return 1;
-  const { FEED_FORWARD_GELU, FEED_FORWARD_GELU_ADD_NORM } = operators;
-  const pairs: string[] = [FEED_FORWARD, FEED_FORWARD_ADD_NORM, FEED_FORWARD_GELU, FEED_FORWARD_GELU_ADD_NORM];
-  return pairs.includes(operator) ? 2 : 0;
+  return OPERATORS.find(([name]) => name === operator)?.[1].layers ?? 0;
 }
 
 /**
