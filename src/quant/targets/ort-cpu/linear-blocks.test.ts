@@ -262,7 +262,7 @@ test('the normalized sum of two products is part of one of them only', async () 
   const copy = copyModel(model);
   expect(fuseLinearBlocks(copy)).toBe(2);
   await foldConstants(copy);
-  const operators = copy.graph.node.map(({ opType }) => opType);
+  const operators = copy.graph.node.map(({ opType }) => opType).filter((operator) => operator !== 'Identity');
   expect(operators).toEqual(['QuantizeLinear', linearOperator({ ...parts, hasNorm: false }), linearOperator(parts)]);
   const x = noise(56, 1);
   const block = { ...parts, hasNorm: false };

@@ -11,6 +11,7 @@ import { storeAsIntegers } from '../weight-only.ts';
 import { computeOnBytes } from './byte-activations.ts';
 import { placeDynamic } from './dynamic.ts';
 import { CONTRIB, INTEGER_PRODUCT, integerProductFunction } from './integer-product.ts';
+import { joinParts } from './join-parts.ts';
 import { fuseLinearBlocks } from './linear-blocks.ts';
 import { lintForOrtCpu } from './lint-ort-cpu.ts';
 import { quantizeEarly } from './quantize-early.ts';
@@ -28,6 +29,7 @@ export const ortCpu: QuantizationTarget = {
     if (usesProduct) declareContrib(model);
     if (computeOnBytes(model) > 0) await foldConstants(model);
     quantizeEarly(model);
+    joinParts(model);
     if (fuseLinearBlocks(model) > 0) await foldConstants(model);
   },
   lint: lintForOrtCpu,
