@@ -10,6 +10,7 @@ import { DataType, elementCount, type NodeProto } from '../onnx/types.ts';
 import { modelBytes } from '../onnx/write.ts';
 import { matchesPath } from '../quant/match-path.ts';
 import { type PlanSummary, readPlanSummary } from '../quant/plan-summary.ts';
+import { productsOf } from '../quant/targets/ort-cpu/linear-function.ts';
 import { kernelOptions } from '../runtime/kernels.ts';
 import { profileRun } from '../runtime/profile.ts';
 import type { Feeds } from '../runtime/session.ts';
@@ -159,6 +160,7 @@ function isInteger(
 ): boolean {
   const [a = '', b = ''] = input;
   if (opType === 'MatMulInteger' || opType === 'ConvInteger') return true;
+  if (productsOf(opType) > 0) return true;
   if (domain !== '') return BYTES.has(infos.get(a)?.type);
   return [a, b].every((name) => producer.get(name)?.opType === 'DequantizeLinear');
 }

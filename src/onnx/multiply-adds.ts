@@ -3,9 +3,6 @@ import { integerAttribute } from './attributes.ts';
 import { DEFORMABLE_ATTENTION, DOMAIN } from './dino8-operators.ts';
 import { type Dimension, elementCount, type NodeProto } from './types.ts';
 
-/** The rank of a weight in panels. */
-const PANEL_RANK = 4;
-
 /** The shape of a value by name; undefined if it is not known. */
 export type ShapeOf = (value: string) => readonly Dimension[] | undefined;
 
@@ -26,7 +23,8 @@ export function multiplyAdds(node: NodeProto, shapeOf: ShapeOf): number | undefi
   const isOurs = node.domain === DOMAIN && node.opType === DEFORMABLE_ATTENTION;
   if (isOurs) return deformableMultiplyAdds(a, shape(node.input[7]));
   const linear = node.domain === DOMAIN && /^(IntegerLinear|FeedForward)/.test(node.opType);
-  if (linear) return linearMultiplyAdds(a, [shape(node.input[3]), shape(node.input[8])]);
+  const isPair = node.opType.startsWith('FeedForward');
+  if (linear) return linearMultiplyAdds(a, [shape(node.input[5]), isPair ? shape(node.input[10]) : []]);
   if (node.domain === 'com.microsoft' && node.opType === 'MatMulIntegerToFloat')
     return result && a && elementCount(result) * (a.at(-1) ?? 1);
   if (node.domain !== '') return 0;
@@ -50,13 +48,15 @@ function deformableMultiplyAdds(values?: readonly number[], logits?: readonly nu
   return values && logits && elementCount(logits) * CORNERS * (values.at(-1) ?? 1);
 }
 
-/** x [..., depth], and the weights of one or two layers in panels [columns / 16, depth / 4, 16, 4] */
+/** x [..., depth], and the biases [columns] of one or two layers */
 function linearMultiplyAdds(
   x: readonly number[] | undefined,
-  [first, second]: readonly (readonly number[] | undefined)[],
+  biases: readonly (readonly number[] | undefined)[],
 ): number | undefined {
-  const weights = elementCount(first ?? []) + (second?.length === PANEL_RANK ? elementCount(second) : 0);
-  return x && first && (elementCount(x) / (x.at(-1) ?? 1)) * weights;
+  const sizes = [x?.at(-1) ?? 0, ...biases.flatMap((shape) => shape ?? [])];
+  const products = sizes.slice(1).map((columns, at) => columns * (sizes[at] ?? 0));
+  const isKnown = x !== undefined && biases.every((shape) => shape !== undefined);
+  return isKnown ? (elementCount(x) / (sizes[0] || 1)) * products.reduce((sum, each) => sum + each, 0) : undefined;
 }
 
 function wholeShape(shape: readonly Dimension[] | undefined): readonly number[] | undefined {

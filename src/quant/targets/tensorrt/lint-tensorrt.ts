@@ -1,5 +1,6 @@
 /** Checks by TensorRT's rules whether its explicit quantization takes and fuses a model. The model is not run. */
 import { type GraphIndex, indexGraph } from '../../../onnx/graph-index.ts';
+import { reaches } from '../../../onnx/reaches.ts';
 import type { Model } from '../../../onnx/read.ts';
 import { tensorElements } from '../../../onnx/tensor.ts';
 import { DataType, type NodeProto, type TensorProto } from '../../../onnx/types.ts';
@@ -51,14 +52,14 @@ export async function lintRules(model: Model): Promise<LintReport> {
 /** All nodes that TensorRT would refuse, or would compute in float in spite of their pairs; empty for a sound placement. */
 export function lintForTensorRt(model: Model): Violation[] {
   const index = indexGraph(model.graph);
+  const isForeign = reaches(model.functions, ({ domain, opType }) => domain === 'com.microsoft' || UNKNOWN.has(opType));
   return model.graph.node.flatMap((node) =>
-    problemsOf(node, index).map((problem): Violation => ({ node: node.name, problem })),
+    problemsOf(node, index, isForeign).map((problem): Violation => ({ node: node.name, problem })),
   );
 }
 
-function problemsOf(node: NodeProto, index: GraphIndex): string[] {
-  if (node.domain === 'com.microsoft' || UNKNOWN.has(node.opType))
-    return [`${node.opType} is not an operator of TensorRT`];
+function problemsOf(node: NodeProto, index: GraphIndex, isForeign: (node: NodeProto) => boolean): string[] {
+  if (isForeign(node)) return [`${node.opType} is not an operator of TensorRT`];
   switch (node.opType) {
     case 'QuantizeLinear':
     case 'DequantizeLinear':
