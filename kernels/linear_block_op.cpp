@@ -3,8 +3,9 @@
 #include "linear_block_op.h"
 
 #include <algorithm>
+#include <memory>
+#include <new>
 #include <utility>
-#include <vector>
 
 #include "cpu_operator.h"
 #include "linear_block.h"
@@ -152,12 +153,14 @@ OrtStatus* add_norm_broadcast(const LinearBlockKernel& kernel, OrtKernelContext*
   float* y = nullptr;
   if (OrtStatus* status = make_output(kernel.api, context, 0, sum.dims, sum.rank, &y)) return status;
   const int64_t columns = block.last().columns;
-  std::vector<float> layers(static_cast<size_t>(work.rows * columns));
+  // No exception may pass through ONNX Runtime, so that memory that is not there becomes a status.
+  const std::unique_ptr<float[]> layers(new (std::nothrow) float[static_cast<size_t>(work.rows * columns)]);
+  if (!layers) return kernel.api.createStatus(kFail, "a dino8 operator: there is not enough memory for a sum");
   const float* residual = block.residual;
-  block.residual = nullptr, block.y = layers.data();
+  block.residual = nullptr, block.y = layers.get();
   if (OrtStatus* status = run_parts(kernel.api, context, work, tasks, run_task)) return status;
   for (int64_t row = 0; row < sum.rows(); row++) {
-    const float* from = layers.data() + sum.row_of(0, row) * columns;
+    const float* from = layers.get() + sum.row_of(0, row) * columns;
     std::copy(from, from + columns, y + row * columns);
     kernel.kernels.add_norm(residual + sum.row_of(1, row) * columns, columns, block.norm_scale, block.norm_bias,
                     block.norm_epsilon, y + row * columns);

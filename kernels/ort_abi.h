@@ -23,7 +23,7 @@ constexpr uint32_t kApiVersion = 17;  // the first with KernelContext_ParallelFo
 // ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT and others
 constexpr int kFloatElement = 1, kUint8Element = 2, kInt8Element = 3, kInt32Element = 6, kInt64Element = 7,
               kBoolElement = 9;
-constexpr int kInvalidArgument = 2;  // ORT_INVALID_ARGUMENT
+constexpr int kFail = 1, kInvalidArgument = 2;  // ORT_FAIL, ORT_INVALID_ARGUMENT
 constexpr int kRequired = 0;         // INPUT_OUTPUT_REQUIRED
 constexpr int kMemTypeDefault = 0;   // OrtMemTypeDefault
 
