@@ -58,9 +58,14 @@ const std::vector<CpuPath>& cpu_paths() {
   return paths;
 }
 
-const CpuPath* choose_cpu_path() {
+bool is_path_named() {
   const char* wanted = std::getenv(kPathVariable);
-  if (wanted == nullptr || *wanted == '\0') return &cpu_paths().front();
+  return wanted != nullptr && *wanted != '\0';
+}
+
+const CpuPath* choose_cpu_path() {
+  if (!is_path_named()) return &cpu_paths().front();
+  const char* wanted = std::getenv(kPathVariable);
   for (const CpuPath& path : cpu_paths())
     if (std::strcmp(wanted, path.name) == 0) return &path;
   return nullptr;

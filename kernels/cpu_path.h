@@ -22,6 +22,9 @@ const std::vector<CpuPath>& cpu_paths();
 // machine. Null if the variable names one that this machine does not have; `bad_path_message` then says so.
 const CpuPath* choose_cpu_path();
 
+// True if DINO8_KERNEL_PATH names an instruction set.
+bool is_path_named();
+
 // The names of the instruction sets of this machine, separated by commas, the fastest one first.
 const char* cpu_path_names();
 

@@ -1,6 +1,7 @@
 // Products of a few rows of bytes with panels of an int8 weight, for processors without instructions for it; `paths/`
 // has faster ones. A path's type `Tile` has
 // - kRows, the rows of a full tile, and kPanels, its panels of 16 columns;
+// - kHasDotProducts, true if an instruction adds four products of bytes to a sum;
 // - kOffset, which its instructions subtract from every byte of a row;
 // - `multiply<Rows, Panels>`, which sets out [Rows][Panels · 16] to the sums of (a − kOffset) · weight in 32 bits.
 // Everything here is in an unnamed namespace; see paths/path_kernels.h.
@@ -17,6 +18,7 @@ struct PlainTile {
   static constexpr int kRows = 4;
   static constexpr int kPanels = 1;
   static constexpr int32_t kOffset = 0;
+  static constexpr bool kHasDotProducts = false;
 
   // a [Rows] at distances of `stride` bytes; steps = depth / 4; the panels are `panel_bytes` apart.
   template <int Rows, int Panels>

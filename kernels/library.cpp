@@ -10,11 +10,12 @@
 
 namespace {
 
-OrtStatus* make_domain(const OrtApi& api, OrtCustomOpDomain** domain) {
+OrtStatus* make_domain(const OrtApi& api, bool has_linear_blocks, OrtCustomOpDomain** domain) {
   if (OrtStatus* status = api.createCustomOpDomain(dino8::kDomain, domain)) return status;
   if (OrtStatus* status = dino8::add_deformable_attention(api, *domain)) return status;
   if (OrtStatus* status = dino8::add_deformable_attention_gradient(api, *domain)) return status;
-  if (OrtStatus* status = dino8::add_linear_blocks(api, *domain)) return status;
+  if (has_linear_blocks)
+    if (OrtStatus* status = dino8::add_linear_blocks(api, *domain)) return status;
   if (OrtStatus* status = dino8::add_fake_quantize(api, *domain)) return status;
   if (OrtStatus* status = dino8::add_row_gradients(api, *domain)) return status;
   return dino8::add_observe(api, *domain);
@@ -28,14 +29,19 @@ OrtStatus* make_domain(const OrtApi& api, OrtCustomOpDomain** domain) {
 #define DINO8_EXPORT extern "C" __attribute__((visibility("default")))
 #endif
 
-// All sessions share one domain, which is never released. Fails if DINO8_KERNEL_PATH names an instruction set that this
+// All sessions share two domains, which are never released: with the operators of linear layers, for machines whose
+// instructions make them faster than the operators of their bodies, or if DINO8_KERNEL_PATH asks for an instruction set;
+// and without them. Fails if DINO8_KERNEL_PATH names an instruction set that this
 // machine does not have.
 DINO8_EXPORT OrtStatus* RegisterCustomOps(OrtSessionOptions* options, const OrtApiBase* base) {
-  static OrtCustomOpDomain* domain = nullptr;
+  static OrtCustomOpDomain* domains[2] = {};
   const OrtApi api{base->GetApi(kApiVersion)};
-  if (dino8::choose_cpu_path() == nullptr) return api.createStatus(kInvalidArgument, dino8::bad_path_message());
+  const dino8::CpuPath* path = dino8::choose_cpu_path();
+  if (path == nullptr) return api.createStatus(kInvalidArgument, dino8::bad_path_message());
+  const bool has_linear_blocks = path->kernels->linear_block.has_dot_products || dino8::is_path_named();
+  OrtCustomOpDomain*& domain = domains[has_linear_blocks ? 1 : 0];
   if (domain == nullptr)
-    if (OrtStatus* status = make_domain(api, &domain)) return status;
+    if (OrtStatus* status = make_domain(api, has_linear_blocks, &domain)) return status;
   return api.addDomain(options, domain);
 }
 

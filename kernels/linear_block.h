@@ -28,6 +28,8 @@ struct LinearBlock {
 };
 
 struct LinearBlockKernels {
+  // Without such instructions, ONNX Runtime's own operators are faster.
+  bool has_dot_products;
   // Computes the rows from `begin` to before `end`.
   void (*rows)(const LinearBlock&, int64_t begin, int64_t end);
   // y = LayerNormalization(y + residual) over `count` numbers.

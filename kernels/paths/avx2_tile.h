@@ -16,6 +16,7 @@ struct Avx2Tile {
   static constexpr int kRows = 4;
   static constexpr int kPanels = 1;
   static constexpr int32_t kOffset = 0;
+  static constexpr bool kHasDotProducts = false;
 
   // The sums of a row for 8 columns: pairs of 32-bit sums, of which the two of a column are still to be added.
   struct Sums {

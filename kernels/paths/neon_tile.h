@@ -17,6 +17,7 @@ struct NeonTile {
   static constexpr int kRows = 6;
   static constexpr int kPanels = 1;
   static constexpr int32_t kOffset = Dot::kOffset;
+  static constexpr bool kHasDotProducts = true;
 
   // The sums of a row for 16 columns.
   struct Sums {

@@ -20,7 +20,7 @@ template <class Vector, class Tile>
 constexpr CpuKernels path_kernels() {
   return {
       query_range<Vector>,
-      {linear_block_rows<Tile>, add_norm},
+      {Tile::kHasDotProducts, linear_block_rows<Tile>, add_norm},
       {observe_extremes, observe_histogram},
       {deformable_attention_gradient_head, layer_normalization_gradient, softmax_gradient, fake_quantize,
        fake_quantize_gradient},
