@@ -25,7 +25,7 @@ constexpr LayerInputs layer_at(size_t first) { return {first, first + 1, first +
 constexpr size_t kX = 0, kMaxInputs = 1 + 2 * 5 + 3;
 constexpr LayerInputs kFirst = layer_at(1), kSecond = layer_at(6);
 
-// What an operator is made of.
+// The parts of a block that an operator computes.
 struct Variant {
   const char* name;
   bool has_second;

@@ -24,7 +24,7 @@ struct ByteRange {
   int32_t zero_point = 0;
 };
 
-// What one linear layer multiplies by: y = (a − zero point of a) · weight · scale + bias.
+// The constants of one linear layer, y = (a − zero point of a) · weight · scale + bias.
 struct PackedLayer {
   const int8_t* weight = nullptr;
   int64_t depth = 0;    // a multiple of 4

@@ -21,7 +21,7 @@ struct PreparedLayer {
 const char* prepare_layer(const InputTensor& weight, const InputTensor& scale, const InputTensor& bias,
                           PreparedLayer& layer);
 
-// What a layer is in one run: the scale of its input is known, and `scale` is that of its products.
+// A layer in one run, in which the scale of its input is known. `scale` is the scale of its products.
 struct LayerOfRun {
   PackedLayer packed;
   ByteRange input;

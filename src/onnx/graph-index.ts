@@ -35,6 +35,11 @@ export function indexGraph(graph: GraphProto): GraphIndex {
   };
 }
 
+/** True if exactly one node reads a value, and the value is no output of the graph. */
+export function isReadOnce(name: string, { consumers, outputs }: GraphIndex): boolean {
+  return consumers.get(name)?.length === 1 && !outputs.has(name);
+}
+
 /** The names of the values that a node needs: its inputs, and the values that its subgraphs take from outside. */
 export function usedBy(node: NodeProto): Set<string> {
   const names = new Set(node.input.filter(Boolean));

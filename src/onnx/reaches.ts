@@ -1,4 +1,4 @@
-/** Which nodes come to an operator, themselves or through the functions that they call. */
+/** A test whether a node uses an operator, itself or through the functions that it calls. */
 import type { FunctionProto, NodeProto } from './types.ts';
 
 /**

@@ -1,6 +1,6 @@
 /** Building blocks of rewrites. A rewrite changes a graph in place and returns the number of its changes. */
 import { create } from '@bufbuild/protobuf';
-import { NodeProtoSchema } from 'onnx-buf';
+import { NodeProtoSchema, OperatorSetIdProtoSchema } from 'onnx-buf';
 import { type AttributeValue, makeAttribute } from './attributes.ts';
 import { usedBy } from './graph-index.ts';
 import { nodesOf } from './traverse.ts';
@@ -36,6 +36,12 @@ export function copyNode(
   // With its type's name, a spread would be taken for a message already.
   const { $typeName: _, input, output, ...fields } = node;
   return create(NodeProtoSchema, { ...fields, input: [...input], output: [...output], ...changes });
+}
+
+/** Declares that the model uses version 1 of a domain of operators, unless it does so already. */
+export function importDomain(model: ModelProto, domain: string): void {
+  if (!model.opsetImport.some((each) => each.domain === domain))
+    model.opsetImport.push(create(OperatorSetIdProtoSchema, { domain, version: 1n }));
 }
 
 /**

@@ -4,7 +4,7 @@
  * four saves three passes over the value, and the quantizer recognises it.
  */
 import { findAttribute, float } from '../attributes.ts';
-import { type GraphIndex, indexGraph } from '../graph-index.ts';
+import { type GraphIndex, indexGraph, isReadOnce } from '../graph-index.ts';
 import type { Model } from '../read.ts';
 import { makeNode, removeUnused, sortTopologically } from '../rewrite.ts';
 import { tensorElements } from '../tensor.ts';
@@ -65,8 +65,7 @@ function factorsOf(node: NodeProto, index: GraphIndex): { factors: string[]; con
       const value = scalarOf(name, index);
       const inner = index.producer.get(name);
       if (value !== undefined) constant *= value;
-      else if (inner && isProduct(inner) && index.consumers.get(name)?.length === 1 && !index.outputs.has(name))
-        visit(inner);
+      else if (inner && isProduct(inner) && isReadOnce(name, index)) visit(inner);
       else factors.push(name);
     };
     visitFactor(a);

@@ -1,11 +1,11 @@
 /** A model whose results are the observations of its values. */
 import { create } from '@bufbuild/protobuf';
-import { GraphProtoSchema, OperatorSetIdProtoSchema } from 'onnx-buf';
+import { GraphProtoSchema } from 'onnx-buf';
 import { copyModel } from '../../onnx/copy.ts';
 import { DOMAIN, OBSERVE } from '../../onnx/dino8-operators.ts';
 import { inferShapes } from '../../onnx/infer/infer.ts';
 import type { Model } from '../../onnx/read.ts';
-import { makeNode, removeUnused, replaceUses, sortTopologically } from '../../onnx/rewrite.ts';
+import { importDomain, makeNode, removeUnused, replaceUses, sortTopologically } from '../../onnx/rewrite.ts';
 import { makeTensor } from '../../onnx/tensor.ts';
 import { DataType, type GraphProto, type NodeProto, type Shape } from '../../onnx/types.ts';
 import { makeValueInfo } from '../../onnx/value-info.ts';
@@ -28,8 +28,7 @@ export function observingModel(model: Model, values: readonly string[], rules: O
   const infos = inferShapes(model);
   const isKnown = infos.has(rules.validRows?.value ?? '');
   observing.functions.push(observeFunction());
-  if (!observing.opsetImport.some(({ domain }) => domain === DOMAIN))
-    observing.opsetImport.push(create(OperatorSetIdProtoSchema, { domain: DOMAIN, version: 1n }));
+  importDomain(observing, DOMAIN);
   graph.initializer.push(
     makeTensor('dino8.limit', [], Float32Array.of(Math.min(rules.maskLimit, LARGEST_FLOAT))),
     makeTensor('dino8.valid', [1], Uint8Array.of(1), DataType.BOOL),

@@ -3,7 +3,7 @@
  * ReLU between them every channel may be scaled, since ReLU(s x) = s ReLU(x) for s > 0. With s = √(r₁ / r₂), r being the
  * largest weights of the channel on both sides, both layers have the same ranges.
  */
-import { type GraphIndex, indexGraph } from '../../onnx/graph-index.ts';
+import { type GraphIndex, indexGraph, isReadOnce } from '../../onnx/graph-index.ts';
 import type { Model } from '../../onnx/read.ts';
 import { modulePath } from '../../onnx/rewrite.ts';
 import type { NodeProto } from '../../onnx/types.ts';
@@ -45,16 +45,19 @@ function pairBefore(node: NodeProto, index: GraphIndex): Omit<Pair, 'count'> | u
   if (index.initializer.get(next)?.dims.length !== 2) return undefined;
   const relu = index.producer.get(sourceOf(activation, index));
   const addition = relu?.opType === 'Relu' ? index.producer.get(relu.input[0] ?? '') : undefined;
-  if (!relu || addition?.opType !== 'Add' || !isOnlyUse(relu, index) || !isOnlyUse(addition, index)) return undefined;
+  if (
+    !relu ||
+    addition?.opType !== 'Add' ||
+    !isReadOnce(relu.output[0] ?? '', index) ||
+    !isReadOnce(addition.output[0] ?? '', index)
+  )
+    return undefined;
   const bias = addition.input.find((name) => index.initializer.get(name)?.dims.length === 1);
   const product = index.producer.get(addition.input.find((name) => name !== bias) ?? '');
   const weight = product?.opType === 'MatMul' ? product.input[1] : undefined;
   if (bias === undefined || weight === undefined || index.initializer.get(weight)?.dims.length !== 2) return undefined;
-  return product && isOnlyUse(product, index) ? { weight, bias, next } : undefined;
+  return product && isReadOnce(product.output[0] ?? '', index) ? { weight, bias, next } : undefined;
 }
-
-const isOnlyUse = ({ output: [result = ''] }: NodeProto, { consumers, outputs }: GraphIndex) =>
-  consumers.get(result)?.length === 1 && !outputs.has(result);
 
 /**
  * Changes weights and biases of `model`.

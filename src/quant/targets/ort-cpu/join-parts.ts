@@ -4,7 +4,7 @@
  * calibrated ranges of their own; the joined layers have the range that contains them all.
  */
 import { integerAttribute } from '../../../onnx/attributes.ts';
-import { type GraphIndex, indexGraph } from '../../../onnx/graph-index.ts';
+import { type GraphIndex, indexGraph, isReadOnce } from '../../../onnx/graph-index.ts';
 import { type Infos, inferShapes } from '../../../onnx/infer/infer.ts';
 import type { Model } from '../../../onnx/read.ts';
 import { removeUnused } from '../../../onnx/rewrite.ts';
@@ -78,8 +78,8 @@ const isProduct = (node: NodeProto | undefined): node is NodeProto =>
   node?.opType === INTEGER_PRODUCT && node.domain === CONTRIB;
 
 /** The node that computes a value which one other node reads. */
-function onlyProducer(name: string, { producer, consumers, outputs }: GraphIndex): NodeProto | undefined {
-  return consumers.get(name)?.length === 1 && !outputs.has(name) ? producer.get(name) : undefined;
+function onlyProducer(name: string, index: GraphIndex): NodeProto | undefined {
+  return isReadOnce(name, index) ? index.producer.get(name) : undefined;
 }
 
 /** The numbers from the lowest to the highest byte; undefined if the range is computed, or not of a whole tensor. */

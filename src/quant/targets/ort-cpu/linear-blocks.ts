@@ -2,14 +2,12 @@
  * Integer products by stored weights become operators that dino8's library has kernels for, together with what surrounds them:
  * a product that reads nothing but the quantized results of another one, and a residual sum with a layer normalization.
  */
-import { create } from '@bufbuild/protobuf';
-import { OperatorSetIdProtoSchema } from 'onnx-buf';
 import { findAttribute, float, integerAttribute } from '../../../onnx/attributes.ts';
 import { DOMAIN } from '../../../onnx/dino8-operators.ts';
-import { type GraphIndex, indexGraph } from '../../../onnx/graph-index.ts';
+import { type GraphIndex, indexGraph, isReadOnce } from '../../../onnx/graph-index.ts';
 import { type Infos, inferShapes } from '../../../onnx/infer/infer.ts';
 import type { Model } from '../../../onnx/read.ts';
-import { makeNode, removeUnused, sortTopologically } from '../../../onnx/rewrite.ts';
+import { importDomain, makeNode, removeUnused, sortTopologically } from '../../../onnx/rewrite.ts';
 import { tensorElements } from '../../../onnx/tensor.ts';
 import { DataType, type NodeProto } from '../../../onnx/types.ts';
 import { CONTRIB, INTEGER_PRODUCT } from './integer-product.ts';
@@ -74,8 +72,7 @@ export function fuseLinearBlocks(model: Model): number {
   if (blocks.length === 0) return 0;
   graph.node = graph.node.map((node) => made.get(node) ?? node);
   model.functions.push(...[...functions.values()].map(linearFunction));
-  if (!model.opsetImport.some(({ domain }) => domain === DOMAIN))
-    model.opsetImport.push(create(OperatorSetIdProtoSchema, { domain: DOMAIN, version: 1n }));
+  importDomain(model, DOMAIN);
   sortTopologically(graph);
   removeUnused(model);
   return blocks.length;
@@ -134,9 +131,6 @@ function betweenLayers(
   const result = hasGelu ? (before.input[0] ?? '') : hidden;
   return isReadOnce(result, index) ? { result, hasGelu } : undefined;
 }
-
-const isReadOnce = (name: string, { consumers, outputs }: GraphIndex) =>
-  consumers.get(name)?.length === 1 && !outputs.has(name);
 
 /** The node that quantizes what a layer reads, with the layer's scale and zero point. */
 function quantizerOf({ product }: Layer, { producer }: GraphIndex): NodeProto | undefined {

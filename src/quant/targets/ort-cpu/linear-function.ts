@@ -11,7 +11,7 @@ import { DataType, type FunctionProto } from '../../../onnx/types.ts';
 import { CONTRIB, INTEGER_PRODUCT } from './integer-product.ts';
 import { unpackWeight } from './packed-weight.ts';
 
-/** What a block of linear layers is made of. */
+/** The parts of a block of linear layers. */
 export interface LinearParts {
   readonly layers: 1 | 2;
   /** Whether a Gelu is between the two layers, before the quantization. */

@@ -1,7 +1,6 @@
 /** ONNX Runtime on CPUs: uint8 activations with a zero point, int8 weights, in the forms that it fuses. */
-import { create } from '@bufbuild/protobuf';
-import { OperatorSetIdProtoSchema } from 'onnx-buf';
 import type { Model } from '../../../onnx/read.ts';
+import { importDomain } from '../../../onnx/rewrite.ts';
 import type { NodeProto } from '../../../onnx/types.ts';
 import { foldConstants } from '../../../runtime/fold-constants.ts';
 import type { PlanEntry } from '../../plan-entry.ts';
@@ -50,6 +49,5 @@ function place(entry: PlanEntry, node: NodeProto, context: PlacingContext): Node
 
 function declareContrib(model: Model): void {
   model.functions.push(integerProductFunction());
-  if (!model.opsetImport.some(({ domain }) => domain === CONTRIB))
-    model.opsetImport.push(create(OperatorSetIdProtoSchema, { domain: CONTRIB, version: 1n }));
+  importDomain(model, CONTRIB);
 }
