@@ -1,19 +1,21 @@
-// Runs all tests several times in a row on a machine that is kept busy: no test may depend on how fast the machine is.
-// The load comes from as many test files at once as asked for, and from processes that do nothing but compute. Prints
-// the mean load of each run, as the operating system counts it, and stops at the first run that fails.
-//   node scripts/test-under-load.mjs [runs] [computing processes] [test files at once]
+// Runs all tests several times in a row on a machine whose load is kept high: no test may depend on how fast the machine
+// is. The load is what the operating system counts: the tests themselves, whatever else runs, and processes that do
+// nothing but compute, which are stopped while the load is higher than it has to be. Prints the mean load of each run,
+// and ends at the first run that fails.
+//   node scripts/test-under-load.mjs [runs] [load] [test files at once]
 import { spawn } from 'node:child_process';
 import { availableParallelism, loadavg } from 'node:os';
 
-const [runs, busy, workers] = [process.argv[2] ?? 10, process.argv[3] ?? 8, process.argv[4] ?? 2].map(Number);
-const loops = Array.from({ length: busy }, () => spawn(process.execPath, ['-e', 'for (;;);'], { stdio: 'ignore' }));
-process.on('exit', () => {
-  for (const loop of loops) loop.kill('SIGKILL');
-});
+const [runs, wanted, workers] = [process.argv[2] ?? 10, process.argv[3] ?? 8, process.argv[4] ?? 2].map(Number);
+const loops = Array.from({ length: wanted }, () => spawn(process.execPath, ['-e', 'for (;;);'], { stdio: 'ignore' }));
+const signalLoops = (signal) => {
+  for (const loop of loops) loop.kill(signal);
+};
+process.on('exit', () => signalLoops('SIGKILL'));
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1));
 
 console.log(
-  `${runs} runs, ${workers} test files at once beside ${busy} computing processes, on ${availableParallelism()} processors`,
+  `${runs} runs at a load of ${wanted}, ${workers} test files at once, on ${availableParallelism()} processors`,
 );
 for (let run = 1; run <= runs; run++) {
   const start = performance.now();
@@ -30,17 +32,22 @@ for (let run = 1; run <= runs; run++) {
 }
 process.exit(0);
 
-/** The exit status and the output of one run of all tests, and the mean of the load averages of one minute in it. */
+/** The exit status and the output of one run of all tests, and the mean load while it ran. */
 async function runTests() {
   const tests = spawn('npx', ['vitest', 'run', '--reporter=dot', `--maxWorkers=${workers}`], {
     stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, NO_COLOR: '1' },
   });
   const chunks = [];
   tests.stdout.on('data', (chunk) => chunks.push(chunk));
   const loads = [];
-  const sampling = setInterval(() => loads.push(loadavg()[0]), 5000);
+  const governor = setInterval(() => {
+    const [load] = loadavg(); // of the last minute
+    loads.push(load);
+    signalLoops(load > wanted + 1 ? 'SIGSTOP' : 'SIGCONT');
+  }, 5000);
   const status = await new Promise((resolve) => tests.on('close', resolve));
-  clearInterval(sampling);
+  clearInterval(governor);
   return {
     status,
     output: Buffer.concat(chunks).toString(),
