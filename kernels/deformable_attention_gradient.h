@@ -2,7 +2,7 @@
 // plain loops that every compiler turns into vector instructions.
 #pragma once
 
-#include "deformable_attention_queries.h"
+#include "deformable_attention_corners.h"
 #include "gradients.h"
 
 namespace dino8 {
@@ -77,7 +77,8 @@ void deformable_attention_gradient_head(const DeformableAttentionGradient& a, in
     const float* scale = f.offset_scale + image * f.scale_batch_stride + query * f.scale_query_stride;
     float gradient_sum = 0.0f;
     for (int64_t c = 0; c < f.size; c++) gradient_sum += gradient[c];
-    softmax(f.attention_logits + place, samples, weights);
+    const float sum = unscaled_softmax(f.attention_logits + place, samples, weights);
+    for (int64_t sample = 0; sample < samples; sample++) weights[sample] /= sum;
     float mean = 0.0f;
     for (int64_t level = 0; level < f.levels; level++) {
       const float width = static_cast<float>(f.width[level]), height = static_cast<float>(f.height[level]);

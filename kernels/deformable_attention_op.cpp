@@ -91,7 +91,10 @@ const char* describe_attention(const InputTensor (&in)[kAttentionInputs], Deform
   a.heads = in[kValue].dims[2], a.size = in[kValue].dims[3];
   a.queries = in[kSamplingOffsets].dims[1], a.levels = in[kSamplingOffsets].dims[3];
   a.points = in[kSamplingOffsets].dims[4];
-  if (a.levels < 1 || a.levels > kMaxLevels || a.points < 1 || a.levels * a.points > kMaxSamples)
+  // The kernels number the values of a batch item by 32 bits.
+  if (a.heads > 0 && a.size > 0 && a.positions > INT_MAX / a.heads / a.size)
+    return "MultiScaleDeformableAttention: the value has too many numbers";
+  if (a.levels < 1 || a.levels > kMaxLevels || a.points < 1 || a.points > kMaxSamples / a.levels)
     return "MultiScaleDeformableAttention: too many levels or points, or none";
   const int64_t* scale = in[kOffsetScale].dims;
   if (!same(in[kSamplingOffsets].dims, {a.batch, a.queries, a.heads, a.levels, a.points, 2}) ||

@@ -103,7 +103,7 @@ bool compare_attention(const CpuKernels& kernels, ValueType type, const std::vec
   const auto points = reals(a.batch * a.queries * a.levels * 2, 1.3f, is_hostile);
   const auto scale = reals(a.batch * a.queries * a.levels * 2, 0.3f, is_hostile);
   const auto offsets = reals(a.batch * a.queries * a.heads * a.levels * a.points * 2, 2, is_hostile);
-  const auto logits = reals(a.batch * a.queries * a.heads * a.levels * a.points, 4);
+  const auto logits = reals(a.batch * a.queries * a.heads * a.levels * a.points, 4, is_hostile);
   a.value = stored.data(), a.value_type = type;
   a.value_scale = type == ValueType::kFloat ? 1 : 1.0f / 128, a.value_zero_point = type == ValueType::kUint8 ? 117 : 0;
   a.reference_points = points.data(), a.offset_scale = scale.data();

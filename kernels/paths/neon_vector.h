@@ -4,7 +4,6 @@
 #include <arm_neon.h>
 
 #include <cstdint>
-#include <cstring>
 
 namespace dino8 {
 namespace {
@@ -14,19 +13,32 @@ struct Neon {
   static constexpr int Lanes = 4;
   static Type broadcast(float value) { return vdupq_n_f32(value); }
   static Type load(const float* from) { return vld1q_f32(from); }
-  static Type load(const uint8_t* from) {
-    return vcvtq_f32_u32(vmovl_u16(vget_low_u16(vmovl_u8(vcreate_u8(four_bytes(from))))));
-  }
-  static Type load(const int8_t* from) {
-    return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vcreate_s8(four_bytes(from))))));
-  }
-  static uint64_t four_bytes(const void* from) {
-    uint32_t bytes;
-    std::memcpy(&bytes, from, sizeof bytes);
-    return bytes;
-  }
   static void store(float* to, Type value) { vst1q_f32(to, value); }
   static Type multiply_add(Type value, float weight, Type sum) { return vfmaq_n_f32(sum, value, weight); }
+
+  // See PlainPairSums in deformable_attention_queries.h.
+  struct PairSums {
+    static constexpr int Channels = 8;
+    int32x4_t low = vdupq_n_s32(0), high = vdupq_n_s32(0);
+
+    template <class Byte>
+    void add(const Byte* a, const Byte* b, int32_t weights) {
+      add_one(words(a), static_cast<int16_t>(weights));
+      add_one(words(b), static_cast<int16_t>(weights >> 16));
+    }
+    void store(float* out) const {
+      vst1q_f32(out, vcvtq_f32_s32(low));
+      vst1q_f32(out + 4, vcvtq_f32_s32(high));
+    }
+
+   private:
+    void add_one(int16x8_t values, int16_t weight) {
+      low = vmlal_n_s16(low, vget_low_s16(values), weight);
+      high = vmlal_n_s16(high, vget_high_s16(values), weight);
+    }
+    static int16x8_t words(const uint8_t* from) { return vreinterpretq_s16_u16(vmovl_u8(vld1_u8(from))); }
+    static int16x8_t words(const int8_t* from) { return vmovl_s8(vld1_s8(from)); }
+  };
 };
 
 }  // namespace
