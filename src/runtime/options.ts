@@ -39,6 +39,12 @@ export interface SessionOptions extends ThreadOptions {
 
 const OPTIMIZATION: Record<OptimizationLevel, number> = { none: 0, basic: 1, extended: 2, layout: 3, all: 99 };
 
+/** Entries of the session configuration that every session has unless its options say otherwise. */
+const CONFIG: Readonly<Record<string, string>> = {
+  // The arena grows by powers of two and would hold weights with up to as much unused memory beside them.
+  'session.use_device_allocator_for_initializers': '1',
+};
+
 /** ONNX Runtime's names of the execution providers. */
 const PROVIDERS: Record<ProviderName, string> = {
   cpu: 'CPUExecutionProvider',
@@ -100,13 +106,12 @@ function applyOptions(handle: Pointer, options: SessionOptions): void {
   api.do(context, 'SetIntraOpNumThreads', handle, threads);
   api.do(context, 'SetInterOpNumThreads', handle, 1);
   api.do(context, 'SetSessionGraphOptimizationLevel', handle, OPTIMIZATION[options.optimization ?? 'all']);
-  if (options.memoryArena === false) {
-    api.do(context, 'DisableCpuMemArena', handle);
-    api.do(context, 'DisableMemPattern', handle);
-  }
+  // A memory pattern places all values of a run in one block that is allocated beside the memory of the first run.
+  api.do(context, 'DisableMemPattern', handle);
+  if (options.memoryArena === false) api.do(context, 'DisableCpuMemArena', handle);
   if (options.optimizedModelPath) api.do(context, 'SetOptimizedModelFilePath', handle, options.optimizedModelPath);
   if (options.profilePrefix) api.do(context, 'EnableProfiling', handle, options.profilePrefix);
-  for (const [key, value] of Object.entries(options.config ?? {}))
+  for (const [key, value] of Object.entries({ ...CONFIG, ...options.config }))
     api.do(`The session config entry ${key} was refused`, 'AddSessionConfigEntry', handle, key, value);
   for (const library of options.customOperators ?? []) {
     checkKernelPath(library);
