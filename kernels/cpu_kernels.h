@@ -6,12 +6,14 @@
 #include "gradients.h"
 #include "linear_block.h"
 #include "observe.h"
+#include "window_attention.h"
 
 namespace dino8 {
 
 struct CpuKernels {
   QueryRange deformable_attention;
   LinearBlockKernels linear_block;
+  WindowRange window_attention;
   ObserveKernels observe;
   GradientKernels gradients;
 };

@@ -4,10 +4,12 @@
 // The channels of a head are adjacent in memory, so reading one corner of a sample takes a vector load or two.
 #pragma once
 
+#include <cstring>
 #include <type_traits>
 
 #include "deformable_attention.h"
 #include "deformable_attention_corners.h"
+#include "exponential.h"
 
 namespace dino8 {
 namespace {
@@ -34,10 +36,23 @@ struct OneLane {
   using Type = float;
   using PairSums = PlainPairSums<16>;
   static constexpr int Lanes = 1;
+  static constexpr int kColumnVectors = 4;
   static Type broadcast(float value) { return value; }
   static Type load(const float* from) { return *from; }
   static void store(float* to, Type value) { *to = value; }
   static Type multiply_add(Type value, float weight, Type sum) { return value * weight + sum; }
+  static Type add(Type a, Type b) { return a + b; }
+  static Type subtract(Type a, Type b) { return a - b; }
+  static Type larger(Type a, Type b) { return a > b ? a : b; }
+  static Type power_of_two(Type rounded) {
+    int32_t bits;
+    std::memcpy(&bits, &rounded, sizeof bits);
+    bits = static_cast<int32_t>(static_cast<uint32_t>(bits - kRoundingBits + 127) << 23);
+    std::memcpy(&rounded, &bits, sizeof rounded);
+    return rounded;
+  }
+  static float highest_of(Type value) { return value; }
+  static float sum_of(Type value) { return value; }
 };
 
 // Computes `Vectors * V::Lanes` channels of float values. The sums stay in registers.

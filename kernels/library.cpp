@@ -7,6 +7,7 @@
 #include "observe_op.h"
 #include "operator_names.h"
 #include "row_gradients_op.h"
+#include "window_attention_op.h"
 
 namespace {
 
@@ -14,8 +15,10 @@ OrtStatus* make_domain(const OrtApi& api, bool has_linear_blocks, OrtCustomOpDom
   if (OrtStatus* status = api.createCustomOpDomain(dino8::kDomain, domain)) return status;
   if (OrtStatus* status = dino8::add_deformable_attention(api, *domain)) return status;
   if (OrtStatus* status = dino8::add_deformable_attention_gradient(api, *domain)) return status;
-  if (has_linear_blocks)
+  if (has_linear_blocks) {
     if (OrtStatus* status = dino8::add_linear_blocks(api, *domain)) return status;
+    if (OrtStatus* status = dino8::add_window_attention(api, *domain)) return status;
+  }
   if (OrtStatus* status = dino8::add_fake_quantize(api, *domain)) return status;
   if (OrtStatus* status = dino8::add_row_gradients(api, *domain)) return status;
   return dino8::add_observe(api, *domain);

@@ -14,13 +14,6 @@
 namespace dino8 {
 namespace {
 
-// A layer has five inputs: scale and zero point of the bytes that it reads, its weight, the weight's scale and the bias.
-struct LayerInputs {
-  size_t scale, zero_point, weight, weight_scale, bias;
-};
-
-constexpr LayerInputs layer_at(size_t first) { return {first, first + 1, first + 2, first + 3, first + 4}; }
-
 // Input 0 is x. The layers follow, and then, for the variants with a norm, residual, scale and bias.
 constexpr size_t kX = 0, kMaxInputs = 1 + 2 * 5 + 3;
 constexpr LayerInputs kFirst = layer_at(1), kSecond = layer_at(6);
@@ -48,15 +41,6 @@ struct LinearBlockKernel {
   PreparedLayer first, second;
   float norm_epsilon;
 };
-
-OrtStatus* read_layer(const OrtApi& api, const OrtKernelInfo* node, const LayerInputs& inputs, PreparedLayer& layer) {
-  InputTensor weight, scale, bias;
-  if (OrtStatus* status = read_constant(api, node, inputs.weight, weight)) return status;
-  if (OrtStatus* status = read_constant(api, node, inputs.weight_scale, scale)) return status;
-  if (OrtStatus* status = read_constant(api, node, inputs.bias, bias)) return status;
-  const char* problem = prepare_layer(weight, scale, bias, layer);
-  return problem ? api.createStatus(kInvalidArgument, problem) : nullptr;
-}
 
 template <size_t variant>
 OrtStatus* create(const OrtCustomOp*, const void* table, const OrtKernelInfo* node, void** kernel) {

@@ -1,7 +1,9 @@
 #include "prepared_layer.h"
 
 namespace dino8 {
+namespace {
 
+// Returns null, or the sentence that says why the constants do not make a layer.
 const char* prepare_layer(const InputTensor& weight, const InputTensor& scale, const InputTensor& bias,
                           PreparedLayer& layer) {
   if (weight.data == nullptr || scale.data == nullptr || bias.data == nullptr)
@@ -30,6 +32,17 @@ const char* prepare_layer(const InputTensor& weight, const InputTensor& scale, c
     layer.bias[static_cast<size_t>(column)] = biases[column];
   }
   return nullptr;
+}
+
+}  // namespace
+
+OrtStatus* read_layer(const OrtApi& api, const OrtKernelInfo* node, const LayerInputs& inputs, PreparedLayer& layer) {
+  InputTensor weight, scale, bias;
+  if (OrtStatus* status = read_constant(api, node, inputs.weight, weight)) return status;
+  if (OrtStatus* status = read_constant(api, node, inputs.weight_scale, scale)) return status;
+  if (OrtStatus* status = read_constant(api, node, inputs.bias, bias)) return status;
+  const char* problem = prepare_layer(weight, scale, bias, layer);
+  return problem ? api.createStatus(kInvalidArgument, problem) : nullptr;
 }
 
 const char* start_layer(const PreparedLayer& layer, const InputTensor& weight, const InputTensor& input_scale,

@@ -17,9 +17,15 @@ struct PreparedLayer {
   std::vector<float> scale, bias;
 };
 
-// Sets `layer` from constants. Returns null, or the sentence that says why they do not make a layer.
-const char* prepare_layer(const InputTensor& weight, const InputTensor& scale, const InputTensor& bias,
-                          PreparedLayer& layer);
+// A layer has five inputs: scale and zero point of the bytes that it reads, its weight, the weight's scale and the bias.
+struct LayerInputs {
+  size_t scale, zero_point, weight, weight_scale, bias;
+};
+
+constexpr LayerInputs layer_at(size_t first) { return {first, first + 1, first + 2, first + 3, first + 4}; }
+
+// Sets `layer` from the constants of a node.
+OrtStatus* read_layer(const OrtApi& api, const OrtKernelInfo* node, const LayerInputs& inputs, PreparedLayer& layer);
 
 // A layer in one run, in which the scale of its input is known. `scale` is the scale of its products.
 struct LayerOfRun {

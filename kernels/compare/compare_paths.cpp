@@ -97,6 +97,27 @@ bool compare_linear_block(const CpuKernels& kernels) {
   return agree(found, expected, is_exact ? 0 : (has_norm ? 1e-3f + 8 * step : step));
 }
 
+bool compare_window_attention(const CpuKernels& kernels) {
+  WindowAttention a;
+  a.batch = whole(1, 2), a.height = whole(1, 15), a.width = whole(1, 15);
+  a.window = whole(1, 7), a.shift = whole(0, a.window - 1), a.heads = whole(1, 3), a.channels = 4 * a.heads * whole(1, 9);
+  const bool is_hostile = whole(0, 3) == 0;
+  const auto x = reals(a.batch * a.height * a.width * a.channels, 2, is_hostile), norm = reals(a.channels, 1);
+  const auto bias = reals(a.heads * a.tokens() * a.padded_tokens(), 1, is_hostile);
+  Layer projections(a.channels, 3 * a.channels), output(a.channels, a.channels);
+  a.x = x.data(), a.norm_scale = a.norm_bias = norm.data(), a.norm_epsilon = 1e-4f, a.position_bias = bias.data();
+  a.input = {1.0f / 64, static_cast<int32_t>(whole(0, 255))}, a.context = {0.25f, static_cast<int32_t>(whole(0, 255))};
+  a.projections = projections.packed, a.output = output.packed, a.query_scale = 0.25f;
+  std::vector<float> found(x.size()), expected(x.size());
+  a.y = found.data();
+  if (!kernels.window_attention(a, 0, a.windows())) return false;
+  a.y = expected.data();
+  if (!scalar_kernels.window_attention(a, 0, a.windows())) return false;
+  // A byte of the normalized map may be rounded the other way, which moves up to all scores of a window, and so may bytes
+  // of the result. Where x is not finite, its bytes differ by what a processor makes of numbers that are none.
+  return is_hostile || agree(found, expected, 8 * 0.25f * 128 / 4096);
+}
+
 template <class Element>
 bool compare_attention(const CpuKernels& kernels, ValueType type, const std::vector<Element>& stored,
                        DeformableAttention a, bool is_hostile) {
@@ -191,6 +212,7 @@ struct Comparison {
 };
 
 constexpr Comparison kComparisons[] = {{"linear layers", compare_linear_block},
+                                       {"window attention", compare_window_attention},
                                        {"deformable attention", compare_deformable_attention},
                                        {"observation", compare_observation},
                                        {"gradients", compare_gradients},

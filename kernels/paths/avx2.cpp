@@ -1,47 +1,9 @@
-// The kernels for x86-64 processors with AVX2 and FMA: vectors of 8 floats.
-#include <immintrin.h>
-
+// The kernels for x86-64 processors with AVX2 and FMA.
 #include "avx2_tile.h"
+#include "avx2_vector.h"
 #include "path_kernels.h"
 
 namespace dino8 {
-namespace {
-
-struct Avx2 {
-  using Type = __m256;
-  static constexpr int Lanes = 8;
-  static Type broadcast(float value) { return _mm256_set1_ps(value); }
-  static Type load(const float* from) { return _mm256_loadu_ps(from); }
-  static void store(float* to, Type value) { _mm256_storeu_ps(to, value); }
-  static Type multiply_add(Type value, float weight, Type sum) {
-    return _mm256_fmadd_ps(value, _mm256_set1_ps(weight), sum);
-  }
-
-  // See PlainPairSums in deformable_attention_queries.h. Interleaving works on groups of 8 words: `low` has the first
-  // half of the channels of each group, `high` the second one.
-  struct PairSums {
-    static constexpr int Channels = 16;
-    __m256i low = _mm256_setzero_si256(), high = _mm256_setzero_si256();
-
-    template <class Byte>
-    void add(const Byte* a, const Byte* b, int32_t weights) {
-      const __m256i first = words(a), second = words(b), pair = _mm256_set1_epi32(weights);
-      low = _mm256_add_epi32(low, _mm256_madd_epi16(_mm256_unpacklo_epi16(first, second), pair));
-      high = _mm256_add_epi32(high, _mm256_madd_epi16(_mm256_unpackhi_epi16(first, second), pair));
-    }
-    void store(float* out) const {
-      _mm256_storeu_ps(out, _mm256_cvtepi32_ps(_mm256_permute2x128_si256(low, high, 0x20)));
-      _mm256_storeu_ps(out + 8, _mm256_cvtepi32_ps(_mm256_permute2x128_si256(low, high, 0x31)));
-    }
-
-   private:
-    static __m256i words(const uint8_t* from) { return _mm256_cvtepu8_epi16(bytes(from)); }
-    static __m256i words(const int8_t* from) { return _mm256_cvtepi8_epi16(bytes(from)); }
-    static __m128i bytes(const void* from) { return _mm_loadu_si128(static_cast<const __m128i*>(from)); }
-  };
-};
-
-}  // namespace
 
 constexpr CpuKernels avx2_kernels = path_kernels<Avx2, Avx2Tile>();
 

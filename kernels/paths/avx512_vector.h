@@ -5,18 +5,36 @@
 
 #include <cstdint>
 
+#include "avx2_vector.h"
+
 namespace dino8 {
 namespace {
 
 struct Avx512 {
   using Type = __m512;
   static constexpr int Lanes = 16;
+  static constexpr int kColumnVectors = 4;
   static Type broadcast(float value) { return _mm512_set1_ps(value); }
   static Type load(const float* from) { return _mm512_loadu_ps(from); }
   static void store(float* to, Type value) { _mm512_storeu_ps(to, value); }
   static Type multiply_add(Type value, float weight, Type sum) {
     return _mm512_fmadd_ps(value, _mm512_set1_ps(weight), sum);
   }
+  static Type multiply_add(Type value, Type weight, Type sum) { return _mm512_fmadd_ps(value, weight, sum); }
+  static Type add(Type a, Type b) { return _mm512_add_ps(a, b); }
+  static Type subtract(Type a, Type b) { return _mm512_sub_ps(a, b); }
+  // These are masked forms, here and below, since GCC 12 warns about its own headers for plain ones (GCC bug 105593).
+  static Type larger(Type a, Type b) { return _mm512_maskz_max_ps(0xffff, a, b); }
+  static Type power_of_two(Type rounded) {
+    const __m512i exponent = _mm512_sub_epi32(_mm512_castps_si512(rounded), _mm512_set1_epi32(kRoundingBits - 127));
+    return _mm512_castsi512_ps(_mm512_maskz_slli_epi32(0xffff, exponent, 23));
+  }
+  template <int number>
+  static __m256 half(Type value) {
+    return _mm512_maskz_extractf32x8_ps(0xff, value, number);
+  }
+  static float highest_of(Type value) { return Avx2::highest_of(_mm256_max_ps(half<0>(value), half<1>(value))); }
+  static float sum_of(Type value) { return Avx2::sum_of(_mm256_add_ps(half<0>(value), half<1>(value))); }
 
   // See PlainPairSums in deformable_attention_queries.h. Interleaving works on groups of 8 words: `low` has the first
   // half of the channels of each group, `high` the second one.
@@ -38,7 +56,6 @@ struct Avx512 {
     }
 
    private:
-    // These are the masked forms, because GCC 12 warns about its own headers for the plain ones (GCC bug 105593).
     static __m512 floats(__m512i values) { return _mm512_maskz_cvtepi32_ps(0xffff, values); }
     static __m512i words(const uint8_t* from) { return _mm512_maskz_cvtepu8_epi16(~0u, bytes(from)); }
     static __m512i words(const int8_t* from) { return _mm512_maskz_cvtepi8_epi16(~0u, bytes(from)); }

@@ -5,16 +5,30 @@
 
 #include <cstdint>
 
+#include "../exponential.h"
+
 namespace dino8 {
 namespace {
 
 struct Neon {
   using Type = float32x4_t;
   static constexpr int Lanes = 4;
+  static constexpr int kColumnVectors = 4;
   static Type broadcast(float value) { return vdupq_n_f32(value); }
   static Type load(const float* from) { return vld1q_f32(from); }
   static void store(float* to, Type value) { vst1q_f32(to, value); }
   static Type multiply_add(Type value, float weight, Type sum) { return vfmaq_n_f32(sum, value, weight); }
+  static Type multiply_add(Type value, Type weight, Type sum) { return vfmaq_f32(sum, value, weight); }
+  static Type add(Type a, Type b) { return vaddq_f32(a, b); }
+  static Type subtract(Type a, Type b) { return vsubq_f32(a, b); }
+  // The second number where the first one is none, as the instructions of x86-64 have it.
+  static Type larger(Type a, Type b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
+  static Type power_of_two(Type rounded) {
+    const int32x4_t exponent = vsubq_s32(vreinterpretq_s32_f32(rounded), vdupq_n_s32(kRoundingBits - 127));
+    return vreinterpretq_f32_s32(vshlq_n_s32(exponent, 23));
+  }
+  static float highest_of(Type value) { return vmaxvq_f32(value); }
+  static float sum_of(Type value) { return vaddvq_f32(value); }
 
   // See PlainPairSums in deformable_attention_queries.h.
   struct PairSums {

@@ -11,6 +11,7 @@
 #include "../observe_rows.h"
 #include "../linear_block_rows.h"
 #include "../row_gradients.h"
+#include "../window_attention_windows.h"
 
 namespace dino8 {
 namespace {
@@ -21,6 +22,7 @@ constexpr CpuKernels path_kernels() {
   return {
       query_range<Vector>,
       {Tile::kHasDotProducts, linear_block_rows<Tile>, add_norm},
+      window_range<Vector, Tile>,
       {observe_extremes, observe_histogram},
       {deformable_attention_gradient_head, layer_normalization_gradient, softmax_gradient, fake_quantize,
        fake_quantize_gradient},

@@ -22,6 +22,9 @@ export const FEED_FORWARD_GELU = 'FeedForwardGelu';
 /** The same, then a residual sum and a layer normalization. */
 export const FEED_FORWARD_GELU_ADD_NORM = 'FeedForwardGeluAddNorm';
 
+/** Attention within windows of a map; see quant/targets/ort-cpu/window-attention-function.ts. */
+export const WINDOW_ATTENTION = 'WindowAttention';
+
 /** The statistics of a value; see quant/observe/observe-function.ts. */
 export const OBSERVE = 'Observe';
 

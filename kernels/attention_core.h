@@ -1,0 +1,135 @@
+// The core of attention for one head, softmax(q · kᵀ + bias) · v in floats, written once over the vector type `V` that
+// deformable_attention_queries.h describes. A few queries at a time go through all of it, so that their scores stay in the
+// first-level cache. Everything here is in an unnamed namespace; see paths/path_kernels.h.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+
+#include "exponential.h"
+
+namespace dino8 {
+namespace {
+
+// So many queries are computed together.
+constexpr int64_t kQueries = 8;
+
+// The sums of a row of a tile. Named variables in place of an array: GCC 12 keeps arrays of vectors in memory.
+template <class V, int Vectors>
+struct SumsOfRow {
+  typename V::Type sum0 = V::broadcast(0), sum1 = sum0, sum2 = sum0, sum3 = sum0;
+
+  void add(const float* right, float left) {
+    sum0 = V::multiply_add(V::load(right), left, sum0);
+    if constexpr (Vectors > 1) sum1 = V::multiply_add(V::load(right + V::Lanes), left, sum1);
+    if constexpr (Vectors > 2) sum2 = V::multiply_add(V::load(right + 2 * V::Lanes), left, sum2);
+    if constexpr (Vectors > 3) sum3 = V::multiply_add(V::load(right + 3 * V::Lanes), left, sum3);
+  }
+
+  void store(float* to) const {
+    V::store(to, sum0);
+    if constexpr (Vectors > 1) V::store(to + V::Lanes, sum1);
+    if constexpr (Vectors > 2) V::store(to + 2 * V::Lanes, sum2);
+    if constexpr (Vectors > 3) V::store(to + 3 * V::Lanes, sum3);
+  }
+};
+
+// out [Rows][Vectors · Lanes] = a [Rows][depth] · b [depth][Vectors · Lanes], of at most 4 rows and 4 vectors. The rows of a
+// matrix are `stride` numbers apart.
+template <class V, int Rows, int Vectors>
+void multiply_floats(const float* a, int64_t a_stride, const float* b, int64_t b_stride, int64_t depth, float* out,
+                     int64_t out_stride) {
+  SumsOfRow<V, Vectors> row0, row1, row2, row3;
+  for (int64_t k = 0; k < depth; k++, a++, b += b_stride) {
+    row0.add(b, *a);
+    if constexpr (Rows > 1) row1.add(b, a[a_stride]);
+    if constexpr (Rows > 2) row2.add(b, a[2 * a_stride]);
+    if constexpr (Rows > 3) row3.add(b, a[3 * a_stride]);
+  }
+  row0.store(out);
+  if constexpr (Rows > 1) row1.store(out + out_stride);
+  if constexpr (Rows > 2) row2.store(out + 2 * out_stride);
+  if constexpr (Rows > 3) row3.store(out + 3 * out_stride);
+}
+
+// The same for any number of rows and for `columns`, a multiple of the lanes. A tile has at most Rows · Vectors sums.
+template <class V, int Rows, int Vectors>
+void multiply_floats_by_tiles(const float* a, int64_t a_stride, int64_t rows, const float* b, int64_t b_stride,
+                              int64_t depth, int64_t columns, float* out, int64_t out_stride) {
+  int64_t row = 0;
+  for (; row + Rows <= rows; row += Rows) {
+    const float* left = a + row * a_stride;
+    float* to = out + row * out_stride;
+    int64_t column = 0;
+    for (; column + Vectors * V::Lanes <= columns; column += Vectors * V::Lanes)
+      multiply_floats<V, Rows, Vectors>(left, a_stride, b + column, b_stride, depth, to + column, out_stride);
+    for (; column < columns; column += V::Lanes)
+      multiply_floats<V, Rows, 1>(left, a_stride, b + column, b_stride, depth, to + column, out_stride);
+  }
+  if constexpr (Rows > 1) {
+    if (row < rows)
+      multiply_floats_by_tiles<V, Rows / 2, Vectors>(a + row * a_stride, a_stride, rows - row, b, b_stride, depth,
+                                                     columns, out + row * out_stride, out_stride);
+  }
+}
+
+// Turns a row of scores [padded] into e^(score + bias − maximum) and returns their sum. `mask` [padded] is added too, or
+// null. A score that is not a number counts as minus infinity.
+template <class V>
+float exponential_row(float* scores, int64_t padded, const float* bias, const float* mask) {
+  typename V::Type highest = V::broadcast(-std::numeric_limits<float>::infinity());
+  for (int64_t at = 0; at < padded; at += V::Lanes) {
+    typename V::Type sum = V::add(V::load(scores + at), V::load(bias + at));
+    if (mask != nullptr) sum = V::add(sum, V::load(mask + at));
+    V::store(scores + at, sum);
+    highest = V::larger(sum, highest);
+  }
+  highest = V::broadcast(V::highest_of(highest));
+  typename V::Type total = V::broadcast(0);
+  for (int64_t at = 0; at < padded; at += V::Lanes) {
+    const typename V::Type power = exponential_of<V>(V::subtract(V::load(scores + at), highest));
+    V::store(scores + at, power);
+    total = V::add(total, power);
+  }
+  return V::sum_of(total);
+}
+
+// One head. The queries are `query_stride` apart and are scaled already.
+struct AttentionHead {
+  const float* queries;  // [count, size]
+  int64_t query_stride;
+  const float* keys;    // transposed, [size, padded]; in the last `padded` − `count` columns are finite numbers
+  const float* values;  // [count, padded_size]; numbers in its last columns do not count
+  const float* bias;    // [count, padded], minus infinity in the last columns
+  const float* const* masks;  // [count] rows [padded] that are added to the scores of a query too, or null
+  int64_t count, padded, size, padded_size;
+  float* context;  // [count, size], rows `query_stride` apart; may be `queries`
+  float* scratch;  // [kQueries, padded + padded_size]
+};
+
+template <class V>
+void attend(const AttentionHead& head) {
+  float* const scores = head.scratch;
+  float* const sums = scores + kQueries * head.padded;
+  for (int64_t first = 0; first < head.count; first += kQueries) {
+    const int64_t rows = head.count - first < kQueries ? head.count - first : kQueries;
+    multiply_floats_by_tiles<V, 4, V::kColumnVectors>(head.queries + first * head.query_stride, head.query_stride, rows,
+                                                      head.keys, head.padded, head.size, head.padded, scores,
+                                                      head.padded);
+    float inverse[kQueries];
+    for (int64_t row = 0; row < rows; row++) {
+      const int64_t query = first + row;
+      inverse[row] = 1 / exponential_row<V>(scores + row * head.padded, head.padded, head.bias + query * head.padded,
+                                            head.masks == nullptr ? nullptr : head.masks[query]);
+    }
+    multiply_floats_by_tiles<V, 4, V::kColumnVectors>(scores, head.padded, rows, head.values, head.padded_size,
+                                                      head.count, head.padded_size, sums, head.padded_size);
+    for (int64_t row = 0; row < rows; row++) {
+      float* context = head.context + (first + row) * head.query_stride;
+      for (int64_t at = 0; at < head.size; at++) context[at] = sums[row * head.padded_size + at] * inverse[row];
+    }
+  }
+}
+
+}  // namespace
+}  // namespace dino8
