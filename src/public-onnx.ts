@@ -6,6 +6,7 @@
 export { type AttributeValue, Float, findAttribute, float, makeAttribute, setAttribute } from './onnx/attributes.ts';
 export { ABSENT, defined, GraphBuilder, type Operand, type TopK, type Value } from './onnx/builder.ts';
 export { copyModel } from './onnx/copy.ts';
+export { countMultiplyAdds, type MultiplyAdds } from './onnx/count-multiply-adds.ts';
 export { extractModel } from './onnx/extract.ts';
 export { type GraphIndex, indexGraph } from './onnx/graph-index.ts';
 export { type Infos, inferShapes } from './onnx/infer/infer.ts';

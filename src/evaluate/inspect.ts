@@ -1,16 +1,14 @@
 /** The parameters, work, time and precision of each module of a model, and of its sensitive parts. */
 import type { LoadedModel } from '../models/family.ts';
 import { withInputShapes } from '../models/specialize.ts';
+import { countMultiplyAdds } from '../onnx/count-multiply-adds.ts';
 import { indexGraph } from '../onnx/graph-index.ts';
-import { type Infos, inferShapes } from '../onnx/infer/infer.ts';
-import { multiplyAdds } from '../onnx/multiply-adds.ts';
 import type { Model } from '../onnx/read.ts';
 import { modulePath } from '../onnx/rewrite.ts';
-import { DataType, elementCount, type NodeProto } from '../onnx/types.ts';
+import { DataType, elementCount } from '../onnx/types.ts';
 import { modelBytes } from '../onnx/write.ts';
 import { matchesPath } from '../quant/match-path.ts';
 import { type PlanSummary, readPlanSummary } from '../quant/plan-summary.ts';
-import { productsOf } from '../quant/targets/ort-cpu/linear-function.ts';
 import { kernelOptions } from '../runtime/kernels.ts';
 import { profileRun } from '../runtime/profile.ts';
 import type { Feeds } from '../runtime/session.ts';
@@ -130,14 +128,11 @@ function costsOf(model: Model, sized: Model): { costs: Costs; uncounted: number 
       const parameters = elementCount(tensor.dims.map(Number));
       charge(modulePath(node), { parameters, bytes: parameters * (tensor.dataType === DataType.FLOAT ? 4 : 1) });
     }
-  const infos = inferShapes(sized);
-  const { producer } = indexGraph(sized.graph);
   let uncounted = 0;
-  for (const node of sized.graph.node) {
-    const work = multiplyAdds(node, (name) => infos.get(name)?.shape);
-    if (work === undefined) uncounted++;
-    if (!work) continue;
-    charge(modulePath(node), { multiplyAdds: work, integerMultiplyAdds: isInteger(node, producer, infos) ? work : 0 });
+  for (const [node, count] of countMultiplyAdds(sized)) {
+    if (!count) uncounted++;
+    const all = (count?.integer ?? 0) + (count?.float ?? 0);
+    if (count && all > 0) charge(modulePath(node), { multiplyAdds: all, integerMultiplyAdds: count.integer });
   }
   return { costs, uncounted };
 }
@@ -148,21 +143,6 @@ const PARAMETER_TYPES: ReadonlySet<DataType> = new Set([DataType.FLOAT, DataType
 function isParameter(name: string, type: DataType, rank: number, tensors: ReadonlyMap<string, unknown>): boolean {
   const isOfWeight = /\.(scale|zero_point)$/.test(name) && tensors.has(name.replace(/\.(scale|zero_point)$/, '.int8'));
   return rank > 0 && PARAMETER_TYPES.has(type) && !isOfWeight;
-}
-
-const BYTES: ReadonlySet<DataType | undefined> = new Set([DataType.UINT8, DataType.INT8]);
-
-/** True if both operands of a product are in 8 bits. */
-function isInteger(
-  { opType, domain, input }: NodeProto,
-  producer: ReadonlyMap<string, NodeProto>,
-  infos: Infos,
-): boolean {
-  const [a = '', b = ''] = input;
-  if (opType === 'MatMulInteger' || opType === 'ConvInteger') return true;
-  if (productsOf(opType) > 0) return true;
-  if (domain !== '') return BYTES.has(infos.get(a)?.type);
-  return [a, b].every((name) => producer.get(name)?.opType === 'DequantizeLinear');
 }
 
 async function addSeconds(costs: Costs, model: Model, feeds: Feeds): Promise<void> {

@@ -10,8 +10,9 @@ export type ShapeOf = (value: string) => readonly Dimension[] | undefined;
 const CORNERS = 4;
 
 /**
- * Returns the number of multiply-adds of a node: of a matrix product, a convolution, linear layers in integers or deformable
- * attention. It is 0 for all other operators, whose cost is that of passing over their values.
+ * Returns the number of multiply-adds of a node: of a matrix product, a convolution or deformable attention. It is 0 for all
+ * other operators, whose cost is that of passing over their values, and for calls of functions; `countMultiplyAdds` counts
+ * those by their bodies.
  * @returns undefined if a shape that is needed is not known
  * @example
  * const infos = inferShapes(model);
@@ -22,9 +23,6 @@ export function multiplyAdds(node: NodeProto, shapeOf: ShapeOf): number | undefi
   const [result, a, b] = [shape(node.output[0]), shape(node.input[0]), shape(node.input[1])];
   const isOurs = node.domain === DOMAIN && node.opType === DEFORMABLE_ATTENTION;
   if (isOurs) return deformableMultiplyAdds(a, shape(node.input[7]));
-  const linear = node.domain === DOMAIN && /^(IntegerLinear|FeedForward)/.test(node.opType);
-  const isPair = node.opType.startsWith('FeedForward');
-  if (linear) return linearMultiplyAdds(a, [shape(node.input[5]), isPair ? shape(node.input[10]) : []]);
   if (node.domain === 'com.microsoft' && node.opType === 'MatMulIntegerToFloat')
     return result && a && elementCount(result) * (a.at(-1) ?? 1);
   if (node.domain !== '') return 0;
@@ -46,17 +44,6 @@ export function multiplyAdds(node: NodeProto, shapeOf: ShapeOf): number | undefi
 /** values [batch, positions, heads, channels], attention logits [batch, queries, heads, levels · points] */
 function deformableMultiplyAdds(values?: readonly number[], logits?: readonly number[]): number | undefined {
   return values && logits && elementCount(logits) * CORNERS * (values.at(-1) ?? 1);
-}
-
-/** x [..., depth], and the biases [columns] of one or two layers */
-function linearMultiplyAdds(
-  x: readonly number[] | undefined,
-  biases: readonly (readonly number[] | undefined)[],
-): number | undefined {
-  const sizes = [x?.at(-1) ?? 0, ...biases.flatMap((shape) => shape ?? [])];
-  const products = sizes.slice(1).map((columns, at) => columns * (sizes[at] ?? 0));
-  const isKnown = x !== undefined && biases.every((shape) => shape !== undefined);
-  return isKnown ? (elementCount(x) / (sizes[0] || 1)) * products.reduce((sum, each) => sum + each, 0) : undefined;
 }
 
 function wholeShape(shape: readonly Dimension[] | undefined): readonly number[] | undefined {

@@ -15,13 +15,22 @@ export interface ProfiledNode {
   readonly operator: string;
   /** The time in seconds, summed over the runs. */
   readonly seconds: number;
+  /** The bytes of the tensors that it reads and writes, weights included, in one run. */
+  readonly bytes: number;
 }
 
 const eventSchema = z.object({
   cat: z.string(),
   name: z.string(),
   dur: z.number().default(0),
-  args: z.object({ op_name: z.string().optional() }).optional(),
+  args: z
+    .object({
+      op_name: z.string().optional(),
+      activation_size: z.coerce.number().optional(),
+      parameter_size: z.coerce.number().optional(),
+      output_size: z.coerce.number().optional(),
+    })
+    .optional(),
 });
 
 const SUFFIX = '_kernel_time';
@@ -51,7 +60,9 @@ export async function profileRun(
     for (const event of perRun.slice(perRun.length / (runs + 1))) {
       const name = event.name.slice(0, -SUFFIX.length);
       const seconds = (nodes.get(name)?.seconds ?? 0) + event.dur / 1e6;
-      nodes.set(name, { name, operator: event.args?.op_name ?? '', seconds });
+      const { op_name: operator = '', activation_size, parameter_size, output_size } = event.args ?? {};
+      const bytes = (activation_size ?? 0) + (parameter_size ?? 0) + (output_size ?? 0);
+      nodes.set(name, { name, operator, seconds, bytes });
     }
     return [...nodes.values()];
   } finally {

@@ -42,14 +42,27 @@ export function inferNode(
   return rule ? rule({ node, inputs }) : node.output.map(() => undefined);
 }
 
-/** Infers the results of a function by inferring its body, with the facts about the arguments as those of the parameters. */
+/** Infers the results of a function by inferring its body. */
 function inferFunction(body: FunctionProto, inputs: readonly (TensorInfo | undefined)[], findFunction: FindFunction) {
+  const known = inferBody(body, inputs, findFunction);
+  return body.output.map((name) => known.get(name));
+}
+
+/** Infers the facts about the values in a function's body, with the facts about the arguments as those of the parameters. */
+export function inferBody(
+  body: FunctionProto,
+  inputs: readonly (TensorInfo | undefined)[],
+  findFunction: FindFunction,
+): Infos {
   const known: Infos = new Map();
   for (const [index, name] of body.input.entries()) setKnown(known, name, inputs[index]);
-  const withoutRecursion: FindFunction = (domain, name) =>
-    domain === body.domain && name === body.name ? undefined : findFunction(domain, name);
-  inferNodes(body.node, known, withoutRecursion);
-  return body.output.map((name) => known.get(name));
+  inferNodes(body.node, known, withoutFunction(body, findFunction));
+  return known;
+}
+
+/** Finds all functions but one, so that a function that calls itself does not do so forever. */
+export function withoutFunction(body: FunctionProto, findFunction: FindFunction): FindFunction {
+  return (domain, name) => (domain === body.domain && name === body.name ? undefined : findFunction(domain, name));
 }
 
 function inferNodes(nodes: readonly NodeProto[], known: Infos, findFunction: FindFunction): void {
@@ -83,7 +96,8 @@ function declaredInfos(graph: GraphProto): Infos {
   return known;
 }
 
-function functionFinder(functions: readonly FunctionProto[]): FindFunction {
+/** Returns what finds the functions of a model. */
+export function functionFinder(functions: readonly FunctionProto[]): FindFunction {
   const byName = new Map(functions.map((body) => [`${body.domain}::${body.name}`, body]));
   return (domain, name) => byName.get(`${domain}::${name}`);
 }
