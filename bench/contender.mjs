@@ -1,18 +1,30 @@
 // One contender in a process of its own: loads a combined model, runs it on given inputs, prints one line of JSON in the
-// format of bench/peers/bench_ort.py. usage: contender.mjs MODEL IO.safetensors RUNS THREADS
+// format of bench/peers/bench_ort.py. usage: contender.mjs MODEL IO.safetensors RUNS THREADS [BATCH]
+// With BATCH the inputs are repeated so many times.
 import { readFileSync } from 'node:fs';
 import { readPackage } from '../dist/index.mjs';
 import { readSafetensors } from '../dist/models.mjs';
 import { modelBytes } from '../dist/onnx.mjs';
 import { kernelOptions, Session, tensorOf } from '../dist/runtime.mjs';
 
-const [model, io, runs, threads] = process.argv.slice(2);
+/** The tensor `count` times along its first dimension. */
+function repeat(tensor, count) {
+  if (count === 1) return tensor;
+  const { data, shape } = tensor;
+  const all = new data.constructor(data.length * count);
+  for (let at = 0; at < count; at++) all.set(data, at * data.length);
+  return { ...tensor, data: all, shape: [count * shape[0], ...shape.slice(1)] };
+}
+
+const [model, io, runs, threads, batch = '1'] = process.argv.slice(2);
 const start = performance.now();
 const source = model.endsWith('.onnx') ? model : modelBytes((await readPackage(model)).model);
 const session = await Session.create(source, { threads: Number(threads), ...kernelOptions() });
 const loadSeconds = (performance.now() - start) / 1000;
 const tensors = await readSafetensors(io);
-const feeds = Object.fromEntries([...session.inputs.keys()].map((name) => [name, tensorOf(tensors.get(name))]));
+const feeds = Object.fromEntries(
+  [...session.inputs.keys()].map((name) => [name, repeat(tensorOf(tensors.get(name)), Number(batch))]),
+);
 (await session.run(feeds)).dispose();
 const seconds = [];
 for (let run = 0; run < Number(runs); run++) {

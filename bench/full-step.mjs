@@ -4,7 +4,7 @@ import { copyFile, mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { applyRecipe, openCoco, planCalibration, readPackage, readRecipe, writePackage } from '../dist/index.mjs';
-import { readSafetensors, specialize } from '../dist/models.mjs';
+import { loadModel, readSafetensors, sizesOf, specialize } from '../dist/models.mjs';
 import { readModel, writeModel } from '../dist/onnx.mjs';
 import { quantizeModel } from '../dist/quant.mjs';
 import { kernelOptions, Session, tensorOf } from '../dist/runtime.mjs';
@@ -28,10 +28,11 @@ const steps = {
     await writeModel(model, output);
   },
   specialize: async (input, output, io) => {
+    const loaded = await loadModel(input);
     const tensors = await readSafetensors(io);
     const [batch, , height, width] = tensors.get('pixel_values').shape;
     const textLength = tensors.get('input_ids').shape[1];
-    await writeModel(await specialize(await readModel(input), { batch, height, width, textLength }), output);
+    await writeModel(await specialize(loaded.model, { batch, height, width, textLength }, sizesOf(loaded)), output);
     return { tokens: textLength };
   },
   /**

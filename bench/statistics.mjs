@@ -16,3 +16,17 @@ export function inTurns(contenders, rounds, measure) {
     }
   return results;
 }
+
+/**
+ * The ratio of the medians of two contenders' rounds, and the smallest and the largest ratio of a single round. A round is a
+ * number or a list of numbers.
+ */
+export function ratioOf(rounds, others, factor = 1) {
+  const middle = (values) => quantile([values].flat(2), 0.5);
+  const of = (a, b) => (factor * middle(a)) / middle(b);
+  const single = rounds.map((round, at) => of(round, others[at]));
+  return {
+    measured: of(rounds, others).toFixed(3),
+    rounds: `${Math.min(...single).toFixed(3)}–${Math.max(...single).toFixed(3)}`,
+  };
+}

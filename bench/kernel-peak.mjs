@@ -1,0 +1,38 @@
+// Builds bench/kernel_peak.cpp with the kernels of this machine and runs it: the multiply-adds of bytes a second that
+// dino8's integer product reaches in the caches.
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, rmSync, statSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { findCompiler, libraryFile, sources } from '../kernels/library.mjs';
+
+const here = dirname(fileURLToPath(import.meta.url));
+const program = join(here, 'kernel_peak.cpp');
+const folder = join(here, '..', '.dino8', 'bench-full');
+const FLAGS = ['-std=c++17', '-O3', '-ffp-contract=fast'];
+
+/** Returns `{ path, threads, multiplyAddsPerSecond }` for the instruction set that the kernels use. */
+export function kernelPeak(threads) {
+  const executable = join(folder, `peak-${basename(libraryFile())}`);
+  if (!existsSync(executable) || statSync(executable).mtimeMs < statSync(program).mtimeMs) buildTo(executable);
+  return JSON.parse(execFileSync(executable, [String(threads)], { encoding: 'utf8' }));
+}
+
+function buildTo(executable) {
+  const compiler = findCompiler();
+  if (compiler === undefined)
+    throw new Error('No C++ compiler was found, so the peak cannot be measured; install one.');
+  const objects = join(folder, `peak-${process.pid}`);
+  mkdirSync(objects, { recursive: true });
+  try {
+    const wanted = sources().filter(({ path }) => /cpu_path\.cpp$|paths\//.test(path));
+    const files = [...wanted, { path: program, flags: [] }].map(({ path, flags }) => {
+      const object = join(objects, basename(path).replace('.cpp', '.o'));
+      execFileSync(compiler, [...FLAGS, ...flags, '-c', path, '-o', object], { stdio: 'inherit' });
+      return object;
+    });
+    execFileSync(compiler, [...files, '-pthread', '-o', executable], { stdio: 'inherit' });
+  } finally {
+    rmSync(objects, { recursive: true, force: true });
+  }
+}
