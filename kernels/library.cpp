@@ -1,7 +1,7 @@
-// The functions that the shared library exports: the entry point that ONNX Runtime calls, and two that tell which
-// instruction sets there are.
+// The entry point that ONNX Runtime calls, and two functions that tell which instruction sets there are.
 #include "cpu_path.h"
 #include "deformable_attention_op.h"
+#include "export.h"
 #include "fake_quantize_op.h"
 #include "linear_block_op.h"
 #include "observe_op.h"
@@ -25,12 +25,6 @@ OrtStatus* make_domain(const OrtApi& api, bool has_linear_blocks, OrtCustomOpDom
 }
 
 }  // namespace
-
-#if defined(_WIN32)
-#define DINO8_EXPORT extern "C" __declspec(dllexport)
-#else
-#define DINO8_EXPORT extern "C" __attribute__((visibility("default")))
-#endif
 
 // All sessions share two domains, which are never released: with the operators of linear layers, for machines whose
 // instructions make them faster than the operators of their bodies, or if DINO8_KERNEL_PATH asks for an instruction set;

@@ -13,7 +13,9 @@ import { modelBytes } from '../onnx/write.ts';
 import { BINS_PER_SIDE, MINIMUM_EXPONENT } from '../quant/observe/histogram.ts';
 import { hasKernelPath, hasKernels, KERNEL_PATHS, withKernels } from '../testing/kernels.ts';
 import { kernelCpuPath, kernelCpuPaths, kernelLibrary } from './kernels.ts';
+import type { SessionOptions } from './options.ts';
 import { Session } from './session.ts';
+import { floatData, floats } from './tensor.ts';
 
 /** Operators that run by their function bodies alone. */
 const WITHOUT_KERNEL = [operators.GELU_GRADIENT];
@@ -77,5 +79,32 @@ describe.runIf(hasKernels)('the instruction set', () => {
     expect(String(failure)).toContain(
       `"avx-512", but the kernels on this machine run by ${kernelCpuPaths(library).join(', ')}`,
     );
+  });
+});
+
+describe.runIf(hasKernels)('subnormal numbers', () => {
+  const SUBNORMAL = 1e-40;
+  const flushSubnormals = kernelLibrary();
+  const isX86 = process.arch === 'x64';
+
+  /** What 65,536 subnormal numbers times 1 are: enough for all threads of a session. */
+  async function products(options: SessionOptions): Promise<Set<number>> {
+    const b = new GraphBuilder('product');
+    b.output('y', b.mul(b.input('x', DataType.FLOAT, ['n']), b.input('one', DataType.FLOAT, [])));
+    await using session = await Session.create(modelBytes(b.finish()), { threads: 4, ...options });
+    const x = floats(new Float32Array(65536).fill(SUBNORMAL), [65536]);
+    using outputs = await session.run({ x, one: floats(Float32Array.of(1), []) });
+    return new Set(floatData(outputs.get('y')));
+  }
+
+  test('are zero on all threads of a session that flushes them, and are kept by others before and after it', async () => {
+    const kept = new Set([Math.fround(SUBNORMAL)]);
+    expect(await products({})).toEqual(kept);
+    for (let run = 0; run < 8; run++) expect(await products({ flushSubnormals })).toEqual(isX86 ? new Set([0]) : kept);
+    // The pool of libuv has four threads by default: eight calls meet all that were set.
+    const others = await Promise.all(Array.from({ length: 8 }, () => products({})));
+    for (const other of others) expect(other).toEqual(kept);
+    expect(SUBNORMAL * 1e-200).toBe(1e-240); // and this thread computes as before
+    expect(5e-324 * 1).toBeGreaterThan(0);
   });
 });

@@ -21,21 +21,24 @@ export function kernelLibrary(): string | undefined {
   return name === undefined ? undefined : join(buildFolder, name);
 }
 
-/** The session option that loads the kernel library. */
+/** The session options that use the kernel library. */
 export interface KernelOptions {
   /** The path of the library; empty where it was not built. */
   readonly customOperators: readonly string[];
+  /** The path of the library; undefined where it was not built. */
+  readonly flushSubnormals?: string | undefined;
 }
 
 /**
- * Returns the session option that loads the kernel library; where it was not built, the option loads nothing.
+ * Returns the session options that load the kernel library and take subnormal numbers as zero; where the library was not
+ * built, they do nothing.
  *
  * @example
  * await using session = await Session.create('model.onnx', { threads: 2, ...kernelOptions() });
  */
 export function kernelOptions(): KernelOptions {
   const library = kernelLibrary();
-  return { customOperators: library === undefined ? [] : [library] };
+  return library === undefined ? { customOperators: [] } : { customOperators: [library], flushSubnormals: library };
 }
 
 /** Returns the message of the build that failed last; undefined if the last build succeeded or there was none. */

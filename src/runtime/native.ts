@@ -93,6 +93,8 @@ const functions = {
 } as const satisfies Record<string, readonly [number, string]>;
 
 type FunctionName = keyof typeof functions;
+/** The functions that compute. */
+type ComputingFunctionName = 'CreateSession' | 'CreateSessionFromArray' | 'Run';
 type Argument = Pointer | Memory | number | string | null | readonly string[];
 type Result = Pointer | string | number | null | undefined;
 
@@ -124,6 +126,7 @@ class OrtApi {
   readonly #library: koffi.LibraryHandle;
   readonly #table: Pointer;
   readonly #functions = new Map<FunctionName, NativeFunction>();
+  readonly #flushing = new Map<string, NativeFunction>();
   readonly #held = new Set<unknown>();
 
   constructor() {
@@ -147,15 +150,25 @@ class OrtApi {
   }
 
   /**
-   * Calls a function that returns a status on another thread. The memory that the arguments point to and `kept` are not
-   * collected before the call is over: the garbage collector does not know what native code still reads.
+   * Calls a function that computes and returns a status, on another thread. The memory that the arguments point to and
+   * `kept` are not collected before the call is over: the garbage collector does not know what native code still reads.
+   *
+   * With `flushSubnormals`, the path of dino8's kernel library, the thread takes subnormal numbers as zero meanwhile:
+   * a function of that library (kernels/subnormals.cpp) sets the thread, calls ONNX Runtime's and restores the thread.
    * @throws RuntimeError as `do` does
    */
-  doAsync(context: string, kept: unknown, name: FunctionName, ...args: Argument[]): Promise<void> {
+  doAsync(
+    context: string,
+    { kept, flushSubnormals }: { readonly kept: unknown; readonly flushSubnormals?: string | undefined },
+    name: ComputingFunctionName,
+    ...given: Argument[]
+  ): Promise<void> {
+    const called = flushSubnormals ? this.#flushingFunction(flushSubnormals, name) : this.#find(name);
+    const args = flushSubnormals ? [this.#address(name), ...given] : given;
     const held = { kept, args };
     this.#held.add(held);
     return new Promise((resolve, reject) => {
-      this.#find(name).async(...args, (error, status) => {
+      called.async(...args, (error, status) => {
         this.#held.delete(held);
         try {
           if (error) throw error;
@@ -178,13 +191,26 @@ class OrtApi {
   #find(name: FunctionName): NativeFunction {
     const known = this.#functions.get(name);
     if (known) return known;
-    const [index, prototype] = functions[name];
-    const address: Pointer = koffi.decode(this.#table, index * POINTER_SIZE, 'void *');
+    const [, prototype] = functions[name];
     const split = prototype.indexOf('(');
     const type = koffi.proto(`${prototype.slice(0, split)} ${name}${prototype.slice(split)}`);
-    const decoded: NativeFunction = koffi.decode(address, type);
+    const decoded: NativeFunction = koffi.decode(this.#address(name), type);
     this.#functions.set(name, decoded);
     return decoded;
+  }
+
+  #flushingFunction(library: string, name: ComputingFunctionName): NativeFunction {
+    const key = `${name} of ${library}`;
+    const known = this.#flushing.get(key);
+    if (known) return known;
+    const prototype = functions[name][1].replace('(', `dino8_flushing_${name}(void *function, `);
+    const found: NativeFunction = koffi.load(library).func(prototype);
+    this.#flushing.set(key, found);
+    return found;
+  }
+
+  #address(name: FunctionName): Pointer {
+    return koffi.decode(this.#table, functions[name][0] * POINTER_SIZE, 'void *');
   }
 
   #check(status: Result, context: string): void {

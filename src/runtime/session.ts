@@ -54,8 +54,16 @@ export class Session implements AsyncDisposable {
   /** The weights that ONNX Runtime reads in the caller's memory; this reference keeps the garbage collector away. */
   readonly #weights: Map<string, Tensor>;
 
-  private constructor(handle: Pointer, name: string, weights = new Map<string, Tensor>()) {
+  readonly #flushSubnormals: string | undefined;
+
+  private constructor(
+    handle: Pointer,
+    name: string,
+    flushSubnormals: string | undefined,
+    weights = new Map<string, Tensor>(),
+  ) {
     this.#handle = handle;
+    this.#flushSubnormals = flushSubnormals;
     this.#weights = weights;
     this.name = name;
     this.inputs = readSignature(handle, 'Input', name);
@@ -82,12 +90,21 @@ export class Session implements AsyncDisposable {
     const label = name ?? (typeof model === 'string' ? model : 'the model');
     const context = `${label} does not load`;
     const environment = ortEnvironment();
+    const { flushSubnormals } = options;
     if (typeof model === 'string') await checkReadable(model);
     return withSessionOptions(options, async (settings) => {
       const out = new BigUint64Array(1);
       if (typeof model === 'string') {
-        await ort().doAsync(context, model, 'CreateSession', environment, model, settings, out);
-        return new Session(out[0] ?? 0n, label);
+        await ort().doAsync(
+          context,
+          { kept: model, flushSubnormals },
+          'CreateSession',
+          environment,
+          model,
+          settings,
+          out,
+        );
+        return new Session(out[0] ?? 0n, label, flushSubnormals);
       }
       const { bytes, weights } =
         model instanceof Uint8Array ? { bytes: model, weights: new Map<string, Tensor>() } : shareWeights(model);
@@ -97,9 +114,11 @@ export class Session implements AsyncDisposable {
         if (names.length > 0) ort().do(context, 'AddExternalInitializers', settings, names, values, names.length);
         for (const [index, key] of names.entries())
           ort().do(context, 'AddInitializer', settings, key, values[index] ?? 0n);
-        await ort().doAsync(context, bytes, 'CreateSessionFromArray', environment, bytes, bytes.length, settings, out);
+        const held = { kept: bytes, flushSubnormals };
+        const size = bytes.length;
+        await ort().doAsync(context, held, 'CreateSessionFromArray', environment, bytes, size, settings, out);
       });
-      return new Session(out[0] ?? 0n, label, weights);
+      return new Session(out[0] ?? 0n, label, flushSubnormals, weights);
     });
   }
 
@@ -170,7 +189,7 @@ export class Session implements AsyncDisposable {
       const context = `${this.name} failed on ${described}`;
       await ort().doAsync(
         context,
-        inputs,
+        { kept: inputs, flushSubnormals: this.#flushSubnormals },
         'Run',
         handle,
         settings,
