@@ -3,6 +3,7 @@
 #pragma once
 
 #include "deformable_attention.h"
+#include "fusion_attention.h"
 #include "gradients.h"
 #include "linear_block.h"
 #include "observe.h"
@@ -14,6 +15,7 @@ struct CpuKernels {
   QueryRange deformable_attention;
   LinearBlockKernels linear_block;
   WindowRange window_attention;
+  FusionKernels fusion;
   ObserveKernels observe;
   GradientKernels gradients;
 };

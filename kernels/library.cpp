@@ -3,6 +3,7 @@
 #include "deformable_attention_op.h"
 #include "export.h"
 #include "fake_quantize_op.h"
+#include "fusion_attention_op.h"
 #include "linear_block_op.h"
 #include "observe_op.h"
 #include "operator_names.h"
@@ -18,6 +19,7 @@ OrtStatus* make_domain(const OrtApi& api, bool has_linear_blocks, OrtCustomOpDom
   if (has_linear_blocks) {
     if (OrtStatus* status = dino8::add_linear_blocks(api, *domain)) return status;
     if (OrtStatus* status = dino8::add_window_attention(api, *domain)) return status;
+    if (OrtStatus* status = dino8::add_fusion_attention(api, *domain)) return status;
   }
   if (OrtStatus* status = dino8::add_fake_quantize(api, *domain)) return status;
   if (OrtStatus* status = dino8::add_row_gradients(api, *domain)) return status;

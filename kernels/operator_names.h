@@ -17,6 +17,7 @@ constexpr const char* kFeedForwardAddNorm = "FeedForwardAddNorm";               
 constexpr const char* kFeedForwardGelu = "FeedForwardGelu";                        // FEED_FORWARD_GELU
 constexpr const char* kFeedForwardGeluAddNorm = "FeedForwardGeluAddNorm";          // FEED_FORWARD_GELU_ADD_NORM
 constexpr const char* kWindowAttention = "WindowAttention";                        // WINDOW_ATTENTION
+constexpr const char* kFusionAttention = "FusionAttention";                        // FUSION_ATTENTION
 constexpr const char* kObserve = "Observe";                                        // OBSERVE
 constexpr const char* kLayerNormalizationGradient = "LayerNormalizationGradient";  // LAYER_NORMALIZATION_GRADIENT
 constexpr const char* kSoftmaxGradient = "SoftmaxGradient";                        // SOFTMAX_GRADIENT

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <limits>
+#include <memory>
 #include <random>
 #include <string>
 #include <vector>
@@ -206,6 +207,55 @@ bool compare_fake_quantization(const CpuKernels& kernels) {
   return agree(found, expected, 0) && agree(by_scale[0], by_scale[1], 1e-3f);
 }
 
+// Runs fusion attention by the kernels as its operator does, part by part.
+void run_fusion(const FusionKernels& kernels, const FusionAttention& a) {
+  Arena counter(nullptr);
+  FusionOperands(a, counter);
+  for (int64_t part = 0; part < a.parts(); part++) FusionSums(a, counter);
+  FusionBlock(a, counter);
+  // Aligned as the operator's memory is, and no longer than needed, so that the sanitizer sees what is beyond.
+  const std::unique_ptr<char, decltype(&std::free)> memory(
+      static_cast<char*>(std::aligned_alloc(64, static_cast<size_t>(counter.size()))), &std::free);
+  Arena arena(memory.get());
+  FusionOperands operands(a, arena);
+  FusionSums sums[kFusionParts];
+  for (int64_t part = 0; part < a.parts(); part++) sums[part] = FusionSums(a, arena);
+  FusionBlock block(a, arena);
+  kernels.prepare(a, operands);
+  for (int64_t part = 0; part < a.parts(); part++)
+    kernels.part(a, operands, a.begin(part), a.begin(part + 1), sums[part], block);
+  for (int64_t head = 0; head < a.heads; head++) kernels.merge(a, head, sums, a.parts());
+}
+
+bool compare_fusion(const CpuKernels& kernels) {
+  FusionAttention a;
+  a.positions = whole(0, 3) == 0 ? whole(257, 600) : whole(1, 70);
+  a.width = whole(1, 130), a.heads = whole(1, 3), a.tokens = whole(1, 70);
+  const auto columns = a.heads * a.tokens;
+  const auto x = bytes<uint8_t>(a.positions * a.width);
+  const auto to_scores = bytes<int8_t>(a.width * columns), to_image = bytes<int8_t>(columns * a.width);
+  const bool is_hostile = whole(0, 2) == 0;
+  const auto token_bias = reals(columns, 1, is_hostile), position_bias = reals(a.positions, 1, is_hostile);
+  const auto image_bias = reals(a.width, 1);
+  constexpr float kXScale = 1.0f / 64, kImageScale = 1.0f / 64;
+  a.x = x.data(), a.x_range = {kXScale, static_cast<int32_t>(whole(0, 255))};
+  a.to_scores = {to_scores.data(), 1.0f / 8192, static_cast<int32_t>(whole(-128, 127))};
+  a.to_image = {to_image.data(), kImageScale, static_cast<int32_t>(whole(-128, 127))};
+  a.weights = {1.0f / 255, static_cast<int32_t>(whole(0, 1))};
+  a.token_bias = token_bias.data(), a.position_bias = position_bias.data(), a.image_bias = image_bias.data();
+  a.position_bias_stride = whole(0, 1);
+  std::vector<float> images[2], texts[2];
+  const CpuKernels* each[] = {&kernels, &scalar_kernels};
+  for (int at = 0; at < 2; at++) {
+    images[at].resize(x.size()), texts[at].resize(to_image.size());
+    a.image = images[at].data(), a.text = texts[at].data();
+    run_fusion(each[at]->fusion, a);
+  }
+  // A few weights that are halfway between two bytes may go to the other one.
+  constexpr float kFew = 3.0f * 255 / 255;
+  return agree(images[0], images[1], kFew * kImageScale) && agree(texts[0], texts[1], kFew * kXScale);
+}
+
 struct Comparison {
   const char* name;
   bool (*run)(const CpuKernels&);
@@ -214,6 +264,7 @@ struct Comparison {
 constexpr Comparison kComparisons[] = {{"linear layers", compare_linear_block},
                                        {"window attention", compare_window_attention},
                                        {"deformable attention", compare_deformable_attention},
+                                       {"fusion attention", compare_fusion},
                                        {"observation", compare_observation},
                                        {"gradients", compare_gradients},
                                        {"fake quantization", compare_fake_quantization}};

@@ -8,6 +8,7 @@
 #include "../deformable_attention_gradient.h"
 #include "../deformable_attention_queries.h"
 #include "../fake_quantize.h"
+#include "../fusion_attention_blocks.h"
 #include "../observe_rows.h"
 #include "../linear_block_rows.h"
 #include "../row_gradients.h"
@@ -23,6 +24,7 @@ constexpr CpuKernels path_kernels() {
       query_range<Vector>,
       {Tile::kHasDotProducts, linear_block_rows<Tile>, add_norm},
       window_range<Vector, Tile>,
+      {fusion_prepare, fusion_part<Vector, Tile>, fusion_merge},
       {observe_extremes, observe_histogram},
       {deformable_attention_gradient_head, layer_normalization_gradient, softmax_gradient, fake_quantize,
        fake_quantize_gradient},

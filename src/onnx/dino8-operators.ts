@@ -25,6 +25,9 @@ export const FEED_FORWARD_GELU_ADD_NORM = 'FeedForwardGeluAddNorm';
 /** Attention within windows of a map; see quant/targets/ort-cpu/window-attention-function.ts. */
 export const WINDOW_ATTENTION = 'WindowAttention';
 
+/** Attention between an image and a text in both directions; see quant/targets/ort-cpu/fusion-function.ts. */
+export const FUSION_ATTENTION = 'FusionAttention';
+
 /** The statistics of a value; see quant/observe/observe-function.ts. */
 export const OBSERVE = 'Observe';
 

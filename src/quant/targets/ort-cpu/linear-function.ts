@@ -38,8 +38,12 @@ export function linearOperator({ layers, hasGelu, hasNorm }: LinearParts): strin
   return found[0];
 }
 
-/** Returns the number of integer products in an operator of a block; 0 for all other operators. */
+/** The integer products of fusion-function.ts. */
+const FUSION_PRODUCTS = 3;
+
+/** Returns the number of integer products in one of dino8's operators; 0 for all other operators. */
 export function productsOf(operator: string): number {
+  if (operator === operators.FUSION_ATTENTION) return FUSION_PRODUCTS;
   return OPERATORS.find(([name]) => name === operator)?.[1].layers ?? 0;
 }
 

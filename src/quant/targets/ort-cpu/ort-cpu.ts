@@ -9,6 +9,7 @@ import type { PlacingContext, QuantizationTarget } from '../target.ts';
 import { storeAsIntegers } from '../weight-only.ts';
 import { computeOnBytes } from './byte-activations.ts';
 import { placeDynamic } from './dynamic.ts';
+import { fuseFusion } from './fuse-fusion.ts';
 import { CONTRIB, INTEGER_PRODUCT, integerProductFunction } from './integer-product.ts';
 import { joinParts } from './join-parts.ts';
 import { fuseLinearBlocks } from './linear-blocks.ts';
@@ -29,6 +30,7 @@ export const ortCpu: QuantizationTarget = {
     if (computeOnBytes(model) > 0) await foldConstants(model);
     quantizeEarly(model);
     joinParts(model);
+    fuseFusion(model);
     if (fuseLinearBlocks(model) > 0) await foldConstants(model);
   },
   lint: lintForOrtCpu,

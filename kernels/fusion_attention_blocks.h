@@ -1,0 +1,276 @@
+// The computation of fusion attention, in blocks of positions. Everything here is in an unnamed namespace; see
+// paths/path_kernels.h.
+#pragma once
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+#include "attention_core.h"
+#include "exponential.h"
+#include "fusion_attention.h"
+#include "linear_layer.h"
+#include "quantize_rows.h"
+
+namespace dino8 {
+namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+// Half of the range of bytes: what is subtracted from an unsigned byte to make a signed one.
+constexpr int32_t kHalfRange = 128;
+constexpr int64_t kLanes = kPanelColumns;
+
+inline float larger(float a, float b) { return a > b ? a : b; }
+
+// Puts `rows` rows of `columns` numbers, `stride` apart, into panels of a depth of `depth`, and adds them to `sums`.
+inline void pack_rows(const int8_t* from, int64_t stride, int64_t rows, int64_t columns, int64_t depth, int8_t* to,
+                      int32_t* sums) {
+  for (int64_t row = 0; row < rows; row++, from += stride)
+    for (int64_t column = 0; column < columns; column++) {
+      const int64_t panel = column / kPanelColumns, lane = column % kPanelColumns;
+      to[panel * kPanelColumns * depth + row / kStepDepth * kStepBytes + lane * kStepDepth + row % kStepDepth] =
+          from[column];
+      sums[column] += from[column];
+    }
+}
+
+inline void fusion_prepare(const FusionAttention& a, FusionOperands& to) {
+  const int64_t columns = a.columns(), depth = a.depth(), stride = a.heads * a.tokens;
+  std::memset(to.to_scores, 0, static_cast<size_t>(a.heads * columns * depth));
+  std::memset(to.to_image, 0, static_cast<size_t>(a.image_columns() * a.image_depth()));
+  std::fill_n(to.score_sums, a.heads * columns, 0);
+  std::fill_n(to.image_sums, a.image_columns(), 0);
+  std::fill_n(to.score_scale, columns, a.x_range.scale * a.to_scores.scale);
+  std::fill_n(to.image_scale, a.image_columns(), a.weights.scale * a.to_image.scale);
+  std::fill_n(to.zeros, columns, 0.0f);
+  std::fill_n(to.ones, columns, 1.0f);
+  std::fill_n(to.token_bias, a.heads * columns, -kInfinity);
+  std::fill_n(to.image_bias, a.image_columns(), 0.0f);
+  std::copy(a.image_bias, a.image_bias + a.width, to.image_bias);
+  for (int64_t head = 0; head < a.heads; head++) {
+    pack_rows(a.to_scores.data + head * a.tokens, stride, a.width, a.tokens, depth, to.to_scores + head * columns * depth,
+              to.score_sums + head * columns);
+    // The rows of a head start at a whole step of depth, which is a piece of `kPanelColumns` numbers for each row.
+    pack_rows(a.to_image.data + head * a.tokens * a.width, a.width, a.tokens, a.width, a.image_depth(),
+              to.to_image + head * columns * kPanelColumns, to.image_sums);
+    std::copy(a.token_bias + head * a.tokens, a.token_bias + (head + 1) * a.tokens, to.token_bias + head * columns);
+  }
+}
+
+// Transposes 8 · 8 bytes, each row a number of 64 bits, by swapping halves, quarters and eighths.
+inline void transpose_eight(uint64_t (&rows)[8]) {
+  constexpr uint64_t kMasks[] = {0x00000000ffffffff, 0x0000ffff0000ffff, 0x00ff00ff00ff00ff};
+  for (int stage = 0, distance = 4; stage < 3; stage++, distance /= 2)
+    for (int row = 0; row < 8; row++) {
+      if (row & distance) continue;
+      const uint64_t swapped = ((rows[row] >> (8 * distance)) ^ rows[row + distance]) & kMasks[stage];
+      rows[row + distance] ^= swapped;
+      rows[row] ^= swapped << (8 * distance);
+    }
+}
+
+// Sets `to`, whose rows are `stride` apart, to the bytes of `from` [rows, columns] transposed.
+__attribute__((noinline)) void transpose_bytes(const uint8_t* from, int64_t rows, int64_t columns, uint8_t* to,
+                                               int64_t stride) {
+  constexpr int64_t kEight = 8;
+  const int64_t whole_rows = rows / kEight * kEight, whole_columns = columns / kEight * kEight;
+  for (int64_t row = 0; row < whole_rows; row += kEight)
+    for (int64_t column = 0; column < whole_columns; column += kEight) {
+      uint64_t eight[8];
+      for (int64_t each = 0; each < kEight; each++) std::memcpy(eight + each, from + (row + each) * columns + column, 8);
+      transpose_eight(eight);
+      for (int64_t each = 0; each < kEight; each++) std::memcpy(to + (column + each) * stride + row, eight + each, 8);
+    }
+  for (int64_t row = 0; row < rows; row++)
+    for (int64_t column = row < whole_rows ? whole_columns : 0; column < columns; column++)
+      to[column * stride + row] = from[row * columns + column];
+}
+
+__attribute__((noinline)) int32_t sum_bytes(const uint8_t* bytes, int64_t count) {
+  int32_t sum = 0;
+  for (int64_t at = 0; at < count; at++) sum += bytes[at];
+  return sum;
+}
+
+// Reads `rows` positions from `start` on: their rows of x, transposed too, and what belongs to each. Returns the rows.
+inline const uint8_t* fusion_load(const FusionAttention& a, int64_t start, int64_t rows, FusionBlock& block) {
+  const uint8_t* x = a.x + start * a.width;
+  const int64_t depth = a.depth(), whole_rows = FusionAttention::whole(rows, FusionAttention::kWholeDepth);
+  const int32_t zero_point = a.x_range.zero_point;
+  transpose_bytes(x, rows, a.width, block.x_transposed, whole_rows);
+  for (int64_t column = 0; column < a.width; column++) {
+    uint8_t* const values = block.x_transposed + column * whole_rows;
+    std::fill(values + rows, values + whole_rows, static_cast<uint8_t>(zero_point));
+    block.x_sums[column] =
+        static_cast<float>(kHalfRange * (sum_bytes(values, rows) - static_cast<int32_t>(rows) * zero_point));
+  }
+  const float scale = a.x_range.scale * a.to_scores.scale;
+  for (int64_t row = 0; row < rows; row++) {
+    const int32_t sum = sum_bytes(x + row * a.width, a.width) - static_cast<int32_t>(a.width) * zero_point;
+    block.score_rest[row] = static_cast<float>(a.to_scores.zero_point) * static_cast<float>(sum) * scale;
+    block.position_bias[row] = a.position_bias[(start + row) * a.position_bias_stride];
+  }
+  if (depth == a.width) return x;
+  for (int64_t row = 0; row < rows; row++) {
+    std::memcpy(block.x + row * depth, x + row * a.width, static_cast<size_t>(a.width));
+    std::memset(block.x + row * depth + a.width, 0, static_cast<size_t>(depth - a.width));
+  }
+  return block.x;
+}
+
+// maximum[column] = the largest score of a column with the bias of its position.
+__attribute__((noinline)) void column_maxima(const float* scores, const float* bias, int64_t rows, int64_t columns,
+                                             float* maximum) {
+  std::fill_n(maximum, columns, -kInfinity);
+  for (int64_t row = 0; row < rows; row++, scores += columns)
+    for (int64_t column = 0; column < columns; column++)
+      maximum[column] = larger(scores[column] + bias[row], maximum[column]);
+}
+
+// round(255 · e^x) for x ≤ 0
+inline uint32_t weight_byte(float x) {
+  const float shifted = exponential(x) * 255.0f + kRounding;
+  uint32_t bits;
+  std::memcpy(&bits, &shifted, sizeof bits);
+  return bits - static_cast<uint32_t>(kRoundingBits);
+}
+
+// Adds the weights of one position, exp(scores + bias − maximum) as bytes, to `sums`, and puts them into the byte of
+// `packed` that `shift` names.
+__attribute__((noinline)) void add_weights(const float* scores, float bias, const float* maximum, int64_t columns,
+                                           int shift, uint32_t* packed, int32_t* sums) {
+  for (int64_t column = 0; column < columns; column++) {
+    const uint32_t weight = weight_byte(scores[column] + bias - maximum[column]);
+    sums[column] += static_cast<int32_t>(weight);
+    packed[column] |= weight << shift;
+  }
+}
+
+// The weights of the positions of a block as panels of signed bytes, lowered by 128, and their sums. Positions that fill
+// up the depth have no weight.
+inline void text_weights(const float* scores, const float* bias, int64_t rows, int64_t columns, int64_t depth,
+                         FusionBlock& block) {
+  std::fill_n(block.text_sums, columns, 0);
+  for (int64_t row = 0; row < depth; row += kStepDepth) {
+    std::fill_n(block.packed, columns, 0u);
+    for (int64_t each = row; each < std::min(row + kStepDepth, rows); each++)
+      add_weights(scores + each * columns, bias[each], block.maximum, columns, static_cast<int>(8 * (each - row)),
+                  block.packed, block.text_sums);
+    for (int64_t column = 0; column < columns; column++) block.packed[column] ^= 0x80808080u;
+    for (int64_t column = 0; column < columns; column += kPanelColumns)
+      std::memcpy(block.text_weights + column * depth + row * kPanelColumns, block.packed + column, kStepBytes);
+  }
+}
+
+// Brings the sums of a head to the maxima of the old sums and of a block, and sets the factors of both.
+__attribute__((noinline)) void raise_maxima(int64_t columns, const int32_t* weights, FusionBlock& block, float* maximum,
+                                            float* total) {
+  for (int64_t column = 0; column < columns; column++) {
+    const float raised = larger(block.maximum[column], maximum[column]);
+    block.old_factor[column] = exponential(maximum[column] - raised);
+    block.new_factor[column] = exponential(block.maximum[column] - raised);
+    total[column] =
+        total[column] * block.old_factor[column] + static_cast<float>(weights[column]) * block.new_factor[column];
+    maximum[column] = raised;
+  }
+}
+
+template <class Vector, class Tile>
+void fusion_head(const FusionAttention& a, const FusionOperands& operands, int64_t head, const uint8_t* x, int64_t rows,
+                 FusionBlock& block, FusionSums& sums) {
+  const int64_t columns = a.columns(), first = head * columns;
+  const PackedLayer to_scores{operands.to_scores + first * a.depth(), a.depth(),            columns,
+                              operands.score_sums + first,            operands.score_scale, operands.zeros};
+  linear_layer<Tile>(x, rows, to_scores, a.x_range.zero_point,
+                     [&](int64_t row, int64_t column, int64_t count, const float* values) {
+                       float* const to = block.scores + row * columns + column;
+                       for (int64_t at = 0; at < count; at++) to[at] = values[at] - block.score_rest[row];
+                     });
+  const int64_t depth = FusionAttention::whole(rows, FusionAttention::kWholeDepth);
+  column_maxima(block.scores, block.position_bias, rows, columns, block.maximum);
+  text_weights(block.scores, block.position_bias, rows, columns, depth, block);
+  for (int64_t row = 0; row < rows; row++) {
+    float* const scores = block.scores + row * columns;
+    const float sum = exponential_row<Vector>(scores, columns, operands.token_bias + first, nullptr);
+    quantize_row(scores, columns, {a.weights.scale * sum, a.weights.zero_point},
+                 block.image_weights + row * a.image_depth() + first);
+  }
+  raise_maxima(columns, block.text_sums, block, sums.maximum + first, sums.total + first);
+  for (int64_t column = 0; column < columns; column++)
+    block.text_sums[column] -= kHalfRange * static_cast<int32_t>(depth);
+  const PackedLayer weights{block.text_weights, depth, columns, block.text_sums, operands.ones, operands.zeros};
+  linear_layer<Tile>(block.x_transposed, a.width, weights, a.x_range.zero_point,
+                     [&](int64_t channel, int64_t column, int64_t count, const float* values) {
+                       float* const to = sums.sums + (head * a.width + channel) * columns + column;
+                       const float* const old_factor = block.old_factor + column;
+                       const float* const new_factor = block.new_factor + column;
+                       for (int64_t at = 0; at < count; at++)
+                         to[at] = to[at] * old_factor[at] + (values[at] + block.x_sums[channel]) * new_factor[at];
+                     });
+}
+
+template <class Vector, class Tile>
+void fusion_part(const FusionAttention& a, const FusionOperands& operands, int64_t begin, int64_t end, FusionSums& sums,
+                 FusionBlock& block) {
+  const int64_t all_columns = a.heads * a.columns(), image_depth = a.image_depth();
+  std::fill_n(sums.maximum, all_columns, -kInfinity);
+  std::fill_n(sums.total, all_columns, 0.0f);
+  std::fill_n(sums.sums, all_columns * a.width, 0.0f);
+  for (int64_t start = begin; start < end; start += kFusionBlock) {
+    const int64_t rows = std::min(kFusionBlock, end - start);
+    const uint8_t* x = fusion_load(a, start, rows, block);
+    for (int64_t head = 0; head < a.heads; head++) fusion_head<Vector, Tile>(a, operands, head, x, rows, block, sums);
+
+    const PackedLayer to_image{operands.to_image,   image_depth,          a.width,
+                               operands.image_sums, operands.image_scale, operands.image_bias};
+    const float scale = a.weights.scale * a.to_image.scale * static_cast<float>(a.to_image.zero_point);
+    for (int64_t row = 0; row < rows; row++) {
+      uint8_t* const weights = block.image_weights + row * image_depth;
+      std::fill(weights + all_columns, weights + image_depth, static_cast<uint8_t>(a.weights.zero_point));
+      const int64_t sum = sum_bytes(weights, image_depth) - image_depth * a.weights.zero_point;
+      block.score_rest[row] = static_cast<float>(sum) * scale;
+    }
+    float* const image = a.image + start * a.width;
+    linear_layer<Tile>(block.image_weights, rows, to_image, a.weights.zero_point,
+                       [&](int64_t row, int64_t column, int64_t count, const float* values) {
+                         float* const to = image + row * a.width + column;
+                         for (int64_t at = 0; at < count; at++) to[at] = values[at] - block.score_rest[row];
+                       });
+  }
+}
+
+inline void fusion_merge(const FusionAttention& a, int64_t head, const FusionSums* parts, int64_t count) {
+  const int64_t columns = a.columns(), first = head * columns;
+  float* const maximum = parts[0].maximum + first;
+  float* const total = parts[0].total + first;
+  float* const sums = parts[0].sums + first * a.width;
+  for (int64_t part = 1; part < count; part++) {
+    float* const other_maximum = parts[part].maximum + first;
+    float* const other_total = parts[part].total + first;
+    const float* const other_sums = parts[part].sums + first * a.width;
+    float old_factor[kLanes], new_factor[kLanes];
+    for (int64_t column = 0; column < columns; column += kLanes) {
+      for (int64_t lane = 0; lane < kLanes; lane++) {
+        const int64_t at = column + lane;
+        const float raised = larger(other_maximum[at], maximum[at]);
+        old_factor[lane] = exponential(maximum[at] - raised);
+        new_factor[lane] = exponential(other_maximum[at] - raised);
+        total[at] = total[at] * old_factor[lane] + other_total[at] * new_factor[lane];
+        maximum[at] = raised;
+      }
+      for (int64_t channel = 0; channel < a.width; channel++)
+        for (int64_t lane = 0; lane < kLanes; lane++) {
+          const int64_t at = channel * columns + column + lane;
+          sums[at] = sums[at] * old_factor[lane] + other_sums[at] * new_factor[lane];
+        }
+    }
+  }
+  for (int64_t token = 0; token < a.tokens; token++) {
+    const float scale = a.x_range.scale / total[token];
+    float* const to = a.text + (head * a.tokens + token) * a.width;
+    for (int64_t channel = 0; channel < a.width; channel++) to[channel] = sums[channel * columns + token] * scale;
+  }
+}
+
+}  // namespace
+}  // namespace dino8

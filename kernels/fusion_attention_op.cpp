@@ -1,0 +1,217 @@
+// The custom operator of attention between an image and a text: it checks the tensors and splits the positions among ONNX
+// Runtime's threads. src/quant/targets/ort-cpu/fusion-function.ts describes it.
+#include "fusion_attention_op.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <memory>
+#include <new>
+
+#include "cpu_operator.h"
+#include "fusion_attention.h"
+
+namespace dino8 {
+namespace {
+
+constexpr size_t kX = 0, kXScale = 1, kXZeroPoint = 2, kToScores = 3, kToScoresScale = 4, kToScoresZeroPoint = 5,
+                 kTokenBias = 6, kPositionBias = 7, kWeightScale = 8, kWeightZeroPoint = 9, kToImage = 10,
+                 kToImageScale = 11, kToImageZeroPoint = 12, kImageBias = 13, kInputs = 14;
+constexpr size_t kImage = 0, kText = 1, kOutputs = 2;
+
+// Memory that starts at a cache line and is not initialised; null if there is not enough.
+using Memory = std::unique_ptr<char, void (*)(char*)>;
+
+Memory reserve(int64_t bytes) {
+  constexpr auto kLine = static_cast<std::align_val_t>(64);
+  return Memory(static_cast<char*>(::operator new(static_cast<size_t>(std::max<int64_t>(bytes, 1)), kLine, std::nothrow)),
+                [](char* memory) { ::operator delete(memory, kLine); });
+}
+
+template <class Part>
+int64_t bytes_of(const FusionAttention& a) {
+  Arena arena(nullptr);
+  Part part(a, arena);
+  return arena.size();
+}
+
+struct Work {
+  FusionKernels kernels;
+  FusionAttention attention;
+  const FusionOperands* operands;
+  FusionSums* sums;  // of each part of the positions
+  int64_t parts;
+  std::atomic<bool> has_memory{true};
+};
+
+void run_part(void* data, size_t index) {
+  Work& work = *static_cast<Work*>(data);
+  const FusionAttention& a = work.attention;
+  const auto part = static_cast<int64_t>(index);
+  const Memory memory = reserve(bytes_of<FusionBlock>(a));
+  if (!memory) {
+    work.has_memory = false;
+    return;
+  }
+  Arena arena(memory.get());
+  FusionBlock block(a, arena);
+  work.kernels.part(a, *work.operands, a.begin(part), a.begin(part + 1), work.sums[part], block);
+}
+
+void merge_head(void* data, size_t head) {
+  const Work& work = *static_cast<const Work*>(data);
+  work.kernels.merge(work.attention, static_cast<int64_t>(head), work.sums, work.parts);
+}
+
+bool is_matrix(const InputTensor& tensor, int64_t rows, int64_t columns) {
+  return tensor.rank == 3 && tensor.dims[1] == rows && tensor.dims[2] == columns;
+}
+
+bool is_scale(const InputTensor& tensor) {
+  if (tensor.count() != 1) return false;
+  const float scale = *static_cast<const float*>(tensor.data);
+  return scale > 0 && std::isfinite(scale);
+}
+
+constexpr size_t kBatched[] = {kX, kToScores, kTokenBias, kPositionBias, kToImage};
+
+// The number of images: the first dimension of the inputs above, each of which may also be 1. Negative if they differ.
+int64_t batch_of(const InputTensor (&in)[kInputs]) {
+  int64_t batch = 1;
+  for (const size_t index : kBatched)
+    if (in[index].dims[0] != 1) batch = in[index].dims[0];
+  for (const size_t index : kBatched)
+    if (in[index].dims[0] != 1 && in[index].dims[0] != batch) return -1;
+  return batch;
+}
+
+// Returns null, or the sentence that says what does not fit.
+const char* check(const InputTensor (&in)[kInputs]) {
+  const InputTensor &x = in[kX], &tokens = in[kTokenBias], &positions = in[kPositionBias];
+  if (x.rank != 3 || x.dims[2] < 1 || x.dims[2] >= kMaxDepth - FusionAttention::kWholeDepth)
+    return "ai.dino8::FusionAttention: x is not [batch, positions, width], or its width is not from 1 to 65471";
+  if (tokens.rank != 4 || tokens.dims[1] != 1 || tokens.dims[2] < 1 || tokens.dims[3] < 1)
+    return "ai.dino8::FusionAttention: the tokens' bias is not [batch, 1, heads, tokens]";
+  const int64_t width = x.dims[2], heads = tokens.dims[2], each = tokens.dims[3];
+  // Each number is checked before the product of both, so that it cannot overflow.
+  if (heads >= kMaxDepth || each >= kMaxDepth ||
+      heads * (each + kPanelColumns) + FusionAttention::kWholeDepth >= kMaxDepth)
+    return "ai.dino8::FusionAttention: there are more heads and tokens than sums of 32 bits can take";
+  if (positions.rank != 3 || positions.dims[1] != 1 || (positions.dims[2] != 1 && positions.dims[2] != x.dims[1]))
+    return "ai.dino8::FusionAttention: the positions' bias is not [batch, 1, positions]";
+  if (!is_matrix(in[kToScores], width, heads * each))
+    return "ai.dino8::FusionAttention: the matrix to the scores is not [batch, width, heads * tokens]";
+  if (!is_matrix(in[kToImage], heads * each, width))
+    return "ai.dino8::FusionAttention: the matrix to the image is not [batch, heads * tokens, width]";
+  if (in[kImageBias].rank != 1 || in[kImageBias].dims[0] != width)
+    return "ai.dino8::FusionAttention: the image's bias is not [width]";
+  if (batch_of(in) < 0) return "ai.dino8::FusionAttention: the inputs have different numbers of images";
+  for (const size_t index : {kXScale, kToScoresScale, kWeightScale, kToImageScale})
+    if (!is_scale(in[index])) return "ai.dino8::FusionAttention: a scale is not one finite number above 0";
+  for (const size_t index : {kXZeroPoint, kToScoresZeroPoint, kWeightZeroPoint, kToImageZeroPoint})
+    if (in[index].count() != 1) return "ai.dino8::FusionAttention: a zero point is not one number";
+  return nullptr;
+}
+
+ByteRange range_at(const InputTensor* in, size_t scale) {
+  return {*static_cast<const float*>(in[scale].data), *static_cast<const uint8_t*>(in[scale + 1].data)};
+}
+
+// The elements of one image of a batch, or of all images if the batch is 1.
+template <class Element>
+const Element* image_at(const InputTensor& tensor, int64_t image) {
+  const int64_t count = tensor.dims[0] == 1 ? 0 : tensor.count() / tensor.dims[0];
+  return static_cast<const Element*>(tensor.data) + image * count;
+}
+
+ByteMatrix matrix_at(const InputTensor* in, size_t matrix, int64_t image) {
+  return {image_at<int8_t>(in[matrix], image), *static_cast<const float*>(in[matrix + 1].data),
+          *static_cast<const int8_t*>(in[matrix + 2].data)};
+}
+
+// The attention of one image of the batch.
+FusionAttention attention_of(const InputTensor (&in)[kInputs], int64_t image, float* to_image, float* to_text) {
+  const InputTensor &x = in[kX], &tokens = in[kTokenBias], &positions = in[kPositionBias];
+  FusionAttention a;
+  a.positions = x.dims[1], a.width = x.dims[2], a.heads = tokens.dims[2], a.tokens = tokens.dims[3];
+  a.x = image_at<uint8_t>(x, image);
+  a.x_range = range_at(in, kXScale), a.weights = range_at(in, kWeightScale);
+  a.to_scores = matrix_at(in, kToScores, image), a.to_image = matrix_at(in, kToImage, image);
+  a.token_bias = image_at<float>(tokens, image);
+  a.position_bias = image_at<float>(positions, image);
+  a.position_bias_stride = positions.dims[2] == 1 ? 0 : 1;
+  a.image_bias = static_cast<const float*>(in[kImageBias].data);
+  a.image = to_image + image * a.positions * a.width;
+  a.text = to_text + image * a.heads * a.tokens * a.width;
+  return a;
+}
+
+OrtStatus* run_image(const OperatorKernel& kernel, OrtKernelContext* context, const FusionAttention& a) {
+  const auto no_memory = [&] {
+    return kernel.api.createStatus(kFail, "ai.dino8::FusionAttention: there is not enough memory");
+  };
+  const int64_t parts = a.parts();
+  const Memory memory = reserve(bytes_of<FusionOperands>(a) + parts * bytes_of<FusionSums>(a));
+  if (!memory) return no_memory();
+  Arena arena(memory.get());
+  FusionOperands operands(a, arena);
+  FusionSums sums[kFusionParts];
+  for (int64_t part = 0; part < parts; part++) sums[part] = FusionSums(a, arena);
+  Work work{kernel.kernels.fusion, a, &operands, sums, parts};
+  work.kernels.prepare(a, operands);
+  if (OrtStatus* status = run_parts(kernel.api, context, work, parts, run_part)) return status;
+  return work.has_memory ? run_parts(kernel.api, context, work, a.heads, merge_head) : no_memory();
+}
+
+OrtStatus* compute(void* data, OrtKernelContext* context) {
+  const OperatorKernel& kernel = *static_cast<const OperatorKernel*>(data);
+  InputTensor in[kInputs];
+  for (size_t index = 0; index < kInputs; index++)
+    if (OrtStatus* status = read_input(kernel.api, context, index, in[index])) return status;
+  if (const char* problem = check(in)) return kernel.api.createStatus(kInvalidArgument, problem);
+  const int64_t batch = batch_of(in), positions = in[kX].dims[1], width = in[kX].dims[2];
+  const int64_t image_dims[] = {batch, positions, width}, text_dims[] = {batch, in[kToImage].dims[1], width};
+  float *image = nullptr, *text = nullptr;
+  if (OrtStatus* status = make_output(kernel.api, context, kImage, image_dims, 3, &image)) return status;
+  if (OrtStatus* status = make_output(kernel.api, context, kText, text_dims, 3, &text)) return status;
+  // A product over no positions is zero.
+  if (positions == 0) std::fill_n(text, batch * text_dims[1] * width, 0.0f);
+  for (int64_t each = 0; positions > 0 && each < batch; each++)
+    if (OrtStatus* status = run_image(kernel, context, attention_of(in, each, image, text))) return status;
+  return nullptr;
+}
+
+int input_type(const OrtCustomOp*, size_t index) {
+  switch (index) {
+    case kX:
+    case kXZeroPoint:
+    case kWeightZeroPoint:
+      return kUint8Element;
+    case kToScores:
+    case kToScoresZeroPoint:
+    case kToImage:
+    case kToImageZeroPoint:
+      return kInt8Element;
+    default:
+      return kFloatElement;
+  }
+}
+
+OrtCustomOp describe_op() {
+  OrtCustomOp op = describe_cpu_operator();
+  op.GetName = [](const OrtCustomOp*) { return kFusionAttention; };
+  op.GetInputTypeCount = [](const OrtCustomOp*) { return kInputs; };
+  op.GetInputType = input_type;
+  op.GetOutputTypeCount = [](const OrtCustomOp*) { return kOutputs; };
+  op.KernelComputeV2 = compute;
+  return op;
+}
+
+}  // namespace
+
+OrtStatus* add_fusion_attention(const OrtApi& api, OrtCustomOpDomain* domain) {
+  static const OrtCustomOp op = describe_op();
+  return api.addOperator(domain, &op);
+}
+
+}  // namespace dino8

@@ -1,0 +1,11 @@
+// The custom operator of attention between an image and a text.
+#pragma once
+
+#include "ort_abi.h"
+
+namespace dino8 {
+
+// Adds the operator ai.dino8::FusionAttention.
+OrtStatus* add_fusion_attention(const OrtApi& api, OrtCustomOpDomain* domain);
+
+}  // namespace dino8
