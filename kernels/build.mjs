@@ -27,7 +27,7 @@ async function build(compiler, library) {
   const temporary = join(buildFolder, `tmp-${process.pid}`);
   mkdirSync(temporary, { recursive: true });
   try {
-    const waiting = sources().map(({ path, flags }) => ({
+    const waiting = sources(compiler).map(({ path, flags }) => ({
       object: join(temporary, basename(path).replace('.cpp', '.o')),
       command: [...FLAGS, ...flags, '-c', path],
     }));

@@ -19,7 +19,7 @@ function compare(label, { compiler, architecture, flags, emulator = [] }) {
   const folder = mkdtempSync(join(tmpdir(), 'dino8-kernels-'));
   try {
     const common = ['-std=c++17', '-ffp-contract=fast', '-Wall', '-Wextra', '-Werror', ...flags];
-    const wanted = sources(architecture).filter(({ path }) => /cpu_path\.cpp$|paths\//.test(path));
+    const wanted = sources(compiler, architecture).filter(({ path }) => /cpu_path\.cpp$|paths\//.test(path));
     const objects = [...wanted, { path: program, flags: [] }].map(({ path, flags: own }) => {
       const object = join(folder, basename(path).replace('.cpp', '.o'));
       execFileSync(compiler, [...common, ...own, '-c', path, '-o', object], { stdio: 'inherit' });

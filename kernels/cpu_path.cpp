@@ -5,6 +5,13 @@
 #include <string>
 #include <vector>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+#if defined(__x86_64__) && defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 #if defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
 #elif defined(__aarch64__) && defined(__APPLE__)
@@ -13,6 +20,25 @@
 
 namespace dino8 {
 namespace {
+
+#if defined(__x86_64__) && defined(__linux__) && defined(DINO8_HAS_AMX_INT8)
+// True if the processor has tiles and their products of bytes (CPUID leaf 7, EDX, bits 24 and 25), the operating system
+// saves tile registers (XCR0, bits 17 and 18), and it lets this process use them. Linux gives the permission once for the
+// life of a process (https://docs.kernel.org/arch/x86/xstate.html).
+bool has_amx() {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || (ecx >> 27 & 1) == 0) return false;  // XGETBV
+  if (!__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) || (edx >> 24 & 3) != 3) return false;
+  unsigned low = 0, high = 0;
+  asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  if ((low >> 17 & 3) != 3) return false;
+  // The numbers of the kernel's asm/prctl.h and asm/fpu/types.h, which older headers lack.
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+#elif defined(__x86_64__)
+bool has_amx() { return false; }
+#endif
 
 #if defined(__aarch64__) && defined(__linux__)
 // The bits of the kernel's arm64 hwcap.h, which older headers lack.
@@ -39,7 +65,11 @@ std::vector<CpuPath> find_paths() {
   const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
                           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
-  if (has_avx512 && __builtin_cpu_supports("avx512vnni")) paths.push_back({"avx512-vnni", &avx512_vnni_kernels});
+  const bool has_avx512_vnni = has_avx512 && __builtin_cpu_supports("avx512vnni");
+#if defined(DINO8_HAS_AMX_INT8)
+  if (has_avx512_vnni && has_amx()) paths.push_back({"amx-int8", &amx_int8_kernels});
+#endif
+  if (has_avx512_vnni) paths.push_back({"avx512-vnni", &avx512_vnni_kernels});
   if (has_avx512) paths.push_back({"avx512", &avx512_kernels});
   if (has_avx2) paths.push_back({"avx2", &avx2_kernels});
 #elif defined(__aarch64__)

@@ -1,9 +1,12 @@
-// Products of a few rows of bytes with panels of an int8 weight, for processors without instructions for it; `paths/`
-// has faster ones. A path's type `Tile` has
-// - kRows, the rows of a full tile, and kPanels, its panels of 16 columns;
+// Products of a few rows of bytes with panels of an int8 weight. `paths/` has a type `Tile` for each instruction set. An
+// object of it lives for a task on one thread, since some processors must be set up before, and has
+// - kRows, the most rows of one product, and kPanels, its most panels of 16 columns;
+// - kRowsAtATime, a multiple of kRows: the rows that go through a block of layers together;
 // - kHasDotProducts, true if an instruction adds four products of bytes to a sum;
 // - kOffset, which its instructions subtract from every byte of a row;
-// - `multiply<Rows, Panels>`, which sets out [Rows][Panels · 16] to the sums of (a − kOffset) · weight in 32 bits.
+// - multiply(rows, panels, a, stride, weight, panel_bytes, steps, out), which sets out [rows][panels · 16] to the sums of
+//   (a − kOffset) · weight in 32 bits. The rows of `a` [rows, steps · 4] are `stride` bytes apart, the panels of the
+//   weight `panel_bytes`. No byte outside of them is read.
 // Everything here is in an unnamed namespace; see paths/path_kernels.h.
 #pragma once
 
@@ -14,13 +17,38 @@
 namespace dino8 {
 namespace {
 
+// So many rows of 2,048 bytes fit into a second-level cache of 256 kB.
+constexpr int64_t kRowsOfSmallCache = 48;
+
+// A tile made of `Sized::multiply<Rows, Panels>`, whose sizes are known to the compiler.
+template <class Sized>
+struct SizedTile {
+  static constexpr int64_t kRows = Sized::kRows, kPanels = Sized::kPanels;
+  static constexpr int64_t kRowsAtATime = kRowsOfSmallCache;
+  static constexpr int32_t kOffset = Sized::kOffset;
+  static constexpr bool kHasDotProducts = Sized::kHasDotProducts;
+  static_assert(kRowsAtATime % kRows == 0);
+
+  template <int Rows = Sized::kRows, int Panels = Sized::kPanels>
+  void multiply(int64_t rows, int64_t panels, const uint8_t* a, int64_t stride, const int8_t* weight,
+                int64_t panel_bytes, int64_t steps, int32_t* out) const {
+    if constexpr (Panels > 1) {
+      if (panels < Panels) return multiply<Rows, Panels - 1>(rows, panels, a, stride, weight, panel_bytes, steps, out);
+    }
+    if constexpr (Rows > 1) {
+      if (rows < Rows) return multiply<Rows - 1, Panels>(rows, panels, a, stride, weight, panel_bytes, steps, out);
+    }
+    Sized::template multiply<Rows, Panels>(a, stride, weight, panel_bytes, steps, out);
+  }
+};
+
+// For processors without instructions for such products.
 struct PlainTile {
   static constexpr int kRows = 4;
   static constexpr int kPanels = 1;
   static constexpr int32_t kOffset = 0;
   static constexpr bool kHasDotProducts = false;
 
-  // a [Rows] at distances of `stride` bytes; steps = depth / 4; the panels are `panel_bytes` apart.
   template <int Rows, int Panels>
   static void multiply(const uint8_t* a, int64_t stride, const int8_t* weight, int64_t panel_bytes, int64_t steps,
                        int32_t* out) {

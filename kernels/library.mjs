@@ -17,27 +17,42 @@ const AVX512 = ['-mavx2', '-mfma', '-mavx512f', '-mavx512vl', '-mavx512dq', '-ma
 
 /**
  * The flags for each instruction set. `find_paths` in cpu_path.cpp must ask the processor for every feature that is
- * switched on here.
+ * switched on here. An instruction set with `macro` is left out if the compiler does not know its flags; cpu_path.cpp is
+ * compiled with the macro if it does.
  */
 const PATHS = [
   { file: 'paths/scalar.cpp' },
   { file: 'paths/avx2.cpp', arch: 'x64', flags: ['-mavx2', '-mfma'] },
   { file: 'paths/avx512.cpp', arch: 'x64', flags: AVX512 },
   { file: 'paths/avx512_vnni.cpp', arch: 'x64', flags: [...AVX512, '-mavx512vnni'] },
+  {
+    file: 'paths/amx_int8.cpp',
+    arch: 'x64',
+    flags: [...AVX512, '-mavx512vnni', '-mamx-tile', '-mamx-int8'],
+    macro: 'DINO8_HAS_AMX_INT8',
+  },
   { file: 'paths/neon.cpp', arch: 'arm64' },
   { file: 'paths/neon_dot.cpp', arch: 'arm64', flags: ['-march=armv8.2-a+dotprod'] },
   { file: 'paths/neon_i8mm.cpp', arch: 'arm64', flags: ['-march=armv8.2-a+dotprod+i8mm'] },
 ];
 
-/** The source files for an architecture, as `{ path, flags }`. */
-export function sources(architecture = process.arch) {
+/** True if `compiler` takes `flags`. */
+function takesFlags(compiler, flags) {
+  const args = [...flags, '-x', 'c++', '-fsyntax-only', '-'];
+  return spawnSync(compiler, args, { input: '', stdio: ['pipe', 'ignore', 'ignore'] }).status === 0;
+}
+
+/** The source files that `compiler` can compile for an architecture, as `{ path, flags }`. */
+export function sources(compiler, architecture = process.arch) {
+  const paths = PATHS.filter(
+    ({ arch = architecture, macro, flags }) => arch === architecture && (!macro || takesFlags(compiler, flags)),
+  );
+  const macros = paths.flatMap(({ macro }) => (macro ? [`-D${macro}`] : []));
   const common = readdirSync(here)
     .filter((name) => name.endsWith('.cpp'))
     .sort()
-    .map((file) => ({ file }));
-  return [...common, ...PATHS]
-    .filter(({ arch }) => arch === undefined || arch === architecture)
-    .map(({ file, flags = [] }) => ({ path: join(here, file), flags }));
+    .map((file) => ({ file, flags: file === 'cpu_path.cpp' ? macros : [] }));
+  return [...common, ...paths].map(({ file, flags = [] }) => ({ path: join(here, file), flags }));
 }
 
 /**

@@ -30,6 +30,8 @@ struct LinearBlock {
 struct LinearBlockKernels {
   // Without such instructions, ONNX Runtime's own operators are faster.
   bool has_dot_products;
+  // So many rows go through all layers at a time.
+  int64_t rows_at_a_time;
   // Computes the rows from `begin` to before `end`.
   void (*rows)(const LinearBlock&, int64_t begin, int64_t end);
   // y = LayerNormalization(y + residual) over `count` numbers.

@@ -182,7 +182,7 @@ OrtStatus* compute(void* data, OrtKernelContext* context) {
   block.norm_epsilon = kernel.norm_epsilon;
   InputTensor result = x;
   result.dims[x.rank - 1] = block.last().columns;
-  work.rows_per_task = rows_per_task(work.rows);
+  work.rows_per_task = rows_per_task(work.rows, kernel.kernels.rows_at_a_time);
   const int64_t tasks = (work.rows + work.rows_per_task - 1) / work.rows_per_task;
   if constexpr (variant.has_norm) {
     const InputTensor* norm = in + variant.norm();

@@ -4,56 +4,66 @@
 
 #include <algorithm>
 
+#include "float_vector.h"
 #include "integer_tile.h"
 #include "packed_weight.h"
 
 namespace dino8 {
 namespace {
 
-// Multiplies `rows` rows by `panels` panels, both at most those of a full tile.
-template <class Tile, int Rows = Tile::kRows, int Panels = Tile::kPanels>
-void multiply_tile(int64_t rows, int64_t panels, const uint8_t* a, int64_t stride, const int8_t* weight,
-                   int64_t panel_bytes, int64_t steps, int32_t* out) {
-  if constexpr (Panels > 1) {
-    if (panels < Panels)
-      return multiply_tile<Tile, Rows, Panels - 1>(rows, panels, a, stride, weight, panel_bytes, steps, out);
-  }
-  if constexpr (Rows > 1) {
-    if (rows < Rows)
-      return multiply_tile<Tile, Rows - 1, Panels>(rows, panels, a, stride, weight, panel_bytes, steps, out);
-  }
-  Tile::template multiply<Rows, Panels>(a, stride, weight, panel_bytes, steps, out);
-}
+// The results of one row for the 16 columns of a panel, a vector at a time: (a − zero_point) · weight · scale + bias.
+struct PanelResults {
+  const int32_t* sums;
+  const int32_t* rest;  // what the tiles have not subtracted from the sums
+  const float* scale;
+  const float* bias;
 
-// Calls finish(row, column, count, values) for the results of `rows` rows of `a`, in pieces of up to 16 · Tile::kPanels
-// columns. The results are floats: (a − zero_point) · weight · scale + bias.
+  // Those from column `at` on.
+  FloatVector vector(int64_t at) const {
+    return to_floats(load_ints(sums + at) - load_ints(rest + at)) * load_floats(scale + at) + load_floats(bias + at);
+  }
+
+  void store(float* to) const {
+    for (int64_t at = 0; at < kPanelColumns; at += kFloatLanes) store_floats(to + at, vector(at));
+  }
+};
+
+// Calls finish(row, column, count, results) for every row of `a`, which are `stride` bytes apart, and every panel, which
+// begins at `column` and has `count` columns of the layer. All 16 results can be computed.
 template <class Tile, class Finish>
-void linear_layer(const uint8_t* a, int64_t rows, const PackedLayer& layer, int32_t zero_point, Finish finish) {
+void linear_layer_by_panels(const uint8_t* a, int64_t rows, int64_t stride, const PackedLayer& layer,
+                            int32_t zero_point, Finish finish) {
   constexpr int64_t kWidth = Tile::kPanels * kPanelColumns;
-  alignas(64) int32_t sums[Tile::kRows * kWidth];
-  alignas(64) float values[kWidth];
-  const int64_t stride = layer.depth, panels = layer.panels();
-  const int32_t rest = zero_point - Tile::kOffset;  // what the tiles have not subtracted
+  alignas(64) int32_t sums[Tile::kRows * kWidth], rest[kWidth];
+  const int64_t panels = layer.panels();
+  Tile tile;
   for (int64_t panel = 0; panel < panels; panel += Tile::kPanels) {
-    const int64_t some_panels = std::min<int64_t>(Tile::kPanels, panels - panel);
-    const int64_t column = panel * kPanelColumns, width = some_panels * kPanelColumns;
-    const int64_t count = std::min(width, layer.columns - column);
-    const int8_t* weight = layer.weight + panel * layer.panel_bytes();
-    const int32_t* column_sums = layer.sums + column;
-    const float* scale = layer.scale + column;
-    const float* bias = layer.bias + column;
+    const int64_t some_panels = std::min(Tile::kPanels, panels - panel), width = some_panels * kPanelColumns;
+    const int64_t first = panel * kPanelColumns;
+    for (int64_t at = 0; at < width; at++) rest[at] = (zero_point - Tile::kOffset) * layer.sums[first + at];
     for (int64_t row = 0; row < rows; row += Tile::kRows) {
-      const int64_t some_rows = std::min<int64_t>(Tile::kRows, rows - row);
-      multiply_tile<Tile>(some_rows, some_panels, a + row * stride, stride, weight, layer.panel_bytes(),
-                          layer.depth / kStepDepth, sums);
-      for (int64_t each = 0; each < some_rows; each++) {
-        const int32_t* from = sums + each * width;
-        for (int64_t at = 0; at < width; at++)
-          values[at] = static_cast<float>(from[at] - rest * column_sums[at]) * scale[at] + bias[at];
-        finish(row + each, column, count, values);
-      }
+      const int64_t some_rows = std::min(Tile::kRows, rows - row);
+      tile.multiply(some_rows, some_panels, a + row * stride, stride, layer.weight + panel * layer.panel_bytes(),
+                    layer.panel_bytes(), layer.depth / kStepDepth, sums);
+      for (int64_t each = 0; each < some_rows; each++)
+        for (int64_t at = 0; at < width; at += kPanelColumns) {
+          const int64_t column = first + at;
+          finish(row + each, column, std::min(kPanelColumns, layer.columns - column),
+                 PanelResults{sums + each * width + at, rest + at, layer.scale + column, layer.bias + column});
+        }
     }
   }
+}
+
+// The same for rows without gaps, with results that are in memory: calls finish(row, column, count, values).
+template <class Tile, class Finish>
+void linear_layer(const uint8_t* a, int64_t rows, const PackedLayer& layer, int32_t zero_point, Finish finish) {
+  linear_layer_by_panels<Tile>(a, rows, layer.depth, layer, zero_point,
+                               [&](int64_t row, int64_t column, int64_t count, PanelResults results) {
+                                 alignas(64) float values[kPanelColumns];
+                                 results.store(values);
+                                 finish(row, column, count, values);
+                               });
 }
 
 }  // namespace

@@ -38,11 +38,12 @@ struct LayerOfRun {
 const char* start_layer(const PreparedLayer& layer, const InputTensor& weight, const InputTensor& input_scale,
                         const InputTensor& input_zero_point, LayerOfRun& run);
 
-// The number of rows of a task: enough to be worth a task, and few enough that all threads get about the same.
-inline int64_t rows_per_task(int64_t rows) {
-  constexpr int64_t kWantedTasks = 32, kMinRows = 48, kMaxRows = 384;
-  const int64_t even = (rows / kWantedTasks + kMinRows - 1) / kMinRows * kMinRows;
-  return std::min(std::max(even, kMinRows), kMaxRows);
+// The number of rows of a task, a multiple of the rows that a kernel takes at a time: enough to be worth a task, and few
+// enough that all threads get about the same.
+inline int64_t rows_per_task(int64_t rows, int64_t rows_at_a_time) {
+  constexpr int64_t kWantedTasks = 32, kMostTimes = 8;
+  const int64_t times = (rows / kWantedTasks + rows_at_a_time - 1) / rows_at_a_time;
+  return std::min(std::max<int64_t>(times, 1), kMostTimes) * rows_at_a_time;
 }
 
 }  // namespace dino8

@@ -56,47 +56,66 @@ struct Layer {
   std::vector<float> scale, bias;
   PackedLayer packed;
 
-  Layer(int64_t depth, int64_t columns) {
+  // The weight begins `skipped` bytes behind the place where memory was allocated.
+  Layer(int64_t depth, int64_t columns, int64_t skipped = 0) {
     packed.depth = depth, packed.columns = columns;
     const int64_t padded = packed.panels() * kPanelColumns;
-    weight = bytes<int8_t>(padded * depth);
+    weight = bytes<int8_t>(skipped + padded * depth);
+    packed.weight = weight.data() + skipped;
     sums.resize(static_cast<size_t>(padded));
     for (int64_t at = 0; at < padded * depth; at++)
       sums[static_cast<size_t>(at / packed.panel_bytes() * kPanelColumns + at / kStepDepth % kPanelColumns)] +=
-          weight[static_cast<size_t>(at)];
+          packed.weight[at];
     // Powers of two, so that nothing is rounded differently where instructions are fused.
     scale.assign(static_cast<size_t>(padded), 1.0f / 4096);
     bias.assign(static_cast<size_t>(padded), 0.25f);
-    packed.weight = weight.data(), packed.sums = sums.data(), packed.scale = scale.data(), packed.bias = bias.data();
+    packed.sums = sums.data(), packed.scale = scale.data(), packed.bias = bias.data();
   }
 };
 
-bool compare_linear_block(const CpuKernels& kernels) {
-  const int64_t depth = 4 * whole(1, 40), hidden = 4 * whole(1, 40), columns = whole(1, 90), rows = whole(0, 110);
+struct LinearSizes {
+  int64_t depth, hidden, columns, rows;
+};
+
+bool compare_linear_block(const CpuKernels& kernels, LinearSizes sizes) {
+  const auto [depth, hidden, columns, rows] = sizes;
   const bool has_second = whole(0, 1) != 0, has_norm = whole(0, 3) == 0;
-  Layer first(depth, has_second ? hidden : columns), second(hidden, columns);
-  const auto x = reals(rows * depth, 3, whole(0, 3) == 0);
-  const auto input = bytes<uint8_t>(rows * depth);
+  Layer first(depth, has_second ? hidden : columns, whole(0, 70)), second(hidden, columns, whole(0, 70));
+  // Nothing begins where a vector would.
+  const int64_t skipped = whole(0, 20);
+  const auto x = reals(skipped + rows * depth, 3, whole(0, 3) == 0);
+  const auto input = bytes<uint8_t>(skipped + rows * depth);
   const auto residual = reals(rows * columns, 1), norm = reals(columns, 1);
   LinearBlock block;
-  if (has_second) block.x = x.data();
-  else block.bytes = input.data();
+  if (has_second) block.x = x.data() + skipped;
+  else block.bytes = input.data() + skipped;
   block.input = {1.0f / 64, static_cast<int32_t>(whole(0, 255))};
   block.first = first.packed, block.has_second = has_second, block.second = second.packed;
   block.hidden = {0.25f, static_cast<int32_t>(whole(0, 255))};
   block.activation = has_second && whole(0, 1) ? Activation::kGelu : Activation::kNone;
   if (has_norm) block.residual = residual.data(), block.norm_scale = block.norm_bias = norm.data();
   block.norm_epsilon = 1e-4f;
-  std::vector<float> found(static_cast<size_t>(rows * columns)), expected(found.size());
-  block.y = found.data();
+  std::vector<float> found(static_cast<size_t>(skipped + rows * columns)), expected(found.size());
+  block.y = found.data() + skipped;
   kernels.linear_block.rows(block, 0, rows);
-  block.y = expected.data();
+  block.y = expected.data() + skipped;
   scalar_kernels.linear_block.rows(block, 0, rows);
   // A Gelu may round one hidden byte in thousands the other way.
   const bool is_exact = block.activation == Activation::kNone && !has_norm;
   const float step = block.activation == Activation::kGelu ? 4 * 0.25f * 128 / 4096 : 0;
   return agree(found, expected, is_exact ? 0 : (has_norm ? 1e-3f + 8 * step : step));
 }
+
+bool compare_some_linear_block(const CpuKernels& kernels) {
+  return compare_linear_block(kernels, {4 * whole(1, 70), 4 * whole(1, 40), whole(1, 90), whole(0, 110)});
+}
+
+bool compare_one_row(const CpuKernels& kernels) {
+  return compare_linear_block(kernels, {4 * whole(1, 300), 4 * whole(1, 40), whole(1, 300), 1});
+}
+
+// Few columns, so that the processors without vectors take a second.
+bool compare_many_rows(const CpuKernels& kernels) { return compare_linear_block(kernels, {8, 4, 3, 100000}); }
 
 bool compare_window_attention(const CpuKernels& kernels) {
   WindowAttention a;
@@ -261,7 +280,8 @@ struct Comparison {
   bool (*run)(const CpuKernels&);
 };
 
-constexpr Comparison kComparisons[] = {{"linear layers", compare_linear_block},
+constexpr Comparison kComparisons[] = {{"linear layers", compare_some_linear_block},
+                                       {"linear layers of one row", compare_one_row},
                                        {"window attention", compare_window_attention},
                                        {"deformable attention", compare_deformable_attention},
                                        {"fusion attention", compare_fusion},
@@ -280,6 +300,11 @@ int main(int, char** arguments) {
       for (int round = 0; round < rounds; round++) different += comparison.run(*path.kernels) ? 0 : 1;
       if (different > 0) std::printf("%s: %s: %d of %d cases differ from scalar\n", path.name, comparison.name, different, rounds);
       failures += different;
+    }
+  for (const CpuPath& path : cpu_paths())
+    if (!compare_many_rows(*path.kernels)) {
+      std::printf("%s: linear layers of 100,000 rows differ from scalar\n", path.name);
+      failures++;
     }
   std::string names;
   for (const CpuPath& path : cpu_paths()) names += std::string(names.empty() ? "" : ", ") + path.name;

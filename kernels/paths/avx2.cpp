@@ -5,6 +5,6 @@
 
 namespace dino8 {
 
-constexpr CpuKernels avx2_kernels = path_kernels<Avx2, Avx2Tile>();
+constexpr CpuKernels avx2_kernels = path_kernels<Avx2, SizedTile<Avx2Tile>>();
 
 }  // namespace dino8

@@ -5,6 +5,6 @@
 
 namespace dino8 {
 
-constexpr CpuKernels avx512_kernels = path_kernels<Avx512, Avx2Tile>();
+constexpr CpuKernels avx512_kernels = path_kernels<Avx512, SizedTile<Avx2Tile>>();
 
 }  // namespace dino8

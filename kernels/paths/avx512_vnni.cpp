@@ -1,83 +1,10 @@
-// The kernels for x86-64 processors with AVX-512 F, VL, DQ, BW and VNNI, whose VPDPBUSD adds 64 products of bytes to 16
-// sums of 32 bits.
-#include <cstring>
-
+// The kernels for x86-64 processors with AVX-512 F, VL, DQ, BW and VNNI.
 #include "avx512_vector.h"
+#include "avx512_vnni_tile.h"
 #include "path_kernels.h"
 
 namespace dino8 {
-namespace {
 
-struct Avx512VnniTile {
-  static constexpr int kRows = 6;
-  static constexpr int kPanels = 4;
-  static constexpr int32_t kOffset = 0;
-  static constexpr bool kHasDotProducts = true;
-
-  // Named variables in place of an array: GCC 12 keeps arrays of vectors in memory (half of the speed, measured).
-  struct Sums {
-    __m512i panel0 = _mm512_setzero_si512(), panel1 = _mm512_setzero_si512();
-    __m512i panel2 = _mm512_setzero_si512(), panel3 = _mm512_setzero_si512();
-  };
-
-  struct Step {
-    __m512i panel0, panel1, panel2, panel3;
-  };
-
-  template <int Panels>
-  static Step load(const int8_t* weight, int64_t panel_bytes) {
-    Step step{};
-    step.panel0 = _mm512_loadu_si512(weight);
-    if constexpr (Panels > 1) step.panel1 = _mm512_loadu_si512(weight + panel_bytes);
-    if constexpr (Panels > 2) step.panel2 = _mm512_loadu_si512(weight + 2 * panel_bytes);
-    if constexpr (Panels > 3) step.panel3 = _mm512_loadu_si512(weight + 3 * panel_bytes);
-    return step;
-  }
-
-  template <int Panels>
-  static void add(Sums& sums, const uint8_t* bytes, const Step& step) {
-    int32_t four;
-    std::memcpy(&four, bytes, sizeof four);
-    const __m512i row = _mm512_set1_epi32(four);
-    sums.panel0 = _mm512_dpbusd_epi32(sums.panel0, row, step.panel0);
-    if constexpr (Panels > 1) sums.panel1 = _mm512_dpbusd_epi32(sums.panel1, row, step.panel1);
-    if constexpr (Panels > 2) sums.panel2 = _mm512_dpbusd_epi32(sums.panel2, row, step.panel2);
-    if constexpr (Panels > 3) sums.panel3 = _mm512_dpbusd_epi32(sums.panel3, row, step.panel3);
-  }
-
-  template <int Panels>
-  static void store(int32_t* out, const Sums& sums) {
-    _mm512_storeu_si512(out, sums.panel0);
-    if constexpr (Panels > 1) _mm512_storeu_si512(out + 16, sums.panel1);
-    if constexpr (Panels > 2) _mm512_storeu_si512(out + 32, sums.panel2);
-    if constexpr (Panels > 3) _mm512_storeu_si512(out + 48, sums.panel3);
-  }
-
-  template <int Rows, int Panels>
-  static void multiply(const uint8_t* a, int64_t stride, const int8_t* weight, int64_t panel_bytes, int64_t steps,
-                       int32_t* out) {
-    Sums row0, row1, row2, row3, row4, row5;
-    for (int64_t at = 0; at < steps; at++, a += kStepDepth, weight += kStepBytes) {
-      const Step step = load<Panels>(weight, panel_bytes);
-      add<Panels>(row0, a, step);
-      if constexpr (Rows > 1) add<Panels>(row1, a + stride, step);
-      if constexpr (Rows > 2) add<Panels>(row2, a + 2 * stride, step);
-      if constexpr (Rows > 3) add<Panels>(row3, a + 3 * stride, step);
-      if constexpr (Rows > 4) add<Panels>(row4, a + 4 * stride, step);
-      if constexpr (Rows > 5) add<Panels>(row5, a + 5 * stride, step);
-    }
-    constexpr int kWidth = Panels * kPanelColumns;
-    store<Panels>(out, row0);
-    if constexpr (Rows > 1) store<Panels>(out + kWidth, row1);
-    if constexpr (Rows > 2) store<Panels>(out + 2 * kWidth, row2);
-    if constexpr (Rows > 3) store<Panels>(out + 3 * kWidth, row3);
-    if constexpr (Rows > 4) store<Panels>(out + 4 * kWidth, row4);
-    if constexpr (Rows > 5) store<Panels>(out + 5 * kWidth, row5);
-  }
-};
-
-}  // namespace
-
-constexpr CpuKernels avx512_vnni_kernels = path_kernels<Avx512, Avx512VnniTile>();
+constexpr CpuKernels avx512_vnni_kernels = path_kernels<Avx512, SizedTile<Avx512VnniTile>>();
 
 }  // namespace dino8

@@ -4,6 +4,6 @@
 
 namespace dino8 {
 
-constexpr CpuKernels neon_kernels = path_kernels<Neon, PlainTile>();
+constexpr CpuKernels neon_kernels = path_kernels<Neon, SizedTile<PlainTile>>();
 
 }  // namespace dino8

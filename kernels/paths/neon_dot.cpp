@@ -16,6 +16,6 @@ struct SignedDot {
 
 }  // namespace
 
-constexpr CpuKernels neon_dot_kernels = path_kernels<Neon, NeonTile<SignedDot>>();
+constexpr CpuKernels neon_dot_kernels = path_kernels<Neon, SizedTile<NeonTile<SignedDot>>>();
 
 }  // namespace dino8

@@ -13,6 +13,6 @@ struct MixedDot {
 
 }  // namespace
 
-constexpr CpuKernels neon_i8mm_kernels = path_kernels<Neon, NeonTile<MixedDot>>();
+constexpr CpuKernels neon_i8mm_kernels = path_kernels<Neon, SizedTile<NeonTile<MixedDot>>>();
 
 }  // namespace dino8

@@ -3,6 +3,6 @@
 
 namespace dino8 {
 
-constexpr CpuKernels scalar_kernels = path_kernels<OneLane, PlainTile>();
+constexpr CpuKernels scalar_kernels = path_kernels<OneLane, SizedTile<PlainTile>>();
 
 }  // namespace dino8

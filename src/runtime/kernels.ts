@@ -48,8 +48,8 @@ export function kernelBuildError(): string | undefined {
 }
 
 /**
- * Returns the instruction sets for which `library` has kernels that run on this machine, the fastest one first:
- * "avx512", "avx2", "neon" and "scalar".
+ * Returns the instruction sets for which `library` has kernels that run on this machine, the fastest one first. All of
+ * them are "amx-int8", "avx512-vnni", "avx512", "avx2", "neon-i8mm", "neon-dot", "neon" and "scalar".
  */
 export function kernelCpuPaths(library: string): string[] {
   const names: string = koffi.load(library).func('const char *dino8_cpu_paths()')();

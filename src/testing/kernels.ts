@@ -2,7 +2,16 @@
 import { kernelCpuPaths, kernelLibrary } from '../runtime/kernels.ts';
 
 /** Every instruction set that the kernels are written for. */
-export const KERNEL_PATHS = ['scalar', 'avx2', 'avx512', 'avx512-vnni', 'neon', 'neon-dot', 'neon-i8mm'] as const;
+export const KERNEL_PATHS = [
+  'scalar',
+  'avx2',
+  'avx512',
+  'avx512-vnni',
+  'amx-int8',
+  'neon',
+  'neon-dot',
+  'neon-i8mm',
+] as const;
 
 const library = kernelLibrary();
 const here = library === undefined ? [] : kernelCpuPaths(library);

@@ -113,6 +113,40 @@ const EXAMPLE: Block = {
   seed: 5,
 };
 
+/** Layers that become operators of dino8, each followed by a dynamically quantized product, which does not. */
+function alternating(width: number, layers: number): Model {
+  const b = new GraphBuilder('alternating');
+  b.define(integerProductFunction());
+  const scalar = (name: string, data: Float32Array | Uint8Array | Int8Array) =>
+    b.initializer(makeTensor(name, [], data));
+  const weight = (name: string, seed: number) => {
+    const numbers = Int8Array.from(noise(width * width, seed), (x) => Math.round(x * 127));
+    return b.initializer(makeTensor(name, [width, width], numbers));
+  };
+  const only = <T>([value]: readonly T[]): T => {
+    if (value === undefined) throw new Error('an operator has one result');
+    return value;
+  };
+  const [scale, zero] = [scalar('scale', Float32Array.of(2 ** -6)), scalar('zero', Uint8Array.of(117))];
+  const [weightScale, weightZero] = [
+    scalar('weight.scale', Float32Array.of(2 ** -9)),
+    scalar('weight.zero', new Int8Array(1)),
+  ];
+  const bias = b.initializer(makeTensor('bias', [width], new Float32Array(width)));
+  let y = b.input('x', DataType.FLOAT, ['rows', width]);
+  for (let layer = 0; layer < layers; layer++) {
+    const bytes = only(b.call('', 'QuantizeLinear', [y, scale, zero]));
+    const inputs = [bytes, weight(`first.${layer}`, layer), scale, weightScale, zero, weightZero, bias];
+    y = only(b.call(CONTRIB, INTEGER_PRODUCT, inputs));
+    const [quantized, yScale, yZero] = b.call('', 'DynamicQuantizeLinear', [y], {}, 3);
+    if (!quantized || !yScale || !yZero) throw new Error('DynamicQuantizeLinear has three results');
+    const sums = only(b.call('', 'MatMulInteger', [quantized, weight(`second.${layer}`, 99 + layer), yZero]));
+    y = b.mul(b.mul(b.cast(sums, DataType.FLOAT), yScale), 2 ** -9);
+  }
+  b.output('y', y);
+  return b.finish();
+}
+
 /** Runs a model on `x` and, if it has a norm, on a residual that is always the same. */
 async function run(
   model: Model,
@@ -187,6 +221,27 @@ describe.runIf(hasKernels)('the kernel', () => {
     const none = new Float32Array(8).fill(Number.NaN);
     expect((await run(await fused(model), none, EXAMPLE, withKernels)).every(Number.isFinite)).toBe(true);
   });
+
+  // Processors with AMX have tile registers, whose sizes both set for themselves.
+  test.for(KERNEL_PATHS.filter(hasKernelPath))(
+    "computes the same by %s on threads that also run ONNX Runtime's own integer products",
+    async (path) => {
+      process.env.DINO8_KERNEL_PATH = path;
+      const [rows, width] = [200, 96];
+      const model = alternating(width, 4);
+      const copy = copyModel(model);
+      expect(fuseLinearBlocks(copy)).toBe(4);
+      await foldConstants(copy);
+      await using kernel = await Session.create(modelBytes(copy), { ...withKernels, threads: 2 });
+      await using separated = await Session.create(modelBytes(model), { threads: 2 });
+      for (let seed = 0; seed < 3; seed++) {
+        const feeds = { x: floats(noise(rows * width, seed), [rows, width]) };
+        using found = await kernel.run(feeds);
+        using expected = await separated.run(feeds);
+        expect(floatData(found.get('y'))).toEqual(floatData(expected.get('y')));
+      }
+    },
+  );
 
   const variants = [false, true].flatMap((hasNorm): LinearParts[] => [
     { layers: 1, hasGelu: false, hasNorm },
