@@ -21,9 +21,9 @@ import { isExternal } from './tensor.ts';
 import type { TensorProto } from './types.ts';
 
 /** Field numbers in onnx.proto. */
-const MODEL_GRAPH = 7;
-const GRAPH_INITIALIZER = 5;
-const TENSOR_RAW_DATA = 9;
+export const MODEL_GRAPH = 7;
+export const GRAPH_INITIALIZER = 5;
+export const TENSOR_RAW_DATA = 9;
 
 /** A protobuf message cannot be larger than 2 GiB; the weights of larger models are written to an external file. */
 const MAX_MESSAGE_BYTES = 2 ** 31 - 2 ** 20;

@@ -4,6 +4,7 @@ import { fileError } from '../base/files.ts';
 import type { Model } from '../onnx/read.ts';
 import { DataType } from '../onnx/types.ts';
 import { RuntimeError } from './error.ts';
+import { mapWeights } from './mapped-weights.ts';
 import { addressOf, ort, ortEnvironment, type Pointer } from './native.ts';
 import { releaseValues, shareTensor, withSharedTensors } from './native-value.ts';
 import { type SessionOptions, withSessionOptions } from './options.ts';
@@ -75,8 +76,8 @@ export class Session implements AsyncDisposable {
    * Loads a model.
    *
    * @param model the path of a file (with its external data beside it), the bytes of a file, or a model in memory. ONNX
-   * Runtime reads the large weights of a model in memory where they are, without a copy: they must not change while the
-   * session is open.
+   * Runtime reads the large weights of a file and of a model in memory where they are, without a copy: they must not change
+   * while the session is open. A file may be replaced by another of its name, but not written to.
    * @param name how errors name the model
    * @throws UsageError or InputError if the file cannot be read; RuntimeError if the model does not load
    * @example
@@ -94,20 +95,14 @@ export class Session implements AsyncDisposable {
     if (typeof model === 'string') await checkReadable(model);
     return withSessionOptions(options, async (settings) => {
       const out = new BigUint64Array(1);
-      if (typeof model === 'string') {
-        await ort().doAsync(
-          context,
-          { kept: model, flushSubnormals },
-          'CreateSession',
-          environment,
-          model,
-          settings,
-          out,
-        );
+      const encoding = encodingOf(model, options);
+      if (typeof encoding === 'string') {
+        const held = { kept: encoding, flushSubnormals };
+        await ort().doAsync(context, held, 'CreateSession', environment, encoding, settings, out);
         return new Session(out[0] ?? 0n, label, flushSubnormals);
       }
-      const { bytes, weights } =
-        model instanceof Uint8Array ? { bytes: model, weights: new Map<string, Tensor>() } : shareWeights(model);
+      const { bytes, folder, weights = new Map<string, Tensor>() } = encoding;
+      if (folder) ort().do(context, 'AddSessionConfigEntry', settings, EXTERNAL_DATA_FOLDER, folder);
       await withSharedTensors(weights, label, async (values) => {
         const names = [...weights.keys()];
         // The optimizer reads the first, the kernels the second; without the second ONNX Runtime would copy the first.
@@ -254,6 +249,31 @@ export class Session implements AsyncDisposable {
       return addressOf(text);
     });
   }
+}
+
+/** The entry of the session configuration that says where external data of a model in memory is. */
+const EXTERNAL_DATA_FOLDER = 'session.model_external_initializers_file_folder_path';
+
+/**
+ * Whether ONNX Runtime may map the weights of a model file. Other execution providers than the processor read the file
+ * themselves, an optimized graph that is written would refer to it, and Windows does not replace a file that is mapped.
+ */
+function canMapWeights({ providers = [], optimizedModelPath }: SessionOptions): boolean {
+  const isCpu = providers.every((provider) => (typeof provider === 'string' ? provider : provider.name) === 'cpu');
+  return isCpu && !optimizedModelPath && process.platform !== 'win32';
+}
+
+/** A model as bytes, with the folder of its external data or the weights that it shares with the caller. */
+interface Encoding {
+  readonly bytes: Uint8Array;
+  readonly folder?: string;
+  readonly weights?: Map<string, Tensor>;
+}
+
+/** Returns the form in which ONNX Runtime takes a model; a path where ONNX Runtime itself must read the file. */
+function encodingOf(model: string | Uint8Array | Model, options: SessionOptions): string | Encoding {
+  if (typeof model === 'string') return (canMapWeights(options) && mapWeights(model)) || model;
+  return model instanceof Uint8Array ? { bytes: model } : shareWeights(model);
 }
 
 /** Checks that a model file can be read. ONNX Runtime's own messages name its source files instead of the path. */
