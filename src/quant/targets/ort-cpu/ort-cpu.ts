@@ -15,6 +15,7 @@ import { joinParts } from './join-parts.ts';
 import { fuseLinearBlocks } from './linear-blocks.ts';
 import { lintForOrtCpu } from './lint-ort-cpu.ts';
 import { quantizeEarly } from './quantize-early.ts';
+import { quantizeResults } from './quantize-results.ts';
 import { placeStatic } from './static.ts';
 
 export const ortCpu: QuantizationTarget = {
@@ -32,6 +33,7 @@ export const ortCpu: QuantizationTarget = {
     joinParts(model);
     fuseFusion(model);
     if (fuseLinearBlocks(model) > 0) await foldConstants(model);
+    quantizeResults(model);
   },
   lint: lintForOrtCpu,
 };
