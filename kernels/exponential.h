@@ -1,6 +1,5 @@
 // The exponential function and rounding, of one number, written so that compilers make vectors of loops over them, and of
-// the vectors of `paths/`. Everything here is in
-// an unnamed namespace; see paths/path_kernels.h.
+// the vectors of `paths/`. Everything here is in an unnamed namespace; see paths/path_kernels.h.
 #pragma once
 
 #include <cstdint>

@@ -51,20 +51,21 @@ class WindowScratch {
         !allocate(keys, windows * a->channels * padded) || !allocate(values, all * a->heads * padded_size) ||
         !allocate(normalized, a->channels) || !allocate(core, kQueries * (padded + padded_size)) ||
         !allocate(places, all) || !allocate(masks, kGroups * padded) || !allocate(mask_of, tokens) ||
-        !allocate(key_of, all) || !allocate(value_of, all) || !allocate(pieces, 3 * a->channels))
+        !allocate(key_of, all) || !allocate(value_of, all) || !allocate(pieces, 3 * a->channels) ||
+        !allocate(first_piece, a->projections.panels() + 1))
       return false;
     for (int64_t row = 0; row < all; row++) {
       const int64_t window = row / tokens, token = row % tokens;
       key_of[row] = window * a->channels * padded + token;
       value_of[row] = (window * a->heads * tokens + token) * padded_size;
     }
+    set_pieces();
     return true;
   }
 
-  // Stores some projections of a token: queries scaled, keys transposed, values by head.
-  void store(int64_t row, int64_t column, int64_t count, const float* from) {
-    if (column != pieces_of || count != pieces_count) find_pieces(column, count);
-    for (int64_t each = 0; each < found; each++) {
+  // Stores the projections of a token from one panel: queries scaled, keys transposed, values by head.
+  void store(int64_t row, int64_t panel, const float* from) {
+    for (int64_t each = first_piece[panel]; each < first_piece[panel + 1]; each++) {
       const Piece& piece = pieces[each];
       if (piece.kind == kQuery) {
         float* to = queries.get() + row * a->channels + piece.start;
@@ -88,26 +89,29 @@ class WindowScratch {
     int64_t start, count;
   };
 
-  // Columns come many rows at a time, so that the divisions are seldom.
-  void find_pieces(int64_t column, int64_t count) {
-    pieces_of = column, pieces_count = count, found = 0;
-    const int64_t size = a->head_size();
-    for (const int64_t end = column + count; column < end; found++) {
-      const auto kind = static_cast<Kind>(column / a->channels);
-      const int64_t inner = column % a->channels, head = inner / size, in_head = inner % size;
-      const int64_t rest = kind == kValue ? size - in_head : a->channels - inner;
-      const int64_t start = kind == kQuery ? inner
-                            : kind == kKey ? inner * a->padded_tokens()
-                                           : head * a->tokens() * padded_size + in_head;
-      pieces[found] = {kind, start, std::min(end - column, rest)};
-      column += pieces[found].count;
+  void set_pieces() {
+    const int64_t size = a->head_size(), columns = a->projections.columns;
+    int64_t found = 0, column = 0;
+    for (int64_t panel = 0; panel < a->projections.panels(); panel++) {
+      first_piece[panel] = found;
+      for (const int64_t end = std::min((panel + 1) * kPanelColumns, columns); column < end; found++) {
+        const auto kind = static_cast<Kind>(column / a->channels);
+        const int64_t inner = column % a->channels, head = inner / size, in_head = inner % size;
+        const int64_t rest = kind == kValue ? size - in_head : a->channels - inner;
+        const int64_t start = kind == kQuery ? inner
+                              : kind == kKey ? inner * a->padded_tokens()
+                                             : head * a->tokens() * padded_size + in_head;
+        pieces[found] = {kind, start, std::min(end - column, rest)};
+        column += pieces[found].count;
+      }
     }
+    first_piece[a->projections.panels()] = found;
   }
 
   const WindowAttention* a = nullptr;
   std::unique_ptr<int64_t[]> key_of, value_of;  // [windows · tokens]
   std::unique_ptr<Piece[]> pieces;
-  int64_t pieces_of = -1, pieces_count = 0, found = 0;
+  std::unique_ptr<int64_t[]> first_piece;  // of each panel of the projections, and the number of all
 };
 
 // A row or a column of windows: where its tokens come from, and what shifting does to them.
@@ -172,8 +176,8 @@ void attend_windows(const WindowAttention& a, int64_t begin, int64_t windows, Wi
     quantize_row(scratch.normalized.get(), channels, a.input, bytes);
   }
   linear_layer<Tile>(scratch.bytes.get(), all, a.projections, a.input.zero_point,
-                     [&](int64_t row, int64_t column, int64_t count, const float* values) {
-                       scratch.store(row, column, count, values);
+                     [&](int64_t row, int64_t column, int64_t, const float* values) {
+                       scratch.store(row, column / kPanelColumns, values);
                      });
   for (int64_t window = 0; window < windows; window++) {
     const bool has_masks = set_masks(a, {a, begin + window}, scratch);

@@ -1,6 +1,6 @@
 /**
  * Integer products by stored weights become operators that dino8's library has kernels for, together with what surrounds them:
- * a product that reads nothing but the quantized results of another one, a residual sum with a layer normalization, and a mask.
+ * a product that reads nothing but the quantized results of another one, and a residual sum with a layer normalization.
  */
 import { findAttribute, float, integerAttribute } from '../../../onnx/attributes.ts';
 import { DOMAIN } from '../../../onnx/dino8-operators.ts';
@@ -18,7 +18,7 @@ import { isPackable, packWeight } from './packed-weight.ts';
 const DEFAULT_EPSILON = 1e-5;
 
 /** An integer product by a stored weight. */
-interface Layer {
+export interface Layer {
   readonly product: NodeProto;
   /** The name of the weight, and its dimensions. */
   readonly weight: string;
@@ -37,13 +37,6 @@ interface Block {
 interface Norm {
   readonly residual: string;
   readonly norm: NodeProto;
-}
-
-/** A multiplication of each row by a number, such as a mask, which reads nothing else of a layer's result. */
-interface RowScale {
-  /** The numbers, [..., 1]. */
-  readonly factors: string;
-  readonly node: NodeProto;
 }
 
 /**
@@ -71,16 +64,10 @@ export function fuseLinearBlocks(model: Model): number {
     const behind = normBehind(product.output[0] ?? '', index, infos);
     // Where a sum is of two blocks, the first one has taken it.
     const found = behind && made.has(behind.norm) ? undefined : behind;
-    const scaled = block.layers.length === 1 ? rowScaleBehind(product.output[0] ?? '', index, infos) : undefined;
-    const parts: LinearParts = {
-      layers: block.layers.length,
-      hasGelu: block.hasGelu,
-      hasNorm: found !== undefined,
-      hasRowScale: scaled !== undefined,
-    };
+    const parts: LinearParts = { layers: block.layers.length, hasGelu: block.hasGelu, hasNorm: found !== undefined };
     const operator = linearOperator(parts);
     functions.set(operator, parts);
-    made.set(scaled?.node ?? found?.norm ?? product, blockNode(operator, block, scaled ?? found, packed));
+    made.set(found?.norm ?? product, blockNode(operator, block, found, packed));
   }
   if (blocks.length === 0) return 0;
   graph.node = graph.node.map((node) => made.get(node) ?? node);
@@ -94,7 +81,7 @@ export function fuseLinearBlocks(model: Model): number {
 function blockNode(
   operator: string,
   { layers, x }: Block,
-  behind: Norm | RowScale | undefined,
+  found: Norm | undefined,
   packed: ReadonlyMap<string, string>,
 ) {
   const inputs = layers.flatMap(({ product, weight }) => {
@@ -102,11 +89,11 @@ function blockNode(
     return [aScale, aZeroPoint, packed.get(weight) ?? '', scale, bias];
   });
   const last = layers.at(-1) ?? layers[0];
-  const others = behind ? ('norm' in behind ? [behind.residual, ...behind.norm.input.slice(1)] : [behind.factors]) : [];
-  const norm = behind && 'norm' in behind ? behind.norm : undefined;
-  const attributes = norm ? { epsilon: float(findAttribute(norm, 'epsilon')?.f ?? DEFAULT_EPSILON) } : {};
-  const end = behind && 'node' in behind ? behind.node : (norm ?? last.product);
-  const node = makeNode(operator, last.product.name, [x, ...inputs, ...others], end.output, attributes);
+  const norm = found ? [found.residual, ...found.norm.input.slice(1)] : [];
+  const epsilon = found && (findAttribute(found.norm, 'epsilon')?.f ?? DEFAULT_EPSILON);
+  const attributes = epsilon === undefined ? {} : { epsilon: float(epsilon) };
+  const output = found?.norm.output ?? last.product.output;
+  const node = makeNode(operator, last.product.name, [x, ...inputs, ...norm], output, attributes);
   node.domain = DOMAIN;
   return node;
 }
@@ -154,7 +141,7 @@ function quantizerOf({ product }: Layer, { producer }: GraphIndex): NodeProto | 
 }
 
 /** The layer of an integer product; undefined if the kernels cannot compute it. */
-function layerOf(product: NodeProto, { initializer }: GraphIndex, infos: Infos): Layer | undefined {
+export function layerOf(product: NodeProto, { initializer }: GraphIndex, infos: Infos): Layer | undefined {
   if (product.opType !== INTEGER_PRODUCT || product.domain !== CONTRIB) return undefined;
   const [bytes = '', weight = '', aScale = '', scale = '', aZeroPoint = '', zeroPoint = '', bias = ''] = product.input;
   const stored = initializer.get(weight);
@@ -166,14 +153,6 @@ function layerOf(product: NodeProto, { initializer }: GraphIndex, infos: Infos):
   const hasConstants = isSymmetric && initializer.has(scale) && initializer.has(bias);
   const isUnsigned = infos.get(bytes)?.type === DataType.UINT8 && isNumber(aScale) && isNumber(aZeroPoint);
   return isStored && hasConstants && isUnsigned ? { product, weight, dims: [depth, columns] } : undefined;
-}
-
-/** The multiplication that alone reads `result`, if it has one number for each row. */
-function rowScaleBehind(result: string, index: GraphIndex, infos: Infos): RowScale | undefined {
-  const [node] = index.consumers.get(result) ?? [];
-  const factors = node?.input.find((name) => name !== result) ?? '';
-  if (node?.opType !== 'Mul' || node.domain !== '' || !isReadOnce(result, index)) return undefined;
-  return infos.get(factors)?.shape?.at(-1) === 1 ? { factors, node } : undefined;
 }
 
 /** The sum and the normalization over the last dimension that alone read `result`. The last dimensions are the same. */

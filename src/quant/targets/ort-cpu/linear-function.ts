@@ -3,13 +3,12 @@
  * normalization behind them. dino8's library has kernels that take some rows at a time through all of it, so that what is
  * between never leaves the processor's caches; the bodies are the same in separate operators.
  */
-import { create } from '@bufbuild/protobuf';
-import { AttributeProto_AttributeType, AttributeProtoSchema } from 'onnx-buf';
 import { GraphBuilder, type Value } from '../../../onnx/builder.ts';
 import * as operators from '../../../onnx/dino8-operators.ts';
 import { DataType, type FunctionProto } from '../../../onnx/types.ts';
 import { CONTRIB, INTEGER_PRODUCT } from './integer-product.ts';
 import { unpackWeight } from './packed-weight.ts';
+import { referToEpsilon } from './refer-to-epsilon.ts';
 
 /** The parts of a block of linear layers. */
 export interface LinearParts {
@@ -18,13 +17,10 @@ export interface LinearParts {
   readonly hasGelu: boolean;
   /** Whether a residual sum and a layer normalization follow. */
   readonly hasNorm: boolean;
-  /** Whether each row of the result is multiplied by a number. */
-  readonly hasRowScale?: boolean;
 }
 
 const OPERATORS: readonly (readonly [operator: string, parts: LinearParts])[] = [
   [operators.INTEGER_LINEAR, { layers: 1, hasGelu: false, hasNorm: false }],
-  [operators.INTEGER_LINEAR_SCALED, { layers: 1, hasGelu: false, hasNorm: false, hasRowScale: true }],
   [operators.INTEGER_LINEAR_ADD_NORM, { layers: 1, hasGelu: false, hasNorm: true }],
   [operators.FEED_FORWARD, { layers: 2, hasGelu: false, hasNorm: false }],
   [operators.FEED_FORWARD_ADD_NORM, { layers: 2, hasGelu: false, hasNorm: true }],
@@ -33,28 +29,24 @@ const OPERATORS: readonly (readonly [operator: string, parts: LinearParts])[] = 
 ];
 
 /** Returns the operator for a block. */
-export function linearOperator({ layers, hasGelu, hasNorm, hasRowScale = false }: LinearParts): string {
+export function linearOperator({ layers, hasGelu, hasNorm }: LinearParts): string {
   const found = OPERATORS.find(
-    ([, parts]) =>
-      parts.layers === layers &&
-      parts.hasGelu === hasGelu &&
-      parts.hasNorm === hasNorm &&
-      (parts.hasRowScale ?? false) === hasRowScale,
+    ([, parts]) => parts.layers === layers && parts.hasGelu === hasGelu && parts.hasNorm === hasNorm,
   );
-  if (!found) throw new Error('there is no operator for one layer with a Gelu, or for scaled rows of another block');
+  if (!found) throw new Error('there is no operator for one layer with a Gelu');
   return found[0];
 }
 
-/** True for the operators of blocks of linear layers whose results are floats. */
-export const isLinearOperator = (operator: string): boolean => OPERATORS.some(([name]) => name === operator);
-
 /** The integer products of fusion-function.ts. */
 const FUSION_PRODUCTS = 3;
+/** The integer products of window-attention-function.ts; its scores and its values are products of floats. */
+const WINDOW_PRODUCTS = 2;
 
 /** Returns the number of integer products in one of dino8's operators; 0 for all other operators. */
 export function productsOf(operator: string): number {
   if (operator === operators.FUSION_ATTENTION) return FUSION_PRODUCTS;
-  return OPERATORS.find(([name]) => operator === name || operator === name + operators.QUANTIZED)?.[1].layers ?? 0;
+  if (operator === operators.WINDOW_ATTENTION) return WINDOW_PRODUCTS;
+  return OPERATORS.find(([name]) => name === operator)?.[1].layers ?? 0;
 }
 
 /**
@@ -62,7 +54,6 @@ export function productsOf(operator: string): number {
  * - x [..., depth]: uint8 for one layer; for two layers float, which is quantized first
  * - for each layer: the scale (float) and zero point (uint8) of the bytes that it reads; its weight, int8 in panels
  *   (packed-weight.ts); the scale of the weight, float [] or [columns]; its bias, float [columns]
- * - with a factor for each row: the factors [..., 1]
  * - with a norm: the residual [..., columns], and scale and bias [columns] of the normalization, whose `epsilon` is an attribute
  *
  * Output y float [..., columns].
@@ -83,7 +74,6 @@ export function linearFunction(parts: LinearParts): FunctionProto {
   const norm = parts.hasNorm
     ? ['residual', 'norm_scale', 'norm_bias'].map((name) => b.input(name, DataType.FLOAT, []))
     : [];
-  const rowScale = parts.hasRowScale ? b.input('row_scale', DataType.FLOAT, []) : undefined;
   const zero = b.constant(Int8Array.of(0), []);
   const quantize = (value: Value, { range }: typeof first) =>
     b.call('', 'QuantizeLinear', [value, ...range])[0] as Value;
@@ -93,21 +83,8 @@ export function linearFunction(parts: LinearParts): FunctionProto {
   };
   let y = apply(second ? quantize(x, first) : x, first);
   if (second) y = apply(quantize(parts.hasGelu ? b.gelu(y) : y, second), second);
-  if (rowScale) y = b.mul(y, rowScale);
   const [residual, scale, bias] = norm;
   if (residual && scale && bias) y = b.layerNormalization(b.add(residual, y), scale, bias, 0);
   b.output('y', y);
-  const body = b.finishFunction(operators.DOMAIN, parts.hasNorm ? ['epsilon'] : []);
-  for (const { opType, attribute } of body.node)
-    if (opType === 'LayerNormalization')
-      attribute.splice(
-        attribute.findIndex(({ name }) => name === 'epsilon'),
-        1,
-        create(AttributeProtoSchema, {
-          name: 'epsilon',
-          refAttrName: 'epsilon',
-          type: AttributeProto_AttributeType.FLOAT,
-        }),
-      );
-  return body;
+  return referToEpsilon(b.finishFunction(operators.DOMAIN, parts.hasNorm ? ['epsilon'] : []));
 }

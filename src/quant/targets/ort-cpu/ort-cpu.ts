@@ -15,8 +15,8 @@ import { joinParts } from './join-parts.ts';
 import { fuseLinearBlocks } from './linear-blocks.ts';
 import { lintForOrtCpu } from './lint-ort-cpu.ts';
 import { quantizeEarly } from './quantize-early.ts';
-import { quantizeResults } from './quantize-results.ts';
 import { placeStatic } from './static.ts';
+import { fuseWindowAttention } from './window-attention.ts';
 
 export const ortCpu: QuantizationTarget = {
   name: 'ort-cpu',
@@ -32,8 +32,8 @@ export const ortCpu: QuantizationTarget = {
     quantizeEarly(model);
     joinParts(model);
     fuseFusion(model);
-    if (fuseLinearBlocks(model) > 0) await foldConstants(model);
-    quantizeResults(model);
+    const attentions = await fuseWindowAttention(model);
+    if (fuseLinearBlocks(model) + attentions > 0) await foldConstants(model);
   },
   lint: lintForOrtCpu,
 };

@@ -1,0 +1,139 @@
+/**
+ * The operator `ai.dino8::WindowAttention`: attention within the windows of a map (Swin Transformer, Liu et al. 2021,
+ * https://arxiv.org/abs/2103.14030), with the normalization before it and the residual sum behind it. dino8's library has a
+ * kernel that takes some windows at a time through all of it and finds their tokens in the map by index; the body is the same
+ * in separate operators, with a tensor of windows.
+ */
+import { GraphBuilder, type Value } from '../../../onnx/builder.ts';
+import { DOMAIN, WINDOW_ATTENTION } from '../../../onnx/dino8-operators.ts';
+import { DataType, type FunctionProto } from '../../../onnx/types.ts';
+import { CONTRIB, INTEGER_PRODUCT } from './integer-product.ts';
+import { unpackWeight } from './packed-weight.ts';
+import { referToEpsilon } from './refer-to-epsilon.ts';
+
+/** The number that is added to the score of two tokens that a shifted window brings together from opposite borders. */
+export const ACROSS_BORDERS = -100;
+
+/** The largest integer of 32 bits stands for the end of an axis. */
+const END = 2 ** 31 - 1;
+
+/** The inputs of a linear layer in integers. */
+interface Layer {
+  readonly range: readonly [scale: Value, zeroPoint: Value];
+  readonly weight: Value;
+  readonly scale: Value;
+  readonly bias: Value;
+}
+
+/**
+ * Defines the function. Its inputs:
+ * - x float [batch, height, width, channels]
+ * - scale and bias [channels] of the layer normalization, whose `epsilon` is an attribute
+ * - the layer to queries, keys and values, which are side by side: the scale (float) and zero point (uint8) of the bytes that it
+ *   reads; its weight, int8 in panels (packed-weight.ts); the scale of the weight, float [3 · channels]; its bias, the same
+ * - position_bias float [heads, tokens, tokens], added to the scores
+ * - the layer behind the attention, with the same five inputs
+ * - query_scale float [], window int64 [1], shift int64 [1]: the queries are multiplied by the first; windows have window² tokens;
+ *   the map is padded to whole windows on the right and at the bottom, and then rolled up and to the left by `shift`
+ *
+ * Output y float [batch, height, width, channels].
+ */
+export function windowAttentionFunction(): FunctionProto {
+  const b = new GraphBuilder(WINDOW_ATTENTION);
+  const x = b.input('x', DataType.FLOAT, ['batch', 'height', 'width', 'channels']);
+  const [normScale, normBias] = [
+    b.input('norm_scale', DataType.FLOAT, ['channels']),
+    b.input('norm_bias', DataType.FLOAT, ['channels']),
+  ];
+  const projections = layerInputs(b, 'projections');
+  const positionBias = b.input('position_bias', DataType.FLOAT, ['heads', 'tokens', 'tokens']);
+  const output = layerInputs(b, 'output');
+  const queryScale = b.input('query_scale', DataType.FLOAT, []);
+  const window = b.input('window', DataType.INT64, [1]);
+  const shift = b.input('shift', DataType.INT64, [1]);
+
+  const channels = b.dimension(x, 3);
+  const heads = b.dimension(positionBias, 0);
+  const tokens = b.dimension(positionBias, 1);
+  const size = b.shapeOf(x, 1, 3);
+  const counts = b.div(b.sub(b.add(size, window), b.integers(1)), window);
+  const [rows, columns] = [b.slice(counts, [0], [1], [0]), b.slice(counts, [1], [2], [0])];
+
+  const normed = b.layerNormalization(x, normScale, normBias, 0);
+  const bytes = one(b.call('', 'QuantizeLinear', [normed, ...projections.range]));
+  const rest = b.mod(b.sub(b.integers(0), size), window);
+  const amounts = b.vector([0, 0, 0, 0, 0, rest, 0]);
+  const padded = one(b.call('', 'Pad', [bytes, amounts, projections.range[1]]));
+  const rolled = roll(b, padded, shift);
+  const split = b.reshape(rolled, [0, rows, window, columns, window, channels]);
+  const partition = b.reshape(b.transpose(split, [0, 1, 3, 2, 4, 5]), [-1, tokens, channels]);
+
+  const [query, key, value] = b.split(
+    apply(b, partition, projections),
+    b.vector([channels, channels, channels]),
+    3,
+    -1,
+  );
+  const byHead = (part: Value | undefined, order: number[]) =>
+    b.transpose(b.reshape(part as Value, [0, 0, heads, -1]), order); // Split has three results
+  const queries = b.mul(byHead(query, [0, 2, 1, 3]), queryScale);
+  const scores = b.matmul(queries, byHead(key, [0, 2, 3, 1]));
+  const bias = b.add(shiftMask(b, { rows, columns, window, shift, tokens }), positionBias);
+  const perImage = b.reshape(scores, [-1, b.mul(rows, columns), heads, tokens, tokens]);
+  const biased = b.reshape(b.add(perImage, bias), [-1, heads, tokens, tokens]);
+  const mixed = b.matmul(b.softmax(biased), byHead(value, [0, 2, 1, 3]));
+  const context = b.reshape(b.transpose(mixed, [0, 2, 1, 3]), [0, 0, -1]);
+  const attended = apply(b, one(b.call('', 'QuantizeLinear', [context, ...output.range])), output);
+
+  const tiles = b.transpose(b.reshape(attended, [-1, rows, columns, window, window, channels]), [0, 1, 3, 2, 4, 5]);
+  const whole = b.reshape(tiles, [-1, b.mul(rows, window), b.mul(columns, window), channels]);
+  const restored = b.slice(roll(b, whole, b.sub(b.integers(0), shift)), [0, 0], [size], [1, 2]);
+  // The reshape changes nothing; it tells shape inference that the sum has the size of the map.
+  b.output('y', b.add(x, b.reshape(restored, [b.shapeOf(x)])));
+  return referToEpsilon(b.finishFunction(DOMAIN, ['epsilon']));
+}
+
+const one = ([result]: readonly Value[]): Value => result as Value; // operators with one result
+
+function layerInputs(b: GraphBuilder, name: string): Layer {
+  return {
+    range: [
+      b.input(`${name}_input_scale`, DataType.FLOAT, []),
+      b.input(`${name}_input_zero_point`, DataType.UINT8, []),
+    ],
+    weight: b.input(`${name}_weight`, DataType.INT8, [undefined, undefined, undefined, undefined]),
+    scale: b.input(`${name}_scale`, DataType.FLOAT, [undefined]),
+    bias: b.input(`${name}_bias`, DataType.FLOAT, [undefined]),
+  };
+}
+
+function apply(b: GraphBuilder, bytes: Value, { range: [aScale, aZero], weight, scale, bias }: Layer): Value {
+  const zero = b.constant(Int8Array.of(0), []);
+  const inputs = [bytes, unpackWeight(b, weight, bias), aScale, scale, aZero, zero, bias];
+  return one(b.call(CONTRIB, INTEGER_PRODUCT, inputs));
+}
+
+/** Moves a map up and to the left by `shift` positions, cyclically. */
+function roll(b: GraphBuilder, x: Value, shift: Value): Value {
+  const along = (map: Value, axis: number) =>
+    b.concat([b.slice(map, [shift], [END], [axis]), b.slice(map, [0], [shift], [axis])], axis);
+  return along(along(x, 1), 2);
+}
+
+/** After a shift, tokens of different regions must not attend to each other (figure 4 of the paper): [windows, 1, tokens, tokens]. */
+function shiftMask(
+  b: GraphBuilder,
+  { rows, columns, window, shift, tokens }: Record<'rows' | 'columns' | 'window' | 'shift' | 'tokens', Value>,
+): Value {
+  const regions = (count: Value, orderOfAxis: number) => {
+    const length = b.mul(count, window);
+    const index = b.range(b.integer(0), b.squeeze(length, [0]), b.integer(1));
+    const isPast = (border: Value) => b.cast(b.greaterOrEqual(index, b.sub(length, border)), DataType.INT64);
+    return b.mul(b.add(isPast(window), isPast(shift)), b.integers(orderOfAxis));
+  };
+  const region = b.add(b.unsqueeze(regions(rows, 3), [1]), regions(columns, 1));
+  const grouped = b.transpose(b.reshape(region, [rows, window, columns, window]), [0, 2, 1, 3]);
+  const byWindow = b.reshape(grouped, [-1, tokens]);
+  const same = b.equal(b.unsqueeze(byWindow, [1]), b.unsqueeze(byWindow, [2]));
+  return b.unsqueeze(b.where(same, 0, ACROSS_BORDERS), [1]);
+}
