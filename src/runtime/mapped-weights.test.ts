@@ -93,7 +93,8 @@ test('a file with any byte changed loads, or is refused with one sentence', asyn
   const bytes = modelBytes(product());
   const file = join(await folder, 'changed.onnx');
   // Bytes of the table itself may have any value; the encoding is around it.
-  const places = [...Array(120).keys(), ...Array.from({ length: 120 }, (_, index) => bytes.length - 1 - index)];
+  const ends = Array.from({ length: 60 }, (_, index) => [2 * index, bytes.length - 1 - 2 * index]);
+  const places = ends.flat();
   for (const place of places) {
     const changed = bytes.slice();
     changed[place] = (changed[place] ?? 0) ^ 0xff;
