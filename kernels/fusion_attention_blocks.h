@@ -181,11 +181,12 @@ void fusion_head(const FusionAttention& a, const FusionOperands& operands, int64
   const int64_t columns = a.columns(), first = head * columns;
   const PackedLayer to_scores{operands.to_scores + first * a.depth(), a.depth(),            columns,
                               operands.score_sums + first,            operands.score_scale, operands.zeros};
-  linear_layer<Tile>(x, rows, to_scores, a.x_range.zero_point,
-                     [&](int64_t row, int64_t column, int64_t count, const float* values) {
-                       float* const to = block.scores + row * columns + column;
-                       for (int64_t at = 0; at < count; at++) to[at] = values[at] - block.score_rest[row];
-                     });
+  linear_layer_by_panels<Tile>(x, rows, a.depth(), to_scores, a.x_range.zero_point,
+                               [&](int64_t row, int64_t column, int64_t, PanelResults results) {
+                                 float* const to = block.scores + row * columns + column;
+                                 for (int64_t at = 0; at < kPanelColumns; at += kFloatLanes)
+                                   store_floats(to + at, results.vector(at) - block.score_rest[row]);
+                               });
   const int64_t depth = FusionAttention::whole(rows, FusionAttention::kWholeDepth);
   column_maxima(block.scores, block.position_bias, rows, columns, block.maximum);
   text_weights(block.scores, block.position_bias, rows, columns, depth, block);
@@ -199,14 +200,16 @@ void fusion_head(const FusionAttention& a, const FusionOperands& operands, int64
   for (int64_t column = 0; column < columns; column++)
     block.text_sums[column] -= kHalfRange * static_cast<int32_t>(depth);
   const PackedLayer weights{block.text_weights, depth, columns, block.text_sums, operands.ones, operands.zeros};
-  linear_layer<Tile>(block.x_transposed, a.width, weights, a.x_range.zero_point,
-                     [&](int64_t channel, int64_t column, int64_t count, const float* values) {
-                       float* const to = sums.sums + (head * a.width + channel) * columns + column;
-                       const float* const old_factor = block.old_factor + column;
-                       const float* const new_factor = block.new_factor + column;
-                       for (int64_t at = 0; at < count; at++)
-                         to[at] = to[at] * old_factor[at] + (values[at] + block.x_sums[channel]) * new_factor[at];
-                     });
+  linear_layer_by_panels<Tile>(
+      block.x_transposed, a.width, depth, weights, a.x_range.zero_point,
+      [&](int64_t channel, int64_t column, int64_t, PanelResults results) {
+        float* const to = sums.sums + (head * a.width + channel) * columns + column;
+        for (int64_t at = 0; at < kPanelColumns; at += kFloatLanes) {
+          const FloatVector before = load_floats(to + at) * load_floats(block.old_factor + column + at);
+          const FloatVector added = results.vector(at) + block.x_sums[channel];
+          store_floats(to + at, before + added * load_floats(block.new_factor + column + at));
+        }
+      });
 }
 
 template <class Vector, class Tile>
@@ -231,11 +234,13 @@ void fusion_part(const FusionAttention& a, const FusionOperands& operands, int64
       block.score_rest[row] = static_cast<float>(sum) * scale;
     }
     float* const image = a.image + start * a.width;
-    linear_layer<Tile>(block.image_weights, rows, to_image, a.weights.zero_point,
-                       [&](int64_t row, int64_t column, int64_t count, const float* values) {
-                         float* const to = image + row * a.width + column;
-                         for (int64_t at = 0; at < count; at++) to[at] = values[at] - block.score_rest[row];
-                       });
+    linear_layer_by_panels<Tile>(block.image_weights, rows, image_depth, to_image, a.weights.zero_point,
+                                 [&](int64_t row, int64_t column, int64_t count, PanelResults results) {
+                                   float values[kPanelColumns];
+                                   for (int64_t at = 0; at < kPanelColumns; at += kFloatLanes)
+                                     store_floats(values + at, results.vector(at) - block.score_rest[row]);
+                                   std::copy(values, values + count, image + row * a.width + column);
+                                 });
   }
 }
 

@@ -163,38 +163,36 @@ async function run(model: Model, feeds: Feeds, options = {}): Promise<Results> {
 }
 
 /**
- * The most by which the text's results may differ from those of exact weights, for each of their rows. A weight of a block is
+ * The most by which a row of the text's results may differ from that of exact weights. A weight of a block is
  * off by at most half of 1/255 of the largest one there, and a number differs from the mean of all by at most the range R of
  * x: |Σ (w' − w)(x − mean) / Σ w'| ≤ Σ over blocks (positions · largest weight / 510) · R / Σ w'.
  */
-function textTolerance({ batch, positions, width, heads, tokens }: Case, feeds: Feeds): number[] {
+function textTolerance({ positions, width, heads, tokens }: Case, feeds: Feeds, row: number): number {
   const [x, toScores, scale, bias] = ['x', 'to_scores', 'scores_scale', 'position_bias'].map(
-    (name) => feeds[name]?.data as Exclude<Tensor['data'], BigInt64Array>, // numbers, as made above
+    (name) => Array.from(feeds[name]?.data as Float32Array), // numbers, as made above
   );
   const columns = heads * tokens;
-  const scoreScale = X_SCALE * Number(scale?.[0]);
-  return Array.from({ length: batch * columns }, (_, row) => {
-    const [image, column] = [Math.floor(row / columns), row % columns];
-    const scores = Array.from({ length: positions }, (_, position) => {
-      let sum = 0;
-      for (let k = 0; k < width; k++)
-        sum +=
-          (Number(x?.[(image * positions + position) * width + k]) - X_ZERO) *
-          (Number(toScores?.[(image * width + k) * columns + column]) - SCORE_ZERO);
-      // The mask's number is so large that floats next to it are 64 apart.
-      return Math.fround(sum * scoreScale + Number(bias?.[image * positions + position]));
-    });
-    const maximum = Math.max(...scores);
-    const weights = scores.map((score) => Math.exp(score - maximum));
-    let error = 0;
-    for (let start = 0; start < positions; start += BLOCK) {
-      const block = weights.slice(start, start + BLOCK);
-      error += (block.length * Math.max(...block)) / 510;
-    }
-    const total = weights.reduce((sum, weight) => sum + weight, 0);
-    const range = X_SCALE * 200;
-    return total > error ? Math.min((error * range) / (total - error), range) : range;
+  const [image, column] = [Math.floor(row / columns), row % columns];
+  const factors = Array.from(
+    { length: width },
+    (_, k) => (toScores?.[(image * width + k) * columns + column] ?? 0) - SCORE_ZERO,
+  );
+  const scores = Array.from({ length: positions }, (_, position) => {
+    const at = image * positions + position;
+    const sum = factors.reduce((total, factor, k) => total + ((x?.[at * width + k] ?? 0) - X_ZERO) * factor, 0);
+    // The mask's number is so large that floats next to it are 64 apart.
+    return Math.fround(sum * X_SCALE * (scale?.[0] ?? 0) + (bias?.[at] ?? 0));
   });
+  const maximum = Math.max(...scores);
+  const weights = scores.map((score) => Math.exp(score - maximum));
+  let error = 0;
+  for (let start = 0; start < positions; start += BLOCK) {
+    const block = weights.slice(start, start + BLOCK);
+    error += (block.length * Math.max(...block)) / 510;
+  }
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  const range = X_SCALE * 200;
+  return total > error ? Math.min((error * range) / (total - error), range) : range;
 }
 
 /** Two weights of a row that are halfway between bytes may be rounded the other way. */
@@ -202,12 +200,14 @@ const IMAGE_TOLERANCE = 2 * WEIGHT_SCALE * IMAGE_SCALE * 131 + 1e-4;
 
 function expectClose(found: Results, expected: Results, each: Case, feeds: Feeds): void {
   expect(largestDifference(found.image, expected.image)).toBeLessThan(IMAGE_TOLERANCE);
-  const tolerance = textTolerance(each, feeds);
   expect(found.text).toHaveLength(expected.text.length);
-  const excess = found.text.map(
-    (y, at) => Math.abs(y - (expected.text[at] ?? Number.NaN)) - (tolerance[Math.floor(at / each.width)] ?? 0),
-  );
-  expect(excess.every((over) => over < 1e-3)).toBe(true);
+  const rows = each.batch * each.heads * each.tokens;
+  // The bound takes time, so that it is computed for some of the rows.
+  for (let row = 0; row < rows; row += Math.ceil(rows / 8)) {
+    const part = ({ text }: Results) => text.subarray(row * each.width, (row + 1) * each.width);
+    const differences = part(found).map((y, at) => Math.abs(y - (part(expected)[at] ?? Number.NaN)));
+    expect(Math.max(...differences)).toBeLessThan(textTolerance(each, feeds, row) + 1e-3);
+  }
 }
 
 // Without dot products the kernels run only where an instruction set is asked for.
