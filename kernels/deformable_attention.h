@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "packed_weight.h"
+
 namespace dino8 {
 
 constexpr int64_t kMaxLevels = 16;
@@ -23,7 +25,9 @@ struct DeformableAttention {
   const float* offset_scale;      // [batch, queries, levels, 2] by the strides below, which may be 0
   const float* sampling_offsets;  // [batch, queries, heads, levels, points, 2]
   const float* attention_logits;  // [batch, queries, heads, levels * points]
-  float* output;                  // [batch, queries, heads * size]
+  float* output;                  // [batch, queries, heads * size], or null
+  uint8_t* output_bytes;          // the same, quantized by `output_range`, or null
+  ByteRange output_range;
   int64_t batch, positions, heads, size, queries, levels, points;
   int64_t scale_batch_stride, scale_query_stride;                    // in floats
   int64_t height[kMaxLevels], width[kMaxLevels], start[kMaxLevels];  // of each level; `start` is its first position

@@ -2,9 +2,11 @@
 // threads.
 #include <algorithm>
 #include <climits>
+#include <string>
 
 #include "cpu_operator.h"
 #include "deformable_attention_op.h"
+#include "quantized_output.h"
 
 namespace dino8 {
 namespace {
@@ -46,19 +48,25 @@ void run_task(void* data, size_t index) {
   work.queries(work.attention, begin, std::min(begin + kQueriesPerTask, total));
 }
 
-template <ValueType type>
+// With `is_quantized`, scale and zero point of the result follow the other inputs.
+template <ValueType type, bool is_quantized>
 OrtStatus* compute(void* data, OrtKernelContext* context) {
   const OperatorKernel& kernel = *static_cast<const OperatorKernel*>(data);
-  InputTensor inputs[kAttentionInputs];
+  InputTensor inputs[kAttentionInputs], range[2];
   for (size_t index = 0; index < kAttentionInputs; index++)
     if (OrtStatus* status = read_input(kernel.api, context, index, inputs[index])) return status;
+  for (size_t index = 0; index < (is_quantized ? 2 : 0); index++)
+    if (OrtStatus* status = read_input(kernel.api, context, kAttentionInputs + index, range[index])) return status;
   Work work{{}, kernel.kernels.deformable_attention};
   DeformableAttention& a = work.attention;
   a.value_type = type;
   if (const char* problem = describe_attention(inputs, a)) return kernel.api.createStatus(kInvalidArgument, problem);
 
   const int64_t dims[] = {a.batch, a.queries, a.heads * a.size};
-  if (OrtStatus* status = make_output(kernel.api, context, 0, dims, 3, &a.output)) return status;
+  Results results;
+  if (OrtStatus* status = make_results(kernel.api, context, is_quantized ? range : nullptr, dims, 3, results))
+    return status;
+  a.output = results.floats, a.output_bytes = results.bytes, a.output_range = results.range;
   const int64_t tasks = (a.batch * a.queries + kQueriesPerTask - 1) / kQueriesPerTask;
   return run_parts(kernel.api, context, work, tasks, run_task);
 }
@@ -66,19 +74,24 @@ OrtStatus* compute(void* data, OrtKernelContext* context) {
 template <ValueType type>
 int input_type(const OrtCustomOp*, size_t index) {
   if (index == kSpatialShapes) return kInt64Element;
+  if (index == kAttentionInputs + 1) return kUint8Element;
   const bool stored = index == kValue || index == kValueZeroPoint;
   return stored ? element_type(type) : kFloatElement;
 }
 
 // ONNX Runtime chooses among operators of the same name by the types of their inputs.
-template <ValueType type>
+template <ValueType type, bool is_quantized>
 OrtCustomOp describe_op() {
   OrtCustomOp op = describe_cpu_operator();
-  op.GetName = [](const OrtCustomOp*) { return kDeformableAttention; };
-  op.GetInputTypeCount = [](const OrtCustomOp*) -> size_t { return kAttentionInputs; };
+  op.GetName = [](const OrtCustomOp*) {
+    static const std::string name = std::string(kDeformableAttention) + (is_quantized ? kQuantized : "");
+    return name.c_str();
+  };
+  op.GetInputTypeCount = [](const OrtCustomOp*) -> size_t { return kAttentionInputs + (is_quantized ? 2 : 0); };
   op.GetInputType = input_type<type>;
   op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return 1; };
-  op.KernelComputeV2 = compute<type>;
+  if (is_quantized) describe_quantized(op);
+  op.KernelComputeV2 = compute<type, is_quantized>;
   return op;
 }
 
@@ -127,8 +140,10 @@ const char* describe_attention(const InputTensor (&in)[kAttentionInputs], Deform
 }
 
 OrtStatus* add_deformable_attention(const OrtApi& api, OrtCustomOpDomain* domain) {
-  static const OrtCustomOp ops[] = {describe_op<ValueType::kFloat>(), describe_op<ValueType::kUint8>(),
-                                    describe_op<ValueType::kInt8>()};
+  static const OrtCustomOp ops[] = {
+      describe_op<ValueType::kFloat, false>(), describe_op<ValueType::kUint8, false>(),
+      describe_op<ValueType::kInt8, false>(),  describe_op<ValueType::kFloat, true>(),
+      describe_op<ValueType::kUint8, true>(),  describe_op<ValueType::kInt8, true>()};
   for (const OrtCustomOp& op : ops)
     if (OrtStatus* status = api.addOperator(domain, &op)) return status;
   return nullptr;

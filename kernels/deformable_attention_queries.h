@@ -6,10 +6,12 @@
 
 #include <cstring>
 #include <type_traits>
+#include <vector>
 
 #include "deformable_attention.h"
 #include "deformable_attention_corners.h"
 #include "exponential.h"
+#include "quantize_rows.h"
 
 namespace dino8 {
 namespace {
@@ -137,7 +139,9 @@ void query_range_of(const DeformableAttention& a, int64_t begin, int64_t end) {
   SampleReferences references;
   float weights[kMaxSamples];
   Corners corners;
+  std::vector<float> sums(static_cast<size_t>(a.output ? 0 : row));
   for (int64_t item = begin; item < end; item++) {
+    float* const result = a.output ? a.output + item * row : sums.data();
     references.set(a, item);
     const Stored* value = static_cast<const Stored*>(a.value) + item / a.queries * a.positions * row;
     for (int64_t head = 0; head < a.heads; head++) {
@@ -145,12 +149,13 @@ void query_range_of(const DeformableAttention& a, int64_t begin, int64_t end) {
       const float sum = unscaled_softmax(a.attention_logits + first, samples, weights);
       find_corners(levels, references, a.sampling_offsets + first * 2, weights, samples, static_cast<int32_t>(row),
                    corners);
-      float* out = a.output + item * row + head * a.size;
+      float* out = result + head * a.size;
       const float inside = sum_head<V>(corners, samples, value + head * a.size, a.size, out);
       // Σ w · scale · (q − zero point) = scale · (Σ w · q − zero point · Σ w), so the zero point is subtracted once.
       const float scale = a.value_scale / sum, shift = a.value_zero_point * inside;
       for (int64_t channel = 0; channel < a.size; channel++) out[channel] = (out[channel] - shift) * scale;
     }
+    if (a.output_bytes) quantize_row(result, row, a.output_range, a.output_bytes + item * row);
   }
 }
 

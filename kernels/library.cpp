@@ -1,4 +1,5 @@
 // The entry point that ONNX Runtime calls, and two functions that tell which instruction sets there are.
+#include "add_quantize_op.h"
 #include "cpu_path.h"
 #include "deformable_attention_op.h"
 #include "export.h"
@@ -16,6 +17,7 @@ OrtStatus* make_domain(const OrtApi& api, bool has_linear_blocks, OrtCustomOpDom
   if (OrtStatus* status = api.createCustomOpDomain(dino8::kDomain, domain)) return status;
   if (OrtStatus* status = dino8::add_deformable_attention(api, *domain)) return status;
   if (OrtStatus* status = dino8::add_deformable_attention_gradient(api, *domain)) return status;
+  if (OrtStatus* status = dino8::add_add_quantized(api, *domain)) return status;
   if (has_linear_blocks) {
     if (OrtStatus* status = dino8::add_linear_blocks(api, *domain)) return status;
     if (OrtStatus* status = dino8::add_window_attention(api, *domain)) return status;

@@ -7,7 +7,7 @@ namespace dino8 {
 
 enum class Activation { kNone, kGelu };
 
-// Computes y = layers(x) or, where there is a residual, y = LayerNormalization(residual + layers(x)).
+// Computes y = layers(x) · row scale or, where there is a residual, y = LayerNormalization(residual + layers(x)).
 struct LinearBlock {
   const float* x = nullptr;        // [rows, first.depth]: quantized by `input` first; or null,
   const uint8_t* bytes = nullptr;  // [rows, first.depth]: quantized already
@@ -18,11 +18,15 @@ struct LinearBlock {
   Activation activation = Activation::kNone;
   ByteRange hidden;
   PackedLayer second;
-  const float* residual = nullptr;  // [rows, columns of the last layer], or null
+  const float* row_scale = nullptr;  // [rows]: factors of the rows of the result of the layers, or null
+  const float* residual = nullptr;   // [rows, columns of the last layer], or null
   const float* norm_scale = nullptr;
   const float* norm_bias = nullptr;
   float norm_epsilon = 0;
-  float* y = nullptr;  // [rows, columns of the last layer]
+  // [rows, columns of the last layer], as floats, as bytes, or both
+  float* y = nullptr;
+  uint8_t* y_bytes = nullptr;
+  ByteRange y_range;
 
   const PackedLayer& last() const { return has_second ? second : first; }
 };
@@ -36,6 +40,10 @@ struct LinearBlockKernels {
   void (*rows)(const LinearBlock&, int64_t begin, int64_t end);
   // y = LayerNormalization(y + residual) over `count` numbers.
   void (*add_norm)(const float* residual, int64_t count, const float* scale, const float* bias, float epsilon, float* y);
+  // Quantizes `count` numbers.
+  void (*quantize)(const float* from, int64_t count, ByteRange range, uint8_t* to);
+  // Computes the sum of `count` numbers as bytes and, unless `sum` is null, as floats.
+  void (*add_quantize)(const float* a, const float* b, int64_t count, ByteRange range, float* sum, uint8_t* to);
 };
 
 }  // namespace dino8

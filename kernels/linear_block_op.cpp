@@ -5,17 +5,21 @@
 #include <algorithm>
 #include <memory>
 #include <new>
+#include <string>
 #include <utility>
 
 #include "cpu_operator.h"
 #include "linear_block.h"
 #include "prepared_layer.h"
+#include "quantized_output.h"
+#include "row_broadcast.h"
 
 namespace dino8 {
 namespace {
 
-// Input 0 is x. The layers follow, and then, for the variants with a norm, residual, scale and bias.
-constexpr size_t kX = 0, kMaxInputs = 1 + 2 * 5 + 3;
+// Input 0 is x. The layers follow, then, for the variants with a norm, residual, scale and bias, or the factors of the
+// rows, and then, for the variants whose results are bytes, their scale and zero point.
+constexpr size_t kX = 0, kMaxInputs = 1 + 2 * 5 + 3 + 2;
 constexpr LayerInputs kFirst = layer_at(1), kSecond = layer_at(6);
 
 // The parts of a block that an operator computes.
@@ -24,16 +28,20 @@ struct Variant {
   bool has_second;
   Activation activation;
   bool has_norm;
+  bool has_row_scale = false;
 
+  // The first input behind the layers, and the first one behind the norm or the factors of the rows.
   constexpr size_t norm() const { return has_second ? 11 : 6; }
-  constexpr size_t inputs() const { return norm() + (has_norm ? 3 : 0); }
+  constexpr size_t end() const { return norm() + (has_norm ? 3 : has_row_scale ? 1 : 0); }
 };
 
 constexpr Variant kVariants[] = {
     {kIntegerLinear, false, Activation::kNone, false},      {kIntegerLinearAddNorm, false, Activation::kNone, true},
     {kFeedForward, true, Activation::kNone, false},         {kFeedForwardAddNorm, true, Activation::kNone, true},
     {kFeedForwardGelu, true, Activation::kGelu, false},     {kFeedForwardGeluAddNorm, true, Activation::kGelu, true},
+    {kIntegerLinearScaled, false, Activation::kNone, false, true},
 };
+constexpr size_t kVariantCount = sizeof kVariants / sizeof *kVariants;
 
 struct LinearBlockKernel {
   OrtApi api;
@@ -74,50 +82,14 @@ const char* read_norm(const InputTensor* norm, int64_t columns, LinearBlock& blo
   return nullptr;
 }
 
-// The shape of the sum of two tensors (https://onnx.ai/onnx/repo-docs/Broadcasting.html), and which of their rows meet.
-struct RowBroadcast {
-  size_t rank = 0;
-  int64_t dims[kMaxDimensions] = {};
-  int64_t strides[2][kMaxDimensions] = {};  // of the rows of the two tensors, 0 where a dimension is repeated
-
-  // False if the shapes do not fit. The last dimensions are equal.
-  bool set(const InputTensor (&parts)[2]) {
-    rank = std::max(parts[0].rank, parts[1].rank);
-    int64_t rows[2] = {1, 1};
-    for (size_t back = 1; back <= rank; back++) {
-      const size_t axis = rank - back;
-      int64_t sizes[2];
-      for (int part = 0; part < 2; part++)
-        sizes[part] = back <= parts[part].rank ? parts[part].dims[parts[part].rank - back] : 1;
-      if (sizes[0] != sizes[1] && sizes[0] != 1 && sizes[1] != 1) return false;
-      dims[axis] = sizes[0] == 1 ? sizes[1] : sizes[0];
-      if (back == 1) continue;
-      for (int part = 0; part < 2; part++) {
-        strides[part][axis] = sizes[part] == 1 ? 0 : rows[part];
-        rows[part] *= sizes[part];
-      }
-    }
-    return true;
-  }
-
-  int64_t rows() const {
-    int64_t product = 1;
-    for (size_t axis = 0; axis + 1 < rank; axis++) product *= dims[axis];
-    return product;
-  }
-
-  // The row of a part that is in row `row` of the sum.
-  int64_t row_of(int part, int64_t row) const {
-    int64_t index = 0;
-    for (size_t axis = rank - 1; axis-- > 0; row /= dims[axis]) index += row % dims[axis] * strides[part][axis];
-    return index;
-  }
-};
-
 struct Work {
   LinearBlock block;
   void (*run)(const LinearBlock&, int64_t begin, int64_t end);
   int64_t rows, rows_per_task;
+
+  void write(const Results& results) {
+    block.y = results.floats, block.y_bytes = results.bytes, block.y_range = results.range;
+  }
 };
 
 void run_task(void* data, size_t index) {
@@ -126,39 +98,47 @@ void run_task(void* data, size_t index) {
   work.run(work.block, begin, std::min(begin + work.rows_per_task, work.rows));
 }
 
-// The same where the residual has another shape than the result of the layers, which no transformer's has: the layers are
-// computed first, and rows are put together one by one.
-OrtStatus* add_norm_broadcast(const LinearBlockKernel& kernel, OrtKernelContext* context, Work& work, int64_t tasks,
-                              const InputTensor (&parts)[2]) {
+// The same where the residual or the factors of the rows have another shape than the result of the layers, which no
+// transformer's have: the layers are computed first, and rows are put together one by one. `parts` are the shape of the
+// result of the layers and the other tensor, whose last dimension is taken for the same.
+OrtStatus* compute_broadcast(const LinearBlockKernel& kernel, OrtKernelContext* context, const InputTensor* range,
+                             Work& work, int64_t tasks, const InputTensor (&parts)[2]) {
   LinearBlock& block = work.block;
-  RowBroadcast sum;
-  if (!sum.set(parts))
-    return kernel.api.createStatus(kInvalidArgument, "a dino8 operator: the residual does not fit the result");
-  float* y = nullptr;
-  if (OrtStatus* status = make_output(kernel.api, context, 0, sum.dims, sum.rank, &y)) return status;
+  RowBroadcast rows;
+  if (!rows.set(parts))
+    return kernel.api.createStatus(kInvalidArgument,
+                                   "a dino8 operator: the residual or the factors of rows do not fit the result");
+  Results results;
+  if (OrtStatus* status = make_results(kernel.api, context, range, rows.dims, rows.rank, results)) return status;
   const int64_t columns = block.last().columns;
   // No exception may pass through ONNX Runtime, so that memory that is not there becomes a status.
   const std::unique_ptr<float[]> layers(new (std::nothrow) float[static_cast<size_t>(work.rows * columns)]);
-  if (!layers) return kernel.api.createStatus(kFail, "a dino8 operator: there is not enough memory for a sum");
-  const float* residual = block.residual;
-  block.residual = nullptr, block.y = layers.get();
+  const std::unique_ptr<float[]> one_row(new (std::nothrow) float[static_cast<size_t>(columns)]);
+  if (!layers || !one_row)
+    return kernel.api.createStatus(kFail, "a dino8 operator: there is not enough memory for a broadcast");
+  const float *residual = block.residual, *row_scale = block.row_scale;
+  block.residual = block.row_scale = nullptr, block.y = layers.get();
   if (OrtStatus* status = run_parts(kernel.api, context, work, tasks, run_task)) return status;
-  for (int64_t row = 0; row < sum.rows(); row++) {
-    const float* from = layers.get() + sum.row_of(0, row) * columns;
-    std::copy(from, from + columns, y + row * columns);
-    kernel.kernels.add_norm(residual + sum.row_of(1, row) * columns, columns, block.norm_scale, block.norm_bias,
-                    block.norm_epsilon, y + row * columns);
+  for (int64_t row = 0; row < rows.rows(); row++) {
+    const float* from = layers.get() + rows.row_of(0, row) * columns;
+    float* y = results.floats ? results.floats + row * columns : one_row.get();
+    const float factor = row_scale ? row_scale[rows.row_of(1, row)] : 1;
+    for (int64_t column = 0; column < columns; column++) y[column] = from[column] * factor;
+    if (residual)
+      kernel.kernels.add_norm(residual + rows.row_of(1, row) * columns, columns, block.norm_scale, block.norm_bias,
+                              block.norm_epsilon, y);
+    if (results.bytes) kernel.kernels.quantize(y, columns, results.range, results.bytes + row * columns);
   }
   return nullptr;
 }
 
-template <size_t number>
+template <size_t number, bool is_quantized>
 OrtStatus* compute(void* data, OrtKernelContext* context) {
   constexpr Variant variant = kVariants[number];
   const LinearBlockKernel& kernel = *static_cast<const LinearBlockKernel*>(data);
   const auto invalid = [&](const char* problem) { return kernel.api.createStatus(kInvalidArgument, problem); };
   InputTensor in[kMaxInputs];
-  for (size_t index = 0; index < variant.inputs(); index++)
+  for (size_t index = 0; index < variant.end() + (is_quantized ? 2 : 0); index++)
     if (OrtStatus* status = read_input(kernel.api, context, index, in[index])) return status;
   const auto start = [&](const PreparedLayer& layer, const LayerInputs& inputs, LayerOfRun& run) {
     return start_layer(layer, in[inputs.weight], in[inputs.scale], in[inputs.zero_point], run);
@@ -184,47 +164,69 @@ OrtStatus* compute(void* data, OrtKernelContext* context) {
   result.dims[x.rank - 1] = block.last().columns;
   work.rows_per_task = rows_per_task(work.rows, kernel.kernels.rows_at_a_time);
   const int64_t tasks = (work.rows + work.rows_per_task - 1) / work.rows_per_task;
+  const InputTensor* range = is_quantized ? in + variant.end() : nullptr;
   if constexpr (variant.has_norm) {
     const InputTensor* norm = in + variant.norm();
     if (const char* problem = read_norm(norm, block.last().columns, block)) return invalid(problem);
     if (norm->rank != x.rank || !std::equal(result.dims, result.dims + x.rank, norm->dims))
-      return add_norm_broadcast(kernel, context, work, tasks, {result, *norm});
+      return compute_broadcast(kernel, context, range, work, tasks, {result, *norm});
   }
-  if (OrtStatus* status = make_output(kernel.api, context, 0, result.dims, x.rank, &block.y)) return status;
+  if constexpr (variant.has_row_scale) {
+    InputTensor& factors = in[variant.norm()];
+    if (factors.rank < 1 || factors.dims[factors.rank - 1] != 1)
+      return invalid("a dino8 operator: the factors of rows have another last dimension than 1");
+    block.row_scale = static_cast<const float*>(factors.data);
+    factors.dims[factors.rank - 1] = block.last().columns;
+    if (factors.rank != x.rank || !std::equal(result.dims, result.dims + x.rank, factors.dims))
+      return compute_broadcast(kernel, context, range, work, tasks, {result, factors});
+  }
+  Results results;
+  if (OrtStatus* status = make_results(kernel.api, context, range, result.dims, x.rank, results)) return status;
+  work.write(results);
   return run_parts(kernel.api, context, work, tasks, run_task);
 }
 
-template <size_t number>
+template <size_t number, bool is_quantized>
 int input_type(const OrtCustomOp*, size_t index) {
   constexpr Variant variant = kVariants[number];
   if (index == kX) return variant.has_second ? kFloatElement : kUint8Element;
+  if (is_quantized && index == variant.end() + 1) return kUint8Element;
   if (index == kFirst.weight || (variant.has_second && index == kSecond.weight)) return kInt8Element;
   if (index == kFirst.zero_point || (variant.has_second && index == kSecond.zero_point)) return kUint8Element;
   return kFloatElement;
 }
 
-template <size_t number>
+template <size_t number, bool is_quantized>
 OrtCustomOp describe_op() {
   OrtCustomOp op = describe_cpu_operator();
-  op.GetName = [](const OrtCustomOp*) { return kVariants[number].name; };
-  op.GetInputTypeCount = [](const OrtCustomOp*) -> size_t { return kVariants[number].inputs(); };
-  op.GetInputType = input_type<number>;
+  op.GetName = [](const OrtCustomOp*) {
+    static const std::string name = std::string(kVariants[number].name) + (is_quantized ? kQuantized : "");
+    return name.c_str();
+  };
+  op.GetInputTypeCount = [](const OrtCustomOp*) -> size_t {
+    return kVariants[number].end() + (is_quantized ? 2 : 0);
+  };
+  op.GetInputType = input_type<number, is_quantized>;
   op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return 1; };
+  if (is_quantized) describe_quantized(op);
   op.CreateKernelV2 = create<number>;
-  op.KernelComputeV2 = compute<number>;
+  op.KernelComputeV2 = compute<number, is_quantized>;
   op.KernelDestroy = [](void* kernel) { delete static_cast<LinearBlockKernel*>(kernel); };
   return op;
+}
+
+template <size_t... numbers>
+OrtStatus* add_variants(const OrtApi& api, OrtCustomOpDomain* domain, std::index_sequence<numbers...>) {
+  static const OrtCustomOp ops[] = {describe_op<numbers, false>()..., describe_op<numbers, true>()...};
+  for (const OrtCustomOp& op : ops)
+    if (OrtStatus* status = api.addOperator(domain, &op)) return status;
+  return nullptr;
 }
 
 }  // namespace
 
 OrtStatus* add_linear_blocks(const OrtApi& api, OrtCustomOpDomain* domain) {
-  static const OrtCustomOp ops[] = {describe_op<0>(), describe_op<1>(), describe_op<2>(),
-                                    describe_op<3>(), describe_op<4>(), describe_op<5>()};
-  static_assert(sizeof ops / sizeof *ops == sizeof kVariants / sizeof *kVariants);
-  for (const OrtCustomOp& op : ops)
-    if (OrtStatus* status = api.addOperator(domain, &op)) return status;
-  return nullptr;
+  return add_variants(api, domain, std::make_index_sequence<kVariantCount>{});
 }
 
 }  // namespace dino8

@@ -68,9 +68,10 @@ void linear_block_rows(const LinearBlock& block, int64_t begin, int64_t end) {
   const ByteRows quantized(block.x ? most : 0, depth, 0);
   // Rows whose distance is a power of two would share a few places of the first-level cache.
   const ByteRows between(block.has_second ? most : 0, block.second.depth, 1);
+  const std::unique_ptr<float[]> results(block.y ? nullptr : new float[static_cast<size_t>(most * columns)]);
   for (int64_t start = begin; start < end; start += Tile::kRowsAtATime) {
     const int64_t rows = std::min(Tile::kRowsAtATime, end - start);
-    float* const y = block.y + start * columns;
+    float* const y = block.y ? block.y + start * columns : results.get();
     const uint8_t* input = block.x ? quantized.row(0) : block.bytes + start * depth;
     const int64_t stride = block.x ? quantized.stride : depth;
     if (block.x)
@@ -83,10 +84,14 @@ void linear_block_rows(const LinearBlock& block, int64_t begin, int64_t end) {
     } else {
       layer_to_floats<Tile>(input, rows, stride, block.first, block.input, y);
     }
+    if (block.row_scale)
+      for (int64_t row = 0; row < rows; row++)
+        for (int64_t column = 0; column < columns; column++) y[row * columns + column] *= block.row_scale[start + row];
     if (block.residual)
       for (int64_t row = 0; row < rows; row++)
         add_norm(block.residual + (start + row) * columns, columns, block.norm_scale, block.norm_bias,
                  block.norm_epsilon, y + row * columns);
+    if (block.y_bytes) quantize_row(y, rows * columns, block.y_range, block.y_bytes + start * columns);
   }
 }
 

@@ -49,13 +49,15 @@ inline OrtStatus* read_constant(const OrtApi& api, const OrtKernelInfo* node, si
   return is_constant != 0 && value != nullptr ? read_tensor(api, value, out) : nullptr;
 }
 
-// Allocates an output of the given dimensions and sets `out` to its data.
+// Allocates an output of the given dimensions and sets `out` to its data, or to null if nobody reads an optional output.
 template <class Element>
 OrtStatus* make_output(const OrtApi& api, OrtKernelContext* context, size_t index, const int64_t* dims, size_t rank,
                        Element** out) {
   OrtValue* value = nullptr;
   void* data = nullptr;
   if (OrtStatus* status = api.output(context, index, dims, rank, &value)) return status;
+  *out = nullptr;
+  if (value == nullptr) return nullptr;
   if (OrtStatus* status = api.tensorData(value, &data)) return status;
   *out = static_cast<Element*>(data);
   return nullptr;

@@ -11,6 +11,7 @@ constexpr const char* kDomain = "ai.dino8";  // src/onnx/dino8-operators.ts: DOM
 // src/onnx/dino8-operators.ts
 constexpr const char* kDeformableAttention = "MultiScaleDeformableAttention";      // DEFORMABLE_ATTENTION
 constexpr const char* kIntegerLinear = "IntegerLinear";                            // INTEGER_LINEAR
+constexpr const char* kIntegerLinearScaled = "IntegerLinearScaled";                // INTEGER_LINEAR_SCALED
 constexpr const char* kIntegerLinearAddNorm = "IntegerLinearAddNorm";              // INTEGER_LINEAR_ADD_NORM
 constexpr const char* kFeedForward = "FeedForward";                                // FEED_FORWARD
 constexpr const char* kFeedForwardAddNorm = "FeedForwardAddNorm";                  // FEED_FORWARD_ADD_NORM
@@ -18,6 +19,8 @@ constexpr const char* kFeedForwardGelu = "FeedForwardGelu";                     
 constexpr const char* kFeedForwardGeluAddNorm = "FeedForwardGeluAddNorm";          // FEED_FORWARD_GELU_ADD_NORM
 constexpr const char* kWindowAttention = "WindowAttention";                        // WINDOW_ATTENTION
 constexpr const char* kFusionAttention = "FusionAttention";                        // FUSION_ATTENTION
+constexpr const char* kAdd = "Add";                                                // ADD
+constexpr const char* kQuantized = "Quantized";                                    // QUANTIZED
 constexpr const char* kObserve = "Observe";                                        // OBSERVE
 constexpr const char* kLayerNormalizationGradient = "LayerNormalizationGradient";  // LAYER_NORMALIZATION_GRADIENT
 constexpr const char* kSoftmaxGradient = "SoftmaxGradient";                        // SOFTMAX_GRADIENT

@@ -24,7 +24,7 @@ constexpr uint32_t kApiVersion = 17;  // the first with KernelContext_ParallelFo
 constexpr int kFloatElement = 1, kUint8Element = 2, kInt8Element = 3, kInt32Element = 6, kInt64Element = 7,
               kBoolElement = 9;
 constexpr int kFail = 1, kInvalidArgument = 2;  // ORT_FAIL, ORT_INVALID_ARGUMENT
-constexpr int kRequired = 0;         // INPUT_OUTPUT_REQUIRED
+constexpr int kRequired = 0, kOptional = 1;  // INPUT_OUTPUT_REQUIRED, INPUT_OUTPUT_OPTIONAL
 constexpr int kMemTypeDefault = 0;   // OrtMemTypeDefault
 
 struct OrtCustomOp {

@@ -1,5 +1,7 @@
 #include "prepared_layer.h"
 
+#include "quantized_output.h"
+
 namespace dino8 {
 namespace {
 
@@ -47,11 +49,7 @@ OrtStatus* read_layer(const OrtApi& api, const OrtKernelInfo* node, const LayerI
 
 const char* start_layer(const PreparedLayer& layer, const InputTensor& weight, const InputTensor& input_scale,
                         const InputTensor& input_zero_point, LayerOfRun& run) {
-  if (input_scale.count() != 1 || input_zero_point.count() != 1)
-    return "a dino8 operator: the scale or zero point of an input is not one number";
-  run.input.scale = *static_cast<const float*>(input_scale.data);
-  run.input.zero_point = *static_cast<const uint8_t*>(input_zero_point.data);
-  if (!(run.input.scale > 0)) return "a dino8 operator: the scale of an input is not above 0";
+  if (const char* problem = read_range(input_scale, input_zero_point, run.input)) return problem;
   run.scale = layer.scale;
   for (float& each : run.scale) each *= run.input.scale;
   run.packed = {static_cast<const int8_t*>(weight.data), layer.depth, layer.columns, layer.sums.data(), run.scale.data(),

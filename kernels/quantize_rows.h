@@ -37,5 +37,14 @@ __attribute__((noinline)) void quantize_row(const float* from, int64_t count, By
   for (int64_t at = 0; at < count; at++) to[at] = to_byte(from[at], inverse, zero_point);
 }
 
+// Quantizes a + b and, unless `sum` is null, keeps the sum as floats too.
+inline void add_quantize_row(const float* a, const float* b, int64_t count, ByteRange range, float* sum, uint8_t* to) {
+  const float inverse = 1 / range.scale, zero_point = static_cast<float>(range.zero_point);
+  if (sum)
+    for (int64_t at = 0; at < count; at++) sum[at] = a[at] + b[at];
+  if (sum) return quantize_row(sum, count, range, to);
+  for (int64_t at = 0; at < count; at++) to[at] = to_byte(a[at] + b[at], inverse, zero_point);
+}
+
 }  // namespace
 }  // namespace dino8

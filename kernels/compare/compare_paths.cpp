@@ -95,14 +95,23 @@ bool compare_linear_block(const CpuKernels& kernels, LinearSizes sizes) {
   block.activation = has_second && whole(0, 1) ? Activation::kGelu : Activation::kNone;
   if (has_norm) block.residual = residual.data(), block.norm_scale = block.norm_bias = norm.data();
   block.norm_epsilon = 1e-4f;
+  const auto row_scale = reals(rows, 1);
+  if (!has_norm && whole(0, 1)) block.row_scale = row_scale.data();
   std::vector<float> found(static_cast<size_t>(skipped + rows * columns)), expected(found.size());
-  block.y = found.data() + skipped;
+  std::vector<uint8_t> found_bytes(found.size()), expected_bytes(found.size());
+  block.y_range = {0.5f, static_cast<int32_t>(whole(0, 255))};
+  block.y = found.data() + skipped, block.y_bytes = found_bytes.data();
   kernels.linear_block.rows(block, 0, rows);
-  block.y = expected.data() + skipped;
+  block.y = nullptr;  // bytes alone are the same
+  std::vector<uint8_t> only_bytes(found.size());
+  block.y_bytes = only_bytes.data();
+  kernels.linear_block.rows(block, 0, rows);
+  block.y = expected.data() + skipped, block.y_bytes = expected_bytes.data();
   scalar_kernels.linear_block.rows(block, 0, rows);
   // A Gelu may round one hidden byte in thousands the other way.
   const bool is_exact = block.activation == Activation::kNone && !has_norm;
   const float step = block.activation == Activation::kGelu ? 4 * 0.25f * 128 / 4096 : 0;
+  if (only_bytes != found_bytes || (is_exact && found_bytes != expected_bytes)) return false;
   return agree(found, expected, is_exact ? 0 : (has_norm ? 1e-3f + 8 * step : step));
 }
 

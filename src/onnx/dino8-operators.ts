@@ -9,9 +9,11 @@ export const DOMAIN = 'ai.dino8';
 /** Multi-scale deformable attention; see models/grounding-dino/deformable-attention.ts. */
 export const DEFORMABLE_ATTENTION = 'MultiScaleDeformableAttention';
 
-/** A linear layer in integers; see quant/targets/ort-cpu/linear-function.ts, as for the five below. */
+/** A linear layer in integers; see quant/targets/ort-cpu/linear-function.ts, as for the six below. */
 export const INTEGER_LINEAR = 'IntegerLinear';
-/** The same, then a residual sum and a layer normalization. */
+/** The same, then a multiplication of each row by a number. */
+export const INTEGER_LINEAR_SCALED = 'IntegerLinearScaled';
+/** A linear layer in integers, then a residual sum and a layer normalization. */
 export const INTEGER_LINEAR_ADD_NORM = 'IntegerLinearAddNorm';
 /** Two linear layers in integers, one after the other. */
 export const FEED_FORWARD = 'FeedForward';
@@ -27,6 +29,11 @@ export const WINDOW_ATTENTION = 'WindowAttention';
 
 /** Attention between an image and a text in both directions; see quant/targets/ort-cpu/fusion-function.ts. */
 export const FUSION_ATTENTION = 'FusionAttention';
+
+/** The end of the names of operators whose result is bytes, such as AddQuantized; see quant/targets/ort-cpu/quantize-results.ts. */
+export const QUANTIZED = 'Quantized';
+/** ONNX's operator, whose sum AddQuantized quantizes. */
+export const ADD = 'Add';
 
 /** The statistics of a value; see quant/observe/observe-function.ts. */
 export const OBSERVE = 'Observe';

@@ -1,6 +1,6 @@
 /** The number of multiply-adds of a node, from the shapes of its values. */
 import { integerAttribute } from './attributes.ts';
-import { DEFORMABLE_ATTENTION, DOMAIN } from './dino8-operators.ts';
+import { DEFORMABLE_ATTENTION, DOMAIN, QUANTIZED } from './dino8-operators.ts';
 import { type Dimension, elementCount, type NodeProto } from './types.ts';
 
 /** The shape of a value by name; undefined if it is not known. */
@@ -21,7 +21,7 @@ const CORNERS = 4;
 export function multiplyAdds(node: NodeProto, shapeOf: ShapeOf): number | undefined {
   const shape = (name = '') => wholeShape(shapeOf(name));
   const [result, a, b] = [shape(node.output[0]), shape(node.input[0]), shape(node.input[1])];
-  const isOurs = node.domain === DOMAIN && node.opType === DEFORMABLE_ATTENTION;
+  const isOurs = node.domain === DOMAIN && node.opType.replace(QUANTIZED, '') === DEFORMABLE_ATTENTION;
   if (isOurs) return deformableMultiplyAdds(a, shape(node.input[7]));
   if (node.domain === 'com.microsoft' && node.opType === 'MatMulIntegerToFloat')
     return result && a && elementCount(result) * (a.at(-1) ?? 1);

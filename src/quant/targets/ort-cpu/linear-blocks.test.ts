@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { GraphBuilder } from '../../../onnx/builder.ts';
 import { copyModel } from '../../../onnx/copy.ts';
+import { QUANTIZED } from '../../../onnx/dino8-operators.ts';
 import type { Model } from '../../../onnx/read.ts';
 import { copyNode } from '../../../onnx/rewrite.ts';
 import { makeTensor } from '../../../onnx/tensor.ts';
@@ -10,14 +11,16 @@ import { DataType } from '../../../onnx/types.ts';
 import { makeValueInfo } from '../../../onnx/value-info.ts';
 import { modelBytes } from '../../../onnx/write.ts';
 import { foldConstants } from '../../../runtime/fold-constants.ts';
+import type { Outputs } from '../../../runtime/outputs.ts';
 import { profileRun } from '../../../runtime/profile.ts';
 import { type Feeds, Session } from '../../../runtime/session.ts';
-import { floatData, floats } from '../../../runtime/tensor.ts';
+import { floatData, floats, type Tensor } from '../../../runtime/tensor.ts';
 import { hasKernelPath, hasKernels, KERNEL_PATHS, withKernels } from '../../../testing/kernels.ts';
 import { noise } from '../../../testing/noise.ts';
 import { CONTRIB, INTEGER_PRODUCT, integerProductFunction } from './integer-product.ts';
 import { fuseLinearBlocks } from './linear-blocks.ts';
 import { type LinearParts, linearOperator } from './linear-function.ts';
+import { quantizeResults } from './quantize-results.ts';
 
 interface Block extends LinearParts {
   readonly depth: number;
@@ -26,6 +29,8 @@ interface Block extends LinearParts {
   readonly rows: number;
   /** Whether all columns of a weight have one scale. */
   readonly isShared: boolean;
+  /** Whether the result is read as floats, as bytes, or as both. */
+  readonly results: 'floats' | 'bytes' | 'both';
   readonly seed: number;
 }
 
@@ -38,14 +43,18 @@ const blocks: fc.Arbitrary<Block> = fc.record({
   hasGelu: fc.boolean(),
   hasNorm: fc.boolean(),
   isShared: fc.boolean(),
+  hasRowScale: fc.boolean(),
+  results: fc.constantFrom('floats', 'bytes', 'both'),
   seed: fc.integer(),
 });
 
 const HIDDEN_SCALE = 2 ** -2;
 const WEIGHT_SCALE = 2 ** -7;
+const Y_SCALE = 2 ** -3;
 
 /** The block as separate operators. All scales are powers of two, so that floats round nothing where there is no Gelu. */
-function separate({ depth, hidden, columns, layers, hasGelu, hasNorm, isShared, seed }: Block): Model {
+function separate(block: Block): Model {
+  const { depth, hidden, columns, layers, hasGelu, hasNorm, isShared, results, seed } = block;
   const b = new GraphBuilder('block');
   b.define(integerProductFunction());
   const scalar = (name: string, data: Float32Array | Uint8Array) => b.initializer(makeTensor(name, [], data));
@@ -90,14 +99,27 @@ function separate({ depth, hidden, columns, layers, hasGelu, hasNorm, isShared, 
     const residual = b.input('residual', DataType.FLOAT, ['rows', columns]);
     y = b.layerNormalization(b.add(residual, y), vector('norm.scale'), vector('norm.bias'), 1e-4);
   }
-  b.output('y', y);
+  if (isScaled(block)) y = b.mul(y, b.input('row_scale', DataType.FLOAT, ['rows', 1]));
+  if (results !== 'floats') {
+    const [bytes] = b.call('', 'QuantizeLinear', [
+      y,
+      scalar('y.scale', Float32Array.of(Y_SCALE)),
+      scalar('y.zero', Uint8Array.of(90)),
+    ]);
+    if (bytes) b.output('bytes', bytes);
+  }
+  if (results !== 'bytes') b.output('y', y);
   return b.finish();
 }
+
+/** Only a single layer without a norm has scaled rows. */
+const isScaled = ({ layers, hasNorm, hasRowScale = false }: LinearParts) => layers === 1 && !hasNorm && hasRowScale;
 
 async function fused(model: Model): Promise<Model> {
   const copy = copyModel(model);
   expect(fuseLinearBlocks(copy)).toBe(1);
   await foldConstants(copy);
+  expect(quantizeResults(copy)).toBe(copy.graph.output.some(({ name }) => name === 'bytes') ? 1 : 0);
   return copy;
 }
 
@@ -110,6 +132,7 @@ const EXAMPLE: Block = {
   hasGelu: false,
   hasNorm: false,
   isShared: false,
+  results: 'floats',
   seed: 5,
 };
 
@@ -147,31 +170,38 @@ function alternating(width: number, layers: number): Model {
   return b.finish();
 }
 
-/** Runs a model on `x` and, if it has a norm, on a residual that is always the same. */
-async function run(
-  model: Model,
-  x: Float32Array,
-  { depth, columns, hasNorm }: Block,
-  options = {},
-): Promise<Float32Array> {
+/** Runs a model on `x`, and on a residual and factors of rows that are always the same. Bytes become multiples of their scale. */
+async function run(model: Model, x: Float32Array, block: Block, options = {}): Promise<Float32Array> {
   await using session = await Session.create(modelBytes(model), options);
-  using outputs = await session.run(feedsOf(x, { depth, columns, hasNorm }));
-  return floatData(outputs.get('y')).slice();
+  using outputs = await session.run(feedsOf(x, block));
+  const found = outputs.names.map((name) => outputs.get(name));
+  const unit = ({ type }: Tensor) => (type === DataType.UINT8 ? Y_SCALE : 1);
+  return Float32Array.from(found.flatMap((each) => [...each.data].map((value) => Number(value) * unit(each))));
 }
 
-function feedsOf(x: Float32Array, { depth, columns, hasNorm }: Pick<Block, 'depth' | 'columns' | 'hasNorm'>): Feeds {
+function feedsOf(x: Float32Array, block: Pick<Block, 'depth' | 'columns'> & LinearParts): Feeds {
+  const { depth, columns, hasNorm } = block;
   const rows = x.length / depth;
   const residual = { residual: floats(noise(rows * columns, 13), [rows, columns]) };
-  return { x: floats(x, [rows, depth]), ...(hasNorm ? residual : {}) };
+  const factors = {
+    row_scale: floats(
+      Float32Array.from({ length: rows }, (_, row) => (row % 3) / 2),
+      [rows, 1],
+    ),
+  };
+  return { x: floats(x, [rows, depth]), ...(hasNorm ? residual : {}), ...(isScaled(block) ? factors : {}) };
 }
 
 /**
  * Without Gelu and norm nothing is rounded differently. With Gelu up to two of the hidden bytes of a row may be, since its
- * functions differ in the last bits; a norm divides by the deviation of a row, which is at least about 1/8 here.
+ * functions differ in the last bits; a norm divides by the deviation of a row, which is at least about 1/8 here. Bytes of
+ * results that differ may be one step apart.
  */
-function toleranceOf({ layers, hasGelu, hasNorm }: Block): number {
+function toleranceOf(block: Block): number {
+  const { layers, hasGelu, hasNorm, results } = block;
   const rounding = layers === 2 && hasGelu ? 2 * HIDDEN_SCALE * 127 * WEIGHT_SCALE : 0;
-  return hasNorm ? 8 * rounding + 1e-4 : rounding;
+  const tolerance = hasNorm ? 8 * rounding + 1e-4 : rounding;
+  return tolerance > 0 && results !== 'floats' ? tolerance + Y_SCALE : tolerance;
 }
 
 const isClose = (found: Float32Array, expected: Float32Array, tolerance: number) =>
@@ -247,8 +277,13 @@ describe.runIf(hasKernels)('the kernel', () => {
     { layers: 1, hasGelu: false, hasNorm },
     { layers: 2, hasGelu: false, hasNorm },
     { layers: 2, hasGelu: true, hasNorm },
+    { layers: 1, hasGelu: false, hasNorm: false, hasRowScale: true },
   ]);
-  test.for(variants)('is what runs, in place of the body: %o', async (parts) => {
+  const forms = variants.flatMap((parts) => [
+    { ...parts, results: 'floats' as const },
+    { ...parts, results: 'both' as const },
+  ]);
+  test.for(forms)('is what runs, in place of the body: %o', async (parts) => {
     const block = { ...EXAMPLE, ...parts };
     const profile = await profileRun(
       modelBytes(await fused(separate(block))),
@@ -256,7 +291,8 @@ describe.runIf(hasKernels)('the kernel', () => {
       feedsOf(noise(56, 1), block),
     );
     const before = parts.layers === 1 ? ['QuantizeLinear'] : [];
-    expect(profile.map(({ operator }) => operator)).toEqual([...before, linearOperator(parts)]);
+    const end = parts.results === 'floats' ? '' : QUANTIZED;
+    expect(profile.map(({ operator }) => operator)).toEqual([...before, `${linearOperator(parts)}${end}`]);
   });
 
   test('refuses weights and inputs that do not fit, and scales that are not above 0', async () => {
@@ -278,33 +314,37 @@ describe.runIf(hasKernels)('the kernel', () => {
     await expect(changed('x.scale', [], Float32Array)).rejects.toThrow(/not above 0/);
   });
 
-  test.for([[5], [1, 5], [4, 1, 5], [4, 7, 5], [1, 1, 1, 5]])(
-    'broadcasts a residual of the shape %j',
-    async (shape) => {
-      const block = { ...EXAMPLE, hasNorm: true };
-      const model = separate(block);
-      const count = shape.reduce((product, size) => product * size, 1);
-      const feeds = { ...feedsOf(noise(56, 1), block), residual: floats(noise(count, 3), shape) };
-      const summed = Array.from({ length: Math.max(2, shape.length) }, () => undefined);
-      const anyShape = (each: Model) => {
-        each.graph.input = [...each.graph.input.slice(0, 1), makeValueInfo('residual', DataType.FLOAT, shape)];
-        each.graph.output = [makeValueInfo('y', DataType.FLOAT, summed)];
-        return modelBytes(each);
-      };
-      await using kernel = await Session.create(anyShape(await fused(model)), withKernels);
-      await using separated = await Session.create(anyShape(model));
-      using found = await kernel.run(feeds);
-      using expected = await separated.run(feeds);
-      expect(found.get('y').shape).toEqual(expected.get('y').shape);
-      expect(isClose(floatData(found.get('y')), floatData(expected.get('y')), 1e-4)).toBe(true);
-    },
-  );
+  const shapes = [[5], [1, 5], [4, 1, 5], [4, 7, 5], [1, 1, 1, 5]];
+  const broadcasts = shapes.flatMap((shape) => [[shape, 'floats'] as const, [shape, 'both'] as const]);
+  test.for(broadcasts)('broadcasts a residual of the shape %j, with results as %s', async ([shape, results]) => {
+    const block = { ...EXAMPLE, hasNorm: true, results };
+    const model = separate(block);
+    const count = shape.reduce((product, size) => product * size, 1);
+    const feeds = { ...feedsOf(noise(56, 1), block), residual: floats(noise(count, 3), shape) };
+    const summed = Array.from({ length: Math.max(2, shape.length) }, () => undefined);
+    const anyShape = (each: Model) => {
+      each.graph.input = [...each.graph.input.slice(0, 1), makeValueInfo('residual', DataType.FLOAT, shape)];
+      each.graph.output = [
+        ...(results === 'both' ? [makeValueInfo('bytes', DataType.UINT8, summed)] : []),
+        makeValueInfo('y', DataType.FLOAT, summed),
+      ];
+      return modelBytes(each);
+    };
+    await using kernel = await Session.create(anyShape(await fused(model)), withKernels);
+    await using separated = await Session.create(anyShape(model));
+    using found = await kernel.run(feeds);
+    using expected = await separated.run(feeds);
+    expect(found.get('y').shape).toEqual(expected.get('y').shape);
+    expect(isClose(floatData(found.get('y')), floatData(expected.get('y')), 1e-4)).toBe(true);
+    const bytes = (outputs: Outputs) => Float32Array.from(outputs.get('bytes').data, Number);
+    if (results === 'both') expect(isClose(bytes(found), bytes(expected), 1)).toBe(true);
+  });
 
   test('refuses a residual that does not fit the result', async () => {
     const block = { ...EXAMPLE, hasNorm: true };
     await using session = await Session.create(modelBytes(await fused(separate(block))), withKernels);
     const feeds = { ...feedsOf(noise(56, 1), block), residual: floats(new Float32Array(15), [3, 5]) };
-    await expect(session.run(feeds)).rejects.toThrow(/residual does not fit/);
+    await expect(session.run(feeds)).rejects.toThrow(/residual or the factors of rows do not fit/);
   });
 });
 

@@ -1,6 +1,6 @@
 /**
  * Integer products by stored weights become operators that dino8's library has kernels for, together with what surrounds them:
- * a product that reads nothing but the quantized results of another one, and a residual sum with a layer normalization.
+ * a product that reads nothing but the quantized results of another one, a residual sum with a layer normalization, and a mask.
  */
 import { findAttribute, float, integerAttribute } from '../../../onnx/attributes.ts';
 import { DOMAIN } from '../../../onnx/dino8-operators.ts';
@@ -39,6 +39,13 @@ interface Norm {
   readonly norm: NodeProto;
 }
 
+/** A multiplication of each row by a number, such as a mask, which reads nothing else of a layer's result. */
+interface RowScale {
+  /** The numbers, [..., 1]. */
+  readonly factors: string;
+  readonly node: NodeProto;
+}
+
 /**
  * Rewrites the model in place. The weights are packed by nodes that the caller folds.
  *
@@ -64,10 +71,16 @@ export function fuseLinearBlocks(model: Model): number {
     const behind = normBehind(product.output[0] ?? '', index, infos);
     // Where a sum is of two blocks, the first one has taken it.
     const found = behind && made.has(behind.norm) ? undefined : behind;
-    const parts: LinearParts = { layers: block.layers.length, hasGelu: block.hasGelu, hasNorm: found !== undefined };
+    const scaled = block.layers.length === 1 ? rowScaleBehind(product.output[0] ?? '', index, infos) : undefined;
+    const parts: LinearParts = {
+      layers: block.layers.length,
+      hasGelu: block.hasGelu,
+      hasNorm: found !== undefined,
+      hasRowScale: scaled !== undefined,
+    };
     const operator = linearOperator(parts);
     functions.set(operator, parts);
-    made.set(found?.norm ?? product, blockNode(operator, block, found, packed));
+    made.set(scaled?.node ?? found?.norm ?? product, blockNode(operator, block, scaled ?? found, packed));
   }
   if (blocks.length === 0) return 0;
   graph.node = graph.node.map((node) => made.get(node) ?? node);
@@ -81,7 +94,7 @@ export function fuseLinearBlocks(model: Model): number {
 function blockNode(
   operator: string,
   { layers, x }: Block,
-  found: Norm | undefined,
+  behind: Norm | RowScale | undefined,
   packed: ReadonlyMap<string, string>,
 ) {
   const inputs = layers.flatMap(({ product, weight }) => {
@@ -89,11 +102,11 @@ function blockNode(
     return [aScale, aZeroPoint, packed.get(weight) ?? '', scale, bias];
   });
   const last = layers.at(-1) ?? layers[0];
-  const norm = found ? [found.residual, ...found.norm.input.slice(1)] : [];
-  const epsilon = found && (findAttribute(found.norm, 'epsilon')?.f ?? DEFAULT_EPSILON);
-  const attributes = epsilon === undefined ? {} : { epsilon: float(epsilon) };
-  const output = found?.norm.output ?? last.product.output;
-  const node = makeNode(operator, last.product.name, [x, ...inputs, ...norm], output, attributes);
+  const others = behind ? ('norm' in behind ? [behind.residual, ...behind.norm.input.slice(1)] : [behind.factors]) : [];
+  const norm = behind && 'norm' in behind ? behind.norm : undefined;
+  const attributes = norm ? { epsilon: float(findAttribute(norm, 'epsilon')?.f ?? DEFAULT_EPSILON) } : {};
+  const end = behind && 'node' in behind ? behind.node : (norm ?? last.product);
+  const node = makeNode(operator, last.product.name, [x, ...inputs, ...others], end.output, attributes);
   node.domain = DOMAIN;
   return node;
 }
@@ -153,6 +166,14 @@ export function layerOf(product: NodeProto, { initializer }: GraphIndex, infos: 
   const hasConstants = isSymmetric && initializer.has(scale) && initializer.has(bias);
   const isUnsigned = infos.get(bytes)?.type === DataType.UINT8 && isNumber(aScale) && isNumber(aZeroPoint);
   return isStored && hasConstants && isUnsigned ? { product, weight, dims: [depth, columns] } : undefined;
+}
+
+/** The multiplication that alone reads `result`, if it has one number for each row. */
+function rowScaleBehind(result: string, index: GraphIndex, infos: Infos): RowScale | undefined {
+  const [node] = index.consumers.get(result) ?? [];
+  const factors = node?.input.find((name) => name !== result) ?? '';
+  if (node?.opType !== 'Mul' || node.domain !== '' || !isReadOnce(result, index)) return undefined;
+  return infos.get(factors)?.shape?.at(-1) === 1 ? { factors, node } : undefined;
 }
 
 /** The sum and the normalization over the last dimension that alone read `result`. The last dimensions are the same. */

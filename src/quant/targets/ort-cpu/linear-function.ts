@@ -17,10 +17,13 @@ export interface LinearParts {
   readonly hasGelu: boolean;
   /** Whether a residual sum and a layer normalization follow. */
   readonly hasNorm: boolean;
+  /** Whether each row of the result is multiplied by a number. */
+  readonly hasRowScale?: boolean;
 }
 
 const OPERATORS: readonly (readonly [operator: string, parts: LinearParts])[] = [
   [operators.INTEGER_LINEAR, { layers: 1, hasGelu: false, hasNorm: false }],
+  [operators.INTEGER_LINEAR_SCALED, { layers: 1, hasGelu: false, hasNorm: false, hasRowScale: true }],
   [operators.INTEGER_LINEAR_ADD_NORM, { layers: 1, hasGelu: false, hasNorm: true }],
   [operators.FEED_FORWARD, { layers: 2, hasGelu: false, hasNorm: false }],
   [operators.FEED_FORWARD_ADD_NORM, { layers: 2, hasGelu: false, hasNorm: true }],
@@ -29,13 +32,20 @@ const OPERATORS: readonly (readonly [operator: string, parts: LinearParts])[] = 
 ];
 
 /** Returns the operator for a block. */
-export function linearOperator({ layers, hasGelu, hasNorm }: LinearParts): string {
+export function linearOperator({ layers, hasGelu, hasNorm, hasRowScale = false }: LinearParts): string {
   const found = OPERATORS.find(
-    ([, parts]) => parts.layers === layers && parts.hasGelu === hasGelu && parts.hasNorm === hasNorm,
+    ([, parts]) =>
+      parts.layers === layers &&
+      parts.hasGelu === hasGelu &&
+      parts.hasNorm === hasNorm &&
+      (parts.hasRowScale ?? false) === hasRowScale,
   );
-  if (!found) throw new Error('there is no operator for one layer with a Gelu');
+  if (!found) throw new Error('there is no operator for one layer with a Gelu, or for scaled rows of another block');
   return found[0];
 }
+
+/** True for the operators of blocks of linear layers whose results are floats. */
+export const isLinearOperator = (operator: string): boolean => OPERATORS.some(([name]) => name === operator);
 
 /** The integer products of fusion-function.ts. */
 const FUSION_PRODUCTS = 3;
@@ -46,7 +56,7 @@ const WINDOW_PRODUCTS = 2;
 export function productsOf(operator: string): number {
   if (operator === operators.FUSION_ATTENTION) return FUSION_PRODUCTS;
   if (operator === operators.WINDOW_ATTENTION) return WINDOW_PRODUCTS;
-  return OPERATORS.find(([name]) => name === operator)?.[1].layers ?? 0;
+  return OPERATORS.find(([name]) => operator === name || operator === name + operators.QUANTIZED)?.[1].layers ?? 0;
 }
 
 /**
@@ -54,6 +64,7 @@ export function productsOf(operator: string): number {
  * - x [..., depth]: uint8 for one layer; for two layers float, which is quantized first
  * - for each layer: the scale (float) and zero point (uint8) of the bytes that it reads; its weight, int8 in panels
  *   (packed-weight.ts); the scale of the weight, float [] or [columns]; its bias, float [columns]
+ * - with a factor for each row: the factors [..., 1]
  * - with a norm: the residual [..., columns], and scale and bias [columns] of the normalization, whose `epsilon` is an attribute
  *
  * Output y float [..., columns].
@@ -74,6 +85,7 @@ export function linearFunction(parts: LinearParts): FunctionProto {
   const norm = parts.hasNorm
     ? ['residual', 'norm_scale', 'norm_bias'].map((name) => b.input(name, DataType.FLOAT, []))
     : [];
+  const rowScale = parts.hasRowScale ? b.input('row_scale', DataType.FLOAT, []) : undefined;
   const zero = b.constant(Int8Array.of(0), []);
   const quantize = (value: Value, { range }: typeof first) =>
     b.call('', 'QuantizeLinear', [value, ...range])[0] as Value;
@@ -83,6 +95,7 @@ export function linearFunction(parts: LinearParts): FunctionProto {
   };
   let y = apply(second ? quantize(x, first) : x, first);
   if (second) y = apply(quantize(parts.hasGelu ? b.gelu(y) : y, second), second);
+  if (rowScale) y = b.mul(y, rowScale);
   const [residual, scale, bias] = norm;
   if (residual && scale && bias) y = b.layerNormalization(b.add(residual, y), scale, bias, 0);
   b.output('y', y);

@@ -15,6 +15,7 @@ import { joinParts } from './join-parts.ts';
 import { fuseLinearBlocks } from './linear-blocks.ts';
 import { lintForOrtCpu } from './lint-ort-cpu.ts';
 import { quantizeEarly } from './quantize-early.ts';
+import { quantizeResults } from './quantize-results.ts';
 import { placeStatic } from './static.ts';
 import { fuseWindowAttention } from './window-attention.ts';
 
@@ -34,6 +35,7 @@ export const ortCpu: QuantizationTarget = {
     fuseFusion(model);
     const attentions = await fuseWindowAttention(model);
     if (fuseLinearBlocks(model) + attentions > 0) await foldConstants(model);
+    quantizeResults(model);
   },
   lint: lintForOrtCpu,
 };
