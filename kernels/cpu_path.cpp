@@ -21,6 +21,14 @@
 namespace dino8 {
 namespace {
 
+#if defined(__x86_64__) && defined(DINO8_HAS_AVX_VNNI)
+// CPUID leaf 7, 1: EAX, bit 4. Compilers know the feature's name since GCC 11 and Clang 12 only.
+bool has_avx_vnni() {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) && (eax >> 4 & 1) != 0;
+}
+#endif
+
 #if defined(__x86_64__) && defined(__linux__) && defined(DINO8_HAS_AMX_INT8)
 // True if the processor has tiles and their products of bytes (CPUID leaf 7, EDX, bits 24 and 25), the operating system
 // saves tile registers (XCR0, bits 17 and 18), and it lets this process use them. Linux gives the permission once for the
@@ -70,6 +78,9 @@ std::vector<CpuPath> find_paths() {
   if (has_avx512_vnni && has_amx()) paths.push_back({"amx-int8", &amx_int8_kernels});
 #endif
   if (has_avx512_vnni) paths.push_back({"avx512-vnni", &avx512_vnni_kernels});
+#if defined(DINO8_HAS_AVX_VNNI)
+  if (has_avx2 && has_avx_vnni()) paths.push_back({"avx-vnni", &avx_vnni_kernels});
+#endif
   if (has_avx512) paths.push_back({"avx512", &avx512_kernels});
   if (has_avx2) paths.push_back({"avx2", &avx2_kernels});
 #elif defined(__aarch64__)

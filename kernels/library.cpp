@@ -1,4 +1,5 @@
-// The entry point that ONNX Runtime calls, and two functions that tell which instruction sets there are.
+// The entry point that ONNX Runtime calls, and functions that tell which instruction sets there are and whether they serve
+// for integer products.
 #include "add_quantize_op.h"
 #include "cpu_path.h"
 #include "deformable_attention_op.h"
@@ -28,21 +29,25 @@ OrtStatus* make_domain(const OrtApi& api, bool has_linear_blocks, OrtCustomOpDom
   return dino8::add_observe(api, *domain);
 }
 
+// False where ONNX Runtime's own operators are faster, unless DINO8_KERNEL_PATH asks for an instruction set.
+bool has_linear_blocks(const dino8::CpuPath& path) {
+  return path.kernels->linear_block.has_dot_products || dino8::is_path_named();
+}
+
 }  // namespace
 
 // All sessions share two domains, which are never released: with the operators of linear layers, for machines whose
 // instructions make them faster than the operators of their bodies, or if DINO8_KERNEL_PATH asks for an instruction set;
-// and without them. Fails if DINO8_KERNEL_PATH names an instruction set that this
-// machine does not have.
+// and without them. Fails if DINO8_KERNEL_PATH names an instruction set that this machine does not have.
 DINO8_EXPORT OrtStatus* RegisterCustomOps(OrtSessionOptions* options, const OrtApiBase* base) {
   static OrtCustomOpDomain* domains[2] = {};
   const OrtApi api{base->GetApi(kApiVersion)};
   const dino8::CpuPath* path = dino8::choose_cpu_path();
   if (path == nullptr) return api.createStatus(kInvalidArgument, dino8::bad_path_message());
-  const bool has_linear_blocks = path->kernels->linear_block.has_dot_products || dino8::is_path_named();
-  OrtCustomOpDomain*& domain = domains[has_linear_blocks ? 1 : 0];
+  const bool has_blocks = has_linear_blocks(*path);
+  OrtCustomOpDomain*& domain = domains[has_blocks ? 1 : 0];
   if (domain == nullptr)
-    if (OrtStatus* status = make_domain(api, has_linear_blocks, &domain)) return status;
+    if (OrtStatus* status = make_domain(api, has_blocks, &domain)) return status;
   return api.addDomain(options, domain);
 }
 
@@ -55,3 +60,9 @@ DINO8_EXPORT const char* dino8_cpu_path() {
 
 // The names of the instruction sets of this machine, separated by commas, the fastest one first.
 DINO8_EXPORT const char* dino8_cpu_paths() { return dino8::cpu_path_names(); }
+
+// True if sessions have the operators that are made of products of bytes; they run by their bodies if not.
+DINO8_EXPORT bool dino8_has_integer_products() {
+  const dino8::CpuPath* path = dino8::choose_cpu_path();
+  return path != nullptr && has_linear_blocks(*path);
+}

@@ -26,6 +26,12 @@ const PATHS = [
   { file: 'paths/avx512.cpp', arch: 'x64', flags: AVX512 },
   { file: 'paths/avx512_vnni.cpp', arch: 'x64', flags: [...AVX512, '-mavx512vnni'] },
   {
+    file: 'paths/avx_vnni.cpp',
+    arch: 'x64',
+    flags: ['-mavx2', '-mfma', '-mavxvnni'],
+    macro: 'DINO8_HAS_AVX_VNNI',
+  },
+  {
     file: 'paths/amx_int8.cpp',
     arch: 'x64',
     flags: [...AVX512, '-mavx512vnni', '-mamx-tile', '-mamx-int8'],

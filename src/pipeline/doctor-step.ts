@@ -6,7 +6,13 @@ import { packageVersion } from '../base/package-root.ts';
 import { GraphBuilder } from '../onnx/builder.ts';
 import { DataType } from '../onnx/types.ts';
 import { modelBytes } from '../onnx/write.ts';
-import { kernelBuildError, kernelCpuPath, kernelCpuPaths, kernelLibrary } from '../runtime/kernels.ts';
+import {
+  hasIntegerProducts,
+  kernelBuildError,
+  kernelCpuPath,
+  kernelCpuPaths,
+  kernelLibrary,
+} from '../runtime/kernels.ts';
 import { ort } from '../runtime/native.ts';
 import { availableProviders, type ProviderName } from '../runtime/options.ts';
 import { Session } from '../runtime/session.ts';
@@ -89,7 +95,9 @@ function missingKernels(): string {
 async function tryKernels(library: string): Promise<string> {
   try {
     await using _ = await Session.create(smallestModel(), { customOperators: [library] }, 'the kernel library');
-    return `in use (${kernelCpuPath(library)}; this machine has ${kernelCpuPaths(library).join(', ')})`;
+    const path = `in use (${kernelCpuPath(library)}; this machine has ${kernelCpuPaths(library).join(', ')})`;
+    if (hasIntegerProducts(library)) return path;
+    return `${path}\nlinear layers and attention in integers run by ONNX Runtime's operators, which are faster without dot products of bytes`;
   } catch (error) {
     return `not in use: ${messageOf(error)}`;
   }

@@ -49,7 +49,7 @@ export function kernelBuildError(): string | undefined {
 
 /**
  * Returns the instruction sets for which `library` has kernels that run on this machine, the fastest one first. All of
- * them are "amx-int8", "avx512-vnni", "avx512", "avx2", "neon-i8mm", "neon-dot", "neon" and "scalar".
+ * them are "amx-int8", "avx512-vnni", "avx-vnni", "avx512", "avx2", "neon-i8mm", "neon-dot", "neon" and "scalar".
  */
 export function kernelCpuPaths(library: string): string[] {
   const names: string = koffi.load(library).func('const char *dino8_cpu_paths()')();
@@ -68,6 +68,15 @@ export function kernelCpuPath(library: string): string {
       `The environment variable ${PATH_VARIABLE} is "${process.env[PATH_VARIABLE]}", but the kernels on this machine run by ${kernelCpuPaths(library).join(', ')}; set it to one of these or unset it.`,
     );
   return path;
+}
+
+/**
+ * Returns true if the kernels of `library` compute integer products, such as linear layers. They do not on processors
+ * without dot products of bytes, where ONNX Runtime's own operators are faster, unless DINO8_KERNEL_PATH names an
+ * instruction set.
+ */
+export function hasIntegerProducts(library: string): boolean {
+  return koffi.load(library).func('bool dino8_has_integer_products()')();
 }
 
 /**

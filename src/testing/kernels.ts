@@ -5,6 +5,7 @@ import { kernelCpuPaths, kernelLibrary } from '../runtime/kernels.ts';
 export const KERNEL_PATHS = [
   'scalar',
   'avx2',
+  'avx-vnni',
   'avx512',
   'avx512-vnni',
   'amx-int8',

@@ -1,0 +1,23 @@
+/** The step `doctor` says which instruction set the kernels use. */
+import { afterEach, expect, test } from 'vitest';
+import { hasKernelPath, hasKernels, KERNEL_PATHS } from '../testing/kernels.ts';
+import { examineMachine } from './doctor-step.ts';
+
+afterEach(() => {
+  delete process.env.DINO8_KERNEL_PATH;
+});
+
+test.runIf(hasKernels).for(KERNEL_PATHS.filter(hasKernelPath))(
+  'the kernels are in use by %s if it is named',
+  async (path) => {
+    process.env.DINO8_KERNEL_PATH = path;
+    expect((await examineMachine()).kernels).toMatch(new RegExp(`^in use \\(${path}; this machine has .*\\)$`));
+  },
+);
+
+test.runIf(hasKernels)('an instruction set that is unknown is named with those of the machine', async () => {
+  process.env.DINO8_KERNEL_PATH = 'avx-512';
+  expect((await examineMachine()).kernels).toMatch(
+    /^not in use: .*"avx-512", but the kernels on this machine run by .*scalar/,
+  );
+});
