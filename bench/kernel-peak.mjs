@@ -25,7 +25,7 @@ function buildTo(executable) {
   const objects = join(folder, `peak-${process.pid}`);
   mkdirSync(objects, { recursive: true });
   try {
-    const wanted = sources().filter(({ path }) => /cpu_path\.cpp$|paths\//.test(path));
+    const wanted = sources(compiler).filter(({ path }) => /cpu_path\.cpp$|paths\//.test(path));
     const files = [...wanted, { path: program, flags: [] }].map(({ path, flags }) => {
       const object = join(objects, basename(path).replace('.cpp', '.o'));
       execFileSync(compiler, [...FLAGS, ...flags, '-c', path, '-o', object], { stdio: 'inherit' });

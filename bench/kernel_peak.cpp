@@ -19,34 +19,35 @@ double thread_seconds() {
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
 }
 
-// One layer on rows that fit into the first- and second-level cache.
+// One layer on so many rows as the kernels take at a time.
 struct Layer {
-  int64_t rows, depth, columns;
+  int64_t depth, columns;
 };
 
 // Enough products for each result that adding the bias and writing floats do not count, and few enough for the caches.
-constexpr Layer kLayers[] = {{48, 512, 64}, {48, 1024, 64}, {48, 2048, 64}, {96, 1024, 128}, {48, 4096, 64}};
+constexpr Layer kLayers[] = {{512, 64}, {1024, 64}, {2048, 64}, {512, 256}, {1024, 256}, {2048, 256}, {4096, 64}};
 constexpr double kSeconds = 0.1;
 constexpr int kRounds = 5;
 
 // Returns the multiply-adds a second of one thread.
 double measure(const dino8::LinearBlockKernels& kernels, const Layer& layer) {
-  const std::vector<uint8_t> bytes(static_cast<size_t>(layer.rows * layer.depth), 3);
+  const int64_t rows = kernels.rows_at_a_time;
+  const std::vector<uint8_t> bytes(static_cast<size_t>(rows * layer.depth), 3);
   const std::vector<int8_t> weight(static_cast<size_t>(layer.depth * layer.columns), 1);
   const std::vector<int32_t> sums(static_cast<size_t>(layer.columns), static_cast<int32_t>(layer.depth));
   const std::vector<float> scale(static_cast<size_t>(layer.columns), 1), bias(scale);
-  std::vector<float> y(static_cast<size_t>(layer.rows * layer.columns));
+  std::vector<float> y(static_cast<size_t>(rows * layer.columns));
   dino8::LinearBlock block;
   block.bytes = bytes.data();
   block.first = {weight.data(), layer.depth, layer.columns, sums.data(), scale.data(), bias.data()};
   block.y = y.data();
-  kernels.rows(block, 0, layer.rows);
+  kernels.rows(block, 0, rows);
   int64_t runs = 0;
   const double start = thread_seconds();
   double seconds = 0;
   for (; seconds < kSeconds; seconds = thread_seconds() - start)
-    for (int each = 0; each < 16; each++, runs++) kernels.rows(block, 0, layer.rows);
-  return static_cast<double>(runs * layer.rows * layer.depth * layer.columns) / seconds;
+    for (int each = 0; each < 16; each++, runs++) kernels.rows(block, 0, rows);
+  return static_cast<double>(runs * rows * layer.depth * layer.columns) / seconds;
 }
 
 }  // namespace

@@ -4,6 +4,9 @@
 #include "cpu_path.h"
 #include "op_tensor.h"
 #include "operator_names.h"
+#ifdef DINO8_TASK_RECORDER
+#include DINO8_TASK_RECORDER  // bench/threads.mjs builds a library that measures each part
+#endif
 
 namespace dino8 {
 
@@ -41,6 +44,10 @@ inline OrtCustomOp describe_cpu_operator() {
 template <class Work>
 OrtStatus* run_parts(const OrtApi& api, OrtKernelContext* context, Work& work, int64_t parts,
                      void (*task)(void*, size_t)) {
+#ifdef DINO8_TASK_RECORDER
+  if (parts > 0) record_parts(&work, parts, task);
+  return nullptr;
+#endif
   if (parts > 1) return api.parallelFor(context, task, static_cast<size_t>(parts), &work);
   if (parts == 1) task(&work, 0);
   return nullptr;
