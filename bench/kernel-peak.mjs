@@ -1,5 +1,5 @@
 // Builds bench/kernel_peak.cpp with the kernels of this machine and runs it: the multiply-adds of bytes a second that
-// dino8's integer product reaches in the caches.
+// dino8's integer product reaches in the caches, and those that its instruction reaches on registers.
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
@@ -11,7 +11,10 @@ const program = join(here, 'kernel_peak.cpp');
 const folder = join(here, '..', '.dino8', 'bench-full');
 const FLAGS = ['-std=c++17', '-O3', '-ffp-contract=fast'];
 
-/** Returns `{ path, threads, multiplyAddsPerSecond }` for the instruction set that the kernels use. */
+/**
+ * Returns `{ path, threads, multiplyAddsPerSecond, onRegisters }` for the instruction set that the kernels use. `onRegisters` is 0
+ * where it is not measured.
+ */
 export function kernelPeak(threads) {
   const executable = join(folder, `peak-${basename(libraryFile())}`);
   if (!existsSync(executable) || statSync(executable).mtimeMs < statSync(program).mtimeMs) buildTo(executable);
@@ -26,7 +29,9 @@ function buildTo(executable) {
   mkdirSync(objects, { recursive: true });
   try {
     const wanted = sources(compiler).filter(({ path }) => /cpu_path\.cpp$|paths\//.test(path));
-    const files = [...wanted, { path: program, flags: [] }].map(({ path, flags }) => {
+    // The path's choice and this program are compiled for the same instruction sets.
+    const { flags: macros } = wanted.find(({ path }) => path.endsWith('cpu_path.cpp'));
+    const files = [...wanted, { path: program, flags: macros }].map(({ path, flags }) => {
       const object = join(objects, basename(path).replace('.cpp', '.o'));
       execFileSync(compiler, [...FLAGS, ...flags, '-c', path, '-o', object], { stdio: 'inherit' });
       return object;

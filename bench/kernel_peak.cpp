@@ -1,12 +1,19 @@
 // Measures how many multiply-adds of bytes a second dino8's own integer product does when everything is in the caches of a
-// processor: the limit that the roofline of bench/roofline.mjs is drawn with. It goes by the instruction set that
-// DINO8_KERNEL_PATH names, or by the fastest one. Prints one line of JSON. usage: kernel_peak THREADS
+// processor, and how many its instruction does on registers alone: the limits of bench/roofline.mjs. It goes by the
+// instruction set that DINO8_KERNEL_PATH names, or by the fastest one. Prints one line of JSON; the rate of registers is 0 for
+// instruction sets without a dot product on this architecture. usage: kernel_peak THREADS
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <ctime>
+#include <functional>
 #include <thread>
 #include <vector>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 #include "../kernels/cpu_path.h"
 
@@ -50,6 +57,81 @@ double measure(const dino8::LinearBlockKernels& kernels, const Layer& layer) {
   return static_cast<double>(runs * rows * layer.depth * layer.columns) / seconds;
 }
 
+#if defined(__x86_64__)
+// Enough sums that no instruction waits for the one before.
+__attribute__((target("avx512f,avx512vnni"))) double vnni_registers() {
+  constexpr int64_t kSteps = 2'000'000, kSums = 12, kProducts = 64;
+  volatile int32_t three = 3;
+  const __m512i a = _mm512_set1_epi32(three);
+  __m512i s0 = a, s1 = a, s2 = a, s3 = a, s4 = a, s5 = a, s6 = a, s7 = a, s8 = a, s9 = a, s10 = a, s11 = a;
+  const double start = thread_seconds();
+  for (int64_t step = 0; step < kSteps; step++) {
+    s0 = _mm512_dpbusd_epi32(s0, a, a), s1 = _mm512_dpbusd_epi32(s1, a, a), s2 = _mm512_dpbusd_epi32(s2, a, a);
+    s3 = _mm512_dpbusd_epi32(s3, a, a), s4 = _mm512_dpbusd_epi32(s4, a, a), s5 = _mm512_dpbusd_epi32(s5, a, a);
+    s6 = _mm512_dpbusd_epi32(s6, a, a), s7 = _mm512_dpbusd_epi32(s7, a, a), s8 = _mm512_dpbusd_epi32(s8, a, a);
+    s9 = _mm512_dpbusd_epi32(s9, a, a), s10 = _mm512_dpbusd_epi32(s10, a, a), s11 = _mm512_dpbusd_epi32(s11, a, a);
+    asm volatile("" : : "v"(s0), "v"(s1), "v"(s2), "v"(s3), "v"(s4), "v"(s5), "v"(s6), "v"(s7), "v"(s8), "v"(s9),
+                 "v"(s10), "v"(s11));
+  }
+  return static_cast<double>(kSteps * kSums * kProducts) / (thread_seconds() - start);
+}
+
+#ifdef DINO8_HAS_AMX_INT8
+struct alignas(64) TileShapes {
+  uint8_t palette = 1, row = 0, reserved[14] = {};
+  uint16_t bytes[16] = {};
+  uint8_t rows[16] = {};
+};
+
+__attribute__((target("amx-tile,amx-int8"))) double amx_registers() {
+  constexpr int64_t kSteps = 500'000, kSums = 4, kProducts = 16 * 16 * 64;
+  TileShapes shapes;
+  for (int tile = 0; tile < 6; tile++) shapes.bytes[tile] = 64, shapes.rows[tile] = 16;
+  _tile_loadconfig(&shapes);
+  // These are statements and not expressions in some compilers.
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+  _tile_zero(4);
+  _tile_zero(5);
+  const double start = thread_seconds();
+  for (int64_t step = 0; step < kSteps; step++) {
+    _tile_dpbusd(0, 4, 5);
+    _tile_dpbusd(1, 4, 5);
+    _tile_dpbusd(2, 4, 5);
+    _tile_dpbusd(3, 4, 5);
+  }
+  const double seconds = thread_seconds() - start;
+  _tile_release();
+  return static_cast<double>(kSteps * kSums * kProducts) / seconds;
+}
+#endif
+#endif
+
+// Returns the multiply-adds a second of one thread on registers; 0 if it is not known for the path.
+double measure_registers(const char* path) {
+#ifdef DINO8_HAS_AMX_INT8
+  if (std::strcmp(path, "amx-int8") == 0) return amx_registers();
+#endif
+#if defined(__x86_64__)
+  if (std::strcmp(path, "avx512-vnni") == 0) return vnni_registers();
+#endif
+  (void)path;
+  return 0;
+}
+
+// Returns the sum of what `threads` threads measure at the same time.
+double on_threads(int threads, const std::function<double()>& one) {
+  std::vector<double> rates(static_cast<size_t>(threads));
+  std::vector<std::thread> workers;
+  for (double& rate : rates) workers.emplace_back([&rate, &one] { rate = one(); });
+  for (std::thread& worker : workers) worker.join();
+  double sum = 0;
+  for (const double rate : rates) sum += rate;
+  return sum;
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
@@ -59,17 +141,13 @@ int main(int count, char** arguments) {
     std::fprintf(stderr, "%s\n", dino8::bad_path_message());
     return 1;
   }
-  double best = 0;
-  for (int round = 0; round < kRounds; round++)
-    for (const Layer& layer : kLayers) {
-      std::vector<double> rates(static_cast<size_t>(threads));
-      std::vector<std::thread> workers;
-      for (double& rate : rates)
-        workers.emplace_back([&rate, &layer, path] { rate = measure(path->kernels->linear_block, layer); });
-      for (std::thread& worker : workers) worker.join();
-      double sum = 0;
-      for (const double rate : rates) sum += rate;
-      best = std::max(best, sum);
-    }
-  std::printf("{\"path\": \"%s\", \"threads\": %d, \"multiplyAddsPerSecond\": %.4g}\n", path->name, threads, best);
+  double best = 0, registers = 0;
+  for (int round = 0; round < kRounds; round++) {
+    registers = std::max(registers, on_threads(threads, [path] { return measure_registers(path->name); }));
+    for (const Layer& layer : kLayers)
+      best = std::max(best,
+                      on_threads(threads, [path, &layer] { return measure(path->kernels->linear_block, layer); }));
+  }
+  std::printf("{\"path\": \"%s\", \"threads\": %d, \"multiplyAddsPerSecond\": %.4g, \"onRegisters\": %.4g}\n", path->name,
+              threads, best, registers);
 }
