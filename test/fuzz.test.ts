@@ -196,3 +196,11 @@ test.each(Object.entries(readers))(
     expect(process.memoryUsage().rss).toBeLessThan(2e9);
   },
 );
+
+test('a fault of a tokenizer that shows only when a text is encoded is refused in a sentence', () => {
+  const files = JSON.parse(text(tokenizer));
+  const withoutTemplate = { ...files, post_processor: { ...files.post_processor, single: null } };
+  const damaged = createTokenizer({ tokenizer: withoutTemplate, config: {} }, 'it');
+  expect(() => damaged.encode('a b')).toThrow(/^it: tokenizer\.json does not describe a tokenizer \(.+\)\.$/);
+  expect(() => damaged.encode('a b')).toThrow(Dino8Error);
+});

@@ -22,17 +22,22 @@ export interface Tokenizer {
  * Creates a tokenizer from the files of a model.
  *
  * @param source names the model in errors
- * @throws InputError if the files do not describe a tokenizer
+ * @throws InputError if the files do not describe a tokenizer; the tokenizer's own functions throw it too, for faults that
+ * show only when a text is encoded
  */
 export function createTokenizer(files: TokenizerFiles, source: string): Tokenizer {
-  try {
-    // The library checks the two objects itself; its types are those of the parsed files.
-    const tokenizer = new HuggingFaceTokenizer(files.tokenizer as object, files.config as object);
-    return {
-      encode: (text) => tokenizer.encode(text, { add_special_tokens: false }).ids,
-      encodeWhole: (text) => tokenizer.encode(text).ids,
-    };
-  } catch (error) {
-    throw new InputError(`${source}: tokenizer.json does not describe a tokenizer (${messageOf(error)}).`);
-  }
+  const checked = <T>(work: () => T): T => {
+    try {
+      return work();
+    } catch (error) {
+      const reason = messageOf(error).replace(/\s+/g, ' ');
+      throw new InputError(`${source}: tokenizer.json does not describe a tokenizer (${reason}).`);
+    }
+  };
+  // The library checks the two objects itself, in part; its types are those of the parsed files.
+  const tokenizer = checked(() => new HuggingFaceTokenizer(files.tokenizer as object, files.config as object));
+  return {
+    encode: (text) => checked(() => tokenizer.encode(text, { add_special_tokens: false }).ids),
+    encodeWhole: (text) => checked(() => tokenizer.encode(text).ids),
+  };
 }
