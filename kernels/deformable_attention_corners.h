@@ -75,7 +75,7 @@ inline float unscaled_softmax(const float* logits, int64_t samples, float* weigh
   std::fill(weights + samples, weights + whole, -kInfinity);
   float parts[kBlock];
   std::fill(parts, parts + kBlock, -kInfinity);
-  // What is not a number is not the highest one, so that all differences below are at most 0.
+  // A NaN is never taken as the highest number, so that all differences below are at most 0.
   for (int64_t at = 0; at < whole; at += kBlock)
     for (int64_t lane = 0; lane < kBlock; lane++)
       parts[lane] = weights[at + lane] > parts[lane] ? weights[at + lane] : parts[lane];

@@ -79,7 +79,7 @@ class Arena {
   int64_t size_ = 0;
 };
 
-// What is made of the text once, for all positions. Tokens are filled up to whole panels in each head.
+// The operands that are made of the text once, for all positions. Tokens are filled up to whole panels in each head.
 struct FusionOperands {
   int8_t* to_scores;    // for each head, in panels
   int32_t* score_sums;  // [heads, columns]
@@ -106,7 +106,7 @@ struct FusionOperands {
   }
 };
 
-// What a part of the positions adds to the text. Weights are relative to the exponential of `maximum`.
+// The sums over a part of the positions, for the result of the text. Weights are relative to the exponential of `maximum`.
 struct FusionSums {
   float* maximum;  // [heads, columns]
   float* total;    // [heads, columns]: the sum of the weights

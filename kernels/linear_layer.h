@@ -18,7 +18,7 @@ struct PanelResults {
   const float* scale;
   const float* bias;
 
-  // Those from column `at` on.
+  // The results from column `at` on.
   FloatVector vector(int64_t at) const {
     return to_floats(load_ints(sums + at) - load_ints(rest + at)) * load_floats(scale + at) + load_floats(bias + at);
   }

@@ -1,4 +1,4 @@
-// How the rows of two tensors of different shapes meet.
+// The rows of two tensors of different shapes that are added by broadcasting.
 #pragma once
 
 #include <algorithm>

@@ -23,7 +23,7 @@ constexpr LayerInputs kProjections = layer_at(3), kOutput = layer_at(9);
 // Windows of so many tokens on a side have more pairs of tokens than a tensor has numbers.
 constexpr int64_t kMaxWindow = 1 << 15;
 
-// What a node has in common for all runs of a session.
+// The state of a node, which all runs of a session share.
 struct WindowAttentionKernel {
   OrtApi api;
   WindowRange run;

@@ -13,9 +13,9 @@ import { DataType, type NodeProto } from './types.ts';
 
 /** A number of multiply-adds, by the numbers that are multiplied. */
 export interface MultiplyAdds {
-  /** Those of two numbers of 8 bits. */
+  /** Multiply-adds of two 8-bit numbers. */
   readonly integer: number;
-  /** All others. */
+  /** All other multiply-adds. */
   readonly float: number;
 }
 

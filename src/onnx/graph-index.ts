@@ -40,6 +40,22 @@ export function isReadOnce(name: string, { consumers, outputs }: GraphIndex): bo
   return consumers.get(name)?.length === 1 && !outputs.has(name);
 }
 
+/** The node that computes a value which one other node reads; undefined if more read it, or none. */
+export function onlyProducer(name: string | undefined, index: GraphIndex): NodeProto | undefined {
+  return name !== undefined && isReadOnce(name, index) ? index.producer.get(name) : undefined;
+}
+
+/** The node that alone reads the only result of a node; undefined if there is no node, or not one result and one reader. */
+export function onlyReader(node: NodeProto | undefined, index: GraphIndex): NodeProto | undefined {
+  const [result = '', ...others] = node?.output ?? [];
+  return others.length === 0 && isReadOnce(result, index) ? index.consumers.get(result)?.[0] : undefined;
+}
+
+/** True if a node is the operator of that name in ONNX's own domain. */
+export function isStandard(node: NodeProto | undefined, operator: string): node is NodeProto {
+  return node?.domain === '' && node.opType === operator;
+}
+
 /** The names of the values that a node needs: its inputs, and the values that its subgraphs take from outside. */
 export function usedBy(node: NodeProto): Set<string> {
   const names = new Set(node.input.filter(Boolean));

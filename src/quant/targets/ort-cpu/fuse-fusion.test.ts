@@ -325,7 +325,7 @@ describe.runIf(hasKernels)('the kernel', () => {
 const only = (feeds: Feeds, names: readonly string[]): Feeds =>
   Object.fromEntries(Object.entries(feeds).filter(([name]) => names.includes(name)));
 
-/** What a quantized model has: `variant` says what the text reads. */
+/** The nodes of a fusion layer in a quantized model; `variant` says what the text reads. */
 function separate(variant: 'float' | 'bytes' | 'unmasked'): Model {
   const { width, heads } = EXAMPLE;
   const b = new GraphBuilder('separate');

@@ -4,9 +4,9 @@
  * weights, a softmax over tens of thousands of positions, would vanish in 8 bits where they are nodes of the graph; the
  * operator's kernel keeps them relative to the largest one of a few positions, which 8 bits represent well.
  */
-import { integerAttribute } from '../../../onnx/attributes.ts';
+import { integerAttribute, integersAttribute } from '../../../onnx/attributes.ts';
 import { DOMAIN, FUSION_ATTENTION } from '../../../onnx/dino8-operators.ts';
-import { type GraphIndex, indexGraph, isReadOnce } from '../../../onnx/graph-index.ts';
+import { type GraphIndex, indexGraph, isStandard, onlyReader } from '../../../onnx/graph-index.ts';
 import { type Infos, inferShapes } from '../../../onnx/infer/infer.ts';
 import type { Model } from '../../../onnx/read.ts';
 import { importDomain, makeNode, removeUnused, sortTopologically } from '../../../onnx/rewrite.ts';
@@ -17,7 +17,7 @@ import { fusionFunction } from './fusion-function.ts';
 /** A value as integers: their name, scale and zero point. */
 type Bytes = readonly [values: string, scale: string, zeroPoint: string];
 
-/** What the image reads of the text: the softmax over tokens, and its product. */
+/** The attention of the image to the text: a softmax over tokens, and its product with values of the text. */
 interface ImageSide {
   readonly tokenBias: string;
   readonly weights: Bytes;
@@ -26,7 +26,7 @@ interface ImageSide {
   readonly result: string;
 }
 
-/** What the text reads of the image. */
+/** The attention of the text to the image. */
 interface TextSide {
   /** Undefined where nothing is added to the scores. */
   readonly positionBias: string | undefined;
@@ -83,17 +83,18 @@ function imageSide(byHead: NodeProto, index: GraphIndex, infos: Infos): ImageSid
   const isByHead = String(reshapesTo(byHead, index)) === `0,0,${heads},-1` && heads > 0;
   if (!isByHead || tokenBias === undefined || tokens?.length !== 4 || tokens[1] !== 1 || tokens[2] !== heads)
     return undefined;
-  const softmax = sum && onlyReader(sum, index);
+  const softmax = onlyReader(sum, index);
   return isLastSoftmax(softmax, 4) ? imageProduct(tokenBias, softmax, index, infos) : undefined;
 }
 
 function imageProduct(tokenBias: string, softmax: NodeProto, index: GraphIndex, infos: Infos): ImageSide | undefined {
   const quantize = onlyReader(softmax, index);
-  const flat = quantize && onlyReader(quantize, index);
-  const dequantize = flat && onlyReader(flat, index);
-  const product = dequantize && onlyReader(dequantize, index);
-  const sum = product && onlyReader(product, index);
-  if (!sum || !isStandard(quantize, 'QuantizeLinear') || String(reshapesTo(flat, index)) !== '0,0,-1') return undefined;
+  const flat = onlyReader(quantize, index);
+  const dequantize = onlyReader(flat, index);
+  const product = onlyReader(dequantize, index);
+  const sum = onlyReader(product, index);
+  const isChain = isStandard(quantize, 'QuantizeLinear') && String(reshapesTo(flat, index)) === '0,0,-1';
+  if (!isChain || !dequantize || !product || !sum) return undefined;
   const weights = dequantized(product.input[0], DataType.UINT8, index, infos);
   const toImage = dequantized(product.input[1], DataType.INT8, index, infos);
   const isRange = weights?.[1] === quantize.input[1] && weights?.[2] === quantize.input[2];
@@ -108,7 +109,7 @@ function imageProduct(tokenBias: string, softmax: NodeProto, index: GraphIndex, 
 
 /** scores → transposed → + bias, if there is one → Softmax → bytes and back, if the recipe says so → product */
 function textSide(transpose: NodeProto, index: GraphIndex, infos: Infos): TextSide | undefined {
-  if (!isStandard(transpose, 'Transpose') || String(perm(transpose)) !== '0,2,1') return undefined;
+  if (!isStandard(transpose, 'Transpose') || String(integersAttribute(transpose, 'perm')) !== '0,2,1') return undefined;
   const next = onlyReader(transpose, index);
   const sum = next && isStandard(next, 'Add') ? next : undefined;
   const positionBias = sum && otherInput(sum, transpose);
@@ -127,11 +128,7 @@ function textSide(transpose: NodeProto, index: GraphIndex, infos: Infos): TextSi
   return { positionBias, product };
 }
 
-const isStandard = (node: NodeProto, operator: string) => node.opType === operator && node.domain === '';
-
 const rankOf = (name: string, infos: Infos) => infos.get(name)?.shape?.length;
-
-const perm = (node: NodeProto) => node.attribute.find(({ name }) => name === 'perm')?.ints ?? [];
 
 /** A softmax over the last of `rank` dimensions. */
 function isLastSoftmax(node: NodeProto | undefined, rank: number): node is NodeProto {
@@ -139,12 +136,7 @@ function isLastSoftmax(node: NodeProto | undefined, rank: number): node is NodeP
   return node !== undefined && isStandard(node, 'Softmax') && (axis === -1 || axis === rank - 1);
 }
 
-/** The node that alone reads the only result of a node. */
-function onlyReader({ output: [result = '', ...others] }: NodeProto, index: GraphIndex): NodeProto | undefined {
-  return others.length === 0 && isReadOnce(result, index) ? index.consumers.get(result)?.[0] : undefined;
-}
-
-/** What a sum adds to the result of a node. */
+/** The other input of a sum that reads the result of a node. */
 function otherInput(sum: NodeProto, node: NodeProto): string | undefined {
   const others = sum.input.filter((name) => name !== node.output[0]);
   return others.length === 1 ? others[0] : undefined;

@@ -4,7 +4,7 @@
  * calibrated ranges of their own; the joined layers have the range that contains them all.
  */
 import { integerAttribute } from '../../../onnx/attributes.ts';
-import { type GraphIndex, indexGraph, isReadOnce } from '../../../onnx/graph-index.ts';
+import { type GraphIndex, indexGraph, onlyProducer } from '../../../onnx/graph-index.ts';
 import { type Infos, inferShapes } from '../../../onnx/infer/infer.ts';
 import type { Model } from '../../../onnx/read.ts';
 import { removeUnused } from '../../../onnx/rewrite.ts';
@@ -63,24 +63,19 @@ function equalBut(places: readonly number[], a: NodeProto, b: NodeProto): boolea
 
 function partEndingIn(result: string, index: GraphIndex): Part | undefined {
   const second = onlyProducer(result, index);
-  const quantizer = onlyProducer(second?.input[0] ?? '', index);
+  const quantizer = onlyProducer(second?.input[0], index);
   if (!isProduct(second) || quantizer?.opType !== 'QuantizeLinear' || quantizer.domain !== '') return undefined;
   const range = rangeOf(quantizer, index);
-  const before = onlyProducer(quantizer.input[0] ?? '', index);
+  const before = onlyProducer(quantizer.input[0], index);
   const isActivation =
     before?.domain === '' && ['Gelu', 'Relu'].includes(before.opType) && before.attribute.length === 0;
-  const first = isActivation ? onlyProducer(before.input[0] ?? '', index) : before;
+  const first = isActivation ? onlyProducer(before.input[0], index) : before;
   if (!isProduct(first) || !range) return undefined;
   return { first, activation: isActivation ? before : undefined, quantizer, second, range };
 }
 
 const isProduct = (node: NodeProto | undefined): node is NodeProto =>
   node?.opType === INTEGER_PRODUCT && node.domain === CONTRIB;
-
-/** The node that computes a value which one other node reads. */
-function onlyProducer(name: string, index: GraphIndex): NodeProto | undefined {
-  return isReadOnce(name, index) ? index.producer.get(name) : undefined;
-}
 
 /** The numbers from the lowest to the highest byte; undefined if the range is computed, or not of a whole tensor. */
 function rangeOf(

@@ -2,20 +2,18 @@
  * Integer products by stored weights become operators that dino8's library has kernels for, together with what surrounds them:
  * a product that reads nothing but the quantized results of another one, a residual sum with a layer normalization, and a mask.
  */
-import { findAttribute, float, integerAttribute } from '../../../onnx/attributes.ts';
+import { findAttribute, integerAttribute } from '../../../onnx/attributes.ts';
 import { DOMAIN } from '../../../onnx/dino8-operators.ts';
-import { type GraphIndex, indexGraph, isReadOnce } from '../../../onnx/graph-index.ts';
+import { type GraphIndex, indexGraph, isReadOnce, isStandard } from '../../../onnx/graph-index.ts';
 import { type Infos, inferShapes } from '../../../onnx/infer/infer.ts';
 import type { Model } from '../../../onnx/read.ts';
 import { importDomain, makeNode, removeUnused, sortTopologically } from '../../../onnx/rewrite.ts';
 import { tensorElements } from '../../../onnx/tensor.ts';
 import { DataType, type NodeProto } from '../../../onnx/types.ts';
+import { epsilonOf } from './epsilon.ts';
 import { CONTRIB, INTEGER_PRODUCT } from './integer-product.ts';
 import { type LinearParts, linearFunction, linearOperator } from './linear-function.ts';
 import { isPackable, packWeight } from './packed-weight.ts';
-
-/** ONNX's default of LayerNormalization. */
-const DEFAULT_EPSILON = 1e-5;
 
 /** An integer product by a stored weight. */
 export interface Layer {
@@ -104,7 +102,7 @@ function blockNode(
   const last = layers.at(-1) ?? layers[0];
   const others = behind ? ('norm' in behind ? [behind.residual, ...behind.norm.input.slice(1)] : [behind.factors]) : [];
   const norm = behind && 'norm' in behind ? behind.norm : undefined;
-  const attributes = norm ? { epsilon: float(findAttribute(norm, 'epsilon')?.f ?? DEFAULT_EPSILON) } : {};
+  const attributes = norm ? { epsilon: epsilonOf(norm) } : {};
   const end = behind && 'node' in behind ? behind.node : (norm ?? last.product);
   const node = makeNode(operator, last.product.name, [x, ...inputs, ...others], end.output, attributes);
   node.domain = DOMAIN;
@@ -146,11 +144,14 @@ function betweenLayers(
 }
 
 /** The node that quantizes what a layer reads, with the layer's scale and zero point. */
-function quantizerOf({ product }: Layer, { producer }: GraphIndex): NodeProto | undefined {
-  const [bytes = '', , scale, , zeroPoint] = product.input;
-  const node = producer.get(bytes);
-  const isQuantizer = node?.opType === 'QuantizeLinear' && node.domain === '';
-  return isQuantizer && node.input[1] === scale && node.input[2] === zeroPoint ? node : undefined;
+function quantizerOf(layer: Layer, { producer }: GraphIndex): NodeProto | undefined {
+  const node = producer.get(layer.product.input[0] ?? '');
+  return isStandard(node, 'QuantizeLinear') && quantizesFor(node, layer) ? node : undefined;
+}
+
+/** True if a node quantizes with the scale and the zero point that a layer assumes. */
+export function quantizesFor({ input: [, scale, zeroPoint] }: NodeProto, { product }: Layer): boolean {
+  return scale === product.input[2] && zeroPoint === product.input[4];
 }
 
 /** The layer of an integer product; undefined if the kernels cannot compute it. */

@@ -6,9 +6,9 @@
 import { GraphBuilder, type Value } from '../../../onnx/builder.ts';
 import * as operators from '../../../onnx/dino8-operators.ts';
 import { DataType, type FunctionProto } from '../../../onnx/types.ts';
+import { referToEpsilon } from './epsilon.ts';
 import { CONTRIB, INTEGER_PRODUCT } from './integer-product.ts';
 import { unpackWeight } from './packed-weight.ts';
-import { referToEpsilon } from './refer-to-epsilon.ts';
 
 /** The parts of a block of linear layers. */
 export interface LinearParts {

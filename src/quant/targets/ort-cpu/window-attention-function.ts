@@ -7,9 +7,9 @@
 import { GraphBuilder, type Value } from '../../../onnx/builder.ts';
 import { DOMAIN, WINDOW_ATTENTION } from '../../../onnx/dino8-operators.ts';
 import { DataType, type FunctionProto } from '../../../onnx/types.ts';
+import { referToEpsilon } from './epsilon.ts';
 import { CONTRIB, INTEGER_PRODUCT } from './integer-product.ts';
 import { unpackWeight } from './packed-weight.ts';
-import { referToEpsilon } from './refer-to-epsilon.ts';
 
 /** The number that is added to the score of two tokens that a shifted window brings together from opposite borders. */
 export const ACROSS_BORDERS = -100;

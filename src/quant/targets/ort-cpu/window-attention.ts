@@ -1,26 +1,23 @@
 /**
  * Attention within windows of a map becomes one operator that dino8's library has a kernel for, from the normalization before
- * it to the residual sum behind it (window-attention-function.ts). Its arithmetic is recognized node by node (window-block.ts). How tokens are
- * moved and masked differs with the exporter, and with what is known of the map's size, so that these nodes are run and
- * compared (window-regions.ts). Blocks whose scores or probabilities are quantized stay as they are: the kernel computes them in
- * float, and the recipe has asked for integers.
+ * it to the residual sum behind it (window-attention-function.ts). Its arithmetic is recognized node by node
+ * (window-block.ts). How tokens are moved and masked differs with the exporter, and with what is known of the map's size, so
+ * that these nodes are run and compared (window-regions.ts). Blocks whose scores or probabilities are quantized stay as they
+ * are: the kernel computes them in float, and the recipe has asked for integers.
  */
-import { findAttribute, float } from '../../../onnx/attributes.ts';
 import { DOMAIN, WINDOW_ATTENTION } from '../../../onnx/dino8-operators.ts';
-import { indexGraph } from '../../../onnx/graph-index.ts';
+import { indexGraph, isStandard } from '../../../onnx/graph-index.ts';
 import { inferShapes } from '../../../onnx/infer/infer.ts';
 import type { Model } from '../../../onnx/read.ts';
 import { importDomain, makeNode, modulePath, removeUnused, sortTopologically } from '../../../onnx/rewrite.ts';
 import { makeTensor } from '../../../onnx/tensor.ts';
 import type { NodeProto } from '../../../onnx/types.ts';
+import { epsilonOf } from './epsilon.ts';
 import { MapSizes } from './map-sizes.ts';
 import { packWeight } from './packed-weight.ts';
 import { windowAttentionFunction } from './window-attention-function.ts';
 import { type WindowBlock, WindowBlockFinder } from './window-block.ts';
 import { type MapShape, shiftOf } from './window-regions.ts';
-
-/** ONNX's default of LayerNormalization. */
-const DEFAULT_EPSILON = 1e-5;
 
 /**
  * Rewrites the model in place. The weights are packed by nodes that the caller folds.
@@ -34,7 +31,7 @@ export async function fuseWindowAttention(model: Model): Promise<number> {
   const finder = new WindowBlockFinder(index, infos);
   const sizes = new MapSizes(index);
   const made = new Map<NodeProto, NodeProto>();
-  for (const softmax of graph.node.filter((node) => node.opType === 'Softmax' && node.domain === '')) {
+  for (const softmax of graph.node.filter((node) => isStandard(node, 'Softmax'))) {
     const block = finder.blockAround(softmax);
     if (!block) continue;
     const x = block.norm.input[0] ?? '';
@@ -116,8 +113,7 @@ function blockNode(model: Model, block: WindowBlock, shift: number): NodeProto {
     ),
     ...['query_scale', 'window', 'shift'].map(inner),
   ];
-  const epsilon = float(findAttribute(norm, 'epsilon')?.f ?? DEFAULT_EPSILON);
-  const node = makeNode(WINDOW_ATTENTION, name, inputs, sum.output, { epsilon });
+  const node = makeNode(WINDOW_ATTENTION, name, inputs, sum.output, { epsilon: epsilonOf(norm) });
   node.domain = DOMAIN;
   return node;
 }

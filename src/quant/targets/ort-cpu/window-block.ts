@@ -1,10 +1,10 @@
 /** Blocks of attention within windows of a map, recognized node by node in a quantized graph. */
 import { integerAttribute, integersAttribute } from '../../../onnx/attributes.ts';
-import { type GraphIndex, isReadOnce } from '../../../onnx/graph-index.ts';
+import { type GraphIndex, isStandard, onlyProducer, onlyReader } from '../../../onnx/graph-index.ts';
 import type { Infos } from '../../../onnx/infer/infer.ts';
 import { tensorElements } from '../../../onnx/tensor.ts';
 import { DataType, type NodeProto, type TensorProto } from '../../../onnx/types.ts';
-import { type Layer, layerOf } from './linear-blocks.ts';
+import { type Layer, layerOf, quantizesFor } from './linear-blocks.ts';
 import { regionBefore, type WindowRegions } from './window-regions.ts';
 
 /** A block of attention within windows. */
@@ -53,16 +53,16 @@ export class WindowBlockFinder {
 
   #coreAround(softmax: NodeProto): Core | undefined {
     const [biased = '', weights = ''] = [softmax.input[0], softmax.output[0]];
-    const isProduct = (name: string) => is(this.#index.producer.get(name), 'MatMul');
+    const isProduct = (name: string) => isStandard(this.#index.producer.get(name), 'MatMul');
     const biasing = regionBefore(biased, isProduct, this.#index);
     const scores = this.#index.producer.get(biasing?.input ?? '');
-    const mix = this.#onlyReader(softmax);
+    const mix = onlyReader(softmax, this.#index);
     const isLast = [-1, 3].includes(integerAttribute(softmax, 'axis', -1));
-    if (!biasing || !scores || !isLast || !is(mix, 'MatMul') || mix.input[0] !== weights) return undefined;
-    const scaled = this.#onlyProducer(scores.input[0]);
+    if (!biasing || !scores || !isLast || !isStandard(mix, 'MatMul') || mix.input[0] !== weights) return undefined;
+    const scaled = onlyProducer(scores.input[0], this.#index);
     const at = scaled?.input.findIndex((name) => this.#index.initializer.has(name)) ?? -1;
     const [queryScale, ...others] = this.#numbers(scaled?.input[at]);
-    if (!is(scaled, 'Mul') || queryScale === undefined || others.length > 0) return undefined;
+    if (!isStandard(scaled, 'Mul') || queryScale === undefined || others.length > 0) return undefined;
 
     const biasName = [...biasing.nodes]
       .flatMap(({ input }) => input)
@@ -82,9 +82,10 @@ export class WindowBlockFinder {
 
   /** The value [batch · windows, tokens, channels] whose heads are the second axis of `name`, after a transposition. */
   #beforeHeads(name: string | undefined, order: number[], heads: number, tokens: number): string | undefined {
-    const transposed = this.#onlyProducer(name);
-    const reshaped = this.#onlyProducer(transposed?.input[0]);
-    if (!is(transposed, 'Transpose') || !is(reshaped, 'Reshape') || !hasOrder(transposed, order)) return undefined;
+    const transposed = onlyProducer(name, this.#index);
+    const reshaped = onlyProducer(transposed?.input[0], this.#index);
+    if (!isStandard(transposed, 'Transpose') || !isStandard(reshaped, 'Reshape') || !hasOrder(transposed, order))
+      return undefined;
     const [source = '', shape] = reshaped.input;
     const [rows, channels] = this.#infos.get(source)?.shape?.slice(-2) ?? [];
     const [batch, second, parts, rest] = this.#numbers(shape);
@@ -95,12 +96,17 @@ export class WindowBlockFinder {
 
   /** The layer behind the attention, which reads the heads side by side again, as bytes. */
   #outputBehind(mix: NodeProto, channels: number, tokens: number): Layer | undefined {
-    const quantized = this.#onlyReader(mix);
-    const merged = this.#onlyReader(quantized);
-    const context = this.#onlyReader(merged);
-    const product = this.#onlyReader(context);
+    const quantized = onlyReader(mix, this.#index);
+    const merged = onlyReader(quantized, this.#index);
+    const context = onlyReader(merged, this.#index);
+    const product = onlyReader(context, this.#index);
     const layer = product && layerOf(product, this.#index, this.#infos);
-    if (!is(quantized, 'QuantizeLinear') || !is(merged, 'Transpose') || !is(context, 'Reshape') || !layer)
+    if (
+      !isStandard(quantized, 'QuantizeLinear') ||
+      !isStandard(merged, 'Transpose') ||
+      !isStandard(context, 'Reshape') ||
+      !layer
+    )
       return undefined;
     const [batch, rows, rest] = this.#numbers(context.input[1]);
     const isMerged = (rows === 0 || rows === tokens) && (rest === channels || (rest === -1 && batch === 0));
@@ -111,12 +117,12 @@ export class WindowBlockFinder {
   /** The normalized map that tokens are taken from. */
   #mapBefore(projection: Layer): Pick<WindowBlock, 'partition' | 'zeroPoint' | 'norm'> | undefined {
     const { producer } = this.#index;
-    const isQuantized = (name: string) => is(producer.get(name), 'QuantizeLinear');
+    const isQuantized = (name: string) => isStandard(producer.get(name), 'QuantizeLinear');
     const partition = regionBefore(projection.product.input[0] ?? '', isQuantized, this.#index);
     const quantizer = producer.get(partition?.input ?? '');
     const norm = producer.get(quantizer?.input[0] ?? '');
     const [zeroPoint, ...others] = this.#numbers(quantizer?.input[2]);
-    if (!partition || !quantizer || !is(norm, 'LayerNormalization') || !quantizesFor(quantizer, projection))
+    if (!partition || !quantizer || !isStandard(norm, 'LayerNormalization') || !quantizesFor(quantizer, projection))
       return undefined;
     const [channels] = projection.dims;
     const shape = this.#infos.get(norm.input[0] ?? '')?.shape;
@@ -127,20 +133,11 @@ export class WindowBlockFinder {
   /** The sum of the map `x` and of the values that `result` gives its positions. */
   #sumBehind(result: string, x: string): Pick<WindowBlock, 'restoration' | 'sum'> | undefined {
     for (const sum of this.#index.consumers.get(x) ?? []) {
-      const other = is(sum, 'Add') ? sum.input.find((name) => name !== x) : undefined;
+      const other = isStandard(sum, 'Add') ? sum.input.find((name) => name !== x) : undefined;
       const restoration = other && regionBefore(other, (name) => name === result, this.#index);
       if (restoration) return { restoration, sum };
     }
     return undefined;
-  }
-
-  #onlyProducer(name = ''): NodeProto | undefined {
-    return isReadOnce(name, this.#index) ? this.#index.producer.get(name) : undefined;
-  }
-
-  #onlyReader(node: NodeProto | undefined): NodeProto | undefined {
-    const [result = ''] = node?.output ?? [];
-    return isReadOnce(result, this.#index) ? this.#index.consumers.get(result)?.[0] : undefined;
   }
 
   /** The numbers of a stored tensor; empty if the value is not stored. */
@@ -150,11 +147,6 @@ export class WindowBlockFinder {
   }
 }
 
-/** True if a node is a standard operator of that name. */
-function is(node: NodeProto | undefined, operator: string): node is NodeProto {
-  return node?.domain === '' && node.opType === operator;
-}
-
 const hasOrder = (transpose: NodeProto, order: readonly number[]) =>
   integersAttribute(transpose, 'perm')?.join() === order.join();
 
@@ -162,11 +154,6 @@ const hasOrder = (transpose: NodeProto, order: readonly number[]) =>
 function isPositionBias(tensor: TensorProto | undefined): boolean {
   const isFloat = tensor?.dataType === DataType.FLOAT && tensor.dims.length === 3;
   return isFloat && (tensor.dims[0] ?? 0n) > 0n && tensor.dims[1] === tensor.dims[2];
-}
-
-/** True if a node quantizes with the scale and the zero point that a layer assumes. */
-function quantizesFor({ input: [, scale, zeroPoint] }: NodeProto, { product }: Layer): boolean {
-  return scale === product.input[2] && zeroPoint === product.input[4];
 }
 
 /** True if a map is normalized over its channels, by vectors. */

@@ -52,7 +52,7 @@ export function regionBefore(
 /** The dimensions of a map [batch, height, width, channels]. */
 export type MapShape = readonly [batch: number, height: number, width: number, channels: number];
 
-/** What a block is if its regions do what `WindowAttention` does. */
+/** The parameters of a block whose regions do the same as `WindowAttention`. */
 export interface WindowRegions {
   /** From the bytes of the map to the tokens [batch · windows, tokens, channels]. */
   readonly partition: Region;

@@ -1,7 +1,14 @@
-/** Functions whose `epsilon` is that of the LayerNormalization in their bodies. */
+/** The epsilon of a LayerNormalization that becomes part of an operator: an attribute of the operator and of its function. */
 import { create } from '@bufbuild/protobuf';
 import { AttributeProto_AttributeType, AttributeProtoSchema } from 'onnx-buf';
-import type { FunctionProto } from '../../../onnx/types.ts';
+import { type Float, findAttribute, float } from '../../../onnx/attributes.ts';
+import type { FunctionProto, NodeProto } from '../../../onnx/types.ts';
+
+/** ONNX's default of LayerNormalization. */
+const DEFAULT_EPSILON = 1e-5;
+
+/** Returns the epsilon of a LayerNormalization, as the value of an attribute. */
+export const epsilonOf = (norm: NodeProto): Float => float(findAttribute(norm, 'epsilon')?.f ?? DEFAULT_EPSILON);
 
 /** Makes every LayerNormalization of a body take the function's attribute `epsilon`. Returns the function. */
 export function referToEpsilon(body: FunctionProto): FunctionProto {
