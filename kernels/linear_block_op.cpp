@@ -1,5 +1,5 @@
 // The custom operators that are linear layers on bytes: they check the tensors, prepare the constants once for a session,
-// and split the rows among ONNX Runtime's threads. src/quant/targets/ort-cpu/linear-functions.ts describes them.
+// and split the rows among ONNX Runtime's threads. src/quant/targets/ort-cpu/linear-function.ts describes them.
 #include "linear_block_op.h"
 
 #include <algorithm>
