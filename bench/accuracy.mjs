@@ -13,8 +13,8 @@ import {
   applyRecipe,
   bundledRecipes,
   Detector,
-  openCoco,
   planCalibration,
+  readDataset,
   readImage,
   readPackage,
   readRecipe,
@@ -33,8 +33,8 @@ mkdirSync(work, { recursive: true });
 const { version: packageVersion } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 
 const source = await readPackage(join(root, 'assets/nano'));
-const validation = takeImages(await openCoco(join(root, 'assets/shapes/val')), images);
-const plan = planCalibration(await openCoco(join(root, 'assets/shapes/calib')), CALIBRATION_IMAGES, 0);
+const validation = takeImages(await readDataset(join(root, 'assets/shapes/val')), images);
+const plan = planCalibration(await readDataset(join(root, 'assets/shapes/calib')), CALIBRATION_IMAGES, 0);
 
 async function score(model) {
   const detector = await Detector.create({ ...source, model });

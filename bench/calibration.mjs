@@ -3,7 +3,7 @@
 //   node bench/calibration.mjs
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { calibrationFeeds, openCoco, planCalibration, readPackage } from '../dist/index.mjs';
+import { calibrationFeeds, planCalibration, readDataset, readPackage } from '../dist/index.mjs';
 import { modelBytes } from '../dist/onnx.mjs';
 import { calibrate, observableValues } from '../dist/quant.mjs';
 import { kernelOptions, Session } from '../dist/runtime.mjs';
@@ -11,7 +11,7 @@ import { quantile } from './statistics.mjs';
 
 const assets = join(dirname(fileURLToPath(import.meta.url)), '..', 'assets');
 const source = await readPackage(join(assets, 'nano'));
-const { items } = planCalibration(await openCoco(join(assets, 'shapes/calib')), 256, 0);
+const { items } = planCalibration(await readDataset(join(assets, 'shapes/calib')), 256, 0);
 const values = observableValues(source.model);
 const config = { 'session.intra_op.allow_spinning': '0' };
 const seconds = async (work) => {

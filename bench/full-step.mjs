@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { copyFile, mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
-import { applyRecipe, openCoco, planCalibration, readPackage, readRecipe, writePackage } from '../dist/index.mjs';
+import { applyRecipe, planCalibration, readDataset, readPackage, readRecipe, writePackage } from '../dist/index.mjs';
 import { loadModel, readSafetensors, sizesOf, specialize } from '../dist/models.mjs';
 import { readModel, writeModel } from '../dist/onnx.mjs';
 import { quantizeModel } from '../dist/quant.mjs';
@@ -23,7 +23,7 @@ const steps = {
   /** A few images are enough: speed and memory do not depend on ranges. */
   calibrate: async (input, output, images) => {
     const source = await readPackage(input);
-    const plan = planCalibration(await openCoco(images), 3, 0);
+    const plan = planCalibration(await readDataset(images), 3, 0);
     const { model } = await applyRecipe(source, await readRecipe('fast'), { plan });
     await writeModel(model, output);
   },

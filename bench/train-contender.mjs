@@ -1,10 +1,10 @@
 // One contender of bench/train.mjs: training steps of dino8, in a process of its own; prints its result as a line of JSON.
-import { openCoco, planCalibration, readCheckpoint, readPackage, readRecipe } from '../dist/index.mjs';
+import { planCalibration, readCheckpoint, readDataset, readPackage, readRecipe } from '../dist/index.mjs';
 import { createTraining, planQuantizedTraining, resolveTrainingSettings } from '../dist/train.mjs';
 
 const [checkpoint, images, calibration, batch, tokens, steps, recipeName] = process.argv.slice(2);
 const source = await readCheckpoint(checkpoint);
-const dataset = await openCoco(images);
+const dataset = await readDataset(images);
 const settings = resolveTrainingSettings(source, dataset, recipeName === undefined ? 'train' : 'qat', {
   batch: Number(batch),
   steps: Number(steps) + 1,
@@ -20,7 +20,7 @@ const quantized =
   recipeName === undefined
     ? undefined
     : await planQuantizedTraining(await readPackage(checkpoint), await readRecipe(recipeName), {
-        plan: planCalibration(await openCoco(calibration), 16, 0),
+        plan: planCalibration(await readDataset(calibration), 16, 0),
       });
 const session = await createTraining(source, dataset, settings, { quantized, threads: 2 });
 const milliseconds = [];

@@ -75,7 +75,7 @@ export type { Agreement, Variant } from './report/variants.ts';
 
 // Detection.
 
-export { decodeImage, type Image, readImage } from './data/image.ts';
+export { decodeImage, type Image, type ReadImageOptions, readImage } from './data/image.ts';
 export { annotateImage } from './detect/annotate.ts';
 export {
   DEFAULT_THRESHOLD,
@@ -96,10 +96,11 @@ export {
   type CocoCategory,
   type CocoDataset,
   type CocoImage,
-  openCoco,
-  readAnnotations,
   takeImages,
 } from './data/coco.ts';
+export { type ReadAnnotationsOptions, readAnnotations } from './data/datasets/coco-json.ts';
+export type { Purpose, ReadDatasetOptions } from './data/datasets/dataset-options.ts';
+export { readDataset } from './data/datasets/read-dataset.ts';
 export { type ImageSampleOptions, imageSamples } from './models/generic/image-samples.ts';
 export { findTensorFiles, tensorSamples } from './models/generic/tensor-samples.ts';
 export {

@@ -18,7 +18,7 @@ const NO_REGISTRY = /ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|ENETUNREACH|ENOT
 
 /** A program that uses the library in TypeScript, with explicit types from all entry points. */
 const PROGRAM = `
-import { type Detection, Detector, bundledModel, bundledValidation, openCoco, readImage, readPackage, takeImages } from 'dino8';
+import { type Detection, Detector, bundledModel, bundledValidation, readDataset, readImage, readPackage, takeImages } from 'dino8';
 import { applyRecipe, readRecipe, type Recipe } from 'dino8';
 import { differentiate, gradientName } from 'dino8/autodiff';
 import { averagePrecision } from 'dino8/evaluate';
@@ -46,7 +46,7 @@ const recipe: Recipe = await readRecipe('dynamic');
 const plan: QuantizationPlan = planQuantization(model.model, recipe);
 const quantized = await applyRecipe(model, recipe);
 await using detector = await Detector.create({ ...model, model: quantized.model });
-const { categories, images, pathOf } = takeImages(await openCoco(bundledValidation()), 1);
+const { categories, images, pathOf } = takeImages(await readDataset(bundledValidation()), 1);
 const [image] = images;
 if (!image) throw new Error('The data set is empty.');
 const prompt = await detector.encodePrompt(categories.map(({ name }) => name));

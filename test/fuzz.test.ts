@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Dino8Error } from '../src/base/errors.ts';
 import { packageRoot } from '../src/base/package-root.ts';
-import { parseAnnotations } from '../src/data/coco.ts';
+import { parseAnnotations } from '../src/data/datasets/coco-json.ts';
 import { decodeImage } from '../src/data/image.ts';
 import { parseSafetensors } from '../src/models/checkpoint/safetensors.ts';
 import { parseConfig } from '../src/models/grounding-dino/config.ts';

@@ -52,7 +52,7 @@ export function bundledValidation(): string {
  *
  * @throws UsageError if the package with the data is not installed
  * @example
- * const dataset = await openCoco(bundledCalibration());
+ * const dataset = await readDataset(bundledCalibration());
  */
 export function bundledCalibration(): string {
   return join(dataFolder(), 'shapes', 'calib');

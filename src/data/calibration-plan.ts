@@ -33,7 +33,7 @@ export interface CalibrationPlan {
  * @param seed the seed of the choice of images and prompts
  * @throws InputError if the data set has no images or no categories, and UsageError if it has fewer images than `images`
  * @example
- * const plan = planCalibration(await openCoco('coco/val2017'), 64, 0);
+ * const plan = planCalibration(await readDataset('coco/val2017'), 64, 0);
  */
 export function planCalibration(dataset: CocoDataset, images: number, seed: number): CalibrationPlan {
   if (dataset.images.length === 0 || dataset.categories.length === 0)

@@ -1,52 +1,29 @@
-/** Data sets in COCO's format (https://cocodataset.org/#format-data): images, and annotations in one JSON file. */
-import { readdir } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
-import { z } from 'zod';
-import { InputError, UsageError } from '../base/errors.ts';
-import { exists, isDirectory, readJson } from '../base/files.ts';
-import { parseWith } from '../base/schema.ts';
+/**
+ * Data sets in memory, in the terms of COCO (https://cocodataset.org/#format-data). Every layout on disk is read into these
+ * types by `datasets/read-dataset.ts`.
+ */
 
-const identifier = z.number().int();
-
-const imageSchema = z.object({
-  id: identifier,
-  file_name: z.string().min(1),
-  width: z.number().int().positive(),
-  height: z.number().int().positive(),
-});
-
-const annotationSchema = z.object({
-  id: identifier,
-  image_id: identifier,
-  category_id: identifier,
-  bbox: z.tuple([z.number(), z.number(), z.number(), z.number()]),
-  area: z.number(),
-  iscrowd: z.union([z.literal(0), z.literal(1)]).default(0),
-});
-
-const categorySchema = z.object({ id: identifier, name: z.string().min(1), supercategory: z.string().optional() });
-
-const datasetSchema = z.object({
-  images: z.array(imageSchema),
-  annotations: z.array(annotationSchema),
-  categories: z.array(categorySchema),
-});
-
-/** An image of the annotation file. */
+/** An image of a data set. */
 export interface CocoImage {
   /** A number that no other image has. */
   readonly id: number;
-  /** The path of the image, relative to the folder of the images. */
+  /** The name of the image as the annotations have it. */
   readonly file_name: string;
-  /** The size in pixels. */
+  /** The size in pixels; 0 if annotations do not say it and the pictures were not looked at. */
   readonly width: number;
-  /** The size in pixels. */
+  /** The size in pixels; 0 if annotations do not say it and the pictures were not looked at. */
   readonly height: number;
+  /** What the file has as the id, if that is no whole number: `id` is then its place among the sorted ids, from 1. */
+  readonly sourceId?: string | undefined;
+  /** In a federated data set such as LVIS: the categories of which it is known that the image shows none. */
+  readonly neg_category_ids?: readonly number[] | undefined;
+  /** In a federated data set such as LVIS: the categories of which not every object of the image is labelled. */
+  readonly not_exhaustive_category_ids?: readonly number[] | undefined;
 }
 
 /** A labelled object. */
 export interface CocoAnnotation {
-  /** A number that no other annotation has. */
+  /** The number of the annotation. Scoring needs it only because pycocotools never counts the id 0 as found. */
   readonly id: number;
   /** The image that shows the object. */
   readonly image_id: number;
@@ -68,9 +45,13 @@ export interface CocoCategory {
   readonly name: string;
   /** The name of a group of categories. */
   readonly supercategory?: string | undefined;
+  /** What the file has as the id, if that is no whole number: `id` is then its place among the sorted ids, from 1. */
+  readonly sourceId?: string | undefined;
+  /** False if the category is no phrase of the prompt, because its name is none. Its objects count in scores nevertheless. */
+  readonly isPhrase?: boolean | undefined;
 }
 
-/** The content of an annotation file. */
+/** Labels in memory. */
 export interface CocoAnnotations {
   /** The images, with or without annotations. */
   readonly images: readonly CocoImage[];
@@ -84,83 +65,27 @@ export interface CocoAnnotations {
 export interface CocoDataset extends CocoAnnotations {
   /** The path of an image. */
   readonly pathOf: (image: CocoImage) => string;
-}
-
-/**
- * Reads an annotation file.
- * @throws UsageError if it does not exist; InputError, which names the first wrong field, if it is not in COCO's format
- * @example
- * const { categories } = await readAnnotations('annotations/instances_val2017.json');
- */
-export async function readAnnotations(path: string): Promise<CocoAnnotations> {
-  return parseAnnotations(await readJson(path), path);
-}
-
-/**
- * Checks the parsed JSON of an annotation file.
- * @param path the name of the file in error messages
- * @throws InputError if a field is wrong, an annotation refers to an unknown image or category, or an image is outside of the
- * folder
- */
-export function parseAnnotations(value: unknown, path: string): CocoAnnotations {
-  const dataset: CocoAnnotations = parseWith(datasetSchema, value, path);
-  const images = new Set(dataset.images.map((image) => image.id));
-  const categories = new Set(dataset.categories.map((category) => category.id));
-  for (const annotation of dataset.annotations) {
-    if (!images.has(annotation.image_id))
-      throw new InputError(
-        `${path}: the annotation ${annotation.id} is of the image ${annotation.image_id}, which is not listed.`,
-      );
-    if (!categories.has(annotation.category_id))
-      throw new InputError(
-        `${path}: the annotation ${annotation.id} is of the category ${annotation.category_id}, which is not listed.`,
-      );
-  }
-  for (const image of dataset.images)
-    if (image.file_name.startsWith('/') || image.file_name.split(/[\\/]/).includes('..'))
-      throw new InputError(
-        `${path}: the image ${image.id} points to "${image.file_name}", outside of its folder; refused.`,
-      );
-  return dataset;
-}
-
-/**
- * Opens a folder of images with annotations. For the folder `DIR/NAME` the annotations are
- * `DIR/annotations/instances_NAME.json`, or the only `*.json` in `DIR/NAME` or in `DIR/NAME/annotations`.
- * @throws UsageError if there are no annotations, or several files that could be them; InputError if they are wrong
- * @example
- * const dataset = await openCoco('coco/val2017');
- */
-export async function openCoco(folder: string): Promise<CocoDataset> {
-  if (!(await isDirectory(folder)))
-    throw new UsageError(`${folder} is not a directory; a folder with images in COCO's layout is needed.`);
-  const path = await findAnnotations(folder);
-  const annotations = await readAnnotations(path);
-  return { ...annotations, pathOf: (image) => join(folder, image.file_name) };
-}
-
-async function findAnnotations(folder: string): Promise<string> {
-  const beside = join(dirname(folder), 'annotations', `instances_${basename(folder)}.json`);
-  if (await exists(beside)) return beside;
-  const nested = join(folder, 'annotations');
-  for (const place of [folder, nested]) {
-    if (!(await isDirectory(place))) continue;
-    const found = (await readdir(place)).filter((name) => name.endsWith('.json'));
-    const [only] = found;
-    if (found.length === 1 && only) return join(place, only);
-    if (found.length > 1)
-      throw new UsageError(`${place} has ${found.length} JSON files; keep only the annotations of these images there.`);
-  }
-  throw new UsageError(`${folder} has no annotations: neither ${beside} nor a JSON file in ${folder} or ${nested}.`);
+  /** True if pictures are taken as they are stored, without the rotation that their EXIF orientation asks for. */
+  readonly ignoreOrientation?: boolean | undefined;
+  /** The file or folder of the labels, which messages name. */
+  readonly source?: string | undefined;
 }
 
 /**
  * Returns the data set with only its first `count` images and their annotations.
  * @example
- * const sample = takeImages(await openCoco('coco/val2017'), 100);
+ * const sample = takeImages(await readDataset('coco/val2017'), 100);
  */
 export function takeImages(dataset: CocoDataset, count: number): CocoDataset {
-  const images = dataset.images.slice(0, count);
+  return count >= dataset.images.length ? dataset : keepImages(dataset, dataset.images.slice(0, count));
+}
+
+/** Returns the data set with only the given images and their annotations. */
+export function keepImages(dataset: CocoDataset, images: readonly CocoImage[]): CocoDataset {
   const kept = new Set(images.map((image) => image.id));
   return { ...dataset, images, annotations: dataset.annotations.filter((annotation) => kept.has(annotation.image_id)) };
 }
+
+/** The categories that are phrases of a prompt, in the order of the data set. */
+export const phraseCategories = ({ categories }: Pick<CocoAnnotations, 'categories'>): readonly CocoCategory[] =>
+  categories.filter(({ isPhrase }) => isPhrase !== false);

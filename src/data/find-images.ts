@@ -7,6 +7,9 @@ import { matchesWildcard } from '../base/wildcard.ts';
 
 const EXTENSIONS = new Set(['.jpg', '.jpeg', '.png', '.webp']);
 
+/** True for the name of a file that is a picture by its ending. */
+export const isPictureName = (name: string): boolean => EXTENSIONS.has(extname(name).toLowerCase());
+
 /**
  * The paths of the images that `names` stand for: files, folders (without their subfolders), and patterns with `*` in the
  * name of the file. Images of a folder or pattern are sorted by name, and no path occurs twice.
@@ -34,6 +37,6 @@ async function expand(name: string): Promise<string[]> {
 }
 
 async function imagesIn(folder: string, accept: (name: string) => boolean): Promise<string[]> {
-  const names = (await readdir(folder)).filter((name) => EXTENSIONS.has(extname(name).toLowerCase()) && accept(name));
+  const names = (await readdir(folder)).filter((name) => isPictureName(name) && accept(name));
   return names.sort().map((name) => join(folder, name));
 }

@@ -2,6 +2,7 @@
 import sharp from 'sharp';
 import { InputError, messageOf } from '../base/errors.ts';
 import { readBytes } from '../base/files.ts';
+import type { Size } from './size.ts';
 
 /** A decoded image. */
 export interface Image {
@@ -18,6 +19,12 @@ const MAX_FILE_BYTES = 1 << 29;
 const MAX_PIXELS = 0x3fff ** 2;
 const FORMATS = new Set(['jpeg', 'png', 'webp']);
 
+/** Options of `readImage` and `decodeImage`. */
+export interface ReadImageOptions {
+  /** Takes the picture as it is stored, without the rotation that its EXIF orientation asks for. */
+  readonly ignoreOrientation?: boolean | undefined;
+}
+
 /**
  * Reads an image as it is meant to be seen: the EXIF orientation is applied, transparency is dropped, grayscale and CMYK
  * are converted to RGB, and of an animation the first picture is taken.
@@ -25,8 +32,31 @@ const FORMATS = new Set(['jpeg', 'png', 'webp']);
  * @example
  * const { width, height } = await readImage('photo.jpg');
  */
-export async function readImage(path: string): Promise<Image> {
-  return decodeImage(await readBytes(path, MAX_FILE_BYTES), path);
+export async function readImage(path: string, options: ReadImageOptions = {}): Promise<Image> {
+  return decodeImage(await readBytes(path, MAX_FILE_BYTES), path, options);
+}
+
+/** The two sizes of a picture. They differ if its EXIF orientation asks for a quarter turn. */
+export interface PictureSizes {
+  /** The size as the picture is meant to be seen. */
+  readonly upright: Size;
+  /** The size as it is stored. */
+  readonly stored: Size;
+}
+
+/**
+ * Reads the size of a picture from the beginning of its file.
+ * @throws InputError if it is no picture that can be decoded
+ */
+export async function readPictureSizes(path: string): Promise<PictureSizes> {
+  try {
+    const { format, width, height, autoOrient } = await sharp(path, { limitInputPixels: false }).metadata();
+    if (!FORMATS.has(format)) throw new InputError(`${path} is ${format}, not JPEG, PNG or WebP.`);
+    return { upright: { width: autoOrient.width, height: autoOrient.height }, stored: { width, height } };
+  } catch (error) {
+    if (error instanceof InputError) throw error;
+    throw new InputError(`${path} cannot be decoded as an image (${messageOf(error)}).`);
+  }
 }
 
 /**
@@ -38,7 +68,11 @@ export async function readImage(path: string): Promise<Image> {
  *
  * const image = await decodeImage(await readFile('photo.jpg'), 'photo.jpg');
  */
-export async function decodeImage(bytes: Uint8Array, source: string): Promise<Image> {
+export async function decodeImage(
+  bytes: Uint8Array,
+  source: string,
+  { ignoreOrientation = false }: ReadImageOptions = {},
+): Promise<Image> {
   try {
     const input = sharp(bytes, { limitInputPixels: false, failOn: 'error' });
     const { format, width, height } = await input.metadata();
@@ -47,8 +81,7 @@ export async function decodeImage(bytes: Uint8Array, source: string): Promise<Im
       throw new InputError(
         `${source} has ${width}x${height} pixels, more than the ${MAX_PIXELS} that can be decoded; make it smaller.`,
       );
-    const { data, info } = await input
-      .autoOrient()
+    const { data, info } = await (ignoreOrientation ? input : input.autoOrient())
       .toColourspace('srgb')
       .removeAlpha()
       .raw({ depth: 'uchar' })

@@ -8,7 +8,7 @@ import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { InputError, UsageError } from '../base/errors.ts';
 import { packageRoot } from '../base/package-root.ts';
-import { openCoco } from '../data/coco.ts';
+import { readDataset } from '../data/datasets/read-dataset.ts';
 import { findImages } from '../data/find-images.ts';
 import { decodeImage, readImage } from '../data/image.ts';
 import { Preprocessor } from '../data/preprocess.ts';
@@ -273,7 +273,7 @@ describe('detection', () => {
   });
 
   test('the objects of a validation image are found with their phrases', async () => {
-    const dataset = await openCoco(join(packageRoot, 'assets/shapes/val'));
+    const dataset = await readDataset(join(packageRoot, 'assets/shapes/val'));
     const image = dataset.images.find((each) => each.id === 82);
     if (!image) throw new Error('the image is bundled');
     const prompt = await detector.encodePrompt(dataset.categories.map((category) => category.name));

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { beforeAll, beforeEach, expect, test } from 'vitest';
 import { InputError } from '../base/errors.ts';
 import { bundledCalibration, bundledModel, bundledValidation } from '../data/bundled.ts';
-import { type CocoDataset, openCoco, takeImages } from '../data/coco.ts';
+import { type CocoDataset, takeImages } from '../data/coco.ts';
+import { readDataset } from '../data/datasets/read-dataset.ts';
 import { Detector } from '../detect/detector.ts';
 import { type ModelPackage, readPackage } from '../models/package/package.ts';
 import { openEvaluationJournal } from './evaluation-journal.ts';
@@ -18,7 +19,7 @@ let dataset: CocoDataset;
 let path: string;
 beforeAll(async () => {
   source = await readPackage(bundledModel());
-  dataset = takeImages(await openCoco(bundledValidation()), IMAGES);
+  dataset = takeImages(await readDataset(bundledValidation()), IMAGES);
 });
 beforeEach(async () => {
   path = join(await mkdtemp(join(tmpdir(), 'dino8-evaluation-')), 'scores.json.partial');
@@ -48,7 +49,7 @@ test('an interrupted evaluation continues to the figures of a whole one', async 
 test('an evaluation on one data set is not continued on another with as many images', async () => {
   await interruptAfter(3);
   const before = await readFile(path, 'utf8');
-  const other = takeImages(await openCoco(bundledCalibration()), IMAGES);
+  const other = takeImages(await readDataset(bundledCalibration()), IMAGES);
   expect(other.images).toHaveLength(dataset.images.length);
   const failure = await openEvaluationJournal(path, source, other).catch((error: unknown) => error);
   expect(failure).toBeInstanceOf(InputError);

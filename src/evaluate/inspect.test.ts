@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { packageRoot } from '../base/package-root.ts';
 import { planCalibration } from '../data/calibration-plan.ts';
-import { openCoco } from '../data/coco.ts';
+import { readDataset } from '../data/datasets/read-dataset.ts';
 import { readHuggingFace } from '../models/grounding-dino/checkpoint/hugging-face.ts';
 import { readPackage } from '../models/package/package.ts';
 import { multiplyAdds } from '../onnx/multiply-adds.ts';
@@ -90,7 +90,7 @@ describe('each module of a model is listed', () => {
   test('static products whose inputs were moved as bytes are counted as INT8 too', async () => {
     const bundled = await readPackage(join(packageRoot, 'assets/nano'));
     const recipe = await readRecipe('static');
-    const plan = planCalibration(await openCoco(join(packageRoot, 'assets/shapes/calib')), 1, 0);
+    const plan = planCalibration(await readDataset(join(packageRoot, 'assets/shapes/calib')), 1, 0);
     const { statistics } = await calibrateDataset(bundled, valuesToObserve(bundled.model, recipe), plan);
     const { model } = await quantizeModel(bundled.model, recipe, { statistics });
     const feeds = bundled.family.blankFeeds(bundled, { tokens: 16 });

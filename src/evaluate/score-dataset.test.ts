@@ -2,14 +2,15 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { packageRoot } from '../base/package-root.ts';
-import { openCoco, takeImages } from '../data/coco.ts';
+import { takeImages } from '../data/coco.ts';
+import { readDataset } from '../data/datasets/read-dataset.ts';
 import { Detector } from '../detect/detector.ts';
 import { readPackage } from '../models/package/package.ts';
 import { averagePrecision } from './average-precision.ts';
 import { scoreDataset } from './score-dataset.ts';
 
 test('the FP32 model has the scores of the reference implementation', async () => {
-  const dataset = takeImages(await openCoco(join(packageRoot, 'assets/shapes/val')), 40);
+  const dataset = takeImages(await readDataset(join(packageRoot, 'assets/shapes/val')), 40);
   await using detector = await Detector.create(await readPackage(join(packageRoot, 'assets/nano')));
   const { figures, detections } = await scoreDataset(detector, dataset);
   const novel = dataset.categories

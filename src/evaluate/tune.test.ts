@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { packageRoot } from '../base/package-root.ts';
 import { everyImage, planCalibration } from '../data/calibration-plan.ts';
-import { type CocoDataset, openCoco, takeImages } from '../data/coco.ts';
+import { type CocoDataset, takeImages } from '../data/coco.ts';
+import { readDataset } from '../data/datasets/read-dataset.ts';
 import { calibrationSamples } from '../detect/calibration-feeds.ts';
 import { writeSmallCheckpoint } from '../models/grounding-dino/testing/small-checkpoint.ts';
 import { type ModelPackage, readPackage } from '../models/package/package.ts';
@@ -29,7 +30,7 @@ let statistics: Statistics;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'dino8-tune-'));
   source = await readPackage(await writeSmallCheckpoint(join(folder, 'checkpoint')));
-  dataset = takeImages(await openCoco(join(packageRoot, 'assets/shapes/calib')), 2);
+  dataset = takeImages(await readDataset(join(packageRoot, 'assets/shapes/calib')), 2);
   const full = await readRecipe('full');
   // A few parts are enough to see how they are handled.
   plan = restrictPlan(planQuantization(source.model, full), (path) =>

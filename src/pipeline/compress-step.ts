@@ -11,7 +11,8 @@ import { packageVersion } from '../base/package-root.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import { median } from '../base/statistics.ts';
 import { planCalibration } from '../data/calibration-plan.ts';
-import { type CocoDataset, openCoco, takeImages } from '../data/coco.ts';
+import { type CocoDataset, takeImages } from '../data/coco.ts';
+import { readDataset } from '../data/datasets/read-dataset.ts';
 import { identifyDataset } from '../evaluate/dataset-identity.ts';
 import { readPackage } from '../models/package/package.ts';
 import { withThreads } from '../runtime/threads.ts';
@@ -136,9 +137,9 @@ function phaseCounter({ onProgress, signal }: WorkOptions, total: number): Conte
 }
 
 async function chooseImages(options: ResolvedCompress): Promise<{ calibration: CocoDataset; scoring: CocoDataset }> {
-  const dataset = await openCoco(options.dataset);
+  const dataset = await readDataset(options.dataset);
   if (options.calibration !== undefined)
-    return { calibration: await openCoco(options.calibration), scoring: takeImages(dataset, options.images) };
+    return { calibration: await readDataset(options.calibration), scoring: takeImages(dataset, options.images) };
   const { calibration, scoring } = splitDataset(dataset, options.split, options.seed);
   return { calibration, scoring: takeImages(scoring, options.images) };
 }

@@ -1,5 +1,6 @@
 /** The inputs that the steps share: a model, a data set or a recipe, given by its path or as the object itself. */
-import { type CocoDataset, openCoco, takeImages } from '../data/coco.ts';
+import { type CocoDataset, takeImages } from '../data/coco.ts';
+import { readDataset } from '../data/datasets/read-dataset.ts';
 import type { LoadedModel } from '../models/family.ts';
 import { loadModel, type ModelPackage, readPackage } from '../models/package/package.ts';
 import { type Recipe, readRecipe } from '../quant/recipe.ts';
@@ -33,7 +34,7 @@ export async function openAnyModel(model: AnyModelSource): Promise<LoadedModel> 
  * @throws UsageError or InputError if there is no readable data set
  */
 export async function openDataset(dataset: DatasetSource, images = Number.POSITIVE_INFINITY): Promise<CocoDataset> {
-  return takeImages(typeof dataset === 'string' ? await openCoco(dataset) : dataset, images);
+  return takeImages(typeof dataset === 'string' ? await readDataset(dataset) : dataset, images);
 }
 
 /**

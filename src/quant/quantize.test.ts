@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { UsageError } from '../base/errors.ts';
 import { packageRoot } from '../base/package-root.ts';
 import { planCalibration } from '../data/calibration-plan.ts';
-import { openCoco } from '../data/coco.ts';
+import { readDataset } from '../data/datasets/read-dataset.ts';
 import { calibrationFeeds } from '../detect/calibration-feeds.ts';
 import { extractHalf } from '../models/grounding-dino/grounding-dino.ts';
 import { type ModelPackage, readPackage } from '../models/package/package.ts';
@@ -127,7 +127,7 @@ describe('the bundled model', () => {
   });
 
   test('everything that the default recipe quantizes runs as integers in ONNX Runtime', async () => {
-    const images = planCalibration(await openCoco(join(packageRoot, 'assets/shapes/calib')), 2, 0);
+    const images = planCalibration(await readDataset(join(packageRoot, 'assets/shapes/calib')), 2, 0);
     const mixed = await readRecipe('mixed');
     const { statistics } = await calibrateDataset(source, valuesToObserve(source.model, mixed), images);
     const { model, counts } = await quantizeModel(source.model, mixed, { statistics });

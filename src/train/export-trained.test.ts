@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { packageRoot } from '../base/package-root.ts';
 import { planCalibration } from '../data/calibration-plan.ts';
-import { openCoco } from '../data/coco.ts';
+import { readDataset } from '../data/datasets/read-dataset.ts';
 import { sizesOf, trainingOf } from '../models/family.ts';
 import { writeSmallCheckpoint } from '../models/grounding-dino/testing/small-checkpoint.ts';
 import { buildPackage, type CheckpointPackage, type ModelPackage, readCheckpoint } from '../models/package/package.ts';
@@ -131,7 +131,7 @@ beforeAll(async () => {
     ['smallest', await read('smallest')],
   ]);
   const values = [...recipes.values()].flatMap((recipe) => valuesToObserve(source.model, recipe));
-  const plan = planCalibration(await openCoco(join(packageRoot, 'assets/shapes/calib')), 2, 0);
+  const plan = planCalibration(await readDataset(join(packageRoot, 'assets/shapes/calib')), 2, 0);
   ({ statistics } = await calibrateDataset(source, [...new Set(values)], plan));
 });
 afterAll(() => rm(folder, { recursive: true }));

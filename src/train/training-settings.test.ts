@@ -2,13 +2,13 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { packageRoot } from '../base/package-root.ts';
-import { openCoco } from '../data/coco.ts';
+import { readDataset } from '../data/datasets/read-dataset.ts';
 import { readCheckpoint } from '../models/package/package.ts';
 import { keyDifference } from './training-key.ts';
 import { resolveTrainingSettings, type TrainingKind, type TrainingOptions } from './training-settings.ts';
 
 const source = await readCheckpoint(join(packageRoot, 'assets/nano'));
-const dataset = await openCoco(join(packageRoot, 'assets/shapes/calib'));
+const dataset = await readDataset(join(packageRoot, 'assets/shapes/calib'));
 
 test('epochs become steps of whole batches', () => {
   const { length } = dataset.images;

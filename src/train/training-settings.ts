@@ -195,7 +195,7 @@ const optionsSchema: z.ZodType<TrainingOptions> = z.object({
  * The settings of a training of `source` on `dataset`: the given options, and defaults for the others.
  * @throws UsageError if an option is out of range, is not honoured beside the others, or leaves nothing to learn from
  * @example
- * const settings = resolveTrainingSettings(await readCheckpoint('nano'), await openCoco('coco'), 'qat', { steps: 100 });
+ * const settings = resolveTrainingSettings(await readCheckpoint('nano'), await readDataset('coco'), 'qat', { steps: 100 });
  */
 export function resolveTrainingSettings(
   source: CheckpointPackage,

@@ -6,7 +6,7 @@ import { env, pipeline } from '@huggingface/transformers';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { UsageError } from '../../base/errors.ts';
 import { packageRoot } from '../../base/package-root.ts';
-import { openCoco } from '../../data/coco.ts';
+import { readDataset } from '../../data/datasets/read-dataset.ts';
 import { readImage } from '../../data/image.ts';
 import { Detector } from '../../detect/detector.ts';
 import { GraphBuilder } from '../../onnx/builder.ts';
@@ -35,7 +35,7 @@ async function boxesOf(model: ModelPackage, path: string) {
 }
 
 async function firstImage(): Promise<string> {
-  const dataset = await openCoco(join(packageRoot, 'assets/shapes/calib'));
+  const dataset = await readDataset(join(packageRoot, 'assets/shapes/calib'));
   const image = dataset.images[0];
   if (!image) throw new Error('there are images');
   return dataset.pathOf(image);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { packageRoot } from '../../base/package-root.ts';
 import { planCalibration } from '../../data/calibration-plan.ts';
-import { openCoco } from '../../data/coco.ts';
+import { readDataset } from '../../data/datasets/read-dataset.ts';
 import { calibrationSamples } from '../../detect/calibration-feeds.ts';
 import { compareModels } from '../../evaluate/compare.ts';
 import { readPackage } from '../../models/package/package.ts';
@@ -236,7 +236,7 @@ describe('for TensorRT', () => {
 
   test('the bundled model follows its rules by the recipe full, and finds the same boxes', async () => {
     const source = await readPackage(join(packageRoot, 'assets/nano'));
-    const plan = planCalibration(await openCoco(join(packageRoot, 'assets/shapes/calib')), 4, 0);
+    const plan = planCalibration(await readDataset(join(packageRoot, 'assets/shapes/calib')), 4, 0);
     const full = await readRecipe('full');
     const observed = await calibrateDataset(source, valuesToObserve(source.model, full, { target }), plan);
     const { model: quantized } = await quantizeModel(source.model, full, { statistics: observed.statistics, target });

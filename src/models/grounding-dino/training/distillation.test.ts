@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { packageRoot } from '../../../base/package-root.ts';
 import { planCalibration } from '../../../data/calibration-plan.ts';
-import { openCoco, takeImages } from '../../../data/coco.ts';
+import { takeImages } from '../../../data/coco.ts';
+import { readDataset } from '../../../data/datasets/read-dataset.ts';
 import { planQuantizedTraining } from '../../../pipeline/plan-quantized-training.ts';
 import { readRecipe } from '../../../quant/recipe.ts';
 import { createTraining } from '../../../train/create-training.ts';
@@ -17,7 +18,7 @@ test('without labels the loss is 0 in float, positive once rounding is on, and s
   const folder = await mkdtemp(join(tmpdir(), 'dino8-distillation-'));
   onTestFinished(() => rm(folder, { recursive: true }));
   const source = await readCheckpoint(await writeSmallCheckpoint(join(folder, 'checkpoint')));
-  const labelled = await openCoco(join(packageRoot, 'assets/shapes/calib'));
+  const labelled = await readDataset(join(packageRoot, 'assets/shapes/calib'));
   const dataset = { ...takeImages(labelled, 2), annotations: [] };
   const plan = planCalibration(labelled, 4, 0);
   const quantized = await planQuantizedTraining(await buildPackage(source), await readRecipe('full'), { plan });

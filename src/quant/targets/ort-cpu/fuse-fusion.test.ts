@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { packageRoot } from '../../../base/package-root.ts';
 import { planCalibration } from '../../../data/calibration-plan.ts';
-import { openCoco } from '../../../data/coco.ts';
+import { readDataset } from '../../../data/datasets/read-dataset.ts';
 import { calibrationSamples } from '../../../detect/calibration-feeds.ts';
 import { readPackage } from '../../../models/package/package.ts';
 import { GraphBuilder, type Value } from '../../../onnx/builder.ts';
@@ -451,7 +451,7 @@ describe('the bundled model', () => {
     { timeout: 180_000 },
     async (name) => {
       const source = await readPackage(join(packageRoot, 'assets/nano'));
-      const plan = planCalibration(await openCoco(join(packageRoot, 'assets/shapes/calib')), 2, 0);
+      const plan = planCalibration(await readDataset(join(packageRoot, 'assets/shapes/calib')), 2, 0);
       const recipe = await readRecipe(name);
       const { statistics } = await calibrateDataset(source, valuesToObserve(source.model, recipe), plan);
       const { model: quantized } = await quantizeModel(source.model, recipe, { statistics });

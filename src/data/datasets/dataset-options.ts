@@ -1,0 +1,22 @@
+/** What a reader of a data set is told, whatever the layout. */
+
+import type { WorkOptions } from '../../base/progress.ts';
+
+/** What the images are read for. It decides which split is taken where a data set has several and none is named. */
+export type Purpose = 'training' | 'scoring';
+
+/** Options of `readDataset`. */
+export interface ReadDatasetOptions extends WorkOptions {
+  /** The file of the labels: a JSON file in COCO's format, or the data.yaml of a YOLO data set. It is looked for by default. */
+  readonly annotations?: string | undefined;
+  /** The folder below which the pictures are; by default it is found by the layout. */
+  readonly imagesRoot?: string | undefined;
+  /** The split of a data set that has several, such as `train`, `val` or `test`. */
+  readonly split?: string | undefined;
+  /** Decides the split of a YOLO or Pascal VOC data set if none is named: `train` or `val`. Scoring by default. */
+  readonly purpose?: Purpose | undefined;
+  /** Takes pictures as they are stored, without the rotation that their EXIF orientation asks for. */
+  readonly ignoreOrientation?: boolean | undefined;
+  /** Called with one sentence for each thing that was left out or taken in a way that the caller should know. */
+  readonly onNotice?: ((sentence: string) => void) | undefined;
+}
