@@ -75,6 +75,7 @@ export type { Agreement, Variant } from './report/variants.ts';
 
 // Detection.
 
+export type { PictureFormat } from './data/file-kind.ts';
 export { decodeImage, type Image, type ReadImageOptions, readImage } from './data/image.ts';
 export { annotateImage } from './detect/annotate.ts';
 export {

@@ -17,7 +17,7 @@ export const measureCommand = () =>
       .argument('<model>', 'any ONNX file, a folder that dino8 wrote, or a checkpoint')
       .argument(
         '[input]',
-        'a JPEG, PNG or WebP file; for a model that is no detector of dino8 also a file of arrays, or nothing to run on zeros',
+        'a picture; for a model that is no detector of dino8 also a file of arrays, or nothing to run on zeros',
       )
       .option('--phrases <list>', 'the phrases of the prompt, separated by commas or periods; needed for a detector')
       .option(

@@ -1,14 +1,13 @@
 /** Finds images by files, folders and patterns. */
 import { readdir } from 'node:fs/promises';
-import { basename, dirname, extname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { UsageError } from '../base/errors.ts';
 import { exists, isDirectory } from '../base/files.ts';
 import { matchesWildcard } from '../base/wildcard.ts';
-
-const EXTENSIONS = new Set(['.jpg', '.jpeg', '.png', '.webp']);
+import { formatOfName, PICTURE_FORMATS } from './file-kind.ts';
 
 /** True for the name of a file that is a picture by its ending. */
-export const isPictureName = (name: string): boolean => EXTENSIONS.has(extname(name).toLowerCase());
+export const isPictureName = (name: string): boolean => formatOfName(name) !== undefined;
 
 /**
  * The paths of the images that `names` stand for: files, folders (without their subfolders), and patterns with `*` in the
@@ -21,7 +20,7 @@ export async function findImages(names: readonly string[]): Promise<string[]> {
     const paths = await expand(name);
     if (paths.length === 0)
       throw new UsageError(
-        `${name} names no images; give JPEG, PNG or WebP files, folders of them, or a pattern such as "photos/*.jpg".`,
+        `${name} names no images; give ${PICTURE_FORMATS} files, folders of them, or a pattern such as "photos/*.jpg".`,
       );
     found.push(...paths);
   }

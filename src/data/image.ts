@@ -1,23 +1,22 @@
-/** Decodes JPEG, PNG and WebP images to 8-bit RGB, upright. Settings of the process-wide sharp library are left alone. */
-import sharp from 'sharp';
+/**
+ * Decodes pictures to 8-bit RGB, upright, with the numbers of Pillow's `convert('RGB')`, which is what Hugging Face's
+ * processors work on. Settings of the process-wide sharp library are left alone.
+ */
+import sharp, { type Metadata, type Sharp } from 'sharp';
 import { InputError, messageOf } from '../base/errors.ts';
 import { readBytes } from '../base/files.ts';
+import { decodeBitmap, readBitmapHeader } from './bitmap.ts';
+import { fileKind, PICTURE_FORMATS, type PictureFormat, readHead } from './file-kind.ts';
+import { withoutGifTransparency } from './gif.ts';
+import type { Image } from './rgb-image.ts';
 import type { Size } from './size.ts';
 
-/** A decoded image. */
-export interface Image {
-  /** The size in pixels. */
-  readonly width: number;
-  /** The size in pixels. */
-  readonly height: number;
-  /** Red, green and blue from 0 to 255, [height, width, 3]. */
-  readonly pixels: Uint8Array;
-}
+export type { Image };
 
-const MAX_FILE_BYTES = 1 << 29;
+/** The maximum size of the file of a picture. */
+export const MAX_PICTURE_BYTES = 1 << 29;
 /** About 268 million pixels, 805 MB when decoded. */
-const MAX_PIXELS = 0x3fff ** 2;
-const FORMATS = new Set(['jpeg', 'png', 'webp']);
+export const MAX_PIXELS = 0x3fff ** 2;
 
 /** Options of `readImage` and `decodeImage`. */
 export interface ReadImageOptions {
@@ -26,14 +25,15 @@ export interface ReadImageOptions {
 }
 
 /**
- * Reads an image as it is meant to be seen: the EXIF orientation is applied, transparency is dropped, grayscale and CMYK
- * are converted to RGB, and of an animation the first picture is taken.
+ * Reads an image as it is meant to be seen: the EXIF orientation is applied, transparency is dropped, grayscale, palettes and
+ * CMYK are converted to RGB, of 16 bits the upper 8 are kept, and of an animation or several pages the first is taken. Colour
+ * profiles are left aside, as Hugging Face's processors do. The format is found from the content, whatever the name says.
  * @throws UsageError if the file does not exist, and InputError if it cannot be decoded
  * @example
  * const { width, height } = await readImage('photo.jpg');
  */
 export async function readImage(path: string, options: ReadImageOptions = {}): Promise<Image> {
-  return decodeImage(await readBytes(path, MAX_FILE_BYTES), path, options);
+  return decodeImage(await readBytes(path, MAX_PICTURE_BYTES), path, options);
 }
 
 /** The two sizes of a picture. They differ if its EXIF orientation asks for a quarter turn. */
@@ -49,12 +49,16 @@ export interface PictureSizes {
  * @throws InputError if it is no picture that can be decoded
  */
 export async function readPictureSizes(path: string): Promise<PictureSizes> {
+  const head = await readHead(path);
+  const kind = decodableKind(head, path);
+  if (kind === 'bmp') {
+    const { width, height } = readBitmapHeader(head, path);
+    return { upright: { width, height }, stored: { width, height } };
+  }
   try {
-    const { format, width, height, autoOrient } = await sharp(path, { limitInputPixels: false }).metadata();
-    if (!FORMATS.has(format)) throw new InputError(`${path} is ${format}, not JPEG, PNG or WebP.`);
+    const { width, height, autoOrient } = await sharp(path, { limitInputPixels: false }).metadata();
     return { upright: { width: autoOrient.width, height: autoOrient.height }, stored: { width, height } };
   } catch (error) {
-    if (error instanceof InputError) throw error;
     throw new InputError(`${path} cannot be decoded as an image (${messageOf(error)}).`);
   }
 }
@@ -62,7 +66,8 @@ export async function readPictureSizes(path: string): Promise<PictureSizes> {
 /**
  * Decodes the bytes of an image file, as `readImage` does.
  * @param source the name of the image in error messages
- * @throws InputError if the bytes are no JPEG, PNG or WebP image, if they are damaged, or if the image is too large
+ * @throws InputError if the bytes are no JPEG, PNG, WebP, GIF, TIFF, BMP or AVIF image, if they are damaged, or if the image is
+ * too large
  * @example
  * import { readFile } from 'node:fs/promises';
  *
@@ -73,24 +78,86 @@ export async function decodeImage(
   source: string,
   { ignoreOrientation = false }: ReadImageOptions = {},
 ): Promise<Image> {
+  const kind = decodableKind(bytes, source);
+  if (kind === 'bmp') {
+    const header = readBitmapHeader(bytes, source);
+    checkArea(header.width, header.height, source);
+    return decodeBitmap(bytes, header, source);
+  }
   try {
-    const input = sharp(bytes, { limitInputPixels: false, failOn: 'error' });
-    const { format, width, height } = await input.metadata();
-    if (!FORMATS.has(format)) throw new InputError(`${source} is ${format}, not JPEG, PNG or WebP.`);
-    if (width * height > MAX_PIXELS)
-      throw new InputError(
-        `${source} has ${width}x${height} pixels, more than the ${MAX_PIXELS} that can be decoded; make it smaller.`,
-      );
-    const { data, info } = await (ignoreOrientation ? input : input.autoOrient())
-      .toColourspace('srgb')
-      .removeAlpha()
-      .raw({ depth: 'uchar' })
-      .toBuffer({ resolveWithObject: true });
-    if (info.channels !== 3)
-      throw new InputError(`${source} has ${info.channels} colour channels after conversion to RGB.`);
-    return { width: info.width, height: info.height, pixels: data };
+    const input = sharp(kind === 'gif' ? withoutGifTransparency(bytes) : bytes, {
+      limitInputPixels: false,
+      failOn: 'error',
+      ignoreIcc: true,
+    });
+    const metadata = await input.metadata();
+    checkDepth(metadata, source);
+    checkArea(metadata.width, metadata.height, source);
+    const turned = ignoreOrientation ? input : input.autoOrient();
+    return await (metadata.space === 'cmyk' ? decodeInks(turned, source) : decodeColours(turned, source));
   } catch (error) {
     if (error instanceof InputError) throw error;
     throw new InputError(`${source} cannot be decoded as an image (${messageOf(error)}).`);
   }
+}
+
+/** The format of a picture by its first bytes. @throws InputError if it is none that can be decoded */
+function decodableKind(head: Uint8Array, source: string): PictureFormat {
+  const kind = fileKind(head);
+  if (kind === undefined)
+    throw new InputError(`${source} cannot be decoded as an image: it is no ${PICTURE_FORMATS} file.`);
+  if (kind === 'heic')
+    throw new InputError(
+      `${source} is a HEIC picture, which dino8 does not decode; convert it to JPEG, for instance with heif-convert.`,
+    );
+  if (kind === 'video') throw new InputError(`${source} is a video where a picture is needed.`);
+  return kind;
+}
+
+function checkArea(width: number, height: number, source: string): void {
+  if (width * height > MAX_PIXELS)
+    throw new InputError(
+      `${source} has ${width}x${height} pixels, more than the ${MAX_PIXELS} that can be decoded; make it smaller.`,
+    );
+}
+
+function checkDepth({ depth, space }: Metadata, source: string): void {
+  if (depth !== 'uchar' && (depth !== 'ushort' || space === 'cmyk'))
+    throw new InputError(
+      `${source} has ${space === 'cmyk' ? 'inks' : 'pixels'} of the type ${depth}, which are no colours; convert it to RGB of 8 bits.`,
+    );
+}
+
+async function decodeColours(input: Sharp, source: string): Promise<Image> {
+  const { data, info } = await input
+    .toColourspace('srgb')
+    .removeAlpha()
+    .raw({ depth: 'uchar' })
+    .toBuffer({ resolveWithObject: true });
+  if (info.channels !== 3)
+    throw new InputError(`${source} has ${info.channels} colour channels after conversion to RGB.`);
+  return { width: info.width, height: info.height, pixels: data };
+}
+
+/** Pillow takes cyan, magenta, yellow and black for ideal inks, where sharp simulates a printer. */
+async function decodeInks(input: Sharp, source: string): Promise<Image> {
+  const { data, info } = await input
+    .pipelineColourspace('cmyk')
+    .toColourspace('cmyk')
+    .raw({ depth: 'uchar' })
+    .toBuffer({ resolveWithObject: true });
+  const { width, height, channels } = info;
+  if (channels < 4) throw new InputError(`${source} has ${channels} inks instead of four.`);
+  const pixels = new Uint8Array(width * height * 3);
+  for (let from = 0, to = 0; to < pixels.length; from += channels) {
+    const light = 255 - (data[from + 3] ?? 0);
+    for (let ink = 0; ink < 3; ink++) pixels[to++] = Math.max(0, light - dividedBy255((data[from + ink] ?? 0) * light));
+  }
+  return { width, height, pixels };
+}
+
+/** The product of two bytes, as a byte: Pillow's `MULDIV255`, which rounds. */
+function dividedBy255(product: number): number {
+  const sum = product + 128;
+  return ((sum >> 8) + sum) >> 8;
 }

@@ -1,7 +1,7 @@
 /** Draws boxes with their phrases into an image. */
-import sharp from 'sharp';
-import { InputError, messageOf } from '../base/errors.ts';
 import { type Markup, markup } from '../base/markup.ts';
+import { encodeImage, layOver } from '../data/encode-image.ts';
+import type { PictureFormat } from '../data/file-kind.ts';
 import type { Image } from '../data/image.ts';
 import type { Size } from '../data/size.ts';
 import type { Detection } from './detector.ts';
@@ -45,9 +45,14 @@ export function drawBoxes({ width, height }: Size, detections: readonly Detectio
   return markup`<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}">${shapes}</svg>`;
 }
 
+/** The image with the boxes of detections drawn in. */
+export const drawInto = (image: Image, detections: readonly Detection[]): Promise<Image> =>
+  layOver(image, drawBoxes(image, detections).toString());
+
 /**
  * Draws the boxes of detections into a copy of an image.
- * @returns a JPEG file
+ * @param format the format of the file; JPEG by default
+ * @returns the file
  * @throws InputError if the image cannot be encoded
  * @example
  * import { writeFile } from 'node:fs/promises';
@@ -55,13 +60,10 @@ export function drawBoxes({ width, height }: Size, detections: readonly Detectio
  * const image = await readImage('photo.jpg');
  * await writeFile('found.jpg', await annotateImage(image, await detector.detect(image, prompt)));
  */
-export async function annotateImage(image: Image, detections: readonly Detection[]): Promise<Uint8Array> {
-  try {
-    return await sharp(image.pixels, { raw: { width: image.width, height: image.height, channels: 3 } })
-      .composite([{ input: Buffer.from(drawBoxes(image, detections).toString()), top: 0, left: 0 }])
-      .jpeg({ quality: 92 })
-      .toBuffer();
-  } catch (error) {
-    throw new InputError(`The annotated image could not be encoded (${messageOf(error)}).`);
-  }
+export async function annotateImage(
+  image: Image,
+  detections: readonly Detection[],
+  format: PictureFormat = 'jpeg',
+): Promise<Uint8Array> {
+  return encodeImage(await drawInto(image, detections), format);
 }

@@ -37,7 +37,7 @@ export interface MeasureOptions extends WorkOptions {
  * Loads a detector and times its runs on one image and prompt. Memory is that of the whole process, so that each measurement
  * needs a process of its own.
  * @param modelPath the path of an ONNX file, a folder or a checkpoint
- * @param imagePath the path of a JPEG, PNG or WebP file
+ * @param imagePath the path of a picture
  * @param phrases a list, or one text with phrases separated by commas or periods
  * @returns times in seconds, and the peak memory in bytes
  * @throws UsageError or InputError if the model or the image cannot be read

@@ -1,6 +1,8 @@
 /** The step that writes the report of a comparison of precisions. */
-import { basename, extname } from 'node:path';
+import { basename } from 'node:path';
 import { readBytes, writeAtomic } from '../base/files.ts';
+import { encodeImage } from '../data/encode-image.ts';
+import { type FileKind, fileKind } from '../data/file-kind.ts';
 import { decodeImage } from '../data/image.ts';
 import type { ShownImage } from '../report/variants-page.ts';
 import type { CompressedImage, CompressResult } from './compress-options.ts';
@@ -28,13 +30,14 @@ export async function report({ results, output }: ReportOptions): Promise<void> 
   await writeAtomic(output, renderReport({ ...results, images }));
 }
 
+/** The kinds of pictures that browsers show. The others are converted. */
+const SHOWN = new Set<FileKind | undefined>(['jpeg', 'png', 'webp', 'gif', 'avif', 'bmp']);
+
 async function shownImage({ path, detections }: CompressedImage): Promise<ShownImage> {
   const bytes = await readBytes(path);
-  const { width, height } = await decodeImage(bytes, path);
-  return { name: basename(path), width, height, bytes, mediaType: mediaType(path), detections };
-}
-
-function mediaType(path: string): string {
-  const extension = extname(path).slice(1).toLowerCase();
-  return `image/${extension === 'jpg' ? 'jpeg' : extension}`;
+  const image = await decodeImage(bytes, path);
+  const kind = fileKind(bytes);
+  const [shown, type] = SHOWN.has(kind) ? [bytes, kind] : [await encodeImage(image, 'png'), 'png'];
+  const { width, height } = image;
+  return { name: basename(path), width, height, bytes: shown, mediaType: `image/${type}`, detections };
 }

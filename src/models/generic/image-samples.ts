@@ -21,7 +21,7 @@ export interface ImageSampleOptions extends Omit<ImageInputSettings, 'size' | 't
 /**
  * Samples from pictures, each as a batch of one.
  *
- * @param paths JPEG, PNG or WebP files, in the order of the samples
+ * @param paths pictures, in the order of the samples
  * @throws UsageError if the model's input is no picture of three channels in the stated layout, or its size is unknown
  * @example
  * const settings = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225], scale: 1 / 255 } as const;
