@@ -5,12 +5,14 @@
  */
 export type { Journal, JournalKey, JournalOptions } from './base/json-lines.ts';
 export { type AccuracyMeasure, detectionAccuracy } from './evaluate/accuracy.ts';
+export { averagePrecision } from './evaluate/average-precision.ts';
 export {
-  averagePrecision,
-  type CocoFigures,
-  type CocoResult,
-  type ScoreOptions,
-} from './evaluate/average-precision.ts';
+  type BootstrapOptions,
+  bootstrapScores,
+  type FigureMap,
+  type ScoreEstimates,
+  type ScoreIntervals,
+} from './evaluate/bootstrap.ts';
 export type { CocoDetection } from './evaluate/coco-detection.ts';
 export {
   type CompareOptions,
@@ -33,9 +35,17 @@ export {
   type ModuleCost,
   type SensitiveCost,
 } from './evaluate/inspect.ts';
+export {
+  type AreaMatches,
+  type CategoryMatches,
+  type Matches,
+  matchDetections,
+  type ScoreOptions,
+} from './evaluate/matches.ts';
 export { type Measurement, type MeasureOptions, measure } from './evaluate/measure.ts';
 export { createFeedsTimer, createVariantTimer, type VariantTimer } from './evaluate/relative-timer.ts';
 export { type DatasetScore, type ScoreDatasetOptions, scoreDataset } from './evaluate/score-dataset.ts';
+export { type CocoFigures, type CocoResult, scoreMatches } from './evaluate/score-matches.ts';
 export {
   type Granularity,
   measureSensitivity,

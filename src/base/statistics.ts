@@ -1,4 +1,4 @@
-/** Order statistics of a few numbers, such as the seconds of repeated runs. */
+/** Order statistics of a few numbers, such as the seconds of repeated runs, and values with their intervals. */
 
 /**
  * The `fraction`-quantile of values, interpolated linearly between neighbours (type 7 of Hyndman and Fan 1996,
@@ -16,3 +16,16 @@ export function quantile(values: readonly number[], fraction: number): number {
 
 /** The median of values; the mean of the middle two if their number is even. @returns NaN if there are no values */
 export const median = (values: readonly number[]): number => quantile(values, 0.5);
+
+/** A value with the ends of its 95 % confidence interval. */
+export interface Estimate {
+  /** The value that was measured. */
+  readonly value: number;
+  /** The lower end. */
+  readonly low: number;
+  /** The upper end. */
+  readonly high: number;
+}
+
+/** True if a difference is not distinguishable from chance: its interval contains 0. */
+export const isChance = ({ low, high }: Pick<Estimate, 'low' | 'high'>): boolean => low <= 0 && high >= 0;

@@ -4,10 +4,11 @@ import type { WorkOptions } from '../base/progress.ts';
 import type { CocoDataset } from '../data/coco.ts';
 import { readImage } from '../data/image.ts';
 import type { Detector } from '../detect/detector.ts';
-import { averagePrecision, type CocoResult } from './average-precision.ts';
+import { averagePrecision } from './average-precision.ts';
 import type { CocoDetection } from './coco-detection.ts';
 import type { EvaluationJournal } from './evaluation-journal.ts';
 import { BOXES_PER_IMAGE, promptCategories } from './protocol.ts';
+import type { CocoResult } from './score-matches.ts';
 
 /** The score of a detector on a data set. */
 export interface DatasetScore extends CocoResult {

@@ -1,5 +1,5 @@
 /** The variants that a report compares: the same model in several precisions, measured in the same way. */
-import type { CocoFigures } from '../evaluate/average-precision.ts';
+import type { CocoFigures } from '../evaluate/score-matches.ts';
 import type { PlanSummary } from '../quant/plan-summary.ts';
 
 /** One variant with its measurements. */
