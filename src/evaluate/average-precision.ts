@@ -10,7 +10,7 @@ import { type CocoResult, scoreMatches } from './score-matches.ts';
  * @param truth the annotations
  * @param detections the detections in any order
  * @example
- * const { figures } = averagePrecision(await readAnnotations('instances.json'), detections);
+ * const { figures } = averagePrecision(await readDataset('instances.json'), detections);
  * console.log(`AP ${(100 * figures.AP).toFixed(2)}`);
  */
 export function averagePrecision(

@@ -59,7 +59,7 @@ export interface ScoreOptions {
  * @param truth the annotations
  * @param detections the detections in any order
  * @example
- * const matches = matchDetections(await readAnnotations('instances.json'), detections);
+ * const matches = matchDetections(await readDataset('instances.json'), detections);
  * const { figures } = scoreMatches(matches);
  */
 export function matchDetections(

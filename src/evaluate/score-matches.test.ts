@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { packageRoot } from '../base/package-root.ts';
-import { readAnnotations } from '../data/coco.ts';
+import { readAnnotations } from '../data/datasets/coco-json.ts';
 import type { CocoDetection } from './coco-detection.ts';
 import { matchDetections } from './matches.ts';
 import { scoreMatches } from './score-matches.ts';

@@ -48,7 +48,7 @@ export interface CocoResult {
  * Computes the figures of matches.
  * @param draws how often each image counts, in the order of `Matches.images`; by default once
  * @example
- * const { figures } = scoreMatches(matchDetections(await readAnnotations('instances.json'), detections));
+ * const { figures } = scoreMatches(matchDetections(await readDataset('instances.json'), detections));
  */
 export function scoreMatches(matches: Matches, draws?: Uint32Array): CocoResult {
   return createScorer(matches)(draws ?? new Uint32Array(matches.images.length).fill(1));
