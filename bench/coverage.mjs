@@ -35,7 +35,8 @@ function makeImage(random, categories) {
     for (const [which, list] of found.entries()) {
       const noise = (0.03 + 0.05 * difficulty) * size * (which === 0 ? 1 : 1.05);
       const moved = box.map((value, at) => value + noise * (0.7 * shift + 0.5 * normal()) * (at < 2 ? 1 : 0.5));
-      if (random() < 0.92 - 0.1 * difficulty) list.push({ category, box: moved, score: 0.7 - 0.15 * difficulty + 0.15 * normal() });
+      if (random() < 0.92 - 0.1 * difficulty)
+        list.push({ category, box: moved, score: 0.7 - 0.15 * difficulty + 0.15 * normal() });
     }
   }
   for (const list of found)
@@ -82,7 +83,9 @@ for (const categories of [3, 30]) {
   const random = uniform(categories);
   const population = Array.from({ length: POPULATION }, () => makeImage(random, categories));
   const [first, second] = dataset(population, categories).map((matches) => scoreMatches(matches).figures.AP);
-  console.log(`${categories} categories: AP ${(100 * first).toFixed(2)}, change ${(100 * (second - first)).toFixed(2)}`);
+  console.log(
+    `${categories} categories: AP ${(100 * first).toFixed(2)}, change ${(100 * (second - first)).toFixed(2)}`,
+  );
   for (const images of [10, 20, 50, 200, 500]) {
     const counts = { AP: 0, change: 0, significant: 0 };
     let [width, bias] = [0, 0];

@@ -2,9 +2,9 @@
 import { writeAtomic } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import { Detector } from '../detect/detector.ts';
-import type { CocoFigures } from '../evaluate/score-matches.ts';
 import { openEvaluationJournal } from '../evaluate/evaluation-journal.ts';
 import { scoreDataset } from '../evaluate/score-dataset.ts';
+import type { CocoFigures } from '../evaluate/score-matches.ts';
 import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
 import { type DatasetSource, type ModelSource, openDataset, openModel } from './sources.ts';
 
