@@ -3,7 +3,7 @@
  * exists completely or not at all.
  */
 import { type FileHandle, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises';
-import { basename, dirname, extname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { InputError, messageOf, systemCode, UsageError } from './errors.ts';
 
 /** `writev` takes at most this many pieces (IOV_MAX of Linux). */
@@ -153,19 +153,6 @@ async function syncDirectory(path: string): Promise<void> {
   const directory = await open(path, 'r').catch(() => undefined);
   await directory?.sync().catch(() => undefined);
   await directory?.close();
-}
-
-/**
- * Checks before long work that the files to be written at its end have a folder. A path without a file extension is that of a
- * folder, which is made when it is written.
- *
- * @param paths undefined stands for a file that is not asked for
- * @throws UsageError if the folder of one of them does not exist
- */
-export async function checkOutputs(...paths: readonly (string | undefined)[]): Promise<void> {
-  for (const path of paths)
-    if (path !== undefined && extname(path) !== '' && !(await isDirectory(dirname(path))))
-      throw new UsageError(`${path} cannot be written because its folder does not exist; create it first.`);
 }
 
 /** Creates a directory and its parents. @throws UsageError or InputError if it cannot be created */

@@ -1,7 +1,6 @@
 /** The step that runs a model on images and records the statistics from which ranges of activations are chosen. */
 import type { Defaults } from '../base/defaults.ts';
 import { InputError } from '../base/errors.ts';
-import { checkOutputs } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import { UnreadableImage } from '../detect/calibration-feeds.ts';
 import { observableValues } from '../quant/observable-values.ts';
@@ -18,6 +17,7 @@ import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
 import { calibrateDataset, removeKept } from './calibrate-dataset.ts';
 import { type InputSource, openInputs, type PictureOptions } from './samples.ts';
 import { type AnyModelSource, openAnyModel, openRecipe, type RecipeSource } from './sources.ts';
+import { checkStepFiles } from './step-files.ts';
 
 /** Options of `calibrate`. */
 export interface CalibrateOptions extends WorkOptions, ThreadOptions {
@@ -79,7 +79,12 @@ export interface CalibrateResult {
 export async function calibrate(options: CalibrateOptions): Promise<CalibrateResult> {
   return withThreads(options.threads, async () => {
     const { output, seed = CALIBRATE_DEFAULTS.seed } = options;
-    await checkOutputs(output);
+    await checkStepFiles({
+      outputs: [output],
+      models: [options.model],
+      data: [options.dataset],
+      recipe: options.recipe,
+    });
     const source = await openAnyModel(options.model);
     const { images: count = CALIBRATE_DEFAULTS.images, pictures } = options;
     const isExact = options.images !== undefined;
@@ -117,6 +122,7 @@ export interface MergeStatisticsOptions {
  * await mergeStatistics({ parts: ['part1.json', 'part2.json'], output: 'statistics.json' });
  */
 export async function mergeStatistics({ parts, output, onNotice }: MergeStatisticsOptions): Promise<CalibrateResult> {
+  await checkStepFiles({ outputs: [output], statistics: parts });
   const read = [];
   for (const path of parts) read.push({ ...(await readStatistics(path, { onNotice })), path });
   return store(mergeCalibrations(read), output);

@@ -1,12 +1,13 @@
 /** The step that compares a quantized model with its float model. */
 import { basename } from 'node:path';
 import type { Defaults } from '../base/defaults.ts';
-import { checkOutputs, writeAtomic } from '../base/files.ts';
+import { writeAtomic } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import { type Comparison, compareModels } from '../evaluate/compare.ts';
 import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
 import { type InputSource, openEvaluationInputs, type PictureOptions } from './samples.ts';
 import { type AnyModelSource, openAnyModel } from './sources.ts';
+import { checkStepFiles } from './step-files.ts';
 
 /** Options of `compare`. */
 export interface CompareStepOptions extends WorkOptions, ThreadOptions {
@@ -39,7 +40,7 @@ export const COMPARE_DEFAULTS: Defaults<CompareStepOptions, 'images'> = { images
 export async function compare(options: CompareStepOptions): Promise<Comparison> {
   return withThreads(options.threads, async () => {
     const { images: count = COMPARE_DEFAULTS.images, pictures, report, onProgress, signal } = options;
-    await checkOutputs(report);
+    await checkStepFiles({ outputs: [report], models: [options.model, options.quantized], data: [options.dataset] });
     const float = await openAnyModel(options.model);
     const quantized = await openAnyModel(options.quantized);
     const inputs = await openEvaluationInputs(float, options.dataset, { count, pictures });

@@ -29,6 +29,7 @@ import {
 import { makeVariants, needsImages, planVariants } from './compress-variants.ts';
 import { report } from './report-step.ts';
 import { splitDataset } from './split-dataset.ts';
+import { checkStepFiles } from './step-files.ts';
 import { StepRecords } from './step-records.ts';
 
 /**
@@ -49,6 +50,13 @@ export async function compress(given: CompressOptions): Promise<CompressResult> 
 
 async function compressModels(given: CompressOptions): Promise<CompressResult> {
   const options = resolveCompressOptions(given);
+  await makeDirectory(options.output);
+  await checkStepFiles({
+    outputs: [options.report],
+    modelOutput: options.output,
+    models: [options.checkpoint],
+    data: [options.dataset, options.calibration],
+  });
   const state = join(options.output, 'state');
   if (options.fresh) await rm(state, { recursive: true, force: true });
   await makeDirectory(state);

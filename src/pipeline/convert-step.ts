@@ -5,6 +5,7 @@ import { writePackage } from '../models/package/package.ts';
 import type { FolderForm } from '../models/package/package-folder.ts';
 import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
 import { type ModelSource, openModel } from './sources.ts';
+import { checkStepFiles } from './step-files.ts';
 
 /** Options of `convert`. */
 export interface ConvertOptions extends WorkOptions, ThreadOptions {
@@ -37,6 +38,7 @@ export interface WrittenModel {
 export async function convert(options: ConvertOptions): Promise<WrittenModel> {
   return withThreads(options.threads, async () => {
     const { checkpoint, output, layout = 'halves', signal } = options;
+    await checkStepFiles({ outputs: [], modelOutput: output, models: [checkpoint] });
     const model = await openModel(checkpoint);
     signal?.throwIfAborted();
     await writePackage(model, output, layout);

@@ -7,6 +7,7 @@ import { scoreDataset } from '../evaluate/score-dataset.ts';
 import type { CocoFigures } from '../evaluate/score-matches.ts';
 import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
 import { type DatasetSource, type ModelSource, openDataset, openModel } from './sources.ts';
+import { checkStepFiles } from './step-files.ts';
 
 /** Options of `evaluate`. */
 export interface EvaluateOptions extends WorkOptions, ThreadOptions {
@@ -52,6 +53,7 @@ export interface EvaluateResult {
 export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult> {
   return withThreads(options.threads, async () => {
     const { threads, output, onProgress, signal } = options;
+    await checkStepFiles({ outputs: [output], models: [options.model], data: [options.dataset] });
     const dataset = await openDataset(options.dataset, options.images);
     const source = await openModel(options.model);
     await using detector = await Detector.create(source, { threads });

@@ -2,7 +2,7 @@
 import { basename } from 'node:path';
 import type { Defaults } from '../base/defaults.ts';
 import { UsageError } from '../base/errors.ts';
-import { checkOutputs, writeAtomic } from '../base/files.ts';
+import { writeAtomic } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import { readImage } from '../data/image.ts';
 import { Preprocessor } from '../data/preprocess.ts';
@@ -15,6 +15,7 @@ import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
 import { BLANK_TOKENS, type BlankInputOptions, blankInputs } from './blank-inputs.ts';
 import { openEvaluationInputs, type PictureOptions } from './samples.ts';
 import { type AnyModelSource, openAnyModel } from './sources.ts';
+import { checkStepFiles } from './step-files.ts';
 
 /** Options of `inspect`. */
 export interface InspectStepOptions extends WorkOptions, BlankInputOptions, ThreadOptions {
@@ -51,7 +52,7 @@ const MAX_DEPTH = 64;
 export async function inspect(options: InspectStepOptions): Promise<InspectResult> {
   return withThreads(options.threads, async () => {
     const { depth = INSPECT_DEFAULTS.depth, profile, report, signal } = options;
-    await checkOutputs(report);
+    await checkStepFiles({ outputs: [report], models: [options.model], data: [profile] });
     if (depth > MAX_DEPTH) throw new UsageError(`\`depth\` must be at most ${MAX_DEPTH}, not ${depth}.`);
     const source = await openAnyModel(options.model);
     signal?.throwIfAborted();

@@ -7,6 +7,7 @@ import { type CalibrationOptions, resolveCalibration } from './calibration-optio
 import type { WrittenModel } from './convert-step.ts';
 import { planQuantizedTraining } from './plan-quantized-training.ts';
 import { type DatasetSource, openDataset, openRecipe, type RecipeSource } from './sources.ts';
+import { checkStepFiles } from './step-files.ts';
 import { runPreparedTraining, type TrainingResult, type TrainingStepOptions } from './training-options.ts';
 
 /** Options of `qat`. */
@@ -45,6 +46,14 @@ export async function qat(options: QatOptions): Promise<QatResult> {
     const { checkpoint, dataset: data, output, recipe: asked = DEFAULT_RECIPE, ...others } = options;
     const { statistics, calibration, calibrationImages, onNotice, ...training } = others;
     const { onProgress, signal, seed } = training;
+    await checkStepFiles({
+      outputs: [training.report],
+      modelOutput: output,
+      models: [checkpoint],
+      data: [data, training.validate, calibration],
+      recipe: asked,
+      statistics: [statistics],
+    });
     const source = await readCheckpoint(checkpoint);
     const recipe = await openRecipe(asked, onNotice);
     const float = await buildPackage(source);

@@ -1,5 +1,5 @@
 /** The step from a float model to an INT8 model by a recipe. */
-import { checkOutputs, sizeOf } from '../base/files.ts';
+import { sizeOf } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import { writeLoadedModel } from '../models/package/write-loaded.ts';
 import type { Model } from '../onnx/read.ts';
@@ -12,6 +12,7 @@ import { type CalibrationOptions, resolveCalibration } from './calibration-optio
 import type { WrittenModel } from './convert-step.ts';
 import { defaultRecipe } from './default-recipe.ts';
 import { type AnyModelSource, openAnyModel, openRecipe, type RecipeSource } from './sources.ts';
+import { checkStepFiles } from './step-files.ts';
 
 /** Options of `quantize`. */
 export interface QuantizeStepOptions extends WorkOptions, CalibrationOptions, ThreadOptions {
@@ -47,7 +48,14 @@ export interface QuantizeResult extends WrittenModel {
 export async function quantize(options: QuantizeStepOptions): Promise<QuantizeResult> {
   return withThreads(options.threads, async () => {
     const { output, target, onNotice, onProgress, signal } = options;
-    await checkOutputs(output);
+    await checkStepFiles({
+      outputs: [],
+      modelOutput: output,
+      models: [options.model],
+      data: [options.calibration],
+      recipe: options.recipe,
+      statistics: [options.statistics],
+    });
     const source = await openAnyModel(options.model);
     const recipe = await openRecipe(options.recipe ?? defaultRecipe(source), onNotice);
     const { model, counts, plan } = await applyRecipe(source, recipe, {

@@ -6,6 +6,7 @@ import { type FileKind, fileKind } from '../data/file-kind.ts';
 import { decodeImage } from '../data/image.ts';
 import type { ShownImage } from '../report/variants-page.ts';
 import type { CompressedImage, CompressResult } from './compress-options.ts';
+import { checkStepFiles } from './step-files.ts';
 
 /** Options of `report`. */
 export interface ReportOptions {
@@ -24,6 +25,7 @@ export interface ReportOptions {
  * await report({ results, output: 'report.html' });
  */
 export async function report({ results, output }: ReportOptions): Promise<void> {
+  await checkStepFiles({ outputs: [output], data: results.images.map(({ path }) => path) });
   const images = await Promise.all(results.images.map(shownImage));
   // A page is loaded when it is written: its charts need libraries of 30 MB.
   const { renderReport } = await import('../report/variants-page.ts');

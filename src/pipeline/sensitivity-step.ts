@@ -1,7 +1,7 @@
 /** The step that measures how much accuracy each part of a model loses when it alone is quantized. */
 import { basename } from 'node:path';
 import type { Defaults } from '../base/defaults.ts';
-import { checkOutputs, writeAtomic } from '../base/files.ts';
+import { writeAtomic } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import { detectionAccuracy } from '../evaluate/accuracy.ts';
 import { type Granularity, measureSensitivity, type Sensitivity } from '../evaluate/sensitivity.ts';
@@ -14,6 +14,7 @@ import { type CalibrationOptions, resolveCalibration } from './calibration-optio
 import { GENERIC_RECIPE } from './default-recipe.ts';
 import { type InputSource, isSampleSource, openEvaluationInputs } from './samples.ts';
 import { type AnyModelSource, openAnyModel, openDataset, openRecipe, type RecipeSource } from './sources.ts';
+import { checkStepFiles } from './step-files.ts';
 
 /** Options of `sensitivity`. */
 export interface SensitivityStepOptions extends WorkOptions, CalibrationOptions, ThreadOptions {
@@ -54,7 +55,13 @@ export const SENSITIVITY_DEFAULTS: Defaults<SensitivityStepOptions, 'images' | '
 export async function sensitivity(options: SensitivityStepOptions): Promise<Sensitivity> {
   return withThreads(options.threads, async () => {
     const { images = SENSITIVITY_DEFAULTS.images, by = SENSITIVITY_DEFAULTS.by, output, report } = options;
-    await checkOutputs(output, report);
+    await checkStepFiles({
+      outputs: [output, report],
+      models: [options.model],
+      data: [options.dataset, options.calibration],
+      recipe: options.recipe,
+      statistics: [options.statistics],
+    });
     const { pictures, onProgress, signal } = options;
     const source = await openAnyModel(options.model);
     const standard = isPackage(source) ? SENSITIVITY_DEFAULTS.recipe : GENERIC_RECIPE;

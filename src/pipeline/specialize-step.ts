@@ -7,6 +7,7 @@ import { specialize } from '../models/specialize.ts';
 import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
 import type { WrittenModel } from './convert-step.ts';
 import { type ModelSource, openModel } from './sources.ts';
+import { checkStepFiles } from './step-files.ts';
 
 /** Options of `specializeModel`. */
 export interface SpecializeOptions extends WorkOptions, ThreadOptions {
@@ -47,6 +48,7 @@ export interface SpecializedModel extends WrittenModel {
 export async function specializeModel(options: SpecializeOptions): Promise<SpecializedModel> {
   return withThreads(options.threads, async () => {
     const { output, height, width, tokens, batch = 1, padding = false, signal } = options;
+    await checkStepFiles({ outputs: [], modelOutput: output, models: [options.model] });
     const source = await openModel(options.model);
     signal?.throwIfAborted();
     const size = {

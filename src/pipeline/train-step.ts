@@ -5,6 +5,7 @@ import { readCheckpoint } from '../models/package/package.ts';
 import { withThreads } from '../runtime/threads.ts';
 import { writeCheckpoint } from '../train/write-checkpoint.ts';
 import { type DatasetSource, openDataset } from './sources.ts';
+import { checkStepFiles } from './step-files.ts';
 import { runPreparedTraining, type TrainingResult, type TrainingStepOptions } from './training-options.ts';
 
 /** Options of `train`. */
@@ -37,6 +38,12 @@ export interface TrainResult extends TrainingResult {
 export async function train(options: TrainStepOptions): Promise<TrainResult> {
   return withThreads(options.threads, async () => {
     const { checkpoint, dataset: data, output, fromScratch = false, ...training } = options;
+    await checkStepFiles({
+      outputs: [training.report],
+      modelOutput: output,
+      models: [checkpoint],
+      data: [data, training.validate],
+    });
     const read = await readCheckpoint(checkpoint);
     const dataset = await openDataset(data, training.images);
     // The seed of the weights differs from that of the batches, so that the two choices are independent.

@@ -4,7 +4,7 @@ import { basename } from 'node:path';
 import { stringify } from 'yaml';
 import type { Defaults } from '../base/defaults.ts';
 import { UsageError } from '../base/errors.ts';
-import { checkOutputs, writeAtomic } from '../base/files.ts';
+import { writeAtomic } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import type { CocoDataset } from '../data/coco.ts';
 import { detectionAccuracy } from '../evaluate/accuracy.ts';
@@ -23,6 +23,7 @@ import { type CalibrationOptions, resolveCalibration } from './calibration-optio
 import { GENERIC_RECIPE } from './default-recipe.ts';
 import { type InputSource, isSampleSource, openEvaluationInputs } from './samples.ts';
 import { type AnyModelSource, openAnyModel, openDataset, openRecipe, type RecipeSource } from './sources.ts';
+import { checkStepFiles } from './step-files.ts';
 
 /** Options of `tune`. */
 export interface TuneStepOptions extends WorkOptions, CalibrationOptions, ThreadOptions {
@@ -78,7 +79,13 @@ export async function tune(options: TuneStepOptions): Promise<Tuned> {
   return withThreads(options.threads, async () => {
     const { images = TUNE_DEFAULTS.images, by = TUNE_DEFAULTS.by, pictures } = options;
     const { output, report, onProgress, signal, onNotice } = options;
-    await checkOutputs(output, report);
+    await checkStepFiles({
+      outputs: [output, report],
+      models: [options.model],
+      data: [options.dataset, options.calibration],
+      recipe: options.recipe,
+      statistics: [options.statistics],
+    });
     const source = await openAnyModel(options.model);
     const standard = isPackage(source) ? TUNE_DEFAULTS.recipe : GENERIC_RECIPE;
     const recipe = await openRecipe(options.recipe ?? standard, onNotice);

@@ -27,7 +27,7 @@ export type FolderForm = 'combined' | 'halves';
 /** The first file of a checkpoint. */
 const CHECKPOINTS = ['model.safetensors', 'model.safetensors.index.json'];
 
-const GRAPHS: Record<FolderForm, readonly string[]> = {
+export const GRAPHS: Readonly<Record<FolderForm, readonly string[]>> = {
   combined: ['onnx/model.onnx'],
   halves: ['text.onnx', 'detect.onnx'],
 };

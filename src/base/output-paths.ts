@@ -1,0 +1,90 @@
+/**
+ * Decides before long work whether files may be written: their folders exist, no two of them are the same file, and none of them
+ * is a file that the work reads, under whatever name, by a symbolic or a hard link, or in letters of another case.
+ */
+import { realpath, stat } from 'node:fs/promises';
+import { basename, dirname, extname, join, resolve, sep } from 'node:path';
+import { UsageError } from './errors.ts';
+import { isDirectory } from './files.ts';
+
+/** An output at whose place there is a file already. */
+interface Existing {
+  readonly path: string;
+  readonly real: string;
+  readonly identity: string;
+}
+
+/** The device and the number of a file, by which it is known under every name; undefined if it does not exist. */
+async function identify(path: string): Promise<{ identity: string; isFolder: boolean } | undefined> {
+  const info = await stat(path, { bigint: true }).catch(() => undefined);
+  return info && { identity: `${info.dev}:${info.ino}`, isFolder: info.isDirectory() };
+}
+
+/**
+ * Checks the files that are to be written.
+ *
+ * @param outputs the files; undefined stands for one that is not asked for, and a path without a file extension for a folder,
+ * which is made when it is written
+ * @param inputs the files that are read, and folders of which every file but HTML pages counts as read; undefined and names of no
+ * file count for nothing
+ * @throws UsageError if the folder of an output does not exist, if two outputs are one file, or if an output is an input
+ */
+export async function checkOutputs(
+  outputs: readonly (string | undefined)[],
+  inputs: Iterable<string | undefined> | AsyncIterable<string | undefined> = [],
+): Promise<void> {
+  const existing = await checkPlaces(outputs.filter((path) => path !== undefined));
+  // Most often there is nothing at the place of an output. Then the inputs, of which there may be many, need no look.
+  if (existing.length === 0) return;
+  for await (const input of inputs) if (input !== undefined) await checkInput(input, existing);
+}
+
+/** Checks the outputs among themselves. @returns those that exist */
+async function checkPlaces(outputs: readonly string[]): Promise<Existing[]> {
+  const existing: Existing[] = [];
+  const places = new Map<string, { readonly path: string; readonly place: string }>();
+  for (const path of outputs) {
+    const folder = dirname(path);
+    const hasFolder = await isDirectory(folder);
+    if (extname(path) !== '' && !hasFolder)
+      throw new UsageError(`${path} cannot be written because its folder does not exist; create it first.`);
+    const found = await identify(path);
+    const place = found?.identity ?? join(hasFolder ? await realpath(folder) : resolve(folder), basename(path));
+    const folded = place.normalize('NFC').toLowerCase();
+    const other = places.get(folded);
+    if (other && (other.place === place || (await ignoresCase(folder))))
+      throw new UsageError(
+        `Two results would be written to ${path}${other.path === path ? '' : `, which is ${other.path} too`}; name another place for one of them.`,
+      );
+    places.set(folded, { path, place });
+    if (found && !found.isFolder) existing.push({ path, real: await realpath(path), identity: found.identity });
+  }
+  return existing;
+}
+
+/** True if a folder, or the next one above it that exists, is found by its name in letters of the other case. */
+async function ignoresCase(folder: string): Promise<boolean> {
+  const full = resolve(folder);
+  const name = basename(full);
+  const swapped = name === name.toLowerCase() ? name.toUpperCase() : name.toLowerCase();
+  if (name === '') return false;
+  const found = await identify(full);
+  if (!found || swapped === name) return ignoresCase(dirname(full));
+  return (await identify(join(dirname(full), swapped)))?.identity === found.identity;
+}
+
+async function checkInput(input: string, existing: readonly Existing[]): Promise<void> {
+  const found = await identify(input);
+  if (!found) return;
+  const inside = found.isFolder ? join(await realpath(input), sep) : undefined;
+  for (const { path, real, identity } of existing) {
+    if (identity === found.identity)
+      throw new UsageError(
+        `${path} would be written over ${input === path ? 'this input' : `the input ${input}`}; name another place for the result.`,
+      );
+    if (inside !== undefined && real.startsWith(inside) && extname(real) !== '.html')
+      throw new UsageError(
+        `${path} exists in the folder ${input}, which is an input, and would be written over; name another place for the result, or remove the file.`,
+      );
+  }
+}

@@ -1,0 +1,33 @@
+/** The files of a model on disk: those that are read for a path, and those that are written to one. */
+import { readdir } from 'node:fs/promises';
+import { dirname, extname, join } from 'node:path';
+import { FILES, GRAPHS } from './package-folder.ts';
+
+/** The files of a checkpoint or a model's folder, by their extensions. */
+const READ_EXTENSIONS = new Set(['.json', '.txt', '.model', '.safetensors', '.bin', '.pth', '.pt', '.ckpt']);
+
+const COMPANIONS = Object.values(FILES).map(([name]) => name);
+/** The weights of a checkpoint that is written. */
+const CHECKPOINT = 'model.safetensors';
+const GRAPH_FILES = Object.values(GRAPHS).flat();
+
+/**
+ * The files that reading a model may take: of a folder its graphs, weights and settings; of an ONNX file its external data too;
+ * of another file the settings beside it.
+ * @param path the path of the model; one that does not exist has no files but itself
+ */
+export async function filesReadWith(path: string): Promise<string[]> {
+  const names = await readdir(path).catch(() => undefined);
+  if (names)
+    return [...names.filter((name) => READ_EXTENSIONS.has(extname(name).toLowerCase())), ...GRAPH_FILES].map((name) =>
+      join(path, name),
+    );
+  if (extname(path) === '.onnx') return [path, `${path}.data`, `${path}_data`];
+  return [path, ...COMPANIONS.map((name) => join(dirname(path), name))];
+}
+
+/** The files that writing a model to a path may write: one ONNX file, or those of a folder. */
+export function filesWrittenTo(path: string): string[] {
+  if (extname(path) === '.onnx') return [path];
+  return [...COMPANIONS, ...GRAPH_FILES, CHECKPOINT].map((name) => join(path, name));
+}

@@ -1,0 +1,58 @@
+/** The check of the files of a step before it begins: no result is written over what the step reads. */
+import { exists, isDirectory } from '../base/files.ts';
+import { checkOutputs } from '../base/output-paths.ts';
+import type { CocoDataset } from '../data/coco.ts';
+import { findAnnotationFiles } from '../data/datasets/coco-folder.ts';
+import { filesReadWith, filesWrittenTo } from '../models/package/model-files.ts';
+import type { SampleSource } from '../quant/observe/sample.ts';
+import type { Calibration } from '../quant/observe/statistics-file.ts';
+import type { AnyModelSource, RecipeSource } from './sources.ts';
+
+/** The files of a step. What is given as an object was read before, and what was not asked for is undefined. */
+export interface StepFiles {
+  /** The files to write. */
+  readonly outputs: readonly (string | undefined)[];
+  /** The path of the model to write. */
+  readonly modelOutput?: string | undefined;
+  /** The models that are read. */
+  readonly models?: readonly AnyModelSource[] | undefined;
+  /** The data sets, folders of arrays or pictures, and single pictures that are read. */
+  readonly data?: readonly (string | CocoDataset | SampleSource | undefined)[] | undefined;
+  /** The recipe, by name, path or as an object. */
+  readonly recipe?: RecipeSource | undefined;
+  /** The statistics that are read. */
+  readonly statistics?: readonly (string | Calibration | undefined)[] | undefined;
+}
+
+/** @throws UsageError if an output has no folder, if two are the same file, or if one is an input */
+export async function checkStepFiles(files: StepFiles): Promise<void> {
+  const { outputs, modelOutput, models = [], recipe } = files;
+  const inputs: (string | undefined)[] = [recipe, ...(files.statistics ?? [])].map(asPath);
+  for (const model of models) inputs.push(...(await filesReadWith(typeof model === 'string' ? model : model.source)));
+  const written: string[] = [];
+  if (modelOutput !== undefined)
+    // A folder is made when the model is written, and what it does not hold is not written over.
+    for (const path of filesWrittenTo(modelOutput))
+      if (path === modelOutput || (await exists(path))) written.push(path);
+  await checkOutputs([...outputs, ...written], withData(inputs, files.data ?? []));
+}
+
+const asPath = (value: string | object | undefined) => (typeof value === 'string' ? value : undefined);
+
+/** The paths of data sets are named one by one, since they are needed only if an output exists. */
+async function* withData(
+  inputs: readonly (string | undefined)[],
+  data: NonNullable<StepFiles['data']>,
+): AsyncGenerator<string | undefined> {
+  yield* inputs;
+  for (const source of data) {
+    if (typeof source === 'string') {
+      yield source;
+      // The labels may be beside the folder of the pictures.
+      if (await isDirectory(source)) for (const { path } of await findAnnotationFiles(source)) yield path;
+    } else if (source && 'images' in source) {
+      yield source.source;
+      for (const image of source.images) yield source.pathOf(image);
+    }
+  }
+}
