@@ -221,20 +221,16 @@ afterEach(() => {
 describe.runIf(hasKernels)('the kernel', () => {
   const paths = KERNEL_PATHS.filter(hasKernelPath);
 
-  test.for(paths)(
-    'computes what the body does, to the rounding of weights to bytes, by %s',
-    { timeout: 180_000 },
-    async (path) => {
-      process.env.DINO8_KERNEL_PATH = path;
-      await fc.assert(
-        fc.asyncProperty(cases, async (each) => {
-          const feeds = feedsOf(each);
-          expectClose(await run(operator(), feeds, withKernels), await run(operator(), feeds), each, feeds);
-        }),
-        { numRuns: 10 },
-      );
-    },
-  );
+  test.for(paths)('computes what the body does, to the rounding of weights to bytes, by %s', async (path) => {
+    process.env.DINO8_KERNEL_PATH = path;
+    await fc.assert(
+      fc.asyncProperty(cases, async (each) => {
+        const feeds = feedsOf(each);
+        expectClose(await run(operator(), feeds, withKernels), await run(operator(), feeds), each, feeds);
+      }),
+      { numRuns: 10 },
+    );
+  });
 
   test('errs by far less than that on average', async () => {
     const each: Case = { ...EXAMPLE, positions: 5000, tokens: 20, maskedPositions: 'none' };
@@ -446,24 +442,20 @@ describe('the bundled model', () => {
   const meanDifference = (a: Float32Array | undefined, b: Float32Array | undefined) =>
     (a?.reduce((sum, x, at) => sum + Math.abs(x - (b?.[at] ?? Number.NaN)), 0) ?? Number.NaN) / (a?.length ?? 1);
 
-  test.for(['fast', 'full'])(
-    'changes by the kernels less than by its quantization: %s',
-    { timeout: 180_000 },
-    async (name) => {
-      const source = await readPackage(join(packageRoot, 'assets/nano'));
-      const plan = planCalibration(await readDataset(join(packageRoot, 'assets/shapes/calib')), 2, 0);
-      const recipe = await readRecipe(name);
-      const { statistics } = await calibrateDataset(source, valuesToObserve(source.model, recipe), plan);
-      const { model: quantized } = await quantizeModel(source.model, recipe, { statistics });
-      expect(quantized.graph.node.filter(({ opType }) => opType === FUSION_ATTENTION)).toHaveLength(2);
-      const samples = calibrationSamples(source, { items: plan.items.slice(0, 1), key: 'one' }).samples();
-      const { value: sample } = await samples[Symbol.asyncIterator]().next();
-      if (!sample) throw new Error('the plan has an image');
-      const expected = await features(source.model, sample.feeds);
-      const body = await features(quantized, sample.feeds);
-      const kernel = hasKernels ? await features(quantized, sample.feeds, withKernels) : body;
-      for (const at of FEATURES.keys())
-        expect(meanDifference(kernel[at], body[at])).toBeLessThan(0.5 * meanDifference(body[at], expected[at]));
-    },
-  );
+  test.for(['fast', 'full'])('changes by the kernels less than by its quantization: %s', async (name) => {
+    const source = await readPackage(join(packageRoot, 'assets/nano'));
+    const plan = planCalibration(await readDataset(join(packageRoot, 'assets/shapes/calib')), 2, 0);
+    const recipe = await readRecipe(name);
+    const { statistics } = await calibrateDataset(source, valuesToObserve(source.model, recipe), plan);
+    const { model: quantized } = await quantizeModel(source.model, recipe, { statistics });
+    expect(quantized.graph.node.filter(({ opType }) => opType === FUSION_ATTENTION)).toHaveLength(2);
+    const samples = calibrationSamples(source, { items: plan.items.slice(0, 1), key: 'one' }).samples();
+    const { value: sample } = await samples[Symbol.asyncIterator]().next();
+    if (!sample) throw new Error('the plan has an image');
+    const expected = await features(source.model, sample.feeds);
+    const body = await features(quantized, sample.feeds);
+    const kernel = hasKernels ? await features(quantized, sample.feeds, withKernels) : body;
+    for (const at of FEATURES.keys())
+      expect(meanDifference(kernel[at], body[at])).toBeLessThan(0.5 * meanDifference(body[at], expected[at]));
+  });
 });
