@@ -77,15 +77,24 @@ export type { Agreement, Variant } from './report/variants.ts';
 
 export type { PictureFormat } from './data/file-kind.ts';
 export { decodeImage, type Image, type ReadImageOptions, readImage } from './data/image.ts';
+export {
+  categoryPhrases,
+  cleanName,
+  type ExactPhrase,
+  type PhraseInput,
+  type Phrases,
+  readPhrases,
+  splitPhrases,
+} from './data/phrases.ts';
 export { annotateImage } from './detect/annotate.ts';
 export {
-  DEFAULT_THRESHOLD,
   type Detection,
   Detector,
   type DetectorOptions,
   type EncodedChunk,
   type EncodedPrompt,
 } from './detect/detector.ts';
+export { type BoxSelection, DEFAULT_THRESHOLD } from './detect/select-boxes.ts';
 export { type DetectedImage, type DetectOptions, detect } from './pipeline/detect-step.ts';
 
 // Models, recipes and data sets, in files or in memory.

@@ -22,6 +22,7 @@ export type {
   PhraseSpan,
   Prompt,
   PromptChunk,
+  PromptForm,
   ScoredBox,
 } from './models/detection-family.ts';
 export {

@@ -1,10 +1,12 @@
 import { Command } from '@commander-js/extra-typings';
 import { UsageError } from '../base/errors.ts';
 import { MEASURE_DEFAULTS, measure, measureInputs } from '../pipeline/measure-step.ts';
+import { deviceOption } from './device-option.ts';
 import { examples } from './examples.ts';
 import { megabytes, milliseconds } from './format.ts';
 import { interruption } from './interruption.ts';
 import { print, printJson } from './output.ts';
+import { addPhraseOptions, phrasesOf } from './phrase-options.ts';
 import { addPictureOptions, separatePictures, shapeOption } from './picture-options.ts';
 import { work } from './progress-line.ts';
 import { jsonOption, threadsOption, wholeNumber } from './shared-options.ts';
@@ -12,20 +14,24 @@ import { jsonOption, threadsOption, wholeNumber } from './shared-options.ts';
 /** `dino8 measure` */
 export const measureCommand = () =>
   addPictureOptions(
-    new Command('measure')
-      .description('Measure the latency of a model on one image, and the peak memory of the process.')
-      .argument('<model>', 'any ONNX file, a folder that dino8 wrote, or a checkpoint')
-      .argument(
-        '[input]',
-        'a picture; for a model that is no detector of dino8 also a file of arrays, or nothing to run on zeros',
-      )
-      .option('--phrases <list>', 'the phrases of the prompt, separated by commas or periods; needed for a detector')
+    addPhraseOptions(
+      new Command('measure')
+        .description(
+          'Measure the latency of a model on one image, and the peak memory of the process. A detector needs phrases.',
+        )
+        .argument('<model>', 'any ONNX file, a folder that dino8 wrote, or a checkpoint')
+        .argument(
+          '[input]',
+          'a picture; for a model that is no detector of dino8 also a file of arrays, or nothing to run on zeros',
+        ),
+    )
       .option(
         '--runs <count>',
         'number of timed runs, after a few that are not timed',
         wholeNumber('--runs'),
         MEASURE_DEFAULTS.runs,
       )
+      .addOption(deviceOption())
       .addOption(shapeOption()),
   )
     .addOption(threadsOption())
@@ -34,7 +40,8 @@ export const measureCommand = () =>
       'after',
       examples('dino8 measure assets/nano assets/shapes/val/000082.jpg --phrases "white star, orange ring"'),
     )
-    .action(async (model, image, { json, phrases, shape, ...given }) => {
+    .action(async (model, image, { json, phrases: list, phrase, phrasesFile, shape, ...given }) => {
+      const phrases = await phrasesOf({ phrases: list, phrase, phrasesFile });
       const progress = json ? { signal: interruption() } : work();
       const { pictures, others: options } = separatePictures(given);
       if (phrases !== undefined && (image === undefined || shape || pictures))

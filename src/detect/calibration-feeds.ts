@@ -48,7 +48,8 @@ export async function* calibrationFeeds(
       onUnreadable(path, messageOf(error));
     });
     if (!image) continue;
-    const [chunk] = detection.createPrompt(phrases, words).chunks;
+    const exact = phrases.map((phrase) => ({ exact: phrase, called: 'category' }));
+    const [chunk] = detection.createPrompt(exact, words, undefined, 'combined').chunks;
     const tokens = chunk?.tokens ?? [];
     const prepared = await preprocessor.prepare([image]);
     yield { place, tokens: tokens.length, feeds: detection.combinedFeeds(prepared, tokens), source: path };

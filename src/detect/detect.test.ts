@@ -11,11 +11,12 @@ import { packageRoot } from '../base/package-root.ts';
 import { readDataset } from '../data/datasets/read-dataset.ts';
 import { findImages } from '../data/find-images.ts';
 import { decodeImage, readImage } from '../data/image.ts';
+import { splitPhrases } from '../data/phrases.ts';
 import { Preprocessor } from '../data/preprocess.ts';
 import { resizedSize } from '../data/size.ts';
 import { readSafetensors } from '../models/checkpoint/safetensors.ts';
 import { sizesOf } from '../models/family.ts';
-import { createPrompt, splitPhrases } from '../models/grounding-dino/prompt.ts';
+import { createPrompt } from '../models/grounding-dino/prompt.ts';
 import { tokenMasks } from '../models/grounding-dino/token-masks.ts';
 import { type ModelPackage, readPackage } from '../models/package/package.ts';
 import { specialize } from '../models/specialize.ts';
@@ -155,12 +156,6 @@ describe('prompts', () => {
       256,
     );
     expect(prompt.chunks.flatMap((chunk) => chunk.phrases).length).toBe(5000);
-  });
-
-  test('a period inside a phrase does not end it', () => {
-    const { chunks, phrases } = createPrompt(['st. circle'], tokenizer, 256);
-    expect(phrases).toEqual(['st. circle']);
-    expect(chunks[0]?.tokens.filter((token) => token === 1012).length).toBe(1);
   });
 
   test.each([

@@ -1,5 +1,6 @@
 /** Open-vocabulary detection: finds phrases in images. The prompt is encoded once for any number of images. */
 import type { Image } from '../data/image.ts';
+import type { Phrases } from '../data/phrases.ts';
 import { type PreparedImages, Preprocessor } from '../data/preprocess.ts';
 import type { Size } from '../data/size.ts';
 import type { DetectionFamily, Prompt, PromptChunk, ScoredBox } from '../models/detection-family.ts';
@@ -11,9 +12,7 @@ import { modelBytes } from '../onnx/write.ts';
 import { kernelOptions } from '../runtime/kernels.ts';
 import type { SessionOptions } from '../runtime/options.ts';
 import { type Feeds, Session } from '../runtime/session.ts';
-
-/** The default score below which boxes are left out, as the published models use it. */
-export const DEFAULT_THRESHOLD = 0.35;
+import { type BoxSelection, checkSelection, minimumScore, selectBoxes } from './select-boxes.ts';
 
 /** A box that was found. */
 export interface Detection extends ScoredBox {
@@ -91,10 +90,12 @@ export class Detector implements AsyncDisposable {
 
   /**
    * Encodes a prompt.
-   * @param phrases a list, or one text with phrases separated by commas or periods
-   * @throws UsageError if there is no phrase, or if one is too long for the model
+   * @param phrases a list, or one text with phrases separated by commas or periods; in a list, `{ exact: 'St. Bernard' }` is
+   * one phrase whatever punctuation it has
+   * @returns the encoded prompt; `prompt.warnings` says which phrases the model will hardly find or cannot tell apart
+   * @throws UsageError if there is no phrase, or one that holds several phrases or is too long for the model
    */
-  async encodePrompt(phrases: readonly string[] | string): Promise<EncodedPrompt> {
+  async encodePrompt(phrases: Phrases): Promise<EncodedPrompt> {
     const prompt = this.#family.createPrompt(phrases, this.#tokenizer, this.#fixedText);
     const chunks: EncodedChunk[] = [];
     for (const chunk of prompt.chunks) chunks.push({ chunk, feeds: await this.#encodeChunk(chunk) });
@@ -116,15 +117,18 @@ export class Detector implements AsyncDisposable {
 
   /**
    * Finds the phrases of a prompt in an image.
-   * @param threshold the score from 0 to 1 below which boxes are left out
+   * @param selection which boxes are kept, or the score from 0 to 1 below which boxes are left out
    * @returns boxes as left, top, width and height in pixels of the image, the best first
-   * @throws RuntimeError if the model does not run, for instance on an image of another size than that of a specialised model
+   * @throws UsageError if a limit of the selection is not possible; RuntimeError if the model does not run, for instance on an
+   * image of another size than that of a specialised model
    */
-  async detect(image: Image, prompt: EncodedPrompt, threshold = DEFAULT_THRESHOLD): Promise<Detection[]> {
+  async detect(image: Image, prompt: EncodedPrompt, selection: BoxSelection | number = {}): Promise<Detection[]> {
+    const asked = typeof selection === 'number' ? { threshold: selection } : selection;
+    checkSelection(asked);
     const boxes = await this.#perChunk(image, prompt, (outputs, chunk) =>
-      this.#family.groundedBoxes(outputs, chunk, image, threshold),
+      this.#family.groundedBoxes(outputs, chunk, image, minimumScore(asked)),
     );
-    return boxes.map((box) => ({ ...box, label: prompt.prompt.phrases[box.phrase] ?? '' }));
+    return selectBoxes(boxes, asked).map((box) => ({ ...box, label: prompt.prompt.phrases[box.phrase] ?? '' }));
   }
 
   /**

@@ -3,9 +3,11 @@ import { peakMemory } from '../base/peak-memory.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import { median } from '../base/statistics.ts';
 import { readImage } from '../data/image.ts';
+import type { Phrases } from '../data/phrases.ts';
 import { Detector } from '../detect/detector.ts';
 import { readPackage } from '../models/package/package.ts';
 import { kernelOptions } from '../runtime/kernels.ts';
+import type { ProviderName } from '../runtime/options.ts';
 import { type Feeds, Session } from '../runtime/session.ts';
 
 /** The result of a measurement. */
@@ -31,7 +33,11 @@ export interface MeasureOptions extends WorkOptions {
   readonly runs: number;
   /** The number of threads of ONNX Runtime. */
   readonly threads: number;
+  /** Where the model runs; `cpu` by default. */
+  readonly device?: ProviderName | undefined;
 }
+
+const sessionOptions = ({ threads, device }: MeasureOptions) => ({ threads, ...(device && { providers: [device] }) });
 
 /**
  * Loads a detector and times its runs on one image and prompt. Memory is that of the whole process, so that each measurement
@@ -47,11 +53,11 @@ export interface MeasureOptions extends WorkOptions {
 export async function measure(
   modelPath: string,
   imagePath: string,
-  phrases: readonly string[] | string,
+  phrases: Phrases,
   options: MeasureOptions,
 ): Promise<Measurement> {
   const start = performance.now();
-  await using detector = await Detector.create(await readPackage(modelPath), { threads: options.threads });
+  await using detector = await Detector.create(await readPackage(modelPath), sessionOptions(options));
   const prompt = await detector.encodePrompt(phrases);
   const loadSeconds = (performance.now() - start) / 1000;
   const prepared = await detector.prepare(await readImage(imagePath));
@@ -64,7 +70,7 @@ export async function measure(
  */
 export async function measureFeeds(modelPath: string, feeds: Feeds, options: MeasureOptions): Promise<Measurement> {
   const start = performance.now();
-  await using session = await Session.create(modelPath, { threads: options.threads, ...kernelOptions() });
+  await using session = await Session.create(modelPath, { ...sessionOptions(options), ...kernelOptions() });
   const loadSeconds = (performance.now() - start) / 1000;
   const time = async () => {
     const before = performance.now();

@@ -3,6 +3,7 @@ import { UsageError } from '../base/errors.ts';
 import { median } from '../base/statistics.ts';
 import type { CocoDataset } from '../data/coco.ts';
 import { readImage } from '../data/image.ts';
+import { categoryPhrases } from '../data/phrases.ts';
 import { Detector } from '../detect/detector.ts';
 import type { ModelPackage } from '../models/package/package.ts';
 import type { Model } from '../onnx/read.ts';
@@ -35,7 +36,7 @@ export async function createVariantTimer(
   const [image] = dataset.images;
   if (!image) throw new UsageError('The data set has no images; there is nothing to measure.');
   const picture = await readImage(dataset.pathOf(image));
-  const phrases = dataset.categories.map(({ name }) => name);
+  const phrases = categoryPhrases(dataset.categories);
   return createTimer(source.model, runs, async (model) => {
     const detector = await Detector.create({ ...source, model });
     const prompt = await detector.encodePrompt(phrases);

@@ -3,6 +3,7 @@ import { UsageError } from '../base/errors.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import type { CocoDataset } from '../data/coco.ts';
 import { readImage } from '../data/image.ts';
+import { categoryPhrases } from '../data/phrases.ts';
 import type { Detector } from '../detect/detector.ts';
 import { averagePrecision } from './average-precision.ts';
 import type { CocoDetection } from './coco-detection.ts';
@@ -24,6 +25,8 @@ export interface ScoreDatasetOptions extends WorkOptions {
   readonly label?: string;
   /** Images that it lists are not run again, and each image that is done is added to it. */
   readonly journal?: EvaluationJournal | undefined;
+  /** Called with sentences about categories that the model will hardly find or cannot tell apart. */
+  readonly onNotice?: ((sentence: string) => void) | undefined;
 }
 
 /**
@@ -38,12 +41,13 @@ export interface ScoreDatasetOptions extends WorkOptions {
 export async function scoreDataset(
   detector: Detector,
   dataset: CocoDataset,
-  { onProgress, signal, label = 'Scoring', journal }: ScoreDatasetOptions = {},
+  { onProgress, signal, label = 'Scoring', journal, onNotice }: ScoreDatasetOptions = {},
 ): Promise<DatasetScore> {
   if (dataset.images.length === 0 || dataset.categories.length === 0)
     throw new UsageError('The data set has no images or no categories; there is nothing to score.');
   const categories = promptCategories(dataset);
-  const prompt = await detector.encodePrompt(categories.map((category) => category.name));
+  const prompt = await detector.encodePrompt(categoryPhrases(categories));
+  for (const sentence of prompt.prompt.warnings) onNotice?.(sentence);
   const known = new Map(journal?.entries.map(({ image, detections }) => [image, detections]));
   const detections: CocoDetection[] = [];
   for (const [done, image] of dataset.images.entries()) {

@@ -1,5 +1,6 @@
 /** The interface of a family of open-vocabulary detectors: prompts, feeds and post-processing. `Detector` uses it. */
 import type { Box } from '../data/labelled-box.ts';
+import type { Phrases } from '../data/phrases.ts';
 import type { PreparedImages } from '../data/preprocess.ts';
 import type { Size } from '../data/size.ts';
 import type { Model } from '../onnx/read.ts';
@@ -42,7 +43,15 @@ export interface Prompt {
   readonly phrases: readonly string[];
   /** The parts that the model reads one at a time. */
   readonly chunks: readonly PromptChunk[];
+  /** Sentences that the user should know, such as that the tokenizer does not know a phrase. */
+  readonly warnings: readonly string[];
 }
+
+/**
+ * The models that a prompt is for. The halves get masks that follow the spans of the phrases. The combined model computes masks
+ * from the tokens, so that phrases for it have no tokens inside that would end them.
+ */
+export type PromptForm = 'halves' | 'combined';
 
 /** The halves of a detector: `text` runs once for a prompt, `detect` once for every image. */
 export type Half = 'text' | 'detect';
@@ -68,9 +77,10 @@ export interface DetectionFamily {
    *
    * @param phrases a list, or one text in which periods, commas or semicolons separate the phrases
    * @param longest the maximum number of tokens of a chunk; `longestPrompt` by default
-   * @throws UsageError if there is no phrase, or one that has no words or does not fit
+   * @param form the models that the prompt is for; the halves by default
+   * @throws UsageError if there is no phrase, or one that has no words, holds several phrases or does not fit
    */
-  createPrompt(phrases: readonly string[] | string, tokenizer: Tokenizer, longest?: number): Prompt;
+  createPrompt(phrases: Phrases, tokenizer: Tokenizer, longest?: number, form?: PromptForm): Prompt;
   /** A prompt of `tokens` tokens without meaning, for measurements. @throws UsageError if no prompt has that length */
   blankPrompt(tokens: number): number[];
   /** The number of tokens that a half with these inputs takes; undefined if it takes any number. */

@@ -16,6 +16,8 @@ export interface Tokenizer {
   encode(text: string): number[];
   /** Returns the ids of a text as the model was trained on it, [CLS] and [SEP] included. */
   encodeWhole(text: string): number[];
+  /** The id of the token that stands for words that the vocabulary does not have; undefined if there is none. */
+  readonly unknown: number | undefined;
 }
 
 /**
@@ -38,6 +40,7 @@ export function createTokenizer(files: TokenizerFiles, source: string): Tokenize
   const tokenizer = checked(() => new HuggingFaceTokenizer(files.tokenizer as object, files.config as object));
   return {
     encode: (text) => checked(() => tokenizer.encode(text, { add_special_tokens: false }).ids),
+    unknown: tokenizer.model?.unk_token_id,
     encodeWhole: (text) => checked(() => tokenizer.encode(text).ids),
   };
 }

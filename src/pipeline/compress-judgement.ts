@@ -9,6 +9,7 @@ import { packageVersion } from '../base/package-root.ts';
 import { everyImage } from '../data/calibration-plan.ts';
 import { type CocoDataset, takeImages } from '../data/coco.ts';
 import { readImage } from '../data/image.ts';
+import { categoryPhrases } from '../data/phrases.ts';
 import { calibrationSamples } from '../detect/calibration-feeds.ts';
 import { Detector } from '../detect/detector.ts';
 import { compareModels } from '../evaluate/compare.ts';
@@ -88,7 +89,7 @@ export async function scoreVariant(context: Context, { name, path, model }: Made
       const categories = scoring.categories.map(({ id, name: label }) => {
         return { id, name: label, AP: averagePrecisionOf.get(id) ?? -1 };
       });
-      const prompt = await detector.encodePrompt(scoring.categories.map((category) => category.name));
+      const prompt = await detector.encodePrompt(categoryPhrases(scoring.categories));
       const shown = [];
       for (const image of imagesToShow(scoring)) {
         const imagePath = scoring.pathOf(image);
@@ -160,7 +161,7 @@ export async function measureAll(context: Context, made: readonly Made[]): Promi
   const { records, scoring, options } = context;
   const { onProgress, signal } = context.phase('measure each in a process of its own');
   const image = at(scoring.images, 0);
-  const phrases = scoring.categories.map((category) => category.name);
+  const phrases = categoryPhrases(scoring.categories);
   const { runs, threads = availableParallelism() } = options;
   const timings = made.map((): z.output<typeof timingSchema>[] => []);
   for (let round = 1; round <= ROUNDS; round++)
@@ -168,7 +169,7 @@ export async function measureAll(context: Context, made: readonly Made[]): Promi
       const key: JournalKey = {
         model,
         image: image.file_name,
-        phrases: hashJson(phrases),
+        phrases: hashJson(phrases.map(({ exact }) => exact)),
         threads,
         runs,
       };

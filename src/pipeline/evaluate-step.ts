@@ -5,6 +5,7 @@ import { Detector } from '../detect/detector.ts';
 import { openEvaluationJournal } from '../evaluate/evaluation-journal.ts';
 import { scoreDataset } from '../evaluate/score-dataset.ts';
 import type { CocoFigures } from '../evaluate/score-matches.ts';
+import type { ProviderName } from '../runtime/options.ts';
 import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
 import { type DatasetSource, type ModelSource, openDataset, openModel } from './sources.ts';
 import { checkStepFiles } from './step-files.ts';
@@ -19,6 +20,10 @@ export interface EvaluateOptions extends WorkOptions, ThreadOptions {
   readonly images?: number | undefined;
   /** The JSON file to write. With it, an interrupted evaluation keeps its state in `OUTPUT.partial` and continues there. */
   readonly output?: string | undefined;
+  /** Where the model runs; `cpu` by default. */
+  readonly device?: ProviderName | undefined;
+  /** Called with sentences about categories that the model will hardly find or cannot tell apart. */
+  readonly onNotice?: ((sentence: string) => void) | undefined;
 }
 
 /** The average precision of one category. */
@@ -52,16 +57,16 @@ export interface EvaluateResult {
  */
 export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult> {
   return withThreads(options.threads, async () => {
-    const { threads, output, onProgress, signal } = options;
+    const { threads, device, output, onProgress, onNotice, signal } = options;
     await checkStepFiles({ outputs: [output], models: [options.model], data: [options.dataset] });
     const dataset = await openDataset(options.dataset, options.images);
     const source = await openModel(options.model);
-    await using detector = await Detector.create(source, { threads });
+    await using detector = await Detector.create(source, { threads, ...(device && { providers: [device] }) });
     const journal =
       output === undefined
         ? undefined
         : await openEvaluationJournal(`${output}.partial`, source, dataset, { onProgress, signal });
-    const scored = await scoreDataset(detector, dataset, { onProgress, signal, journal });
+    const scored = await scoreDataset(detector, dataset, { onProgress, onNotice, signal, journal });
     const categories = dataset.categories.map(({ id, name }) => ({
       id,
       name,

@@ -10,7 +10,9 @@ import { InputError, messageOf, UsageError } from '../base/errors.ts';
 import { packageRoot } from '../base/package-root.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import { parseWith } from '../base/schema.ts';
+import { listPhrases, type Phrases } from '../data/phrases.ts';
 import { type Measurement, measureFeeds, measure as measureModel } from '../evaluate/measure.ts';
+import type { ProviderName } from '../runtime/options.ts';
 import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
 import { type BlankInputOptions, blankInputs } from './blank-inputs.ts';
 import { type InputSource, openEvaluationInputs, type PictureOptions } from './samples.ts';
@@ -23,9 +25,11 @@ export interface MeasureStepOptions extends WorkOptions, ThreadOptions {
   /** The path of an image. */
   readonly image: string;
   /** The phrases of the prompt, as a list or separated by commas or periods. */
-  readonly phrases: readonly string[] | string;
+  readonly phrases: Phrases;
   /** The number of timed runs, after a few that are not timed; 20 by default. */
   readonly runs?: number | undefined;
+  /** Where the model runs; `cpu` by default. */
+  readonly device?: ProviderName | undefined;
 }
 
 /** The defaults of `MeasureStepOptions`. */
@@ -47,6 +51,7 @@ export async function measure(options: MeasureStepOptions): Promise<Measurement>
       signal: options.signal,
       runs,
       threads,
+      device: options.device,
     });
   });
 }
@@ -61,6 +66,8 @@ export interface MeasureInputsOptions extends WorkOptions, ThreadOptions, Pick<B
   readonly pictures?: PictureOptions | undefined;
   /** The number of timed runs, after a few that are not timed; 20 by default. */
   readonly runs?: number | undefined;
+  /** Where the model runs; `cpu` by default. */
+  readonly device?: ProviderName | undefined;
 }
 
 /**
@@ -76,7 +83,7 @@ export async function measureInputs(options: MeasureInputsOptions): Promise<Meas
     const loaded = await openAnyModel(model);
     if (loaded.family.detection)
       throw new UsageError(`${model} is a detector, which is measured with an image and \`phrases\`.`);
-    const work = { onProgress: options.onProgress, signal: options.signal, runs, threads };
+    const work = { onProgress: options.onProgress, signal: options.signal, runs, threads, device: options.device };
     if (inputs === undefined) return measureFeeds(model, blankInputs(loaded, { shapes }), work);
     if (shapes) throw new UsageError('`shapes` has no effect on inputs that are given; leave one of them out.');
     const samples = await openEvaluationInputs(loaded, inputs, { count: 1, pictures });
@@ -103,8 +110,9 @@ const measurementSchema = z.object({
 export async function measureInProcess(options: MeasureStepOptions): Promise<Measurement> {
   const { model, image, phrases, runs = MEASURE_DEFAULTS.runs, threads = availableParallelism(), signal } = options;
   const entry = join(packageRoot, 'dist', 'cli.mjs');
-  const list = typeof phrases === 'string' ? phrases : phrases.join(',');
-  const flags = ['--phrases', list, '--runs', `${runs}`, '--threads', `${threads}`, '--json'];
+  const list = listPhrases(phrases).map(({ name }) => `--phrase=${name}`);
+  const device = options.device === undefined ? [] : ['--device', options.device];
+  const flags = [...list, ...device, '--runs', `${runs}`, '--threads', `${threads}`, '--json'];
   try {
     const { stdout } = await promisify(execFile)(process.execPath, [entry, 'measure', model, image, ...flags], {
       signal,

@@ -8,8 +8,11 @@ import { checkThreads, defaultThreads, type ThreadOptions } from './threads.ts';
 /** How far ONNX Runtime optimizes a graph: each level includes the ones before it. */
 export type OptimizationLevel = 'none' | 'basic' | 'extended' | 'layout' | 'all';
 
+/** The execution providers, by the names of their devices. */
+export const PROVIDER_NAMES = ['cpu', 'webgpu', 'cuda', 'tensorrt'] as const;
+
 /** An execution provider, by the name of its device. */
-export type ProviderName = 'cpu' | 'webgpu' | 'cuda' | 'tensorrt';
+export type ProviderName = (typeof PROVIDER_NAMES)[number];
 
 /** An execution provider with its options. */
 export interface Provider {

@@ -18,7 +18,8 @@ export function groundingDinoDetection(config: Config): DetectionFamily {
     longestPrompt,
     extractHalf,
     joinHalves,
-    createPrompt: (phrases, tokenizer, longest = longestPrompt) => createPrompt(phrases, tokenizer, longest),
+    createPrompt: (phrases, tokenizer, longest = longestPrompt, form = 'halves') =>
+      createPrompt(phrases, tokenizer, longest, form),
     blankPrompt: (tokens) => blankPrompt(config, tokens),
     fixedPromptLength,
     textFeeds,

@@ -3,52 +3,88 @@
  * is split into chunks of whole phrases, each a prompt of its own. Phrases do not attend to each other, so nothing changes.
  */
 import { UsageError } from '../../base/errors.ts';
-import type { PhraseSpan, Prompt, PromptChunk } from '../detection-family.ts';
+import { listPhrases, type NamedPhrase, type Phrases } from '../../data/phrases.ts';
+import type { PhraseSpan, Prompt, PromptChunk, PromptForm } from '../detection-family.ts';
 import type { Tokenizer } from '../tokenizer.ts';
 import { DELIMITERS } from './phrase-masks.ts';
 
 const [CLS, SEP, PERIOD] = DELIMITERS;
 const MAX_PHRASES = 10_000;
 
-/** Splits a text into its phrases, such as "red circle . blue square ." or "red circle, blue square". */
-export function splitPhrases(text: string): string[] {
-  return text
-    .split(/[.,;\n]/)
-    .map((phrase) => phrase.trim())
-    .filter(Boolean);
-}
+const isDelimiter = (token: number | undefined): boolean => DELIMITERS.some((delimiter) => delimiter === token);
 
 /**
  * Tokenizes phrases into as few chunks as possible.
  *
  * @param phrases a list, or a text that `splitPhrases` splits
  * @param longest the maximum number of tokens of a chunk, [CLS] and [SEP] included
- * @throws UsageError if there is no phrase, or one that has no words or is too long
+ * @throws UsageError if there is no phrase, or one that has no words, holds several phrases or is too long
  */
-export function createPrompt(phrases: readonly string[] | string, tokenizer: Tokenizer, longest: number): Prompt {
-  const names = typeof phrases === 'string' ? splitPhrases(phrases) : phrases.map((phrase) => phrase.trim());
-  if (names.length === 0)
+export function createPrompt(
+  phrases: Phrases,
+  tokenizer: Tokenizer,
+  longest: number,
+  form: PromptForm = 'halves',
+): Prompt {
+  const listed = listPhrases(phrases);
+  if (listed.length === 0)
     throw new UsageError('The prompt has no phrases; name what to find, as in "red circle, blue square".');
-  if (names.length > MAX_PHRASES)
-    throw new UsageError(`The prompt has ${names.length} phrases; at most ${MAX_PHRASES} are taken at once.`);
+  if (listed.length > MAX_PHRASES)
+    throw new UsageError(`The prompt has ${listed.length} phrases; at most ${MAX_PHRASES} are taken at once.`);
   const room = longest - 3; // [CLS], the period, [SEP]
-  const encoded = names.map((name) => {
-    const tokens = encodePhrase(name, tokenizer);
+  const encoded = listed.map((phrase) => {
+    const tokens = encodePhrase(phrase, tokenizer, form);
     if (tokens.length > room)
-      throw new UsageError(`The phrase "${name.slice(0, 60)}…" has ${tokens.length} tokens; at most ${room} fit.`);
+      throw new UsageError(
+        `The ${phrase.called} "${phrase.name.slice(0, 60)}…" has ${tokens.length} tokens; at most ${room} fit.`,
+      );
     return tokens;
   });
-  return { phrases: names, chunks: fillChunks(encoded, longest) };
+  const warnings = [
+    ...listed.flatMap(({ warning }) => warning ?? []),
+    ...unknownWords(listed, encoded, tokenizer),
+    ...equalPhrases(listed, encoded),
+  ];
+  return { phrases: listed.map(({ name }) => name), chunks: fillChunks(encoded, longest), warnings };
 }
 
-/** The tokens of one phrase. A period or question mark inside ("St. Bernard") would end it, so it is left out. */
-function encodePhrase(name: string, tokenizer: Tokenizer): number[] {
-  const tokens = tokenizer
-    .encode(name.toLowerCase())
-    .filter((token) => !DELIMITERS.some((delimiter) => delimiter === token));
+/**
+ * The tokens of one phrase. A period or question mark inside ("St. Bernard") is a token of the phrase in the halves, whose masks
+ * follow the spans of the phrases. The combined model would take it for the end of the phrase, so it is left out there.
+ */
+function encodePhrase({ name, called }: NamedPhrase, tokenizer: Tokenizer, form: PromptForm): number[] {
+  const all = tokenizer.encode(name.toLowerCase()).filter((token) => token !== CLS && token !== SEP);
+  const first = all.findIndex((token) => !isDelimiter(token));
+  const within = first < 0 ? [] : all.slice(first, all.findLastIndex((token) => !isDelimiter(token)) + 1);
+  const tokens = form === 'halves' ? within : within.filter((token) => !isDelimiter(token));
   if (tokens.length === 0 || !/[\p{L}\p{N}]/u.test(name))
-    throw new UsageError(`The phrase "${name}" has no words; name what to find, as in "red circle".`);
+    throw new UsageError(`The ${called} "${name}" has no words; name what to find, as in "red circle".`);
   return tokens;
+}
+
+/** Sentences about phrases whose words the tokenizer mostly does not know. */
+function unknownWords(listed: readonly NamedPhrase[], encoded: readonly number[][], { unknown }: Tokenizer): string[] {
+  return listed.flatMap(({ name, called }, index) => {
+    const tokens = encoded[index] ?? [];
+    const count = tokens.filter((token) => token === unknown).length;
+    if (count === 0 || count * 2 < tokens.length) return [];
+    return `The ${called} "${name.slice(0, 60)}" is mostly unknown to the model's tokenizer (${count} of ${tokens.length} tokens), so it will hardly be found; use other words, in a language that the model was trained on.`;
+  });
+}
+
+/** Sentences about phrases that are the same to the model: they differ in case, accents, spaces or unknown words only. */
+function equalPhrases(listed: readonly NamedPhrase[], encoded: readonly number[][]): string[] {
+  const first = new Map<string, string>();
+  return listed.flatMap(({ name, called }, index) => {
+    const key = encoded[index]?.join(' ') ?? '';
+    const earlier = first.get(key);
+    if (earlier === undefined) {
+      first.set(key, name);
+      return [];
+    }
+    const same = earlier === name ? 'is listed twice' : `is the same to the model as "${earlier.slice(0, 60)}"`;
+    return `The ${called} "${name.slice(0, 60)}" ${same}; each box goes to one of the two only.`;
+  });
 }
 
 /** Puts as many whole phrases into each chunk as fit. */

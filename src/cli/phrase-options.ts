@@ -1,0 +1,68 @@
+/** The options by which commands take phrases. */
+import { type Command, type CommandUnknownOpts, Option, type OptionValues } from '@commander-js/extra-typings';
+import { UsageError } from '../base/errors.ts';
+import { type ExactPhrase, readPhrases, splitPhrases } from '../data/phrases.ts';
+import { notice } from './notices.ts';
+
+/** The values of the options for phrases: a type, since the types of several helpers are put together. */
+export type PhraseValues = {
+  readonly phrases?: readonly string[] | undefined;
+  readonly phrase?: readonly string[] | undefined;
+  readonly phrasesFile?: readonly string[] | undefined;
+};
+
+/** An option that adds up where it is repeated. */
+const repeatable = (flags: string, description: string) =>
+  new Option(flags, description).argParser((text: string, earlier: readonly string[] | undefined) => [
+    ...(earlier ?? []),
+    text,
+  ]);
+
+/** Adds `--phrases`, `--phrase` and `--phrases-file` to a command. `phrasesOf` reads them. */
+export function addPhraseOptions<Arguments extends unknown[], Options extends OptionValues>(
+  command: Command<Arguments, Options>,
+): Command<Arguments, Options & PhraseValues> {
+  (command as CommandUnknownOpts) // the compiler takes minutes to infer the type of this chain for an unknown command
+    .addOption(
+      repeatable(
+        '--phrases <list>',
+        'the phrases to look for, separated by commas, semicolons, periods or line ends; one in "quotation marks" may have them inside. Repeated, it adds more',
+      ),
+    )
+    .addOption(repeatable('--phrase <phrase>', 'one phrase, taken as it is, such as "St. Bernard"; repeat it for more'))
+    .addOption(repeatable('--phrases-file <file>', 'a file with one phrase on each line, or a list of them in JSON'));
+  return command as unknown as Command<Arguments, Options & PhraseValues>; // by the options above
+}
+
+/**
+ * The phrases of all options together; undefined if none is given.
+ * @throws UsageError if they hold no phrase, or a file does not exist; InputError if a file is not of its format
+ */
+export async function phrasesOf({ phrases, phrase, phrasesFile }: PhraseValues): Promise<ExactPhrase[] | undefined> {
+  if (!phrases && !phrase && !phrasesFile) return undefined;
+  const listed = (phrases ?? []).flatMap(splitPhrases).map((exact) => ({ exact }));
+  const own = (phrase ?? []).map((exact) => ({ exact }));
+  for (const { exact } of own) warnOfSentences(exact);
+  const read = [];
+  for (const path of phrasesFile ?? []) read.push(...(await readPhrases(path)));
+  const all = [...listed, ...own, ...read];
+  if (all.length === 0)
+    throw new UsageError('The prompt has no phrases; name what to find, as in --phrases "red circle, blue square".');
+  return all;
+}
+
+/** The phrases of a command that cannot do without. @throws UsageError if there are none, or as `phrasesOf` */
+export async function requiredPhrasesOf(values: PhraseValues): Promise<ExactPhrase[]> {
+  const phrases = await phrasesOf(values);
+  if (phrases) return phrases;
+  throw new UsageError(
+    'There are no phrases to look for; give them by --phrases "red circle, blue square", --phrase or --phrases-file.',
+  );
+}
+
+/** A prompt in the style of the original tool, "a cat. a dog.", is several phrases, which --phrase does not split. */
+function warnOfSentences(phrase: string): void {
+  const count = splitPhrases(phrase).length;
+  if (count > 1 && /[.?]\s*$/.test(phrase))
+    notice(`"${phrase.slice(0, 60)}" is looked for as one phrase; --phrases makes ${count} phrases of it.`);
+}
