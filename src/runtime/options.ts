@@ -8,11 +8,8 @@ import { checkThreads, defaultThreads, type ThreadOptions } from './threads.ts';
 /** How far ONNX Runtime optimizes a graph: each level includes the ones before it. */
 export type OptimizationLevel = 'none' | 'basic' | 'extended' | 'layout' | 'all';
 
-/** The execution providers, by the names of their devices. */
-export const PROVIDER_NAMES = ['cpu', 'webgpu', 'cuda', 'tensorrt'] as const;
-
 /** An execution provider, by the name of its device. */
-export type ProviderName = (typeof PROVIDER_NAMES)[number];
+export type ProviderName = 'cpu' | 'webgpu' | 'cuda' | 'tensorrt';
 
 /** An execution provider with its options. */
 export interface Provider {
@@ -61,6 +58,9 @@ const PROVIDERS: Record<ProviderName, string> = {
   cuda: 'CUDAExecutionProvider',
   tensorrt: 'TensorrtExecutionProvider',
 };
+
+/** The execution providers that dino8 knows. */
+export const PROVIDER_NAMES = Object.keys(PROVIDERS) as readonly ProviderName[]; // the keys of the record above
 
 /**
  * Returns the execution providers that this ONNX Runtime was built with, in its own spelling. That one is built in does not
