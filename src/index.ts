@@ -57,7 +57,7 @@ export {
   type CompressTraining,
 } from './pipeline/compress-options.ts';
 export { compress } from './pipeline/compress-step.ts';
-export { type CategoryScore, type EvaluateOptions, type EvaluateResult, evaluate } from './pipeline/evaluate-step.ts';
+export { type EvaluateOptions, type EvaluateResult, evaluate } from './pipeline/evaluate-step.ts';
 export { INSPECT_DEFAULTS, type InspectResult, type InspectStepOptions, inspect } from './pipeline/inspect-step.ts';
 export { LINT_DEFAULTS, type LintStepOptions, type LintStepResult, lint } from './pipeline/lint-step.ts';
 export {
@@ -69,6 +69,13 @@ export {
   measureInputs,
 } from './pipeline/measure-step.ts';
 export { type ReportOptions, report } from './pipeline/report-step.ts';
+export {
+  type CategoryScore,
+  type DetectionSource,
+  type ScoreResult,
+  type ScoreStepOptions,
+  score,
+} from './pipeline/score-step.ts';
 export { SENSITIVITY_DEFAULTS, type SensitivityStepOptions, sensitivity } from './pipeline/sensitivity-step.ts';
 export { TUNE_DEFAULTS, type TuneStepOptions, tune } from './pipeline/tune-step.ts';
 export type { Agreement, Variant } from './report/variants.ts';

@@ -22,6 +22,7 @@ export {
   type SampleDifference,
 } from './evaluate/compare.ts';
 export { type DatasetIdentity, identifyDataset } from './evaluate/dataset-identity.ts';
+export { readDetections, writeDetections } from './evaluate/detections-file.ts';
 export {
   type EvaluationEntry,
   type EvaluationJournal,

@@ -86,6 +86,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./eval-command.ts')).evalCommand(),
   },
   {
+    name: 'score',
+    summary: "score the detections of any detector, in COCO's results format",
+    group: JUDGE,
+    load: async () => (await import('./score-command.ts')).scoreCommand(),
+  },
+  {
     name: 'measure',
     summary: 'measure latency and peak memory of a model',
     group: JUDGE,
@@ -119,7 +125,8 @@ export const COMMANDS: readonly CommandEntry[] = [
     name: 'qat',
     summary: 'train a checkpoint with quantization in place and write the INT8 model',
     group: TRAIN,
-    load: async () => (await import('./qat-command.ts')).qatCommand(),
+    // The compiler gives up comparing the types of so many options.
+    load: async () => (await import('./qat-command.ts')).qatCommand() as unknown as CommandUnknownOpts,
   },
   {
     name: 'train',

@@ -2,37 +2,47 @@ import { Command } from '@commander-js/extra-typings';
 import { evaluate } from '../pipeline/evaluate-step.ts';
 import { deviceOption } from './device-option.ts';
 import { examples } from './examples.ts';
-import { points } from './format.ts';
 import { keepsOnInterruption } from './interruption.ts';
 import { notice } from './notices.ts';
-import { print, printJson } from './output.ts';
+import { printJson } from './output.ts';
 import { work } from './progress-line.ts';
-import { COCO_ARGUMENT, jsonOption, threadsOption, wholeNumber } from './shared-options.ts';
-import { table } from './table.ts';
+import { printScore } from './score-table.ts';
+import { COCO_ARGUMENT, jsonOption, seedOption, threadsOption, wholeNumber } from './shared-options.ts';
 
 /** `dino8 eval` */
 export const evalCommand = () =>
   new Command('eval')
-    .description("Score a model by COCO's protocol: the 12 figures, and the average precision (AP) of each category.")
+    .description(
+      "Score a model by COCO's protocol: the 12 figures, and the average precision (AP) of each category, with 95 % confidence intervals.",
+    )
     .argument('<model>', 'an ONNX file or folder that dino8 wrote, or a checkpoint')
     .argument('<coco>', COCO_ARGUMENT)
     .option('--images <count>', 'score only the first <count> images (default: all)', wholeNumber('--images'))
     .addOption(deviceOption())
+    .option(
+      '--save-detections <file>',
+      "write every box as JSON in COCO's results format, which dino8 score and other tools read",
+    )
+    .option(
+      '--against <detections>',
+      'compute the differences from another model, whose boxes in the same images are in this file of --save-detections',
+    )
+    .addOption(seedOption())
     .addOption(threadsOption())
     .option('-o, --output <file>', 'write the result as JSON; an interrupted evaluation continues where it was')
     .addOption(jsonOption())
-    .addHelpText('after', examples('dino8 eval assets/nano assets/shapes/val --images 100 -o scores.json'))
+    .addHelpText(
+      'after',
+      examples(
+        'dino8 eval assets/nano assets/shapes/val --images 100 -o scores.json',
+        'dino8 eval assets/nano assets/shapes/val --images 100 --save-detections fp32.json',
+        'dino8 eval int8.onnx assets/shapes/val --images 100 --against fp32.json',
+      ),
+    )
     .action(async (model, dataset, { json, ...options }) => {
-      keepsOnInterruption(options.output && `${options.output}.partial`);
+      const kept = options.output ?? options.saveDetections;
+      keepsOnInterruption(kept && `${kept}.partial`);
       const result = await evaluate({ ...options, model, dataset, onNotice: notice, ...work() });
       if (json) return printJson(result);
-      const figures = Object.entries(result.figures).map(([name, value]) => [name, points(value)]);
-      print(table(['figure', 'points'], figures));
-      print('');
-      print(
-        table(
-          ['category', 'AP'],
-          result.categories.map(({ name, AP }) => [name, points(AP)]),
-        ),
-      );
+      printScore(result);
     });

@@ -1,6 +1,8 @@
 /** Numbers as people read them. */
 import prettyMilliseconds from 'pretty-ms';
 
+export { points } from '../evaluate/points.ts';
+
 /** A duration with at most two units: "2m 5s". */
 export function duration(seconds: number): string {
   const digits = seconds < 10 ? 1 : 0;
@@ -12,9 +14,6 @@ export const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)}
 
 /** A latency in milliseconds. */
 export const milliseconds = (seconds: number): string => `${(seconds * 1000).toFixed(1)} ms`;
-
-/** An average precision in COCO's points; a dash where there was nothing to score. */
-export const points = (value: number): string => (value < 0 ? '–' : (value * 100).toFixed(2));
 
 /** A change, always with its sign. */
 export const signed = (value: number, digits = 2): string =>

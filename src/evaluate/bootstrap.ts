@@ -26,9 +26,9 @@ const SLICE_MS = 50;
 /** Options of `bootstrapScores`. */
 export interface BootstrapOptions extends WorkOptions {
   /** The number of samples of the images. Default: 2,000. */
-  readonly resamples?: number;
+  readonly resamples?: number | undefined;
   /** The seed of the samples. Default: 0. */
-  readonly seed?: number;
+  readonly seed?: number | undefined;
 }
 
 /** A value of each figure; those are missing for which there is nothing to tell from. */

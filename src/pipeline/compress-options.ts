@@ -12,8 +12,8 @@ import type { Variant } from '../report/variants.ts';
 import type { ThreadOptions } from '../runtime/threads.ts';
 import type { TrainingOptions } from '../train/training-settings.ts';
 import { CALIBRATION_DEFAULTS } from './calibration-options.ts';
-import type { CategoryScore } from './evaluate-step.ts';
 import { MEASURE_DEFAULTS } from './measure-step.ts';
+import type { CategoryScore } from './score-step.ts';
 import { checkFraction } from './split-dataset.ts';
 
 /** Quantization-aware training as a part of `compress`. */

@@ -2,11 +2,12 @@
 import { writeAtomic } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import { Detector } from '../detect/detector.ts';
+import { writeDetections } from '../evaluate/detections-file.ts';
 import { openEvaluationJournal } from '../evaluate/evaluation-journal.ts';
 import { scoreDataset } from '../evaluate/score-dataset.ts';
-import type { CocoFigures } from '../evaluate/score-matches.ts';
 import type { ProviderName } from '../runtime/options.ts';
 import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
+import { type DetectionSource, openDetections, type ScoreResult, scoreDetections } from './score-step.ts';
 import { type DatasetSource, type ModelSource, openDataset, openModel } from './sources.ts';
 import { checkStepFiles } from './step-files.ts';
 
@@ -24,30 +25,22 @@ export interface EvaluateOptions extends WorkOptions, ThreadOptions {
   readonly device?: ProviderName | undefined;
   /** Called with sentences about categories that the model will hardly find or cannot tell apart. */
   readonly onNotice?: ((sentence: string) => void) | undefined;
-}
-
-/** The average precision of one category. */
-export interface CategoryScore {
-  /** The category's number in the data set. */
-  readonly id: number;
-  /** Its name, which is the phrase of the prompt. */
-  readonly name: string;
-  /** Average precision from 0 to 1; −1 if the data set has no box of the category. */
-  readonly AP: number;
+  /**
+   * The file to write the detections to, in COCO's results format, for `score` and other tools. With it, an interrupted
+   * evaluation continues too.
+   */
+  readonly saveDetections?: string | undefined;
+  /** The detections of another model in the same images; the differences from them are computed too. */
+  readonly against?: DetectionSource | undefined;
+  /** The seed of the confidence intervals; 0 by default. */
+  readonly seed?: number | undefined;
 }
 
 /** The result of `evaluate`. */
-export interface EvaluateResult {
-  /** The number of images. */
-  readonly images: number;
-  /** COCO's 12 figures, from 0 to 1; −1 where there is nothing to score. */
-  readonly figures: CocoFigures;
-  /** The score of each category. */
-  readonly categories: readonly CategoryScore[];
-}
+export type EvaluateResult = ScoreResult;
 
 /**
- * Detects every category in every image and computes COCO's average precision as pycocotools does.
+ * Detects every category in every image and computes COCO's average precision as pycocotools does, with confidence intervals.
  *
  * @throws UsageError if the data set has no images or no categories; InputError if the state of an interrupted evaluation
  * belongs to another one
@@ -57,22 +50,26 @@ export interface EvaluateResult {
  */
 export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult> {
   return withThreads(options.threads, async () => {
-    const { threads, device, output, onProgress, onNotice, signal } = options;
-    await checkStepFiles({ outputs: [output], models: [options.model], data: [options.dataset] });
-    const dataset = await openDataset(options.dataset, options.images);
+    const { threads, device, output, saveDetections, seed, onProgress, onNotice, signal } = options;
+    const other = typeof options.against === 'string' ? options.against : undefined;
+    await checkStepFiles({
+      outputs: [output, saveDetections],
+      models: [options.model],
+      data: [options.dataset, other],
+    });
+    const every = await openDataset(options.dataset);
+    const dataset = await openDataset(every, options.images);
+    const against = options.against === undefined ? undefined : await openDetections(options.against, every);
     const source = await openModel(options.model);
     await using detector = await Detector.create(source, { threads, ...(device && { providers: [device] }) });
+    const kept = output ?? saveDetections;
     const journal =
-      output === undefined
+      kept === undefined
         ? undefined
-        : await openEvaluationJournal(`${output}.partial`, source, dataset, { onProgress, signal });
-    const scored = await scoreDataset(detector, dataset, { onProgress, onNotice, signal, journal });
-    const categories = dataset.categories.map(({ id, name }) => ({
-      id,
-      name,
-      AP: scored.averagePrecisionOf.get(id) ?? -1,
-    }));
-    const result = { images: scored.images, figures: scored.figures, categories };
+        : await openEvaluationJournal(`${kept}.partial`, source, dataset, { onProgress, signal });
+    const { detections } = await scoreDataset(detector, dataset, { onProgress, onNotice, signal, journal });
+    const result = await scoreDetections(dataset, detections, against, { seed, onProgress, signal });
+    if (saveDetections !== undefined) await writeDetections(saveDetections, detections, dataset);
     if (output !== undefined) await writeAtomic(output, `${JSON.stringify(result, undefined, 2)}\n`);
     await journal?.remove();
     return result;

@@ -1,0 +1,131 @@
+/** The step that scores the detections of any detector, and what it shares with the scoring of a model. */
+import { InputError } from '../base/errors.ts';
+import { writeAtomic } from '../base/files.ts';
+import type { WorkOptions } from '../base/progress.ts';
+import type { Estimate } from '../base/statistics.ts';
+import type { CocoDataset } from '../data/coco.ts';
+import { type BootstrapOptions, bootstrapScores, type FigureMap } from '../evaluate/bootstrap.ts';
+import type { CocoDetection } from '../evaluate/coco-detection.ts';
+import { readDetections } from '../evaluate/detections-file.ts';
+import { matchDetections } from '../evaluate/matches.ts';
+import { type CocoFigures, scoreMatches } from '../evaluate/score-matches.ts';
+import { type DatasetSource, openDataset } from './sources.ts';
+import { checkStepFiles } from './step-files.ts';
+
+/** Detections: the path of a file in COCO's results format, or the list itself. */
+export type DetectionSource = string | readonly CocoDetection[];
+
+/** Options of `score`. */
+export interface ScoreStepOptions extends WorkOptions {
+  /** The detections to score. */
+  readonly detections: DetectionSource;
+  /** The labels: an annotation file, or a data set. No picture is read. */
+  readonly annotations: DatasetSource;
+  /** Other detections in the same images; the differences from them are computed too. */
+  readonly against?: DetectionSource | undefined;
+  /** Scores only the first images, this many; all by default. */
+  readonly images?: number | undefined;
+  /** The seed of the confidence intervals; 0 by default. */
+  readonly seed?: number | undefined;
+  /** The JSON file to write. */
+  readonly output?: string | undefined;
+  /** Called with one sentence for each thing that the caller should know and that is no error. */
+  readonly onNotice?: ((sentence: string) => void) | undefined;
+}
+
+/** The average precision of one category. */
+export interface CategoryScore {
+  /** The category's number in the data set. */
+  readonly id: number;
+  /** Its name, which is the phrase of the prompt. */
+  readonly name: string;
+  /** Average precision from 0 to 1; −1 if the data set has no box of the category. */
+  readonly AP: number;
+  /** The average precision with its interval; undefined if fewer than 10 images show the category. */
+  readonly interval?: Estimate | undefined;
+  /** The difference from the other detections. */
+  readonly change?: Estimate | undefined;
+}
+
+/** The result of `score`. */
+export interface ScoreResult {
+  /** The number of images. */
+  readonly images: number;
+  /** COCO's 12 figures, from 0 to 1; −1 where there is nothing to score. */
+  readonly figures: CocoFigures;
+  /**
+   * The figures with their 95 % confidence intervals, by a bootstrap over images. A figure is missing if it has no ground truth,
+   * or only in fewer than 10 images.
+   */
+  readonly intervals: FigureMap<Estimate>;
+  /** The difference of each figure from the other detections, with its interval; undefined without them. */
+  readonly change?: FigureMap<Estimate> | undefined;
+  /** The score of each category. */
+  readonly categories: readonly CategoryScore[];
+}
+
+/**
+ * Scores the detections of any detector as pycocotools does, with confidence intervals.
+ *
+ * @throws UsageError if a file does not exist; InputError if a detection is of an image or a category that the annotations do
+ * not list, lacks a field or has a number that is not finite, or if there are no boxes to score against
+ * @example
+ * const { figures, change } = await score({
+ *   detections: 'int8.json', against: 'fp32.json', annotations: 'coco/annotations/instances_val2017.json',
+ * });
+ * console.log(figures.AP, change?.AP); // 0.4512 { value: -0.0007, low: -0.0019, high: 0.0004 }
+ */
+export async function score(options: ScoreStepOptions): Promise<ScoreResult> {
+  const { images, output, onProgress, signal, seed, onNotice } = options;
+  const files = [options.detections, options.against].filter((source) => typeof source === 'string');
+  await checkStepFiles({ outputs: [output], data: [options.annotations, ...files] });
+  const every = await openDataset(options.annotations);
+  const dataset = await openDataset(every, images);
+  const detections = await openDetections(options.detections, every);
+  if (dataset.annotations.length === 0)
+    throw new InputError(
+      `${dataset.source ?? 'The data set'} has no boxes in these images; there is nothing to score against.`,
+    );
+  const other = options.against === undefined ? undefined : await openDetections(options.against, every);
+  const found = new Set(detections.map(({ image_id }) => image_id));
+  const empty = dataset.images.filter(({ id }) => !found.has(id)).length;
+  if (empty > 0)
+    onNotice?.(
+      `The detections are of ${dataset.images.length - empty} of ${dataset.images.length} images; in the others nothing counts as found.`,
+    );
+  const result = await scoreDetections(dataset, detections, other, { seed, onProgress, signal });
+  if (output !== undefined) await writeAtomic(output, `${JSON.stringify(result, undefined, 2)}\n`);
+  return result;
+}
+
+/** Reads detections that are given by their path. @throws as `readDetections` */
+export async function openDetections(source: DetectionSource, dataset: CocoDataset): Promise<readonly CocoDetection[]> {
+  return typeof source === 'string' ? readDetections(source, dataset) : source;
+}
+
+/** Scores detections, and the difference from others. */
+export async function scoreDetections(
+  dataset: CocoDataset,
+  detections: readonly CocoDetection[],
+  against?: readonly CocoDetection[],
+  options?: BootstrapOptions,
+): Promise<ScoreResult> {
+  const matches = matchDetections(dataset, detections);
+  const reference = against && matchDetections(dataset, against);
+  const { figures, averagePrecisionOf } = scoreMatches(matches);
+  const detectors = await bootstrapScores(reference ? [reference, matches] : [matches], options);
+  const intervals = detectors.at(-1);
+  return {
+    images: dataset.images.length,
+    figures,
+    intervals: intervals?.figures ?? {},
+    change: intervals?.change?.figures,
+    categories: dataset.categories.map(({ id, name }) => ({
+      id,
+      name,
+      AP: averagePrecisionOf.get(id) ?? -1,
+      interval: intervals?.averagePrecisionOf.get(id),
+      change: intervals?.change?.averagePrecisionOf.get(id),
+    })),
+  };
+}
