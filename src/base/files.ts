@@ -4,6 +4,7 @@
  */
 import { type FileHandle, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { contentKind, foreignKind, KIND_BYTES } from './content-kind.ts';
 import { InputError, messageOf, systemCode, UsageError } from './errors.ts';
 
 /** `writev` takes at most this many pieces (IOV_MAX of Linux). */
@@ -57,6 +58,25 @@ export async function readBytes(path: string, maxBytes = Number.MAX_SAFE_INTEGER
   }
 }
 
+/**
+ * Reads the first bytes of a file, `length` of them if it has so many.
+ * @throws UsageError if it does not exist or is a directory; InputError if it cannot be read
+ */
+export async function readStart(path: string, length: number): Promise<Uint8Array<ArrayBuffer>> {
+  let file: FileHandle | undefined;
+  try {
+    file = await open(path, 'r');
+    const info = await file.stat();
+    if (info.isDirectory()) throw Object.assign(new Error('is a directory'), { code: 'EISDIR' });
+    if (!info.isFile()) throw new InputError(`${path} is not a regular file; dino8 reads regular files only.`);
+    return await readRange(file, 0, Math.min(length, info.size));
+  } catch (error) {
+    throw error instanceof InputError ? error : fileError('read', path, error);
+  } finally {
+    await file?.close();
+  }
+}
+
 /** Reads `length` bytes from `offset` of an open file, or fewer if the file ends before. */
 async function readRange(file: FileHandle, offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
   const bytes = new Uint8Array(length);
@@ -86,7 +106,8 @@ export async function readJson(path: string, maxBytes?: number): Promise<unknown
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new InputError(`${path} is not valid JSON (${messageOf(error)}).`);
+    const what = foreignKind(contentKind(new TextEncoder().encode(text.slice(0, KIND_BYTES))));
+    throw new InputError(what ? `${path} ${what}.` : `${path} is not valid JSON (${messageOf(error)}).`);
   }
 }
 

@@ -7,8 +7,8 @@ import { groundingDinoDefinition } from './grounding-dino/family.ts';
 /** Every family whose models have a configuration. A new family is a folder and a line here. */
 const FAMILIES: readonly FamilyDefinition[] = [groundingDinoDefinition];
 
-/** The family whose original repository wrote `.pth` files: such a file does not say which family it is of. */
-export const torchFileFamily: FamilyDefinition = groundingDinoDefinition;
+/** The family of checkpoints that are one file of weights, which does not say which family it is of. */
+export const weightsFileFamily: FamilyDefinition = groundingDinoDefinition;
 
 const typedSchema = z.object({ model_type: z.string() });
 

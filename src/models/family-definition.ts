@@ -1,6 +1,7 @@
 /** The interface by which a family is recognised in files and its models are read. */
 import type { Preprocessing } from '../data/preprocessing.ts';
 import type { Checkpoint } from './checkpoint/checkpoint.ts';
+import type { WeightOptions } from './checkpoint/choose-weights.ts';
 import type { ModelFamily } from './family.ts';
 
 /** The weights of a model with its configuration. */
@@ -9,6 +10,8 @@ export interface FamilyCheckpoint {
   readonly config: object;
   /** The weights, by their names. */
   readonly tensors: Checkpoint;
+  /** Sentences about the checkpoint that a user should see. */
+  readonly notices?: readonly string[] | undefined;
 }
 
 /** The entry of a family in the table of families. */
@@ -23,12 +26,18 @@ export interface FamilyDefinition {
    * @throws InputError if the configuration is incomplete or contradicts itself
    */
   open(config: unknown, preprocessing: Preprocessing, source: string): ModelFamily;
+  /** The number of tokens that a model with this configuration knows. The tokenizer must not have more. */
+  vocabularySize(config: object): number;
   /**
-   * Reads a Hugging Face folder: `config.json` with `model.safetensors`, or with shards and their index.
+   * Reads a Hugging Face folder: `config.json` beside the weights, in one file or in shards with their index.
    *
    * @throws UsageError if the folder is no checkpoint; InputError if a file in it is damaged
    */
-  readFolder(folder: string): Promise<FamilyCheckpoint>;
-  /** Reads one `.pth` file in the format of the family's original repository; undefined if there is no such format. */
-  readonly readTorchFile?: ((path: string) => Promise<FamilyCheckpoint>) | undefined;
+  readFolder(folder: string, options: WeightOptions): Promise<FamilyCheckpoint>;
+  /**
+   * Reads a checkpoint that is one file of weights, in a format that `isWeightsKind` knows; undefined if the family has none.
+   *
+   * @throws InputError if the file is damaged or of no model of this family
+   */
+  readonly readFile?: ((path: string, options: WeightOptions) => Promise<FamilyCheckpoint>) | undefined;
 }

@@ -26,7 +26,11 @@ const swinSchema = z.object({
   hidden_act: z.literal('gelu').default('gelu'),
   layer_norm_eps: z.number().positive().default(1e-5),
   use_absolute_embeddings: z.literal(false).default(false),
-  out_indices: z.tuple([z.literal(2), z.literal(3), z.literal(4)]).default([2, 3, 4]),
+  /** The stages whose maps are used. The first one's too in the large MM-Grounding-DINO and LLMDet. */
+  out_indices: z
+    .array(z.number())
+    .refine((stages) => ['2,3,4', '1,2,3,4'].includes(stages.join()), 'only stages 2, 3, 4 or 1, 2, 3, 4 are supported')
+    .default([2, 3, 4]),
 });
 
 const bertSchema = z.object({

@@ -162,12 +162,13 @@ function detectorBody(network: Network, config: Config, inputs: DetectInputs): S
 /** Projects the maps of the backbone by a 1x1 convolution each; further levels come from a strided 3x3 convolution of the last map. */
 function projectMaps(network: Network, config: Config, maps: readonly Value[]): Value[] {
   const { b } = network;
-  const { embed_dim: base } = config.backbone_config;
+  const { embed_dim: base, depths } = config.backbone_config;
+  const first = depths.length - maps.length; // the stage of the first map, counted from 0
   const levels: Value[] = [];
   for (let level = 0; level < config.num_feature_levels; level++) {
     const extra = level - maps.length;
-    const source = (extra < 0 ? maps[level] : extra === 0 ? maps.at(-1) : levels.at(-1)) as Value; // there are three maps
-    const channels = extra > 0 ? config.d_model : base * 2 ** Math.min(level + 1, maps.length);
+    const source = (extra < 0 ? maps[level] : extra === 0 ? maps.at(-1) : levels.at(-1)) as Value; // there are maps
+    const channels = extra > 0 ? config.d_model : base * 2 ** (first + Math.min(level, maps.length - 1));
     levels.push(
       b.scope(`input_proj_vision.${level}`, () => projectMap(network, config, source, channels, extra < 0 ? 1 : 3)),
     );

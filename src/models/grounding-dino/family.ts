@@ -4,8 +4,8 @@ import type { Preprocessing } from '../../data/preprocessing.ts';
 import type { CompanionDefaults, ModelFamily } from '../family.ts';
 import type { FamilyDefinition } from '../family-definition.ts';
 import { blankFeeds } from './blank-feeds.ts';
+import { readCheckpointFile } from './checkpoint/checkpoint-file.ts';
 import { readHuggingFace } from './checkpoint/hugging-face.ts';
-import { readOriginal } from './checkpoint/original.ts';
 import { compareOutputs, outputFigures, outputLoss } from './compare-outputs.ts';
 import { type Config, MODEL_TYPES, parseConfig } from './config.ts';
 import { groundingDinoDetection } from './detection.ts';
@@ -33,8 +33,9 @@ const companionDefaults: CompanionDefaults = {
 export const groundingDinoDefinition: FamilyDefinition = {
   modelTypes: MODEL_TYPES,
   open: (config, preprocessing, source) => groundingDino(parseConfig(config, source), preprocessing),
+  vocabularySize: (config) => (config as Config).text_config.vocab_size, // what `open` and the readers give
   readFolder: readHuggingFace,
-  readTorchFile: readOriginal,
+  readFile: readCheckpointFile,
 };
 
 /** The family of models with this configuration and image preprocessing. */

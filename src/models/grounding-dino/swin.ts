@@ -14,7 +14,7 @@ const ACROSS_BORDERS = -100;
  * Builds the backbone.
  *
  * @param pixels normalised pixels [batch, 3, height, width]
- * @returns the normalised maps of stages 2 to 4, each [batch, channels, height, width]
+ * @returns the normalised maps of the stages that `out_indices` names, each [batch, channels, height, width]
  */
 export function swin(network: Network, config: SwinConfig, pixels: Value): Value[] {
   const { b } = network;
@@ -23,7 +23,7 @@ export function swin(network: Network, config: SwinConfig, pixels: Value): Value
   for (const [stage, depth] of config.depths.entries()) {
     const channels = config.embed_dim * 2 ** stage;
     x = b.scope(`encoder.layers.${stage}`, () => stageBlocks(network, config, x, stage, depth));
-    if (stage > 0)
+    if (config.out_indices.includes(stage + 1))
       maps.push(
         b.scope('hidden_states_norms', () =>
           b.transpose(network.layerNorm(`stage${stage + 1}`, x, channels, 1e-5), [0, 3, 1, 2]),

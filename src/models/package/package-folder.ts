@@ -8,6 +8,7 @@ import { exists, makeDirectory, writeAtomic } from '../../base/files.ts';
 import { getMetadata } from '../../onnx/metadata.ts';
 import { type Model, readModel } from '../../onnx/read.ts';
 import { writeModel } from '../../onnx/write.ts';
+import { WEIGHTS_FILES } from '../checkpoint/weights-files.ts';
 import { detectionOf, type LoadedModel, type ModelFamily } from '../family.ts';
 
 /** The files that a model needs beside its graph, each with its metadata key inside an ONNX file. */
@@ -24,9 +25,6 @@ export type FileKey = 'config' | 'preprocessing' | 'tokenizer' | 'tokenizerConfi
 /** The forms of a folder: the graph in one file, or as its two halves. */
 export type FolderForm = 'combined' | 'halves';
 
-/** The first file of a checkpoint. */
-const CHECKPOINTS = ['model.safetensors', 'model.safetensors.index.json'];
-
 export const GRAPHS: Readonly<Record<FolderForm, readonly string[]>> = {
   combined: ['onnx/model.onnx'],
   halves: ['text.onnx', 'detect.onnx'],
@@ -39,7 +37,7 @@ export type FolderModel =
 
 /** Reads a folder of ONNX files; undefined if it holds none, or also holds a checkpoint, which has priority. */
 export async function readModelFolder(folder: string): Promise<FolderModel | undefined> {
-  for (const checkpoint of CHECKPOINTS) if (await exists(join(folder, checkpoint))) return undefined;
+  for (const checkpoint of WEIGHTS_FILES) if (await exists(join(folder, checkpoint))) return undefined;
   if (await holds(folder, 'combined'))
     return { form: 'combined', model: await readModel(join(folder, 'onnx', 'model.onnx')) };
   if (!(await holds(folder, 'halves'))) return undefined;
@@ -61,7 +59,7 @@ export interface WrittenPackage extends LoadedModel {
 export async function writeModelFolder(written: WrittenPackage, folder: string, form: FolderForm): Promise<void> {
   const { model, preprocessing, family } = written;
   const other = form === 'combined' ? 'halves' : 'combined';
-  for (const name of [...GRAPHS[other], ...CHECKPOINTS])
+  for (const name of [...GRAPHS[other], ...WEIGHTS_FILES])
     if (await exists(join(folder, name)))
       throw new UsageError(
         `${folder} already holds ${name}, which would be read in place of this model; name another.`,

@@ -4,6 +4,7 @@
  * other three as metadata, or a folder of ONNX files with the three beside them (see package-folder.ts). Any other ONNX file
  * is a model of the generic family, without companions.
  */
+import { readdir } from 'node:fs/promises';
 import { dirname, extname, join } from 'node:path';
 import { InputError, UsageError } from '../../base/errors.ts';
 import { exists, isDirectory, readJson } from '../../base/files.ts';
@@ -12,12 +13,16 @@ import { type Preprocessing, preprocessingSchema } from '../../data/preprocessin
 import { getMetadata, setMetadata } from '../../onnx/metadata.ts';
 import { type Model, readModel } from '../../onnx/read.ts';
 import { writeModel } from '../../onnx/write.ts';
-import { findFamily, torchFileFamily } from '../families.ts';
+import type { WeightOptions } from '../checkpoint/choose-weights.ts';
+import { describeFolder } from '../checkpoint/folder-contents.ts';
+import { findFamily, weightsFileFamily } from '../families.ts';
 import { detectionOf, type LoadedModel, type ModelFamily } from '../family.ts';
 import type { FamilyCheckpoint, FamilyDefinition } from '../family-definition.ts';
 import { openGeneric } from '../generic/family.ts';
 import type { TokenizerFiles } from '../tokenizer.ts';
+import { findTokenizer } from './find-tokenizer.ts';
 import { FILES, type FileKey, type FolderForm, readModelFolder, writeModelFolder } from './package-folder.ts';
+import { isWeightsFile } from './weights-file-kind.ts';
 
 /** A detector with everything that is needed to use it. */
 export interface ModelPackage extends LoadedModel {
@@ -46,7 +51,11 @@ type Companions = Readonly<Record<FileKey, unknown>>;
 
 const LARGEST_JSON = 1 << 26;
 
-const isTorchFile = (path: string) => ['.pth', '.pt'].includes(extname(path));
+/** What is wanted of a checkpoint that holds or lacks something. A model that is built already takes none of it. */
+export interface ReadOptions extends WeightOptions {
+  /** A folder with the files of the tokenizer; by default the checkpoint's own folder, or else the folder above it. */
+  readonly tokenizer?: string | undefined;
+}
 
 /**
  * Reads any model, and finds its family from the file itself: a Hugging Face folder or an original `.pth` (with the
@@ -58,11 +67,10 @@ const isTorchFile = (path: string) => ['.pth', '.pt'].includes(extname(path));
  * const loaded = await loadModel('detector.onnx');
  * console.log(loaded.family.name);
  */
-export async function loadModel(path: string): Promise<LoadedModel> {
-  if (await isDirectory(path)) return readFolder(path);
-  if (isTorchFile(path)) return buildPackage(await readCheckpoint(path));
-  if (extname(path) === '.safetensors')
-    throw new UsageError(`${path} is one file of a checkpoint; name the folder that holds it and its config.json.`);
+export async function loadModel(path: string, options: ReadOptions = {}): Promise<LoadedModel> {
+  if (await isDirectory(path)) return readFolder(path, options);
+  if (await isWeightsFile(path)) return buildPackage(await readCheckpoint(path, options));
+  refuseOptions(path, options);
   const model = await readModel(path);
   const isPackage = getMetadata(model, FILES.config[1]) !== undefined;
   return isPackage ? assemble(path, model, companionsOf(path, model)) : openGeneric(path, model);
@@ -75,8 +83,8 @@ export async function loadModel(path: string): Promise<LoadedModel> {
  * @example
  * await using detector = await Detector.create(await readPackage('detector.onnx'));
  */
-export async function readPackage(path: string): Promise<ModelPackage> {
-  return asPackage(await loadModel(path));
+export async function readPackage(path: string, options: ReadOptions = {}): Promise<ModelPackage> {
+  return asPackage(await loadModel(path, options));
 }
 
 /** `loaded` as a detector. @throws UsageError if it is none */
@@ -92,34 +100,44 @@ export function isPackage(loaded: LoadedModel): loaded is ModelPackage {
   return 'tokenizer' in loaded && 'preprocessing' in loaded;
 }
 
-async function readFolder(path: string): Promise<ModelPackage> {
+/** A model that is built already has its weights and its tokenizer. */
+function refuseOptions(path: string, { ema, tokenizer }: ReadOptions): void {
+  const given = ema ? '`ema`' : tokenizer === undefined ? undefined : '`tokenizer`';
+  if (given)
+    throw new UsageError(
+      `${given} is for checkpoints, and ${path} is a built model; leave it out, or name the checkpoint.`,
+    );
+}
+
+async function readFolder(path: string, options: ReadOptions): Promise<ModelPackage> {
   const found = await readModelFolder(path);
-  if (!found) return buildPackage(await readCheckpoint(path));
+  if (!found) return buildPackage(await readCheckpoint(path, options));
+  refuseOptions(path, options);
   if (found.form === 'combined') return assemble(path, found.model, companionsOf(path, found.model));
   const half = assemble(path, found.text, companionsOf(path, found.text));
   return { ...half, model: detectionOf(half).joinHalves(found.text, found.detect) };
 }
 
 /**
- * Reads a checkpoint: a Hugging Face folder or an original `.pth`.
+ * Reads a checkpoint: a Hugging Face folder, or one file of weights with the tokenizer's files beside it.
  *
  * @throws UsageError if the path names no checkpoint; InputError if a file is damaged or of an unknown family
  * @example
  * const { tensors } = await readCheckpoint('grounding-dino-tiny/');
  */
-export async function readCheckpoint(path: string): Promise<CheckpointPackage> {
-  const { readTorchFile } = torchFileFamily;
-  if (isTorchFile(path) && readTorchFile)
-    return withFiles(path, dirname(path), torchFileFamily, await readTorchFile(path));
-  if (extname(path) === '.onnx')
-    throw new UsageError(`${path} is a built model; name the checkpoint that it was made from, a folder or a .pth.`);
+export async function readCheckpoint(path: string, options: ReadOptions = {}): Promise<CheckpointPackage> {
   if (!(await isDirectory(path))) {
-    const state = (await exists(path)) ? 'is a file' : 'does not exist';
-    throw new UsageError(`${path} ${state}; a Hugging Face folder with config.json and model.safetensors is needed.`);
+    if (!weightsFileFamily.readFile || !(await isWeightsFile(path)))
+      throw new UsageError(
+        `${path} is a built model; name the checkpoint that it was made from, a folder or a file of weights.`,
+      );
+    return withFiles(path, dirname(path), weightsFileFamily, await weightsFileFamily.readFile(path, options), options);
   }
   const configPath = join(path, FILES.config[0]);
+  if (!(await exists(configPath)))
+    throw new UsageError(`${path} has no config.json: ${describeFolder(await readdir(path))}`);
   const family = findFamily(await readJson(configPath, LARGEST_JSON), configPath);
-  return withFiles(path, path, family, await family.readFolder(path));
+  return withFiles(path, path, family, await family.readFolder(path, options), options);
 }
 
 /** Adds the files in `folder` that travel with the checkpoint. */
@@ -128,14 +146,21 @@ async function withFiles(
   folder: string,
   definition: FamilyDefinition,
   checkpoint: FamilyCheckpoint,
+  options: ReadOptions,
 ): Promise<CheckpointPackage> {
   const read = (key: FileKey) => readJson(join(folder, FILES[key][0]), LARGEST_JSON);
+  const tokenizer = await findTokenizer(
+    source,
+    folder,
+    options.tokenizer,
+    definition.vocabularySize(checkpoint.config),
+  );
   const files: Companions = {
     config: checkpoint.config,
     // The published models share their preprocessing, which is the default of each setting.
     preprocessing: (await exists(join(folder, FILES.preprocessing[0]))) ? await read('preprocessing') : {},
-    tokenizer: await read('tokenizer'),
-    tokenizerConfig: await read('tokenizerConfig'),
+    tokenizer: tokenizer.files.tokenizer,
+    tokenizerConfig: tokenizer.files.config,
   };
   const preprocessing = parsePreprocessing(files.preprocessing, source);
   return {
@@ -144,7 +169,8 @@ async function withFiles(
     files,
     preprocessing,
     family: definition.open(checkpoint.config, preprocessing, `${source}: config.json`),
-    tokenizer: { tokenizer: files.tokenizer, config: files.tokenizerConfig },
+    tokenizer: tokenizer.files,
+    notices: [...(checkpoint.notices ?? []), ...tokenizer.notices],
   };
 }
 

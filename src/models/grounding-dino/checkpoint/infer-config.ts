@@ -2,6 +2,7 @@
 import { InputError } from '../../../base/errors.ts';
 import type { Checkpoint } from '../../checkpoint/checkpoint.ts';
 import { type Config, parseConfig } from '../config.ts';
+import { withHeads } from './hugging-face.ts';
 
 /** Both published models sample this number of points on each level. */
 const POINTS = 4;
@@ -9,6 +10,7 @@ const POINTS = 4;
 const BERT_HEAD_SIZE = 64;
 
 const SWIN = 'model.backbone.conv_encoder.model.encoder.layers';
+const NORMS = 'model.backbone.conv_encoder.model.hidden_states_norms';
 const BERT = 'model.text_backbone';
 
 /**
@@ -40,14 +42,17 @@ export function inferConfig(tensors: Checkpoint, source: string): Config {
   const headsBy = (weights: string) => at(weights, 0) / (levels * POINTS);
   const hidden = at(`${BERT}.embeddings.word_embeddings.weight`, 1);
   const encoder = 'model.encoder.layers.0.deformable_layer';
+  // Only MM-Grounding-DINO has a bias in its class heads.
+  const isMm = tensors.has('model.encoder_output_class_embed.bias');
   const value = {
-    model_type: 'grounding-dino',
+    model_type: isMm ? 'mm-grounding-dino' : 'grounding-dino',
     backbone_config: {
       model_type: 'swin',
       embed_dim: at('model.backbone.conv_encoder.model.embeddings.norm.weight', 0),
       depths: stages.map((stage) => count(`${SWIN}.${stage}.blocks.#.layernorm_before.weight`)),
       num_heads: stages.map((stage) => at(biasTable(stage), 1)),
       window_size: (Math.sqrt(at(biasTable(0), 0)) + 1) / 2,
+      out_indices: stages.map((stage) => stage + 1).filter((stage) => tensors.has(`${NORMS}.stage${stage}.weight`)),
     },
     text_config: {
       vocab_size: at(`${BERT}.embeddings.word_embeddings.weight`, 0),
@@ -71,7 +76,7 @@ export function inferConfig(tensors: Checkpoint, source: string): Config {
     decoder_n_points: POINTS,
     decoder_bbox_embed_share: boxHeadsAreShared(tensors),
   };
-  return parseConfig(value, `${source} (configuration read off its tensors)`);
+  return withHeads(parseConfig(value, `${source} (configuration read off its tensors)`), tensors);
 }
 
 /** Whether box heads are shared: shared heads are stored once, or as equal copies. */

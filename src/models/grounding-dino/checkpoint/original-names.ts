@@ -1,8 +1,8 @@
-/**
- * Translates tensor names of the original repository (https://github.com/IDEA-Research/GroundingDINO) to those of Hugging
- * Face. Fused projections are cut into query, key and value: their rows follow each other, so the parts are views.
- */
-import type { Checkpoint, StoredTensor } from '../../checkpoint/checkpoint.ts';
+/** Translates tensor names of the original repository (https://github.com/IDEA-Research/GroundingDINO) to those of Hugging Face. */
+import type { StoredTensor } from '../../checkpoint/checkpoint.ts';
+import type { Naming } from '../../checkpoint/choose-weights.ts';
+import { setParts } from './fused-projections.ts';
+import { isParameter } from './parameter-names.ts';
 
 /** Patterns are tried in order; the first that matches decides. */
 const RENAMES: readonly (readonly [RegExp, string])[] = [
@@ -88,31 +88,16 @@ const RENAMES: readonly (readonly [RegExp, string])[] = [
   [/^(?:transformer\.decoder\.)?bbox_embed\./, 'bbox_embed.'],
 ];
 
-/** Matches the name of a fused projection: its path, and `weight` or `bias`. */
-const FUSED = /^(.*\.)(?:qkv\.|in_proj_)(weight|bias)$/;
-const PARTS = ['query', 'key', 'value'];
-
-/** Returns a checkpoint with Hugging Face's names. Unknown names are kept, because the network does not ask for them. */
-export function renameOriginal(original: Checkpoint): Map<string, StoredTensor> {
-  const renamed = new Map<string, StoredTensor>();
-  for (const [name, tensor] of original) {
-    const target = rename(name.replace(/^module\./, ''));
-    const fused = target.match(FUSED);
-    if (!fused) renamed.set(target, tensor);
-    else
-      for (const [index, part] of PARTS.entries()) renamed.set(`${fused[1]}${part}.${fused[2]}`, third(tensor, index));
-  }
-  return renamed;
-}
-
-function rename(name: string): string {
-  const found = RENAMES.find(([pattern]) => pattern.test(name));
-  return found ? name.replace(found[0], found[1]) : name;
-}
-
-/** Returns one of three equal parts along the first axis. */
-function third({ type, shape, bytes }: StoredTensor, index: number): StoredTensor {
-  const [rows = 0, ...rest] = shape;
-  const length = Math.floor(bytes.length / PARTS.length);
-  return { type, shape: [rows / PARTS.length, ...rest], bytes: bytes.subarray(index * length, (index + 1) * length) };
-}
+/** The naming of the original repository. */
+export const originalNaming: Naming = {
+  marks: ['transformer.level_embed', 'bert.embeddings.word_embeddings.weight'],
+  rename: (names, read) => {
+    const renamed = new Map<string, StoredTensor>();
+    for (const name of names) {
+      const found = RENAMES.find(([pattern]) => pattern.test(name));
+      const target = found && name.replace(found[0], found[1]);
+      if (target !== undefined && isParameter(target)) setParts(renamed, target, read(name));
+    }
+    return renamed;
+  },
+};

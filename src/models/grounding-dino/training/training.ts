@@ -1,6 +1,6 @@
 /** GroundingDINO's training capability. */
 import type { TrainingFamily } from '../../training-family.ts';
-import { headName } from '../checkpoint/hugging-face.ts';
+import { headName } from '../checkpoint/parameter-names.ts';
 import type { Config } from '../config.ts';
 import { MASKED } from '../network.ts';
 import { DENOISING, denoisingGroups, denoisingMask, denoisingQueries, EMPTY_BOX } from './denoising.ts';
