@@ -124,6 +124,7 @@ export {
   type CheckpointPackage,
   loadModel,
   type ModelPackage,
+  type ReadOptions,
   readCheckpoint,
   readPackage,
   writePackage,

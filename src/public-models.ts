@@ -15,6 +15,7 @@ export { type PreparedImages, Preprocessor } from './data/preprocess.ts';
 export type { Preprocessing, ResizeLimits } from './data/preprocessing.ts';
 export type { Size } from './data/size.ts';
 export type { Checkpoint, StoredTensor } from './models/checkpoint/checkpoint.ts';
+export type { WeightOptions } from './models/checkpoint/choose-weights.ts';
 export { readSafetensors } from './models/checkpoint/safetensors.ts';
 export type {
   DetectionFamily,
@@ -52,6 +53,7 @@ export {
   type CheckpointPackage,
   loadModel,
   type ModelPackage,
+  type ReadOptions,
   readCheckpoint,
   readPackage,
   writePackage,

@@ -149,9 +149,9 @@ class Unpickler {
   /** A number as text, of protocol 0. */
   integerLine(): void {
     const text = this.line(LONGEST_NUMBER);
-    if (text === '00' || text === '01') return this.push(text === '01');
     if (!/^[+-]?\d+L?$/.test(text)) this.#refuse('a number that is none');
-    this.push(small(BigInt(text.replace(/^\+|L$/g, ''))));
+    // The texts 00 and 01 are the booleans.
+    this.push(text === '00' || text === '01' ? text === '01' : small(BigInt(text.replace(/^\+|L$/g, ''))));
   }
 
   globalName(): string {

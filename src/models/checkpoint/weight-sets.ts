@@ -23,9 +23,9 @@ export interface WeightSet {
   read(name: string): StoredTensor;
 }
 
-/** Dictionaries and modules are nested less deep than this, and a network has fewer modules. */
+/** Dictionaries and modules are nested less deep than this, and a network has fewer modules and parameters. */
 const DEEPEST = 32;
-const MOST_MODULES = 100_000;
+const MOST_MODULES = 200_000;
 const LONGEST_PREFIX = 1000;
 /** The same dictionary is looked for under this number of further keys. */
 const MOST_REPEATED = 64;
@@ -65,20 +65,23 @@ export function findWeightSets(file: TorchFile, source: string): WeightSet[] {
   const sets: WeightSet[] = [];
   const seen = new Map<PickleValue, ReadonlyMap<string, PickleObject>>();
   let repeated = 0;
+  /** Adds the set that a value is, and returns whether there may be others in it. */
+  const visit = (value: PickleValue, path: readonly string[]): boolean => {
+    if (!isContainer(value)) return false;
+    const known = seen.get(value);
+    const described = known ?? describedTensors(value);
+    seen.set(value, described);
+    // Averages that were never updated are the same object as the weights, under another key.
+    if (described.size > 0 && (!known || repeated++ < MOST_REPEATED))
+      sets.push(torchSet(described, path, file, source));
+    return !known && !isModule(value);
+  };
   let level: { value: PickleValue; path: readonly string[] }[] = [{ value: file.value, path: [] }];
   for (let depth = 0; depth < DEEPEST && level.length > 0; depth++) {
     const next: typeof level = [];
-    for (const { value, path } of level) {
-      if (typeof value !== 'object' || value === null) continue;
-      const known = seen.get(value);
-      const described = known ?? describedTensors(value);
-      seen.set(value, described);
-      // Averages that were never updated are the same object as the weights, under another key.
-      if (described.size > 0 && (!known || repeated++ < MOST_REPEATED))
-        sets.push(torchSet(described, path, file, source));
-      if (known || isModule(value)) continue;
-      for (const [key, inner] of children(value)) next.push({ value: inner, path: [...path, key] });
-    }
+    for (const { value, path } of level)
+      if (visit(value, path))
+        for (const [key, inner] of children(value)) next.push({ value: inner, path: [...path, key] });
     level = next;
   }
   return sets;
@@ -144,29 +147,37 @@ const isModule = (value: PickleValue): boolean => stateOf(value)?.get('_modules'
 function moduleTensors(module: PickleValue): Map<string, PickleObject> {
   const found = new Map<string, PickleObject>();
   const pending = [{ value: module, prefix: '', depth: 0 }];
-  for (let visits = 0; visits < MOST_MODULES; visits++) {
+  for (let work = 0; work < MOST_MODULES; ) {
     const next = pending.pop();
     if (!next) break;
     const { value, prefix, depth } = next;
-    const state = stateOf(value);
-    if (!state || depth > DEEPEST || prefix.length > LONGEST_PREFIX) continue;
-    for (const kind of ['_parameters', '_buffers'])
-      for (const [key, inner] of dictionaryOf(state.get(kind) ?? null))
-        if (typeof key === 'string' && isTensor(inner)) found.set(`${prefix}${key}`.replace(WRAPPERS, ''), inner);
-    for (const [key, inner] of dictionaryOf(state.get('_modules') ?? null))
-      if (typeof key === 'string') pending.push({ value: inner, prefix: `${prefix}${key}.`, depth: depth + 1 });
+    const tensors = [...attributeEntries(value, '_parameters'), ...attributeEntries(value, '_buffers')];
+    const modules = attributeEntries(value, '_modules');
+    work += 1 + tensors.length + modules.length;
+    if (depth > DEEPEST || prefix.length > LONGEST_PREFIX) continue;
+    for (const [key, inner] of tensors) if (isTensor(inner)) found.set(`${prefix}${key}`.replace(WRAPPERS, ''), inner);
+    for (const [key, inner] of modules) pending.push({ value: inner, prefix: `${prefix}${key}.`, depth: depth + 1 });
   }
   return found;
 }
 
-/** The values in a dictionary, an object or a short list, by their key. */
+/** The entries of a dictionary that is an attribute of an object, of those that have a text as their key. */
+function attributeEntries(value: PickleValue, attribute: string): [key: string, inner: PickleValue][] {
+  const entries = [...dictionaryOf(stateOf(value)?.get(attribute) ?? null)];
+  return entries.filter((entry): entry is [string, PickleValue] => typeof entry[0] === 'string');
+}
+
+const isContainer = (value: PickleValue) => typeof value === 'object' && value !== null;
+
+/** The containers in a dictionary, an object or a short list, by their key. */
 function* children(value: PickleValue): Iterable<[key: string, inner: PickleValue]> {
   if (Array.isArray(value)) {
-    if (value.length <= LONGEST_LIST) for (const [index, inner] of value.entries()) yield [String(index), inner];
+    if (value.length <= LONGEST_LIST)
+      for (const [index, inner] of value.entries()) if (isContainer(inner)) yield [String(index), inner];
     return;
   }
   for (const entries of [dictionaryOf(value), stateOf(value) ?? new Map()])
-    for (const [key, inner] of entries) if (!isTensor(inner)) yield [String(keyText(key)), inner];
+    for (const [key, inner] of entries) if (isContainer(inner) && !isTensor(inner)) yield [String(keyText(key)), inner];
 }
 
 /** Keys are texts in what holds weights; others are not spelled out, because they may be of any size. */
