@@ -178,9 +178,7 @@ if (python && existsSync(python)) {
   );
   const preprocessor = await Preprocessor.create(source.preprocessing);
   const feedsOf = async (path) => {
-    const feeds = combinedFeeds(await preprocessor.prepare([await readImage(path)]), chunk.tokens);
-    const { shape, data } = feeds.input_ids;
-    return { ...feeds, token_type_ids: { ...feeds.input_ids, shape, data: new BigInt64Array(data.length) } };
+    return combinedFeeds(await preprocessor.prepare([await readImage(path)]), chunk.tokens);
   };
   mkdirSync(at('feeds'), { recursive: true });
   for (const { place, path } of plan.items.slice(0, 64))
@@ -201,8 +199,7 @@ if (python && existsSync(python)) {
       rank: async (image, _, most) => {
         const prepared = await preprocessor.prepare([image]);
         const feeds = combinedFeeds(prepared, chunk.tokens);
-        const token_type_ids = { ...feeds.input_ids, data: new BigInt64Array(feeds.input_ids.data.length) };
-        const wanted = Object.entries({ ...feeds, token_type_ids }).filter(([name]) => session.inputs.has(name));
+        const wanted = Object.entries(feeds).filter(([name]) => session.inputs.has(name));
         const outputs = await session.run(Object.fromEntries(wanted));
         const [logits, boxes] = [outputs.get('logits'), outputs.get('pred_boxes')];
         const raw = { logits: logits.data, boxes: boxes.data, queries: boxes.shape[1] };

@@ -22,8 +22,15 @@ const source = model.endsWith('.onnx') ? model : modelBytes((await readPackage(m
 const session = await Session.create(source, { threads: Number(threads), ...kernelOptions() });
 const loadSeconds = (performance.now() - start) / 1000;
 const tensors = await readSafetensors(io);
+/** An input of the model. Golden files have no token types, which are 0 in every prompt. */
+function inputOf(name) {
+  const stored = tensors.get(name);
+  if (stored || name !== 'token_type_ids') return tensorOf(stored);
+  const ids = tensorOf(tensors.get('input_ids'));
+  return { ...ids, data: new BigInt64Array(ids.data.length) };
+}
 const feeds = Object.fromEntries(
-  [...session.inputs.keys()].map((name) => [name, repeat(tensorOf(tensors.get(name)), Number(batch))]),
+  [...session.inputs.keys()].map((name) => [name, repeat(inputOf(name), Number(batch))]),
 );
 (await session.run(feeds)).dispose();
 const seconds = [];

@@ -1,5 +1,6 @@
 /** The interface by which a family is recognised in files and its models are read. */
 import type { Preprocessing } from '../data/preprocessing.ts';
+import type { Model } from '../onnx/read.ts';
 import type { Checkpoint } from './checkpoint/checkpoint.ts';
 import type { WeightOptions } from './checkpoint/choose-weights.ts';
 import type { ModelFamily } from './family.ts';
@@ -40,4 +41,6 @@ export interface FamilyDefinition {
    * @throws InputError if the file is damaged or of no model of this family
    */
   readonly readFile?: ((path: string, options: WeightOptions) => Promise<FamilyCheckpoint>) | undefined;
+  /** Changes a model that a former version of dino8 wrote into what this one writes; undefined if there is nothing to change. */
+  readonly renew?: ((model: Model) => void) | undefined;
 }

@@ -6,6 +6,7 @@ import { usedBy } from './graph-index.ts';
 import { inferShapes } from './infer/infer.ts';
 import type { Model } from './read.ts';
 import { removeUnused } from './rewrite.ts';
+import type { TensorProto } from './types.ts';
 import { makeValueInfo } from './value-info.ts';
 
 /**
@@ -13,11 +14,17 @@ import { makeValueInfo } from './value-info.ts';
  * kept.
  * @param inputs names of values of `model`, which need not be inputs of it
  * @param outputs names of values of `model`
+ * @param constants values that take the place of other inputs of `model`
  * @throws InputError if a value does not exist, or if the outputs depend on more than the inputs
  * @example
  * const backbone = extractModel(model, ['pixel_values'], ['features']);
  */
-export function extractModel(model: Model, inputs: readonly string[], outputs: readonly string[]): Model {
+export function extractModel(
+  model: Model,
+  inputs: readonly string[],
+  outputs: readonly string[],
+  constants: readonly TensorProto[] = [],
+): Model {
   const { graph } = model;
   const infos = inferShapes(model);
   const declared = new Map([...graph.input, ...graph.output].map((info) => [info.name, info]));
@@ -31,7 +38,7 @@ export function extractModel(model: Model, inputs: readonly string[], outputs: r
   const part = create(GraphProtoSchema, {
     name: graph.name,
     node: graph.node.filter((node) => !node.output.some((name) => given.has(name))),
-    initializer: graph.initializer,
+    initializer: [...graph.initializer, ...constants],
     input: inputs.map(describe),
     output: outputs.map(describe),
   });

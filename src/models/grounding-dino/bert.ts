@@ -1,34 +1,44 @@
 /**
- * BERT, the text encoder (Devlin et al. 2018, https://arxiv.org/abs/1810.04805), as GroundingDINO uses it: token type 0
- * throughout, position ids that restart in each phrase, attention within the phrase only.
+ * BERT, the text encoder (Devlin et al. 2018, https://arxiv.org/abs/1810.04805), as GroundingDINO uses it: position ids that
+ * restart in each phrase, attention within the phrase only, and token types that are 0 in every prompt.
  */
 import type { Value } from '../../onnx/builder.ts';
 import type { BertConfig } from './config.ts';
 import type { Network } from './network.ts';
 
-/**
- * Builds the text encoder.
- *
- * @param tokens token ids [batch, tokens], int64
- * @param positions position ids [batch, tokens], int64
- * @param mask added to the attention scores, [batch, 1, tokens, tokens]
- * @returns the last hidden state [batch, tokens, hidden]
- */
-export function bert(network: Network, config: BertConfig, tokens: Value, positions: Value, mask: Value): Value {
+/** What the text encoder reads. */
+export interface BertInputs {
+  /** Token ids [batch, tokens], int64. */
+  readonly tokens: Value;
+  /** Token types [batch, tokens] or one for all, int64. */
+  readonly tokenTypes: Value;
+  /** Position ids [batch, tokens], int64. */
+  readonly positions: Value;
+  /** Added to the attention scores, [batch, 1, tokens, tokens]. */
+  readonly mask: Value;
+}
+
+/** Builds the text encoder, and returns its last hidden state [batch, tokens, hidden]. */
+export function bert(network: Network, config: BertConfig, inputs: BertInputs): Value {
   const { b } = network;
-  let hidden = b.scope('embeddings', () => embeddings(network, config, tokens, positions));
+  const { mask } = inputs;
+  let hidden = b.scope('embeddings', () => embeddings(network, config, inputs));
   for (let layer = 0; layer < config.num_hidden_layers; layer++)
     hidden = b.scope(`encoder.layer.${layer}`, () => encoderLayer(network, config, hidden, mask));
   return hidden;
 }
 
-function embeddings(network: Network, config: BertConfig, tokens: Value, positions: Value): Value {
+function embeddings(
+  network: Network,
+  config: BertConfig,
+  { tokens, tokenTypes, positions }: Omit<BertInputs, 'mask'>,
+): Value {
   const { b } = network;
   const size = config.hidden_size;
   const look = (name: string, rows: number, ids: Value) =>
     b.scope(name, () => b.gather(network.parameter('weight', [rows, size]), ids, 0));
   const words = look('word_embeddings', config.vocab_size, tokens);
-  const types = look('token_type_embeddings', config.type_vocab_size, b.integer(0));
+  const types = look('token_type_embeddings', config.type_vocab_size, tokenTypes);
   const places = look('position_embeddings', config.max_position_embeddings, positions);
   return network.layerNorm('LayerNorm', b.add(b.add(words, types), places), size, config.layer_norm_eps);
 }

@@ -17,6 +17,7 @@ export function combinedFeeds({ pixelValues, validPixels }: PreparedImages, toke
     pixel_values: pixelValues,
     pixel_mask: asIntegers(validPixels),
     input_ids: integers(tokens, [1, tokens.length]),
+    token_type_ids: integers(new BigInt64Array(tokens.length), [1, tokens.length]),
     attention_mask: integers(new BigInt64Array(tokens.length).fill(1n), [1, tokens.length]),
   };
 }

@@ -9,7 +9,7 @@ import { readHuggingFace } from './checkpoint/hugging-face.ts';
 import { compareOutputs, outputFigures, outputLoss } from './compare-outputs.ts';
 import { type Config, MODEL_TYPES, parseConfig } from './config.ts';
 import { groundingDinoDetection } from './detection.ts';
-import { buildModel } from './grounding-dino.ts';
+import { addTokenTypes, buildModel } from './grounding-dino.ts';
 import { groundingDinoObservation } from './observation.ts';
 import { SENSITIVE_PARTS } from './sensitive.ts';
 import { groundingDinoSizes } from './sizes.ts';
@@ -36,6 +36,7 @@ export const groundingDinoDefinition: FamilyDefinition = {
   vocabularySize: (config) => (config as Config).text_config.vocab_size, // what `open` and the readers give
   readFolder: readHuggingFace,
   readFile: readCheckpointFile,
+  renew: addTokenTypes,
 };
 
 /** The family of models with this configuration and image preprocessing. */

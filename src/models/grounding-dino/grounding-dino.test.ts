@@ -2,16 +2,18 @@
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { packageRoot } from '../../base/package-root.ts';
-import { viewAs } from '../../onnx/tensor.ts';
+import { extractModel } from '../../onnx/extract.ts';
+import { makeTensor, viewAs } from '../../onnx/tensor.ts';
 import { DataType } from '../../onnx/types.ts';
 import { modelBytes } from '../../onnx/write.ts';
 import { kernelLibrary } from '../../runtime/kernels.ts';
 import { Session } from '../../runtime/session.ts';
-import { booleans, floatData, integers, tensorOf } from '../../runtime/tensor.ts';
+import { booleans, floatData, integers, type Tensor, tensorOf } from '../../runtime/tensor.ts';
 import { goldenFolder, readGolden } from '../../testing/golden.ts';
 import type { StoredTensor } from '../checkpoint/checkpoint.ts';
+import { readSafetensors } from '../checkpoint/safetensors.ts';
 import { readHuggingFace } from './checkpoint/hugging-face.ts';
-import { buildModel, extractHalf } from './grounding-dino.ts';
+import { addTokenTypes, buildModel, extractHalf } from './grounding-dino.ts';
 import { tokenMasks } from './token-masks.ts';
 
 const cases = [
@@ -74,6 +76,12 @@ function largestDifference(actual: Float32Array, expected: Float32Array): number
   return largest;
 }
 
+/** Token types as Hugging Face's processor makes them. */
+function zerosLike(ids: Tensor | undefined): Tensor {
+  if (!ids) throw new Error('the tokens are in the file');
+  return integers(new BigInt64Array(ids.data.length), ids.shape);
+}
+
 const withKernels = kernelLibrary() === undefined ? [false] : [false, true];
 
 describe.each(withKernels)('with the kernel library: %s', (kernels) => {
@@ -81,7 +89,8 @@ describe.each(withKernels)('with the kernel library: %s', (kernels) => {
     const expected = await readGolden(file);
     const session = await combined(checkpoint, kernels);
     const names = ['pixel_values', 'input_ids', 'attention_mask', 'pixel_mask'];
-    const feeds = Object.fromEntries(names.map((name) => [name, tensorOf(expected.get(name) as StoredTensor)]));
+    const given = Object.fromEntries(names.map((name) => [name, tensorOf(expected.get(name) as StoredTensor)]));
+    const feeds = { ...given, token_type_ids: zerosLike(given.input_ids) };
     using outputs = await session.run(feeds);
     for (const stage of [...stages, 'logits', 'pred_boxes']) {
       const reference = expected.get(stage);
@@ -92,6 +101,44 @@ describe.each(withKernels)('with the kernel library: %s', (kernels) => {
       expect(largestDifference(floatData(actual), wanted), stage).toBeLessThan(tolerance(stage));
     }
   });
+});
+
+test('token types other than 0 agree with transformers (test/fixtures/token-types/make.py)', async () => {
+  const expected = await readSafetensors(join(packageRoot, 'test/fixtures/token-types/types.safetensors'));
+  const golden = await readGolden('nano/single');
+  const from = (file: ReadonlyMap<string, StoredTensor>, name: string) => tensorOf(file.get(name) as StoredTensor);
+  const session = await combined(join(packageRoot, 'assets/nano'), false);
+  const names = ['pixel_values', 'input_ids', 'attention_mask', 'pixel_mask'];
+  const given = Object.fromEntries(names.map((name) => [name, from(golden, name)]));
+  using outputs = await session.run({ ...given, token_type_ids: from(expected, 'token_type_ids') });
+  const boxes = floatData(from(expected, 'pred_boxes'));
+  expect(largestDifference(floatData(outputs.get('pred_boxes')), boxes)).toBeLessThan(BOXES);
+  const [, , tokens = 0] = from(expected, 'logits').shape;
+  const logits = outputs.get('logits');
+  const columns = logits.shape[2] ?? 0;
+  const own = floatData(logits).filter((_, at) => at % columns < tokens);
+  expect(largestDifference(own, floatData(from(expected, 'logits')))).toBeLessThan(LOGITS);
+});
+
+test('a model of a former version gets the input for token types, which has no effect', async () => {
+  const model = await buildModel(await readHuggingFace(join(packageRoot, 'assets/nano')));
+  const former = extractModel(
+    model,
+    ['pixel_values', 'input_ids', 'attention_mask', 'pixel_mask'],
+    ['logits', 'pred_boxes'],
+    [makeTensor('token_type_ids', [1, 1], BigInt64Array.of(0n))],
+  );
+  former.graph.initializer = former.graph.initializer.map((tensor) => {
+    return tensor.name === 'token_type_ids' ? { ...tensor, name: 'types' } : tensor;
+  });
+  for (const node of former.graph.node)
+    node.input = node.input.map((name) => (name === 'token_type_ids' ? 'types' : name));
+  addTokenTypes(former);
+  expect(former.graph.input.map(({ name }) => name)).toEqual(model.graph.input.map(({ name }) => name));
+  addTokenTypes(former);
+  expect(former.graph.input).toHaveLength(5);
+  await using session = await Session.create(modelBytes(former));
+  expect([...session.inputs.keys()]).toContain('token_type_ids');
 });
 
 test('the halves text and detect together agree with the combined model', async () => {
@@ -133,7 +180,12 @@ describe('MM-Grounding-DINO', () => {
     const model = await buildModel(await readHuggingFace(folder));
     await using session = await Session.create(modelBytes(model));
     using outputs = await session.run(
-      Object.fromEntries([...session.inputs.keys()].map((name) => [name, stored(name)])),
+      Object.fromEntries(
+        [...session.inputs.keys()].map((name) => [
+          name,
+          name === 'token_type_ids' ? zerosLike(stored('input_ids')) : stored(name),
+        ]),
+      ),
     );
     for (const name of ['logits', 'pred_boxes']) {
       const actual = floatData(outputs.get(name));

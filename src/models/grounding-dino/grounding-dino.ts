@@ -7,8 +7,9 @@ import { GraphBuilder, type Value } from '../../onnx/builder.ts';
 import { extractModel } from '../../onnx/extract.ts';
 import type { Model } from '../../onnx/read.ts';
 import { removeUnused, sortTopologically } from '../../onnx/rewrite.ts';
+import { makeTensor } from '../../onnx/tensor.ts';
 import { DataType, type Shape } from '../../onnx/types.ts';
-import { valueInfoToTensorInfo } from '../../onnx/value-info.ts';
+import { makeValueInfo, valueInfoToTensorInfo } from '../../onnx/value-info.ts';
 import { foldConstants } from '../../runtime/fold-constants.ts';
 import type { LoadedCheckpoint } from './checkpoint/hugging-face.ts';
 import type { Config } from './config.ts';
@@ -70,7 +71,23 @@ export function extractHalf(model: Model, kind: 'text' | 'detect'): Model {
   ]);
   // A model that is specialised to images without padding has no mask of valid pixels.
   const inputs = INTERFACES[kind].inputs.filter((name) => name !== 'valid_pixels' || made.has(name));
-  return extractModel(model, inputs, INTERFACES[kind].outputs);
+  return extractModel(model, inputs, INTERFACES[kind].outputs, [noTypes()]);
+}
+
+/** The input of the combined model for token types, which Hugging Face's processor makes. They are 0 in every prompt. */
+const TOKEN_TYPES = 'token_type_ids';
+
+/** The token types of the half `text`, which has no input for them. */
+const noTypes = () => makeTensor(TOKEN_TYPES, [1, 1], BigInt64Array.of(0n));
+
+/** Gives a combined model of a former version the input for token types, which has no effect there. */
+export function addTokenTypes({ graph }: Model): void {
+  const tokens = graph.input.findIndex(({ name }) => name === 'input_ids');
+  const ids = graph.input[tokens];
+  const isCombined = graph.input.some(({ name }) => name === 'pixel_values');
+  if (!ids || !isCombined || graph.input.some(({ name }) => name === TOKEN_TYPES)) return;
+  const shape = valueInfoToTensorInfo(ids)?.shape;
+  graph.input = graph.input.toSpliced(tokens + 1, 0, makeValueInfo(TOKEN_TYPES, DataType.INT64, shape));
 }
 
 /**
@@ -101,7 +118,7 @@ export function joinHalves(text: Model, detect: Model): Model {
   graph.initializer = uniqueBy(
     parts.flatMap((part) => part.initializer),
     (tensor) => tensor.name,
-  );
+  ).filter(({ name }) => name !== TOKEN_TYPES);
   const stored = new Set(graph.initializer.map((tensor) => tensor.name));
   graph.node = uniqueBy(
     parts.flatMap((part) => part.node),
@@ -127,11 +144,19 @@ const DYNAMIC = {
   pixelMask: ['batch', 'height', 'width'],
 };
 
-/** The inputs of the combined model, and the masks that follow from them. */
-function promptGraph(network: Network, shapes: { [Input in keyof typeof DYNAMIC]: Shape | undefined }) {
+/**
+ * The inputs of the combined model, and the masks that follow from them.
+ * @param hasTypes whether token types are an input; otherwise all tokens are of type 0
+ */
+function promptGraph(
+  network: Network,
+  shapes: { [Input in keyof typeof DYNAMIC]: Shape | undefined },
+  hasTypes = true,
+) {
   const { b } = network;
   const pixels = b.input('pixel_values', DataType.FLOAT, shapes.pixels ?? DYNAMIC.pixels);
   const tokens = b.input('input_ids', DataType.INT64, shapes.tokens ?? DYNAMIC.tokens);
+  const tokenTypes = hasTypes ? b.input(TOKEN_TYPES, DataType.INT64, shapes.tokens ?? DYNAMIC.tokens) : b.integer(0);
   const attentionMask = b.input('attention_mask', DataType.INT64, shapes.tokenMask ?? DYNAMIC.tokenMask);
   const pixelMask = b.input('pixel_mask', DataType.INT64, shapes.pixelMask ?? DYNAMIC.pixelMask);
   const boundary = (name: string, value: Value) => b.named(name, value);
@@ -140,13 +165,34 @@ function promptGraph(network: Network, shapes: { [Input in keyof typeof DYNAMIC]
     tokenMask: boundary('text_token_mask', b.cast(attentionMask, DataType.BOOL)),
     validPixels: boundary('valid_pixels', b.cast(pixelMask, DataType.BOOL)),
   }));
-  return { pixels, tokens, ...masks };
+  return { pixels, tokens, tokenTypes, ...masks };
 }
 
-/** Builds the whole network, with the inputs of the combined model. `extra`: denoising queries, in training only. */
-export function combinedGraph(network: Network, config: Config, extra?: DetectInputs['extra']): Stages {
-  const { pixels, tokens, positions, selfAttentionMask, tokenMask, validPixels } = promptGraph(network, DYNAMIC);
-  const { hidden, features } = textEncoder(network, config, { tokens, positions, selfAttentionMask });
+/** What a training graph has in addition to the combined model, or does without. */
+export interface TrainingParts {
+  /** Whether token types are an input, as by default. */
+  readonly hasTypes?: boolean;
+  /** Denoising queries. */
+  readonly extra?: DetectInputs['extra'];
+}
+
+/** Builds the whole network, with the inputs of the combined model. */
+export function combinedGraph(
+  network: Network,
+  config: Config,
+  { hasTypes = true, extra }: TrainingParts = {},
+): Stages {
+  const { pixels, tokens, tokenTypes, positions, selfAttentionMask, tokenMask, validPixels } = promptGraph(
+    network,
+    DYNAMIC,
+    hasTypes,
+  );
+  const { hidden, features } = textEncoder(network, config, {
+    tokens,
+    tokenTypes,
+    positions,
+    selfAttentionMask,
+  });
   const text = { positions, selfAttentionMask, tokenMask };
   const stages = detector(network, config, { pixels, validPixels, textFeatures: features, text, extra });
   return { ...stages, text_features: features, bert_last_hidden_state: hidden };

@@ -9,6 +9,8 @@ import { additiveMask } from './query-selection.ts';
 export interface TextInputs {
   /** Token ids [batch, tokens], int64. */
   readonly tokens: Value;
+  /** Token types [batch, tokens] or one for all, int64. */
+  readonly tokenTypes: Value;
   /** Positions within the phrase, [batch, tokens], int64. */
   readonly positions: Value;
   /** True where the token of a row may attend to the token of a column, [batch, tokens, tokens], boolean. */
@@ -23,9 +25,7 @@ export interface TextInputs {
 export function textEncoder(network: Network, config: Config, inputs: TextInputs): { hidden: Value; features: Value } {
   const { b } = network;
   const mask = b.scope('model.text_backbone', () => additiveMask(network, b.unsqueeze(inputs.selfAttentionMask, [1])));
-  const hidden = b.scope('model.text_backbone', () =>
-    bert(network, config.text_config, inputs.tokens, inputs.positions, mask),
-  );
+  const hidden = b.scope('model.text_backbone', () => bert(network, config.text_config, { ...inputs, mask }));
   const features = b.scope('model', () =>
     b.named('text_features', network.linear('text_projection', hidden, config.text_config.hidden_size, config.d_model)),
   );

@@ -217,10 +217,12 @@ function companionsOf(path: string, model: Model): Companions {
 
 function assemble(source: string, model: Model, { config, tokenizer, ...files }: Companions): ModelPackage {
   const preprocessing = parsePreprocessing(files.preprocessing, source);
+  const definition = findFamily(config, `${source}: config.json`);
+  definition.renew?.(model);
   return {
     source,
     model,
-    family: findFamily(config, `${source}: config.json`).open(config, preprocessing, `${source}: config.json`),
+    family: definition.open(config, preprocessing, `${source}: config.json`),
     preprocessing,
     tokenizer: { tokenizer, config: files.tokenizerConfig },
   };

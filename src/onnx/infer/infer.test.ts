@@ -56,6 +56,7 @@ test('inferred types, ranks and sizes of the bundled model agree with ONNX Runti
     pixel_values: floats(new Float32Array(2 * 3 * 70 * 93), [2, 3, 70, 93]),
     pixel_mask: integers(new BigInt64Array(2 * 70 * 93).fill(1n), [2, 70, 93]),
     input_ids: integers([...tokens, ...tokens], [2, tokens.length]),
+    token_type_ids: integers(new Array(16).fill(0), [2, tokens.length]),
     attention_mask: integers(new Array(16).fill(1), [2, tokens.length]),
   });
   expect(share).toBe(1); // the rank of each value that dino8 builds is known

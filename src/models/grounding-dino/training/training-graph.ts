@@ -47,7 +47,10 @@ export function buildTrainingGraph(
   const parameters = new Map<string, Parameter>();
   const detached: string[] = [];
   const weights = new Weights(b, tensors, parameters);
-  const stages = combinedGraph(new Network(b, weights, detached), config, extraQueries(b, config, extra));
+  const stages = combinedGraph(new Network(b, weights, detached), config, {
+    hasTypes: false,
+    extra: extraQueries(b, config, extra),
+  });
   weights.check(source);
   const heads = [...trainedHeads(config), ...(extra > 0 ? extraHeads(config) : [])].flatMap(({ logits, boxes }) => [
     logits,
