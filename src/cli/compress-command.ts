@@ -1,12 +1,12 @@
 import { join } from 'node:path';
 import { Command, Option } from '@commander-js/extra-typings';
+import { points, pointsInterval, signedInterval, signedPoints, verdict } from '../evaluate/points.ts';
 import { COMPRESS_DEFAULTS, type CompressedVariant, type CompressResult } from '../pipeline/compress-options.ts';
 import { compress } from '../pipeline/compress-step.ts';
 import { bundledRecipes } from '../quant/recipe.ts';
-import { pointsAgainst } from '../report/variants.ts';
 import { TRAINING_DEFAULTS } from '../train/training-settings.ts';
 import { examples } from './examples.ts';
-import { megabytes, milliseconds, points, signed } from './format.ts';
+import { megabytes, milliseconds } from './format.ts';
 import { keepsOnInterruption } from './interruption.ts';
 import { notice } from './notices.ts';
 import { print, printJson } from './output.ts';
@@ -155,13 +155,15 @@ export const compressCommand = () =>
       printResults(results, options.output);
     });
 
-/** Prints the table of the variants, and where the report is. */
+/** Prints the tables of the variants, and where the report is. */
 export function printResults({ variants, report, outputFigures }: CompressResult, output: string): void {
-  print(resultTable(variants, outputFigures));
+  print(costTable(variants));
+  print('');
+  print(accuracyTable(variants, outputFigures));
   print(`\nThe report is ${report}. The models and results.json are in ${join(output, '')}`);
 }
 
-function resultTable(variants: readonly CompressedVariant[], outputFigures: CompressResult['outputFigures']): string {
+function costTable(variants: readonly CompressedVariant[]): string {
   const [reference] = variants;
   if (!reference) return '';
   const ratio = (part: number, whole: number) => `${(whole / part).toFixed(2)}x`;
@@ -170,12 +172,20 @@ function resultTable(variants: readonly CompressedVariant[], outputFigures: Comp
     `${megabytes(variant.fileBytes)} ${ratio(variant.fileBytes, reference.fileBytes)}`,
     `${megabytes(variant.peakMemoryBytes)} ${ratio(variant.peakMemoryBytes, reference.peakMemoryBytes)}`,
     `${milliseconds(variant.medianSeconds)} ${ratio(variant.medianSeconds, reference.medianSeconds)}`,
-    `${points(variant.figures.AP)} ${signed(pointsAgainst(variant, reference, 'AP'))}`,
-    `${points(variant.figures.AP50)} ${signed(pointsAgainst(variant, reference, 'AP50'))}`,
-    ...outputFigures.map(({ key }) => variant.agreement?.figures[key]?.toFixed(3) ?? '–'),
   ]);
-  return table(
-    ['', 'file', 'peak memory', 'median latency', 'AP', 'AP50', ...outputFigures.map(({ title }) => title)],
-    rows,
-  );
+  return table(['', 'file', 'peak memory', 'median latency'], rows);
+}
+
+function accuracyTable(variants: readonly CompressedVariant[], outputFigures: CompressResult['outputFigures']): string {
+  const rows = variants.map(({ name, figures, intervals, change, agreement }, index) => [
+    name,
+    points(figures.AP),
+    pointsInterval(intervals.AP),
+    points(figures.AP50),
+    ...(index === 0 ? ['', ''] : [change?.AP ? signedPoints(change.AP.value) : '–', signedInterval(change?.AP)]),
+    ...outputFigures.map(({ key }) => agreement?.figures[key]?.toFixed(3) ?? '–'),
+    ...(index === 0 ? [] : [verdict(change?.AP)]),
+  ]);
+  const titles = outputFigures.map(({ title }) => title);
+  return table(['', 'AP', '95 % interval', 'AP50', 'change of AP', '95 % interval', ...titles, ''], rows);
 }

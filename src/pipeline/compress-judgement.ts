@@ -12,10 +12,14 @@ import { readImage } from '../data/image.ts';
 import { categoryPhrases } from '../data/phrases.ts';
 import { calibrationSamples } from '../detect/calibration-feeds.ts';
 import { Detector } from '../detect/detector.ts';
+import { bootstrapScores } from '../evaluate/bootstrap.ts';
 import { compareModels } from '../evaluate/compare.ts';
+import { readDetections, writeDetections } from '../evaluate/detections-file.ts';
 import { openEvaluationJournal } from '../evaluate/evaluation-journal.ts';
 import { inspectModel } from '../evaluate/inspect.ts';
+import { type Matches, matchDetections } from '../evaluate/matches.ts';
 import { scoreDataset } from '../evaluate/score-dataset.ts';
+import { FIGURES } from '../evaluate/score-matches.ts';
 import { readPackage } from '../models/package/package.ts';
 import { modelHash } from '../onnx/hash.ts';
 import { at, type Context, type Made } from './compress-context.ts';
@@ -71,21 +75,38 @@ const timingSchema = z.object({
   peakMemoryBytes: z.number(),
 });
 
+const estimatesSchema = z.partialRecord(
+  z.enum(FIGURES.map(({ name }) => name)),
+  z.object({ value: z.number(), low: z.number(), high: z.number() }),
+);
+
+const intervalsSchema = z.array(z.object({ intervals: estimatesSchema, change: estimatesSchema.optional() }));
+
+/** The figures of a variant with their intervals, and their change against the float model. */
+export type VariantIntervals = z.output<typeof intervalsSchema>[number];
+
+/** The file of all boxes that a variant found. */
+const detectionsOf = ({ state }: Context, { name }: Made) => join(state, `detections-${name}.json`);
+
 /** Scores a variant, and keeps the boxes that it finds in the images of the report. */
-export async function scoreVariant(context: Context, { name, path, model }: Made): Promise<VariantScore> {
+export async function scoreVariant(context: Context, made: Made): Promise<VariantScore> {
+  const { name, path, model } = made;
   const { records, scoring, scoringIdentity: identity, state, options } = context;
   const work = context.phase(`score ${name}`);
   const key: JournalKey = { version: packageVersion(), ...identity, model };
   return records.do({
     name: `score ${name}`,
     key,
+    files: [detectionsOf(context, made)],
     schema: scoreSchema,
     run: async () => {
       const source = await readPackage(path);
       await using detector = await Detector.create(source, { threads: options.threads });
       const partial = join(state, `score-${hashJson(key).slice(0, 16)}.partial`);
       const journal = await openEvaluationJournal(partial, source, scoring, { identity });
-      const { figures, averagePrecisionOf } = await scoreDataset(detector, scoring, { ...work, journal });
+      const scored = await scoreDataset(detector, scoring, { ...work, journal });
+      const { figures, averagePrecisionOf } = scored;
+      await writeDetections(detectionsOf(context, made), scored.detections, scoring);
       const categories = scoring.categories.map(({ id, name: label }) => {
         return { id, name: label, AP: averagePrecisionOf.get(id) ?? -1 };
       });
@@ -106,6 +127,26 @@ export async function scoreVariant(context: Context, { name, path, model }: Made
       }
       await journal.remove();
       return { figures, categories, shown };
+    },
+  });
+}
+
+/** Finds the intervals of all variants on the same draws of the images. */
+export async function findIntervals(context: Context, made: readonly Made[]): Promise<readonly VariantIntervals[]> {
+  const { records, scoring, scoringIdentity, options } = context;
+  const { seed } = options;
+  const work = context.phase('find confidence intervals');
+  const models = hashJson(made.map(({ model }) => model));
+  return records.do({
+    name: 'confidence intervals',
+    key: { version: packageVersion(), ...scoringIdentity, models, seed },
+    schema: intervalsSchema,
+    run: async () => {
+      const matches: Matches[] = [];
+      for (const variant of made)
+        matches.push(matchDetections(scoring, await readDetections(detectionsOf(context, variant), scoring)));
+      const found = await bootstrapScores(matches, { ...work, seed });
+      return found.map(({ figures, change }) => ({ intervals: figures, change: change?.figures }));
     },
   });
 }

@@ -17,7 +17,15 @@ import { identifyDataset } from '../evaluate/dataset-identity.ts';
 import { readPackage } from '../models/package/package.ts';
 import { withThreads } from '../runtime/threads.ts';
 import { at, type Context } from './compress-context.ts';
-import { compareAll, inspectLast, measureAll, ROUNDS, scoreVariant, type VariantScore } from './compress-judgement.ts';
+import {
+  compareAll,
+  findIntervals,
+  inspectLast,
+  measureAll,
+  ROUNDS,
+  scoreVariant,
+  type VariantScore,
+} from './compress-judgement.ts';
 import {
   type CompressedImage,
   type CompressedVariant,
@@ -62,7 +70,7 @@ async function compressModels(given: CompressOptions): Promise<CompressResult> {
   await makeDirectory(state);
   const planned = await planVariants(options);
   const needsCalibration = planned.some(({ recipe }) => recipe && needsImages(recipe));
-  const phases = phaseCounter(options, 4 + planned.length + (planned.length - 1) + (needsCalibration ? 1 : 0));
+  const phases = phaseCounter(options, 5 + planned.length + (planned.length - 1) + (needsCalibration ? 1 : 0));
   const reading = phases('read the checkpoint and the images');
   const float = await readPackage(options.checkpoint);
   reading.signal?.throwIfAborted();
@@ -82,6 +90,7 @@ async function compressModels(given: CompressOptions): Promise<CompressResult> {
   const made = await makeVariants(context, planned, needsCalibration);
   const scores: VariantScore[] = [];
   for (const variant of made) scores.push(await scoreVariant(context, variant));
+  const intervals = await findIntervals(context, made);
   const agreements = await compareAll(context, made);
   const timings = await measureAll(context, made);
   context.phase('write the report');
@@ -100,6 +109,7 @@ async function compressModels(given: CompressOptions): Promise<CompressResult> {
         medianSeconds: median(runSeconds),
         runSeconds,
         figures,
+        ...at(intervals, index),
         categories,
         plan,
         agreement: agreements[index],

@@ -60,6 +60,8 @@ const variant = (name: string) => ({
   medianSeconds: 0.1,
   runSeconds: [0.09, 0.1, 0.12],
   figures,
+  intervals: { AP: { value: 0.5, low: 0.4, high: 0.6 } },
+  change: { AP: { value: 0.01, low: -0.01, high: 0.03 } },
   plan,
   agreement: { inputs: 2, count: 3, figures: { [HOSTILE]: 0.9 } },
 });

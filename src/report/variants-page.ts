@@ -1,15 +1,16 @@
 /** The report page of a compression: the same model in several precisions, measured and drawn side by side. */
 import { type Markup, markup } from '../base/markup.ts';
-import { quantile } from '../base/statistics.ts';
+import { type Estimate, isChance, quantile } from '../base/statistics.ts';
 import { drawBoxes } from '../detect/annotate.ts';
 import type { Detection } from '../detect/detector.ts';
 import type { Inspection } from '../evaluate/inspect.ts';
+import { CHANCE, points, pointsInterval, signedInterval, signedPoints, verdict } from '../evaluate/points.ts';
 import type { OutputFigure } from '../models/family.ts';
 import { barChart } from './charts.ts';
 import { inspectionSection } from './inspection-page.ts';
 import { chartCard, page, tableCard } from './page.ts';
 import { planTable } from './plan-table.ts';
-import { pointsAgainst, type Variant } from './variants.ts';
+import type { Variant } from './variants.ts';
 
 /** An image with the detections of each variant. */
 export interface ShownImage {
@@ -64,10 +65,8 @@ function resultTable(variants: readonly Variant[]): Markup {
     const ratio = (part: number, whole: number) =>
       isReference ? '' : change(`${(whole / part).toFixed(2)}×`, part <= whole);
     const precision = (figure: 'AP' | 'AP50') => {
-      const difference = pointsAgainst(variant, reference, figure);
-      const signed = `${difference >= 0 ? '+' : '−'}${Math.abs(difference).toFixed(2)}`;
-      const points = (variant.figures[figure] * 100).toFixed(2);
-      return markup`${points}${isReference ? '' : change(signed, difference >= 0)}`;
+      const interval = variant.intervals[figure];
+      return markup`${points(variant.figures[figure])}${interval ? markup`<small>${pointsInterval(interval)}</small>` : ''}`;
     };
     const { fileBytes, peakMemoryBytes, medianSeconds } = variant;
     return [
@@ -77,9 +76,30 @@ function resultTable(variants: readonly Variant[]): Markup {
       markup`${(medianSeconds * 1000).toFixed(1)} ms${ratio(medianSeconds, reference.medianSeconds)}`,
       precision('AP'),
       precision('AP50'),
+      isReference ? '' : precisionChange(variant.change?.AP),
     ];
   });
-  return tableCard(['Variant', 'File', 'Peak memory', 'Median latency', 'AP', 'AP50'], rows);
+  const table = tableCard(
+    [
+      'Variant',
+      'File',
+      'Peak memory',
+      'Median latency',
+      'AP',
+      'AP50',
+      `Change of AP${reference ? ` against ${reference.name}` : ''}`,
+    ],
+    rows,
+  );
+  return markup`${table}<p>Below each AP and each change is its 95 % confidence interval: how far other images of the same kind would move it. A change whose interval contains 0 is ${CHANCE}.</p>`;
+}
+
+/** A change of AP in points. It has the colour of a gain or a loss only if it is more than chance. */
+function precisionChange(difference: Estimate | undefined): Markup {
+  if (!difference) return markup`–<small>too few images to tell</small>`;
+  const value = signedPoints(difference.value);
+  const colour = isChance(difference) ? markup`<span>${value}</span>` : change(value, difference.value > 0);
+  return markup`${colour}<small>${signedInterval(difference)}</small><small>${verdict(difference)}</small>`;
 }
 
 /** How far the outputs of each variant are from those of the reference. */
@@ -108,7 +128,11 @@ const change = (text: string, isBetter: boolean): Markup =>
 function charts(variants: readonly Variant[]): Markup[] {
   const bars = (value: (variant: Variant) => number) =>
     variants.map((variant) => ({ name: variant.name, value: value(variant) }));
-  const precision = bars(({ figures }) => figures.AP * 100);
+  const precision = variants.map(({ name, figures, intervals }) => ({
+    name,
+    value: 100 * figures.AP,
+    ...(intervals.AP && { low: 100 * intervals.AP.low, high: 100 * intervals.AP.high }),
+  }));
   const fileSizes = bars(({ fileBytes }) => fileBytes / 1e6);
   const memory = bars(({ peakMemoryBytes }) => peakMemoryBytes / 1e6);
   const latency = variants.map(({ name, medianSeconds, runSeconds }) => ({
@@ -118,7 +142,7 @@ function charts(variants: readonly Variant[]): Markup[] {
     high: quantile(runSeconds, 0.9) * 1000,
   }));
   return [
-    chartCard('Average precision (AP, points)', barChart('Average precision', '', precision, 2)),
+    chartCard('Average precision with 95 % interval (AP, points)', barChart('Average precision', '', precision, 2)),
     chartCard('Latency, median and 10–90 % (ms)', barChart('Latency', 'ms', latency, 1)),
     chartCard('File size (MB)', barChart('File size', 'MB', fileSizes, 2)),
     chartCard('Peak memory of the process (MB)', barChart('Peak memory', 'MB', memory, 0)),

@@ -1,4 +1,6 @@
 /** The variants that a report compares: the same model in several precisions, measured in the same way. */
+import type { Estimate } from '../base/statistics.ts';
+import type { FigureMap } from '../evaluate/bootstrap.ts';
 import type { CocoFigures } from '../evaluate/score-matches.ts';
 import type { PlanSummary } from '../quant/plan-summary.ts';
 
@@ -20,6 +22,10 @@ export interface Variant {
   readonly runSeconds: readonly number[];
   /** COCO's figures on the validation images. */
   readonly figures: CocoFigures;
+  /** The figures with their 95 % confidence intervals; those are missing for which there are too few images. */
+  readonly intervals: FigureMap<Estimate>;
+  /** The change of each figure against the reference, with its interval; undefined for the reference itself. */
+  readonly change?: FigureMap<Estimate> | undefined;
   /** The summary of the plan that it was quantized by; undefined for the float model. */
   readonly plan?: PlanSummary | undefined;
   /** The agreement of its outputs with those of the float model; undefined for the float model itself. */
@@ -34,9 +40,4 @@ export interface Agreement {
   readonly count: number;
   /** The mean of each figure, by its key. */
   readonly figures: Readonly<Record<string, number>>;
-}
-
-/** The difference in average precision between a variant and the reference, in points (hundredths). */
-export function pointsAgainst(variant: Variant, reference: Variant, figure: 'AP' | 'AP50'): number {
-  return (variant.figures[figure] - reference.figures[figure]) * 100;
 }
