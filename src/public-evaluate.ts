@@ -4,7 +4,7 @@
  * @packageDocumentation
  */
 export type { Journal, JournalKey, JournalOptions } from './base/json-lines.ts';
-export { type AccuracyMeasure, detectionAccuracy } from './evaluate/accuracy.ts';
+export { type Accuracy, type AccuracyMeasure, detectionAccuracy } from './evaluate/accuracy.ts';
 export { averagePrecision } from './evaluate/average-precision.ts';
 export {
   type BootstrapOptions,

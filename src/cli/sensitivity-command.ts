@@ -1,8 +1,9 @@
 import { Command, Option } from '@commander-js/extra-typings';
+import { points, pointsInterval, signedInterval, verdict } from '../evaluate/points.ts';
 import type { Sensitivity } from '../evaluate/sensitivity.ts';
 import { SENSITIVITY_DEFAULTS, sensitivity } from '../pipeline/sensitivity-step.ts';
 import { examples } from './examples.ts';
-import { points, signed } from './format.ts';
+import { signed } from './format.ts';
 import { keepsOnInterruption } from './interruption.ts';
 import { notice } from './notices.ts';
 import { print, printJson } from './output.ts';
@@ -73,18 +74,17 @@ export const sensitivityCommand = () =>
       print(sensitivityTable(result));
     });
 
-function sensitivityTable({ float, parts, outputFigures }: Sensitivity): string {
-  const scored = float === undefined ? [] : ['AP', 'change'];
+function sensitivityTable({ float, floatInterval, parts, outputFigures }: Sensitivity): string {
+  const isScored = float !== undefined;
+  const scored = isScored ? ['AP', 'change', '95 % interval'] : [];
+  const part = isScored ? `part (float: ${points(float)} AP, 95 % interval ${pointsInterval(floatInterval)})` : 'part';
   return table(
-    [
-      float === undefined ? 'part' : `part (float: ${points(float)} AP)`,
-      ...scored,
-      ...outputFigures.map(({ title }) => title),
-    ],
-    parts.map(({ name, averagePrecision = -1, drop = 0, figures }) => [
+    [part, ...scored, ...outputFigures.map(({ title }) => title), ...(isScored ? ['change of AP'] : [])],
+    parts.map(({ name, averagePrecision = -1, drop = 0, change, figures }) => [
       name,
-      ...(float === undefined ? [] : [points(averagePrecision), signed(-drop)]),
+      ...(isScored ? [points(averagePrecision), signed(-drop), signedInterval(change)] : []),
       ...outputFigures.map(({ key, perfect }) => (figures[key] ?? perfect).toFixed(4)),
+      ...(isScored ? [verdict(change)] : []),
     ]),
   );
 }

@@ -1,8 +1,9 @@
 import { Command } from '@commander-js/extra-typings';
+import { points, pointsInterval, signedInterval, verdict } from '../evaluate/points.ts';
 import type { Tuned } from '../evaluate/tune.ts';
 import { TUNE_DEFAULTS, tune } from '../pipeline/tune-step.ts';
 import { examples } from './examples.ts';
-import { milliseconds, points, signed } from './format.ts';
+import { milliseconds, signed } from './format.ts';
 import { keepsOnInterruption } from './interruption.ts';
 import { notice } from './notices.ts';
 import { print, printJson } from './output.ts';
@@ -71,12 +72,27 @@ export const tuneCommand = () =>
 
 function mixtureTable({ mixtures, chosen }: Tuned): string {
   const isScored = mixtures.every(({ averagePrecision }) => averagePrecision !== undefined);
+  const scored = ['AP', '95 % interval', 'change', '95 % interval'];
   return table(
-    ['float parts', ...(isScored ? ['AP', 'change'] : ['change of the outputs']), 'median latency', ''],
+    [
+      'float parts',
+      ...(isScored ? scored : ['change of the outputs']),
+      'median latency',
+      ...(isScored ? ['change of AP'] : []),
+      '',
+    ],
     mixtures.map((point) => [
       `${point.float}`,
-      ...(isScored ? [points(point.averagePrecision ?? 0), signed(-point.drop)] : [`${point.drop.toFixed(3)} %`]),
+      ...(isScored
+        ? [
+            points(point.averagePrecision ?? 0),
+            pointsInterval(point.interval),
+            signed(-point.drop),
+            signedInterval(point.change),
+          ]
+        : [`${point.drop.toFixed(3)} %`]),
       milliseconds(point.seconds),
+      ...(isScored ? [verdict(point.change)] : []),
       point === chosen ? 'chosen' : '',
     ]),
   );

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { hashJson } from '../base/hash-json.ts';
 import { Journal } from '../base/json-lines.ts';
 import type { WorkOptions } from '../base/progress.ts';
+import type { Estimate } from '../base/statistics.ts';
 import type { LoadedModel, OutputFigure } from '../models/family.ts';
 import { modelHash } from '../onnx/hash.ts';
 import type { Statistics } from '../quant/observe/calibrate.ts';
@@ -18,10 +19,14 @@ import { compareModels } from './compare.ts';
 /** The parts that are quantized together: single layers, or blocks, which end at the last number of a module path. */
 export type Granularity = 'layer' | 'block';
 
+const estimateSchema = z.object({ value: z.number(), low: z.number(), high: z.number() });
+
 const resultSchema = z.object({
   figures: z.record(z.string(), z.number()),
   loss: z.number(),
   averagePrecision: z.number().optional(),
+  interval: estimateSchema.optional(),
+  change: estimateSchema.optional(),
 });
 
 /** The measurements of a model in which one part is quantized. */
@@ -39,12 +44,18 @@ export interface PartSensitivity {
   readonly averagePrecision?: number | undefined;
   /** The points of average precision lost against the float model; undefined without labelled data. */
   readonly drop?: number | undefined;
+  /** Average precision with its 95 % confidence interval; undefined without labelled data, or with too few images. */
+  readonly interval?: Estimate | undefined;
+  /** The change of average precision against the float model, with its interval. */
+  readonly change?: Estimate | undefined;
 }
 
 /** The result of `measureSensitivity`. */
 export interface Sensitivity {
   /** Average precision of the float model, from 0 to 1; undefined without labelled data. */
   readonly float?: number | undefined;
+  /** It with its 95 % confidence interval. */
+  readonly floatInterval?: Estimate | undefined;
   /** The part with the largest `loss` first. */
   readonly parts: readonly PartSensitivity[];
   /** The meaning of `figures`, in the order in which tables show them. */
@@ -95,7 +106,13 @@ export async function measureSensitivity(
   const resolved = resolveRanges(plan, { statistics });
   const parts = partsOf(resolved, granularity);
   const kept = await openCache(cache);
-  const about = hashJson([modelHash(source.model), samples.key, accuracy?.key ?? null, rangesOf(statistics)]);
+  const about = hashJson([
+    'with intervals',
+    modelHash(source.model),
+    samples.key,
+    accuracy?.key ?? null,
+    rangesOf(statistics),
+  ]);
   const known = async (about: unknown, measure: () => Promise<Result>): Promise<Result> => {
     const key = hashJson(about);
     const found = kept.results.get(key);
@@ -108,14 +125,14 @@ export async function measureSensitivity(
     const { rules, techniques, text } = variant.recipe;
     return known([about, rules, techniques, text ?? null], async () => {
       const { model } = await quantizeModel(source.model, variant);
-      const averagePrecision = await accuracy?.measure(model, { signal });
+      const accurate = await accuracy?.measure(model, { signal });
       const { figures, loss } = await compareModels(source, model, samples, { outputsOnly: true, signal });
-      return { figures, loss, averagePrecision };
+      return { figures, loss, ...accurate };
     });
   };
   const float = accuracy
     ? await known([about, 'float'], async () => {
-        return { figures: {}, loss: 0, averagePrecision: await accuracy.measure(source.model, { signal }) };
+        return { figures: {}, loss: 0, ...(await accuracy.measure(source.model, { signal })) };
       })
     : undefined;
   const results: PartSensitivity[] = [];
@@ -129,6 +146,7 @@ export async function measureSensitivity(
   onProgress?.({ label: 'Sensitivity', done: parts.length, total: parts.length });
   return {
     float: float?.averagePrecision,
+    floatInterval: float?.interval,
     parts: results.toSorted((a, b) => b.loss - a.loss),
     outputFigures: source.family.outputFigures,
   };

@@ -4,6 +4,7 @@
  */
 import { UsageError } from '../base/errors.ts';
 import type { WorkOptions } from '../base/progress.ts';
+import type { Estimate } from '../base/statistics.ts';
 import type { LoadedModel } from '../models/family.ts';
 import type { Statistics } from '../quant/observe/calibrate.ts';
 import type { SampleSource } from '../quant/observe/sample.ts';
@@ -23,6 +24,10 @@ export interface Mixture {
   readonly float: number;
   /** Average precision from 0 to 1; undefined without labelled data. */
   readonly averagePrecision?: number | undefined;
+  /** Average precision with its 95 % confidence interval; undefined without labelled data, or with too few images. */
+  readonly interval?: Estimate | undefined;
+  /** The change of average precision against the float model, with its interval. */
+  readonly change?: Estimate | undefined;
   /**
    * Points of average precision lost against the float model; negative if the mixture is better. Without labelled data it is
    * the change of the outputs in percent.
@@ -93,12 +98,13 @@ export async function tune(
     signal?.throwIfAborted();
     onProgress?.({ label: 'Tuning', done: measured.size, total: Math.max(expected, measured.size + 1) });
     const { model } = await quantizeModel(source.model, planOf(float));
-    const averagePrecision = await accuracy?.measure(model, { signal });
+    const accurate = await accuracy?.measure(model, { signal });
+    const averagePrecision = accurate?.averagePrecision;
     const drop =
       averagePrecision === undefined || floatPrecision === undefined
         ? 100 * (await compareModels(source, model, samples, { outputsOnly: true, signal })).loss
         : 100 * (floatPrecision - averagePrecision);
-    const mixture = { float, averagePrecision, drop, seconds: await timer.time(model) };
+    const mixture = { float, ...accurate, drop, seconds: await timer.time(model) };
     measured.set(float, mixture);
     return mixture;
   };

@@ -1,5 +1,6 @@
 /** The report page of tuning: the accuracy and latency of mixtures of precisions, and which one was chosen. */
 import { markup } from '../base/markup.ts';
+import { points, pointsInterval, signedInterval, verdict } from '../evaluate/points.ts';
 import type { Tuned } from '../evaluate/tune.ts';
 import { lineChart } from './charts.ts';
 import { page, tableCard } from './page.ts';
@@ -10,7 +11,7 @@ import { page, tableCard } from './page.ts';
  */
 export function renderParetoFront(name: string, { mixtures, chosen, recipe }: Tuned): string {
   const isScored = mixtures.every(({ averagePrecision }) => averagePrecision !== undefined);
-  const points = mixtures.map(({ float, averagePrecision = 0, drop, seconds }) => ({
+  const dots = mixtures.map(({ float, averagePrecision = 0, drop, seconds }) => ({
     x: 1000 * seconds,
     y: isScored ? 100 * averagePrecision : drop,
     label: `${float}`,
@@ -18,18 +19,24 @@ export function renderParetoFront(name: string, { mixtures, chosen, recipe }: Tu
   const rows = mixtures.map((point) => [
     `${point.float}${point === chosen ? ' (chosen)' : ''}`,
     ...(isScored
-      ? [(100 * (point.averagePrecision ?? 0)).toFixed(2), (-point.drop).toFixed(2)]
+      ? [
+          points(point.averagePrecision ?? 0),
+          pointsInterval(point.interval),
+          (-point.drop).toFixed(2),
+          signedInterval(point.change),
+          verdict(point.change),
+        ]
       : [point.drop.toFixed(3)]),
     `${(1000 * point.seconds).toFixed(1)} ms`,
   ]);
   const measure = isScored ? 'AP' : 'change of the outputs (%)';
-  const chart = lineChart(`${measure} against latency`, { x: 'median latency (ms)', y: measure }, points, {
+  const chart = lineChart(`${measure} against latency`, { x: 'median latency (ms)', y: measure }, dots, {
     line: false,
   });
   return page(
     `${name}: accuracy against latency`,
     markup`<p>Each point is the recipe ${recipe.name} with its most sensitive parts left float; the number at the point says how many parts are float.</p>
 <div class="card">${chart}</div>
-${tableCard(['float parts', measure, ...(isScored ? ['change'] : []), 'latency'], rows)}`,
+${tableCard(['float parts', measure, ...(isScored ? ['95 % interval', 'change', '95 % interval', 'change of AP'] : []), 'latency'], rows)}`,
   );
 }

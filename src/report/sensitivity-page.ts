@@ -1,5 +1,6 @@
 /** The report page of a sensitivity analysis: the loss of each part when it alone is quantized. */
 import { markup } from '../base/markup.ts';
+import { points, pointsInterval, signedInterval, verdict } from '../evaluate/points.ts';
 import type { Sensitivity } from '../evaluate/sensitivity.ts';
 import { barChart } from './charts.ts';
 import { chartCard, page, tableCard } from './page.ts';
@@ -10,23 +11,23 @@ const MAX_BARS = 30;
  * Renders a sensitivity analysis as one HTML file.
  * @param name the name of the model
  */
-export function renderSensitivity(name: string, { float, parts, outputFigures }: Sensitivity): string {
+export function renderSensitivity(name: string, { float, floatInterval, parts, outputFigures }: Sensitivity): string {
   const bars = parts.slice(0, MAX_BARS).map((part) => ({
     name: part.name.replace(/^model\./, ''),
     value: 100 * part.loss,
   }));
   const chart = barChart('change of the outputs', '%', bars, 2, { labelWidth: 260, oneColour: true });
-  const rows = parts.map(({ name: part, averagePrecision, drop, figures }) => [
+  const rows = parts.map(({ name: part, averagePrecision, drop, change, figures }) => [
     part,
     ...(averagePrecision === undefined || drop === undefined
       ? []
-      : [(100 * averagePrecision).toFixed(2), (-drop).toFixed(2)]),
+      : [points(averagePrecision), (-drop).toFixed(2), signedInterval(change), verdict(change)]),
     ...outputFigures.map(({ key, perfect }) => (figures[key] ?? perfect).toFixed(4)),
   ]);
-  const precisionHeadings = float === undefined ? [] : ['AP', 'change'];
+  const precisionHeadings = float === undefined ? [] : ['AP', 'change', '95 % interval', 'change of AP'];
   return page(
     `${name}: loss of each part in 8 bits`,
-    markup`<p>One part at a time is quantized.${float === undefined ? '' : ` The float model has ${(100 * float).toFixed(2)} AP.`}</p>
+    markup`<p>One part at a time is quantized.${float === undefined ? '' : ` The float model has ${points(float)} AP (95 % interval ${pointsInterval(floatInterval)}).`}</p>
 ${chartCard('Change of the outputs (%)', chart)}
 ${tableCard(['Part', ...precisionHeadings, ...outputFigures.map(({ title }) => title)], rows)}`,
   );
