@@ -12,8 +12,9 @@ export {
 } from './data/image-input.ts';
 export type { Box, LabelledBox } from './data/labelled-box.ts';
 export { type PreparedImages, Preprocessor } from './data/preprocess.ts';
-export type { Preprocessing, ResizeLimits } from './data/preprocessing.ts';
-export type { Size } from './data/size.ts';
+export { type Preprocessing, parsePreprocessing } from './data/preprocessing.ts';
+export { RESAMPLING_FILTERS, type Resampling } from './data/resample.ts';
+export type { Size, SizeRule } from './data/size.ts';
 export type { Checkpoint, StoredTensor } from './models/checkpoint/checkpoint.ts';
 export type { WeightOptions } from './models/checkpoint/choose-weights.ts';
 export { readSafetensors } from './models/checkpoint/safetensors.ts';

@@ -5,7 +5,7 @@
  */
 export { planQuantizedTraining } from './pipeline/plan-quantized-training.ts';
 export type { Batch, BatchSize } from './train/assemble-batch.ts';
-export type { AugmentationStrength } from './train/augment.ts';
+export type { AugmentationStrength, Placement } from './train/augment.ts';
 export { Batches, type BatchFamily, type BatchSettings } from './train/batches.ts';
 export { type CreateTrainingOptions, createTraining, type Training } from './train/create-training.ts';
 export type { LearnedScale, TrainablePlan } from './train/learned-scales.ts';

@@ -65,7 +65,7 @@ test.each(variants)('every parameter has the gradient that PyTorch computes: %o'
   const stages = ['proposal_logits', 'proposal_box_logits', 'proposal_valid'];
   const { model, parameters, detached } = buildTrainingGraph(checkpoint, { stages });
   const size = { batch: 1, height: 192, width: 256, textLength: 17, padding: true };
-  const b = new GraphBuilder('loss', await specialize(model, size, groundingDinoSizes));
+  const b = new GraphBuilder('loss', await specialize(model, size, groundingDinoSizes(checkpoint.config)));
   const loss = addLoss(b, checkpoint.config.decoder_layers);
   const inputs = [...parameters.values()].map(({ input }) => input);
   const derived = differentiate(b.finish(), { loss: loss.name, parameters: inputs, detached, recompute });

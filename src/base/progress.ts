@@ -17,4 +17,6 @@ export interface WorkOptions {
   readonly onProgress?: OnProgress | undefined;
   /** Stops the work at the next safe point; the function then throws the reason of the signal. */
   readonly signal?: AbortSignal | undefined;
+  /** Called with one sentence for each thing that the caller should know and that is no error. */
+  readonly onNotice?: ((sentence: string) => void) | undefined;
 }

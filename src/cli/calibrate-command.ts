@@ -62,7 +62,7 @@ export const calibrateCommand = () =>
       keepsOnInterruption(`${output}.partial`);
       const result = merge
         ? await mergeStatistics({ parts: inputs, output, onNotice: notice })
-        : await calibrate({ ...modelAndFolder(inputs), ...options, pictures, output, onNotice: notice, ...work() });
+        : await calibrate({ ...modelAndFolder(inputs), ...options, pictures, output, ...work() });
       if (json) return printJson(result);
       report(result);
     });

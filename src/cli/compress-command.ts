@@ -8,7 +8,6 @@ import { TRAINING_DEFAULTS } from '../train/training-settings.ts';
 import { examples } from './examples.ts';
 import { megabytes, milliseconds } from './format.ts';
 import { keepsOnInterruption } from './interruption.ts';
-import { notice } from './notices.ts';
 import { print, printJson } from './output.ts';
 import { work } from './progress-line.ts';
 import {
@@ -149,7 +148,6 @@ export const compressCommand = () =>
         checkpoint,
         dataset,
         qat: qat ? training : undefined,
-        onNotice: notice,
       });
       if (json) return printJson(results);
       printResults(results, options.output);

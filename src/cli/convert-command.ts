@@ -3,6 +3,7 @@ import { convert } from '../pipeline/convert-step.ts';
 import { examples } from './examples.ts';
 import { megabytes } from './format.ts';
 import { interruption } from './interruption.ts';
+import { notice } from './notices.ts';
 import { print, printJson } from './output.ts';
 import { jsonOption, threadsOption } from './shared-options.ts';
 
@@ -12,7 +13,7 @@ export const convertCommand = () =>
     .description('Build the ONNX model of a checkpoint in FP32, with its tokenizer and preprocessing inside.')
     .argument(
       '<checkpoint>',
-      'a Hugging Face folder with config.json and model.safetensors (or its shards), or an original .pth with tokenizer.json and tokenizer_config.json beside it',
+      'a Hugging Face folder with config.json and model.safetensors (or its shards), whose preprocessor_config.json or processor_config.json is honoured, or an original .pth with tokenizer.json and tokenizer_config.json beside it',
     )
     .requiredOption('-o, --output <path>', 'the model to write: one file if it ends in .onnx, otherwise a folder')
     .option(
@@ -32,6 +33,7 @@ export const convertCommand = () =>
         layout: combined ? 'combined' : 'halves',
         threads,
         signal: interruption(),
+        onNotice: notice,
       });
       if (json) return printJson(result);
       print(`${output}: ${megabytes(result.bytes)}`);

@@ -5,7 +5,6 @@ import { compress } from '../pipeline/compress-step.ts';
 import { printResults } from './compress-command.ts';
 import { examples } from './examples.ts';
 import { keepsOnInterruption } from './interruption.ts';
-import { notice } from './notices.ts';
 import { printJson } from './output.ts';
 import { work } from './progress-line.ts';
 import { jsonOption, threadsOption, wholeNumber } from './shared-options.ts';
@@ -49,7 +48,6 @@ export const demoCommand = () =>
         output: out,
         title: 'dino8: GroundingDINO in 8 bits',
         qat: quick ? undefined : TRAINING,
-        onNotice: notice,
       });
       if (json) return printJson(results);
       printResults(results, out);

@@ -3,7 +3,6 @@ import { evaluate } from '../pipeline/evaluate-step.ts';
 import { deviceOption } from './device-option.ts';
 import { examples } from './examples.ts';
 import { keepsOnInterruption } from './interruption.ts';
-import { notice } from './notices.ts';
 import { printJson } from './output.ts';
 import { work } from './progress-line.ts';
 import { printScore } from './score-table.ts';
@@ -42,7 +41,7 @@ export const evalCommand = () =>
     .action(async (model, dataset, { json, ...options }) => {
       const kept = options.output ?? options.saveDetections;
       keepsOnInterruption(kept && `${kept}.partial`);
-      const result = await evaluate({ ...options, model, dataset, onNotice: notice, ...work() });
+      const result = await evaluate({ ...options, model, dataset, ...work() });
       if (json) return printJson(result);
       printScore(result);
     });

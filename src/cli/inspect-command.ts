@@ -6,6 +6,7 @@ import type { PlanSummary } from '../quant/plan-summary.ts';
 import { examples } from './examples.ts';
 import { megabytes, milliseconds, percent } from './format.ts';
 import { interruption } from './interruption.ts';
+import { notice } from './notices.ts';
 import { print, printJson } from './output.ts';
 import { addPictureOptions, separatePictures, shapeOption } from './picture-options.ts';
 import { jsonOption, threadsOption, wholeNumber } from './shared-options.ts';
@@ -54,6 +55,7 @@ export const inspectCommand = () =>
         shapes: shape,
         pictures,
         signal: interruption(),
+        onNotice: notice,
       });
       if (json) return printJson(inspection);
       print(moduleTable(inspection));

@@ -6,6 +6,7 @@ import type { LintReport } from '../quant/targets/target.ts';
 import { examples } from './examples.ts';
 import { milliseconds, percent } from './format.ts';
 import { interruption } from './interruption.ts';
+import { notice } from './notices.ts';
 import { print, printJson } from './output.ts';
 import { shapeOption } from './picture-options.ts';
 import { jsonOption, targetOption, threadsOption, wholeNumber } from './shared-options.ts';
@@ -35,7 +36,15 @@ export const lintCommand = () =>
       ),
     )
     .action(async (model, { target, tokens, shape, threads, json }) => {
-      const report = await lint({ model, target, tokens, shapes: shape, threads, signal: interruption() });
+      const report = await lint({
+        model,
+        target,
+        tokens,
+        shapes: shape,
+        threads,
+        signal: interruption(),
+        onNotice: notice,
+      });
       if (json) printJson(report);
       else printReport(report);
       const defects = report.findings.filter(({ isDefect }) => isDefect);

@@ -5,6 +5,7 @@ import { deviceOption } from './device-option.ts';
 import { examples } from './examples.ts';
 import { megabytes, milliseconds } from './format.ts';
 import { interruption } from './interruption.ts';
+import { notice } from './notices.ts';
 import { print, printJson } from './output.ts';
 import { addPhraseOptions, phrasesOf } from './phrase-options.ts';
 import { addPictureOptions, separatePictures, shapeOption } from './picture-options.ts';
@@ -42,7 +43,7 @@ export const measureCommand = () =>
     )
     .action(async (model, image, { json, phrases: list, phrase, phrasesFile, shape, ...given }) => {
       const phrases = await phrasesOf({ phrases: list, phrase, phrasesFile });
-      const progress = json ? { signal: interruption() } : work();
+      const progress = json ? { signal: interruption(), onNotice: notice } : work();
       const { pictures, others: options } = separatePictures(given);
       if (phrases !== undefined && (image === undefined || shape || pictures))
         throw new UsageError('--phrases is for detectors of dino8, which need an image and no --shape or --mean.');

@@ -2,6 +2,7 @@
 import type { OnProgress, Progress, WorkOptions } from '../base/progress.ts';
 import { duration } from './format.ts';
 import { interruption } from './interruption.ts';
+import { notice } from './notices.ts';
 
 /** Milliseconds between two drawings of a line that changes in place. */
 const REDRAW_EVERY = 100;
@@ -63,7 +64,7 @@ function describeProgress({ label, done, total }: Progress, seconds: number, lef
   return `${label.padEnd(24)} ${bar} ${done}/${total}${time}`;
 }
 
-/** The progress and the signal that the command line passes to a step. */
+/** The progress, the signal and the notices that the command line passes to a step. */
 export function work(): WorkOptions {
-  return { onProgress: drawProgress(), signal: interruption() };
+  return { onProgress: drawProgress(), signal: interruption(), onNotice: notice };
 }

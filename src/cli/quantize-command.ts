@@ -63,7 +63,6 @@ export const quantizeCommand = () =>
         output,
         pictures,
         statistics,
-        onNotice: notice,
         ...work(),
       });
       if (json) return printJson({ ...result, ...(explain && { explained }) });

@@ -5,7 +5,6 @@ import { SENSITIVITY_DEFAULTS, sensitivity } from '../pipeline/sensitivity-step.
 import { examples } from './examples.ts';
 import { signed } from './format.ts';
 import { keepsOnInterruption } from './interruption.ts';
-import { notice } from './notices.ts';
 import { print, printJson } from './output.ts';
 import { addPictureOptions, INPUTS_ARGUMENT, separatePictures } from './picture-options.ts';
 import { work } from './progress-line.ts';
@@ -67,7 +66,6 @@ export const sensitivityCommand = () =>
         dataset,
         pictures,
         statistics,
-        onNotice: notice,
         ...work(),
       });
       if (json) return printJson(result);

@@ -3,6 +3,7 @@ import { specializeModel } from '../pipeline/specialize-step.ts';
 import { examples } from './examples.ts';
 import { megabytes } from './format.ts';
 import { interruption } from './interruption.ts';
+import { notice } from './notices.ts';
 import { print, printJson } from './output.ts';
 import { jsonOption, threadsOption, wholeNumber } from './shared-options.ts';
 
@@ -23,7 +24,7 @@ export const specializeCommand = () =>
     .addOption(jsonOption())
     .addHelpText('after', examples('dino8 specialize assets/nano --height 192 --width 256 -o nano.192x256.onnx'))
     .action(async (model, { json, ...options }) => {
-      const result = await specializeModel({ ...options, model, signal: interruption() });
+      const result = await specializeModel({ ...options, model, signal: interruption(), onNotice: notice });
       if (json) return printJson(result);
       const { output, bytes, nodes } = result;
       print(`${output}: ${megabytes(bytes)}; ${nodes.after} nodes, of ${nodes.before} before.`);

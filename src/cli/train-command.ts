@@ -1,6 +1,7 @@
 import { train } from '../pipeline/train-step.ts';
 import { examples } from './examples.ts';
 import { interruption, keepsOnInterruption } from './interruption.ts';
+import { notice } from './notices.ts';
 import { printJson } from './output.ts';
 import { COCO_ARGUMENT } from './shared-options.ts';
 import { printTraining, trainingCommand, trainingProgress } from './training-command.ts';
@@ -26,7 +27,14 @@ export const trainCommand = () =>
     .action(async (checkpoint, dataset, { json, ...options }) => {
       keepsOnInterruption(options.output);
       const progress = trainingProgress();
-      const result = await train({ ...options, ...progress, checkpoint, dataset, signal: interruption() });
+      const result = await train({
+        ...options,
+        ...progress,
+        checkpoint,
+        dataset,
+        signal: interruption(),
+        onNotice: notice,
+      });
       if (json) return printJson(result);
       printTraining(result.output, result);
     });

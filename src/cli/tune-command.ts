@@ -5,7 +5,6 @@ import { TUNE_DEFAULTS, tune } from '../pipeline/tune-step.ts';
 import { examples } from './examples.ts';
 import { milliseconds, signed } from './format.ts';
 import { keepsOnInterruption } from './interruption.ts';
-import { notice } from './notices.ts';
 import { print, printJson } from './output.ts';
 import { addPictureOptions, INPUTS_ARGUMENT, separatePictures } from './picture-options.ts';
 import { work } from './progress-line.ts';
@@ -64,7 +63,7 @@ export const tuneCommand = () =>
       const { pictures, others: options } = separatePictures(given);
       keepsOnInterruption(`${options.output}.cache`);
       const statistics = statisticsOf({ statistics: options.statistics, ranges });
-      const tuned = await tune({ ...options, model, dataset, pictures, statistics, onNotice: notice, ...work() });
+      const tuned = await tune({ ...options, model, dataset, pictures, statistics, ...work() });
       if (json) return printJson({ recipe: options.output, chosen: tuned.chosen, mixtures: tuned.mixtures });
       print(mixtureTable(tuned));
       print(`The recipe is ${options.output}: quantize with --recipe ${options.output}.`);

@@ -1,14 +1,15 @@
 /**
- * Prepares pictures as an input of any model, by stated settings, in one small ONNX graph: they are resized to a fixed size
- * as Pillow does, scaled, normalised, and arranged in the layout of the model.
+ * Prepares pictures as an input of any model, by stated settings: they are resized to a fixed size as Pillow does, and a small
+ * ONNX graph scales and normalises them and arranges them in the layout of the model.
  */
 import { InputError } from '../base/errors.ts';
 import { GraphBuilder } from '../onnx/builder.ts';
 import { DataType } from '../onnx/types.ts';
 import { modelBytes } from '../onnx/write.ts';
 import { Session } from '../runtime/session.ts';
-import { copyTensor, integers, type Tensor, tensor } from '../runtime/tensor.ts';
+import { copyTensor, type Tensor, tensor } from '../runtime/tensor.ts';
 import type { Image } from './image.ts';
+import { resample } from './resample.ts';
 import type { Size } from './size.ts';
 
 /** The layouts of an input: [batch, channels, height, width] and [batch, height, width, channels]. */
@@ -39,6 +40,9 @@ export interface ImageInputSettings {
   readonly type: DataType;
 }
 
+/** Pillow's number of the filter. */
+const BILINEAR = 2;
+
 /** Element types that pictures can be turned into. */
 const TYPES = new Set([DataType.FLOAT, DataType.FLOAT16, DataType.DOUBLE, DataType.UINT8, DataType.INT8]);
 
@@ -65,9 +69,9 @@ export class ImageInput implements AsyncDisposable {
   /** Prepares one picture: [1, 3, height, width] or [1, height, width, 3], by the layout. */
   async prepare(image: Image): Promise<Tensor> {
     const { height, width } = this.#size;
+    const resized = resample(image, this.#size, BILINEAR);
     using outputs = await this.#session.run({
-      image: tensor(image.pixels, [1, image.height, image.width, 3]),
-      size: integers([1, height, width, 3], [4]),
+      image: tensor(resized.pixels, [1, height, width, 3]),
     });
     return copyTensor(outputs.get('input'));
   }
@@ -81,9 +85,7 @@ export class ImageInput implements AsyncDisposable {
 function imageInputGraph({ mean, std, scale, layout, channels, type }: ImageInputSettings): Uint8Array {
   const b = new GraphBuilder('image_input');
   const image = b.input('image', DataType.UINT8, [1, 'height', 'width', 3]);
-  const size = b.input('size', DataType.INT64, [4]);
-  const resized = b.resizeAntialiased(image, size); // [1, height, width, 3]
-  const ordered = channels === 'bgr' ? b.gather(resized, b.integers(2, 1, 0), 3) : resized;
+  const ordered = channels === 'bgr' ? b.gather(image, b.integers(2, 1, 0), 3) : image; // [1, height, width, 3]
   const perChannel = (values: readonly number[]) => b.constant(Float32Array.from(values), [3]);
   const scaled = b.mul(b.cast(ordered, DataType.FLOAT), scale);
   const normalised = b.div(b.sub(scaled, perChannel(mean)), perChannel(std));

@@ -1,16 +1,18 @@
 /**
- * Prepares images as the input of a detector, in one small ONNX graph: they are resized as Pillow does (ONNX Runtime's
- * antialiased `Resize` is the same triangle filter in the same 8-bit arithmetic), normalised, arranged with the channels
- * first, and padded on the right and at the bottom.
+ * Prepares images as the input of a detector: they are resized as Pillow does, and a small ONNX graph scales and normalises
+ * the pixels, arranges them with the channels first, and pads them on the right and at the bottom.
  */
+import { InputError } from '../base/errors.ts';
 import { GraphBuilder } from '../onnx/builder.ts';
 import { DataType } from '../onnx/types.ts';
 import { modelBytes } from '../onnx/write.ts';
+import { RuntimeError } from '../runtime/error.ts';
 import { Session } from '../runtime/session.ts';
 import { booleans, floatData, floats, integers, type Tensor, tensor } from '../runtime/tensor.ts';
 import type { Image } from './image.ts';
 import { normalizePixels } from './normalize-pixels.ts';
 import type { Preprocessing } from './preprocessing.ts';
+import { resample } from './resample.ts';
 import { resizedSize, type Size } from './size.ts';
 
 /** A batch of prepared images. */
@@ -47,22 +49,21 @@ export class Preprocessor implements AsyncDisposable {
   }
 
   /**
-   * Prepares images of any sizes as one batch, padded to the largest height and width.
+   * Prepares images of any sizes as one batch. They are padded to the size that the settings state, or else to the largest
+   * height and width.
+   * @throws InputError if an image is larger than the stated size, or if images of different sizes may not be padded
    * @throws RuntimeError if there is not enough memory
    */
   async prepare(images: readonly Image[]): Promise<PreparedImages> {
-    const { shortest_edge: shortest, longest_edge: longest } = this.#settings.size;
-    const sizes = images.map((image) => resizedSize(image, shortest, longest));
-    const height = Math.max(...sizes.map((size) => size.height));
-    const width = Math.max(...sizes.map((size) => size.width));
+    const sizes = images.map((image) => resizedSize(image, this.#settings.size));
+    const { height, width } = paddedSize(sizes, this.#settings);
     const plane = height * width;
-    const pixels = new Float32Array(images.length * 3 * plane);
-    const valid = new Uint8Array(images.length * plane);
+    const { pixels, valid } = allocate(images.length, plane);
     for (const [index, image] of images.entries()) {
       const size = sizes[index] as Size; // one size per image
+      const resized = resample(image, size, this.#settings.resample);
       using outputs = await this.#session.run({
-        image: tensor(image.pixels, [1, image.height, image.width, 3]),
-        size: integers([1, size.height, size.width, 3], [4]),
+        image: tensor(resized.pixels, [1, size.height, size.width, 3]),
         padding: integers([height - size.height, width - size.width], [2]),
       });
       pixels.set(floatData(outputs.get('prepared')), index * 3 * plane);
@@ -83,13 +84,37 @@ export class Preprocessor implements AsyncDisposable {
   }
 }
 
+/** The size of a batch, for images that were resized to `sizes`. */
+function paddedSize(sizes: readonly Size[], { do_pad, pad_size }: Preprocessing): Size {
+  const largest = {
+    height: Math.max(...sizes.map(({ height }) => height)),
+    width: Math.max(...sizes.map(({ width }) => width)),
+  };
+  if (!do_pad && sizes.some(({ height, width }) => height !== largest.height || width !== largest.width))
+    throw new InputError(
+      'Images of different sizes cannot be one batch, because the preprocessing of the model has do_pad false; give them one at a time.',
+    );
+  if (!pad_size) return largest;
+  if (largest.height > pad_size.height || largest.width > pad_size.width)
+    throw new InputError(
+      `An image of ${largest.height}x${largest.width} pixels after resizing is larger than the pad_size ${pad_size.height}x${pad_size.width} of the model's preprocessing; make the image smaller, or pad_size larger.`,
+    );
+  return pad_size;
+}
+
+function allocate(images: number, plane: number) {
+  try {
+    return { pixels: new Float32Array(images * 3 * plane), valid: new Uint8Array(images * plane) };
+  } catch {
+    throw new RuntimeError(`There is not enough memory for ${images * plane} pixels; make the images smaller.`);
+  }
+}
+
 function preprocessingGraph(settings: Preprocessing): Uint8Array {
   const b = new GraphBuilder('preprocessing');
   const image = b.input('image', DataType.UINT8, [1, 'height', 'width', 3]);
-  const size = b.input('size', DataType.INT64, [4]);
   const padding = b.input('padding', DataType.INT64, [2]);
-  const resized = b.resizeAntialiased(image, size);
-  const normalised = normalizePixels(b, resized, settings);
+  const normalised = normalizePixels(b, image, settings);
   const padded = b.padEnd(b.transpose(normalised, [0, 3, 1, 2]), padding, [2, 3]);
   b.output('prepared', padded, [1, 3, 'padded_height', 'padded_width']);
   return modelBytes(b.finish());

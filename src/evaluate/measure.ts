@@ -57,7 +57,9 @@ export async function measure(
   options: MeasureOptions,
 ): Promise<Measurement> {
   const start = performance.now();
-  await using detector = await Detector.create(await readPackage(modelPath), sessionOptions(options));
+  const source = await readPackage(modelPath);
+  for (const sentence of source.notices ?? []) options.onNotice?.(sentence);
+  await using detector = await Detector.create(source, sessionOptions(options));
   const prompt = await detector.encodePrompt(phrases);
   const loadSeconds = (performance.now() - start) / 1000;
   const prepared = await detector.prepare(await readImage(imagePath));

@@ -93,6 +93,8 @@ export interface DetectionFamily {
    * @param encoded results of the half `text` for the feeds that `textFeeds` gave for the same chunk and length
    */
   promptFeeds(chunk: PromptChunk, encoded: NamedOutputs, length?: number): Feeds;
+  /** The size itself, or a larger one where it is too small for the queries of the model; such images are padded. */
+  canvasFor(size: Size): Size;
   /** Inputs of the half `detect` that come from images. `takes` says whether the half has an input of a name. */
   imageFeeds(images: PreparedImages, takes: (input: string) => boolean): Feeds;
   /** Inputs of the combined model for one image and the tokens of one prompt. */

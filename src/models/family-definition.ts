@@ -19,6 +19,8 @@ export interface FamilyCheckpoint {
 export interface FamilyDefinition {
   /** The values of `model_type` in `config.json` that belong to the family. */
   readonly modelTypes: readonly string[];
+  /** The classes of transformers that prepare the images of the models, the name of today first. */
+  readonly imageProcessors: readonly string[];
   /**
    * The family of models with this configuration.
    *

@@ -20,6 +20,8 @@ export interface LoadedModel {
   readonly model: Model;
   /** The family that the model belongs to. */
   readonly family: ModelFamily;
+  /** Sentences about what was not as usual when the model was read, which a user should see. */
+  readonly notices?: readonly string[] | undefined;
 }
 
 /** A part of a network that loses much accuracy in 8 bits. */

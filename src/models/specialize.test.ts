@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import { typicalSize } from '../data/preprocessing.ts';
 import type { Model } from '../onnx/read.ts';
 import { modelBytes } from '../onnx/write.ts';
 import { quantizeModel } from '../quant/quantize.ts';
@@ -20,7 +21,7 @@ const folder = mkdtempSync(join(tmpdir(), 'dino8-specialize-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 const source = await readPackage(await writeSmallCheckpoint(join(folder, 'checkpoint')));
 const specialize = (model: Model, size: InputSize) => specializeBy(model, size, sizesOf(source));
-const { shortest_edge: height, longest_edge: width } = source.preprocessing.size;
+const { height, width } = typicalSize(source.preprocessing);
 const feeds = {
   ...source.family.blankFeeds(source, { tokens: 12 }),
   pixel_values: floats(noise(3 * height * width, 1), [1, 3, height, width]),

@@ -3,6 +3,7 @@
  * other sizes are removed. The original model stays as it is, for any size.
  */
 import { InputError, UsageError } from '../base/errors.ts';
+import type { Size } from '../data/size.ts';
 import { copyModel } from '../onnx/copy.ts';
 import { inferShapes } from '../onnx/infer/infer.ts';
 import type { Model } from '../onnx/read.ts';
@@ -38,6 +39,8 @@ export interface SizeRules {
   readonly inputs: Readonly<Record<string, Shape>>;
   /** The boolean value [batch, height, width] that is true where a pixel is of the image, not padding. */
   readonly validPixels: string;
+  /** The size itself, or the next larger one that the model can run on. */
+  readonly canvasFor: (size: Size) => Size;
 }
 
 /** The largest height and width: larger images would need more memory than any machine has. */
@@ -61,7 +64,7 @@ const LARGEST_CONSTANT = 1 << 22;
  * const fixed = await specialize(source.model, { batch: 1, height: 800, width: 1333 }, sizesOf(source));
  */
 export async function specialize(model: Model, size: InputSize, rules: SizeRules): Promise<Model> {
-  checkSize(size);
+  checkSize(size, rules);
   const special = copyModel(model);
   const sizes = new Map<string, number>();
   for (const [name, dimension] of Object.entries(rules.dimensions) as [SizeName, string][]) {
@@ -119,7 +122,7 @@ async function fold(special: Model): Promise<Model> {
   return special;
 }
 
-function checkSize({ batch, height, width, textLength }: InputSize): void {
+function checkSize({ batch, height, width, textLength }: InputSize, { canvasFor }: SizeRules): void {
   const limits: [string, number, number, number][] = [
     ['batch', batch, 1, 1024],
     ['height', height, SMALLEST_SIDE, LARGEST_SIDE],
@@ -131,6 +134,11 @@ function checkSize({ batch, height, width, textLength }: InputSize): void {
       throw new UsageError(`A ${name} of ${value} is not possible; give one from ${minimum} to ${maximum}.`);
   if (batch * height * width > MAX_PIXELS)
     throw new UsageError(`${batch} images of ${height}x${width} are not possible; give fewer or smaller ones.`);
+  const needed = canvasFor({ height, width });
+  if (needed.height !== height || needed.width !== width)
+    throw new UsageError(
+      `Images of ${height}x${width} have too few positions for the queries of the model; give at least ${needed.height}x${needed.width}.`,
+    );
 }
 
 /** A model that is already made for one size cannot become one for another. */

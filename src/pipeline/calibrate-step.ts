@@ -41,8 +41,6 @@ export interface CalibrateOptions extends WorkOptions, ThreadOptions {
   readonly shard?: Shard | undefined;
   /** Leaves out images that cannot be read, and lists them in the result. By default such an image is an error. */
   readonly skipUnreadable?: boolean | undefined;
-  /** Called with one sentence for each thing that the caller should know and that is no error. */
-  readonly onNotice?: ((sentence: string) => void) | undefined;
 }
 
 /** The defaults of `CalibrateOptions`. */
@@ -85,7 +83,7 @@ export async function calibrate(options: CalibrateOptions): Promise<CalibrateRes
       data: [options.dataset],
       recipe: options.recipe,
     });
-    const source = await openAnyModel(options.model);
+    const source = await openAnyModel(options.model, options.onNotice);
     const { images: count = CALIBRATE_DEFAULTS.images, pictures } = options;
     const isExact = options.images !== undefined;
     const plan = await openInputs(source, options.dataset, { count, isExact, seed, pictures });

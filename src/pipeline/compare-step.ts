@@ -41,8 +41,8 @@ export async function compare(options: CompareStepOptions): Promise<Comparison> 
   return withThreads(options.threads, async () => {
     const { images: count = COMPARE_DEFAULTS.images, pictures, report, onProgress, signal } = options;
     await checkStepFiles({ outputs: [report], models: [options.model, options.quantized], data: [options.dataset] });
-    const float = await openAnyModel(options.model);
-    const quantized = await openAnyModel(options.quantized);
+    const float = await openAnyModel(options.model, options.onNotice);
+    const quantized = await openAnyModel(options.quantized, options.onNotice);
     const inputs = await openEvaluationInputs(float, options.dataset, { count, pictures });
     const comparison = await compareModels(float, quantized.model, inputs, { onProgress, signal });
     if (report !== undefined) {

@@ -55,8 +55,6 @@ export interface CompressOptions extends WorkOptions, ThreadOptions {
   readonly title?: string | undefined;
   /** Forgets what an earlier call did in `output`, and does everything again. */
   readonly fresh?: boolean | undefined;
-  /** Called with one sentence for each thing that the caller should know and that is no error. */
-  readonly onNotice?: ((sentence: string) => void) | undefined;
 }
 
 /** The defaults of `CompressOptions`. */

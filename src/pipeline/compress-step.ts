@@ -14,7 +14,6 @@ import { planCalibration } from '../data/calibration-plan.ts';
 import { type CocoDataset, takeImages } from '../data/coco.ts';
 import { readDataset } from '../data/datasets/read-dataset.ts';
 import { identifyDataset } from '../evaluate/dataset-identity.ts';
-import { readPackage } from '../models/package/package.ts';
 import { withThreads } from '../runtime/threads.ts';
 import { at, type Context } from './compress-context.ts';
 import {
@@ -36,6 +35,7 @@ import {
 } from './compress-options.ts';
 import { makeVariants, needsImages, planVariants } from './compress-variants.ts';
 import { report } from './report-step.ts';
+import { openModel } from './sources.ts';
 import { splitDataset } from './split-dataset.ts';
 import { checkStepFiles } from './step-files.ts';
 import { StepRecords } from './step-records.ts';
@@ -72,7 +72,7 @@ async function compressModels(given: CompressOptions): Promise<CompressResult> {
   const needsCalibration = planned.some(({ recipe }) => recipe && needsImages(recipe));
   const phases = phaseCounter(options, 5 + planned.length + (planned.length - 1) + (needsCalibration ? 1 : 0));
   const reading = phases('read the checkpoint and the images');
-  const float = await readPackage(options.checkpoint);
+  const float = await openModel(options.checkpoint, options.onNotice);
   reading.signal?.throwIfAborted();
   const { calibration, scoring } = await chooseImages(options);
   const count = Math.min(options.calibrationImages, calibration.images.length);

@@ -39,7 +39,7 @@ export async function convert(options: ConvertOptions): Promise<WrittenModel> {
   return withThreads(options.threads, async () => {
     const { checkpoint, output, layout = 'halves', signal } = options;
     await checkStepFiles({ outputs: [], modelOutput: output, models: [checkpoint] });
-    const model = await openModel(checkpoint);
+    const model = await openModel(checkpoint, options.onNotice);
     signal?.throwIfAborted();
     await writePackage(model, output, layout);
     return { output, bytes: await sizeOf(output) };

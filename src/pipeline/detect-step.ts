@@ -24,8 +24,6 @@ export interface DetectOptions extends WorkOptions, ThreadOptions, BoxSelection 
   readonly device?: ProviderName | undefined;
   /** The folder into which the images are written as JPEG, with the boxes drawn in. */
   readonly drawInto?: string | undefined;
-  /** Called with sentences about phrases that the model will hardly find or cannot tell apart. */
-  readonly onNotice?: ((sentence: string) => void) | undefined;
 }
 
 /** The boxes of one image. */
@@ -49,7 +47,7 @@ export async function detect(options: DetectOptions): Promise<DetectedImage[]> {
     checkSelection(options);
     const images = await findImages(options.images);
     if (drawInto !== undefined) await makeDirectory(drawInto);
-    await using detector = await Detector.create(await openModel(options.model), {
+    await using detector = await Detector.create(await openModel(options.model, options.onNotice), {
       threads,
       ...(device && { providers: [device] }),
     });

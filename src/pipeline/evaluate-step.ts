@@ -23,8 +23,6 @@ export interface EvaluateOptions extends WorkOptions, ThreadOptions {
   readonly output?: string | undefined;
   /** Where the model runs; `cpu` by default. */
   readonly device?: ProviderName | undefined;
-  /** Called with sentences about categories that the model will hardly find or cannot tell apart. */
-  readonly onNotice?: ((sentence: string) => void) | undefined;
   /**
    * The file to write the detections to, in COCO's results format, for `score` and other tools. With it, an interrupted
    * evaluation continues too.
@@ -60,7 +58,7 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult
     const every = await openDataset(options.dataset);
     const dataset = await openDataset(every, options.images);
     const against = options.against === undefined ? undefined : await openDetections(options.against, every);
-    const source = await openModel(options.model);
+    const source = await openModel(options.model, options.onNotice);
     await using detector = await Detector.create(source, { threads, ...(device && { providers: [device] }) });
     const kept = output ?? saveDetections;
     const journal =

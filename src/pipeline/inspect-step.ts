@@ -54,7 +54,7 @@ export async function inspect(options: InspectStepOptions): Promise<InspectResul
     const { depth = INSPECT_DEFAULTS.depth, profile, report, signal } = options;
     await checkStepFiles({ outputs: [report], models: [options.model], data: [profile] });
     if (depth > MAX_DEPTH) throw new UsageError(`\`depth\` must be at most ${MAX_DEPTH}, not ${depth}.`);
-    const source = await openAnyModel(options.model);
+    const source = await openAnyModel(options.model, options.onNotice);
     signal?.throwIfAborted();
     const feeds = profile === undefined ? blankInputs(source, options) : await feedsOf(source, profile, options);
     const inspection = await inspectModel(source, { feeds, depth, profile: profile !== undefined });

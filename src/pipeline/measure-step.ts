@@ -49,6 +49,7 @@ export async function measure(options: MeasureStepOptions): Promise<Measurement>
     return measureModel(model, image, phrases, {
       onProgress: options.onProgress,
       signal: options.signal,
+      onNotice: options.onNotice,
       runs,
       threads,
       device: options.device,
@@ -80,7 +81,7 @@ export interface MeasureInputsOptions extends WorkOptions, ThreadOptions, Pick<B
 export async function measureInputs(options: MeasureInputsOptions): Promise<Measurement> {
   return withThreads(options.threads, async () => {
     const { model, inputs, pictures, shapes, runs = MEASURE_DEFAULTS.runs, threads = availableParallelism() } = options;
-    const loaded = await openAnyModel(model);
+    const loaded = await openAnyModel(model, options.onNotice);
     if (loaded.family.detection)
       throw new UsageError(`${model} is a detector, which is measured with an image and \`phrases\`.`);
     const work = { onProgress: options.onProgress, signal: options.signal, runs, threads, device: options.device };

@@ -1,12 +1,12 @@
 /** The step that trains a checkpoint with quantization in place: quantization-aware training. */
 import { sizeOf } from '../base/files.ts';
-import { buildPackage, readCheckpoint, writePackage } from '../models/package/package.ts';
+import { buildPackage, writePackage } from '../models/package/package.ts';
 import { DEFAULT_RECIPE } from '../quant/recipe.ts';
 import { withThreads } from '../runtime/threads.ts';
 import { type CalibrationOptions, resolveCalibration } from './calibration-options.ts';
 import type { WrittenModel } from './convert-step.ts';
 import { planQuantizedTraining } from './plan-quantized-training.ts';
-import { type DatasetSource, openDataset, openRecipe, type RecipeSource } from './sources.ts';
+import { type DatasetSource, openCheckpoint, openDataset, openRecipe, type RecipeSource } from './sources.ts';
 import { checkStepFiles } from './step-files.ts';
 import { runPreparedTraining, type TrainingResult, type TrainingStepOptions } from './training-options.ts';
 
@@ -54,7 +54,7 @@ export async function qat(options: QatOptions): Promise<QatResult> {
       recipe: asked,
       statistics: [statistics],
     });
-    const source = await readCheckpoint(checkpoint);
+    const source = await openCheckpoint(checkpoint, onNotice);
     const recipe = await openRecipe(asked, onNotice);
     const float = await buildPackage(source);
     const resolved = await resolveCalibration(float, { statistics, calibration, calibrationImages, seed, onNotice });

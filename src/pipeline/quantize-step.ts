@@ -56,7 +56,7 @@ export async function quantize(options: QuantizeStepOptions): Promise<QuantizeRe
       recipe: options.recipe,
       statistics: [options.statistics],
     });
-    const source = await openAnyModel(options.model);
+    const source = await openAnyModel(options.model, options.onNotice);
     const recipe = await openRecipe(options.recipe ?? defaultRecipe(source), onNotice);
     const { model, counts, plan } = await applyRecipe(source, recipe, {
       ...(await resolveCalibration(source, options)),
@@ -126,7 +126,7 @@ export interface ExplainedLayer {
 export async function explainRecipe(options: ExplainOptions): Promise<ExplainedLayer[]> {
   return withThreads(options.threads, async () => {
     const { target, onNotice } = options;
-    const source = await openAnyModel(options.model);
+    const source = await openAnyModel(options.model, options.onNotice);
     const recipe = await openRecipe(options.recipe ?? defaultRecipe(source), onNotice);
     const plan = planQuantization(source.model, recipe, { target });
     for (const sentence of plan.notices) onNotice?.(sentence);

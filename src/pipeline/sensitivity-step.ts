@@ -63,7 +63,7 @@ export async function sensitivity(options: SensitivityStepOptions): Promise<Sens
       statistics: [options.statistics],
     });
     const { pictures, onProgress, signal } = options;
-    const source = await openAnyModel(options.model);
+    const source = await openAnyModel(options.model, options.onNotice);
     const standard = isPackage(source) ? SENSITIVITY_DEFAULTS.recipe : GENERIC_RECIPE;
     const recipe = await openRecipe(options.recipe ?? standard, options.onNotice);
     const dataset =

@@ -1,8 +1,10 @@
 /** The step from a model for any size to a model with static shapes. */
+import { UsageError } from '../base/errors.ts';
 import { sizeOf } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
+import type { Size } from '../data/size.ts';
 import { sizesOf } from '../models/family.ts';
-import { writePackage } from '../models/package/package.ts';
+import { type ModelPackage, writePackage } from '../models/package/package.ts';
 import { specialize } from '../models/specialize.ts';
 import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
 import type { WrittenModel } from './convert-step.ts';
@@ -49,8 +51,9 @@ export async function specializeModel(options: SpecializeOptions): Promise<Speci
   return withThreads(options.threads, async () => {
     const { output, height, width, tokens, batch = 1, padding = false, signal } = options;
     await checkStepFiles({ outputs: [], modelOutput: output, models: [options.model] });
-    const source = await openModel(options.model);
+    const source = await openModel(options.model, options.onNotice);
     signal?.throwIfAborted();
+    if (!padding) checkNoPadding(source, { height, width });
     const size = {
       batch,
       height,
@@ -63,4 +66,14 @@ export async function specializeModel(options: SpecializeOptions): Promise<Speci
     const nodes = { before: source.model.graph.node.length, after: model.graph.node.length };
     return { output, bytes: await sizeOf(output), nodes };
   });
+}
+
+/** The preprocessing of a model can pad every image, which the mask must then say. */
+function checkNoPadding({ source, preprocessing }: ModelPackage, { height, width }: Size): void {
+  const { pad_size, size: rule } = preprocessing;
+  const isFilled = rule && 'height' in rule && rule.height === height && rule.width === width;
+  if (pad_size && !isFilled)
+    throw new UsageError(
+      `The preprocessing of ${source} pads images to ${pad_size.height}x${pad_size.width}; set \`padding\` to keep the mask of padded pixels.`,
+    );
 }

@@ -1,10 +1,9 @@
 /** The step that trains a checkpoint on labelled images in 32-bit floating point. */
 
 import { trainingOf } from '../models/family.ts';
-import { readCheckpoint } from '../models/package/package.ts';
 import { withThreads } from '../runtime/threads.ts';
 import { writeCheckpoint } from '../train/write-checkpoint.ts';
-import { type DatasetSource, openDataset } from './sources.ts';
+import { type DatasetSource, openCheckpoint, openDataset } from './sources.ts';
 import { checkStepFiles } from './step-files.ts';
 import { runPreparedTraining, type TrainingResult, type TrainingStepOptions } from './training-options.ts';
 
@@ -44,7 +43,7 @@ export async function train(options: TrainStepOptions): Promise<TrainResult> {
       models: [checkpoint],
       data: [data, training.validate],
     });
-    const read = await readCheckpoint(checkpoint);
+    const read = await openCheckpoint(checkpoint, options.onNotice);
     const dataset = await openDataset(data, training.images);
     // The seed of the weights differs from that of the batches, so that the two choices are independent.
     const weightSeed = (training.seed ?? 0) + 1;

@@ -86,7 +86,7 @@ export async function tune(options: TuneStepOptions): Promise<Tuned> {
       recipe: options.recipe,
       statistics: [options.statistics],
     });
-    const source = await openAnyModel(options.model);
+    const source = await openAnyModel(options.model, options.onNotice);
     const standard = isPackage(source) ? TUNE_DEFAULTS.recipe : GENERIC_RECIPE;
     const recipe = await openRecipe(options.recipe ?? standard, onNotice);
     const dataset =

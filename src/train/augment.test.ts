@@ -1,7 +1,11 @@
 /** Augmentation moves boxes together with the objects that they surround. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { parsePreprocessing } from '../data/preprocessing.ts';
 import { augment, chooseAugmentation, NO_AUGMENTATION } from './augment.ts';
+
+const preprocessing = parsePreprocessing({ size: { shortest_edge: 48, longest_edge: 64 } }, 'the test');
+const placement = { canvas: { width: 64, height: 48 }, enlarge: false, preprocessing };
 
 /** A black image with one white rectangle. */
 function imageWith(width: number, height: number, [x, y, w, h]: readonly [number, number, number, number]) {
@@ -36,8 +40,9 @@ test('the box surrounds the white pixels after any augmentation', async () => {
       const strength = { mirror: mirror ? 1 : 0, crop: 0.7, smallest: 0.6, colour: 0 };
       const changes = chooseAugmentation(strength, random);
       const { image, labels } = await augment(imageWith(96, 64, box), [{ box, category: 1 }], changes, {
-        width: 128,
-        height: 96,
+        canvas: { width: 128, height: 96 },
+        enlarge: true,
+        preprocessing,
       });
       expect(image.width).toBeLessThanOrEqual(128);
       expect(image.height).toBeLessThanOrEqual(96);
@@ -54,9 +59,9 @@ test('the box surrounds the white pixels after any augmentation', async () => {
 test('without augmentation the image does not change, and a box that is cut away is no label', async () => {
   const image = imageWith(64, 48, [0, 0, 8, 8]);
   const label = { box: [0, 0, 8, 8] as const, category: 3 };
-  const same = await augment(image, [label], NO_AUGMENTATION, { width: 64, height: 48 });
+  const same = await augment(image, [label], NO_AUGMENTATION, placement);
   expect(same).toEqual({ image, labels: [label] });
   const crop = { left: 0.5, top: 0.5, width: 0.5, height: 0.5 };
-  const cut = await augment(image, [label], { ...NO_AUGMENTATION, crop }, { width: 64, height: 48 });
+  const cut = await augment(image, [label], { ...NO_AUGMENTATION, crop }, placement);
   expect(cut.labels).toEqual([]);
 });

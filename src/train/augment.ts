@@ -2,10 +2,12 @@
  * Augmentation: a training image is mirrored, cropped, resized and recoloured at random, and its boxes are changed with it.
  * The same choices give the same pixels.
  */
-import sharp from 'sharp';
+import sharp, { type Sharp } from 'sharp';
 import type { Image } from '../data/image.ts';
 import type { Box, LabelledBox } from '../data/labelled-box.ts';
-import type { Size } from '../data/size.ts';
+import type { Preprocessing } from '../data/preprocessing.ts';
+import { resample } from '../data/resample.ts';
+import { resizedSize, type Size } from '../data/size.ts';
 
 /** The changes of one image. */
 export interface Augmentation {
@@ -15,7 +17,7 @@ export interface Augmentation {
   readonly crop:
     | { readonly left: number; readonly top: number; readonly width: number; readonly height: number }
     | undefined;
-  /** The size on the canvas, as a fraction of the maximum that fits. */
+  /** The size on the canvas, as a fraction of the one that the preprocessing gives, or the largest that fits. */
   readonly scale: number;
   /** The factor of brightness; 1 changes nothing. */
   readonly brightness: number;
@@ -31,6 +33,16 @@ export const NO_AUGMENTATION: Augmentation = {
   brightness: 1,
   saturation: 1,
 };
+
+/** How images come onto the canvas of a batch. */
+export interface Placement {
+  /** The maximum size of an image, in pixels. */
+  readonly canvas: Size;
+  /** Whether images may become larger than by the preprocessing, to fill the canvas. */
+  readonly enlarge: boolean;
+  /** How the model resizes images. */
+  readonly preprocessing: Pick<Preprocessing, 'size' | 'resample'>;
+}
 
 /** How strongly images are changed. */
 export interface AugmentationStrength {
@@ -64,40 +76,52 @@ export function chooseAugmentation(strength: AugmentationStrength, random: () =>
 const MINIMUM_VISIBLE = 0.3;
 
 /**
- * Changes an image and its boxes.
+ * Changes an image and its boxes. Without changes the result is what the model sees of the image in use.
  * @param labels boxes in pixels of the image
- * @param canvas the maximum size of the result, in pixels
  * @returns the new image and the boxes that are still visible, in pixels of the new image
  */
 export async function augment(
   image: Image,
   labels: readonly LabelledBox[],
   changes: Augmentation,
-  canvas: Size,
+  { canvas, enlarge, preprocessing }: Placement,
 ): Promise<{ image: Image; labels: LabelledBox[] }> {
   const part = cropOf(image, changes);
-  const fit = Math.min(canvas.height / part.height, canvas.width / part.width) * changes.scale;
+  const wanted = resizedSize(part, preprocessing.size);
+  const largest = Math.min(canvas.height / wanted.height, canvas.width / wanted.width);
+  const factor = (enlarge ? largest : Math.min(1, largest)) * changes.scale;
   const size = {
-    width: Math.max(1, Math.min(canvas.width, Math.round(part.width * fit))),
-    height: Math.max(1, Math.min(canvas.height, Math.round(part.height * fit))),
+    width: Math.max(1, Math.min(canvas.width, Math.round(wanted.width * factor))),
+    height: Math.max(1, Math.min(canvas.height, Math.round(wanted.height * factor))),
   };
-  const isResized = size.width !== part.width || size.height !== part.height;
-  const isRecoloured = changes.brightness !== 1 || changes.saturation !== 1;
-  let pipeline = sharp(image.pixels, { raw: { width: image.width, height: image.height, channels: 3 } });
-  if (changes.crop) pipeline = pipeline.extract(part);
-  if (isResized) pipeline = pipeline.resize({ ...size, fit: 'fill', kernel: 'linear', fastShrinkOnLoad: false });
-  if (changes.mirror) pipeline = pipeline.flop();
-  if (isRecoloured) pipeline = pipeline.modulate({ brightness: changes.brightness, saturation: changes.saturation });
-  const isChanged = changes.crop || isResized || changes.mirror || isRecoloured;
-  const pixels = isChanged ? await pipeline.toColourspace('srgb').removeAlpha().raw().toBuffer() : image.pixels;
+  const kept = changes.crop ? await edit(image, (pipeline) => pipeline.extract(part)) : image;
+  const resized = resample(kept, size, preprocessing.resample);
+  const isEdited = changes.mirror || changes.brightness !== 1 || changes.saturation !== 1;
+  const edited = isEdited
+    ? await edit(resized, (pipeline) => recolour(pipeline.flop(changes.mirror), changes))
+    : resized;
   const scale = { x: size.width / part.width, y: size.height / part.height };
   return {
-    image: { ...size, pixels },
+    image: edited,
     labels: labels.flatMap(({ box, category }) => {
       const moved = moveBox(box, part, scale, changes.mirror ? size.width : undefined);
       return moved ? [{ box: moved, category }] : [];
     }),
   };
+}
+
+/** Edits pixels by a pipeline of sharp. */
+async function edit({ width, height, pixels }: Image, change: (pipeline: Sharp) => Sharp): Promise<Image> {
+  const { data, info } = await change(sharp(pixels, { raw: { width, height, channels: 3 } }))
+    .toColourspace('srgb')
+    .removeAlpha()
+    .raw()
+    .toBuffer({ resolveWithObject: true });
+  return { width: info.width, height: info.height, pixels: data };
+}
+
+function recolour(pipeline: Sharp, { brightness, saturation }: Augmentation): Sharp {
+  return brightness === 1 && saturation === 1 ? pipeline : pipeline.modulate({ brightness, saturation });
 }
 
 /** The part of an image that is kept, in whole pixels. */

@@ -13,11 +13,11 @@ import type { Tokenizer } from '../models/tokenizer.ts';
 import type { TrainingFamily } from '../models/training-family.ts';
 import type { Tensor } from '../runtime/tensor.ts';
 import { assembleBatch, type Batch, type BatchSize, denoisingMask, type TrainingSample } from './assemble-batch.ts';
-import { type AugmentationStrength, augment, chooseAugmentation } from './augment.ts';
+import { type AugmentationStrength, augment, chooseAugmentation, type Placement } from './augment.ts';
 import { below, seededRandom } from './seeded-random.ts';
 
 /** Settings of `Batches`. Boxes beyond the number of targets of an image are left out. */
-export interface BatchSettings extends BatchSize {
+export interface BatchSettings extends BatchSize, Placement {
   /** The seed of the order of images, of augmentation and of denoising. */
   readonly seed: number;
   /** How strongly images are changed. */
@@ -113,7 +113,7 @@ export class Batches {
     const changes = chooseAugmentation(this.#settings.augmentation, random);
     const original = await readImage(this.#dataset.pathOf(info));
     const all = this.#labels.get(info.id) ?? [];
-    const { image, labels } = await augment(original, all, changes, this.#settings.canvas);
+    const { image, labels } = await augment(original, all, changes, this.#settings);
     const kept = labels.slice(0, this.#settings.targets);
     const { chunk, categories } = this.#drawPrompt(kept, random);
     const found = kept.filter(({ category }) => categories.includes(category));

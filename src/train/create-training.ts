@@ -74,6 +74,7 @@ export async function createTraining(
   const batches = new Batches(dataset, createTokenizer(source.tokenizer, source.source), family, {
     ...settings,
     targets,
+    preprocessing: source.preprocessing,
     labelled: settings.loss.labels > 0,
   });
   const initial = new Map(source.tensors);

@@ -26,6 +26,7 @@ export function trainingKey(
     images: hashOf(images),
     annotations: hashOf(annotations),
     categories: hashOf(categories),
+    'settings of the preprocessing': hashOf(source.preprocessing),
     'checkpoint weights': hex(weights),
     ...(quantized && {
       recipe: hashOf(quantized.plan.recipe),

@@ -143,6 +143,8 @@ export interface TrainingSettings extends TrainerSettings {
   readonly batch: number;
   /** The canvas that images are fitted into, in pixels. */
   readonly canvas: Size;
+  /** Whether images may become larger than by the preprocessing of the model, to fill a canvas that was stated. */
+  readonly enlarge: boolean;
   /** The number of tokens that prompts are padded to. */
   readonly textLength: number;
   /** The seed of everything that is random. */
@@ -207,13 +209,13 @@ export function resolveTrainingSettings(
   const given = { ...TRAINING_DEFAULTS[kind], ...withoutUndefined(options) };
   const stepsPerEpoch = Math.max(1, Math.floor(dataset.images.length / (given.batch * given.accumulate)));
   const weights = { class: given.classWeight, box: 5, giou: 2 };
-  const canvas = canvasFor(dataset, source);
   return {
     kind,
     batch: given.batch,
     accumulate: given.accumulate,
     steps: given.steps ?? Math.max(1, Math.round(given.epochs * stepsPerEpoch)),
-    canvas: { height: given.height ?? canvas.height, width: given.width ?? canvas.width },
+    canvas: canvasFor(dataset, source, { height: given.height, width: given.width }),
+    enlarge: source.preprocessing.do_resize && (given.height !== undefined || given.width !== undefined),
     textLength: given.textLength ?? textLengthFor(dataset, source),
     seed: given.seed,
     augmentation: { mirror: given.mirror, crop: given.crop, smallest: 0.6, colour: given.colour },

@@ -1,5 +1,5 @@
 /** The sizes of a training that follow from its data. */
-import { InputError } from '../base/errors.ts';
+import { InputError, UsageError } from '../base/errors.ts';
 import type { CocoDataset } from '../data/coco.ts';
 import { resizedSize, type Size } from '../data/size.ts';
 import { detectionOf, trainingOf } from '../models/family.ts';
@@ -15,12 +15,33 @@ const SIDE_UNIT = 32;
 
 const roundUp = (value: number, unit: number) => Math.ceil(value / unit) * unit;
 
-/** The canvas that holds every image of a dataset as the preprocessing of the model resizes it, in pixels. */
-export function canvasFor(dataset: CocoDataset, { preprocessing }: CheckpointPackage): Size {
-  const { shortest_edge: shortest, longest_edge: longest } = preprocessing.size;
-  const sizes = dataset.images.map((image) => resizedSize(image, shortest, longest));
-  const maximum = (side: keyof Size) => sizes.reduce((largest, size) => Math.max(largest, size[side]), SIDE_UNIT);
-  return { height: roundUp(maximum('height'), SIDE_UNIT), width: roundUp(maximum('width'), SIDE_UNIT) };
+/**
+ * The canvas that holds every image of a dataset as the preprocessing of the model resizes and pads it, in pixels.
+ *
+ * @param given sides that the caller states
+ * @throws UsageError if the stated sides are too small for the queries of the model
+ */
+export function canvasFor(
+  dataset: CocoDataset,
+  checkpoint: CheckpointPackage,
+  given: { readonly [Side in keyof Size]?: number | undefined } = {},
+): Size {
+  const { size: rule, pad_size: padded } = checkpoint.preprocessing;
+  const sizes = dataset.images.map((image) => resizedSize(image, rule));
+  const maximum = (side: keyof Size) =>
+    sizes.reduce((largest, size) => Math.max(largest, size[side]), padded?.[side] ?? SIDE_UNIT);
+  const { canvasFor: enough } = detectionOf(checkpoint);
+  const needed = enough({ height: maximum('height'), width: maximum('width') });
+  const canvas = {
+    height: given.height ?? roundUp(needed.height, SIDE_UNIT),
+    width: given.width ?? roundUp(needed.width, SIDE_UNIT),
+  };
+  const smallest = enough(canvas);
+  if (smallest.height !== canvas.height || smallest.width !== canvas.width)
+    throw new UsageError(
+      `A canvas of ${canvas.height}x${canvas.width} has too few positions for the queries of the model; set \`height\` and \`width\` to at least ${smallest.height} and ${smallest.width}.`,
+    );
+  return canvas;
 }
 
 /**

@@ -1,8 +1,9 @@
 /** Inputs of the combined model without meaning, for measurements that depend on sizes alone. */
 import { UsageError } from '../../base/errors.ts';
-import type { Preprocessing } from '../../data/preprocessing.ts';
+import { type Preprocessing, typicalSize } from '../../data/preprocessing.ts';
 import type { Feeds } from '../../runtime/session.ts';
 import { booleans, floats } from '../../runtime/tensor.ts';
+import { padForQueries } from './canvas.ts';
 import { combinedFeeds } from './combined-feeds.ts';
 import { type Config, longestText } from './config.ts';
 
@@ -23,8 +24,8 @@ export function blankPrompt(config: Config, tokens: number): number[] {
 
 /** A black landscape image of the size that the model's preprocessing makes, and a prompt of `tokens` tokens. */
 export function blankFeeds(config: Config, preprocessing: Preprocessing, tokens = BLANK_TOKENS): Feeds {
-  const { shortest_edge: height, longest_edge: width } = preprocessing.size;
+  const { height, width } = typicalSize(preprocessing);
   const pixelValues = floats(new Float32Array(3 * height * width), [1, 3, height, width]);
   const validPixels = booleans(new Uint8Array(height * width).fill(1), [1, height, width]);
-  return combinedFeeds({ pixelValues, validPixels }, blankPrompt(config, tokens));
+  return combinedFeeds(padForQueries(config, { pixelValues, validPixels }), blankPrompt(config, tokens));
 }

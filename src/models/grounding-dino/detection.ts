@@ -4,6 +4,7 @@ import { floatData } from '../../runtime/tensor.ts';
 import type { DetectionFamily, PromptChunk } from '../detection-family.ts';
 import type { NamedOutputs } from '../named-outputs.ts';
 import { blankPrompt } from './blank-feeds.ts';
+import { canvasFor, padForQueries } from './canvas.ts';
 import { combinedFeeds } from './combined-feeds.ts';
 import { type Config, longestText } from './config.ts';
 import { extractHalf, joinHalves } from './grounding-dino.ts';
@@ -24,8 +25,9 @@ export function groundingDinoDetection(config: Config): DetectionFamily {
     fixedPromptLength,
     textFeeds,
     promptFeeds,
-    imageFeeds,
-    combinedFeeds,
+    canvasFor: (size) => canvasFor(config, size),
+    imageFeeds: (images, takes) => imageFeeds(padForQueries(config, images), takes),
+    combinedFeeds: (image, tokens) => combinedFeeds(padForQueries(config, image), tokens),
     groundedBoxes: (outputs: NamedOutputs, chunk: PromptChunk, size: Size, threshold: number) =>
       groundedBoxes(rawDetections(outputs), chunk, size, threshold),
     rankedBoxes: (outputs: NamedOutputs, chunk: PromptChunk, size: Size, limit: number) =>

@@ -21,17 +21,18 @@ const companionDefaults: CompanionDefaults = {
   preprocessing: {
     image_processor_type: 'GroundingDinoImageProcessor',
     processor_class: 'GroundingDinoProcessor',
-    do_resize: true,
-    do_rescale: true,
-    do_normalize: true,
-    do_pad: true,
-    resample: 2, // bilinear, in Pillow's numbering
   },
 };
 
 /** The entry of GroundingDINO in the table of families. */
 export const groundingDinoDefinition: FamilyDefinition = {
   modelTypes: MODEL_TYPES,
+  imageProcessors: [
+    'GroundingDinoImageProcessor',
+    'GroundingDinoImageProcessorFast',
+    'GroundingDinoImageProcessorPil',
+    'GroundingDinoFeatureExtractor',
+  ],
   open: (config, preprocessing, source) => groundingDino(parseConfig(config, source), preprocessing),
   vocabularySize: (config) => (config as Config).text_config.vocab_size, // what `open` and the readers give
   readFolder: readHuggingFace,
@@ -52,7 +53,7 @@ function groundingDino(config: Config, preprocessing: Preprocessing): ModelFamil
       if (shapes) throw new UsageError('The shapes of inputs follow from the model, so they cannot be stated.');
       return blankFeeds(config, preprocessing, tokens);
     },
-    sizes: groundingDinoSizes,
+    sizes: groundingDinoSizes(config),
     buildModel: (tensors, source) => buildModel({ config, tensors }, { source }),
     companionDefaults,
     detection: groundingDinoDetection(config),

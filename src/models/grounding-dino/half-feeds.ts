@@ -5,6 +5,7 @@ import type { Feeds } from '../../runtime/session.ts';
 import { booleans, copyTensor, integers } from '../../runtime/tensor.ts';
 import type { PhraseSpan, PromptChunk } from '../detection-family.ts';
 import type { NamedOutputs } from '../named-outputs.ts';
+import { checkUnpadded } from './canvas.ts';
 import { tokenMasks } from './token-masks.ts';
 
 /** The token id that fills the prompt of a model with a fixed length; the masks hide it. */
@@ -32,8 +33,11 @@ export function promptFeeds({ tokens, phrases }: PromptChunk, encoded: NamedOutp
 }
 
 /** Inputs of the half `detect` that come from images. A model without padding has no mask of valid pixels. */
-export function imageFeeds({ pixelValues, validPixels }: PreparedImages, takes: (input: string) => boolean): Feeds {
-  return { pixel_values: pixelValues, ...(takes('valid_pixels') && { valid_pixels: validPixels }) };
+export function imageFeeds(prepared: PreparedImages, takes: (input: string) => boolean): Feeds {
+  const { pixelValues, validPixels } = prepared;
+  if (takes('valid_pixels')) return { pixel_values: pixelValues, valid_pixels: validPixels };
+  checkUnpadded(prepared);
+  return { pixel_values: pixelValues };
 }
 
 function padTokens(tokens: readonly number[], length: number): number[] {

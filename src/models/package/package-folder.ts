@@ -5,11 +5,13 @@
 import { join } from 'node:path';
 import { UsageError } from '../../base/errors.ts';
 import { exists, makeDirectory, writeAtomic } from '../../base/files.ts';
+import { completeSettings, type Preprocessing } from '../../data/preprocessing.ts';
 import { getMetadata } from '../../onnx/metadata.ts';
 import { type Model, readModel } from '../../onnx/read.ts';
 import { writeModel } from '../../onnx/write.ts';
 import { WEIGHTS_FILES } from '../checkpoint/weights-files.ts';
 import { detectionOf, type LoadedModel, type ModelFamily } from '../family.ts';
+import { nestedPreprocessing } from './find-preprocessing.ts';
 
 /** The files that a model needs beside its graph, each with its metadata key inside an ONNX file. */
 export const FILES: Readonly<Record<FileKey, readonly [file: string, metadata: string]>> = {
@@ -48,7 +50,7 @@ export async function readModelFolder(folder: string): Promise<FolderModel | und
 /** The content of a folder: a model that carries its other files as metadata. */
 export interface WrittenPackage extends LoadedModel {
   /** The settings of the preprocessing, each of them spelled out. */
-  readonly preprocessing: object;
+  readonly preprocessing: Preprocessing;
 }
 
 /**
@@ -78,16 +80,21 @@ export async function writeModelFolder(written: WrittenPackage, folder: string, 
  *
  * @param stored returns the settings that are known for a file
  * @param preprocessing the settings of the preprocessing, each of them spelled out
+ * @throws UsageError if the folder states another preprocessing in a file that has priority
  */
 export async function writeCompanions(
   stored: (key: FileKey) => object,
-  preprocessing: object,
+  preprocessing: Preprocessing,
   folder: string,
   { companionDefaults: defaults }: Pick<ModelFamily, 'companionDefaults'>,
 ): Promise<void> {
+  if ((await nestedPreprocessing(folder)) !== undefined)
+    throw new UsageError(
+      `${folder} already holds processor_config.json, whose preprocessing would be read in place of that of this model; name another.`,
+    );
   for (const key of Object.keys(FILES) as FileKey[]) {
     // The keys of a constant record, whose type `Object.keys` does not tell.
-    const settings = key === 'preprocessing' ? { ...preprocessing, ...stored(key) } : stored(key);
+    const settings = key === 'preprocessing' ? completeSettings(stored(key), preprocessing) : stored(key);
     const added = key === 'config' || key === 'preprocessing' ? defaults?.[key] : undefined;
     await writeAtomic(join(folder, FILES[key][0]), `${JSON.stringify({ ...added, ...settings }, undefined, 1)}\n`);
   }

@@ -8,8 +8,7 @@ import { readdir } from 'node:fs/promises';
 import { dirname, extname, join } from 'node:path';
 import { InputError, UsageError } from '../../base/errors.ts';
 import { exists, isDirectory, readJson } from '../../base/files.ts';
-import { parseWith } from '../../base/schema.ts';
-import { type Preprocessing, preprocessingSchema } from '../../data/preprocessing.ts';
+import { completeSettings, type Preprocessing, parsePreprocessing } from '../../data/preprocessing.ts';
 import { getMetadata, setMetadata } from '../../onnx/metadata.ts';
 import { type Model, readModel } from '../../onnx/read.ts';
 import { writeModel } from '../../onnx/write.ts';
@@ -20,6 +19,7 @@ import { detectionOf, type LoadedModel, type ModelFamily } from '../family.ts';
 import type { FamilyCheckpoint, FamilyDefinition } from '../family-definition.ts';
 import { openGeneric } from '../generic/family.ts';
 import type { TokenizerFiles } from '../tokenizer.ts';
+import { findPreprocessing } from './find-preprocessing.ts';
 import { findTokenizer } from './find-tokenizer.ts';
 import { FILES, type FileKey, type FolderForm, readModelFolder, writeModelFolder } from './package-folder.ts';
 import { isWeightsFile } from './weights-file-kind.ts';
@@ -44,6 +44,8 @@ export interface CheckpointPackage extends FamilyCheckpoint {
   readonly tokenizer: TokenizerFiles;
   /** The parsed JSON of the files beside the weights, as they are to be kept. */
   readonly files: Readonly<Record<FileKey, unknown>>;
+  /** Sentences about what was not as usual when the checkpoint was read, which a user should see. */
+  readonly notices?: readonly string[] | undefined;
 }
 
 /** The contents of the files that travel with a model. */
@@ -148,21 +150,21 @@ async function withFiles(
   checkpoint: FamilyCheckpoint,
   options: ReadOptions,
 ): Promise<CheckpointPackage> {
-  const read = (key: FileKey) => readJson(join(folder, FILES[key][0]), LARGEST_JSON);
   const tokenizer = await findTokenizer(
     source,
     folder,
     options.tokenizer,
     definition.vocabularySize(checkpoint.config),
   );
+  // Only folders of Hugging Face state the preprocessing: beside one file of weights it is that of the published models.
+  const found = await findPreprocessing(source, folder, { isFolder: source === folder });
+  const preprocessing = parsePreprocessing(found.settings, found.name, definition.imageProcessors);
   const files: Companions = {
     config: checkpoint.config,
-    // The published models share their preprocessing, which is the default of each setting.
-    preprocessing: (await exists(join(folder, FILES.preprocessing[0]))) ? await read('preprocessing') : {},
+    preprocessing: completeSettings(found.settings, preprocessing),
     tokenizer: tokenizer.files.tokenizer,
     tokenizerConfig: tokenizer.files.config,
   };
-  const preprocessing = parsePreprocessing(files.preprocessing, source);
   return {
     ...checkpoint,
     source,
@@ -170,7 +172,7 @@ async function withFiles(
     preprocessing,
     family: definition.open(checkpoint.config, preprocessing, `${source}: config.json`),
     tokenizer: tokenizer.files,
-    notices: [...(checkpoint.notices ?? []), ...tokenizer.notices],
+    notices: [...(checkpoint.notices ?? []), ...tokenizer.notices, ...found.notices],
   };
 }
 
@@ -183,15 +185,12 @@ async function withFiles(
  * await writePackage(float, 'tiny.onnx');
  */
 export async function buildPackage(checkpoint: CheckpointPackage): Promise<ModelPackage> {
-  const { source, family, tensors, preprocessing, tokenizer, files } = checkpoint;
+  const { source, family, tensors, preprocessing, tokenizer, files, notices } = checkpoint;
   if (!family.buildModel) throw new UsageError(`${source} is a checkpoint whose graph dino8 cannot build.`);
   const model = await family.buildModel(tensors, source);
   for (const [key, value] of Object.entries(files)) setMetadata(model, FILES[key as FileKey][1], JSON.stringify(value)); // keys of FILES
-  return { source, model, family, preprocessing, tokenizer };
+  return { source, model, family, preprocessing, tokenizer, notices };
 }
-
-const parsePreprocessing = (value: unknown, source: string) =>
-  parseWith(preprocessingSchema, value, `${source}: preprocessor_config.json`);
 
 /** The files that a model carries as metadata. */
 function companionsOf(path: string, model: Model): Companions {
@@ -216,8 +215,9 @@ function companionsOf(path: string, model: Model): Companions {
 }
 
 function assemble(source: string, model: Model, { config, tokenizer, ...files }: Companions): ModelPackage {
-  const preprocessing = parsePreprocessing(files.preprocessing, source);
   const definition = findFamily(config, `${source}: config.json`);
+  const { imageProcessors } = definition;
+  const preprocessing = parsePreprocessing(files.preprocessing, `${source}: preprocessor_config.json`, imageProcessors);
   definition.renew?.(model);
   return {
     source,
