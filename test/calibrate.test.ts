@@ -89,16 +89,17 @@ describe('calibrate', () => {
       JSON.stringify({ images: described, annotations: [], categories }),
     );
     const args = [checkpoint, at('set/images'), '--images', '3', '-o', at('some.json'), '--json'];
-    const refused = await calibrate(...args);
-    expect(refused.code).toBe(1);
-    expect(refused.stderr).toMatch(/broken\.jpg.*--skip-unreadable/);
+    const incomplete = await calibrate(...args);
+    expect(incomplete.code).toBe(1);
+    expect(incomplete.stderr).toMatch(/broken\.jpg.*left out[\s\S]*--skip-unreadable/);
+    expect(JSON.parse(incomplete.stdout)).toMatchObject({ skipped: [expect.stringMatching(/broken\.jpg$/)] });
     const { code, stdout, stderr } = await calibrate(...args, '--skip-unreadable');
     expect(code, stderr).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({ images: 3, skipped: [expect.stringMatching(/broken\.jpg$/)] });
 
     await rm(at('set/images/000002.jpg'));
     const missing = await calibrate(...args);
-    expect(missing).toMatchObject({ code: 1, stderr: expect.stringMatching(/jpg/) });
+    expect(missing).toMatchObject({ code: 1, stderr: expect.stringMatching(/1 of 3 pictures .*000002\.jpg/) });
   });
 
   test.each([

@@ -193,10 +193,10 @@ describe('bad input', () => {
 
   test('wrong annotations, recipes and options are errors of one sentence', async () => {
     const model = at('model.onnx');
-    await expectRefusal(['eval', model, at('none')], 2, /is not a directory/);
-    await expectRefusal(['eval', model, at('empty')], 2, /has no annotations/);
+    await expectRefusal(['eval', model, at('none')], 2, /none does not exist/);
+    await expectRefusal(['eval', model, at('empty')], 2, /has no labels/);
     await mkdir(at('coco'));
-    await writeFile(at('coco', 'annotations.json'), '{"images": [{"id": "one"}]}');
+    await writeFile(at('coco', 'annotations.json'), '{"images": [{"id": {}}], "categories": []}');
     await expectRefusal(['eval', model, at('coco')], 1, /annotations\.json is not as expected at images\.0\.id/);
     await expectRefusal(['quantize', model, '-o', at('never.onnx')], 2, /--calibration/);
     await expectRefusal(['quantize', model, '--recipe', 'best', '-o', at('never.onnx')], 2, /no recipe best/);

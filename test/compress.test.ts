@@ -76,7 +76,7 @@ describe('compress', () => {
 
   test.each([
     [['--calibration', validation], 2, /--calibration are those of the data set/],
-    [['--split', '1.5'], 2, /--split must be a number from 0 to 1/],
+    [['--set-aside', '1.5'], 2, /--set-aside must be a number from 0 to 1/],
     [['--recipes', 'none'], 2, /There is no recipe none/],
     [['--recipes', 'dynamic,dynamic'], 2, /name each recipe once/],
   ])('%j is refused in one sentence', async (extra, code, message) => {

@@ -7,6 +7,8 @@ import {
   mergeStatistics,
   type ValueDependence,
 } from '../pipeline/calibrate-step.ts';
+import type { DatasetFiles } from '../pipeline/sources.ts';
+import { addDatasetOptions, separateDataset } from './dataset-options.ts';
 import { examples } from './examples.ts';
 import { keepsOnInterruption } from './interruption.ts';
 import { notice } from './notices.ts';
@@ -19,32 +21,33 @@ import { table } from './table.ts';
 /** `dino8 calibrate` */
 export const calibrateCommand = () =>
   addPictureOptions(
-    new Command('calibrate')
-      .description(
-        'Run a float model on images and record the statistics from which quantize chooses the ranges of static layers.',
-      )
-      .argument(
-        '<inputs...>',
-        `a model and its inputs: ${INPUTS_ARGUMENT}; with --merge, the statistics files of all parts of one calibration`,
-      )
-      .requiredOption(
-        '-o, --output <file>',
-        'the statistics file to write; an interrupted calibration continues where it was',
-      )
-      .option(
-        '--images <count>',
-        `calibrate on this many images, chosen at random (default: ${CALIBRATE_DEFAULTS.images}, or all if there are fewer)`,
-        wholeNumber('--images'),
-      )
-      .addOption(seedOption())
-      .option(
-        '--recipe <recipe>',
-        'observe only the values that this recipe needs (default: those that any bundled recipe but full needs)',
-      )
-      .option('--everything', 'observe every value that any recipe may need; takes longer')
-      .option('--shard <i/n>', 'do only part i of n, for instance on one of n machines', parseShard)
-      .option('--merge', 'join the statistics files of all parts')
-      .option('--skip-unreadable', 'leave out images that cannot be read, and list them'),
+    addDatasetOptions(
+      new Command('calibrate')
+        .description(
+          'Run a float model on images and record the statistics from which quantize chooses the ranges of static layers.',
+        )
+        .argument(
+          '<inputs...>',
+          `a model and its inputs: ${INPUTS_ARGUMENT}; with --merge, the statistics files of all parts of one calibration`,
+        )
+        .requiredOption(
+          '-o, --output <file>',
+          'the statistics file to write; an interrupted calibration continues where it was',
+        )
+        .option(
+          '--images <count>',
+          `calibrate on this many images, chosen at random (default: ${CALIBRATE_DEFAULTS.images}, or all if there are fewer)`,
+          wholeNumber('--images'),
+        )
+        .addOption(seedOption())
+        .option(
+          '--recipe <recipe>',
+          'observe only the values that this recipe needs (default: those that any bundled recipe but full needs)',
+        )
+        .option('--everything', 'observe every value that any recipe may need; takes longer')
+        .option('--shard <i/n>', 'do only part i of n, for instance on one of n machines', parseShard)
+        .option('--merge', 'join the statistics files of all parts'),
+    ),
   )
     .addOption(threadsOption())
     .addOption(jsonOption())
@@ -58,11 +61,12 @@ export const calibrateCommand = () =>
       ),
     )
     .action(async (inputs, { merge, json, output, ...given }) => {
-      const { pictures, others: options } = separatePictures(given);
+      const { pictures, others } = separatePictures(given);
+      const { named, others: options } = separateDataset(others);
       keepsOnInterruption(`${output}.partial`);
       const result = merge
         ? await mergeStatistics({ parts: inputs, output, onNotice: notice })
-        : await calibrate({ ...modelAndFolder(inputs), ...options, pictures, output, ...work() });
+        : await calibrate({ ...modelAndInputs(inputs, named), ...options, pictures, output, ...work() });
       if (json) return printJson(result);
       report(result);
     });
@@ -73,10 +77,10 @@ function parseShard(text: string): { index: number; count: number } {
   return { index, count };
 }
 
-function modelAndFolder([model, dataset, ...rest]: readonly string[]): { model: string; dataset: string } {
+function modelAndInputs([model, dataset, ...rest]: readonly string[], named: (path: string) => string | DatasetFiles) {
   if (model === undefined || dataset === undefined || rest.length > 0)
     throw new UsageError('dino8 calibrate takes a model and its inputs; see --help.');
-  return { model, dataset };
+  return { model, dataset: named(dataset) };
 }
 
 /** Rows of the table: only values that are computed from the text depend much on the length of the prompt. */

@@ -2,6 +2,7 @@ import { Command } from '@commander-js/extra-typings';
 import type { Comparison } from '../evaluate/compare.ts';
 import type { OutputDifference } from '../models/family.ts';
 import { COMPARE_DEFAULTS, compare } from '../pipeline/compare-step.ts';
+import { addDatasetOptions, separateDataset } from './dataset-options.ts';
 import { examples } from './examples.ts';
 import { print, printJson } from './output.ts';
 import { addPictureOptions, INPUTS_ARGUMENT, separatePictures } from './picture-options.ts';
@@ -17,24 +18,26 @@ const MAX_ROWS = 15;
 /** `dino8 compare` */
 export const compareCommand = () =>
   addPictureOptions(
-    new Command('compare')
-      .description('Compare a quantized model with its float model: by layer, by box and by image.')
-      .argument('<model>', 'the float model')
-      .argument('<quantized>', 'the model that dino8 quantize made of it')
-      .argument('<inputs>', INPUTS_ARGUMENT)
-      .option(
-        '--images <count>',
-        'compare on the first <count> images or other inputs',
-        wholeNumber('--images'),
-        COMPARE_DEFAULTS.images,
-      )
-      .option(
-        '--floor <decibels>',
-        'name the first layer whose signal-to-noise ratio is below this',
-        notNegative('--floor'),
-        DEFAULT_FLOOR,
-      )
-      .option('--report <file>', 'write tables and a chart as one HTML file'),
+    addDatasetOptions(
+      new Command('compare')
+        .description('Compare a quantized model with its float model: by layer, by box and by image.')
+        .argument('<model>', 'the float model')
+        .argument('<quantized>', 'the model that dino8 quantize made of it')
+        .argument('<inputs>', INPUTS_ARGUMENT)
+        .option(
+          '--images <count>',
+          'compare on the first <count> images or other inputs',
+          wholeNumber('--images'),
+          COMPARE_DEFAULTS.images,
+        )
+        .option(
+          '--floor <decibels>',
+          'name the first layer whose signal-to-noise ratio is below this',
+          notNegative('--floor'),
+          DEFAULT_FLOOR,
+        )
+        .option('--report <file>', 'write tables and a chart as one HTML file'),
+    ),
   )
     .addOption(threadsOption())
     .addOption(jsonOption())
@@ -46,8 +49,9 @@ export const compareCommand = () =>
       ),
     )
     .action(async (model, quantized, dataset, { floor, json, ...given }) => {
-      const { pictures, others: options } = separatePictures(given);
-      const comparison = await compare({ ...options, model, quantized, dataset, pictures, ...work() });
+      const { pictures, others } = separatePictures(given);
+      const { named, others: options } = separateDataset(others);
+      const comparison = await compare({ ...options, model, quantized, dataset: named(dataset), pictures, ...work() });
       if (json) return printJson(comparison);
       describe(comparison, floor);
     });

@@ -5,13 +5,13 @@ import { COMPRESS_DEFAULTS, type CompressedVariant, type CompressResult } from '
 import { compress } from '../pipeline/compress-step.ts';
 import { bundledRecipes } from '../quant/recipe.ts';
 import { TRAINING_DEFAULTS } from '../train/training-settings.ts';
+import { addDatasetOptions, DATASET_ARGUMENT, separateDataset } from './dataset-options.ts';
 import { examples } from './examples.ts';
 import { megabytes, milliseconds } from './format.ts';
 import { keepsOnInterruption } from './interruption.ts';
 import { print, printJson } from './output.ts';
 import { work } from './progress-line.ts';
 import {
-  COCO_ARGUMENT,
   fraction,
   jsonOption,
   notNegative,
@@ -30,52 +30,54 @@ const calibrationImages: number = COMPRESS_DEFAULTS.calibrationImages;
 
 /** `dino8 compress` */
 export const compressCommand = () =>
-  new Command('compress')
-    .description(
-      'Make INT8 models of a checkpoint by several recipes, score and measure each beside FP32, and write a report. Nothing is calibrated or trained on the images that are scored. An interrupted command continues at the step where it was; if an option or an input has changed, the steps that depend on it are done again, and a note names the change.',
-    )
-    .argument('<checkpoint>', 'a Hugging Face folder, or an original .pth')
-    .argument('<coco>', COCO_ARGUMENT)
-    .requiredOption(
-      '-o, --output <folder>',
-      'the folder to write: the models, report.html, results.json, and the state of the work',
-    )
-    .addOption(
-      new Option(
-        '--recipes <list>',
-        `the recipes to compare, separated by commas: bundled ones (${bundledRecipes().join(', ')}) or paths of YAML files`,
+  addDatasetOptions(
+    new Command('compress')
+      .description(
+        'Make INT8 models of a checkpoint by several recipes, score and measure each beside FP32, and write a report. Nothing is calibrated or trained on the images that are scored. An interrupted command continues at the step where it was; if an option or an input has changed, the steps that depend on it are done again, and a note names the change.',
       )
-        .argParser((text) => text.split(',').flatMap((name) => name.trim() || []))
-        .default([...COMPRESS_DEFAULTS.recipes], COMPRESS_DEFAULTS.recipes.join(',')),
-    )
-    .option(
-      '--calibration <coco>',
-      "calibrate and train on images of this other folder in COCO's layout (default: a part of <coco> that is not scored)",
-    )
-    .option(
-      '--split <fraction>',
-      `fraction of the images of <coco> to set aside for calibration and training (default: ${COMPRESS_DEFAULTS.split})`,
-      fraction('--split'),
-    )
-    .option(
-      '--calibration-images <count>',
-      'calibrate on this many images, chosen at random',
-      wholeNumber('--calibration-images'),
-      calibrationImages,
-    )
-    .option(
-      '--images <count>',
-      'score only the first <count> images that are not set aside',
-      wholeNumber('--images'),
-      images,
-    )
-    .option(
-      '--runs <count>',
-      'number of timed runs in each of the three processes in which a model is measured',
-      wholeNumber('--runs'),
-      COMPRESS_DEFAULTS.runs,
-    )
-    .addOption(seedOption())
+      .argument('<checkpoint>', 'a Hugging Face folder, or an original .pth')
+      .argument('<dataset>', DATASET_ARGUMENT)
+      .requiredOption(
+        '-o, --output <folder>',
+        'the folder to write: the models, report.html, results.json, and the state of the work',
+      )
+      .addOption(
+        new Option(
+          '--recipes <list>',
+          `the recipes to compare, separated by commas: bundled ones (${bundledRecipes().join(', ')}) or paths of YAML files`,
+        )
+          .argParser((text) => text.split(',').flatMap((name) => name.trim() || []))
+          .default([...COMPRESS_DEFAULTS.recipes], COMPRESS_DEFAULTS.recipes.join(',')),
+      )
+      .option(
+        '--calibration <dataset>',
+        'calibrate and train on this other data set (default: a part of <dataset> that is not scored)',
+      )
+      .option(
+        '--set-aside <fraction>',
+        `fraction of the images of <dataset> to set aside for calibration and training (default: ${COMPRESS_DEFAULTS.setAside})`,
+        fraction('--set-aside'),
+      )
+      .option(
+        '--calibration-images <count>',
+        'calibrate on this many images, chosen at random',
+        wholeNumber('--calibration-images'),
+        calibrationImages,
+      )
+      .option(
+        '--images <count>',
+        'score only the first <count> images that are not set aside',
+        wholeNumber('--images'),
+        images,
+      )
+      .option(
+        '--runs <count>',
+        'number of timed runs in each of the three processes in which a model is measured',
+        wholeNumber('--runs'),
+        COMPRESS_DEFAULTS.runs,
+      )
+      .addOption(seedOption()),
+  )
     .addOption(threadsOption())
     .option('--report <file>', 'the HTML file of the report (default: report.html in the folder of -o)')
     .option('--fresh', 'forget what an earlier command did in this folder, and do every step again')
@@ -120,7 +122,8 @@ export const compressCommand = () =>
         'dino8 compress assets/nano assets/shapes/val --calibration assets/shapes/calib --qat --qat-batch 12 --qat-steps 240 -o compressed/',
       ),
     )
-    .action(async (checkpoint, dataset, { json, qat, ...options }) => {
+    .action(async (checkpoint, dataset, { json, qat, ...given }) => {
+      const { named, other, others: options } = separateDataset(given);
       keepsOnInterruption(options.output);
       const {
         qatRecipe,
@@ -146,7 +149,8 @@ export const compressCommand = () =>
         ...rest,
         ...work(),
         checkpoint,
-        dataset,
+        dataset: named(dataset),
+        calibration: other(options.calibration),
         qat: qat ? training : undefined,
       });
       if (json) return printJson(results);

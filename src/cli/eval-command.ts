@@ -1,22 +1,25 @@
 import { Command } from '@commander-js/extra-typings';
 import { evaluate } from '../pipeline/evaluate-step.ts';
+import { addDatasetOptions, DATASET_ARGUMENT, separateDataset } from './dataset-options.ts';
 import { deviceOption } from './device-option.ts';
 import { examples } from './examples.ts';
 import { keepsOnInterruption } from './interruption.ts';
 import { printJson } from './output.ts';
 import { work } from './progress-line.ts';
 import { printScore } from './score-table.ts';
-import { COCO_ARGUMENT, jsonOption, seedOption, threadsOption, wholeNumber } from './shared-options.ts';
+import { jsonOption, seedOption, threadsOption, wholeNumber } from './shared-options.ts';
 
 /** `dino8 eval` */
 export const evalCommand = () =>
-  new Command('eval')
-    .description(
-      "Score a model by COCO's protocol: the 12 figures, and the average precision (AP) of each category, with 95 % confidence intervals.",
-    )
-    .argument('<model>', 'an ONNX file or folder that dino8 wrote, or a checkpoint')
-    .argument('<coco>', COCO_ARGUMENT)
-    .option('--images <count>', 'score only the first <count> images (default: all)', wholeNumber('--images'))
+  addDatasetOptions(
+    new Command('eval')
+      .description(
+        "Score a model by COCO's protocol: the 12 figures, and the average precision (AP) of each category, with 95 % confidence intervals.",
+      )
+      .argument('<model>', 'an ONNX file or folder that dino8 wrote, or a checkpoint')
+      .argument('<dataset>', DATASET_ARGUMENT)
+      .option('--images <count>', 'score only the first <count> images (default: all)', wholeNumber('--images')),
+  )
     .addOption(deviceOption())
     .option(
       '--save-detections <file>',
@@ -36,12 +39,15 @@ export const evalCommand = () =>
         'dino8 eval assets/nano assets/shapes/val --images 100 -o scores.json',
         'dino8 eval assets/nano assets/shapes/val --images 100 --save-detections fp32.json',
         'dino8 eval int8.onnx assets/shapes/val --images 100 --against fp32.json',
+        'dino8 eval assets/nano assets/shapes/annotations/instances_val.json --images 100',
+        'dino8 eval assets/nano assets/shapes --split val --images 100',
       ),
     )
-    .action(async (model, dataset, { json, ...options }) => {
+    .action(async (model, dataset, { json, ...given }) => {
+      const { named, others: options } = separateDataset(given);
       const kept = options.output ?? options.saveDetections;
       keepsOnInterruption(kept && `${kept}.partial`);
-      const result = await evaluate({ ...options, model, dataset, ...work() });
+      const result = await evaluate({ ...options, model, dataset: named(dataset), ...work() });
       if (json) return printJson(result);
       printScore(result);
     });

@@ -5,6 +5,7 @@ import { packageVersion } from '../base/package-root.ts';
 import { COMMANDS } from './commands.ts';
 import { layOutHelp } from './help-format.ts';
 import { INTERRUPTED_CODE, Interrupted, interruptedSentence, listenForInterrupts } from './interruption.ts';
+import { forgetLeftOut, leftOutSummary } from './left-out.ts';
 import { setRunningCommand, withFlags } from './notices.ts';
 
 /** The command that the arguments ask for: the first word, or the one after `help`. */
@@ -44,9 +45,13 @@ async function program(argv: readonly string[]): Promise<CommandUnknownOpts> {
  */
 export async function main(argv: readonly string[]): Promise<number> {
   listenForInterrupts();
+  forgetLeftOut();
   try {
     await (await program(argv)).parseAsync([...argv]);
-    return 0;
+    const summary = leftOutSummary();
+    if (summary === undefined) return 0;
+    process.stderr.write(`dino8: ${summary}\n`);
+    return 1;
   } catch (error) {
     // Commander has printed its own message: help, the version, or the argument that was wrong.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;

@@ -7,7 +7,7 @@ import { PICTURE_DEFAULTS, type PictureOptions } from '../pipeline/samples.ts';
 
 /** The words for the inputs of any model, which are the same in every command. */
 export const INPUTS_ARGUMENT =
-  "a folder of images in COCO's layout for a detector of dino8; for any other model a .npz, .safetensors or .npy file, a folder of them, or with --mean and --std a folder of pictures";
+  "for a detector of dino8 a data set, as a folder of images with annotations, a JSON file in COCO's format or a data.yaml; for any other model a .npz, .safetensors or .npy file, a folder of them, or with --mean and --std a folder of pictures";
 
 type Channels = readonly [number, number, number];
 

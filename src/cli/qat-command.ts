@@ -1,18 +1,11 @@
 import { qat } from '../pipeline/qat-step.ts';
 import { DEFAULT_RECIPE } from '../quant/recipe.ts';
 import { TRAINING_DEFAULTS } from '../train/training-settings.ts';
+import { addDatasetOptions, DATASET_ARGUMENT, separateDataset } from './dataset-options.ts';
 import { examples } from './examples.ts';
 import { interruption, keepsOnInterruption } from './interruption.ts';
-import { notice } from './notices.ts';
 import { printJson } from './output.ts';
-import {
-  addCalibrationOptions,
-  COCO_ARGUMENT,
-  notNegative,
-  recipeOption,
-  statisticsOf,
-  wholeNumber,
-} from './shared-options.ts';
+import { addCalibrationOptions, notNegative, recipeOption, statisticsOf, wholeNumber } from './shared-options.ts';
 import { printTraining, trainingCommand, trainingProgress } from './training-command.ts';
 
 const { warmUp, scaleRate, labels, distil }: Record<'warmUp' | 'scaleRate' | 'labels' | 'distil', number> =
@@ -21,46 +14,48 @@ const { warmUp, scaleRate, labels, distil }: Record<'warmUp' | 'scaleRate' | 'la
 /** `dino8 qat` */
 export const qatCommand = () =>
   addCalibrationOptions(
-    trainingCommand('qat')
-      .description(
-        'Train a checkpoint with the rounding of a recipe in place (quantization-aware training), and write the INT8 model. An interrupted training continues where it was.',
-      )
-      .argument('<checkpoint>', 'a Hugging Face folder, or an original .pth')
-      .argument('<coco>', COCO_ARGUMENT)
-      .requiredOption(
-        '-o, --output <file>',
-        'the INT8 model to write; while it trains, the folder <file>.training holds the state and the log',
-      )
-      .addOption(recipeOption('the recipe whose rounding is in place', DEFAULT_RECIPE))
-      .option(
-        '--warm-up <steps>',
-        'number of steps in float before quantization is turned on',
-        wholeNumber('--warm-up', 0),
-        warmUp,
-      )
-      .option(
-        '--scale-rate <factor>',
-        'factor on the learning rate of quantization scales; 0 leaves them as calibrated',
-        notNegative('--scale-rate'),
-        scaleRate,
-      )
-      .option(
-        '--freeze-scales <step>',
-        'step after which quantization scales no longer change (default: never)',
-        wholeNumber('--freeze-scales', 0),
-      )
-      .option(
-        '--distil <weight>',
-        'weight of the distillation loss, by which the model learns from the FP32 checkpoint; 0 trains without it',
-        notNegative('--distil'),
-        distil,
-      )
-      .option(
-        '--labels <weight>',
-        'weight of the labelled-box loss; 0 trains from --distil alone and ignores boxes',
-        notNegative('--labels'),
-        labels,
-      ),
+    addDatasetOptions(
+      trainingCommand('qat')
+        .description(
+          'Train a checkpoint with the rounding of a recipe in place (quantization-aware training), and write the INT8 model. An interrupted training continues where it was.',
+        )
+        .argument('<checkpoint>', 'a Hugging Face folder, or an original .pth')
+        .argument('<dataset>', DATASET_ARGUMENT)
+        .requiredOption(
+          '-o, --output <file>',
+          'the INT8 model to write; while it trains, the folder <file>.training holds the state and the log',
+        )
+        .addOption(recipeOption('the recipe whose rounding is in place', DEFAULT_RECIPE))
+        .option(
+          '--warm-up <steps>',
+          'number of steps in float before quantization is turned on',
+          wholeNumber('--warm-up', 0),
+          warmUp,
+        )
+        .option(
+          '--scale-rate <factor>',
+          'factor on the learning rate of quantization scales; 0 leaves them as calibrated',
+          notNegative('--scale-rate'),
+          scaleRate,
+        )
+        .option(
+          '--freeze-scales <step>',
+          'step after which quantization scales no longer change (default: never)',
+          wholeNumber('--freeze-scales', 0),
+        )
+        .option(
+          '--distil <weight>',
+          'weight of the distillation loss, by which the model learns from the FP32 checkpoint; 0 trains without it',
+          notNegative('--distil'),
+          distil,
+        )
+        .option(
+          '--labels <weight>',
+          'weight of the labelled-box loss; 0 trains from --distil alone and ignores boxes',
+          notNegative('--labels'),
+          labels,
+        ),
+    ),
   )
     .addHelpText(
       'after',
@@ -68,7 +63,8 @@ export const qatCommand = () =>
         'dino8 qat assets/nano assets/shapes/calib --calibration assets/shapes/calib --recipe full --batch 12 --steps 240 -o nano.int8.onnx',
       ),
     )
-    .action(async (checkpoint, dataset, { json, ranges, ...options }) => {
+    .action(async (checkpoint, dataset, { json, ranges, ...given }) => {
+      const { named, other, others: options } = separateDataset(given);
       keepsOnInterruption(`${options.output}.training`);
       const statistics = statisticsOf({ statistics: options.statistics, ranges });
       const progress = trainingProgress();
@@ -77,8 +73,9 @@ export const qatCommand = () =>
         ...progress,
         statistics,
         checkpoint,
-        dataset,
-        onNotice: notice,
+        dataset: named(dataset),
+        calibration: other(options.calibration),
+        validate: other(options.validate),
         signal: interruption(),
       });
       if (json) return printJson(result);

@@ -2,6 +2,7 @@ import { Command } from '@commander-js/extra-typings';
 import { UsageError } from '../base/errors.ts';
 import { type ExplainedLayer, explainRecipe, quantize } from '../pipeline/quantize-step.ts';
 import { DEFAULT_RECIPE } from '../quant/recipe.ts';
+import { addReadingOptions, separateDataset } from './dataset-options.ts';
 import { examples } from './examples.ts';
 import { megabytes } from './format.ts';
 import { notice } from './notices.ts';
@@ -23,14 +24,16 @@ import { table } from './table.ts';
 export const quantizeCommand = () =>
   addPictureOptions(
     addCalibrationOptions(
-      new Command('quantize')
-        .description('Make an INT8 model by a recipe, which says how each layer is quantized.')
-        .argument('<model>', 'the float model: any ONNX file, or a checkpoint')
-        .option(
-          '-o, --output <path>',
-          'the model to write: one file if it ends in .onnx, otherwise a folder as transformers.js reads it; needed unless --explain is given',
-        )
-        .addOption(recipeForModelOption('the recipe that says how each layer is quantized', DEFAULT_RECIPE)),
+      addReadingOptions(
+        new Command('quantize')
+          .description('Make an INT8 model by a recipe, which says how each layer is quantized.')
+          .argument('<model>', 'the float model: any ONNX file, or a checkpoint')
+          .option(
+            '-o, --output <path>',
+            'the model to write: one file if it ends in .onnx, otherwise a folder as transformers.js reads it; needed unless --explain is given',
+          )
+          .addOption(recipeForModelOption('the recipe that says how each layer is quantized', DEFAULT_RECIPE)),
+      ),
     ).addOption(seedOption()),
   )
     .addOption(targetOption('the runtime that the model is made for'))
@@ -46,7 +49,8 @@ export const quantizeCommand = () =>
       ),
     )
     .action(async (model, { explain, json, output, ranges, ...given }) => {
-      const { pictures, others: options } = separatePictures(given);
+      const { pictures, others } = separatePictures(given);
+      const { other, others: options } = separateDataset(others);
       if (output === undefined) {
         if (!explain)
           throw new UsageError('Name the model to write with -o, or print what the recipe does with --explain.');
@@ -61,6 +65,7 @@ export const quantizeCommand = () =>
         ...options,
         model,
         output,
+        calibration: other(options.calibration),
         pictures,
         statistics,
         ...work(),

@@ -1,5 +1,6 @@
 import { Command } from '@commander-js/extra-typings';
 import { score } from '../pipeline/score-step.ts';
+import { splitOption } from './dataset-options.ts';
 import { examples } from './examples.ts';
 import { notice } from './notices.ts';
 import { printJson } from './output.ts';
@@ -17,6 +18,7 @@ export const scoreCommand = () =>
     .argument('<annotations>', 'the annotation file, or the data set that it belongs to; no picture is read')
     .option('--against <detections>', 'another file of detections in the same images, to compute the differences from')
     .option('--images <count>', 'score only the first <count> images (default: all)', wholeNumber('--images'))
+    .addOption(splitOption())
     .addOption(seedOption())
     .option('-o, --output <file>', 'write the result as JSON')
     .addOption(jsonOption())
@@ -28,7 +30,8 @@ export const scoreCommand = () =>
         'dino8 score int8.json assets/shapes/annotations/instances_val.json --against fp32.json',
       ),
     )
-    .action(async (detections, annotations, { json, ...options }) => {
+    .action(async (detections, path, { json, split, ...options }) => {
+      const annotations = split === undefined ? path : { path, split };
       const result = await score({ ...options, detections, annotations, onNotice: notice, ...work() });
       if (json) return printJson(result);
       printScore(result);

@@ -2,6 +2,7 @@ import { Command, Option } from '@commander-js/extra-typings';
 import { points, pointsInterval, signedInterval, verdict } from '../evaluate/points.ts';
 import type { Sensitivity } from '../evaluate/sensitivity.ts';
 import { SENSITIVITY_DEFAULTS, sensitivity } from '../pipeline/sensitivity-step.ts';
+import { addDatasetOptions, separateDataset } from './dataset-options.ts';
 import { examples } from './examples.ts';
 import { signed } from './format.ts';
 import { keepsOnInterruption } from './interruption.ts';
@@ -27,20 +28,22 @@ export const granularityOption = (description: string) =>
 export const sensitivityCommand = () =>
   addPictureOptions(
     addCalibrationOptions(
-      new Command('sensitivity')
-        .description(
-          'Quantize one part of a model at a time, and measure how far the outputs move and, for a detector, how much average precision (AP) is lost.',
-        )
-        .argument('<model>', 'the float model')
-        .argument('<inputs>', INPUTS_ARGUMENT)
-        .addOption(recipeForModelOption('the recipe whose layers are measured', SENSITIVITY_DEFAULTS.recipe))
-        .option(
-          '--images <count>',
-          'judge by the first <count> images or other inputs',
-          wholeNumber('--images'),
-          SENSITIVITY_DEFAULTS.images,
-        )
-        .addOption(granularityOption('quantize single layers, or blocks of layers, at a time')),
+      addDatasetOptions(
+        new Command('sensitivity')
+          .description(
+            'Quantize one part of a model at a time, and measure how far the outputs move and, for a detector, how much average precision (AP) is lost.',
+          )
+          .argument('<model>', 'the float model')
+          .argument('<inputs>', INPUTS_ARGUMENT)
+          .addOption(recipeForModelOption('the recipe whose layers are measured', SENSITIVITY_DEFAULTS.recipe))
+          .option(
+            '--images <count>',
+            'judge by the first <count> images or other inputs',
+            wholeNumber('--images'),
+            SENSITIVITY_DEFAULTS.images,
+          )
+          .addOption(granularityOption('quantize single layers, or blocks of layers, at a time')),
+      ),
     ).addOption(seedOption()),
   )
     .option(
@@ -57,13 +60,15 @@ export const sensitivityCommand = () =>
       ),
     )
     .action(async (model, dataset, { json, ranges, ...given }) => {
-      const { pictures, others: options } = separatePictures(given);
+      const { pictures, others } = separatePictures(given);
+      const { named, other, others: options } = separateDataset(others);
       keepsOnInterruption(options.output && `${options.output}.cache`);
       const statistics = statisticsOf({ statistics: options.statistics, ranges });
       const result = await sensitivity({
         ...options,
         model,
-        dataset,
+        dataset: named(dataset),
+        calibration: other(options.calibration),
         pictures,
         statistics,
         ...work(),

@@ -47,9 +47,6 @@ export function notNegative(option: string): (text: string) => number {
   };
 }
 
-/** The words for a data set, which are the same in every command. */
-export const COCO_ARGUMENT = "a folder of images in COCO's layout, whose categories are the phrases of the prompt";
-
 /** `--json` */
 export const jsonOption = () => new Option('--json', 'print the result as JSON');
 
@@ -102,7 +99,7 @@ const rangesOption = () => new Option('--ranges <file>', 'the old name of --stat
 const calibrationOption = () =>
   new Option(
     '--calibration <inputs>',
-    "calibrate a detector on images of this folder in COCO's layout, and any other model on this file or folder of arrays or pictures; some techniques need images even with --statistics",
+    'calibrate a detector on this data set, and any other model on this file or folder of arrays or pictures; some techniques need images even with --statistics',
   );
 
 /** `--calibration-images` */

@@ -1,22 +1,23 @@
 import { train } from '../pipeline/train-step.ts';
+import { addDatasetOptions, DATASET_ARGUMENT, separateDataset } from './dataset-options.ts';
 import { examples } from './examples.ts';
 import { interruption, keepsOnInterruption } from './interruption.ts';
-import { notice } from './notices.ts';
 import { printJson } from './output.ts';
-import { COCO_ARGUMENT } from './shared-options.ts';
 import { printTraining, trainingCommand, trainingProgress } from './training-command.ts';
 
 /** `dino8 train` */
 export const trainCommand = () =>
-  trainingCommand('train')
-    .description('Train a checkpoint on labelled images in FP32. An interrupted training continues where it was.')
-    .argument('<checkpoint>', 'a Hugging Face folder, or an original .pth')
-    .argument('<coco>', COCO_ARGUMENT)
-    .requiredOption(
-      '-o, --output <folder>',
-      'the folder to write: the trained checkpoint, and the state while it trains',
-    )
-    .option('--from-scratch', 'start from random weights; the checkpoint then gives only its configuration')
+  addDatasetOptions(
+    trainingCommand('train')
+      .description('Train a checkpoint on labelled images in FP32. An interrupted training continues where it was.')
+      .argument('<checkpoint>', 'a Hugging Face folder, or an original .pth')
+      .argument('<dataset>', DATASET_ARGUMENT)
+      .requiredOption(
+        '-o, --output <folder>',
+        'the folder to write: the trained checkpoint, and the state while it trains',
+      )
+      .option('--from-scratch', 'start from random weights; the checkpoint then gives only its configuration'),
+  )
     .addHelpText(
       'after',
       examples(
@@ -24,16 +25,17 @@ export const trainCommand = () =>
         'dino8 train assets/nano assets/shapes/calib -o fresh/ --from-scratch --backbone-rate 1 --steps 200 --report curves.html',
       ),
     )
-    .action(async (checkpoint, dataset, { json, ...options }) => {
+    .action(async (checkpoint, dataset, { json, ...given }) => {
+      const { named, other, others: options } = separateDataset(given);
       keepsOnInterruption(options.output);
       const progress = trainingProgress();
       const result = await train({
         ...options,
         ...progress,
         checkpoint,
-        dataset,
+        dataset: named(dataset),
+        validate: other(options.validate),
         signal: interruption(),
-        onNotice: notice,
       });
       if (json) return printJson(result);
       printTraining(result.output, result);

@@ -124,8 +124,8 @@ export function trainingCommand(kind: TrainingKind) {
       minutes,
     )
     .option(
-      '--validate <coco>',
-      "score the model during the training on labelled images of this folder in COCO's layout",
+      '--validate <dataset>',
+      'score the model during the training on this labelled data set (of a data.yaml, on its split val)',
     )
     .option(
       '--validate-every <steps>',

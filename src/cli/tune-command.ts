@@ -2,6 +2,7 @@ import { Command } from '@commander-js/extra-typings';
 import { points, pointsInterval, signedInterval, verdict } from '../evaluate/points.ts';
 import type { Tuned } from '../evaluate/tune.ts';
 import { TUNE_DEFAULTS, tune } from '../pipeline/tune-step.ts';
+import { addDatasetOptions, separateDataset } from './dataset-options.ts';
 import { examples } from './examples.ts';
 import { milliseconds, signed } from './format.ts';
 import { keepsOnInterruption } from './interruption.ts';
@@ -25,29 +26,31 @@ import { table } from './table.ts';
 export const tuneCommand = () =>
   addPictureOptions(
     addCalibrationOptions(
-      new Command('tune')
-        .description(
-          'Find the fastest mixture of precisions that loses no more accuracy than allowed, and write it as a recipe. A detector is judged by average precision (AP), any other model by the change of its outputs.',
-        )
-        .argument('<model>', 'the float model')
-        .argument('<inputs>', INPUTS_ARGUMENT)
-        .requiredOption(
-          '-o, --output <file>',
-          'the recipe to write, as YAML; measurements are kept in <file>.cache and not made again',
-        )
-        .option(
-          '--max-drop <points>',
-          `the points of AP that may be lost, or the change of the outputs in percent (default: ${TUNE_DEFAULTS.maxDrop} points; ${TUNE_DEFAULTS.maxOutputChange} percent for a model that is no detector of dino8)`,
-          notNegative('--max-drop'),
-        )
-        .addOption(recipeForModelOption('the recipe to start from', TUNE_DEFAULTS.recipe))
-        .option(
-          '--images <count>',
-          'judge by the first <count> images or other inputs',
-          wholeNumber('--images'),
-          TUNE_DEFAULTS.images,
-        )
-        .addOption(granularityOption('make single layers, or blocks of layers, float again')),
+      addDatasetOptions(
+        new Command('tune')
+          .description(
+            'Find the fastest mixture of precisions that loses no more accuracy than allowed, and write it as a recipe. A detector is judged by average precision (AP), any other model by the change of its outputs.',
+          )
+          .argument('<model>', 'the float model')
+          .argument('<inputs>', INPUTS_ARGUMENT)
+          .requiredOption(
+            '-o, --output <file>',
+            'the recipe to write, as YAML; measurements are kept in <file>.cache and not made again',
+          )
+          .option(
+            '--max-drop <points>',
+            `the points of AP that may be lost, or the change of the outputs in percent (default: ${TUNE_DEFAULTS.maxDrop} points; ${TUNE_DEFAULTS.maxOutputChange} percent for a model that is no detector of dino8)`,
+            notNegative('--max-drop'),
+          )
+          .addOption(recipeForModelOption('the recipe to start from', TUNE_DEFAULTS.recipe))
+          .option(
+            '--images <count>',
+            'judge by the first <count> images or other inputs',
+            wholeNumber('--images'),
+            TUNE_DEFAULTS.images,
+          )
+          .addOption(granularityOption('make single layers, or blocks of layers, float again')),
+      ),
     ).addOption(seedOption()),
   )
     .option('--report <file>', 'write the Pareto front as a chart and a table in one HTML file')
@@ -60,10 +63,19 @@ export const tuneCommand = () =>
       ),
     )
     .action(async (model, dataset, { json, ranges, ...given }) => {
-      const { pictures, others: options } = separatePictures(given);
+      const { pictures, others } = separatePictures(given);
+      const { named, other, others: options } = separateDataset(others);
       keepsOnInterruption(`${options.output}.cache`);
       const statistics = statisticsOf({ statistics: options.statistics, ranges });
-      const tuned = await tune({ ...options, model, dataset, pictures, statistics, ...work() });
+      const tuned = await tune({
+        ...options,
+        model,
+        dataset: named(dataset),
+        calibration: other(options.calibration),
+        pictures,
+        statistics,
+        ...work(),
+      });
       if (json) return printJson({ recipe: options.output, chosen: tuned.chosen, mixtures: tuned.mixtures });
       print(mixtureTable(tuned));
       print(`The recipe is ${options.output}: quantize with --recipe ${options.output}.`);

@@ -6,7 +6,7 @@ import { uniformInt } from 'pure-rand/distribution/uniformInt';
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
 import { InputError, UsageError } from '../base/errors.ts';
 import { hashJson } from '../base/hash-json.ts';
-import type { CocoDataset } from './coco.ts';
+import { type CocoDataset, phraseCategories } from './coco.ts';
 import { shuffle } from './shuffle.ts';
 
 /** An image of a plan with its prompt. */
@@ -25,6 +25,8 @@ export interface CalibrationPlan {
   readonly items: readonly CalibrationItem[];
   /** The identity of the plan: plans with the same key have the same file names and prompts. */
   readonly key: string;
+  /** True if pictures are taken as they are stored, without the rotation that their EXIF orientation asks for. */
+  readonly ignoreOrientation?: boolean | undefined;
 }
 
 /**
@@ -36,7 +38,8 @@ export interface CalibrationPlan {
  * const plan = planCalibration(await readDataset('coco/val2017'), 64, 0);
  */
 export function planCalibration(dataset: CocoDataset, images: number, seed: number): CalibrationPlan {
-  if (dataset.images.length === 0 || dataset.categories.length === 0)
+  const categories = phraseCategories(dataset);
+  if (dataset.images.length === 0 || categories.length === 0)
     throw new InputError('There was nothing to calibrate on: the dataset has no images or no categories.');
   if (images > dataset.images.length)
     throw new UsageError(
@@ -44,23 +47,23 @@ export function planCalibration(dataset: CocoDataset, images: number, seed: numb
     );
   const random = xoroshiro128plus(seed);
   const below = (limit: number) => uniformInt(random, 0, limit - 1);
-  const nameOf = new Map(dataset.categories.map(({ id, name }) => [id, name]));
+  const nameOf = new Map(categories.map(({ id, name }) => [id, name]));
   const present = new Map<number, Set<number>>();
   for (const { image_id, category_id } of dataset.annotations)
-    present.set(image_id, (present.get(image_id) ?? new Set()).add(category_id));
+    if (nameOf.has(category_id)) present.set(image_id, (present.get(image_id) ?? new Set()).add(category_id));
   const chosen = shuffle(dataset.images, below).slice(0, images);
   const items = chosen.map((image, place): CalibrationItem => {
     const own = [...(present.get(image.id) ?? [])];
     const others = shuffle(
-      dataset.categories.map(({ id }) => id).filter((id) => !own.includes(id)),
+      categories.map(({ id }) => id).filter((id) => !own.includes(id)),
       below,
     );
     const number = below(others.length + 1);
-    const categories = shuffle([...own, ...others.slice(0, Math.max(number, own.length === 0 ? 1 : 0))], below);
-    return { place, path: dataset.pathOf(image), phrases: categories.map((id) => nameOf.get(id) ?? '') };
+    const prompt = shuffle([...own, ...others.slice(0, Math.max(number, own.length === 0 ? 1 : 0))], below);
+    return { place, path: dataset.pathOf(image), phrases: prompt.map((id) => nameOf.get(id) ?? '') };
   });
   const described = items.map(({ phrases }, place) => [chosen[place]?.file_name, ...phrases]);
-  return { items, key: hashJson(described) };
+  return { items, ...keyOf(described, dataset) };
 }
 
 /**
@@ -69,9 +72,18 @@ export function planCalibration(dataset: CocoDataset, images: number, seed: numb
  * const samples = calibrationSamples(source, everyImage(dataset));
  */
 export function everyImage(dataset: CocoDataset): CalibrationPlan {
-  const phrases = dataset.categories.toSorted((a, b) => a.id - b.id).map(({ name }) => name);
+  const phrases = phraseCategories(dataset)
+    .toSorted((a, b) => a.id - b.id)
+    .map(({ name }) => name);
   const items = dataset.images.map((image, place) => ({ place, path: dataset.pathOf(image), phrases }));
-  return { items, key: hashJson([phrases, dataset.images.map((image) => image.file_name)]) };
+  return { items, ...keyOf([phrases, dataset.images.map((image) => image.file_name)], dataset) };
+}
+
+/** The identity of a plan that is described by a JSON value. */
+function keyOf(described: unknown, { ignoreOrientation }: CocoDataset): Omit<CalibrationPlan, 'items'> {
+  return ignoreOrientation
+    ? { key: hashJson([described, { ignoreOrientation }]), ignoreOrientation }
+    : { key: hashJson(described) };
 }
 
 /**

@@ -63,7 +63,7 @@ export interface CocoAnnotations {
 
 /** Annotations with the paths of their images. */
 export interface CocoDataset extends CocoAnnotations {
-  /** The path of an image. */
+  /** The path of an image. It throws an InputError if the image is a link that leads out of the folder of the pictures. */
   readonly pathOf: (image: CocoImage) => string;
   /** True if pictures are taken as they are stored, without the rotation that their EXIF orientation asks for. */
   readonly ignoreOrientation?: boolean | undefined;

@@ -8,6 +8,7 @@ import { readBytes } from '../base/files.ts';
 import { decodeBitmap, readBitmapHeader } from './bitmap.ts';
 import { fileKind, PICTURE_FORMATS, type PictureFormat, readHead } from './file-kind.ts';
 import { withoutGifTransparency } from './gif.ts';
+import { wrongJpegMarker } from './jpeg-markers.ts';
 import type { Image } from './rgb-image.ts';
 import type { Size } from './size.ts';
 
@@ -84,6 +85,11 @@ export async function decodeImage(
     checkArea(header.width, header.height, source);
     return decodeBitmap(bytes, header, source);
   }
+  const marker = kind === 'jpeg' ? wrongJpegMarker(bytes) : undefined;
+  if (marker !== undefined)
+    throw new InputError(
+      `${source} cannot be decoded as an image: it is damaged, with the marker 0x${marker.toString(16)} within its data.`,
+    );
   try {
     const input = sharp(kind === 'gif' ? withoutGifTransparency(bytes) : bytes, {
       limitInputPixels: false,

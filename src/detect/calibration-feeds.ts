@@ -23,6 +23,8 @@ export class UnreadableImage extends InputError {}
 export interface FeedOptions {
   /** Called with each image that cannot be read, which is then left out. Without it such an image is an error. */
   readonly onUnreadable?: ((path: string, reason: string) => void) | undefined;
+  /** Takes images as they are stored, without the rotation that their EXIF orientation asks for. */
+  readonly ignoreOrientation?: boolean | undefined;
 }
 
 /**
@@ -36,13 +38,13 @@ export interface FeedOptions {
 export async function* calibrationFeeds(
   { family, preprocessing, tokenizer, source }: ModelPackage,
   items: readonly CalibrationItem[],
-  { onUnreadable }: FeedOptions = {},
+  { onUnreadable, ignoreOrientation }: FeedOptions = {},
 ): AsyncGenerator<Sample> {
   const detection = detectionOf({ source, family });
   const words = createTokenizer(tokenizer, source);
   await using preprocessor = await Preprocessor.create(preprocessing);
   for (const { place, path, phrases } of items) {
-    const image = await readImage(path).catch((error: unknown) => {
+    const image = await readImage(path, { ignoreOrientation }).catch((error: unknown) => {
       if (!(error instanceof Error)) throw error;
       if (!onUnreadable) throw new UnreadableImage(messageOf(error), { cause: error });
       onUnreadable(path, messageOf(error));
@@ -64,7 +66,7 @@ export async function* calibrationFeeds(
  */
 export function calibrationSamples(
   source: ModelPackage,
-  { items, key }: Pick<CalibrationPlan, 'items' | 'key'>,
+  { items, key, ignoreOrientation }: CalibrationPlan,
   options: FeedOptions = {},
 ): SampleSource {
   return {
@@ -74,7 +76,7 @@ export function calibrationSamples(
       calibrationFeeds(
         source,
         items.filter(({ place }) => accept(place)),
-        options,
+        { ...options, ignoreOrientation },
       ),
   };
 }

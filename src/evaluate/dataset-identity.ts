@@ -27,7 +27,8 @@ export async function identifyDataset(
   { onProgress, signal }: WorkOptions = {},
 ): Promise<DatasetIdentity> {
   const hash = createHash('sha256');
-  const { images } = dataset;
+  const { images, ignoreOrientation } = dataset;
+  if (ignoreOrientation) hash.update('as stored');
   for (const [done, image] of images.entries()) {
     signal?.throwIfAborted();
     onProgress?.({ label: 'Identifying images', done, total: images.length });

@@ -117,10 +117,14 @@ function chooseObject(
   return chosen;
 }
 
+// As fmin and fmax of C, by which pycocotools computes, these leave out what is not a number.
+const smaller = (a: number, b: number) => (a < b || Number.isNaN(b) ? a : b);
+const larger = (a: number, b: number) => (a > b || Number.isNaN(b) ? a : b);
+
 /** The intersection over union; for a crowd, the intersection over the area of the detection. */
 function overlap([ax, ay, aw, ah]: Box, [bx, by, bw, bh]: Box, crowd: boolean): number {
-  const width = Math.min(ax + aw, bx + bw) - Math.max(ax, bx);
-  const height = Math.min(ay + ah, by + bh) - Math.max(ay, by);
+  const width = smaller(ax + aw, bx + bw) - larger(ax, bx);
+  const height = smaller(ay + ah, by + bh) - larger(ay, by);
   if (width <= 0 || height <= 0) return 0;
   const intersection = width * height;
   return intersection / (crowd ? aw * ah : aw * ah + bw * bh - intersection);

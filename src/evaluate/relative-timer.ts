@@ -1,7 +1,7 @@
 /** Times variants of a model beside the float model, so that a drift of the machine's speed favours none of them. */
 import { UsageError } from '../base/errors.ts';
 import { median } from '../base/statistics.ts';
-import type { CocoDataset } from '../data/coco.ts';
+import { type CocoDataset, phraseCategories } from '../data/coco.ts';
 import { readImage } from '../data/image.ts';
 import { categoryPhrases } from '../data/phrases.ts';
 import { Detector } from '../detect/detector.ts';
@@ -35,8 +35,8 @@ export async function createVariantTimer(
 ): Promise<VariantTimer> {
   const [image] = dataset.images;
   if (!image) throw new UsageError('The data set has no images; there is nothing to measure.');
-  const picture = await readImage(dataset.pathOf(image));
-  const phrases = categoryPhrases(dataset.categories);
+  const picture = await readImage(dataset.pathOf(image), dataset);
+  const phrases = categoryPhrases(phraseCategories(dataset));
   return createTimer(source.model, runs, async (model) => {
     const detector = await Detector.create({ ...source, model });
     const prompt = await detector.encodePrompt(phrases);

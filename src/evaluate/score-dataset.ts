@@ -56,7 +56,7 @@ export async function scoreDataset(
     if (!found) {
       // Images of an earlier run are not reported, so that an estimate counts only the work of this one.
       onProgress?.({ label, done, total: dataset.images.length });
-      const picture = await readImage(dataset.pathOf(image));
+      const picture = await readImage(dataset.pathOf(image), dataset);
       const boxes = await detector.rank(picture, prompt, BOXES_PER_IMAGE, signal);
       found = boxes.map(({ phrase, score, box }): CocoDetection => {
         return { image_id: image.id, category_id: categories[phrase]?.id ?? -1, bbox: box, score };

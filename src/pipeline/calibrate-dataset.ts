@@ -25,6 +25,8 @@ export interface CalibrateDatasetOptions extends WorkOptions, ThreadOptions {
   readonly partial?: string | undefined;
   /** Leaves out images that cannot be read; by default such an image is an error. */
   readonly skipUnreadable?: boolean | undefined;
+  /** Called with a sentence for each image that cannot be read, which is then left out. */
+  readonly onLeftOut?: ((sentence: string) => void) | undefined;
 }
 
 /** Milliseconds between two saves of the state. */
@@ -59,8 +61,12 @@ export async function calibrateDataset(
   };
   const placeInShard = new Map(all.map((place, index) => [place, index + 1]));
   const left = new Set(all.slice(done));
+  const leaveOut = (path: string, reason: string) => {
+    skipped.push(path);
+    if (!options.skipUnreadable) options.onLeftOut?.(`${reason.replace(/\.$/, '')}; left out.`);
+  };
   const samples = samplesOf(source, plan, {
-    onUnreadable: options.skipUnreadable ? (path) => skipped.push(path) : undefined,
+    onUnreadable: options.skipUnreadable || options.onLeftOut ? leaveOut : undefined,
   });
   try {
     const statistics = await calibrate(source.model, values, samples, {

@@ -1,7 +1,6 @@
 /** The step that runs a model on images and records the statistics from which ranges of activations are chosen. */
 import type { Defaults } from '../base/defaults.ts';
 import { InputError } from '../base/errors.ts';
-import type { WorkOptions } from '../base/progress.ts';
 import { UnreadableImage } from '../detect/calibration-feeds.ts';
 import { observableValues } from '../quant/observable-values.ts';
 import {
@@ -16,11 +15,11 @@ import { valuesToObserve } from '../quant/plan.ts';
 import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
 import { calibrateDataset, removeKept } from './calibrate-dataset.ts';
 import { type InputSource, openInputs, type PictureOptions } from './samples.ts';
-import { type AnyModelSource, openAnyModel, openRecipe, type RecipeSource } from './sources.ts';
+import { type AnyModelSource, type DatasetOptions, openAnyModel, openRecipe, type RecipeSource } from './sources.ts';
 import { checkStepFiles } from './step-files.ts';
 
 /** Options of `calibrate`. */
-export interface CalibrateOptions extends WorkOptions, ThreadOptions {
+export interface CalibrateOptions extends DatasetOptions, ThreadOptions {
   /** The float model. */
   readonly model: AnyModelSource;
   /** The images; each gets a prompt of its own from the categories, without boxes. Of other models: arrays or pictures. */
@@ -39,8 +38,8 @@ export interface CalibrateOptions extends WorkOptions, ThreadOptions {
   readonly everything?: boolean | undefined;
   /** Does one part of the calibration, numbered from 1, for instance on one of several machines. */
   readonly shard?: Shard | undefined;
-  /** Leaves out images that cannot be read, and lists them in the result. By default such an image is an error. */
-  readonly skipUnreadable?: boolean | undefined;
+  /** Phrases for the prompts, in place of labels: `dataset` is then a folder of pictures without any. */
+  readonly phrases?: readonly string[] | undefined;
 }
 
 /** The defaults of `CalibrateOptions`. */
@@ -86,14 +85,16 @@ export async function calibrate(options: CalibrateOptions): Promise<CalibrateRes
     const source = await openAnyModel(options.model, options.onNotice);
     const { images: count = CALIBRATE_DEFAULTS.images, pictures } = options;
     const isExact = options.images !== undefined;
-    const plan = await openInputs(source, options.dataset, { count, isExact, seed, pictures });
+    const { onProgress, signal, shard, skipUnreadable, onLeftOut, onNotice, phrases, threads } = options;
+    const checks = { onProgress, signal, skipUnreadable, onLeftOut, onNotice };
+    const choice = { ...checks, count, isExact, seed, pictures, phrases, keepUnreadable: true };
+    const plan = await openInputs(source, options.dataset, choice);
     const values =
       options.recipe === undefined
         ? observableValues(source.model, options.everything || undefined)
         : valuesToObserve(source.model, await openRecipe(options.recipe, options.onNotice));
-    const { onProgress, signal, shard, skipUnreadable, threads } = options;
     const partial = partialOf(output);
-    const work = { onProgress, signal, shard, partial, skipUnreadable, threads };
+    const work = { onProgress, signal, shard, partial, skipUnreadable, onLeftOut, threads };
     const calibration = await calibrateDataset(source, values, plan, work).catch((error: unknown) => {
       if (!(error instanceof UnreadableImage)) throw error;
       throw new InputError(`${error.message} Set \`skipUnreadable\` to leave such images out.`, { cause: error });

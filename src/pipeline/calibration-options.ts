@@ -7,9 +7,10 @@ import type { Statistics } from '../quant/observe/calibrate.ts';
 import type { SampleSource } from '../quant/observe/sample.ts';
 import { type Calibration, checkStatistics, readStatistics } from '../quant/observe/statistics-file.ts';
 import { type InputSource, openInputs, type PictureOptions } from './samples.ts';
+import type { DatasetOptions } from './sources.ts';
 
 /** Options of every step that may need calibration. */
-export interface CalibrationOptions {
+export interface CalibrationOptions extends DatasetOptions {
   /** A statistics file that `calibrate` wrote, or the result of `readStatistics` for it. */
   readonly statistics?: string | Calibration | undefined;
   /** Images or other inputs to calibrate on now. Techniques such as GPTQ need them even if there are statistics. */
@@ -20,8 +21,8 @@ export interface CalibrationOptions {
   readonly calibrationImages?: number | undefined;
   /** The seed of the random choice of images and prompts; 0 by default. */
   readonly seed?: number | undefined;
-  /** Called with one sentence for each thing that the caller should know and that is no error. */
-  readonly onNotice?: ((sentence: string) => void) | undefined;
+  /** Phrases for the prompts, in place of labels: `calibration` is then a folder of pictures without any. */
+  readonly calibrationPhrases?: readonly string[] | undefined;
 }
 
 /** The defaults of `CalibrationOptions`. */
@@ -48,11 +49,13 @@ export async function resolveCalibration(
   options: CalibrationOptions,
 ): Promise<ResolvedCalibration> {
   const { calibrationImages = CALIBRATION_DEFAULTS.calibrationImages, seed = CALIBRATION_DEFAULTS.seed } = options;
-  const { calibration, pictures, statistics, onNotice } = options;
+  const { calibration, calibrationPhrases: phrases, pictures, statistics, onNotice } = options;
+  const { onProgress, signal, skipUnreadable, onLeftOut } = options;
+  const checks = { onNotice, onProgress, signal, skipUnreadable, onLeftOut };
   const plan =
     calibration === undefined
       ? undefined
-      : await openInputs(source, calibration, { count: calibrationImages, seed, pictures });
+      : await openInputs(source, calibration, { ...checks, count: calibrationImages, seed, pictures, phrases });
   if (statistics === undefined) return { plan, statistics: undefined };
   const found = typeof statistics === 'string' ? await readStatistics(statistics, { onNotice }) : statistics;
   checkStatistics(found, modelHash(source.model), typeof statistics === 'string' ? statistics : 'The calibration');

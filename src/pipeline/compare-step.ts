@@ -2,15 +2,14 @@
 import { basename } from 'node:path';
 import type { Defaults } from '../base/defaults.ts';
 import { writeAtomic } from '../base/files.ts';
-import type { WorkOptions } from '../base/progress.ts';
 import { type Comparison, compareModels } from '../evaluate/compare.ts';
 import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
 import { type InputSource, openEvaluationInputs, type PictureOptions } from './samples.ts';
-import { type AnyModelSource, openAnyModel } from './sources.ts';
+import { type AnyModelSource, type DatasetOptions, openAnyModel } from './sources.ts';
 import { checkStepFiles } from './step-files.ts';
 
 /** Options of `compare`. */
-export interface CompareStepOptions extends WorkOptions, ThreadOptions {
+export interface CompareStepOptions extends DatasetOptions, ThreadOptions {
   /** The float model. */
   readonly model: AnyModelSource;
   /** The model that was quantized from it. */
@@ -41,9 +40,11 @@ export async function compare(options: CompareStepOptions): Promise<Comparison> 
   return withThreads(options.threads, async () => {
     const { images: count = COMPARE_DEFAULTS.images, pictures, report, onProgress, signal } = options;
     await checkStepFiles({ outputs: [report], models: [options.model, options.quantized], data: [options.dataset] });
-    const float = await openAnyModel(options.model, options.onNotice);
-    const quantized = await openAnyModel(options.quantized, options.onNotice);
-    const inputs = await openEvaluationInputs(float, options.dataset, { count, pictures });
+    const { skipUnreadable, onLeftOut, onNotice } = options;
+    const float = await openAnyModel(options.model, onNotice);
+    const quantized = await openAnyModel(options.quantized, onNotice);
+    const checks = { onProgress, signal, skipUnreadable, onLeftOut, onNotice };
+    const inputs = await openEvaluationInputs(float, options.dataset, { ...checks, count, pictures });
     const comparison = await compareModels(float, quantized.model, inputs, { onProgress, signal });
     if (report !== undefined) {
       // A page is passed on, so that it names files and not where they are on this machine.

@@ -7,7 +7,7 @@ import { hashJson } from '../base/hash-json.ts';
 import type { JournalKey } from '../base/json-lines.ts';
 import { packageVersion } from '../base/package-root.ts';
 import { everyImage } from '../data/calibration-plan.ts';
-import { type CocoDataset, takeImages } from '../data/coco.ts';
+import { type CocoDataset, phraseCategories, takeImages } from '../data/coco.ts';
 import { readImage } from '../data/image.ts';
 import { categoryPhrases } from '../data/phrases.ts';
 import { calibrationSamples } from '../detect/calibration-feeds.ts';
@@ -110,11 +110,11 @@ export async function scoreVariant(context: Context, made: Made): Promise<Varian
       const categories = scoring.categories.map(({ id, name: label }) => {
         return { id, name: label, AP: averagePrecisionOf.get(id) ?? -1 };
       });
-      const prompt = await detector.encodePrompt(categoryPhrases(scoring.categories));
+      const prompt = await detector.encodePrompt(categoryPhrases(phraseCategories(scoring)));
       const shown = [];
       for (const image of imagesToShow(scoring)) {
         const imagePath = scoring.pathOf(image);
-        const found = await detector.detect(await readImage(imagePath), prompt);
+        const found = await detector.detect(await readImage(imagePath, scoring), prompt);
         shown.push({
           path: imagePath,
           found: found.map(({ phrase, label, score: value, box }) => ({
@@ -202,7 +202,7 @@ export async function measureAll(context: Context, made: readonly Made[]): Promi
   const { records, scoring, options } = context;
   const { onProgress, signal } = context.phase('measure each in a process of its own');
   const image = at(scoring.images, 0);
-  const phrases = categoryPhrases(scoring.categories);
+  const phrases = categoryPhrases(phraseCategories(scoring));
   const { runs, threads = availableParallelism() } = options;
   const timings = made.map((): z.output<typeof timingSchema>[] => []);
   for (let round = 1; round <= ROUNDS; round++)

@@ -4,7 +4,6 @@ import { basename, join, resolve } from 'node:path';
 import { z } from 'zod';
 import type { Defaults } from '../base/defaults.ts';
 import { UsageError } from '../base/errors.ts';
-import type { WorkOptions } from '../base/progress.ts';
 import type { Detection } from '../detect/detector.ts';
 import type { Inspection } from '../evaluate/inspect.ts';
 import type { OutputFigure } from '../models/family.ts';
@@ -14,6 +13,7 @@ import type { TrainingOptions } from '../train/training-settings.ts';
 import { CALIBRATION_DEFAULTS } from './calibration-options.ts';
 import { MEASURE_DEFAULTS } from './measure-step.ts';
 import type { CategoryScore } from './score-step.ts';
+import type { DatasetFiles, DatasetOptions } from './sources.ts';
 import { checkFraction } from './split-dataset.ts';
 
 /** Quantization-aware training as a part of `compress`. */
@@ -23,22 +23,22 @@ export interface CompressTraining extends TrainingOptions {
 }
 
 /** Options of `compress`. */
-export interface CompressOptions extends WorkOptions, ThreadOptions {
+export interface CompressOptions extends DatasetOptions, ThreadOptions {
   /** The path of the checkpoint: a Hugging Face folder, or an original `.pth`. */
   readonly checkpoint: string;
-  /** The path of a folder of labelled images in COCO's layout, on which the models are scored. */
-  readonly dataset: string;
+  /** The labelled images on which the models are scored: the path of a data set, with or without options. */
+  readonly dataset: string | DatasetFiles;
   /** The folder to write: the models, `report.html`, `results.json`, and the state of the work. */
   readonly output: string;
   /** The recipes to compare, by name or path; `dynamic`, `mixed` and `full` by default. */
   readonly recipes?: readonly string[] | undefined;
   /**
-   * The path of another folder of images in COCO's layout to calibrate and train on. By default a part of the data set is
-   * set aside for that, on which nothing is scored.
+   * Another data set to calibrate and train on. By default a part of the data set is set aside for that, on which nothing is
+   * scored.
    */
-  readonly calibration?: string | undefined;
+  readonly calibration?: string | DatasetFiles | undefined;
   /** The fraction of the data set to set aside, between 0 and 1; 0.2 by default. */
-  readonly split?: number | undefined;
+  readonly setAside?: number | undefined;
   /** The number of images to calibrate on; 64 by default, or all if there are fewer. */
   readonly calibrationImages?: number | undefined;
   /** Scores on the first images that were not set aside, this many; 500 by default. */
@@ -60,13 +60,13 @@ export interface CompressOptions extends WorkOptions, ThreadOptions {
 /** The defaults of `CompressOptions`. */
 export const COMPRESS_DEFAULTS: Defaults<
   CompressOptions,
-  'calibrationImages' | 'images' | 'recipes' | 'seed' | 'split' | 'runs'
+  'calibrationImages' | 'images' | 'recipes' | 'seed' | 'setAside' | 'runs'
 > & {
   /** The recipe of `qat`. */
   readonly qatRecipe: string;
 } = {
   recipes: ['dynamic', 'mixed', 'full'],
-  split: 0.2,
+  setAside: 0.2,
   calibrationImages: CALIBRATION_DEFAULTS.calibrationImages,
   images: 500,
   seed: CALIBRATION_DEFAULTS.seed,
@@ -137,7 +137,7 @@ export interface CompressResult {
 /** The options with every default filled in. */
 export interface ResolvedCompress extends CompressOptions {
   readonly recipes: readonly string[];
-  readonly split: number;
+  readonly setAside: number;
   readonly calibrationImages: number;
   readonly images: number;
   readonly seed: number;
@@ -149,20 +149,16 @@ export interface ResolvedCompress extends CompressOptions {
 
 /** Fills in the defaults. @throws UsageError if options contradict each other */
 export function resolveCompressOptions(options: CompressOptions): ResolvedCompress {
-  const { output, dataset, calibration, split = COMPRESS_DEFAULTS.split } = options;
-  if (calibration !== undefined && resolve(calibration) === resolve(dataset))
-    throw new UsageError(
-      'The images of `calibration` are those of the data set, on which models are scored; give others, or leave it out to set a part aside.',
-    );
-  if (calibration !== undefined && options.split !== undefined)
-    throw new UsageError('With `calibration`, nothing is set aside; leave `split` out.');
-  checkFraction(split);
+  const { output, calibration, setAside = COMPRESS_DEFAULTS.setAside } = options;
+  if (calibration !== undefined && options.setAside !== undefined)
+    throw new UsageError('With `calibration`, nothing is set aside; leave `setAside` out.');
+  checkFraction(setAside);
   const recipes = options.recipes ?? COMPRESS_DEFAULTS.recipes;
   if (recipes.length === 0) throw new UsageError('`recipes` names no recipe; give at least one.');
   return {
     ...options,
     recipes,
-    split,
+    setAside,
     calibrationImages: options.calibrationImages ?? COMPRESS_DEFAULTS.calibrationImages,
     images: options.images ?? COMPRESS_DEFAULTS.images,
     seed: options.seed ?? COMPRESS_DEFAULTS.seed,

@@ -6,14 +6,15 @@
 import { rm } from 'node:fs/promises';
 import { availableParallelism, cpus } from 'node:os';
 import { basename, join, resolve } from 'node:path';
+import { UsageError } from '../base/errors.ts';
 import { makeDirectory, sizeOf, writeAtomic } from '../base/files.ts';
 import { packageVersion } from '../base/package-root.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import { median } from '../base/statistics.ts';
 import { planCalibration } from '../data/calibration-plan.ts';
 import { type CocoDataset, takeImages } from '../data/coco.ts';
-import { readDataset } from '../data/datasets/read-dataset.ts';
 import { identifyDataset } from '../evaluate/dataset-identity.ts';
+import type { ModelPackage } from '../models/package/package.ts';
 import { withThreads } from '../runtime/threads.ts';
 import { at, type Context } from './compress-context.ts';
 import {
@@ -35,8 +36,9 @@ import {
 } from './compress-options.ts';
 import { makeVariants, needsImages, planVariants } from './compress-variants.ts';
 import { report } from './report-step.ts';
-import { openModel } from './sources.ts';
-import { splitDataset } from './split-dataset.ts';
+import { openLabelled } from './samples.ts';
+import { type DatasetFiles, openModel, readSource } from './sources.ts';
+import { type SplitDataset, splitDataset } from './split-dataset.ts';
 import { checkStepFiles } from './step-files.ts';
 import { StepRecords } from './step-records.ts';
 
@@ -74,7 +76,7 @@ async function compressModels(given: CompressOptions): Promise<CompressResult> {
   const reading = phases('read the checkpoint and the images');
   const float = await openModel(options.checkpoint, options.onNotice);
   reading.signal?.throwIfAborted();
-  const { calibration, scoring } = await chooseImages(options);
+  const { calibration, scoring } = await chooseImages(options, float, reading);
   const count = Math.min(options.calibrationImages, calibration.images.length);
   const context: Context = {
     options,
@@ -154,23 +156,48 @@ function phaseCounter({ onProgress, signal }: WorkOptions, total: number): Conte
   };
 }
 
-async function chooseImages(options: ResolvedCompress): Promise<{ calibration: CocoDataset; scoring: CocoDataset }> {
-  const dataset = await readDataset(options.dataset);
-  if (options.calibration !== undefined)
-    return { calibration: await readDataset(options.calibration), scoring: takeImages(dataset, options.images) };
-  const { calibration, scoring } = splitDataset(dataset, options.split, options.seed);
-  return { calibration, scoring: takeImages(scoring, options.images) };
+async function chooseImages(
+  { dataset, calibration, setAside, seed, images, ...options }: ResolvedCompress,
+  float: ModelPackage,
+  work: WorkOptions,
+): Promise<SplitDataset> {
+  const { skipUnreadable, onLeftOut, onNotice } = options;
+  const checks = { ...work, skipUnreadable, onLeftOut, onNotice };
+  const labelled = await readSource(dataset, { ...checks, purpose: 'scoring' });
+  const chosen =
+    calibration === undefined
+      ? splitDataset(labelled, setAside, seed)
+      : { calibration: await readSource(calibration, { ...checks, purpose: 'training' }), scoring: labelled };
+  const scoring = takeImages(chosen.scoring, images);
+  checkDisjoint(chosen.calibration, scoring);
+  return {
+    calibration: await openLabelled(float, chosen.calibration, checks),
+    scoring: await openLabelled(float, scoring, checks),
+  };
 }
 
+/** @throws UsageError if a picture is both calibrated and scored on */
+function checkDisjoint(calibration: CocoDataset, scoring: CocoDataset): void {
+  const scored = new Set(scoring.images.map((image) => resolve(scoring.pathOf(image))));
+  const common = calibration.images.filter((image) => scored.has(resolve(calibration.pathOf(image)))).length;
+  if (common > 0)
+    throw new UsageError(
+      `${common} images of \`calibration\` are those of the data set, on which models are scored; give others, or leave it out to set a part aside.`,
+    );
+}
+
+const nameOf = (source: string | DatasetFiles): string =>
+  basename(resolve(typeof source === 'string' ? source : source.path));
+
 function summarize({ options, scoring, calibration, plan }: Context): string {
-  const { split, seed, runs, threads = availableParallelism() } = options;
+  const { setAside, seed, runs, threads = availableParallelism() } = options;
   // A report is passed on, so that it names folders and not where they are on this machine.
-  const dataset = basename(resolve(options.dataset));
+  const dataset = nameOf(options.dataset);
   const scored = `Scored on ${scoring.images.length} images of ${dataset}, with ${scoring.categories.length} phrases in one prompt.`;
   const other =
     options.calibration === undefined
-      ? `Calibrated on ${plan.items.length} of ${calibration.images.length} images that were set aside from it (a fraction of ${split}, chosen with the seed ${seed}) and are not among those scored.`
-      : `Calibrated on ${plan.items.length} of ${calibration.images.length} images of ${basename(resolve(options.calibration))}.`;
+      ? `Calibrated on ${plan.items.length} of ${calibration.images.length} images that were set aside from it (a fraction of ${setAside}, chosen with the seed ${seed}) and are not among those scored.`
+      : `Calibrated on ${plan.items.length} of ${calibration.images.length} images of ${nameOf(options.calibration)}.`;
   const trained = options.qat ? ` QAT was trained on all ${calibration.images.length} of them.` : '';
   const measured = `Latency is the median of ${ROUNDS * runs} runs of the model on one image, in ${ROUNDS} processes in turns, with ${threads} threads; memory is the peak of a process of its own.`;
   return `${scored} ${other}${trained} ${measured} ${cpus()[0]?.model.trim() ?? ''}, dino8 ${packageVersion()}.`;

@@ -201,6 +201,7 @@ async function trainVariant(
     threads,
     recipe,
     output,
+    onNotice: options.onNotice,
     checkpointMinutes: 1,
   });
   const trained = await readPackage(output);

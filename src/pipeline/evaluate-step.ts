@@ -1,18 +1,18 @@
 /** The step that scores a model by COCO's protocol. */
 import { writeAtomic } from '../base/files.ts';
-import type { WorkOptions } from '../base/progress.ts';
 import { Detector } from '../detect/detector.ts';
 import { writeDetections } from '../evaluate/detections-file.ts';
 import { openEvaluationJournal } from '../evaluate/evaluation-journal.ts';
 import { scoreDataset } from '../evaluate/score-dataset.ts';
 import type { ProviderName } from '../runtime/options.ts';
 import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
+import { openLabelled } from './samples.ts';
 import { type DetectionSource, openDetections, type ScoreResult, scoreDetections } from './score-step.ts';
-import { type DatasetSource, type ModelSource, openDataset, openModel } from './sources.ts';
+import { type DatasetOptions, type DatasetSource, type ModelSource, openModel, readSource } from './sources.ts';
 import { checkStepFiles } from './step-files.ts';
 
 /** Options of `evaluate`. */
-export interface EvaluateOptions extends WorkOptions, ThreadOptions {
+export interface EvaluateOptions extends DatasetOptions, ThreadOptions {
   /** The model. */
   readonly model: ModelSource;
   /** The labelled images; the categories together are the prompt. */
@@ -55,10 +55,10 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult
       models: [options.model],
       data: [options.dataset, other],
     });
-    const every = await openDataset(options.dataset);
-    const dataset = await openDataset(every, options.images);
+    const every = await readSource(options.dataset, options);
     const against = options.against === undefined ? undefined : await openDetections(options.against, every);
     const source = await openModel(options.model, options.onNotice);
+    const dataset = await openLabelled(source, every, options);
     await using detector = await Detector.create(source, { threads, ...(device && { providers: [device] }) });
     const kept = output ?? saveDetections;
     const journal =

@@ -6,8 +6,9 @@ import { withThreads } from '../runtime/threads.ts';
 import { type CalibrationOptions, resolveCalibration } from './calibration-options.ts';
 import type { WrittenModel } from './convert-step.ts';
 import { planQuantizedTraining } from './plan-quantized-training.ts';
-import { type DatasetSource, openCheckpoint, openDataset, openRecipe, type RecipeSource } from './sources.ts';
+import { type DatasetSource, openCheckpoint, openRecipe, type RecipeSource } from './sources.ts';
 import { checkStepFiles } from './step-files.ts';
+import { openTrainingData } from './training-data.ts';
 import { runPreparedTraining, type TrainingResult, type TrainingStepOptions } from './training-options.ts';
 
 /** Options of `qat`. */
@@ -44,7 +45,7 @@ export interface QatResult extends TrainingResult, WrittenModel {
 export async function qat(options: QatOptions): Promise<QatResult> {
   return withThreads(options.threads, async () => {
     const { checkpoint, dataset: data, output, recipe: asked = DEFAULT_RECIPE, ...others } = options;
-    const { statistics, calibration, calibrationImages, onNotice, ...training } = others;
+    const { statistics, calibration, calibrationImages, calibrationPhrases, onNotice, ...training } = others;
     const { onProgress, signal, seed } = training;
     await checkStepFiles({
       outputs: [training.report],
@@ -57,15 +58,26 @@ export async function qat(options: QatOptions): Promise<QatResult> {
     const source = await openCheckpoint(checkpoint, onNotice);
     const recipe = await openRecipe(asked, onNotice);
     const float = await buildPackage(source);
-    const resolved = await resolveCalibration(float, { statistics, calibration, calibrationImages, seed, onNotice });
+    const resolved = await resolveCalibration(float, {
+      statistics,
+      calibration,
+      calibrationImages,
+      calibrationPhrases,
+      seed,
+      onNotice,
+      onProgress,
+      signal,
+      skipUnreadable: training.skipUnreadable,
+      onLeftOut: training.onLeftOut,
+    });
     const quantized = await planQuantizedTraining(float, recipe, { onProgress, signal, ...resolved });
     for (const sentence of quantized.plan.notices) onNotice?.(sentence);
     const result = await runPreparedTraining({
       kind: 'qat',
       source,
-      dataset: await openDataset(data, training.images),
+      dataset: await openTrainingData(source, data, { ...training, onNotice }),
       directory: `${output}.training`,
-      options: training,
+      options: { ...training, onNotice },
       quantized,
       output,
       write: async (trained) => writePackage(await trained.package('averages'), output),

@@ -1,23 +1,26 @@
 /** The inputs that a model is run on: images with prompts for a detector, arrays or pictures for any other model. */
 import type { Defaults } from '../base/defaults.ts';
-import { UsageError } from '../base/errors.ts';
+import { InputError, UsageError } from '../base/errors.ts';
 import { isDirectory } from '../base/files.ts';
 import { type CalibrationPlan, everyImage, planCalibration } from '../data/calibration-plan.ts';
 import type { CocoDataset } from '../data/coco.ts';
+import { checkExistence, readablePaths } from '../data/datasets/check-pictures.ts';
+import { picturesOnly } from '../data/datasets/pictures-only.ts';
 import { findImages } from '../data/find-images.ts';
 import { calibrationSamples, type FeedOptions } from '../detect/calibration-feeds.ts';
+import { checkPhrases, type PromptSource } from '../detect/check-phrases.ts';
 import type { LoadedModel } from '../models/family.ts';
 import { type ImageSampleOptions, imageSamples } from '../models/generic/image-samples.ts';
 import { findTensorFiles, isTensorFile, tensorSamples } from '../models/generic/tensor-samples.ts';
 import { asPackage, isPackage } from '../models/package/package.ts';
 import type { SampleSource } from '../quant/observe/sample.ts';
-import { openDataset } from './sources.ts';
+import { type DatasetFiles, type DatasetOptions, type OpenOptions, openDataset, readSource } from './sources.ts';
 
 /**
- * Where inputs come from: the path of a folder of images in COCO's layout or such a data set, for a detector; the path of a
+ * Where inputs come from: a data set, by its path or as an object, for a detector; the path of a
  * `.npz`, `.safetensors` or `.npy` file, of a folder of them, or of a folder of pictures, for any other model; or samples.
  */
-export type InputSource = string | CocoDataset | SampleSource;
+export type InputSource = string | DatasetFiles | CocoDataset | SampleSource;
 
 /** How pictures become the input of a model that is no detector of dino8. Each setting that is left out has its default. */
 export interface PictureOptions
@@ -32,7 +35,7 @@ export const PICTURE_DEFAULTS: Defaults<PictureOptions, 'scale' | 'layout' | 'ch
 };
 
 /** Which of the inputs are used. */
-export interface InputChoice {
+export interface InputChoice extends DatasetOptions {
   /** The number of inputs: chosen at random from a data set, the first ones of files; all by default. */
   readonly count?: number | undefined;
   /** True if fewer inputs than `count` are an error. */
@@ -41,6 +44,10 @@ export interface InputChoice {
   readonly seed?: number | undefined;
   /** How pictures become the input, for a model that is no detector of dino8. */
   readonly pictures?: PictureOptions | undefined;
+  /** Phrases in place of labels: the data set is then the pictures of the path. */
+  readonly phrases?: readonly string[] | undefined;
+  /** Leaves pictures that cannot be read in the plan, for a caller that meets and counts them itself. */
+  readonly keepUnreadable?: boolean | undefined;
 }
 
 /**
@@ -51,25 +58,64 @@ export interface InputChoice {
 export async function openInputs(
   loaded: LoadedModel,
   inputs: InputSource,
-  { count, isExact = false, seed = 0, pictures }: InputChoice = {},
+  { count, isExact = false, seed = 0, pictures, phrases, keepUnreadable = false, ...options }: InputChoice = {},
 ): Promise<CalibrationPlan | SampleSource> {
+  if (phrases && (isSampleSource(inputs) || !isPackage(loaded)))
+    throw new UsageError('`phrases` are for pictures and a detector of dino8; leave them out.');
   if (isSampleSource(inputs) || !isPackage(loaded))
     return first(isSampleSource(inputs) ? inputs : await openFiles(loaded, inputs, pictures), count, isExact);
   if (pictures) throw new UsageError(`${loaded.source} carries the preprocessing of its images; do not state another.`);
-  const dataset = await openDataset(inputs);
+  const read = phrases
+    ? await picturesWithPhrases(inputs, phrases)
+    : await readSource(inputs, { purpose: 'training', ...options });
+  const dataset = checkPhrases(loaded, await checkExistence(read, options), options);
   const { length } = dataset.images;
-  return planCalibration(dataset, isExact ? (count ?? length) : Math.min(count ?? length, length), seed);
+  const plan = planCalibration(dataset, isExact ? (count ?? length) : Math.min(count ?? length, length), seed);
+  return keepUnreadable ? plan : withoutUnreadable(plan, options);
+}
+
+async function picturesWithPhrases(inputs: string | DatasetFiles | CocoDataset, phrases: readonly string[]) {
+  const { path, ignoreOrientation, ...others } = typeof inputs === 'string' ? { path: inputs } : filesOf(inputs);
+  const unused = Object.entries(others).find(([, value]) => value !== undefined);
+  if (unused)
+    throw new UsageError(`\`${unused[0]}\` is for labels; with \`phrases\` no labels are read, so leave it out.`);
+  return { ...(await picturesOnly(path, phrases)), ignoreOrientation };
+}
+
+function filesOf(inputs: DatasetFiles | CocoDataset): DatasetFiles {
+  if ('path' in inputs) return inputs;
+  throw new UsageError('`phrases` are for pictures without labels; a data set has categories, so leave them out.');
+}
+
+/** The plan without the pictures that cannot be read. */
+async function withoutUnreadable(plan: CalibrationPlan, options: DatasetOptions): Promise<CalibrationPlan> {
+  const { ignoreOrientation } = plan;
+  const paths = plan.items.map(({ path }) => path);
+  const readable = await readablePaths(paths, { ...options, ignoreOrientation });
+  if (readable.size === new Set(paths).size) return plan;
+  const items = plan.items.filter(({ path }) => readable.has(path)).map((item, place) => ({ ...item, place }));
+  if (items.length === 0) throw new InputError('None of the pictures to calibrate on can be read.');
+  return { ...plan, items, key: `${plan.key}, ${items.length} readable` };
+}
+
+/** A data set for a detector: its pictures are checked, and so are its categories as phrases of the model. */
+export async function openLabelled(
+  loaded: PromptSource,
+  source: string | DatasetFiles | CocoDataset,
+  options: OpenOptions = {},
+): Promise<CocoDataset> {
+  return checkPhrases(loaded, await openDataset(source, options), options);
 }
 
 /** The inputs for a comparison: of a data set, the first images, with all categories as the prompt. */
 export async function openEvaluationInputs(
   loaded: LoadedModel,
   inputs: InputSource,
-  { count, pictures }: InputChoice = {},
+  { count, pictures, ...options }: InputChoice = {},
 ): Promise<SampleSource> {
   if (isSampleSource(inputs) || !isPackage(loaded))
     return samplesOf(loaded, await openInputs(loaded, inputs, { count, pictures }));
-  return calibrationSamples(loaded, everyImage(await openDataset(inputs, count)));
+  return calibrationSamples(loaded, everyImage(await openLabelled(loaded, inputs, { ...options, images: count })));
 }
 
 /** The samples of a plan, which needs a detector, or the samples themselves. */
@@ -99,7 +145,7 @@ function first(source: SampleSource, count = Number.POSITIVE_INFINITY, isExact =
 
 async function openFiles(
   loaded: LoadedModel,
-  inputs: string | CocoDataset,
+  inputs: string | DatasetFiles | CocoDataset,
   pictures: PictureOptions | undefined,
 ): Promise<SampleSource> {
   if (typeof inputs !== 'string')

@@ -3,13 +3,13 @@ import { InputError } from '../base/errors.ts';
 import { writeAtomic } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import type { Estimate } from '../base/statistics.ts';
-import type { CocoDataset } from '../data/coco.ts';
+import { type CocoDataset, takeImages } from '../data/coco.ts';
 import { type BootstrapOptions, bootstrapScores, type FigureMap } from '../evaluate/bootstrap.ts';
 import type { CocoDetection } from '../evaluate/coco-detection.ts';
 import { readDetections } from '../evaluate/detections-file.ts';
 import { matchDetections } from '../evaluate/matches.ts';
 import { type CocoFigures, scoreMatches } from '../evaluate/score-matches.ts';
-import { type DatasetSource, openDataset } from './sources.ts';
+import { type DatasetSource, readSource } from './sources.ts';
 import { checkStepFiles } from './step-files.ts';
 
 /** Detections: the path of a file in COCO's results format, or the list itself. */
@@ -79,8 +79,8 @@ export async function score(options: ScoreStepOptions): Promise<ScoreResult> {
   const { images, output, onProgress, signal, seed, onNotice } = options;
   const files = [options.detections, options.against].filter((source) => typeof source === 'string');
   await checkStepFiles({ outputs: [output], data: [options.annotations, ...files] });
-  const every = await openDataset(options.annotations);
-  const dataset = await openDataset(every, images);
+  const every = await readSource(options.annotations, { onNotice, onProgress, signal });
+  const dataset = takeImages(every, images ?? Number.POSITIVE_INFINITY);
   const detections = await openDetections(options.detections, every);
   if (dataset.annotations.length === 0)
     throw new InputError(

@@ -12,8 +12,8 @@ import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
 import { observeFor } from './apply-recipe.ts';
 import { type CalibrationOptions, resolveCalibration } from './calibration-options.ts';
 import { GENERIC_RECIPE } from './default-recipe.ts';
-import { type InputSource, isSampleSource, openEvaluationInputs } from './samples.ts';
-import { type AnyModelSource, openAnyModel, openDataset, openRecipe, type RecipeSource } from './sources.ts';
+import { type InputSource, isSampleSource, openEvaluationInputs, openLabelled } from './samples.ts';
+import { type AnyModelSource, openAnyModel, openRecipe, type RecipeSource } from './sources.ts';
 import { checkStepFiles } from './step-files.ts';
 
 /** Options of `sensitivity`. */
@@ -66,9 +66,17 @@ export async function sensitivity(options: SensitivityStepOptions): Promise<Sens
     const source = await openAnyModel(options.model, options.onNotice);
     const standard = isPackage(source) ? SENSITIVITY_DEFAULTS.recipe : GENERIC_RECIPE;
     const recipe = await openRecipe(options.recipe ?? standard, options.onNotice);
+    const { skipUnreadable, onLeftOut } = options;
+    const checks = { onProgress, signal, skipUnreadable, onLeftOut, onNotice: options.onNotice };
     const dataset =
-      isPackage(source) && !isSampleSource(options.dataset) ? await openDataset(options.dataset, images) : undefined;
-    const samples = await openEvaluationInputs(source, dataset ?? options.dataset, { count: images, pictures });
+      isPackage(source) && !isSampleSource(options.dataset)
+        ? await openLabelled(source, options.dataset, { ...checks, images })
+        : undefined;
+    const samples = await openEvaluationInputs(source, dataset ?? options.dataset, {
+      ...checks,
+      count: images,
+      pictures,
+    });
     const calibration = await resolveCalibration(source, options);
     const planned = planQuantization(source.model, recipe);
     const statistics = await observeFor(source, planned, { onProgress, signal, ...calibration });

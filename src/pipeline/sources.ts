@@ -1,6 +1,8 @@
 /** The inputs that the steps share: a model, a data set or a recipe, given by its path or as the object itself. */
 import type { WorkOptions } from '../base/progress.ts';
 import { type CocoDataset, takeImages } from '../data/coco.ts';
+import { type CheckOptions, checkPictures } from '../data/datasets/check-pictures.ts';
+import type { Purpose, ReadDatasetOptions } from '../data/datasets/dataset-options.ts';
 import { readDataset } from '../data/datasets/read-dataset.ts';
 import type { LoadedModel } from '../models/family.ts';
 import {
@@ -18,8 +20,18 @@ export type ModelSource = string | ModelPackage;
 /** A model of any family: its path, or a model that was read before. */
 export type AnyModelSource = string | LoadedModel;
 
-/** A data set: the path of a folder of images in COCO's layout, or a data set that was opened before. */
-export type DatasetSource = string | CocoDataset;
+/** A data set in files: its path, as in `readDataset`, and what else has to be said about it. */
+export interface DatasetFiles
+  extends Pick<ReadDatasetOptions, 'annotations' | 'imagesRoot' | 'split' | 'ignoreOrientation'> {
+  /** The path of the folder, of the JSON file in COCO's format, or of the `data.yaml` of a YOLO data set. */
+  readonly path: string;
+}
+
+/** A data set: the path of one in COCO's, YOLO's or Pascal VOC's layout, with or without options, or one that was read before. */
+export type DatasetSource = string | DatasetFiles | CocoDataset;
+
+/** Options of every step that opens a data set. */
+export interface DatasetOptions extends CheckOptions {}
 
 /** A recipe: the name of a bundled recipe, the path of a YAML file, or a recipe that was read before. */
 export type RecipeSource = string | Recipe;
@@ -51,14 +63,35 @@ function announced<T extends { readonly notices?: readonly string[] | undefined 
   return opened;
 }
 
+/** Which images of a data set are opened, and what for. */
+export interface OpenOptions extends DatasetOptions {
+  /** The number of images to keep, from the first; all of them by default. */
+  readonly images?: number | undefined;
+  /** Decides the split if none is named; scoring by default. */
+  readonly purpose?: Purpose | undefined;
+}
+
+/** True for a data set that is given by its path and options. */
+export const isDatasetFiles = (source: object): source is DatasetFiles => 'path' in source && !('pathOf' in source);
+
+/** Reads the labels of a data set that is given by its path, without its pictures. @throws UsageError or InputError */
+export async function readSource(dataset: DatasetSource, { purpose, ...options }: OpenOptions): Promise<CocoDataset> {
+  const { onNotice, onProgress, signal } = options;
+  const work = { purpose, onNotice, onProgress, signal };
+  if (typeof dataset === 'string') return readDataset(dataset, work);
+  if (!isDatasetFiles(dataset)) return dataset;
+  const { path, ...files } = dataset;
+  return readDataset(path, { ...files, ...work });
+}
+
 /**
- * Opens a data set that is given by its path.
+ * Opens a data set: reads its labels, and checks that the pictures to be used exist and can be read.
  *
- * @param images the number of images to keep, from the first; all of them by default
  * @throws UsageError or InputError if there is no readable data set
  */
-export async function openDataset(dataset: DatasetSource, images = Number.POSITIVE_INFINITY): Promise<CocoDataset> {
-  return takeImages(typeof dataset === 'string' ? await readDataset(dataset) : dataset, images);
+export async function openDataset(dataset: DatasetSource, options: OpenOptions = {}): Promise<CocoDataset> {
+  const read = await readSource(dataset, options);
+  return checkPictures(takeImages(read, options.images ?? Number.POSITIVE_INFINITY), options);
 }
 
 /**

@@ -13,7 +13,7 @@ export interface SplitDataset {
 
 /** Checks the fraction of a split, which callers can do before they read files. @throws UsageError if it is out of range */
 export function checkFraction(fraction: number): void {
-  if (!(fraction > 0 && fraction < 1)) throw new UsageError(`\`split\` must be between 0 and 1, not ${fraction}.`);
+  if (!(fraction > 0 && fraction < 1)) throw new UsageError(`\`setAside\` must be between 0 and 1, not ${fraction}.`);
 }
 
 /**

@@ -6,7 +6,7 @@ import { findAnnotationFiles } from '../data/datasets/coco-folder.ts';
 import { filesReadWith, filesWrittenTo } from '../models/package/model-files.ts';
 import type { SampleSource } from '../quant/observe/sample.ts';
 import type { Calibration } from '../quant/observe/statistics-file.ts';
-import type { AnyModelSource, RecipeSource } from './sources.ts';
+import { type AnyModelSource, type DatasetFiles, isDatasetFiles, type RecipeSource } from './sources.ts';
 
 /** The files of a step. What is given as an object was read before, and what was not asked for is undefined. */
 export interface StepFiles {
@@ -17,7 +17,7 @@ export interface StepFiles {
   /** The models that are read. */
   readonly models?: readonly AnyModelSource[] | undefined;
   /** The data sets, folders of arrays or pictures, and single pictures that are read. */
-  readonly data?: readonly (string | CocoDataset | SampleSource | undefined)[] | undefined;
+  readonly data?: readonly (string | DatasetFiles | CocoDataset | SampleSource | undefined)[] | undefined;
   /** The recipe, by name, path or as an object. */
   readonly recipe?: RecipeSource | undefined;
   /** The statistics that are read. */
@@ -46,13 +46,19 @@ async function* withData(
 ): AsyncGenerator<string | undefined> {
   yield* inputs;
   for (const source of data) {
-    if (typeof source === 'string') {
-      yield source;
-      // The labels may be beside the folder of the pictures.
-      if (await isDirectory(source)) for (const { path } of await findAnnotationFiles(source)) yield path;
+    if (typeof source === 'string') yield* filesOfPath(source);
+    else if (source && isDatasetFiles(source)) {
+      yield* [source.annotations, source.imagesRoot];
+      yield* filesOfPath(source.path);
     } else if (source && 'images' in source) {
       yield source.source;
       for (const image of source.images) yield source.pathOf(image);
     }
   }
+}
+
+/** A path, and of a folder of pictures the labels, which may be beside it. */
+async function* filesOfPath(path: string): AsyncGenerator<string> {
+  yield path;
+  if (await isDirectory(path)) for (const labels of await findAnnotationFiles(path)) yield labels.path;
 }

@@ -3,8 +3,9 @@
 import { trainingOf } from '../models/family.ts';
 import { withThreads } from '../runtime/threads.ts';
 import { writeCheckpoint } from '../train/write-checkpoint.ts';
-import { type DatasetSource, openCheckpoint, openDataset } from './sources.ts';
+import { type DatasetSource, openCheckpoint } from './sources.ts';
 import { checkStepFiles } from './step-files.ts';
+import { openTrainingData } from './training-data.ts';
 import { runPreparedTraining, type TrainingResult, type TrainingStepOptions } from './training-options.ts';
 
 /** Options of `train`. */
@@ -44,7 +45,7 @@ export async function train(options: TrainStepOptions): Promise<TrainResult> {
       data: [data, training.validate],
     });
     const read = await openCheckpoint(checkpoint, options.onNotice);
-    const dataset = await openDataset(data, training.images);
+    const dataset = await openTrainingData(read, data, training);
     // The seed of the weights differs from that of the batches, so that the two choices are independent.
     const weightSeed = (training.seed ?? 0) + 1;
     const tensors = fromScratch ? await trainingOf(read).initialWeights(read.tensors, weightSeed) : read.tensors;

@@ -3,7 +3,6 @@
 import { basename, join } from 'node:path';
 import type { Defaults } from '../base/defaults.ts';
 import { writeAtomic } from '../base/files.ts';
-import type { WorkOptions } from '../base/progress.ts';
 import type { CocoDataset } from '../data/coco.ts';
 import type { CheckpointPackage } from '../models/package/package.ts';
 import type { ProviderName } from '../runtime/options.ts';
@@ -12,10 +11,11 @@ import { createTraining, type Training } from '../train/create-training.ts';
 import type { TrainablePlan } from '../train/learned-scales.ts';
 import { CHECKPOINT_MINUTES, type RunOptions, runTraining, type TrainingScore } from '../train/run-training.ts';
 import { resolveTrainingSettings, type TrainingKind, type TrainingOptions } from '../train/training-settings.ts';
-import { type DatasetSource, openDataset } from './sources.ts';
+import { openLabelled } from './samples.ts';
+import type { DatasetOptions, DatasetSource } from './sources.ts';
 
 /** Options of the run of a training. The options of the training itself decide its numbers; these do not. */
-export interface TrainingRunOptions extends WorkOptions, ThreadOptions {
+export interface TrainingRunOptions extends DatasetOptions, ThreadOptions {
   /** Trains on the first images, this many; all by default. */
   readonly images?: number | undefined;
   /** The minutes between two saves of the state; 5 by default. */
@@ -86,10 +86,12 @@ export async function runPreparedTraining(prepared: PreparedTraining): Promise<T
   // The options of the run are taken out, so that those of the training are left.
   const { images: _, validate, validateEvery, validateImages, checkpointMinutes, ...others } = prepared.options;
   const { device = TRAINING_RUN_DEFAULTS.device, threads, report, onStep, onScore, ...more } = others;
-  const { onProgress, signal, ...trainingOptions } = more;
+  const { onProgress, signal, skipUnreadable, onLeftOut, onNotice, ...trainingOptions } = more;
+  const checks = { onProgress, signal, skipUnreadable, onLeftOut, onNotice };
   const started = performance.now();
   const settings = resolveTrainingSettings(source, dataset, kind, trainingOptions);
-  const validation = validate === undefined ? undefined : await openDataset(validate, validateImages);
+  const validation =
+    validate === undefined ? undefined : await openLabelled(source, validate, { ...checks, images: validateImages });
   await using training = await createTraining(source, dataset, settings, { providers: [device], threads, quantized });
   const { log, resumedAt } = await runTraining(training, {
     directory,

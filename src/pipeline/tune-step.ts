@@ -21,8 +21,8 @@ import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
 import { observeFor } from './apply-recipe.ts';
 import { type CalibrationOptions, resolveCalibration } from './calibration-options.ts';
 import { GENERIC_RECIPE } from './default-recipe.ts';
-import { type InputSource, isSampleSource, openEvaluationInputs } from './samples.ts';
-import { type AnyModelSource, openAnyModel, openDataset, openRecipe, type RecipeSource } from './sources.ts';
+import { type InputSource, isSampleSource, openEvaluationInputs, openLabelled } from './samples.ts';
+import { type AnyModelSource, openAnyModel, openRecipe, type RecipeSource } from './sources.ts';
 import { checkStepFiles } from './step-files.ts';
 
 /** Options of `tune`. */
@@ -89,11 +89,19 @@ export async function tune(options: TuneStepOptions): Promise<Tuned> {
     const source = await openAnyModel(options.model, options.onNotice);
     const standard = isPackage(source) ? TUNE_DEFAULTS.recipe : GENERIC_RECIPE;
     const recipe = await openRecipe(options.recipe ?? standard, onNotice);
+    const { skipUnreadable, onLeftOut } = options;
+    const checks = { onProgress, signal, skipUnreadable, onLeftOut, onNotice: options.onNotice };
     const dataset =
-      isPackage(source) && !isSampleSource(options.dataset) ? await openDataset(options.dataset, images) : undefined;
+      isPackage(source) && !isSampleSource(options.dataset)
+        ? await openLabelled(source, options.dataset, { ...checks, images })
+        : undefined;
     const { maxDrop = dataset ? TUNE_DEFAULTS.maxDrop : TUNE_DEFAULTS.maxOutputChange } = options;
     if (!(maxDrop >= 0)) throw new UsageError(`\`maxDrop\` must be a number from 0 up, not ${maxDrop}.`);
-    const samples = await openEvaluationInputs(source, dataset ?? options.dataset, { count: images, pictures });
+    const samples = await openEvaluationInputs(source, dataset ?? options.dataset, {
+      ...checks,
+      count: images,
+      pictures,
+    });
     const calibration = await resolveCalibration(source, options);
     const planned = planQuantization(source.model, recipe);
     const statistics = await observeFor(source, planned, { onProgress, signal, ...calibration });

@@ -3,7 +3,7 @@
  * that continues after an interruption sees the same batches as one that was not interrupted.
  */
 import { InputError } from '../base/errors.ts';
-import type { CocoDataset, CocoImage } from '../data/coco.ts';
+import { type CocoDataset, type CocoImage, phraseCategories } from '../data/coco.ts';
 import { readImage } from '../data/image.ts';
 import type { LabelledBox } from '../data/labelled-box.ts';
 import { shuffle } from '../data/shuffle.ts';
@@ -64,14 +64,16 @@ export class Batches {
     this.#family = family;
     this.#settings = settings;
     this.#mask = denoisingMask(settings, family.training);
+    const phrases = phraseCategories(dataset);
+    const known = new Set(phrases.map(({ id }) => id));
     for (const { image_id, category_id, bbox, iscrowd } of dataset.annotations)
-      if (!iscrowd && bbox[2] > 0 && bbox[3] > 0)
+      if (!iscrowd && bbox[2] > 0 && bbox[3] > 0 && known.has(category_id))
         this.#labels.set(image_id, [...(this.#labels.get(image_id) ?? []), { box: bbox, category: category_id }]);
     const labelled = new Set([...this.#labels.values()].flat().map(({ category }) => category));
-    const occurring =
-      labelled.size === 0 && !settings.labelled ? new Set(dataset.categories.map(({ id }) => id)) : labelled;
-    this.#names = new Map(dataset.categories.filter(({ id }) => occurring.has(id)).map(({ id, name }) => [id, name]));
-    if (dataset.images.length === 0 || occurring.size === 0)
+    const isOnlyTaught = labelled.size === 0 && !settings.labelled;
+    const occurring = phrases.filter(({ id }) => isOnlyTaught || labelled.has(id));
+    this.#names = new Map(occurring.map(({ id, name }) => [id, name]));
+    if (dataset.images.length === 0 || occurring.length === 0)
       throw new InputError('There is nothing to learn from: the dataset has no images or no boxes.');
   }
 
@@ -111,11 +113,11 @@ export class Batches {
 
   async #sample(info: CocoImage, random: () => number): Promise<TrainingSample> {
     const changes = chooseAugmentation(this.#settings.augmentation, random);
-    const original = await readImage(this.#dataset.pathOf(info));
+    const original = await readImage(this.#dataset.pathOf(info), this.#dataset);
     const all = this.#labels.get(info.id) ?? [];
     const { image, labels } = await augment(original, all, changes, this.#settings);
     const kept = labels.slice(0, this.#settings.targets);
-    const { chunk, categories } = this.#drawPrompt(kept, random);
+    const { chunk, categories } = this.#drawPrompt(kept, info, random);
     const found = kept.filter(({ category }) => categories.includes(category));
     const denoising = this.#drawDenoising(found, categories, image, random);
     return { image, labels: found, chunk, categories, denoising };
@@ -139,10 +141,17 @@ export class Batches {
    * The phrases of the boxes of an image and random others, in random order. Half of the prompts have all phrases, so that
    * long prompts are trained too.
    */
-  #drawPrompt(labels: readonly LabelledBox[], random: () => number): { chunk: PromptChunk; categories: number[] } {
+  #drawPrompt(
+    labels: readonly LabelledBox[],
+    { neg_category_ids: absent }: CocoImage,
+    random: () => number,
+  ): { chunk: PromptChunk; categories: number[] } {
     const own = [...new Set(labels.map(({ category }) => category))];
+    // In a federated data set only these are known to be absent. Without any, one must be taken if the image shows nothing.
+    const known = [...this.#names.keys()].filter((id) => !absent || absent.includes(id));
+    const possible = own.length === 0 && known.length === 0 ? [...this.#names.keys()] : known;
     const others = shuffle(
-      [...this.#names.keys()].filter((id) => !own.includes(id)),
+      possible.filter((id) => !own.includes(id)),
       below(random),
     );
     const fraction = random() < 0.5 ? 1 : random();

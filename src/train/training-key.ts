@@ -13,7 +13,7 @@ export type TrainingKey = Readonly<Record<string, string | number | boolean>>;
 /** The key of a training. Two trainings with the same key compute the same numbers on the same machine. */
 export function trainingKey(
   source: CheckpointPackage,
-  { images, annotations, categories }: CocoDataset,
+  { images, annotations, categories, ignoreOrientation }: CocoDataset,
   settings: TrainingSettings,
   quantized: TrainablePlan | undefined,
 ): TrainingKey {
@@ -27,6 +27,7 @@ export function trainingKey(
     annotations: hashOf(annotations),
     categories: hashOf(categories),
     'settings of the preprocessing': hashOf(source.preprocessing),
+    ...(ignoreOrientation && { 'ignored orientation': true }),
     'checkpoint weights': hex(weights),
     ...(quantized && {
       recipe: hashOf(quantized.plan.recipe),

@@ -1,6 +1,6 @@
 /** The sizes of a training that follow from its data. */
 import { InputError, UsageError } from '../base/errors.ts';
-import type { CocoDataset } from '../data/coco.ts';
+import { type CocoDataset, phraseCategories } from '../data/coco.ts';
 import { resizedSize, type Size } from '../data/size.ts';
 import { detectionOf, trainingOf } from '../models/family.ts';
 import type { CheckpointPackage } from '../models/package/package.ts';
@@ -27,6 +27,8 @@ export function canvasFor(
   given: { readonly [Side in keyof Size]?: number | undefined } = {},
 ): Size {
   const { size: rule, pad_size: padded } = checkpoint.preprocessing;
+  const unknown = dataset.images.find(({ width, height }) => width === 0 || height === 0);
+  if (unknown) throw new InputError(`The size of the image ${unknown.file_name} is not known.`);
   const sizes = dataset.images.map((image) => resizedSize(image, rule));
   const maximum = (side: keyof Size) =>
     sizes.reduce((largest, size) => Math.max(largest, size[side]), padded?.[side] ?? SIDE_UNIT);
@@ -51,7 +53,7 @@ export function canvasFor(
 export function textLengthFor(dataset: CocoDataset, checkpoint: CheckpointPackage): number {
   const occurring = new Set(dataset.annotations.map(({ category_id }) => category_id));
   // Without any box the teacher is all there is to learn from, and it knows all categories.
-  const known = dataset.categories.filter(({ id }) => occurring.size === 0 || occurring.has(id));
+  const known = phraseCategories(dataset).filter(({ id }) => occurring.size === 0 || occurring.has(id));
   const names = known.map(({ name }) => name);
   if (names.length === 0) throw new InputError('The dataset has no categories; there is nothing to learn from.');
   const { longestPrompt, createPrompt } = detectionOf(checkpoint);

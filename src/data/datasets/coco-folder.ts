@@ -6,7 +6,7 @@ import { readdir } from 'node:fs/promises';
 import { basename, dirname, extname, join, resolve } from 'node:path';
 import { InputError, UsageError } from '../../base/errors.ts';
 import { exists, isDirectory } from '../../base/files.ts';
-import type { CocoAnnotations, CocoDataset } from '../coco.ts';
+import type { CocoAnnotations, CocoDataset, CocoImage } from '../coco.ts';
 import { readAnnotations } from './coco-json.ts';
 import type { ReadDatasetOptions } from './dataset-options.ts';
 import { type Finding, isWithin, PictureFinder } from './picture-finder.ts';
@@ -59,7 +59,7 @@ async function jsonFiles(folder: string): Promise<string[]> {
  * Reads a data set by its annotation file. The folder of the pictures is the given one; otherwise it is the first of the
  * usual places in which all pictures are found.
  * @param folder the folder that the caller named, if it is not the file that was named
- * @throws InputError if two names of the annotations find the same picture, or if a link leads out of the folder
+ * @throws InputError if two names of the annotations find the same picture
  */
 export async function readCoco(
   path: string,
@@ -69,15 +69,13 @@ export async function readCoco(
   const annotations = await readAnnotations(path, options);
   const { finder, found } = await findPictures(path, folder, annotations, options);
   const paths = new Map<number, string>();
+  const refused = new Set<number>();
   const nameOf = new Map<string, string>();
   const shortened: string[] = [];
   for (const [index, { id, file_name }] of annotations.images.entries()) {
     const finding: Finding = found[index] ?? { state: 'missing' };
-    if (finding.state === 'outside') throw finder.refusal(file_name);
-    if (finding.state !== 'found') {
-      paths.set(id, finder.missingPath(file_name));
-      continue;
-    }
+    if (finding.state === 'outside') refused.add(id);
+    if (finding.state !== 'found') continue;
     if (finding.isShortened) shortened.push(file_name);
     const other = nameOf.get(finding.path) ?? file_name;
     if (other !== file_name)
@@ -95,11 +93,11 @@ export async function readCoco(
     options.onNotice?.(
       `${path} is a federated data set, as LVIS is; figures are COCO's, which take categories of which nothing is known in an image as absent.`,
     );
-  return {
-    ...annotations,
-    pathOf: ({ id, file_name }) => paths.get(id) ?? finder.missingPath(file_name),
-    source: path,
+  const pathOf = ({ id, file_name }: CocoImage) => {
+    if (refused.has(id)) throw finder.refusal(file_name);
+    return paths.get(id) ?? finder.missingPath(file_name);
   };
+  return { ...annotations, pathOf, source: path };
 }
 
 interface FoundPictures {

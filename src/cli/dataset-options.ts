@@ -1,0 +1,106 @@
+/** The options that say what a data set is, which are the same in every command that takes one. */
+import { type Command, type CommandUnknownOpts, Option, type OptionValues } from '@commander-js/extra-typings';
+import type { DatasetFiles } from '../pipeline/sources.ts';
+import { leftOut } from './left-out.ts';
+import { notice } from './notices.ts';
+
+/** The words for a data set, which are the same in every command. */
+export const DATASET_ARGUMENT =
+  "a data set: a folder of images with annotations in COCO's format, or that JSON file; the data.yaml of a YOLO data set; or a folder in Pascal VOC's layout. Its categories are the phrases of the prompt";
+
+/** `--annotations` */
+const annotationsOption = () =>
+  new Option(
+    '--annotations <file>',
+    "the labels of the data set, a JSON file in COCO's format or a data.yaml, where the folder does not tell them",
+  );
+
+/** `--images-root` */
+const imagesRootOption = () =>
+  new Option(
+    '--images-root <folder>',
+    'the folder below which the pictures of the data set are (default: found by the layout)',
+  );
+
+/** `--split` */
+export const splitOption = () =>
+  new Option(
+    '--split <name>',
+    'the split of a data set that has several, such as train, val or test (default: train or val, by the command)',
+  );
+
+/** `--ignore-orientation` */
+const ignoreOrientationOption = () =>
+  new Option(
+    '--ignore-orientation',
+    'take pictures as they are stored, without the rotation of their EXIF orientation, for labels that were made so',
+  );
+
+/** `--skip-unreadable` */
+const skipUnreadableOption = () =>
+  new Option(
+    '--skip-unreadable',
+    'leave out pictures that are missing or cannot be read and categories that are no phrases, with the exit code 0',
+  );
+
+/** The values of the options for a data set: a type, since the types of several helpers are put together. */
+export type DatasetValues = ReadingValues & {
+  readonly annotations?: string | undefined;
+  readonly imagesRoot?: string | undefined;
+  readonly split?: string | undefined;
+};
+
+/** The values of the options for reading pictures. */
+export type ReadingValues = {
+  readonly ignoreOrientation?: true | undefined;
+  readonly skipUnreadable?: true | undefined;
+};
+
+/** Adds the options for a data set to a command. `separateDataset` reads them. */
+export function addDatasetOptions<Arguments extends unknown[], Options extends OptionValues>(
+  command: Command<Arguments, Options>,
+): Command<Arguments, Options & DatasetValues> {
+  (command as CommandUnknownOpts) // the compiler takes minutes to infer the type of this chain for an unknown command
+    .addOption(annotationsOption())
+    .addOption(imagesRootOption())
+    .addOption(splitOption());
+  return addReadingOptions(command) as unknown as Command<Arguments, Options & DatasetValues>; // by the options above
+}
+
+/** Adds the options for reading pictures to a command whose data set is not an argument, such as `--calibration`. */
+export function addReadingOptions<Arguments extends unknown[], Options extends OptionValues>(
+  command: Command<Arguments, Options>,
+): Command<Arguments, Options & ReadingValues> {
+  (command as CommandUnknownOpts) // as above
+    .addOption(ignoreOrientationOption())
+    .addOption(skipUnreadableOption());
+  return command as unknown as Command<Arguments, Options & ReadingValues>; // by the options above
+}
+
+/**
+ * Separates what is said about the data set from the other options of a command. `named` turns the path of the data set into
+ * the source that a step takes, and `other` that of a second data set, for which only `--ignore-orientation` holds. `others`
+ * has the callbacks of the step too.
+ */
+export function separateDataset<Options extends DatasetValues>({
+  annotations,
+  imagesRoot,
+  split,
+  ignoreOrientation,
+  ...others
+}: Options): {
+  named: (path: string) => string | DatasetFiles;
+  other: <Path extends string | undefined>(path: Path) => Path | DatasetFiles;
+  others: Omit<Options, Exclude<keyof DatasetValues, 'skipUnreadable'>> & {
+    onLeftOut: (sentence: string) => void;
+    onNotice: (sentence: string) => void;
+  };
+} {
+  const files = { annotations, imagesRoot, split, ignoreOrientation };
+  const isPlain = Object.values(files).every((value) => value === undefined);
+  return {
+    named: (path) => (isPlain ? path : { path, ...files }),
+    other: (path) => (path === undefined || !ignoreOrientation ? path : { path, ignoreOrientation }),
+    others: { ...others, onLeftOut: leftOut, onNotice: notice },
+  };
+}

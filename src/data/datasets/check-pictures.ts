@@ -1,0 +1,132 @@
+/** Checks before long work begins that the pictures of a data set are there, can be read, and are those of the labels. */
+import { stat } from 'node:fs/promises';
+import { InputError, messageOf } from '../../base/errors.ts';
+import { mapConcurrently } from '../../base/map-concurrently.ts';
+import type { WorkOptions } from '../../base/progress.ts';
+import { type CocoDataset, type CocoImage, keepImages } from '../coco.ts';
+import { type PictureSizes, readImage, readPictureSizes } from '../image.ts';
+import type { Size } from '../size.ts';
+import { type LeaveOutOptions, leaveOut, listSome } from './leave-out.ts';
+
+/** Options of `checkPictures`. */
+export interface CheckOptions extends WorkOptions, LeaveOutOptions {}
+
+/** Pictures that are looked at at the same time. */
+const CONCURRENT = 8;
+
+/**
+ * Checks that all pictures of a data set exist.
+ * @returns the data set, without the missing ones if `skipUnreadable` is set
+ * @throws InputError, which counts the missing ones and names the first, if `skipUnreadable` is not set
+ */
+export async function checkExistence(dataset: CocoDataset, options: CheckOptions = {}): Promise<CocoDataset> {
+  const work = { signal: options.signal, label: 'Looking for pictures', limit: CONCURRENT };
+  const isThere = await mapConcurrently(dataset.images, async (image) => isFile(dataset.pathOf(image)), work);
+  const missing = dataset.images.filter((_, index) => !isThere[index]);
+  if (missing.length === 0) return dataset;
+  const counted = `${missing.length} of ${dataset.images.length} pictures of ${dataset.source ?? 'the data set'} do not exist: ${listSome(missing.map(dataset.pathOf))}`;
+  if (!options.skipUnreadable)
+    throw new InputError(
+      `${counted}; add them, name their folder with \`imagesRoot\`, or leave them out with \`skipUnreadable\`.`,
+    );
+  options.onNotice?.(`${counted}; left out.`);
+  return notEmpty(
+    keepImages(
+      dataset,
+      dataset.images.filter((_, index) => isThere[index]),
+    ),
+  );
+}
+
+/**
+ * Reads every picture of a data set once, and compares its size with the one that the labels state.
+ * @returns the data set without pictures that cannot be read, with the sizes of the pictures
+ * @throws InputError if pictures do not exist, or if one cannot be read and neither `skipUnreadable` nor `onLeftOut` is set
+ * @example
+ * const dataset = await checkPictures(await readDataset('coco/val2017'), { skipUnreadable: true });
+ */
+export async function checkPictures(dataset: CocoDataset, options: CheckOptions = {}): Promise<CocoDataset> {
+  const existing = await checkExistence(dataset, options);
+  const { images, ignoreOrientation } = existing;
+  const work = { ...options, label: 'Checking pictures', limit: CONCURRENT };
+  const examined = await mapConcurrently(images, (image) => examine(existing.pathOf(image), ignoreOrientation), work);
+  const unreadable = examined.flatMap((each) => (typeof each === 'string' ? [each] : []));
+  leaveOut(unreadable, 'pictures', options);
+  const read = images.flatMap((image, index) => {
+    const sizes = examined[index];
+    return sizes === undefined || typeof sizes === 'string' ? [] : [{ image, sizes }];
+  });
+  compareSizes(existing, read, options.onNotice);
+  const taken = ignoreOrientation ? 'stored' : 'upright';
+  return notEmpty(
+    keepImages(
+      existing,
+      read.map(({ image, sizes }) => ({ ...image, ...sizes[taken] })),
+    ),
+  );
+}
+
+/**
+ * Tells which of some pictures can be read.
+ * @returns the paths of those that can
+ * @throws InputError if one cannot be read and neither `skipUnreadable` nor `onLeftOut` is set
+ */
+export async function readablePaths(
+  paths: readonly string[],
+  { ignoreOrientation, ...options }: CheckOptions & { readonly ignoreOrientation?: boolean | undefined },
+): Promise<ReadonlySet<string>> {
+  const work = { ...options, label: 'Checking pictures', limit: CONCURRENT };
+  const examined = await mapConcurrently(paths, (path) => examine(path, ignoreOrientation), work);
+  leaveOut(
+    examined.flatMap((each) => (typeof each === 'string' ? [each] : [])),
+    'pictures',
+    options,
+  );
+  return new Set(paths.filter((_, index) => typeof examined[index] !== 'string'));
+}
+
+const isFile = async (path: string): Promise<boolean> => (await stat(path).catch(() => undefined))?.isFile() ?? false;
+
+function notEmpty(dataset: CocoDataset): CocoDataset {
+  if (dataset.images.length > 0) return dataset;
+  throw new InputError(`None of the pictures of ${dataset.source ?? 'the data set'} can be read.`);
+}
+
+/** The sizes of a picture that can be decoded, or the reason why it cannot, without a period. */
+async function examine(path: string, ignoreOrientation: boolean | undefined): Promise<PictureSizes | string> {
+  try {
+    const sizes = await readPictureSizes(path);
+    await readImage(path, { ignoreOrientation });
+    return sizes;
+  } catch (error) {
+    return messageOf(error).replace(/\.$/, '');
+  }
+}
+
+interface ReadPicture {
+  readonly image: CocoImage;
+  readonly sizes: PictureSizes;
+}
+
+/** Tells how many pictures have another size than the labels state, and whether the EXIF orientation is the reason. */
+function compareSizes(dataset: CocoDataset, read: readonly ReadPicture[], onNotice: LeaveOutOptions['onNotice']): void {
+  const isSame = (a: Size, b: Size) => a.width === b.width && a.height === b.height;
+  const { ignoreOrientation = false } = dataset;
+  const [taken, other] = ignoreOrientation ? (['stored', 'upright'] as const) : (['upright', 'stored'] as const);
+  const different = read.filter(
+    ({ image, sizes }) => image.width > 0 && image.height > 0 && !isSame(image, sizes[taken]),
+  );
+  const turned = different.filter(({ image, sizes }) => isSame(image, sizes[other]));
+  const names = (some: readonly ReadPicture[]) => listSome(some.map(({ image }) => image.file_name));
+  if (turned.length > 0)
+    onNotice?.(
+      ignoreOrientation
+        ? `${turned.length} of ${read.length} pictures have the size that the labels state only if their EXIF orientation is applied, so that their boxes are wrong without; leave \`ignoreOrientation\` out: ${names(turned)}.`
+        : `${turned.length} of ${read.length} pictures have the size that the labels state only without the rotation of their EXIF orientation: the labels were made on the unrotated pictures, so that their boxes are wrong; \`ignoreOrientation\` takes the pictures so: ${names(turned)}.`,
+    );
+  const others = different.filter((each) => !turned.includes(each));
+  if (others.length > 0)
+    onNotice?.(
+      `${others.length} of ${read.length} pictures have another size than the labels state, so that their boxes may be wrong: ${names(others)}.`,
+    );
+}
