@@ -115,8 +115,11 @@ export {
   type CocoImage,
   takeImages,
 } from './data/coco.ts';
+export { type CheckOptions, checkPictures } from './data/datasets/check-pictures.ts';
 export { type ReadAnnotationsOptions, readAnnotations } from './data/datasets/coco-json.ts';
 export type { Purpose, ReadDatasetOptions } from './data/datasets/dataset-options.ts';
+export type { LeaveOutOptions } from './data/datasets/leave-out.ts';
+export { picturesOnly } from './data/datasets/pictures-only.ts';
 export { readDataset } from './data/datasets/read-dataset.ts';
 export { type ImageSampleOptions, imageSamples } from './models/generic/image-samples.ts';
 export { findTensorFiles, tensorSamples } from './models/generic/tensor-samples.ts';
@@ -130,7 +133,14 @@ export {
   writePackage,
 } from './models/package/package.ts';
 export { type InputSource, PICTURE_DEFAULTS, type PictureOptions } from './pipeline/samples.ts';
-export type { AnyModelSource, DatasetSource, ModelSource, RecipeSource } from './pipeline/sources.ts';
+export type {
+  AnyModelSource,
+  DatasetFiles,
+  DatasetOptions,
+  DatasetSource,
+  ModelSource,
+  RecipeSource,
+} from './pipeline/sources.ts';
 export { bundledRecipes, DEFAULT_RECIPE, parseRecipe, type Recipe, readRecipe } from './quant/recipe.ts';
 
 // The functions by which the steps quantize, for callers who have a model and samples in memory.

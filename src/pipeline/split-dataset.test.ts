@@ -36,7 +36,7 @@ describe('splitDataset', () => {
   });
 
   test.each([Number.NaN, 0, 1, -0.5, Number.POSITIVE_INFINITY])('refuses the fraction %s', (fraction) => {
-    expect(() => splitDataset(datasetOf(10), fraction, 0)).toThrow('`split` must be between 0 and 1');
+    expect(() => splitDataset(datasetOf(10), fraction, 0)).toThrow('`setAside` must be between 0 and 1');
   });
 
   test('gives the same parts for the same seed', () => {
