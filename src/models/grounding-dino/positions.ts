@@ -80,7 +80,9 @@ export function imagePositions(network: Network, mask: Value, width: number, tem
   const { b } = network;
   const LAST = [2 ** 31 - 1];
   const embed = (axis: number) => {
-    const count = b.cumsum(mask, axis);
+    // Each sum has a value of its own as its input: ONNX Runtime's converter to float16 leaves sums in float32, and names the
+    // nodes that it puts before them after their input.
+    const count = b.cumsum(b.identity(mask), axis);
     const total = b.slice(count, [-1], LAST, [axis]);
     const angle = b.mul(b.div(count, b.add(total, 1e-6)), 2 * Math.PI);
     return sineEmbedding(network, b.unsqueeze(angle, [3]), width / 2, temperature);
