@@ -47,7 +47,7 @@ export {
 // Judging models.
 
 export type { BlankInputOptions } from './pipeline/blank-inputs.ts';
-export { COMPARE_DEFAULTS, type CompareStepOptions, compare } from './pipeline/compare-step.ts';
+export { COMPARE_DEFAULTS, type CompareResult, type CompareStepOptions, compare } from './pipeline/compare-step.ts';
 export {
   COMPRESS_DEFAULTS,
   type CompressedImage,

@@ -1,7 +1,8 @@
 import { Command } from '@commander-js/extra-typings';
-import type { Comparison } from '../evaluate/compare.ts';
+import { MIN_IMAGES } from '../evaluate/bootstrap.ts';
+import { points, pointsInterval, signedInterval, signedPoints, verdict } from '../evaluate/points.ts';
 import type { OutputDifference } from '../models/family.ts';
-import { COMPARE_DEFAULTS, compare } from '../pipeline/compare-step.ts';
+import { COMPARE_DEFAULTS, type CompareResult, compare } from '../pipeline/compare-step.ts';
 import { addDatasetOptions, separateDataset } from './dataset-options.ts';
 import { examples } from './examples.ts';
 import { print, printJson } from './output.ts';
@@ -36,6 +37,7 @@ export const compareCommand = () =>
           notNegative('--floor'),
           DEFAULT_FLOOR,
         )
+        .option('--no-accuracy', 'do not score both models on the labelled images, which takes as long again')
         .option('--report <file>', 'write tables and a chart as one HTML file'),
     ),
   )
@@ -56,7 +58,7 @@ export const compareCommand = () =>
       describe(comparison, floor);
     });
 
-function describe({ layers, samples, count, figures, outputFigures }: Comparison, floor: number): void {
+function describe({ layers, samples, count, figures, outputFigures, accuracy }: CompareResult, floor: number): void {
   const worst = layers.toSorted((a, b) => a.decibels - b.decibels).slice(0, MAX_ROWS);
   print(
     table(
@@ -76,4 +78,14 @@ function describe({ layers, samples, count, figures, outputFigures }: Comparison
   );
   const means = outputFigures.map(({ title }, index) => `${title} ${cells({ count, figures })[index]}`);
   print(`Mean over ${count} compared results: ${means.join(', ')}.`);
+  if (!accuracy) return;
+  const { intervals, change } = accuracy;
+  print(
+    `AP of the quantized model in these ${accuracy.images} images: ${points(accuracy.figures.AP)} (95 % interval ${pointsInterval(intervals.AP)}).`,
+  );
+  if (change?.AP)
+    print(
+      `Change against the float model: ${signedPoints(change.AP.value)} (95 % interval ${signedInterval(change.AP)}): ${verdict(change.AP)}.`,
+    );
+  else print(`Fewer than ${MIN_IMAGES} images with objects do not tell whether AP changed.`);
 }

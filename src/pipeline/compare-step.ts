@@ -2,9 +2,21 @@
 import { basename } from 'node:path';
 import type { Defaults } from '../base/defaults.ts';
 import { writeAtomic } from '../base/files.ts';
+import type { WorkOptions } from '../base/progress.ts';
+import type { CocoDataset } from '../data/coco.ts';
+import { Detector } from '../detect/detector.ts';
 import { type Comparison, compareModels } from '../evaluate/compare.ts';
+import { scoreDataset } from '../evaluate/score-dataset.ts';
+import { isPackage, type ModelPackage } from '../models/package/package.ts';
 import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
-import { type InputSource, openEvaluationInputs, type PictureOptions } from './samples.ts';
+import {
+  type InputSource,
+  isSampleSource,
+  openEvaluationInputs,
+  openLabelled,
+  type PictureOptions,
+} from './samples.ts';
+import { type ScoreResult, scoreDetections } from './score-step.ts';
 import { type AnyModelSource, type DatasetOptions, openAnyModel } from './sources.ts';
 import { checkStepFiles } from './step-files.ts';
 
@@ -20,8 +32,16 @@ export interface CompareStepOptions extends DatasetOptions, ThreadOptions {
   readonly pictures?: PictureOptions | undefined;
   /** Runs both models on the first images or other inputs, this many; 32 by default. */
   readonly images?: number | undefined;
+  /** Scores both models on the images too, if they are labelled; this takes as long again. True by default. */
+  readonly accuracy?: boolean | undefined;
   /** The HTML file to write with tables and a chart. */
   readonly report?: string | undefined;
+}
+
+/** The result of `compare`. */
+export interface CompareResult extends Comparison {
+  /** The score of the quantized detector, and its change against the float one; undefined without labelled images. */
+  readonly accuracy?: ScoreResult | undefined;
 }
 
 /** The defaults of `CompareStepOptions`. */
@@ -30,13 +50,14 @@ export const COMPARE_DEFAULTS: Defaults<CompareStepOptions, 'images'> = { images
 /**
  * Measures how far a quantized model departs from its float model: the noise after each layer, and the figures of the model's
  * family. For a detector these are the boxes and scores of the queries that both select; for a model of which dino8 knows
- * nothing, the relative error of the outputs, the ratio of signal to noise, and the fraction of equal decisions.
+ * nothing, the relative error of the outputs, the ratio of signal to noise, and the fraction of equal decisions. Detectors are scored
+ * on labelled images too, each with queries of its own.
  *
  * @throws RuntimeError if one of the models does not run
  * @example
  * const { layers } = await compare({ model: 'tiny.onnx', quantized: 'tiny.int8.onnx', dataset: 'coco/val2017' });
  */
-export async function compare(options: CompareStepOptions): Promise<Comparison> {
+export async function compare(options: CompareStepOptions): Promise<CompareResult> {
   return withThreads(options.threads, async () => {
     const { images: count = COMPARE_DEFAULTS.images, pictures, report, onProgress, signal } = options;
     await checkStepFiles({ outputs: [report], models: [options.model, options.quantized], data: [options.dataset] });
@@ -44,14 +65,38 @@ export async function compare(options: CompareStepOptions): Promise<Comparison> 
     const float = await openAnyModel(options.model, onNotice);
     const quantized = await openAnyModel(options.quantized, onNotice);
     const checks = { onProgress, signal, skipUnreadable, onLeftOut, onNotice };
-    const inputs = await openEvaluationInputs(float, options.dataset, { ...checks, count, pictures });
+    const dataset =
+      isPackage(float) && !isSampleSource(options.dataset)
+        ? await openLabelled(float, options.dataset, { ...checks, images: count })
+        : undefined;
+    const inputs = await openEvaluationInputs(float, dataset ?? options.dataset, { ...checks, count, pictures });
     const comparison = await compareModels(float, quantized.model, inputs, { onProgress, signal });
+    const scored =
+      dataset && isPackage(float) && isPackage(quantized) && options.accuracy !== false
+        ? await scoreBoth(float, quantized, dataset, { onProgress, signal })
+        : undefined;
     if (report !== undefined) {
       // A page is passed on, so that it names files and not where they are on this machine.
       const samples = comparison.samples.map((sample) => ({ ...sample, source: basename(sample.source) }));
       const { renderComparison } = await import('../report/comparison-page.ts');
-      await writeAtomic(report, renderComparison(basename(quantized.source), { ...comparison, samples }));
+      await writeAtomic(report, renderComparison(basename(quantized.source), { ...comparison, samples }, scored));
     }
-    return comparison;
+    return { ...comparison, accuracy: scored };
   });
+}
+
+/** The score of a quantized detector and its change against the float one; undefined if the images have no boxes. */
+async function scoreBoth(
+  float: ModelPackage,
+  quantized: ModelPackage,
+  dataset: CocoDataset,
+  work: WorkOptions,
+): Promise<ScoreResult | undefined> {
+  if (dataset.annotations.length === 0) return undefined;
+  const detect = async (source: ModelPackage, label: string) => {
+    await using detector = await Detector.create(source);
+    return (await scoreDataset(detector, dataset, { ...work, label })).detections;
+  };
+  const reference = await detect(float, 'Scoring the float model');
+  return scoreDetections(dataset, await detect(quantized, 'Scoring the quantized model'), reference, work);
 }

@@ -1,6 +1,10 @@
 /** The report page of a comparison between a quantized model and its float model. */
-import { markup } from '../base/markup.ts';
+import { type Markup, markup } from '../base/markup.ts';
+import type { Estimate } from '../base/statistics.ts';
+import type { FigureMap } from '../evaluate/bootstrap.ts';
 import type { Comparison } from '../evaluate/compare.ts';
+import { points, pointsInterval, signedInterval, signedPoints, verdict } from '../evaluate/points.ts';
+import { type CocoFigures, FIGURES } from '../evaluate/score-matches.ts';
 import type { OutputDifference } from '../models/family.ts';
 import { lineChart } from './charts.ts';
 import { chartCard, page, tableCard } from './page.ts';
@@ -9,11 +13,24 @@ const MAX_SAMPLES = 20;
 /** Layers without noise have an infinite ratio; the chart ends here. */
 const MAX_DECIBELS = 100;
 
+/** The score of the quantized model with its change against the float one. */
+export interface ComparedAccuracy {
+  readonly images: number;
+  readonly figures: CocoFigures;
+  readonly intervals: FigureMap<Estimate>;
+  readonly change?: FigureMap<Estimate> | undefined;
+}
+
 /**
  * Renders a comparison as one HTML file.
  * @param name the name of the quantized model
+ * @param accuracy the score, if the images are labelled
  */
-export function renderComparison(name: string, { layers, samples, figures, outputFigures }: Comparison): string {
+export function renderComparison(
+  name: string,
+  { layers, samples, figures, outputFigures }: Comparison,
+  accuracy?: ComparedAccuracy,
+): string {
   const chart = lineChart(
     'signal to quantization noise',
     { x: 'layer, in the order of computation', y: 'dB' },
@@ -26,11 +43,30 @@ export function renderComparison(name: string, { layers, samples, figures, outpu
   return page(
     `${name} against the float model`,
     markup`<p>Outputs on average: ${outputFigures.map(({ key, title, perfect }) => `${title} ${(figures[key] ?? perfect).toFixed(4)}`).join(', ')}.</p>
-${chartCard('Signal to quantization noise after each layer (dB)', chart)}
+${accuracy ? accuracySection(accuracy) : ''}${chartCard('Signal to quantization noise after each layer (dB)', chart)}
 <h2>Inputs whose outputs changed most</h2>${tableCard(['Input', 'compared', ...titles], worst)}
 <h2>Layers</h2>${tableCard(
       ['Layer', 'dB'],
       layers.map(({ path, decibels }) => [path, decibels.toFixed(1)]),
     )}`,
   );
+}
+
+/** The figures of COCO, and how they changed. */
+function accuracySection({ images, figures, intervals, change }: ComparedAccuracy): Markup {
+  const rows = FIGURES.map(({ name }) => {
+    const difference = change?.[name];
+    return [
+      name,
+      points(figures[name]),
+      pointsInterval(intervals[name]),
+      difference ? signedPoints(difference.value) : '–',
+      signedInterval(difference),
+      verdict(difference),
+    ];
+  });
+  return markup`<h2>Accuracy on the same ${images} images</h2>${tableCard(
+    ['Figure', 'points', '95 % interval', 'change', '95 % interval', ''],
+    rows,
+  )}`;
 }

@@ -83,6 +83,24 @@ const pages: Record<string, () => string> = {
       loss: 0.1,
       outputFigures,
     }),
+  'comparison with accuracy': () =>
+    renderComparison(
+      HOSTILE,
+      {
+        layers: [],
+        samples: [{ source: HOSTILE, count: 3, figures: {} }],
+        count: 3,
+        figures: {},
+        loss: 0.1,
+        outputFigures,
+      },
+      {
+        images: 20,
+        figures,
+        intervals: { AP: { value: 0.5, low: 0.4, high: 0.6 } },
+        change: { AP: { value: -0.02, low: -0.03, high: -0.01 } },
+      },
+    ),
   inspection: () => renderInspection(HOSTILE, inspection),
   'Pareto front': () => renderParetoFront(HOSTILE, { recipe, chosen: mixture, mixtures: [mixture] }),
   'Pareto front without labelled data': () =>
