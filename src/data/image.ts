@@ -34,7 +34,7 @@ export interface ReadImageOptions {
  * const { width, height } = await readImage('photo.jpg');
  */
 export async function readImage(path: string, options: ReadImageOptions = {}): Promise<Image> {
-  return decodeImage(await readBytes(path, MAX_PICTURE_BYTES), path, options);
+  return { ...(await decodeImage(await readBytes(path, MAX_PICTURE_BYTES), path, options)), source: path };
 }
 
 /** The two sizes of a picture. They differ if its EXIF orientation asks for a quarter turn. */

@@ -56,6 +56,7 @@ export class Preprocessor implements AsyncDisposable {
    */
   async prepare(images: readonly Image[]): Promise<PreparedImages> {
     const sizes = images.map((image) => resizedSize(image, this.#settings.size));
+    checkPadSize(images, sizes, this.#settings);
     const { height, width } = paddedSize(sizes, this.#settings);
     const plane = height * width;
     const { pixels, valid } = allocate(images.length, plane);
@@ -94,12 +95,15 @@ function paddedSize(sizes: readonly Size[], { do_pad, pad_size }: Preprocessing)
     throw new InputError(
       'Images of different sizes cannot be one batch, because the preprocessing of the model has do_pad false; give them one at a time.',
     );
-  if (!pad_size) return largest;
-  if (largest.height > pad_size.height || largest.width > pad_size.width)
-    throw new InputError(
-      `An image of ${largest.height}x${largest.width} pixels after resizing is larger than the pad_size ${pad_size.height}x${pad_size.width} of the model's preprocessing; make the image smaller, or pad_size larger.`,
-    );
-  return pad_size;
+  return pad_size ?? largest;
+}
+
+function checkPadSize(images: readonly Image[], sizes: readonly Size[], { pad_size }: Preprocessing): void {
+  for (const [index, { height, width }] of sizes.entries())
+    if (pad_size && (height > pad_size.height || width > pad_size.width))
+      throw new InputError(
+        `${images[index]?.source ?? 'An image'} has ${height}x${width} pixels after resizing, more than the pad_size ${pad_size.height}x${pad_size.width} of the model's preprocessing; make the image smaller, or pad_size larger.`,
+      );
 }
 
 function allocate(images: number, plane: number) {

@@ -134,11 +134,18 @@ test('the settings travel with the model in every form, and its boxes stay the s
       size: settings.size,
       pad_size: settings.pad_size,
     });
+    writeFileSync(join(written, 'preprocessor_config.json'), JSON.stringify({ ...file, resample: 2 }));
+    await expect(readPackage(written)).rejects.toThrow(/preprocessor_config\.json differs/);
   }
   const checkpoint = await readCheckpoint(path);
   await writeCheckpoint(checkpoint, checkpoint.tensors, join(folder, 'trained'));
   expect((await readCheckpoint(join(folder, 'trained'))).preprocessing).toEqual(read.preprocessing);
   await expect(writeCheckpoint(checkpoint, checkpoint.tensors, path)).rejects.toThrow(/processor_config\.json/);
+});
+
+test('an image that is larger than pad_size is an error that names it', async () => {
+  const model = withSettings({ size: { height: 96, width: 96 }, pad_size: 64 });
+  await expect(boxesOf(model, 'picture.png')).rejects.toThrow(/picture\.png has 96x96 .*pad_size 64x64/);
 });
 
 test('a model without a mask of padding refuses padded images, and one with it has the same boxes', async () => {

@@ -10,7 +10,7 @@ const LARGEST_JSON = 1 << 26;
 
 /** The settings of an image processor as a file has them. */
 export interface FoundPreprocessing {
-  /** The parsed JSON, not yet checked; empty if no file states the settings. */
+  /** The parsed JSON, not yet checked; undefined if no file states the settings. */
   readonly settings: unknown;
   /** How errors name the settings. */
   readonly name: string;
@@ -33,7 +33,7 @@ export async function findPreprocessing(
 ): Promise<FoundPreprocessing> {
   const beside = await settingsIn(folder);
   if (beside) return { settings: beside.settings, name: `${source}: ${beside.file}`, notices: [] };
-  if (!isFolder) return { settings: {}, name: source, notices: [] };
+  if (!isFolder) return { settings: undefined, name: source, notices: [] };
   const above = dirname(resolve(folder));
   const shared = await settingsIn(above);
   if (shared)
@@ -43,7 +43,7 @@ export async function findPreprocessing(
       notices: [`${source} has no ${ALONE} or ${NESTED}; the ${shared.file} in ${above} is taken.`],
     };
   const notice = `${source} has neither ${ALONE} nor ${NESTED}, so images are prepared as for the published models: the shorter side becomes 800 pixels, the longer side at most 1333.`;
-  return { settings: {}, name: source, notices: [notice] };
+  return { settings: undefined, name: source, notices: [notice] };
 }
 
 async function settingsIn(folder: string): Promise<{ settings: unknown; file: string } | undefined> {

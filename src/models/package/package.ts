@@ -115,9 +115,22 @@ async function readFolder(path: string, options: ReadOptions): Promise<ModelPack
   const found = await readModelFolder(path);
   if (!found) return buildPackage(await readCheckpoint(path, options));
   refuseOptions(path, options);
-  if (found.form === 'combined') return assemble(path, found.model, companionsOf(path, found.model));
-  const half = assemble(path, found.text, companionsOf(path, found.text));
-  return { ...half, model: detectionOf(half).joinHalves(found.text, found.detect) };
+  const first = found.form === 'combined' ? found.model : found.text;
+  const loaded = assemble(path, first, companionsOf(path, first));
+  await checkPreprocessing(path, loaded.preprocessing);
+  return found.form === 'combined'
+    ? loaded
+    : { ...loaded, model: detectionOf(loaded).joinHalves(found.text, found.detect) };
+}
+
+/** A model carries its settings, so those beside it in the folder would change nothing if someone edited them. */
+async function checkPreprocessing(folder: string, carried: Preprocessing): Promise<void> {
+  const { settings, name } = await findPreprocessing(folder, folder, { isFolder: false });
+  if (settings === undefined) return;
+  if (JSON.stringify(parsePreprocessing(settings, name)) !== JSON.stringify(carried))
+    throw new InputError(
+      `${name} differs from the preprocessing that the model in the folder was built with; change it in the checkpoint, and convert that again.`,
+    );
 }
 
 /**
@@ -158,7 +171,7 @@ async function withFiles(
   );
   // Only folders of Hugging Face state the preprocessing: beside one file of weights it is that of the published models.
   const found = await findPreprocessing(source, folder, { isFolder: source === folder });
-  const preprocessing = parsePreprocessing(found.settings, found.name, definition.imageProcessors);
+  const preprocessing = parsePreprocessing(found.settings ?? {}, found.name, definition.imageProcessors);
   const files: Companions = {
     config: checkpoint.config,
     preprocessing: completeSettings(found.settings, preprocessing),
