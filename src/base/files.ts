@@ -117,7 +117,7 @@ export async function readJson(path: string, maxBytes?: number): Promise<unknown
  * @throws UsageError if the folder does not exist or `path` is a directory; InputError if the disk is full or the write fails
  */
 export async function writeAtomic(path: string, pieces: string | Iterable<Uint8Array>): Promise<void> {
-  const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.${Date.now().toString(36)}.tmp`);
+  const temporary = temporaryBeside(path);
   let file: FileHandle | undefined;
   try {
     if ((await stat(path).catch(() => undefined))?.isDirectory())
@@ -133,6 +133,26 @@ export async function writeAtomic(path: string, pieces: string | Iterable<Uint8A
   } catch (error) {
     await file?.close().catch(() => undefined);
     await unlink(temporary).catch(() => undefined);
+    throw fileError('write', path, error);
+  }
+}
+
+/** The path of a new hidden file beside `path`, which becomes that file when it is complete. */
+export function temporaryBeside(path: string): string {
+  return join(dirname(path), `.${basename(path)}.${process.pid}.${Date.now().toString(36)}.tmp`);
+}
+
+/**
+ * Makes a complete temporary file the file `path`, durably.
+ * @throws InputError if that fails
+ */
+export async function publishFile(temporary: string, path: string): Promise<void> {
+  try {
+    const file = await open(temporary, 'r+');
+    await file.sync().finally(() => file.close());
+    await rename(temporary, path);
+    await syncDirectory(dirname(path));
+  } catch (error) {
     throw fileError('write', path, error);
   }
 }

@@ -1,41 +1,92 @@
-/** Finds images by files, folders and patterns. */
+/** Finds pictures by files, folders and patterns. */
 import { readdir } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { join, resolve, sep } from 'node:path';
+import { glob, isDynamicPattern } from 'tinyglobby';
 import { UsageError } from '../base/errors.ts';
 import { exists, isDirectory } from '../base/files.ts';
-import { matchesWildcard } from '../base/wildcard.ts';
-import { formatOfName, PICTURE_FORMATS } from './file-kind.ts';
+import { type FileKind, formatOfName, readFileKind } from './file-kind.ts';
+
+/** Options of `findImages`. */
+export interface FindImagesOptions {
+  /** Takes the pictures in the subfolders of folders too. */
+  readonly recursive?: boolean | undefined;
+  /** Takes videos that patterns match too. Videos in a folder are taken only where they are named. */
+  readonly videos?: boolean | undefined;
+}
 
 /** True for the name of a file that is a picture by its ending. */
 export const isPictureName = (name: string): boolean => formatOfName(name) !== undefined;
 
 /**
- * The paths of the images that `names` stand for: files, folders (without their subfolders), and patterns with `*` in the
- * name of the file. Images of a folder or pattern are sorted by name, and no path occurs twice.
- * @throws UsageError if a name stands for no image
+ * The paths that `names` stand for: files as they are, the pictures of folders, and the files that patterns such as
+ * `photos/**` or `photos/[ab]?.jpg` match and that are pictures. A name that exists is a file or a folder, whatever it looks
+ * like. Pictures of a folder or pattern are in natural order (`2.jpg` before `10.jpg`), and no path occurs twice. A file counts
+ * as a picture by its ending or its content; names that begin with a period are left out.
+ * @throws UsageError if a name stands for no picture, or is a URL
  */
-export async function findImages(names: readonly string[]): Promise<string[]> {
+export async function findImages(names: readonly string[], options: FindImagesOptions = {}): Promise<string[]> {
+  const found = new Map<string, string>();
+  for (const name of names) for (const path of await expand(name, options)) found.set(resolve(path), path);
+  return [...found.values()];
+}
+
+async function expand(name: string, { recursive = false, videos = false }: FindImagesOptions): Promise<string[]> {
+  if (await isDirectory(name)) return ofFolder(name, recursive);
+  if (await exists(name)) return [name];
+  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(name))
+    throw new UsageError(`${name} is a URL, and dino8 does not use the network; download the file and name it.`);
+  if (!isDynamicPattern(name)) throw new UsageError(`${name} does not exist; check the path.`);
+  const matches = await filesMatching(name);
+  if (matches.length === 0) throw new UsageError(`${name} matches no file; check the pattern.`);
+  const found = await picturesAmong(matches, videos);
+  if (found.length === 0) throw new UsageError(`${name} matches files of which none is a picture; check the pattern.`);
+  return found;
+}
+
+async function ofFolder(folder: string, recursive: boolean): Promise<string[]> {
+  const files = recursive
+    ? await glob('**', { cwd: folder, expandDirectories: false })
+    : (await readdir(folder, { withFileTypes: true }))
+        .filter((entry) => (entry.isFile() || entry.isSymbolicLink()) && !entry.name.startsWith('.'))
+        .map((entry) => entry.name);
+  const paths = inNaturalOrder(files).map((name) => join(folder, name));
+  const found = await picturesAmong(paths, false);
+  if (found.length > 0) return found;
+  const hint = recursive ? '' : `; its subfolders are read by the pattern "${join(folder, '**')}"`;
+  throw new UsageError(`${folder} holds no pictures${hint}.`);
+}
+
+/** The files that a pattern matches. Folders in front of it that exist are taken by their names, whatever is in these. */
+async function filesMatching(pattern: string): Promise<string[]> {
+  const parts = (sep === '\\' ? pattern.replaceAll('\\', '/') : pattern).split('/');
+  let folder = parts[0] === '' ? '/' : '';
+  const rest = parts.filter((part, index) => index > 0 || part !== '');
+  while (rest.length > 1 && (await isDirectory(join(folder, rest[0] ?? '')))) folder = join(folder, rest.shift() ?? '');
+  const matches = await glob(rest.join('/'), { cwd: folder || '.', expandDirectories: false });
+  return inNaturalOrder(matches).map((name) => join(folder, name));
+}
+
+/** The files that are pictures by their ending or content, and videos if they are wanted. */
+async function picturesAmong(paths: readonly string[], videos: boolean): Promise<string[]> {
   const found: string[] = [];
-  for (const name of names) {
-    const paths = await expand(name);
-    if (paths.length === 0)
-      throw new UsageError(
-        `${name} names no images; give ${PICTURE_FORMATS} files, folders of them, or a pattern such as "photos/*.jpg".`,
-      );
-    found.push(...paths);
+  for (const path of paths) {
+    const kind: FileKind | undefined = formatOfName(path) ?? (await readFileKind(path));
+    if (kind !== undefined && (videos || kind !== 'video')) found.push(path);
   }
-  return [...new Set(found)];
+  return found;
 }
 
-async function expand(name: string): Promise<string[]> {
-  if (await isDirectory(name)) return imagesIn(name, () => true);
-  if ((await exists(name)) || !name.includes('*')) return [name];
-  const folder = dirname(name);
-  if (folder.includes('*')) throw new UsageError(`${name} has a * in a folder; only file names may have one.`);
-  return (await isDirectory(folder)) ? imagesIn(folder, (file) => matchesWildcard(basename(name), file)) : [];
-}
+const { compare } = new Intl.Collator('en', { numeric: true });
 
-async function imagesIn(folder: string, accept: (name: string) => boolean): Promise<string[]> {
-  const names = (await readdir(folder)).filter((name) => isPictureName(name) && accept(name));
-  return names.sort().map((name) => join(folder, name));
+/** Sorts paths folder by folder, with numbers in names by their value; names that are equal so far by their characters. */
+function inNaturalOrder(paths: readonly string[]): string[] {
+  const split = paths.map((path) => ({ path, parts: path.split(/[\\/]/) }));
+  split.sort((a, b) => {
+    for (const [index, part] of a.parts.entries()) {
+      const order = compare(part, b.parts[index] ?? '');
+      if (order !== 0) return order;
+    }
+    return a.parts.length - b.parts.length || (a.path < b.path ? -1 : 1);
+  });
+  return split.map(({ path }) => path);
 }
