@@ -102,7 +102,8 @@ export {
   type EncodedPrompt,
 } from './detect/detector.ts';
 export { type BoxSelection, DEFAULT_THRESHOLD } from './detect/select-boxes.ts';
-export { type DetectedImage, type DetectOptions, detect } from './pipeline/detect-step.ts';
+export { DETECT_DEFAULTS, type DetectedImage, type DetectOptions, detect } from './pipeline/detect-step.ts';
+export type { PictureBytes } from './pipeline/picture-sources.ts';
 
 // Models, recipes and data sets, in files or in memory.
 

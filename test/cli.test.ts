@@ -185,7 +185,7 @@ describe('bad input', () => {
     const model = at('model.onnx');
     await expectRefusal(detect(model, at('none.jpg')), 2, /none\.jpg does not exist/);
     await expectRefusal(detect(model, at('noise.onnx')), 1, /cannot be decoded/);
-    await expectRefusal(detect(model, at('empty')), 2, /names no images/);
+    await expectRefusal(detect(model, at('empty')), 2, /holds no pictures/);
     await expectRefusal(detect(model, image, ' '), 2, /no phrases/);
     await expectRefusal(detect(model, image, '!?'), 2, /no words/);
     await expectRefusal([...detect(model), '--threshold', '7'], 2, /--threshold must be a number from 0 to 1/);

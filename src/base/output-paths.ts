@@ -27,26 +27,31 @@ async function identify(path: string): Promise<{ identity: string; isFolder: boo
  * which is made when it is written
  * @param inputs the files that are read, and folders of which every file but HTML pages counts as read; undefined and names of no
  * file count for nothing
+ * @param makesFolders whether folders of outputs are made when these are written
  * @throws UsageError if the folder of an output does not exist, if two outputs are one file, or if an output is an input
  */
 export async function checkOutputs(
   outputs: readonly (string | undefined)[],
   inputs: Iterable<string | undefined> | AsyncIterable<string | undefined> = [],
+  { makesFolders = false }: { readonly makesFolders?: boolean } = {},
 ): Promise<void> {
-  const existing = await checkPlaces(outputs.filter((path) => path !== undefined));
+  const existing = await checkPlaces(
+    outputs.filter((path) => path !== undefined),
+    makesFolders,
+  );
   // Most often there is nothing at the place of an output. Then the inputs, of which there may be many, need no look.
   if (existing.length === 0) return;
   for await (const input of inputs) if (input !== undefined) await checkInput(input, existing);
 }
 
 /** Checks the outputs among themselves. @returns those that exist */
-async function checkPlaces(outputs: readonly string[]): Promise<Existing[]> {
+async function checkPlaces(outputs: readonly string[], makesFolders: boolean): Promise<Existing[]> {
   const existing: Existing[] = [];
   const places = new Map<string, { readonly path: string; readonly place: string }>();
   for (const path of outputs) {
     const folder = dirname(path);
     const hasFolder = await isDirectory(folder);
-    if (extname(path) !== '' && !hasFolder)
+    if (extname(path) !== '' && !hasFolder && !makesFolders)
       throw new UsageError(`${path} cannot be written because its folder does not exist; create it first.`);
     const found = await identify(path);
     const place = found?.identity ?? join(hasFolder ? await realpath(folder) : resolve(folder), basename(path));

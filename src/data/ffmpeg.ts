@@ -57,6 +57,7 @@ export class Program implements AsyncDisposable {
   readonly child: ChildProcess;
   readonly #errors: string[] = [];
   readonly #ended: Promise<number | Error>;
+  readonly #signal: AbortSignal | undefined;
 
   /** @param path the video, for error messages */
   constructor(
@@ -68,6 +69,7 @@ export class Program implements AsyncDisposable {
     // A group of its own keeps Ctrl-C of the terminal from the program, so that it does not finish a file half way.
     const child = spawn(name, given, { stdio: 'pipe', detached: process.platform !== 'win32', windowsHide: true });
     this.child = child;
+    this.#signal = signal;
     if (running.size === 0) process.once('exit', endAll);
     running.set(child, unfinished);
     const kill = () => child.kill('SIGKILL');
@@ -80,7 +82,11 @@ export class Program implements AsyncDisposable {
     child.stdin.on('error', () => undefined); // The program has ended, which its exit code explains.
     this.#ended = new Promise((end) => {
       child.once('error', end);
-      child.once('close', (code) => end(code ?? -1));
+      // Not the event "close", which waits until everything that the program has written is read.
+      child.once('exit', (code) => {
+        if (child.stderr.closed) end(code ?? -1);
+        else child.stderr.once('close', () => end(code ?? -1));
+      });
     });
     this.#ended.then(() => {
       signal?.removeEventListener('abort', kill);
@@ -91,16 +97,20 @@ export class Program implements AsyncDisposable {
 
   /** What the program complained of first, without the path; undefined if of nothing. */
   get complaint(): string | undefined {
-    return this.#errors[0]?.replaceAll(`file:${resolve(this.path)}: `, '').replace(/^\[[^\]]* @ \w+\] /, '');
+    const [first] = this.#errors;
+    if (first?.startsWith('Format not on whitelist'))
+      return 'it is a playlist, a script, or of a format that dino8 does not open';
+    return first?.replaceAll(`file:${resolve(this.path)}: `, '').replace(/^\[[^\]]* @ \w+\] /, '');
   }
 
   /**
    * Waits until the program has ended.
    * @param verb what the program could not do with the video
-   * @throws InputError if it failed or is not installed
+   * @throws InputError if it failed or is not installed, and the reason of the signal if it was aborted
    */
   async end(verb: 'read' | 'written'): Promise<void> {
     const result = await this.#ended;
+    this.#signal?.throwIfAborted();
     if (result === 0) return;
     if (result instanceof Error)
       throw new InputError(
@@ -115,6 +125,7 @@ export class Program implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.child.kill('SIGKILL');
+    this.child.stdout?.destroy();
     await this.#ended;
   }
 }

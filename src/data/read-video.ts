@@ -96,10 +96,13 @@ export async function* readVideo(path: string, options: ReadVideoOptions = {}): 
     ...['-pix_fmt', 'rgb24', '-c:v', 'ppm', '-f', 'image2pipe', 'pipe:1'],
   ];
   await using program = new Program('ffmpeg', given, path, { signal, onLine: (line) => times.read(line) });
-  program.child.once('close', () => times.end());
+  program.child.stderr?.once('close', () => times.end());
   const bytes = new ByteReader(program.child.stdout as Readable);
   for (let count = 0; ; count++) {
-    const image = await readFrame(bytes, path);
+    const image = await readFrame(bytes, path).catch((error: unknown) => {
+      signal?.throwIfAborted();
+      throw error;
+    });
     signal?.throwIfAborted();
     if (!image) break;
     const seconds = await times.next();

@@ -73,10 +73,7 @@ export class VideoWriter implements AsyncDisposable {
   /** Completes the file. @throws InputError if ffmpeg fails */
   async finish(): Promise<void> {
     this.#program.child.stdin?.end();
-    await this.#program.end('written').catch((error: unknown) => {
-      this.#signal?.throwIfAborted();
-      throw error;
-    });
+    await this.#program.end('written');
     await publishFile(this.#temporary, this.#path);
   }
 

@@ -1,7 +1,5 @@
 /** Each step from files to boxes is compared with the tool that it has to agree with. */
 import { readFileSync } from 'node:fs';
-import { mkdtemp, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import sharp from 'sharp';
@@ -9,7 +7,6 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { InputError, UsageError } from '../base/errors.ts';
 import { packageRoot } from '../base/package-root.ts';
 import { readDataset } from '../data/datasets/read-dataset.ts';
-import { findImages } from '../data/find-images.ts';
 import { decodeImage, readImage } from '../data/image.ts';
 import { splitPhrases } from '../data/phrases.ts';
 import { Preprocessor } from '../data/preprocess.ts';
@@ -28,11 +25,9 @@ import { Detector } from './detector.ts';
 const golden = join(packageRoot, 'test/fixtures/golden');
 let model: ModelPackage;
 let tokenizer: Tokenizer;
-let folder: string;
 beforeAll(async () => {
   model = await readPackage(join(packageRoot, 'assets/nano'));
   tokenizer = createTokenizer(model.tokenizer, 'the bundled model');
-  folder = await mkdtemp(join(tmpdir(), 'dino8-detect-'));
 });
 
 test('the tokens are those of the tokenizers library', () => {
@@ -217,14 +212,6 @@ describe('images', () => {
     expect(String(failure)).toMatch(/picture\.jpg/);
     expect(String(failure)).not.toContain('\n');
   });
-});
-
-test('images are found by files, folders and patterns', async () => {
-  for (const name of ['b.jpg', 'a.png', 'c.txt']) await writeFile(join(folder, name), '');
-  expect(await findImages([folder])).toEqual([join(folder, 'a.png'), join(folder, 'b.jpg')]);
-  expect(await findImages([join(folder, '*.jpg')])).toEqual([join(folder, 'b.jpg')]);
-  expect(await findImages([join(folder, 'c.txt')])).toEqual([join(folder, 'c.txt')]);
-  await expect(findImages([join(folder, '*.webp')])).rejects.toThrow(UsageError);
 });
 
 describe('detection', () => {

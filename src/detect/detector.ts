@@ -120,13 +120,21 @@ export class Detector implements AsyncDisposable {
    * @param selection which boxes are kept, or the score from 0 to 1 below which boxes are left out
    * @returns boxes as left, top, width and height in pixels of the image, the best first
    * @throws UsageError if a limit of the selection is not possible; RuntimeError if the model does not run, for instance on an
-   * image of another size than that of a specialised model
+   * image of another size than that of a specialised model; and the reason of `signal` if it was aborted
    */
-  async detect(image: Image, prompt: EncodedPrompt, selection: BoxSelection | number = {}): Promise<Detection[]> {
+  async detect(
+    image: Image,
+    prompt: EncodedPrompt,
+    selection: BoxSelection | number = {},
+    signal?: AbortSignal,
+  ): Promise<Detection[]> {
     const asked = typeof selection === 'number' ? { threshold: selection } : selection;
     checkSelection(asked);
-    const boxes = await this.#perChunk(image, prompt, (outputs, chunk) =>
-      this.#family.groundedBoxes(outputs, chunk, image, minimumScore(asked)),
+    const boxes = await this.#perChunk(
+      image,
+      prompt,
+      (outputs, chunk) => this.#family.groundedBoxes(outputs, chunk, image, minimumScore(asked)),
+      signal,
     );
     return selectBoxes(boxes, asked).map((box) => ({ ...box, label: prompt.prompt.phrases[box.phrase] ?? '' }));
   }

@@ -1,71 +1,141 @@
-/** The step that looks for phrases in images. */
-import { basename, extname, join } from 'node:path';
+/** The step that looks for phrases in pictures and videos. */
+import { dirname } from 'node:path';
+import type { Defaults } from '../base/defaults.ts';
+import { InputError, UsageError } from '../base/errors.ts';
 import { makeDirectory, writeAtomic } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
-import { findImages } from '../data/find-images.ts';
-import { readImage } from '../data/image.ts';
+import type { Image } from '../data/image.ts';
 import type { Phrases } from '../data/phrases.ts';
 import { annotateImage } from '../detect/annotate.ts';
 import { type Detection, Detector } from '../detect/detector.ts';
 import { type BoxSelection, checkSelection } from '../detect/select-boxes.ts';
 import type { ProviderName } from '../runtime/options.ts';
 import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
+import { detectVideo } from './detect-video.ts';
+import { planDrawings, writtenFormat } from './drawing-paths.ts';
+import { findSources, type PictureBytes, type PictureSource, readSource } from './picture-sources.ts';
 import { type ModelSource, openModel } from './sources.ts';
 
 /** Options of `detect`. */
 export interface DetectOptions extends WorkOptions, ThreadOptions, BoxSelection {
   /** The model. */
   readonly model: ModelSource;
-  /** Files, folders, or patterns such as `photos/*.jpg`. */
-  readonly images: readonly string[];
+  /** Files of pictures and videos, folders, patterns such as `photos/**`, or pictures as bytes with a name. */
+  readonly images: readonly (string | PictureBytes)[];
   /** The phrases, as a list or separated by commas or periods; in a list, `{ exact: 'St. Bernard' }` is taken as it is. */
   readonly phrases: Phrases;
+  /** Takes the pictures in the subfolders of folders too. */
+  readonly recursive?: boolean | undefined;
+  /** Looks at every so manieth frame of videos, from the first; 1 by default. */
+  readonly every?: number | undefined;
   /** Where the model runs; `cpu` by default. */
   readonly device?: ProviderName | undefined;
-  /** The folder into which the images are written as JPEG, with the boxes drawn in. */
+  /**
+   * The folder into which copies are written with the boxes drawn in, in the tree of the inputs and under their names; or, for one
+   * input, the file. The format follows the extension.
+   */
   readonly drawInto?: string | undefined;
 }
 
-/** The boxes of one image. */
+/** The defaults of `DetectOptions`. */
+export const DETECT_DEFAULTS: Defaults<DetectOptions, 'every'> = { every: 1 };
+
+/** The boxes of one picture, or of one frame of a video. */
 export interface DetectedImage {
-  /** The path of the image. */
+  /** The path of the picture or video, or the name of a picture that was given as bytes. */
   readonly image: string;
+  /** The number of the frame in the video, from 0. */
+  readonly frame?: number | undefined;
+  /** The time of the frame from the beginning of the video, in seconds. */
+  readonly seconds?: number | undefined;
   /** The boxes in pixels, those with the highest score first. */
   readonly detections: readonly Detection[];
+  /** Why one of several pictures or videos could not be read, or could be read no further. */
+  readonly problem?: string | undefined;
 }
 
 /**
- * Detects phrases in images. To detect in images of your own program, or for many prompts, use `Detector`.
+ * Detects phrases in pictures and videos. Of several inputs, one that cannot be read is returned with its `problem`, and the
+ * others go on. To detect in images of your own program, or for many prompts, use `Detector`.
  *
- * @throws UsageError if there are no images or no phrases; InputError if an image cannot be read
+ * @throws UsageError if there are no pictures or no phrases, or if a copy would be written over an input; InputError if the only
+ * picture or video cannot be read
  * @example
  * const found = await detect({ model: 'tiny.int8.onnx', images: ['photos/'], phrases: ['forklift'] });
  */
 export async function detect(options: DetectOptions): Promise<DetectedImage[]> {
   return withThreads(options.threads, async () => {
-    const { phrases, device, threads, drawInto, onProgress, onNotice, signal } = options;
+    const { phrases, device, threads, onProgress, onNotice, signal } = options;
     checkSelection(options);
-    const images = await findImages(options.images);
-    if (drawInto !== undefined) await makeDirectory(drawInto);
-    await using detector = await Detector.create(await openModel(options.model, options.onNotice), {
+    const { sources, targets, every } = await planDetection(options);
+    await using detector = await Detector.create(await openModel(options.model, onNotice), {
       threads,
       ...(device && { providers: [device] }),
     });
     const prompt = await detector.encodePrompt(phrases);
     for (const sentence of prompt.prompt.warnings) onNotice?.(sentence);
+    const find = (image: Image) => detector.detect(image, prompt, options, signal);
+    const onSource = (done: number) => {
+      if (sources.length > 1) onProgress?.({ label: 'Detecting', done, total: sources.length });
+    };
     const found: DetectedImage[] = [];
-    for (const [done, path] of images.entries()) {
+    for (const [done, source] of sources.entries()) {
       signal?.throwIfAborted();
-      if (images.length > 1) onProgress?.({ label: 'Detecting', done, total: images.length });
-      const image = await readImage(path);
-      const detections = await detector.detect(image, prompt, options);
-      if (drawInto !== undefined) {
-        const name = `${basename(path, extname(path))}.jpg`;
-        await writeAtomic(join(drawInto, name), [await annotateImage(image, detections)]);
+      onSource(done);
+      const image = source.name;
+      try {
+        const work = { every, target: targets[done], onNotice, onProgress, signal };
+        for await (const part of detectIn(source, find, work)) found.push({ image, ...part });
+      } catch (error) {
+        if (!(error instanceof Unreadable)) throw error;
+        if (sources.length === 1) throw error.cause;
+        found.push({ image, detections: [], problem: error.message });
       }
-      found.push({ image: path, detections });
     }
-    if (images.length > 1) onProgress?.({ label: 'Detecting', done: images.length, total: images.length });
+    onSource(sources.length);
     return found;
   });
+}
+
+/** Finds the inputs and the places of their copies, and checks them. */
+async function planDetection({ images, recursive, every, drawInto, model }: DetectOptions) {
+  const sources = await findSources(images, recursive);
+  if (every !== undefined && !(Number.isSafeInteger(every) && every >= 1))
+    throw new UsageError(`\`every\` must be a whole number of at least 1, not ${every}.`);
+  if (every !== undefined && !sources.some(({ kind }) => kind === 'video'))
+    throw new UsageError('`every` chooses frames of videos, and there is no video among the inputs; leave it out.');
+  const targets = drawInto === undefined ? [] : await planDrawings(sources, drawInto, model);
+  return { sources, targets, every: every ?? DETECT_DEFAULTS.every };
+}
+
+/** A picture or video cannot be read. The cause is the error that says so. */
+class Unreadable extends Error {}
+
+/** An error of the input as one after which other inputs go on. */
+function unreadable(error: unknown): unknown {
+  return error instanceof InputError ? new Unreadable(error.message, { cause: error }) : error;
+}
+
+/** Finds the boxes of a picture or of the frames of a video, and writes its copy. */
+async function* detectIn(
+  source: PictureSource,
+  find: (image: Image) => Promise<readonly Detection[]>,
+  work: Parameters<typeof detectVideo>[2],
+): AsyncGenerator<Omit<DetectedImage, 'image'>> {
+  const { target } = work;
+  if (target !== undefined) await makeDirectory(dirname(target));
+  if (source.kind === 'video') {
+    try {
+      yield* detectVideo(source.path, find, work);
+    } catch (error) {
+      throw unreadable(error);
+    }
+    return;
+  }
+  const image = await readSource(source).catch((error: unknown) => {
+    throw unreadable(error);
+  });
+  const detections = await find(image);
+  if (target !== undefined) await writeAtomic(target, [await annotateImage(image, detections, writtenFormat(target))]);
+  yield { detections };
 }
