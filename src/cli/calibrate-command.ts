@@ -13,6 +13,7 @@ import { examples } from './examples.ts';
 import { keepsOnInterruption } from './interruption.ts';
 import { notice } from './notices.ts';
 import { print, printJson } from './output.ts';
+import { addPhraseOptions, phrasesOf } from './phrase-options.ts';
 import { addPictureOptions, INPUTS_ARGUMENT, separatePictures } from './picture-options.ts';
 import { work } from './progress-line.ts';
 import { jsonOption, seedOption, threadsOption, wholeNumber } from './shared-options.ts';
@@ -21,32 +22,34 @@ import { table } from './table.ts';
 /** `dino8 calibrate` */
 export const calibrateCommand = () =>
   addPictureOptions(
-    addDatasetOptions(
-      new Command('calibrate')
-        .description(
-          'Run a float model on images and record the statistics from which quantize chooses the ranges of static layers.',
-        )
-        .argument(
-          '<inputs...>',
-          `a model and its inputs: ${INPUTS_ARGUMENT}; with --merge, the statistics files of all parts of one calibration`,
-        )
-        .requiredOption(
-          '-o, --output <file>',
-          'the statistics file to write; an interrupted calibration continues where it was',
-        )
-        .option(
-          '--images <count>',
-          `calibrate on this many images, chosen at random (default: ${CALIBRATE_DEFAULTS.images}, or all if there are fewer)`,
-          wholeNumber('--images'),
-        )
-        .addOption(seedOption())
-        .option(
-          '--recipe <recipe>',
-          'observe only the values that this recipe needs (default: those that any bundled recipe but full needs)',
-        )
-        .option('--everything', 'observe every value that any recipe may need; takes longer')
-        .option('--shard <i/n>', 'do only part i of n, for instance on one of n machines', parseShard)
-        .option('--merge', 'join the statistics files of all parts'),
+    addPhraseOptions(
+      addDatasetOptions(
+        new Command('calibrate')
+          .description(
+            'Run a float model on images and record the statistics from which quantize chooses the ranges of static layers. Boxes are not needed; with --phrases, pictures without any labels will do.',
+          )
+          .argument(
+            '<inputs...>',
+            `a model and its inputs: ${INPUTS_ARGUMENT}; with --merge, the statistics files of all parts of one calibration`,
+          )
+          .requiredOption(
+            '-o, --output <file>',
+            'the statistics file to write; an interrupted calibration continues where it was',
+          )
+          .option(
+            '--images <count>',
+            `calibrate on this many images, chosen at random (default: ${CALIBRATE_DEFAULTS.images}, or all if there are fewer)`,
+            wholeNumber('--images'),
+          )
+          .addOption(seedOption())
+          .option(
+            '--recipe <recipe>',
+            'observe only the values that this recipe needs (default: those that any bundled recipe but full needs)',
+          )
+          .option('--everything', 'observe every value that any recipe may need; takes longer')
+          .option('--shard <i/n>', 'do only part i of n, for instance on one of n machines', parseShard)
+          .option('--merge', 'join the statistics files of all parts'),
+      ),
     ),
   )
     .addOption(threadsOption())
@@ -55,6 +58,7 @@ export const calibrateCommand = () =>
       'after',
       examples(
         'dino8 calibrate assets/nano assets/shapes/calib --images 64 -o statistics.json',
+        'dino8 calibrate assets/nano assets/shapes/calib --phrases "red circle, blue square" --images 16 -o unlabelled.json',
         'dino8 calibrate assets/nano assets/shapes/calib --shard 1/2 -o part1.json',
         'dino8 calibrate assets/nano assets/shapes/calib --shard 2/2 -o part2.json',
         'dino8 calibrate --merge part1.json part2.json -o statistics.json',
@@ -62,11 +66,13 @@ export const calibrateCommand = () =>
     )
     .action(async (inputs, { merge, json, output, ...given }) => {
       const { pictures, others } = separatePictures(given);
-      const { named, others: options } = separateDataset(others);
+      const { named, others: rest } = separateDataset(others);
+      const { phrase, phrases: listed, phrasesFile, ...options } = rest;
+      const phrases = await phrasesOf({ phrase, phrases: listed, phrasesFile });
       keepsOnInterruption(`${output}.partial`);
       const result = merge
         ? await mergeStatistics({ parts: inputs, output, onNotice: notice })
-        : await calibrate({ ...modelAndInputs(inputs, named), ...options, pictures, output, ...work() });
+        : await calibrate({ ...modelAndInputs(inputs, named), ...options, phrases, pictures, output, ...work() });
       if (json) return printJson(result);
       report(result);
     });

@@ -7,6 +7,7 @@ import { examples } from './examples.ts';
 import { megabytes } from './format.ts';
 import { notice } from './notices.ts';
 import { print, printJson } from './output.ts';
+import { addPhraseOptions, phrasesOf } from './phrase-options.ts';
 import { addPictureOptions, separatePictures } from './picture-options.ts';
 import { work } from './progress-line.ts';
 import {
@@ -24,15 +25,17 @@ import { table } from './table.ts';
 export const quantizeCommand = () =>
   addPictureOptions(
     addCalibrationOptions(
-      addReadingOptions(
-        new Command('quantize')
-          .description('Make an INT8 model by a recipe, which says how each layer is quantized.')
-          .argument('<model>', 'the float model: any ONNX file, or a checkpoint')
-          .option(
-            '-o, --output <path>',
-            'the model to write: one file if it ends in .onnx, otherwise a folder as transformers.js reads it; needed unless --explain is given',
-          )
-          .addOption(recipeForModelOption('the recipe that says how each layer is quantized', DEFAULT_RECIPE)),
+      addPhraseOptions(
+        addReadingOptions(
+          new Command('quantize')
+            .description('Make an INT8 model by a recipe, which says how each layer is quantized.')
+            .argument('<model>', 'the float model: any ONNX file, or a checkpoint')
+            .option(
+              '-o, --output <path>',
+              'the model to write: one file if it ends in .onnx, otherwise a folder as transformers.js reads it; needed unless --explain is given',
+            )
+            .addOption(recipeForModelOption('the recipe that says how each layer is quantized', DEFAULT_RECIPE)),
+        ),
       ),
     ).addOption(seedOption()),
   )
@@ -50,7 +53,9 @@ export const quantizeCommand = () =>
     )
     .action(async (model, { explain, json, output, ranges, ...given }) => {
       const { pictures, others } = separatePictures(given);
-      const { other, others: options } = separateDataset(others);
+      const { other, others: rest } = separateDataset(others);
+      const { phrase, phrases, phrasesFile, ...options } = rest;
+      const calibrationPhrases = await phrasesOf({ phrase, phrases, phrasesFile });
       if (output === undefined) {
         if (!explain)
           throw new UsageError('Name the model to write with -o, or print what the recipe does with --explain.');
@@ -66,6 +71,7 @@ export const quantizeCommand = () =>
         model,
         output,
         calibration: other(options.calibration),
+        calibrationPhrases,
         pictures,
         statistics,
         ...work(),

@@ -1,6 +1,7 @@
 /** The step that runs a model on images and records the statistics from which ranges of activations are chosen. */
 import type { Defaults } from '../base/defaults.ts';
 import { InputError } from '../base/errors.ts';
+import type { Phrases } from '../data/phrases.ts';
 import { UnreadableImage } from '../detect/calibration-feeds.ts';
 import { observableValues } from '../quant/observable-values.ts';
 import {
@@ -39,7 +40,7 @@ export interface CalibrateOptions extends DatasetOptions, ThreadOptions {
   /** Does one part of the calibration, numbered from 1, for instance on one of several machines. */
   readonly shard?: Shard | undefined;
   /** Phrases for the prompts, in place of labels: `dataset` is then a folder of pictures without any. */
-  readonly phrases?: readonly string[] | undefined;
+  readonly phrases?: Phrases | undefined;
 }
 
 /** The defaults of `CalibrateOptions`. */

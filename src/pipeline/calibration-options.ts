@@ -1,6 +1,8 @@
 /** Where the steps take calibration from: a statistics file, or images that are observed now. */
 import type { Defaults } from '../base/defaults.ts';
+import { UsageError } from '../base/errors.ts';
 import type { CalibrationPlan } from '../data/calibration-plan.ts';
+import type { Phrases } from '../data/phrases.ts';
 import type { LoadedModel } from '../models/family.ts';
 import { modelHash } from '../onnx/hash.ts';
 import type { Statistics } from '../quant/observe/calibrate.ts';
@@ -22,7 +24,7 @@ export interface CalibrationOptions extends DatasetOptions {
   /** The seed of the random choice of images and prompts; 0 by default. */
   readonly seed?: number | undefined;
   /** Phrases for the prompts, in place of labels: `calibration` is then a folder of pictures without any. */
-  readonly calibrationPhrases?: readonly string[] | undefined;
+  readonly calibrationPhrases?: Phrases | undefined;
 }
 
 /** The defaults of `CalibrationOptions`. */
@@ -52,6 +54,8 @@ export async function resolveCalibration(
   const { calibration, calibrationPhrases: phrases, pictures, statistics, onNotice } = options;
   const { onProgress, signal, skipUnreadable, onLeftOut } = options;
   const checks = { onNotice, onProgress, signal, skipUnreadable, onLeftOut };
+  if (phrases && calibration === undefined)
+    throw new UsageError('`phrases` are for the pictures of `calibration`; give these too.');
   const plan =
     calibration === undefined
       ? undefined

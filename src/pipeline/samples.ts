@@ -7,6 +7,7 @@ import type { CocoDataset } from '../data/coco.ts';
 import { checkExistence, readablePaths } from '../data/datasets/check-pictures.ts';
 import { picturesOnly } from '../data/datasets/pictures-only.ts';
 import { findImages } from '../data/find-images.ts';
+import { listPhrases, type Phrases } from '../data/phrases.ts';
 import { calibrationSamples, type FeedOptions } from '../detect/calibration-feeds.ts';
 import { checkPhrases, type PromptSource } from '../detect/check-phrases.ts';
 import type { LoadedModel } from '../models/family.ts';
@@ -45,7 +46,7 @@ export interface InputChoice extends DatasetOptions {
   /** How pictures become the input, for a model that is no detector of dino8. */
   readonly pictures?: PictureOptions | undefined;
   /** Phrases in place of labels: the data set is then the pictures of the path. */
-  readonly phrases?: readonly string[] | undefined;
+  readonly phrases?: Phrases | undefined;
   /** Leaves pictures that cannot be read in the plan, for a caller that meets and counts them itself. */
   readonly keepUnreadable?: boolean | undefined;
 }
@@ -74,12 +75,13 @@ export async function openInputs(
   return keepUnreadable ? plan : withoutUnreadable(plan, options);
 }
 
-async function picturesWithPhrases(inputs: string | DatasetFiles | CocoDataset, phrases: readonly string[]) {
+async function picturesWithPhrases(inputs: string | DatasetFiles | CocoDataset, phrases: Phrases) {
   const { path, ignoreOrientation, ...others } = typeof inputs === 'string' ? { path: inputs } : filesOf(inputs);
   const unused = Object.entries(others).find(([, value]) => value !== undefined);
   if (unused)
     throw new UsageError(`\`${unused[0]}\` is for labels; with \`phrases\` no labels are read, so leave it out.`);
-  return { ...(await picturesOnly(path, phrases)), ignoreOrientation };
+  const names = listPhrases(phrases).map(({ name }) => name);
+  return { ...(await picturesOnly(path, names)), ignoreOrientation };
 }
 
 function filesOf(inputs: DatasetFiles | CocoDataset): DatasetFiles {
