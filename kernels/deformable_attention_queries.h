@@ -1,6 +1,7 @@
 // Deformable attention, written once over a vector type `V` that each instruction set provides:
 //   V::Lanes, V::broadcast(scalar), V::load(pointer), V::store(pointer, v), V::multiply_add(v, scalar, sum) for floats;
-//   V::PairSums, the sums of PairSums::Channels channels of bytes, as PlainPairSums below.
+//   V::PairSums and V::HalfPairSums, the sums of so many channels of bytes, as PlainPairSums below; the latter are for the
+//   channels that are left over.
 // The channels of a head are adjacent in memory, so reading one corner of a sample takes a vector load or two.
 #pragma once
 
@@ -11,32 +12,17 @@
 #include "deformable_attention.h"
 #include "deformable_attention_corners.h"
 #include "exponential.h"
+#include "plain_pair_sums.h"
 #include "quantize_rows.h"
 
 namespace dino8 {
 namespace {
 
-// Sums in 32 bits of bytes times weights of 16 bits. Two corners are added at once, as the instructions want it.
-template <int Count>
-struct PlainPairSums {
-  static constexpr int Channels = Count;
-  int32_t sums[Count] = {};
-
-  // Adds a · the lower 16 bits of `weights` + b · the upper 16 bits.
-  template <class Byte>
-  void add(const Byte* a, const Byte* b, int32_t weights) {
-    const int16_t lower = static_cast<int16_t>(weights), upper = static_cast<int16_t>(weights >> 16);
-    for (int at = 0; at < Count; at++) sums[at] += a[at] * lower + b[at] * upper;
-  }
-  void store(float* out) const {
-    for (int at = 0; at < Count; at++) out[at] = static_cast<float>(sums[at]);
-  }
-};
-
 // The vector type of one float: for the channels that are left over, and for the path "scalar".
 struct OneLane {
   using Type = float;
   using PairSums = PlainPairSums<16>;
+  using HalfPairSums = PlainPairSums<8>;
   static constexpr int Lanes = 1;
   static constexpr int kColumnVectors = 4;
   static Type broadcast(float value) { return value; }
@@ -124,6 +110,7 @@ float sum_head(const Corners& corners, int64_t samples, const Byte* values, int6
     }
   };
   sum(typename V::PairSums{});
+  sum(typename V::HalfPairSums{});
   sum(PlainPairSums<8>{});
   sum(PlainPairSums<1>{});
   for (int64_t at = 0; at < size; at++) out[at] *= 1 / one;

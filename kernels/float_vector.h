@@ -43,6 +43,19 @@ inline FloatVector all_floats(float value) { return FloatVector{} + value; }
 
 inline FloatVector to_floats(IntVector value) { return __builtin_convertvector(value, FloatVector); }
 
+// The sum of a vector's numbers, by halves.
+template <class Number, class Vector>
+Number sum_by_halves(Vector value) {
+  Number parts[kFloatLanes];
+  std::memcpy(parts, &value, sizeof value);
+  for (int64_t half = kFloatLanes / 2; half > 0; half /= 2)
+    for (int64_t at = 0; at < half; at++) parts[at] += parts[at + half];
+  return parts[0];
+}
+
+inline float sum_of(FloatVector value) { return sum_by_halves<float>(value); }
+inline int32_t sum_of(IntVector value) { return sum_by_halves<int32_t>(value); }
+
 inline IntVector bits_of(FloatVector value) {
   IntVector bits;
   std::memcpy(&bits, &value, sizeof bits);

@@ -3,6 +3,7 @@
 // - kRows, the most rows of one product, and kPanels, its most panels of 16 columns;
 // - kRowsAtATime, a multiple of kRows: the rows that go through a block of layers together;
 // - kHasDotProducts, true if an instruction adds four products of bytes to a sum;
+// - Small, the tile for products so small that setting up a processor would take longer;
 // - kOffset, which its instructions subtract from every byte of a row;
 // - multiply(rows, panels, a, stride, weight, panel_bytes, steps, out), which sets out [rows][panels · 16] to the sums of
 //   (a − kOffset) · weight in 32 bits. The rows of `a` [rows, steps · 4] are `stride` bytes apart, the panels of the
@@ -28,6 +29,7 @@ struct SizedTile {
   static constexpr int32_t kOffset = Sized::kOffset;
   static constexpr bool kHasDotProducts = Sized::kHasDotProducts;
   static_assert(kRowsAtATime % kRows == 0);
+  using Small = SizedTile;
 
   template <int Rows = Sized::kRows, int Panels = Sized::kPanels>
   void multiply(int64_t rows, int64_t panels, const uint8_t* a, int64_t stride, const int8_t* weight,

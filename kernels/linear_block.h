@@ -7,7 +7,8 @@ namespace dino8 {
 
 enum class Activation { kNone, kGelu };
 
-// Computes y = layers(x) · row scale or, where there is a residual, y = LayerNormalization(residual + layers(x)).
+// Computes y = layers(x) · row scale or, where there is a residual, y = LayerNormalization(residual + layers(x)), or
+// y = residual + layers(LayerNormalization(x)) if the norm is before the layers.
 struct LinearBlock {
   const float* x = nullptr;        // [rows, first.depth]: quantized by `input` first; or null,
   const uint8_t* bytes = nullptr;  // [rows, first.depth]: quantized already
@@ -20,6 +21,8 @@ struct LinearBlock {
   PackedLayer second;
   const float* row_scale = nullptr;  // [rows]: factors of the rows of the result of the layers, or null
   const float* residual = nullptr;   // [rows, columns of the last layer], or null
+  ResidualRounding rounding;
+  bool has_norm_before = false;
   const float* norm_scale = nullptr;
   const float* norm_bias = nullptr;
   float norm_epsilon = 0;
@@ -38,8 +41,8 @@ struct LinearBlockKernels {
   int64_t rows_at_a_time;
   // Computes the rows from `begin` to before `end`.
   void (*rows)(const LinearBlock&, int64_t begin, int64_t end);
-  // y = LayerNormalization(y + residual) over `count` numbers.
-  void (*add_norm)(const float* residual, int64_t count, const float* scale, const float* bias, float epsilon, float* y);
+  // Adds some rows of the residual to the result of the layers, y, and normalizes the sums if the norm is behind the layers.
+  void (*add_residual)(const LinearBlock&, const float* residual, int64_t rows, float* y);
   // Quantizes `count` numbers.
   void (*quantize)(const float* from, int64_t count, ByteRange range, uint8_t* to);
   // Computes the sum of `count` numbers as bytes and, unless `sum` is null, as floats.

@@ -17,9 +17,10 @@
 namespace dino8 {
 namespace {
 
-// Input 0 is x. The layers follow, then, for the variants with a norm, residual, scale and bias, or the factors of the
-// rows, and then, for the variants whose results are bytes, their scale and zero point.
-constexpr size_t kX = 0, kMaxInputs = 1 + 2 * 5 + 3 + 2;
+// Input 0 is x. The layers follow, then, for the variants with a norm, residual, scale and bias, without the residual if the
+// norm is before the layers, or the factors of the rows; then scale and zero point of the residual, the result of the layers
+// and the sum where this is rounded; and then, for the variants whose results are bytes, their scale and zero point.
+constexpr size_t kX = 0, kMaxInputs = 1 + 2 * 5 + 3 + 6 + 2;
 constexpr LayerInputs kFirst = layer_at(1), kSecond = layer_at(6);
 
 // The parts of a block that an operator computes.
@@ -29,17 +30,30 @@ struct Variant {
   Activation activation;
   bool has_norm;
   bool has_row_scale = false;
+  bool has_norm_before = false;
+  bool is_rounded = false;
 
-  // The first input behind the layers, and the first one behind the norm or the factors of the rows.
+  // The first input behind the layers, the first one behind the norm or the factors of the rows, and the first one behind
+  // the ranges of the residual sum.
   constexpr size_t norm() const { return has_second ? 11 : 6; }
-  constexpr size_t end() const { return norm() + (has_norm ? 3 : has_row_scale ? 1 : 0); }
+  constexpr size_t rounding() const { return norm() + (has_norm ? 3 : has_norm_before ? 2 : has_row_scale ? 1 : 0); }
+  constexpr size_t end() const { return rounding() + (is_rounded ? 6 : 0); }
 };
 
+// Each variant with a residual sum is there twice, the second time rounded.
 constexpr Variant kVariants[] = {
-    {kIntegerLinear, false, Activation::kNone, false},      {kIntegerLinearAddNorm, false, Activation::kNone, true},
-    {kFeedForward, true, Activation::kNone, false},         {kFeedForwardAddNorm, true, Activation::kNone, true},
-    {kFeedForwardGelu, true, Activation::kGelu, false},     {kFeedForwardGeluAddNorm, true, Activation::kGelu, true},
+    {kIntegerLinear, false, Activation::kNone, false},
     {kIntegerLinearScaled, false, Activation::kNone, false, true},
+    {kIntegerLinearAddNorm, false, Activation::kNone, true},
+    {kIntegerLinearAddNorm, false, Activation::kNone, true, false, false, true},
+    {kFeedForward, true, Activation::kNone, false},
+    {kFeedForwardAddNorm, true, Activation::kNone, true},
+    {kFeedForwardAddNorm, true, Activation::kNone, true, false, false, true},
+    {kFeedForwardGelu, true, Activation::kGelu, false},
+    {kFeedForwardGeluAddNorm, true, Activation::kGelu, true},
+    {kFeedForwardGeluAddNorm, true, Activation::kGelu, true, false, false, true},
+    {kNormFeedForwardGeluAdd, true, Activation::kGelu, false, false, true},
+    {kNormFeedForwardGeluAdd, true, Activation::kGelu, false, false, true, true},
 };
 constexpr size_t kVariantCount = sizeof kVariants / sizeof *kVariants;
 
@@ -63,22 +77,37 @@ OrtStatus* create(const OrtCustomOp*, const void* table, const OrtKernelInfo* no
       return api.createStatus(kInvalidArgument, "a dino8 operator: two weights do not fit each other");
   }
   float epsilon = 0;
-  if constexpr (kVariants[variant].has_norm) {
+  if constexpr (kVariants[variant].has_norm || kVariants[variant].has_norm_before) {
     if (OrtStatus* status = api.floatAttribute(node, "epsilon", &epsilon)) return status;
   }
   *kernel = new LinearBlockKernel{api, path->kernels->linear_block, std::move(first), std::move(second), epsilon};
   return nullptr;
 }
 
-// Reads residual, scale and bias. Returns null, or the sentence that says what does not fit.
-const char* read_norm(const InputTensor* norm, int64_t columns, LinearBlock& block) {
-  if (norm[0].rank < 1 || norm[0].dims[norm[0].rank - 1] != columns)
+// Reads the residual. Returns null, or the sentence that says what does not fit.
+const char* read_residual(const InputTensor& residual, int64_t columns, LinearBlock& block) {
+  if (residual.rank < 1 || residual.dims[residual.rank - 1] != columns)
     return "a dino8 operator: the residual has rows of another size than the result";
-  if (norm[1].count() != columns || norm[2].count() != columns)
+  block.residual = static_cast<const float*>(residual.data);
+  return nullptr;
+}
+
+// Reads scale and bias of the normalization. Returns null, or the sentence that says what does not fit.
+const char* read_norm(const InputTensor* norm, int64_t columns, LinearBlock& block) {
+  if (norm[0].count() != columns || norm[1].count() != columns)
     return "a dino8 operator: scale or bias of the normalization have another size than a row";
-  block.residual = static_cast<const float*>(norm[0].data);
-  block.norm_scale = static_cast<const float*>(norm[1].data);
-  block.norm_bias = static_cast<const float*>(norm[2].data);
+  block.norm_scale = static_cast<const float*>(norm[0].data);
+  block.norm_bias = static_cast<const float*>(norm[1].data);
+  return nullptr;
+}
+
+// Reads the ranges of the residual sum. Returns null, or the sentence that says what is wrong.
+const char* read_rounding(const InputTensor* ranges, ResidualRounding& rounding) {
+  rounding.is_rounded = true;
+  for (ByteRange* range : {&rounding.x, &rounding.branch, &rounding.sum}) {
+    if (const char* problem = read_range(ranges[0], ranges[1], *range)) return problem;
+    ranges += 2;
+  }
   return nullptr;
 }
 
@@ -125,8 +154,7 @@ OrtStatus* compute_broadcast(const LinearBlockKernel& kernel, OrtKernelContext* 
     const float factor = row_scale ? row_scale[rows.row_of(1, row)] : 1;
     for (int64_t column = 0; column < columns; column++) y[column] = from[column] * factor;
     if (residual)
-      kernel.kernels.add_norm(residual + rows.row_of(1, row) * columns, columns, block.norm_scale, block.norm_bias,
-                              block.norm_epsilon, y);
+      kernel.kernels.add_residual(block, residual + rows.row_of(1, row) * columns, 1, y);
     if (results.bytes) kernel.kernels.quantize(y, columns, results.range, results.bytes + row * columns);
   }
   return nullptr;
@@ -165,11 +193,20 @@ OrtStatus* compute(void* data, OrtKernelContext* context) {
   work.rows_per_task = rows_per_task(work.rows, kernel.kernels.rows_at_a_time);
   const int64_t tasks = (work.rows + work.rows_per_task - 1) / work.rows_per_task;
   const InputTensor* range = is_quantized ? in + variant.end() : nullptr;
+  if constexpr (variant.is_rounded) {
+    if (const char* problem = read_rounding(in + variant.rounding(), block.rounding)) return invalid(problem);
+  }
+  if constexpr (variant.has_norm_before) {
+    block.has_norm_before = true;
+    if (const char* problem = read_residual(x, block.last().columns, block)) return invalid(problem);
+    if (const char* problem = read_norm(in + variant.norm(), block.first.depth, block)) return invalid(problem);
+  }
   if constexpr (variant.has_norm) {
-    const InputTensor* norm = in + variant.norm();
-    if (const char* problem = read_norm(norm, block.last().columns, block)) return invalid(problem);
-    if (norm->rank != x.rank || !std::equal(result.dims, result.dims + x.rank, norm->dims))
-      return compute_broadcast(kernel, context, range, work, tasks, {result, *norm});
+    const InputTensor& residual = in[variant.norm()];
+    if (const char* problem = read_residual(residual, block.last().columns, block)) return invalid(problem);
+    if (const char* problem = read_norm(in + variant.norm() + 1, block.last().columns, block)) return invalid(problem);
+    if (residual.rank != x.rank || !std::equal(result.dims, result.dims + x.rank, residual.dims))
+      return compute_broadcast(kernel, context, range, work, tasks, {result, residual});
   }
   if constexpr (variant.has_row_scale) {
     InputTensor& factors = in[variant.norm()];
@@ -191,6 +228,8 @@ int input_type(const OrtCustomOp*, size_t index) {
   constexpr Variant variant = kVariants[number];
   if (index == kX) return variant.has_second ? kFloatElement : kUint8Element;
   if (is_quantized && index == variant.end() + 1) return kUint8Element;
+  if (variant.is_rounded && index > variant.rounding() && index < variant.end())
+    return (index - variant.rounding()) % 2 == 1 ? kUint8Element : kFloatElement;
   if (index == kFirst.weight || (variant.has_second && index == kSecond.weight)) return kInt8Element;
   if (index == kFirst.zero_point || (variant.has_second && index == kSecond.zero_point)) return kUint8Element;
   return kFloatElement;
@@ -200,7 +239,8 @@ template <size_t number, bool is_quantized>
 OrtCustomOp describe_op() {
   OrtCustomOp op = describe_cpu_operator();
   op.GetName = [](const OrtCustomOp*) {
-    static const std::string name = std::string(kVariants[number].name) + (is_quantized ? kQuantized : "");
+    static const std::string name = std::string(kVariants[number].name) +
+                                    (kVariants[number].is_rounded ? kRounded : "") + (is_quantized ? kQuantized : "");
     return name.c_str();
   };
   op.GetInputTypeCount = [](const OrtCustomOp*) -> size_t {

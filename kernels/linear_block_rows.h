@@ -5,21 +5,16 @@
 #include <algorithm>
 #include <memory>
 
-#include "add_norm.h"
+#include "cache_line.h"
 #include "gelu.h"
+#include "layer_norm.h"
 #include "linear_block.h"
 #include "linear_layer.h"
 #include "quantize_rows.h"
+#include "residual_sum.h"
 
 namespace dino8 {
 namespace {
-
-// Rows of bytes begin at cache lines, which tiles are loaded from twice as fast.
-struct alignas(64) CacheLine {
-  uint8_t bytes[64];
-};
-
-constexpr int64_t cache_lines(int64_t bytes) { return (bytes + 63) / 64; }
 
 struct ByteRows {
   std::unique_ptr<CacheLine[]> lines;
@@ -61,6 +56,16 @@ void layer_to_floats(const uint8_t* from, int64_t rows, int64_t stride, const Pa
                                });
 }
 
+// Adds `rows` rows of the residual to y, and normalizes the sums if the norm is behind the layers.
+__attribute__((noinline)) void add_residual(const LinearBlock& block, const float* residual, int64_t rows, float* y) {
+  const int64_t columns = block.last().columns;
+  const ResidualSum sum(block.rounding);
+  for (int64_t row = 0; row < rows; row++, residual += columns, y += columns) {
+    sum.add(residual, columns, y);
+    if (!block.has_norm_before) layer_norm(y, columns, block.norm_scale, block.norm_bias, block.norm_epsilon, y);
+  }
+}
+
 template <class Tile>
 void linear_block_rows(const LinearBlock& block, int64_t begin, int64_t end) {
   const int64_t depth = block.first.depth, columns = block.last().columns;
@@ -68,6 +73,7 @@ void linear_block_rows(const LinearBlock& block, int64_t begin, int64_t end) {
   const ByteRows quantized(block.x ? most : 0, depth, 0);
   // Rows whose distance is a power of two would share a few places of the first-level cache.
   const ByteRows between(block.has_second ? most : 0, block.second.depth, 1);
+  const std::unique_ptr<float[]> normalized(new float[static_cast<size_t>(block.has_norm_before ? depth : 0)]);
   const std::unique_ptr<float[]> results(block.y ? nullptr : new float[static_cast<size_t>(most * columns)]);
   for (int64_t start = begin; start < end; start += Tile::kRowsAtATime) {
     const int64_t rows = std::min(Tile::kRowsAtATime, end - start);
@@ -75,8 +81,12 @@ void linear_block_rows(const LinearBlock& block, int64_t begin, int64_t end) {
     const uint8_t* input = block.x ? quantized.row(0) : block.bytes + start * depth;
     const int64_t stride = block.x ? quantized.stride : depth;
     if (block.x)
-      for (int64_t row = 0; row < rows; row++)
-        quantize_row(block.x + (start + row) * depth, depth, block.input, quantized.row(row));
+      for (int64_t row = 0; row < rows; row++) {
+        const float* x = block.x + (start + row) * depth;
+        if (block.has_norm_before)
+          layer_norm(x, depth, block.norm_scale, block.norm_bias, block.norm_epsilon, normalized.get());
+        quantize_row(block.has_norm_before ? normalized.get() : x, depth, block.input, quantized.row(row));
+      }
     if (block.has_second) {
       if (block.activation == Activation::kGelu) layer_to_bytes<Tile, gelu>(input, rows, stride, block, between);
       else layer_to_bytes<Tile, unchanged>(input, rows, stride, block, between);
@@ -87,10 +97,7 @@ void linear_block_rows(const LinearBlock& block, int64_t begin, int64_t end) {
     if (block.row_scale)
       for (int64_t row = 0; row < rows; row++)
         for (int64_t column = 0; column < columns; column++) y[row * columns + column] *= block.row_scale[start + row];
-    if (block.residual)
-      for (int64_t row = 0; row < rows; row++)
-        add_norm(block.residual + (start + row) * columns, columns, block.norm_scale, block.norm_bias,
-                 block.norm_epsilon, y + row * columns);
+    if (block.residual) add_residual(block, block.residual + start * columns, rows, y);
     if (block.y_bytes) quantize_row(y, rows * columns, block.y_range, block.y_bytes + start * columns);
   }
 }

@@ -55,16 +55,5 @@ void linear_layer_by_panels(const uint8_t* a, int64_t rows, int64_t stride, cons
   }
 }
 
-// The same for rows without gaps, with results that are in memory: calls finish(row, column, count, values).
-template <class Tile, class Finish>
-void linear_layer(const uint8_t* a, int64_t rows, const PackedLayer& layer, int32_t zero_point, Finish finish) {
-  linear_layer_by_panels<Tile>(a, rows, layer.depth, layer, zero_point,
-                               [&](int64_t row, int64_t column, int64_t count, PanelResults results) {
-                                 alignas(64) float values[kPanelColumns];
-                                 results.store(values);
-                                 finish(row, column, count, values);
-                               });
-}
-
 }  // namespace
 }  // namespace dino8

@@ -24,6 +24,12 @@ struct ByteRange {
   int32_t zero_point = 0;
 };
 
+// How a residual sum x + branch is rounded to numbers that bytes stand for: x and the branch first, then the sum.
+struct ResidualRounding {
+  bool is_rounded = false;
+  ByteRange x, branch, sum;
+};
+
 // The constants of one linear layer, y = (a − zero point of a) · weight · scale + bias.
 struct PackedLayer {
   const int8_t* weight = nullptr;

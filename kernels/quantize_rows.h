@@ -32,9 +32,40 @@ inline IntVector to_byte(FloatVector value, float inverse, float zero_point) {
   return bits_of(limited + kRounding) + (static_cast<int32_t>(zero_point) - kRoundingBits);
 }
 
+// The same with a scale and a zero point for each number.
+inline IntVector to_byte(FloatVector value, FloatVector inverse, IntVector zero_point) {
+  const FloatVector lowest = -to_floats(zero_point);
+  const FloatVector limited = smaller(larger(value * inverse, lowest), lowest + 255.0f);
+  return bits_of(limited + kRounding) + (zero_point - kRoundingBits);
+}
+
+// The bytes of 16 numbers. Returns their sums in as many parts as a vector has numbers.
+inline IntVector quantize_sixteen(const float* from, float inverse, float zero_point, uint8_t* to) {
+  IntVector bytes[16 / kFloatLanes], sums{};
+  for (int64_t at = 0; at < 16 / kFloatLanes; at++) {
+    bytes[at] = to_byte(load_floats(from + at * kFloatLanes), inverse, zero_point);
+    sums += bytes[at];
+  }
+  store_bytes(to, bytes);
+  return sums;
+}
+
 __attribute__((noinline)) void quantize_row(const float* from, int64_t count, ByteRange range, uint8_t* to) {
   const float inverse = 1 / range.scale, zero_point = static_cast<float>(range.zero_point);
-  for (int64_t at = 0; at < count; at++) to[at] = to_byte(from[at], inverse, zero_point);
+  int64_t at = 0;
+  for (; at + 16 <= count; at += 16) quantize_sixteen(from + at, inverse, zero_point, to + at);
+  if (at == count) return;
+  if (count >= 16) quantize_sixteen(from + count - 16, inverse, zero_point, to + count - 16);
+  else
+    for (at = 0; at < count; at++) to[at] = to_byte(from[at], inverse, zero_point);
+}
+
+// The same for a multiple of 16 numbers. Returns the sum of the bytes.
+inline int32_t quantize_row_and_sum(const float* from, int64_t count, ByteRange range, uint8_t* to) {
+  const float inverse = 1 / range.scale, zero_point = static_cast<float>(range.zero_point);
+  IntVector sums{};
+  for (int64_t at = 0; at < count; at += 16) sums += quantize_sixteen(from + at, inverse, zero_point, to + at);
+  return sum_of(sums);
 }
 
 // Quantizes a + b and, unless `sum` is null, keeps the sum as floats too.

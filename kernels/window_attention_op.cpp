@@ -7,18 +7,36 @@
 #include <limits>
 #include <memory>
 #include <new>
+#include <string>
 #include <utility>
 
 #include "cpu_operator.h"
 #include "prepared_layer.h"
+#include "quantized_output.h"
 #include "window_attention.h"
 
 namespace dino8 {
 namespace {
 
 constexpr size_t kX = 0, kNormScale = 1, kNormBias = 2, kPositionBias = 8, kQueryScale = 14, kWindow = 15,
-                 kShift = 16, kInputs = 17;
+                 kShift = 16, kPlainInputs = 17;
 constexpr LayerInputs kProjections = layer_at(3), kOutput = layer_at(9);
+
+// The inputs of a variant: those above, then scale and zero point of queries, keys, weights and values where products are
+// of bytes, and then those of x, the branch and the sum where the residual sum is rounded.
+struct Variant {
+  bool has_byte_products, is_rounded;
+
+  constexpr size_t products() const { return kPlainInputs; }
+  constexpr size_t rounding() const { return products() + (has_byte_products ? 8 : 0); }
+  constexpr size_t inputs() const { return rounding() + (is_rounded ? 6 : 0); }
+  // Keys and values are signed.
+  constexpr bool is_signed(size_t index) const {
+    return has_byte_products && (index == products() + 3 || index == products() + 7);
+  }
+  constexpr bool is_zero_point(size_t index) const { return index > products() && (index - products()) % 2 == 1; }
+};
+constexpr size_t kMaxInputs = Variant{true, true}.inputs();
 
 // Windows of so many tokens on a side have more pairs of tokens than a tensor has numbers.
 constexpr int64_t kMaxWindow = 1 << 15;
@@ -107,11 +125,29 @@ void run_task(void* data, size_t index) {
     work.has_failed = true;
 }
 
+// Reads the ranges of a variant, one after the other. Returns null, or the sentence that says what is wrong.
+template <bool has_byte_products, bool is_rounded>
+const char* read_ranges(const InputTensor* in, WindowAttention& a) {
+  constexpr Variant variant{has_byte_products, is_rounded};
+  a.has_byte_products = has_byte_products, a.residual.is_rounded = is_rounded;
+  ByteRange* const of_products[] = {&a.query, &a.key, &a.weights, &a.value};
+  ByteRange* const of_sum[] = {&a.residual.x, &a.residual.branch, &a.residual.sum};
+  for (size_t index = variant.products(); index < variant.inputs(); index += 2) {
+    ByteRange& range = *(index < variant.rounding() ? of_products[(index - variant.products()) / 2]
+                                                    : of_sum[(index - variant.rounding()) / 2]);
+    if (const char* problem = read_range(in[index], in[index + 1], range)) return problem;
+    if (variant.is_signed(index + 1)) range.zero_point = *static_cast<const int8_t*>(in[index + 1].data);
+  }
+  return nullptr;
+}
+
+template <bool has_byte_products, bool is_rounded>
 OrtStatus* compute(void* data, OrtKernelContext* context) {
+  constexpr Variant variant{has_byte_products, is_rounded};
   const WindowAttentionKernel& kernel = *static_cast<const WindowAttentionKernel*>(data);
   const auto invalid = [&](const char* problem) { return kernel.api.createStatus(kInvalidArgument, problem); };
-  InputTensor in[kInputs];
-  for (size_t index = 0; index < kInputs; index++)
+  InputTensor in[kMaxInputs];
+  for (size_t index = 0; index < variant.inputs(); index++)
     if (OrtStatus* status = read_input(kernel.api, context, index, in[index])) return status;
   const auto start = [&](const PreparedLayer& layer, const LayerInputs& inputs, LayerOfRun& run) {
     return start_layer(layer, in[inputs.weight], in[inputs.scale], in[inputs.zero_point], run);
@@ -121,6 +157,7 @@ OrtStatus* compute(void* data, OrtKernelContext* context) {
   if (const char* problem = start(kernel.output, kOutput, output)) return invalid(problem);
   Work work{kernel.attention, kernel.run, 0};
   WindowAttention& a = work.attention;
+  if (const char* problem = read_ranges<has_byte_products, is_rounded>(in, a)) return invalid(problem);
   const InputTensor& x = in[kX];
   if (x.rank != 4 || x.dims[3] != a.channels) return invalid("WindowAttention: x is no map of as many channels");
   if (in[kNormScale].count() != a.channels || in[kNormBias].count() != a.channels)
@@ -148,21 +185,29 @@ OrtStatus* compute(void* data, OrtKernelContext* context) {
   return nullptr;
 }
 
+template <bool has_byte_products, bool is_rounded>
 int input_type(const OrtCustomOp*, size_t index) {
+  constexpr Variant variant{has_byte_products, is_rounded};
+  if (variant.is_zero_point(index)) return variant.is_signed(index) ? kInt8Element : kUint8Element;
   if (index == kProjections.weight || index == kOutput.weight) return kInt8Element;
   if (index == kProjections.zero_point || index == kOutput.zero_point) return kUint8Element;
   if (index == kWindow || index == kShift) return kInt64Element;
   return kFloatElement;
 }
 
+template <bool has_byte_products, bool is_rounded>
 OrtCustomOp describe_op() {
   OrtCustomOp op = describe_cpu_operator();
-  op.GetName = [](const OrtCustomOp*) { return kWindowAttention; };
-  op.GetInputTypeCount = [](const OrtCustomOp*) { return kInputs; };
-  op.GetInputType = input_type;
+  op.GetName = [](const OrtCustomOp*) {
+    static const std::string name =
+        std::string(has_byte_products ? kIntegerWindowAttention : kWindowAttention) + (is_rounded ? kRounded : "");
+    return name.c_str();
+  };
+  op.GetInputTypeCount = [](const OrtCustomOp*) { return Variant{has_byte_products, is_rounded}.inputs(); };
+  op.GetInputType = input_type<has_byte_products, is_rounded>;
   op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return 1; };
   op.CreateKernelV2 = create;
-  op.KernelComputeV2 = compute;
+  op.KernelComputeV2 = compute<has_byte_products, is_rounded>;
   op.KernelDestroy = [](void* kernel) { delete static_cast<WindowAttentionKernel*>(kernel); };
   return op;
 }
@@ -170,8 +215,11 @@ OrtCustomOp describe_op() {
 }  // namespace
 
 OrtStatus* add_window_attention(const OrtApi& api, OrtCustomOpDomain* domain) {
-  static const OrtCustomOp op = describe_op();
-  return api.addOperator(domain, &op);
+  static const OrtCustomOp ops[] = {describe_op<false, false>(), describe_op<false, true>(), describe_op<true, false>(),
+                                    describe_op<true, true>()};
+  for (const OrtCustomOp& op : ops)
+    if (OrtStatus* status = api.addOperator(domain, &op)) return status;
+  return nullptr;
 }
 
 }  // namespace dino8

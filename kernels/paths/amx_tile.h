@@ -28,6 +28,7 @@ class AmxTile {
   static constexpr int64_t kRowsAtATime = 64;
   static constexpr int32_t kOffset = 0;
   static constexpr bool kHasDotProducts = true;
+  using Small = SizedTile<Avx512VnniTile>;
 
   // ONNX Runtime's own products keep a configuration in each of its threads, so that the one that is found here is put
   // back at the end of the task.
@@ -107,9 +108,8 @@ class AmxTile {
 
   void multiply_rest(int64_t rows, int64_t panels, const uint8_t* a, int64_t stride, const int8_t* weight,
                      int64_t panel_bytes, int32_t* out) const {
-    using Rest = SizedTile<Avx512VnniTile>;
-    for (int64_t row = 0; row < rows; row += Rest::kRows)
-      Rest().multiply(std::min(Rest::kRows, rows - row), panels, a + row * stride, stride, weight, panel_bytes, steps_,
+    for (int64_t row = 0; row < rows; row += Small::kRows)
+      Small().multiply(std::min(Small::kRows, rows - row), panels, a + row * stride, stride, weight, panel_bytes, steps_,
                       out + row * panels * kPanelColumns);
   }
 

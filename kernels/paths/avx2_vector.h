@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "../exponential.h"
+#include "../plain_pair_sums.h"
 
 namespace dino8 {
 namespace {
@@ -39,7 +40,9 @@ struct Avx2 {
     return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
   }
 
-  // See PlainPairSums in deformable_attention_queries.h. Interleaving works on groups of 8 words: `low` has the first
+  using HalfPairSums = PlainPairSums<8>;
+
+  // See PlainPairSums in plain_pair_sums.h. Interleaving works on groups of 8 words: `low` has the first
   // half of the channels of each group, `high` the second one.
   struct PairSums {
     static constexpr int Channels = 16;

@@ -36,7 +36,9 @@ struct Avx512 {
   static float highest_of(Type value) { return Avx2::highest_of(_mm256_max_ps(half<0>(value), half<1>(value))); }
   static float sum_of(Type value) { return Avx2::sum_of(_mm256_add_ps(half<0>(value), half<1>(value))); }
 
-  // See PlainPairSums in deformable_attention_queries.h. Interleaving works on groups of 8 words: `low` has the first
+  using HalfPairSums = Avx2::PairSums;
+
+  // See PlainPairSums in plain_pair_sums.h. Interleaving works on groups of 8 words: `low` has the first
   // half of the channels of each group, `high` the second one.
   struct PairSums {
     static constexpr int Channels = 32;

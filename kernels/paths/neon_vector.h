@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "../exponential.h"
+#include "../plain_pair_sums.h"
 
 namespace dino8 {
 namespace {
@@ -30,7 +31,9 @@ struct Neon {
   static float highest_of(Type value) { return vmaxvq_f32(value); }
   static float sum_of(Type value) { return vaddvq_f32(value); }
 
-  // See PlainPairSums in deformable_attention_queries.h.
+  using HalfPairSums = PlainPairSums<8>;
+
+  // See PlainPairSums in plain_pair_sums.h.
   struct PairSums {
     static constexpr int Channels = 8;
     int32x4_t low = vdupq_n_s32(0), high = vdupq_n_s32(0);

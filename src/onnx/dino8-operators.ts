@@ -9,7 +9,7 @@ export const DOMAIN = 'ai.dino8';
 /** Multi-scale deformable attention; see models/grounding-dino/deformable-attention.ts. */
 export const DEFORMABLE_ATTENTION = 'MultiScaleDeformableAttention';
 
-/** A linear layer in integers; see quant/targets/ort-cpu/linear-function.ts, as for the six below. */
+/** A linear layer in integers; see quant/targets/ort-cpu/linear-function.ts, as for the seven below. */
 export const INTEGER_LINEAR = 'IntegerLinear';
 /** The same, then a multiplication of each row by a number. */
 export const INTEGER_LINEAR_SCALED = 'IntegerLinearScaled';
@@ -23,15 +23,21 @@ export const FEED_FORWARD_ADD_NORM = 'FeedForwardAddNorm';
 export const FEED_FORWARD_GELU = 'FeedForwardGelu';
 /** The same, then a residual sum and a layer normalization. */
 export const FEED_FORWARD_GELU_ADD_NORM = 'FeedForwardGeluAddNorm';
+/** Two linear layers of a normalized x with a Gelu between them, then the sum of x and their result. */
+export const NORM_FEED_FORWARD_GELU_ADD = 'NormFeedForwardGeluAdd';
 
 /** Attention within windows of a map; see quant/targets/ort-cpu/window-attention-function.ts. */
 export const WINDOW_ATTENTION = 'WindowAttention';
+/** The same with products of integers in the attention. */
+export const INTEGER_WINDOW_ATTENTION = 'IntegerWindowAttention';
 
 /** Attention between an image and a text in both directions; see quant/targets/ort-cpu/fusion-function.ts. */
 export const FUSION_ATTENTION = 'FusionAttention';
 
 /** The end of the names of operators whose result is bytes, such as AddQuantized; see quant/targets/ort-cpu/quantize-results.ts. */
 export const QUANTIZED = 'Quantized';
+/** The end of the names of operators with a residual sum of values in 8 bits; see quant/targets/ort-cpu/residual-sum.ts. */
+export const ROUNDED = 'Rounded';
 /** ONNX's operator, whose sum AddQuantized quantizes. */
 export const ADD = 'Add';
 

@@ -2,9 +2,16 @@
  * Integer products by stored weights become operators that dino8's library has kernels for, together with what surrounds them:
  * a product that reads nothing but the quantized results of another one, a residual sum with a layer normalization, and a mask.
  */
-import { findAttribute, integerAttribute } from '../../../onnx/attributes.ts';
+import { findAttribute, integerAttribute, setAttribute } from '../../../onnx/attributes.ts';
 import { DOMAIN } from '../../../onnx/dino8-operators.ts';
-import { type GraphIndex, indexGraph, isReadOnce, isStandard } from '../../../onnx/graph-index.ts';
+import {
+  type GraphIndex,
+  indexGraph,
+  isReadOnce,
+  isStandard,
+  onlyProducer,
+  onlyReader,
+} from '../../../onnx/graph-index.ts';
 import { type Infos, inferShapes } from '../../../onnx/infer/infer.ts';
 import type { Model } from '../../../onnx/read.ts';
 import { importDomain, makeNode, removeUnused, sortTopologically } from '../../../onnx/rewrite.ts';
@@ -14,6 +21,7 @@ import { epsilonOf } from './epsilon.ts';
 import { CONTRIB, INTEGER_PRODUCT } from './integer-product.ts';
 import { type LinearParts, linearFunction, linearOperator } from './linear-function.ts';
 import { isPackable, packWeight } from './packed-weight.ts';
+import { isComputable, type ResidualSum, sumBehind } from './residual-sum.ts';
 
 /** An integer product by a stored weight. */
 export interface Layer {
@@ -31,13 +39,22 @@ interface Block {
   readonly x: string;
 }
 
-/** A residual sum and a layer normalization, which read nothing else of a block's result. */
-interface Norm {
-  readonly residual: string;
+/** What follows the layers of a block, and reads nothing else of their result. */
+type Behind = NormBehind | SumBehind | RowScale;
+
+/** A residual sum and a layer normalization. */
+interface NormBehind {
+  readonly sum: ResidualSum & { readonly x: string };
   readonly norm: NodeProto;
 }
 
-/** A multiplication of each row by a number, such as a mask, which reads nothing else of a layer's result. */
+/** The sum of the layers' result and of x, which the layers read normalized. */
+interface SumBehind {
+  readonly sum: ResidualSum & { readonly x: string };
+  readonly normBefore: NodeProto;
+}
+
+/** A multiplication of each row by a number, such as a mask. */
 interface RowScale {
   /** The numbers, [..., 1]. */
   readonly factors: string;
@@ -65,20 +82,14 @@ export function fuseLinearBlocks(model: Model): number {
       graph.node.push(...nodes);
       graph.initializer.push(...tensors);
     }
-    const { product } = block.layers.at(-1) ?? block.layers[0];
-    const behind = normBehind(product.output[0] ?? '', index, infos);
+    const behind = behindBlock(block, index, infos);
     // Where a sum is of two blocks, the first one has taken it.
-    const found = behind && made.has(behind.norm) ? undefined : behind;
-    const scaled = block.layers.length === 1 ? rowScaleBehind(product.output[0] ?? '', index, infos) : undefined;
-    const parts: LinearParts = {
-      layers: block.layers.length,
-      hasGelu: block.hasGelu,
-      hasNorm: found !== undefined,
-      hasRowScale: scaled !== undefined,
-    };
+    const found = behind && made.has(endOf(behind)) ? undefined : behind;
+    const parts = partsOf(block, found);
     const operator = linearOperator(parts);
     functions.set(operator, parts);
-    made.set(scaled?.node ?? found?.norm ?? product, blockNode(operator, block, scaled ?? found, packed));
+    const { product } = block.layers.at(-1) ?? block.layers[0];
+    made.set(found ? endOf(found) : product, blockNode(operator, block, found, packed));
   }
   if (blocks.length === 0) return 0;
   graph.node = graph.node.map((node) => made.get(node) ?? node);
@@ -89,10 +100,25 @@ export function fuseLinearBlocks(model: Model): number {
   return blocks.length;
 }
 
+function partsOf({ layers, hasGelu }: Block, behind: Behind | undefined): LinearParts {
+  return {
+    layers: layers.length,
+    hasGelu,
+    hasNorm: behind !== undefined && 'norm' in behind,
+    hasNormBefore: behind !== undefined && 'normBefore' in behind,
+    hasRowScale: behind !== undefined && 'factors' in behind,
+    isRounded: behind !== undefined && 'sum' in behind && behind.sum.rounding !== undefined,
+  };
+}
+
+/** The node whose result is that of the whole block. */
+const endOf = (behind: Behind): NodeProto =>
+  'factors' in behind ? behind.node : 'norm' in behind ? behind.norm : behind.sum.end;
+
 function blockNode(
   operator: string,
   { layers, x }: Block,
-  behind: Norm | RowScale | undefined,
+  behind: Behind | undefined,
   packed: ReadonlyMap<string, string>,
 ) {
   const inputs = layers.flatMap(({ product, weight }) => {
@@ -100,13 +126,31 @@ function blockNode(
     return [aScale, aZeroPoint, packed.get(weight) ?? '', scale, bias];
   });
   const last = layers.at(-1) ?? layers[0];
-  const others = behind ? ('norm' in behind ? [behind.residual, ...behind.norm.input.slice(1)] : [behind.factors]) : [];
-  const norm = behind && 'norm' in behind ? behind.norm : undefined;
-  const attributes = norm ? { epsilon: epsilonOf(norm) } : {};
-  const end = behind && 'node' in behind ? behind.node : (norm ?? last.product);
-  const node = makeNode(operator, last.product.name, [x, ...inputs, ...others], end.output, attributes);
+  const end = behind ? endOf(behind) : last.product;
+  const node = makeNode(operator, last.product.name, [x, ...inputs], end.output);
   node.domain = DOMAIN;
+  if (!behind) return node;
+  if ('factors' in behind) {
+    node.input.push(behind.factors);
+    return node;
+  }
+  const norm = 'norm' in behind ? behind.norm : behind.normBefore;
+  if ('norm' in behind) node.input.push(behind.sum.x);
+  else node.input[0] = behind.sum.x;
+  node.input.push(...norm.input.slice(1), ...(behind.sum.rounding ?? []).flat());
+  setAttribute(node, 'epsilon', epsilonOf(norm));
   return node;
+}
+
+/** What follows a block and can be part of its operator. */
+function behindBlock({ layers, hasGelu, x }: Block, index: GraphIndex, infos: Infos): Behind | undefined {
+  const result = (layers.at(-1) ?? layers[0]).product.output[0] ?? '';
+  const scaled = layers.length === 1 ? rowScaleBehind(result, index, infos) : undefined;
+  const sum = sumBehind(result, index);
+  if (scaled || !sum || !isComputable(sum, infos)) return scaled;
+  const before = onlyProducer(x, index);
+  const isOfX = hasGelu && isNormOfRows(before, x, index, infos) && before.input[0] === sum.x;
+  return isOfX ? { sum, normBefore: before } : normBehind(result, sum, index, infos);
 }
 
 /** All blocks. Each layer is in one of them: in a pair if it can be, and of three layers in a row the first two are one. */
@@ -177,21 +221,24 @@ function rowScaleBehind(result: string, index: GraphIndex, infos: Infos): RowSca
   return infos.get(factors)?.shape?.at(-1) === 1 ? { factors, node } : undefined;
 }
 
-/** The sum and the normalization over the last dimension that alone read `result`. The last dimensions are the same. */
-function normBehind(result: string, index: GraphIndex, infos: Infos): Norm | undefined {
-  const [sum, ...others] = index.consumers.get(result) ?? [];
-  if (sum?.opType !== 'Add' || sum.domain !== '' || others.length > 0 || index.outputs.has(result)) return undefined;
-  const [total = ''] = sum.output;
-  const residual = sum.input.find((name) => name !== result) ?? '';
-  const norm = index.consumers.get(total)?.[0];
-  const isNorm = norm?.opType === 'LayerNormalization' && norm.domain === '' && norm.output.length === 1;
-  if (!isNorm || !isReadOnce(total, index) || norm.input[0] !== total) return undefined;
-  const rank = infos.get(result)?.shape?.length;
+/** The normalization that alone reads a sum of rows. */
+function normBehind(result: string, sum: NormBehind['sum'], index: GraphIndex, infos: Infos): NormBehind | undefined {
+  const norm = onlyReader(sum.end, index);
+  const isRow = [result, sum.x].every((name) => isOfColumns(norm, infos.get(name)?.shape?.at(-1), index));
+  return isNormOfRows(norm, result, index, infos) && isRow ? { sum, norm } : undefined;
+}
+
+/** True for a layer normalization over the last dimension, with a scale and a bias, of a value of as many dimensions as `like`. */
+function isNormOfRows(norm: NodeProto | undefined, like: string, index: GraphIndex, infos: Infos): norm is NodeProto {
+  if (!isStandard(norm, 'LayerNormalization') || norm.output.length !== 1 || norm.input.length !== 3) return false;
+  const shape = infos.get(like)?.shape;
   const axis = integerAttribute(norm, 'axis', -1);
-  const [, ...constants] = norm.input;
-  const isLast = axis === -1 || (rank !== undefined && axis === rank - 1);
-  const isWhole = constants.length === 2 && constants.every((name) => index.initializer.get(name)?.dims.length === 1);
-  const columns = constants.map((name) => index.initializer.get(name)?.dims[0]);
-  const isRow = (name: string) => columns.every((size) => size === BigInt(infos.get(name)?.shape?.at(-1) ?? 0));
-  return isLast && isWhole && [result, residual].every(isRow) ? { residual, norm } : undefined;
+  const isLast = axis === -1 || (shape !== undefined && axis === shape.length - 1);
+  return isLast && isOfColumns(norm, shape?.at(-1), index);
+}
+
+/** True if a normalization has a scale and a bias for each of so many columns. */
+function isOfColumns(norm: NodeProto | undefined, columns: unknown, { initializer }: GraphIndex): boolean {
+  const dims = norm?.input.slice(1).map((name) => initializer.get(name)?.dims) ?? [];
+  return dims.every((sizes) => sizes?.length === 1 && Number(sizes[0]) === columns);
 }

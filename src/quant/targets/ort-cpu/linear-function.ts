@@ -9,6 +9,7 @@ import { DataType, type FunctionProto } from '../../../onnx/types.ts';
 import { referToEpsilon } from './epsilon.ts';
 import { CONTRIB, INTEGER_PRODUCT } from './integer-product.ts';
 import { unpackWeight } from './packed-weight.ts';
+import { addResidual, roundingInputs } from './residual-sum.ts';
 
 /** The parts of a block of linear layers. */
 export interface LinearParts {
@@ -17,6 +18,10 @@ export interface LinearParts {
   readonly hasGelu: boolean;
   /** Whether a residual sum and a layer normalization follow. */
   readonly hasNorm: boolean;
+  /** Whether the layers read a layer normalization of x, and their result is added to x. */
+  readonly hasNormBefore?: boolean;
+  /** Whether the residual sum is of values in 8 bits (residual-sum.ts). */
+  readonly isRounded?: boolean;
   /** Whether each row of the result is multiplied by a number. */
   readonly hasRowScale?: boolean;
 }
@@ -29,34 +34,42 @@ const OPERATORS: readonly (readonly [operator: string, parts: LinearParts])[] = 
   [operators.FEED_FORWARD_ADD_NORM, { layers: 2, hasGelu: false, hasNorm: true }],
   [operators.FEED_FORWARD_GELU, { layers: 2, hasGelu: true, hasNorm: false }],
   [operators.FEED_FORWARD_GELU_ADD_NORM, { layers: 2, hasGelu: true, hasNorm: true }],
+  [operators.NORM_FEED_FORWARD_GELU_ADD, { layers: 2, hasGelu: true, hasNorm: false, hasNormBefore: true }],
 ];
 
 /** Returns the operator for a block. */
-export function linearOperator({ layers, hasGelu, hasNorm, hasRowScale = false }: LinearParts): string {
+export function linearOperator(parts: LinearParts): string {
+  const { layers, hasGelu, hasNorm, hasRowScale = false, hasNormBefore = false, isRounded = false } = parts;
   const found = OPERATORS.find(
-    ([, parts]) =>
-      parts.layers === layers &&
-      parts.hasGelu === hasGelu &&
-      parts.hasNorm === hasNorm &&
-      (parts.hasRowScale ?? false) === hasRowScale,
+    ([, each]) =>
+      each.layers === layers &&
+      each.hasGelu === hasGelu &&
+      each.hasNorm === hasNorm &&
+      (each.hasRowScale ?? false) === hasRowScale &&
+      (each.hasNormBefore ?? false) === hasNormBefore,
   );
-  if (!found) throw new Error('there is no operator for one layer with a Gelu, or for scaled rows of another block');
-  return found[0];
+  if (!found || (isRounded && !hasNorm && !hasNormBefore)) throw new Error('no operator has these parts of a block');
+  return isRounded ? found[0] + operators.ROUNDED : found[0];
 }
 
 /** True for the operators of blocks of linear layers whose results are floats. */
-export const isLinearOperator = (operator: string): boolean => OPERATORS.some(([name]) => name === operator);
+export const isLinearOperator = (operator: string): boolean =>
+  OPERATORS.some(([name]) => operator === name || operator === name + operators.ROUNDED);
 
 /** The integer products of fusion-function.ts. */
 const FUSION_PRODUCTS = 3;
-/** The integer products of window-attention-function.ts; its scores and its values are products of floats. */
-const WINDOW_PRODUCTS = 2;
+/** The integer products of window-attention-function.ts: the layers, and scores and values if they are integers. */
+const WINDOW_PRODUCTS = { [operators.WINDOW_ATTENTION]: 2, [operators.INTEGER_WINDOW_ATTENTION]: 4 };
 
 /** Returns the number of integer products in one of dino8's operators; 0 for all other operators. */
 export function productsOf(operator: string): number {
   if (operator === operators.FUSION_ATTENTION) return FUSION_PRODUCTS;
-  if (operator === operators.WINDOW_ATTENTION) return WINDOW_PRODUCTS;
-  return OPERATORS.find(([name]) => operator === name || operator === name + operators.QUANTIZED)?.[1].layers ?? 0;
+  const window = Object.entries(WINDOW_PRODUCTS).find(
+    ([name]) => operator === name || operator === name + operators.ROUNDED,
+  );
+  if (window) return window[1];
+  const base = operator.endsWith(operators.QUANTIZED) ? operator.slice(0, -operators.QUANTIZED.length) : operator;
+  return OPERATORS.find(([name]) => base === name || base === name + operators.ROUNDED)?.[1].layers ?? 0;
 }
 
 /**
@@ -66,6 +79,8 @@ export function productsOf(operator: string): number {
  *   (packed-weight.ts); the scale of the weight, float [] or [columns]; its bias, float [columns]
  * - with a factor for each row: the factors [..., 1]
  * - with a norm: the residual [..., columns], and scale and bias [columns] of the normalization, whose `epsilon` is an attribute
+ * - with a norm before the layers: its scale and bias [depth], and the same attribute
+ * - if the residual sum is rounded: scale and zero point of the residual, of the layers' result, and of the sum (uint8)
  *
  * Output y float [..., columns].
  */
@@ -82,10 +97,14 @@ export function linearFunction(parts: LinearParts): FunctionProto {
     bias: b.input(`${name}_bias`, DataType.FLOAT, [undefined]),
   });
   const [first, second] = [layer('first'), parts.layers === 2 ? layer('second') : undefined];
-  const norm = parts.hasNorm
-    ? ['residual', 'norm_scale', 'norm_bias'].map((name) => b.input(name, DataType.FLOAT, []))
-    : [];
+  const residual = parts.hasNorm ? b.input('residual', DataType.FLOAT, []) : parts.hasNormBefore ? x : undefined;
+  const normInputs = residual ? ['norm_scale', 'norm_bias'].map((name) => b.input(name, DataType.FLOAT, [])) : [];
+  const norm = (value: Value) => {
+    const [scale, bias] = normInputs;
+    return scale && bias ? b.layerNormalization(value, scale, bias, 0) : value;
+  };
   const rowScale = parts.hasRowScale ? b.input('row_scale', DataType.FLOAT, []) : undefined;
+  const rounding = parts.isRounded ? roundingInputs(b) : [];
   const zero = b.constant(Int8Array.of(0), []);
   const quantize = (value: Value, { range }: typeof first) =>
     b.call('', 'QuantizeLinear', [value, ...range])[0] as Value;
@@ -93,11 +112,10 @@ export function linearFunction(parts: LinearParts): FunctionProto {
     const inputs = [bytes, unpackWeight(b, weight, bias), aScale, scale, aZero, zero, bias];
     return b.call(CONTRIB, INTEGER_PRODUCT, inputs)[0] as Value; // operators with one result
   };
-  let y = apply(second ? quantize(x, first) : x, first);
+  let y = apply(second ? quantize(parts.hasNormBefore ? norm(x) : x, first) : x, first);
   if (second) y = apply(quantize(parts.hasGelu ? b.gelu(y) : y, second), second);
   if (rowScale) y = b.mul(y, rowScale);
-  const [residual, scale, bias] = norm;
-  if (residual && scale && bias) y = b.layerNormalization(b.add(residual, y), scale, bias, 0);
-  b.output('y', y);
-  return referToEpsilon(b.finishFunction(operators.DOMAIN, parts.hasNorm ? ['epsilon'] : []));
+  if (residual) y = addResidual(b, residual, y, rounding);
+  b.output('y', parts.hasNorm ? norm(y) : y);
+  return referToEpsilon(b.finishFunction(operators.DOMAIN, residual ? ['epsilon'] : []));
 }

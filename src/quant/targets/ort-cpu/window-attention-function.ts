@@ -1,15 +1,16 @@
 /**
- * The operator `ai.dino8::WindowAttention`: attention within the windows of a map (Swin Transformer, Liu et al. 2021,
+ * The operators `ai.dino8::WindowAttention`: attention within the windows of a map (Swin Transformer, Liu et al. 2021,
  * https://arxiv.org/abs/2103.14030), with the normalization before it and the residual sum behind it. dino8's library has a
  * kernel that takes some windows at a time through all of it and finds their tokens in the map by index; the body is the same
  * in separate operators, with a tensor of windows.
  */
 import { GraphBuilder, type Value } from '../../../onnx/builder.ts';
-import { DOMAIN, WINDOW_ATTENTION } from '../../../onnx/dino8-operators.ts';
+import { DOMAIN, INTEGER_WINDOW_ATTENTION, ROUNDED, WINDOW_ATTENTION } from '../../../onnx/dino8-operators.ts';
 import { DataType, type FunctionProto } from '../../../onnx/types.ts';
 import { referToEpsilon } from './epsilon.ts';
 import { CONTRIB, INTEGER_PRODUCT } from './integer-product.ts';
 import { unpackWeight } from './packed-weight.ts';
+import { addResidual, roundingInputs, roundTo } from './residual-sum.ts';
 
 /** The number that is added to the score of two tokens that a shifted window brings together from opposite borders. */
 export const ACROSS_BORDERS = -100;
@@ -17,9 +18,23 @@ export const ACROSS_BORDERS = -100;
 /** The largest integer of 32 bits stands for the end of an axis. */
 const END = 2 ** 31 - 1;
 
+/** The variants of the operator. */
+export interface WindowParts {
+  /** Whether scores, and the sums of values that they weight, are products of integers. */
+  readonly hasIntegers: boolean;
+  /** Whether the residual sum is of values in 8 bits (residual-sum.ts). */
+  readonly isRounded: boolean;
+}
+
+/** Returns the name of a variant. */
+export const windowOperator = ({ hasIntegers, isRounded }: WindowParts): string =>
+  `${hasIntegers ? INTEGER_WINDOW_ATTENTION : WINDOW_ATTENTION}${isRounded ? ROUNDED : ''}`;
+
+type Range = readonly [scale: Value, zeroPoint: Value];
+
 /** The inputs of a linear layer in integers. */
 interface Layer {
-  readonly range: readonly [scale: Value, zeroPoint: Value];
+  readonly range: Range;
   readonly weight: Value;
   readonly scale: Value;
   readonly bias: Value;
@@ -35,11 +50,13 @@ interface Layer {
  * - the layer behind the attention, with the same five inputs
  * - query_scale float [], window int64 [1], shift int64 [1]: the queries are multiplied by the first; windows have window² tokens;
  *   the map is padded to whole windows on the right and at the bottom, and then rolled up and to the left by `shift`
+ * - with integers: scale and zero point of queries (uint8), keys (int8), weights, which are the softmax (uint8), and values (int8)
+ * - if it is rounded: those of x, of what is added to it, and of the sum (uint8)
  *
  * Output y float [batch, height, width, channels].
  */
-export function windowAttentionFunction(): FunctionProto {
-  const b = new GraphBuilder(WINDOW_ATTENTION);
+export function windowAttentionFunction(parts: WindowParts): FunctionProto {
+  const b = new GraphBuilder(windowOperator(parts));
   const x = b.input('x', DataType.FLOAT, ['batch', 'height', 'width', 'channels']);
   const [normScale, normBias] = [
     b.input('norm_scale', DataType.FLOAT, ['channels']),
@@ -51,6 +68,8 @@ export function windowAttentionFunction(): FunctionProto {
   const queryScale = b.input('query_scale', DataType.FLOAT, []);
   const window = b.input('window', DataType.INT64, [1]);
   const shift = b.input('shift', DataType.INT64, [1]);
+  const [ofQueries, ofKeys, ofWeights, ofValues] = parts.hasIntegers ? productInputs(b) : [];
+  const rounding = parts.isRounded ? roundingInputs(b) : [];
 
   const channels = b.dimension(x, 3);
   const heads = b.dimension(positionBias, 0);
@@ -74,26 +93,41 @@ export function windowAttentionFunction(): FunctionProto {
     3,
     -1,
   );
-  const byHead = (part: Value | undefined, order: number[]) =>
-    b.transpose(b.reshape(part as Value, [0, 0, heads, -1]), order); // Split has three results
-  const queries = b.mul(byHead(query, [0, 2, 1, 3]), queryScale);
-  const scores = b.matmul(queries, byHead(key, [0, 2, 3, 1]));
+  const byHead = (part: Value | undefined, order: number[], range?: Range) => {
+    const split = (value: Value) => b.transpose(b.reshape(value, [0, 0, heads, -1]), order);
+    return range ? roundTo(b, part as Value, range, split) : split(part as Value); // Split has three results
+  };
+  const rounded = (value: Value, range: Range | undefined) => (range ? roundTo(b, value, range) : value);
+  const queries = rounded(b.mul(byHead(query, [0, 2, 1, 3]), queryScale), ofQueries);
+  const scores = b.matmul(queries, byHead(key, [0, 2, 3, 1], ofKeys));
   const bias = b.add(shiftMask(b, { rows, columns, window, shift, tokens }), positionBias);
   const perImage = b.reshape(scores, [-1, b.mul(rows, columns), heads, tokens, tokens]);
   const biased = b.reshape(b.add(perImage, bias), [-1, heads, tokens, tokens]);
-  const mixed = b.matmul(b.softmax(biased), byHead(value, [0, 2, 1, 3]));
+  const mixed = b.matmul(rounded(b.softmax(biased), ofWeights), byHead(value, [0, 2, 1, 3], ofValues));
   const context = b.reshape(b.transpose(mixed, [0, 2, 1, 3]), [0, 0, -1]);
   const attended = apply(b, one(b.call('', 'QuantizeLinear', [context, ...output.range])), output);
 
-  const tiles = b.transpose(b.reshape(attended, [-1, rows, columns, window, window, channels]), [0, 1, 3, 2, 4, 5]);
-  const whole = b.reshape(tiles, [-1, b.mul(rows, window), b.mul(columns, window), channels]);
-  const restored = b.slice(roll(b, whole, b.sub(b.integers(0), shift)), [0, 0], [size], [1, 2]);
-  // The reshape changes nothing; it tells shape inference that the sum has the size of the map.
-  b.output('y', b.add(x, b.reshape(restored, [b.shapeOf(x)])));
+  const restore = (values: Value) => {
+    const tiles = b.transpose(b.reshape(values, [-1, rows, columns, window, window, channels]), [0, 1, 3, 2, 4, 5]);
+    const whole = b.reshape(tiles, [-1, b.mul(rows, window), b.mul(columns, window), channels]);
+    const restored = b.slice(roll(b, whole, b.sub(b.integers(0), shift)), [0, 0], [size], [1, 2]);
+    // The reshape changes nothing; it tells shape inference that the sum has the size of the map.
+    return b.reshape(restored, [b.shapeOf(x)]);
+  };
+  b.output('y', addResidual(b, x, attended, rounding, restore));
   return referToEpsilon(b.finishFunction(DOMAIN, ['epsilon']));
 }
 
 const one = ([result]: readonly Value[]): Value => result as Value; // operators with one result
+
+/** The ranges of queries, keys, weights and values. */
+function productInputs(b: GraphBuilder): readonly Range[] {
+  const types = { queries: DataType.UINT8, keys: DataType.INT8, weights: DataType.UINT8, values: DataType.INT8 };
+  return Object.entries(types).map(([name, type]) => [
+    b.input(`${name}_scale`, DataType.FLOAT, []),
+    b.input(`${name}_zero_point`, type, []),
+  ]);
+}
 
 function layerInputs(b: GraphBuilder, name: string): Layer {
   return {

@@ -27,7 +27,7 @@ import { listedSamples } from '../../observe/sample.ts';
 import { quantizeModel } from '../../quantize.ts';
 import { parseRecipe } from '../../recipe.ts';
 import { integerProductFunction } from './integer-product.ts';
-import { windowAttentionFunction } from './window-attention-function.ts';
+import { type WindowParts, windowAttentionFunction, windowOperator } from './window-attention-function.ts';
 
 // A switch that leaves out the pass under test, so that models with and without it can be compared.
 const pass = vi.hoisted(() => ({ isOn: true }));
@@ -73,7 +73,16 @@ interface Attention {
   readonly size: number;
   readonly shape: MapShape;
   readonly seed: number;
+  readonly parts?: WindowParts;
 }
+
+const PLAIN: WindowParts = { hasIntegers: false, isRounded: false };
+const VARIANTS: readonly WindowParts[] = [
+  PLAIN,
+  { hasIntegers: true, isRounded: false },
+  { hasIntegers: false, isRounded: true },
+  { hasIntegers: true, isRounded: true },
+];
 
 const attentions: fc.Arbitrary<Attention> = fc
   .record({
@@ -85,23 +94,29 @@ const attentions: fc.Arbitrary<Attention> = fc
     height: fc.integer({ min: 1, max: 17 }),
     width: fc.integer({ min: 1, max: 17 }),
     seed: fc.integer(),
+    parts: fc.constantFrom(...VARIANTS),
   })
-  .map(({ window, shift, heads, size, batch, height, width, seed }) => ({
-    ...{ window, shift: shift % window, heads, size, seed },
+  .map(({ window, shift, heads, size, batch, height, width, seed, parts }) => ({
+    ...{ window, shift: shift % window, heads, size, seed, parts },
     shape: [batch, height, width, heads * size],
   }));
 
 const CONTEXT_SCALE = 2 ** -6;
 
+/** The steps of the residual sum. */
+const X_SCALE = 2 ** -5;
+const BRANCH_SCALE = 2 ** -6;
+const SUM_SCALE = 2 ** -4;
+
 /** A model of the operator alone, with random weights of about unit size. */
 function operator(
-  { window, shift, heads, shape, seed }: Attention,
+  { window, shift, heads, shape, seed, parts = PLAIN }: Attention,
   replaced: Record<string, [number[], TypedArray]> = {},
 ) {
   const channels = shape[3];
   const b = new GraphBuilder('attention');
   b.define(integerProductFunction());
-  b.define(windowAttentionFunction());
+  b.define(windowAttentionFunction(parts));
   const stored = (name: string, dims: number[], data: TypedArray) =>
     b.initializer(makeTensor(name, ...(replaced[name] ?? ([dims, data] as const))));
   const layer = (name: string, columns: number, scale: number, zero: number) => {
@@ -119,6 +134,10 @@ function operator(
       stored(`${name}.bias`, [columns], noise(columns, seed + 3)),
     ];
   };
+  const range = (name: string, scale: number, zero: Uint8Array | Int8Array) => [
+    stored(`${name}.range_scale`, [], Float32Array.of(scale)),
+    stored(`${name}.range_zero`, [], zero),
+  ];
   const tokens = window ** 2;
   const inputs = [
     b.input('x', DataType.FLOAT, ['batch', 'height', 'width', channels]),
@@ -130,8 +149,23 @@ function operator(
     stored('query_scale', [], Float32Array.of(Math.sqrt(heads / channels))),
     stored('window', [1], BigInt64Array.of(BigInt(window))),
     stored('shift', [1], BigInt64Array.of(BigInt(shift))),
+    ...(parts.hasIntegers
+      ? [
+          ...range('queries', 2 ** -6, Uint8Array.of(119)),
+          ...range('keys', 2 ** -5, Int8Array.of(-9)),
+          ...range('weights', 1 / 255, Uint8Array.of(seed & 1)),
+          ...range('values', 2 ** -5, Int8Array.of(5)),
+        ]
+      : []),
+    ...(parts.isRounded
+      ? [
+          ...range('x', X_SCALE, Uint8Array.of(120)),
+          ...range('branch', BRANCH_SCALE, Uint8Array.of(131)),
+          ...range('sum', SUM_SCALE, Uint8Array.of(124)),
+        ]
+      : []),
   ];
-  const [y] = b.call(DOMAIN, WINDOW_ATTENTION, inputs, { epsilon: float(1e-5) });
+  const [y] = b.call(DOMAIN, windowOperator(parts), inputs, { epsilon: float(1e-5) });
   if (!y) throw new Error('an operator has one result');
   b.output('y', y);
   return b.finish();
@@ -252,7 +286,8 @@ describe('the bundled backbone', () => {
     pass.isOn = isOn;
     return (await quantizeModel(model, recipe(rules), { statistics })).model;
   };
-  const count = ({ graph }: Model) => graph.node.filter(({ opType }) => opType === WINDOW_ATTENTION).length;
+  const count = ({ graph }: Model, operator = WINDOW_ATTENTION) =>
+    graph.node.filter(({ opType }) => opType === operator).length;
 
   test('all blocks become operators, whose bodies compute the same', async () => {
     expect([count(fused), count(separate)]).toEqual([8, 0]);
@@ -292,8 +327,25 @@ describe('the bundled backbone', () => {
     ).toBeLessThan(1e-5);
   });
 
-  test('where the recipe quantizes the products of attention, they stay integers', async () => {
-    expect(count(await quantized(LAYERS + PRODUCTS))).toBe(0);
+  const SUMS = "  - { match: '**', inputs: activations, operators: [Add], treatment: static }\n";
+  const withIntegers: readonly (readonly [string, string, WindowParts])[] = [
+    ['the products of attention', PRODUCTS, { hasIntegers: true, isRounded: false }],
+    ['the residual sums', SUMS, { hasIntegers: false, isRounded: true }],
+    ['both', PRODUCTS + SUMS, { hasIntegers: true, isRounded: true }],
+  ];
+  test.for(withIntegers)('where the recipe quantizes %s, the operators do', async ([, rules, parts]) => {
+    const [together, apart] = [await quantized(LAYERS + rules), await quantized(LAYERS + rules, false)];
+    expect(count(together, windowOperator(parts))).toBe(8);
+    const [shape] = shapes as readonly [MapShape];
+    const x = mapOf(shape, 31);
+    const [expected, body, float] = [
+      await run(apart, x, shape),
+      await run(together, x, shape),
+      await run(source, x, shape),
+    ];
+    const error = meanDifference(expected, float);
+    expect(meanDifference(body, float)).toBeLessThan(1.1 * error);
+    if (hasKernels) expect(meanDifference(await run(together, x, shape, withKernels), float)).toBeLessThan(1.1 * error);
   });
 
   const changes: readonly (readonly [string, (model: Model) => void])[] = [

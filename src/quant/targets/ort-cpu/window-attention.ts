@@ -2,10 +2,10 @@
  * Attention within windows of a map becomes one operator that dino8's library has a kernel for, from the normalization before
  * it to the residual sum behind it (window-attention-function.ts). Its arithmetic is recognized node by node
  * (window-block.ts). How tokens are moved and masked differs with the exporter, and with what is known of the map's size, so
- * that these nodes are run and compared (window-regions.ts). Blocks whose scores or probabilities are quantized stay as they
- * are: the kernel computes them in float, and the recipe has asked for integers.
+ * that these nodes are run and compared (window-regions.ts). Where the recipe has the products of the attention in integers, or
+ * the residual sum in 8 bits, the operator computes them so.
  */
-import { DOMAIN, WINDOW_ATTENTION } from '../../../onnx/dino8-operators.ts';
+import { DOMAIN } from '../../../onnx/dino8-operators.ts';
 import { indexGraph, isStandard } from '../../../onnx/graph-index.ts';
 import { inferShapes } from '../../../onnx/infer/infer.ts';
 import type { Model } from '../../../onnx/read.ts';
@@ -15,7 +15,7 @@ import type { NodeProto } from '../../../onnx/types.ts';
 import { epsilonOf } from './epsilon.ts';
 import { MapSizes } from './map-sizes.ts';
 import { packWeight } from './packed-weight.ts';
-import { windowAttentionFunction } from './window-attention-function.ts';
+import { type WindowParts, windowAttentionFunction, windowOperator } from './window-attention-function.ts';
 import { type WindowBlock, WindowBlockFinder } from './window-block.ts';
 import { type MapShape, shiftOf } from './window-regions.ts';
 
@@ -31,6 +31,7 @@ export async function fuseWindowAttention(model: Model): Promise<number> {
   const finder = new WindowBlockFinder(index, infos);
   const sizes = new MapSizes(index);
   const made = new Map<NodeProto, NodeProto>();
+  const functions = new Map<string, WindowParts>();
   for (const softmax of graph.node.filter((node) => isStandard(node, 'Softmax'))) {
     const block = finder.blockAround(softmax);
     if (!block) continue;
@@ -44,11 +45,13 @@ export async function fuseWindowAttention(model: Model): Promise<number> {
     const shift = await shiftOf(model, block, shapesToTry(infos.get(x)?.shape ?? [], block));
     if (shift === undefined) continue;
     sizes.assume(block.restoration.output, x);
-    made.set(block.sum, blockNode(model, block, shift));
+    const parts = { hasIntegers: block.ranges !== undefined, isRounded: block.sum.rounding !== undefined };
+    functions.set(windowOperator(parts), parts);
+    made.set(block.sum.end, blockNode(model, block, shift, windowOperator(parts)));
   }
   if (made.size === 0) return 0;
   graph.node = graph.node.map((node) => made.get(node) ?? node);
-  model.functions.push(windowAttentionFunction());
+  model.functions.push(...[...functions.values()].map(windowAttentionFunction));
   importDomain(model, DOMAIN);
   sortTopologically(graph);
   removeUnused(model);
@@ -71,9 +74,9 @@ function shapesToTry(known: readonly unknown[], { window, channels }: WindowBloc
   return large.join() === low.join() ? [large] : [large, low];
 }
 
-function blockNode(model: Model, block: WindowBlock, shift: number): NodeProto {
+function blockNode(model: Model, block: WindowBlock, shift: number, operator: string): NodeProto {
   const { norm, projections, output, sum, channels } = block;
-  const name = `${modulePath(sum)}/${WINDOW_ATTENTION}`;
+  const name = `${modulePath(sum.end)}/${operator}`;
   const { graph } = model;
   const inner = (part: string) => `${name}.${part}`;
   const joined = (input: number, part: string, axis: number) => {
@@ -112,8 +115,9 @@ function blockNode(model: Model, block: WindowBlock, shift: number): NodeProto {
       output.product.input[6] ?? '',
     ),
     ...['query_scale', 'window', 'shift'].map(inner),
+    ...[...(block.ranges ?? []), ...(sum.rounding ?? [])].flat(),
   ];
-  const node = makeNode(WINDOW_ATTENTION, name, inputs, sum.output, { epsilon: epsilonOf(norm) });
+  const node = makeNode(operator, name, inputs, sum.end.output, { epsilon: epsilonOf(norm) });
   node.domain = DOMAIN;
   return node;
 }

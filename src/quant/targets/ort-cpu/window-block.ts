@@ -5,6 +5,16 @@ import type { Infos } from '../../../onnx/infer/infer.ts';
 import { tensorElements } from '../../../onnx/tensor.ts';
 import { DataType, type NodeProto, type TensorProto } from '../../../onnx/types.ts';
 import { type Layer, layerOf, quantizesFor } from './linear-blocks.ts';
+import {
+  isComputable,
+  isRangeOf,
+  isSameRange,
+  pairOf,
+  type Range,
+  type ResidualSum,
+  rangeOf,
+  sumsOf,
+} from './residual-sum.ts';
 import { regionBefore, type WindowRegions } from './window-regions.ts';
 
 /** A block of attention within windows. */
@@ -15,16 +25,25 @@ export interface WindowBlock extends WindowRegions {
   readonly output: Layer;
   readonly biasName: string;
   readonly queryScale: number;
-  readonly sum: NodeProto;
+  /** The ranges of queries, keys, weights and values where the products of the attention are products of integers. */
+  readonly ranges: readonly Range[] | undefined;
+  readonly sum: ResidualSum;
   readonly channels: number;
 }
 
 /** The attention itself, in the middle of a block. */
-interface Core extends Pick<WindowBlock, 'biasing' | 'biasName' | 'bias' | 'heads' | 'window' | 'queryScale'> {
+interface Core
+  extends Pick<WindowBlock, 'biasing' | 'biasName' | 'bias' | 'heads' | 'window' | 'queryScale' | 'ranges'> {
   /** Queries, keys and values [batch · windows, tokens, channels]. */
   readonly values: readonly string[];
   /** The product of probabilities and values. */
   readonly mix: NodeProto;
+}
+
+/** A value that a product reads, and its range if the product reads integers. */
+interface Operand {
+  readonly value: string;
+  readonly range: Range | undefined;
 }
 
 /** Recognizes blocks in a graph. */
@@ -56,10 +75,13 @@ export class WindowBlockFinder {
     const isProduct = (name: string) => isStandard(this.#index.producer.get(name), 'MatMul');
     const biasing = regionBefore(biased, isProduct, this.#index);
     const scores = this.#index.producer.get(biasing?.input ?? '');
-    const mix = onlyReader(softmax, this.#index);
+    const weightPair = pairOf(onlyReader(softmax, this.#index), this.#index);
+    const mix = onlyReader(weightPair ?? softmax, this.#index);
     const isLast = [-1, 3].includes(integerAttribute(softmax, 'axis', -1));
-    if (!biasing || !scores || !isLast || !isStandard(mix, 'MatMul') || mix.input[0] !== weights) return undefined;
-    const scaled = onlyProducer(scores.input[0], this.#index);
+    const isMix = isStandard(mix, 'MatMul') && mix.input[0] === (weightPair?.output[0] ?? weights);
+    if (!biasing || !scores || !isLast || !isMix) return undefined;
+    const queries = this.#operand(scores.input[0]);
+    const scaled = onlyProducer(queries?.value, this.#index);
     const at = scaled?.input.findIndex((name) => this.#index.initializer.has(name)) ?? -1;
     const [queryScale, ...others] = this.#numbers(scaled?.input[at]);
     if (!isStandard(scaled, 'Mul') || queryScale === undefined || others.length > 0) return undefined;
@@ -71,13 +93,53 @@ export class WindowBlockFinder {
     const [heads = 0, tokens = 0] = stored?.dims.map(Number) ?? [];
     const window = Math.round(Math.sqrt(tokens));
     if (!stored || biasName === undefined || window ** 2 !== tokens) return undefined;
+    const keys = this.#operandByHead(scores.input[1], [0, 2, 3, 1], heads, tokens);
+    const mixed = this.#operandByHead(mix.input[1], [0, 2, 1, 3], heads, tokens);
     const values = [
       this.#beforeHeads(scaled.input[1 - at], [0, 2, 1, 3], heads, tokens),
-      this.#beforeHeads(scores.input[1], [0, 2, 3, 1], heads, tokens),
-      this.#beforeHeads(mix.input[1], [0, 2, 1, 3], heads, tokens),
+      keys?.value,
+      mixed?.value,
     ].filter((value) => value !== undefined);
+    const found = [queries?.range, keys?.range, weightPair && rangeOf(weightPair), mixed?.range];
+    const ranges = this.#rangesOf(found);
+    if (values.length !== 3 || (!ranges && found.some(Boolean))) return undefined;
     const bias = Float32Array.from(tensorElements(stored), Number);
-    return values.length === 3 ? { biasing, biasName, bias, heads, window, queryScale, values, mix } : undefined;
+    return { biasing, biasName, bias, heads, window, queryScale, ranges, values, mix };
+  }
+
+  /** The ranges of queries, keys, weights and values: undefined unless all are there and of the types that the kernel reads. */
+  #rangesOf(found: readonly (Range | undefined)[]): readonly Range[] | undefined {
+    const types = [DataType.UINT8, DataType.INT8, DataType.UINT8, DataType.INT8];
+    const ranges = found.filter((range) => range !== undefined);
+    const isWhole = types.every((type, at) => ranges[at] && isRangeOf(ranges[at], type, this.#infos));
+    return ranges.length === types.length && isWhole ? ranges : undefined;
+  }
+
+  /** The value that a product reads, as it is or by way of integers. */
+  #operand(name: string | undefined): Operand | undefined {
+    const dequantizer = onlyProducer(name, this.#index);
+    if (!isStandard(dequantizer, 'DequantizeLinear'))
+      return name === undefined ? undefined : { value: name, range: undefined };
+    const quantizer = onlyProducer(dequantizer.input[0], this.#index);
+    const range = rangeOf(dequantizer);
+    const isPair = isStandard(quantizer, 'QuantizeLinear') && isSameRange(rangeOf(quantizer), range);
+    return isPair ? { value: quantizer.input[0] ?? '', range } : undefined;
+  }
+
+  /** The same for a value whose heads are the second axis; its integers may be made before the heads are split. */
+  #operandByHead(name: string | undefined, order: number[], heads: number, tokens: number): Operand | undefined {
+    const dequantizer = onlyProducer(name, this.#index);
+    const bytes = isStandard(dequantizer, 'DequantizeLinear') ? dequantizer.input[0] : undefined;
+    const early = bytes === undefined ? undefined : this.#beforeHeads(bytes, order, heads, tokens);
+    if (early !== undefined && dequantizer) {
+      const quantizer = onlyProducer(early, this.#index);
+      const range = rangeOf(dequantizer);
+      const isPair = isStandard(quantizer, 'QuantizeLinear') && isSameRange(rangeOf(quantizer), range);
+      return isPair ? { value: quantizer.input[0] ?? '', range } : undefined;
+    }
+    const operand = this.#operand(name);
+    const value = this.#beforeHeads(operand?.value, order, heads, tokens);
+    return operand && value !== undefined ? { value, range: operand.range } : undefined;
   }
 
   /** The value [batch · windows, tokens, channels] whose heads are the second axis of `name`, after a transposition. */
@@ -130,12 +192,17 @@ export class WindowBlockFinder {
     return isMap && zeroPoint !== undefined && others.length === 0 ? { partition, zeroPoint, norm } : undefined;
   }
 
-  /** The sum of the map `x` and of the values that `result` gives its positions. */
-  #sumBehind(result: string, x: string): Pick<WindowBlock, 'restoration' | 'sum'> | undefined {
-    for (const sum of this.#index.consumers.get(x) ?? []) {
-      const other = isStandard(sum, 'Add') ? sum.input.find((name) => name !== x) : undefined;
-      const restoration = other && regionBefore(other, (name) => name === result, this.#index);
-      if (restoration) return { restoration, sum };
+  /** The sum of the map `x` and of the values that `result` gives its positions, which are moved as bytes if the sum is rounded. */
+  #sumBehind(result: string, x: string): Pick<WindowBlock, 'restoration' | 'movesBytes' | 'sum'> | undefined {
+    for (const sum of sumsOf(x, this.#index)) {
+      const [, ofBranch] = sum.rounding ?? [];
+      const quantizer = ofBranch && this.#index.consumers.get(result)?.[0];
+      const isQuantized =
+        isStandard(quantizer, 'QuantizeLinear') && ofBranch !== undefined && isSameRange(rangeOf(quantizer), ofBranch);
+      if (!isComputable(sum, this.#infos) || isQuantized !== (sum.rounding !== undefined)) continue;
+      const moved = quantizer?.output[0] ?? result;
+      const restoration = regionBefore(sum.branch, (name) => name === moved, this.#index);
+      if (restoration) return { restoration, movesBytes: isQuantized, sum };
     }
     return undefined;
   }

