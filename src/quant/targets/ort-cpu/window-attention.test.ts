@@ -171,10 +171,14 @@ function operator(
   return b.finish();
 }
 
-/** Where sums are rounded differently, a byte between two layers may be one higher or lower: few are, by few steps. */
-function expectClose(found: Float32Array, expected: Float32Array): void {
-  expect(largestDifference(found, expected)).toBeLessThan(4 * CONTEXT_SCALE);
-  expect(meanDifference(found, expected)).toBeLessThan(2e-4);
+/**
+ * Where sums are rounded differently, a byte between two layers may be one higher or lower: few are, by few steps. A rounded
+ * residual sum makes whole steps of such differences, at most of the numbers of one token and of a few others.
+ */
+function expectClose(found: Float32Array, expected: Float32Array, { parts = PLAIN, shape }: Attention): void {
+  const ofOneToken = (SUM_SCALE * shape[3]) / found.length;
+  expect(largestDifference(found, expected)).toBeLessThan(4 * CONTEXT_SCALE + (parts.isRounded ? SUM_SCALE : 0));
+  expect(meanDifference(found, expected)).toBeLessThan(2e-4 + (parts.isRounded ? ofOneToken + 1e-3 : 0));
 }
 
 const EXAMPLE: Attention = { window: 7, shift: 3, heads: 2, size: 16, shape: [1, 10, 15, 32], seed: 5 };
@@ -186,7 +190,7 @@ describe.runIf(hasKernels)('the kernel', () => {
       fc.asyncProperty(attentions, async (attention) => {
         const x = mapOf(attention.shape, attention.seed).map((value) => value * 3);
         const model = operator(attention);
-        expectClose(await run(model, x, attention.shape, withKernels), await run(model, x, attention.shape));
+        expectClose(await run(model, x, attention.shape, withKernels), await run(model, x, attention.shape), attention);
       }),
       { numRuns: 20 },
     );
@@ -221,10 +225,11 @@ describe.runIf(hasKernels)('the kernel', () => {
         withKernels,
       ),
       clean,
+      EXAMPLE,
     );
     const steep = { 'norm.scale': [[32], new Float32Array(32).fill(1e6)] as [number[], TypedArray] };
     const saturated = operator({ ...EXAMPLE, shift: 0 }, steep);
-    expectClose(await run(saturated, x, EXAMPLE.shape, withKernels), await run(saturated, x, EXAMPLE.shape));
+    expectClose(await run(saturated, x, EXAMPLE.shape, withKernels), await run(saturated, x, EXAMPLE.shape), EXAMPLE);
   });
 
   test('gives an empty map for an empty one', async () => {
