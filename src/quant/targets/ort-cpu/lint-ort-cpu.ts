@@ -9,6 +9,7 @@ import type { Feeds } from '../../../runtime/session.ts';
 import { sourceOf } from '../../observe/same-values.ts';
 import type { LintOptions, LintReport } from '../target.ts';
 import { productsOf } from './linear-function.ts';
+import { isOfRoundedSum } from './residual-sum.ts';
 
 /** A conversion between integers and floats that runs as a node of its own. */
 export interface Unfused {
@@ -60,7 +61,7 @@ export async function lintModel(model: Model, feeds: Feeds, options: SessionOpti
   const kindOf = (name: string, operator: string): Unfused['kind'] => {
     if (operator !== 'DequantizeLinear') return 'pair';
     if (index.initializer.has(inputs.get(name) ?? '')) return 'stored';
-    return isResult(name, index) ? 'result' : 'pair';
+    return isOfRoundedSum(name) || isResult(name, index) ? 'result' : 'pair';
   };
   const profile = await profileRun(modelBytes(model), options, feeds);
   const unfused = profile

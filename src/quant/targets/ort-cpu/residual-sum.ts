@@ -100,8 +100,15 @@ export function addResidual(
 ): Value {
   const [ofX, ofBranch, ofSum] = ranges;
   if (!ofX || !ofBranch || !ofSum) return b.add(x, move(branch));
-  return roundTo(b, b.add(roundTo(b, x, ofX), roundTo(b, branch, ofBranch, move)), ofSum);
+  const sum = b.add(roundTo(b, x, ofX), roundTo(b, branch, ofBranch, move));
+  return b.scope(ROUNDED_SUM, () => roundTo(b, sum, ofSum));
 }
+
+/** Where the body of a function rounds a residual sum. */
+const ROUNDED_SUM = 'rounded_sum';
+
+/** True for the name of the DequantizeLinear behind a rounded sum in the body of a function that ONNX Runtime has inlined. */
+export const isOfRoundedSum = (name: string): boolean => name.includes(`${ROUNDED_SUM}/DequantizeLinear`);
 
 /** A value by way of integers of a range, which `move` moves. */
 export function roundTo(
