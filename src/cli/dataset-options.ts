@@ -36,6 +36,13 @@ const ignoreOrientationOption = () =>
     'take pictures as they are stored, without the rotation of their EXIF orientation, for labels that were made so',
   );
 
+/** `--clean-names` */
+const cleanNamesOption = () =>
+  new Option(
+    '--clean-names',
+    'take the names of categories without brackets and underscores, such as "crow" for crow_(bird), as those of LVIS need',
+  );
+
 /** `--skip-unreadable` */
 const skipUnreadableOption = () =>
   new Option(
@@ -53,6 +60,7 @@ export type DatasetValues = ReadingValues & {
 /** The values of the options for reading pictures. */
 export type ReadingValues = {
   readonly ignoreOrientation?: true | undefined;
+  readonly cleanNames?: true | undefined;
   readonly skipUnreadable?: true | undefined;
 };
 
@@ -73,20 +81,22 @@ export function addReadingOptions<Arguments extends unknown[], Options extends O
 ): Command<Arguments, Options & ReadingValues> {
   (command as CommandUnknownOpts) // as above
     .addOption(ignoreOrientationOption())
+    .addOption(cleanNamesOption())
     .addOption(skipUnreadableOption());
   return command as unknown as Command<Arguments, Options & ReadingValues>; // by the options above
 }
 
 /**
  * Separates what is said about the data set from the other options of a command. `named` turns the path of the data set into
- * the source that a step takes, and `other` that of a second data set, for which only `--ignore-orientation` holds. `others`
- * has the callbacks of the step too.
+ * the source that a step takes, and `other` that of a second data set, for which only `--ignore-orientation` and
+ * `--clean-names` hold. `others` has the callbacks of the step too.
  */
 export function separateDataset<Options extends DatasetValues>({
   annotations,
   imagesRoot,
   split,
   ignoreOrientation,
+  cleanNames,
   ...others
 }: Options): {
   named: (path: string) => string | DatasetFiles;
@@ -96,11 +106,12 @@ export function separateDataset<Options extends DatasetValues>({
     onNotice: (sentence: string) => void;
   };
 } {
-  const files = { annotations, imagesRoot, split, ignoreOrientation };
+  const reading = { ignoreOrientation, cleanNames };
+  const files = { annotations, imagesRoot, split, ...reading };
   const isPlain = Object.values(files).every((value) => value === undefined);
   return {
     named: (path) => (isPlain ? path : { path, ...files }),
-    other: (path) => (path === undefined || !ignoreOrientation ? path : { path, ignoreOrientation }),
+    other: (path) => (path === undefined || !(ignoreOrientation || cleanNames) ? path : { path, ...reading }),
     others: { ...others, onLeftOut: leftOut, onNotice: notice },
   };
 }

@@ -22,7 +22,7 @@ export type AnyModelSource = string | LoadedModel;
 
 /** A data set in files: its path, as in `readDataset`, and what else has to be said about it. */
 export interface DatasetFiles
-  extends Pick<ReadDatasetOptions, 'annotations' | 'imagesRoot' | 'split' | 'ignoreOrientation'> {
+  extends Pick<ReadDatasetOptions, 'annotations' | 'imagesRoot' | 'split' | 'ignoreOrientation' | 'cleanNames'> {
   /** The path of the folder, of the JSON file in COCO's format, or of the `data.yaml` of a YOLO data set. */
   readonly path: string;
 }

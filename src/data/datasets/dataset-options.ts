@@ -17,6 +17,8 @@ export interface ReadDatasetOptions extends WorkOptions {
   readonly purpose?: Purpose | undefined;
   /** Takes pictures as they are stored, without the rotation that their EXIF orientation asks for. */
   readonly ignoreOrientation?: boolean | undefined;
+  /** Takes the names of categories without brackets and underscores, as those of LVIS are written: see `cleanName`. */
+  readonly cleanNames?: boolean | undefined;
   /** Called with one sentence for each thing that was left out or taken in a way that the caller should know. */
   readonly onNotice?: ((sentence: string) => void) | undefined;
 }

@@ -4,6 +4,7 @@ import { extname, join } from 'node:path';
 import { UsageError } from '../../base/errors.ts';
 import { exists, isDirectory } from '../../base/files.ts';
 import type { CocoDataset } from '../coco.ts';
+import { cleanName } from '../phrases.ts';
 import { type AnnotationCandidate, findAnnotationFiles, readCoco } from './coco-folder.ts';
 import type { ReadDatasetOptions } from './dataset-options.ts';
 import { hasVocLayout, readVoc } from './pascal-voc.ts';
@@ -23,10 +24,17 @@ import { CLASSES_FILE, isYoloFile, readYolo } from './yolo.ts';
  * const { images, categories } = await readDataset('coco/val2017');
  */
 export async function readDataset(path: string, options: ReadDatasetOptions = {}): Promise<CocoDataset> {
-  const dataset = await read(path, options);
+  const asWritten = await read(path, options);
+  const dataset = options.cleanNames ? withCleanNames(asWritten) : asWritten;
   if (dataset.annotations.length === 0) options.onNotice?.(`${dataset.source ?? path} has no labelled objects.`);
   return options.ignoreOrientation ? { ...dataset, ignoreOrientation: true } : dataset;
 }
+
+/** The data set with the names of its categories cleaned. */
+const withCleanNames = (dataset: CocoDataset): CocoDataset => ({
+  ...dataset,
+  categories: dataset.categories.map((category) => ({ ...category, name: cleanName(category.name) })),
+});
 
 async function read(path: string, options: ReadDatasetOptions): Promise<CocoDataset> {
   const isFolder = await isDirectory(path);
