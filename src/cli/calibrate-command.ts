@@ -16,7 +16,7 @@ import { print, printJson } from './output.ts';
 import { addPhraseOptions, phrasesOf } from './phrase-options.ts';
 import { addPictureOptions, INPUTS_ARGUMENT, separatePictures } from './picture-options.ts';
 import { work } from './progress-line.ts';
-import { jsonOption, seedOption, threadsOption, wholeNumber } from './shared-options.ts';
+import { emaOption, jsonOption, seedOption, threadsOption, tokenizerOption, wholeNumber } from './shared-options.ts';
 import { table } from './table.ts';
 
 /** `dino8 calibrate` */
@@ -52,6 +52,8 @@ export const calibrateCommand = () =>
       ),
     ),
   )
+    .addOption(emaOption())
+    .addOption(tokenizerOption())
     .addOption(threadsOption())
     .addOption(jsonOption())
     .addHelpText(

@@ -8,7 +8,7 @@ import { examples } from './examples.ts';
 import { print, printJson } from './output.ts';
 import { addPictureOptions, INPUTS_ARGUMENT, separatePictures } from './picture-options.ts';
 import { work } from './progress-line.ts';
-import { jsonOption, notNegative, threadsOption, wholeNumber } from './shared-options.ts';
+import { emaOption, jsonOption, notNegative, threadsOption, tokenizerOption, wholeNumber } from './shared-options.ts';
 import { table } from './table.ts';
 
 /** At 20 dB, the noise has a tenth of the amplitude of the signal. */
@@ -41,6 +41,8 @@ export const compareCommand = () =>
         .option('--report <file>', 'write tables and a chart as one HTML file'),
     ),
   )
+    .addOption(emaOption())
+    .addOption(tokenizerOption())
     .addOption(threadsOption())
     .addOption(jsonOption())
     .addHelpText(

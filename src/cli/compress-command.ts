@@ -12,12 +12,14 @@ import { keepsOnInterruption } from './interruption.ts';
 import { print, printJson } from './output.ts';
 import { work } from './progress-line.ts';
 import {
+  emaOption,
   fraction,
   jsonOption,
   notNegative,
   positive,
   seedOption,
   threadsOption,
+  tokenizerOption,
   wholeNumber,
 } from './shared-options.ts';
 import { table } from './table.ts';
@@ -35,7 +37,10 @@ export const compressCommand = () =>
       .description(
         'Make INT8 models of a checkpoint by several recipes, score and measure each beside FP32, and write a report. Nothing is calibrated or trained on the images that are scored. An interrupted command continues at the step where it was; if an option or an input has changed, the steps that depend on it are done again, and a note names the change.',
       )
-      .argument('<checkpoint>', 'a Hugging Face folder, or an original .pth')
+      .argument(
+        '<checkpoint>',
+        'a Hugging Face folder, or one file of weights of any name with the tokenizer beside it',
+      )
       .argument('<dataset>', DATASET_ARGUMENT)
       .requiredOption(
         '-o, --output <folder>',
@@ -78,6 +83,8 @@ export const compressCommand = () =>
       )
       .addOption(seedOption()),
   )
+    .addOption(emaOption())
+    .addOption(tokenizerOption())
     .addOption(threadsOption())
     .option('--report <file>', 'the HTML file of the report (default: report.html in the folder of -o)')
     .option('--fresh', 'forget what an earlier command did in this folder, and do every step again')

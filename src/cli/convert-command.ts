@@ -5,7 +5,7 @@ import { megabytes } from './format.ts';
 import { interruption } from './interruption.ts';
 import { notice } from './notices.ts';
 import { print, printJson } from './output.ts';
-import { jsonOption, threadsOption } from './shared-options.ts';
+import { emaOption, jsonOption, threadsOption, tokenizerOption } from './shared-options.ts';
 
 /** `dino8 convert` */
 export const convertCommand = () =>
@@ -13,24 +13,32 @@ export const convertCommand = () =>
     .description('Build the ONNX model of a checkpoint in FP32, with its tokenizer and preprocessing inside.')
     .argument(
       '<checkpoint>',
-      'a Hugging Face folder with config.json and model.safetensors (or its shards), whose preprocessor_config.json or processor_config.json is honoured, or an original .pth with tokenizer.json and tokenizer_config.json beside it',
+      'a Hugging Face folder with config.json and its weights (safetensors or pytorch_model.bin, or their shards), whose preprocessor_config.json or processor_config.json is honoured, or one file of weights of any name (PyTorch or safetensors, of the original repository, MMDetection or a training) with tokenizer.json and tokenizer_config.json beside it',
     )
     .requiredOption('-o, --output <path>', 'the model to write: one file if it ends in .onnx, otherwise a folder')
     .option(
       '--combined',
       'write a folder with one graph, as transformers.js reads it, in place of text.onnx and detect.onnx',
     )
+    .addOption(emaOption())
+    .addOption(tokenizerOption())
     .addOption(threadsOption())
     .addOption(jsonOption())
     .addHelpText(
       'after',
-      examples('dino8 convert assets/nano -o nano.onnx', 'dino8 convert assets/nano -o web/ --combined'),
+      examples(
+        'dino8 convert assets/nano -o nano.onnx',
+        'dino8 convert assets/nano -o web/ --combined',
+        'dino8 convert checkpoint_best.pth --ema --tokenizer assets/nano -o best.onnx',
+      ),
     )
-    .action(async (checkpoint, { output, combined, threads, json }) => {
+    .action(async (checkpoint, { output, combined, ema, tokenizer, threads, json }) => {
       const result = await convert({
         checkpoint,
         output,
         layout: combined ? 'combined' : 'halves',
+        ema,
+        tokenizer,
         threads,
         signal: interruption(),
         onNotice: notice,

@@ -12,7 +12,7 @@ import { notice } from './notices.ts';
 import { print, printJson } from './output.ts';
 import { addPhraseOptions, requiredPhrasesOf } from './phrase-options.ts';
 import { work } from './progress-line.ts';
-import { jsonOption, threadsOption, wholeNumber } from './shared-options.ts';
+import { emaOption, jsonOption, threadsOption, tokenizerOption, wholeNumber } from './shared-options.ts';
 import { withStandardInput } from './standard-input.ts';
 import { table } from './table.ts';
 
@@ -33,6 +33,8 @@ export const detectCommand = () =>
       'an ONNX file or folder that dino8 wrote, or a checkpoint (default: the bundled model, which knows only coloured shapes)',
     )
     .addOption(deviceOption())
+    .addOption(emaOption())
+    .addOption(tokenizerOption())
     .addOption(threadsOption())
     .option('--recursive', 'take the pictures in the subfolders of folders too')
     .option(

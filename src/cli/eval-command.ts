@@ -7,7 +7,7 @@ import { keepsOnInterruption } from './interruption.ts';
 import { printJson } from './output.ts';
 import { work } from './progress-line.ts';
 import { printScore } from './score-table.ts';
-import { jsonOption, seedOption, threadsOption, wholeNumber } from './shared-options.ts';
+import { emaOption, jsonOption, seedOption, threadsOption, tokenizerOption, wholeNumber } from './shared-options.ts';
 
 /** `dino8 eval` */
 export const evalCommand = () =>
@@ -30,6 +30,8 @@ export const evalCommand = () =>
       'compute the differences from another model, whose boxes in the same images are in this file of --save-detections',
     )
     .addOption(seedOption())
+    .addOption(emaOption())
+    .addOption(tokenizerOption())
     .addOption(threadsOption())
     .option('-o, --output <file>', 'write the result as JSON; an interrupted evaluation continues where it was')
     .addOption(jsonOption())

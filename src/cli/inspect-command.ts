@@ -9,7 +9,7 @@ import { interruption } from './interruption.ts';
 import { notice } from './notices.ts';
 import { print, printJson } from './output.ts';
 import { addPictureOptions, separatePictures, shapeOption } from './picture-options.ts';
-import { jsonOption, threadsOption, wholeNumber } from './shared-options.ts';
+import { emaOption, jsonOption, threadsOption, tokenizerOption, wholeNumber } from './shared-options.ts';
 import { table } from './table.ts';
 
 /** `dino8 inspect` */
@@ -38,6 +38,8 @@ export const inspectCommand = () =>
       ),
   )
     .option('--report <file>', 'write tables and charts as one HTML file')
+    .addOption(emaOption())
+    .addOption(tokenizerOption())
     .addOption(threadsOption())
     .addOption(jsonOption())
     .addHelpText(

@@ -10,7 +10,7 @@ import { print, printJson } from './output.ts';
 import { addPhraseOptions, phrasesOf } from './phrase-options.ts';
 import { addPictureOptions, separatePictures, shapeOption } from './picture-options.ts';
 import { work } from './progress-line.ts';
-import { jsonOption, threadsOption, wholeNumber } from './shared-options.ts';
+import { emaOption, jsonOption, threadsOption, tokenizerOption, wholeNumber } from './shared-options.ts';
 
 /** `dino8 measure` */
 export const measureCommand = () =>
@@ -35,6 +35,8 @@ export const measureCommand = () =>
       .addOption(deviceOption())
       .addOption(shapeOption()),
   )
+    .addOption(emaOption())
+    .addOption(tokenizerOption())
     .addOption(threadsOption())
     .addOption(jsonOption())
     .addHelpText(

@@ -19,7 +19,10 @@ export const qatCommand = () =>
         .description(
           'Train a checkpoint with the rounding of a recipe in place (quantization-aware training), and write the INT8 model. An interrupted training continues where it was.',
         )
-        .argument('<checkpoint>', 'a Hugging Face folder, or an original .pth')
+        .argument(
+          '<checkpoint>',
+          'a Hugging Face folder, or one file of weights of any name with the tokenizer beside it',
+        )
         .argument('<dataset>', DATASET_ARGUMENT)
         .requiredOption(
           '-o, --output <file>',

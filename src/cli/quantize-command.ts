@@ -12,12 +12,14 @@ import { addPictureOptions, separatePictures } from './picture-options.ts';
 import { work } from './progress-line.ts';
 import {
   addCalibrationOptions,
+  emaOption,
   jsonOption,
   recipeForModelOption,
   seedOption,
   statisticsOf,
   targetOption,
   threadsOption,
+  tokenizerOption,
 } from './shared-options.ts';
 import { table } from './table.ts';
 
@@ -41,6 +43,8 @@ export const quantizeCommand = () =>
   )
     .addOption(targetOption('the runtime that the model is made for'))
     .option('--explain', 'print the precision of each layer and the number of the rule that decided it')
+    .addOption(emaOption())
+    .addOption(tokenizerOption())
     .addOption(threadsOption())
     .addOption(jsonOption())
     .addHelpText(
@@ -59,8 +63,8 @@ export const quantizeCommand = () =>
       if (output === undefined) {
         if (!explain)
           throw new UsageError('Name the model to write with -o, or print what the recipe does with --explain.');
-        const { recipe, target, threads } = options;
-        const layers = await explainRecipe({ model, recipe, target, threads, onNotice: notice });
+        const { recipe, target, ema, tokenizer, threads } = options;
+        const layers = await explainRecipe({ model, recipe, target, ema, tokenizer, threads, onNotice: notice });
         if (json) printJson(layers);
         else print(layerTable(layers));
         return;

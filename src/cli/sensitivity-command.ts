@@ -11,11 +11,13 @@ import { addPictureOptions, INPUTS_ARGUMENT, separatePictures } from './picture-
 import { work } from './progress-line.ts';
 import {
   addCalibrationOptions,
+  emaOption,
   jsonOption,
   recipeForModelOption,
   seedOption,
   statisticsOf,
   threadsOption,
+  tokenizerOption,
   wholeNumber,
 } from './shared-options.ts';
 import { table } from './table.ts';
@@ -51,6 +53,8 @@ export const sensitivityCommand = () =>
       'write the result as JSON; finished parts are kept in <file>.cache and not measured again',
     )
     .option('--report <file>', 'write a table and a chart as one HTML file')
+    .addOption(emaOption())
+    .addOption(tokenizerOption())
     .addOption(threadsOption())
     .addOption(jsonOption())
     .addHelpText(

@@ -56,6 +56,20 @@ export const threadsOption = () =>
     wholeNumber('--threads'),
   );
 
+/** `--ema` */
+export const emaOption = () =>
+  new Option(
+    '--ema',
+    'take the running average (EMA) of the weights, which some trainings save beside the weights themselves in a checkpoint',
+  );
+
+/** `--tokenizer` */
+export const tokenizerOption = () =>
+  new Option(
+    '--tokenizer <folder>',
+    "take the tokenizer of a checkpoint from this folder (default: the checkpoint's own folder, or else the folder above it)",
+  );
+
 /** `--seed` */
 export const seedOption = () =>
   new Option('--seed <number>', 'seed of every random choice; the same seed makes the same choices')

@@ -5,7 +5,7 @@ import { megabytes } from './format.ts';
 import { interruption } from './interruption.ts';
 import { notice } from './notices.ts';
 import { print, printJson } from './output.ts';
-import { jsonOption, threadsOption, wholeNumber } from './shared-options.ts';
+import { emaOption, jsonOption, threadsOption, tokenizerOption, wholeNumber } from './shared-options.ts';
 
 /** `dino8 specialize` */
 export const specializeCommand = () =>
@@ -20,6 +20,8 @@ export const specializeCommand = () =>
     .option('--tokens <count>', 'length of the prompt in tokens (default: any length)', wholeNumber('--tokens'))
     .option('--batch <count>', 'number of images of a run', wholeNumber('--batch'), 1)
     .option('--padding', 'keep the mask of padded pixels as an input (default: every pixel counts as image)')
+    .addOption(emaOption())
+    .addOption(tokenizerOption())
     .addOption(threadsOption())
     .addOption(jsonOption())
     .addHelpText('after', examples('dino8 specialize assets/nano --height 192 --width 256 -o nano.192x256.onnx'))

@@ -10,7 +10,10 @@ export const trainCommand = () =>
   addDatasetOptions(
     trainingCommand('train')
       .description('Train a checkpoint on labelled images in FP32. An interrupted training continues where it was.')
-      .argument('<checkpoint>', 'a Hugging Face folder, or an original .pth')
+      .argument(
+        '<checkpoint>',
+        'a Hugging Face folder, or one file of weights of any name with the tokenizer beside it',
+      )
       .argument('<dataset>', DATASET_ARGUMENT)
       .requiredOption(
         '-o, --output <folder>',

@@ -9,12 +9,14 @@ import { duration } from './format.ts';
 import { print } from './output.ts';
 import { Estimate, lineWriter } from './progress-line.ts';
 import {
+  emaOption,
   fraction,
   jsonOption,
   notNegative,
   positive,
   seedOption,
   threadsOption,
+  tokenizerOption,
   wholeNumber,
 } from './shared-options.ts';
 
@@ -142,6 +144,8 @@ export function trainingCommand(kind: TrainingKind) {
         .choices(['cpu', 'cuda', 'webgpu'] as const)
         .default(TRAINING_RUN_DEFAULTS.device),
     )
+    .addOption(emaOption())
+    .addOption(tokenizerOption())
     .addOption(threadsOption())
     .option(
       '--recompute',

@@ -12,12 +12,14 @@ import { work } from './progress-line.ts';
 import { granularityOption } from './sensitivity-command.ts';
 import {
   addCalibrationOptions,
+  emaOption,
   jsonOption,
   notNegative,
   recipeForModelOption,
   seedOption,
   statisticsOf,
   threadsOption,
+  tokenizerOption,
   wholeNumber,
 } from './shared-options.ts';
 import { table } from './table.ts';
@@ -54,6 +56,8 @@ export const tuneCommand = () =>
     ).addOption(seedOption()),
   )
     .option('--report <file>', 'write the Pareto front as a chart and a table in one HTML file')
+    .addOption(emaOption())
+    .addOption(tokenizerOption())
     .addOption(threadsOption())
     .addOption(jsonOption())
     .addHelpText(

@@ -5,7 +5,7 @@ import { median } from '../base/statistics.ts';
 import { readImage } from '../data/image.ts';
 import type { Phrases } from '../data/phrases.ts';
 import { Detector } from '../detect/detector.ts';
-import { readPackage } from '../models/package/package.ts';
+import { type ReadOptions, readPackage } from '../models/package/package.ts';
 import { kernelOptions } from '../runtime/kernels.ts';
 import type { ProviderName } from '../runtime/options.ts';
 import { type Feeds, Session } from '../runtime/session.ts';
@@ -28,7 +28,7 @@ export interface Measurement {
 const WARM_UP = 3;
 
 /** Options of `measure` and `measureFeeds`. */
-export interface MeasureOptions extends WorkOptions {
+export interface MeasureOptions extends WorkOptions, ReadOptions {
   /** The number of timed runs. */
   readonly runs: number;
   /** The number of threads of ONNX Runtime. */
@@ -57,7 +57,7 @@ export async function measure(
   options: MeasureOptions,
 ): Promise<Measurement> {
   const start = performance.now();
-  const source = await readPackage(modelPath);
+  const source = await readPackage(modelPath, { ema: options.ema, tokenizer: options.tokenizer });
   for (const sentence of source.notices ?? []) options.onNotice?.(sentence);
   await using detector = await Detector.create(source, sessionOptions(options));
   const prompt = await detector.encodePrompt(phrases);

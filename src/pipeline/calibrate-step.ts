@@ -1,8 +1,10 @@
 /** The step that runs a model on images and records the statistics from which ranges of activations are chosen. */
+
 import type { Defaults } from '../base/defaults.ts';
 import { InputError } from '../base/errors.ts';
 import type { Phrases } from '../data/phrases.ts';
 import { UnreadableImage } from '../detect/calibration-feeds.ts';
+import type { ReadOptions } from '../models/package/package.ts';
 import { observableValues } from '../quant/observable-values.ts';
 import {
   type Calibration,
@@ -20,7 +22,7 @@ import { type AnyModelSource, type DatasetOptions, openAnyModel, openRecipe, typ
 import { checkStepFiles } from './step-files.ts';
 
 /** Options of `calibrate`. */
-export interface CalibrateOptions extends DatasetOptions, ThreadOptions {
+export interface CalibrateOptions extends DatasetOptions, ReadOptions, ThreadOptions {
   /** The float model. */
   readonly model: AnyModelSource;
   /** The images; each gets a prompt of its own from the categories, without boxes. Of other models: arrays or pictures. */
@@ -83,7 +85,7 @@ export async function calibrate(options: CalibrateOptions): Promise<CalibrateRes
       data: [options.dataset],
       recipe: options.recipe,
     });
-    const source = await openAnyModel(options.model, options.onNotice);
+    const source = await openAnyModel(options.model, options);
     const { images: count = CALIBRATE_DEFAULTS.images, pictures } = options;
     const isExact = options.images !== undefined;
     const { onProgress, signal, shard, skipUnreadable, onLeftOut, onNotice, phrases, threads } = options;

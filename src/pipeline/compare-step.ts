@@ -1,4 +1,5 @@
 /** The step that compares a quantized model with its float model. */
+
 import { basename } from 'node:path';
 import type { Defaults } from '../base/defaults.ts';
 import { writeAtomic } from '../base/files.ts';
@@ -7,7 +8,7 @@ import type { CocoDataset } from '../data/coco.ts';
 import { Detector } from '../detect/detector.ts';
 import { type Comparison, compareModels } from '../evaluate/compare.ts';
 import { scoreDataset } from '../evaluate/score-dataset.ts';
-import { isPackage, type ModelPackage } from '../models/package/package.ts';
+import { isPackage, type ModelPackage, type ReadOptions } from '../models/package/package.ts';
 import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
 import {
   type InputSource,
@@ -21,7 +22,7 @@ import { type AnyModelSource, type DatasetOptions, openAnyModel } from './source
 import { checkStepFiles } from './step-files.ts';
 
 /** Options of `compare`. */
-export interface CompareStepOptions extends DatasetOptions, ThreadOptions {
+export interface CompareStepOptions extends DatasetOptions, ReadOptions, ThreadOptions {
   /** The float model. */
   readonly model: AnyModelSource;
   /** The model that was quantized from it. */
@@ -62,8 +63,8 @@ export async function compare(options: CompareStepOptions): Promise<CompareResul
     const { images: count = COMPARE_DEFAULTS.images, pictures, report, onProgress, signal } = options;
     await checkStepFiles({ outputs: [report], models: [options.model, options.quantized], data: [options.dataset] });
     const { skipUnreadable, onLeftOut, onNotice } = options;
-    const float = await openAnyModel(options.model, onNotice);
-    const quantized = await openAnyModel(options.quantized, onNotice);
+    const float = await openAnyModel(options.model, options);
+    const quantized = await openAnyModel(options.quantized, { onNotice: options.onNotice });
     const checks = { onProgress, signal, skipUnreadable, onLeftOut, onNotice };
     const dataset =
       isPackage(float) && !isSampleSource(options.dataset)

@@ -7,6 +7,7 @@ import { UsageError } from '../base/errors.ts';
 import type { Detection } from '../detect/detector.ts';
 import type { Inspection } from '../evaluate/inspect.ts';
 import type { OutputFigure } from '../models/family.ts';
+import type { ReadOptions } from '../models/package/package.ts';
 import type { Variant } from '../report/variants.ts';
 import type { ThreadOptions } from '../runtime/threads.ts';
 import type { TrainingOptions } from '../train/training-settings.ts';
@@ -23,8 +24,8 @@ export interface CompressTraining extends TrainingOptions {
 }
 
 /** Options of `compress`. */
-export interface CompressOptions extends DatasetOptions, ThreadOptions {
-  /** The path of the checkpoint: a Hugging Face folder, or an original `.pth`. */
+export interface CompressOptions extends DatasetOptions, ReadOptions, ThreadOptions {
+  /** The path of the checkpoint: a Hugging Face folder, or one file of weights (PyTorch or safetensors) with the tokenizer beside it. */
   readonly checkpoint: string;
   /** The labelled images on which the models are scored: the path of a data set, with or without options. */
   readonly dataset: string | DatasetFiles;

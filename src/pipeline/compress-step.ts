@@ -74,7 +74,7 @@ async function compressModels(given: CompressOptions): Promise<CompressResult> {
   const needsCalibration = planned.some(({ recipe }) => recipe && needsImages(recipe));
   const phases = phaseCounter(options, 5 + planned.length + (planned.length - 1) + (needsCalibration ? 1 : 0));
   const reading = phases('read the checkpoint and the images');
-  const float = await openModel(options.checkpoint, options.onNotice);
+  const float = await openModel(options.checkpoint, options);
   reading.signal?.throwIfAborted();
   const { calibration, scoring } = await chooseImages(options, float, reading);
   const count = Math.min(options.calibrationImages, calibration.images.length);

@@ -187,11 +187,13 @@ async function trainVariant(
   work: WorkOptions,
 ): Promise<Required<Written>> {
   const output = join(state, `qat-${key.slice(0, 16)}.onnx`);
-  const { checkpoint, calibrationImages, seed, threads, qat: training } = options;
+  const { checkpoint, ema, tokenizer, calibrationImages, seed, threads, qat: training } = options;
   await qat({
     ...training,
     ...work,
     checkpoint,
+    ema,
+    tokenizer,
     dataset: calibration,
     calibration,
     // The values of its recipe were observed with those of the others.

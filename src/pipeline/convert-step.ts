@@ -1,15 +1,15 @@
 /** The step from a checkpoint to an ONNX model in 32-bit floating point. */
 import { sizeOf } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
-import { writePackage } from '../models/package/package.ts';
+import { type ReadOptions, writePackage } from '../models/package/package.ts';
 import type { FolderForm } from '../models/package/package-folder.ts';
 import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
 import { type ModelSource, openModel } from './sources.ts';
 import { checkStepFiles } from './step-files.ts';
 
 /** Options of `convert`. */
-export interface ConvertOptions extends WorkOptions, ThreadOptions {
-  /** A Hugging Face folder, an original `.pth` with the tokenizer's files beside it, or a model that was read before. */
+export interface ConvertOptions extends WorkOptions, ReadOptions, ThreadOptions {
+  /** A Hugging Face folder, one file of weights with the tokenizer's files beside it, or a model that was read before. */
   readonly checkpoint: ModelSource;
   /** The path to write: one ONNX file if it ends in `.onnx`, otherwise a folder. */
   readonly output: string;
@@ -39,7 +39,7 @@ export async function convert(options: ConvertOptions): Promise<WrittenModel> {
   return withThreads(options.threads, async () => {
     const { checkpoint, output, layout = 'halves', signal } = options;
     await checkStepFiles({ outputs: [], modelOutput: output, models: [checkpoint] });
-    const model = await openModel(checkpoint, options.onNotice);
+    const model = await openModel(checkpoint, options);
     signal?.throwIfAborted();
     await writePackage(model, output, layout);
     return { output, bytes: await sizeOf(output) };

@@ -9,6 +9,7 @@ import type { Phrases } from '../data/phrases.ts';
 import { annotateImage } from '../detect/annotate.ts';
 import { type Detection, Detector } from '../detect/detector.ts';
 import { type BoxSelection, checkSelection } from '../detect/select-boxes.ts';
+import type { ReadOptions } from '../models/package/package.ts';
 import type { ProviderName } from '../runtime/options.ts';
 import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
 import { detectVideo } from './detect-video.ts';
@@ -17,7 +18,7 @@ import { findSources, type PictureBytes, type PictureSource, readSource } from '
 import { type ModelSource, openModel } from './sources.ts';
 
 /** Options of `detect`. */
-export interface DetectOptions extends WorkOptions, ThreadOptions, BoxSelection {
+export interface DetectOptions extends WorkOptions, ReadOptions, ThreadOptions, BoxSelection {
   /** The model. */
   readonly model: ModelSource;
   /** Files of pictures and videos, folders, patterns such as `photos/**`, or pictures as bytes with a name. */
@@ -68,7 +69,7 @@ export async function detect(options: DetectOptions): Promise<DetectedImage[]> {
     const { phrases, device, threads, onProgress, onNotice, signal } = options;
     checkSelection(options);
     const { sources, targets, every } = await planDetection(options);
-    await using detector = await Detector.create(await openModel(options.model, onNotice), {
+    await using detector = await Detector.create(await openModel(options.model, options), {
       threads,
       ...(device && { providers: [device] }),
     });

@@ -1,9 +1,11 @@
 /** The step that scores a model by COCO's protocol. */
+
 import { writeAtomic } from '../base/files.ts';
 import { Detector } from '../detect/detector.ts';
 import { writeDetections } from '../evaluate/detections-file.ts';
 import { openEvaluationJournal } from '../evaluate/evaluation-journal.ts';
 import { scoreDataset } from '../evaluate/score-dataset.ts';
+import type { ReadOptions } from '../models/package/package.ts';
 import type { ProviderName } from '../runtime/options.ts';
 import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
 import { openLabelled } from './samples.ts';
@@ -12,7 +14,7 @@ import { type DatasetOptions, type DatasetSource, type ModelSource, openModel, r
 import { checkStepFiles } from './step-files.ts';
 
 /** Options of `evaluate`. */
-export interface EvaluateOptions extends DatasetOptions, ThreadOptions {
+export interface EvaluateOptions extends DatasetOptions, ReadOptions, ThreadOptions {
   /** The model. */
   readonly model: ModelSource;
   /** The labelled images; the categories together are the prompt. */
@@ -57,7 +59,7 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult
     });
     const every = await readSource(options.dataset, options);
     const against = options.against === undefined ? undefined : await openDetections(options.against, every);
-    const source = await openModel(options.model, options.onNotice);
+    const source = await openModel(options.model, options);
     const dataset = await openLabelled(source, every, options);
     await using detector = await Detector.create(source, { threads, ...(device && { providers: [device] }) });
     const kept = output ?? saveDetections;

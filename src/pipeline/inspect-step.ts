@@ -9,7 +9,7 @@ import { Preprocessor } from '../data/preprocess.ts';
 import { type Inspection, inspectModel } from '../evaluate/inspect.ts';
 import type { LoadedModel } from '../models/family.ts';
 import { detectionOf } from '../models/family.ts';
-import { isPackage } from '../models/package/package.ts';
+import { isPackage, type ReadOptions } from '../models/package/package.ts';
 import type { Feeds } from '../runtime/session.ts';
 import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
 import { BLANK_TOKENS, type BlankInputOptions, blankInputs } from './blank-inputs.ts';
@@ -18,7 +18,7 @@ import { type AnyModelSource, openAnyModel } from './sources.ts';
 import { checkStepFiles } from './step-files.ts';
 
 /** Options of `inspect`. */
-export interface InspectStepOptions extends WorkOptions, BlankInputOptions, ThreadOptions {
+export interface InspectStepOptions extends WorkOptions, ReadOptions, BlankInputOptions, ThreadOptions {
   /** The model. */
   readonly model: AnyModelSource;
   /** The number of segments of a module path by which modules are told apart, from 1 to 64; 2 by default. */
@@ -54,7 +54,7 @@ export async function inspect(options: InspectStepOptions): Promise<InspectResul
     const { depth = INSPECT_DEFAULTS.depth, profile, report, signal } = options;
     await checkStepFiles({ outputs: [report], models: [options.model], data: [profile] });
     if (depth > MAX_DEPTH) throw new UsageError(`\`depth\` must be at most ${MAX_DEPTH}, not ${depth}.`);
-    const source = await openAnyModel(options.model, options.onNotice);
+    const source = await openAnyModel(options.model, options);
     signal?.throwIfAborted();
     const feeds = profile === undefined ? blankInputs(source, options) : await feedsOf(source, profile, options);
     const inspection = await inspectModel(source, { feeds, depth, profile: profile !== undefined });

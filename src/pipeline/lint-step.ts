@@ -35,7 +35,7 @@ export interface LintStepResult extends LintReport {
 export async function lint(options: LintStepOptions): Promise<LintStepResult> {
   return withThreads(options.threads, async () => {
     const { target = LINT_DEFAULTS.target, signal } = options;
-    const source = await openAnyModel(options.model, options.onNotice);
+    const source = await openAnyModel(options.model, { onNotice: options.onNotice });
     signal?.throwIfAborted();
     const feeds = () => blankInputs(source, options);
     return { target, ...(await findTarget(target).lint(source.model, { feeds, session: kernelOptions() })) };

@@ -12,6 +12,7 @@ import type { WorkOptions } from '../base/progress.ts';
 import { parseWith } from '../base/schema.ts';
 import { listPhrases, type Phrases } from '../data/phrases.ts';
 import { type Measurement, measureFeeds, measure as measureModel } from '../evaluate/measure.ts';
+import type { ReadOptions } from '../models/package/package.ts';
 import type { ProviderName } from '../runtime/options.ts';
 import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
 import { type BlankInputOptions, blankInputs } from './blank-inputs.ts';
@@ -19,7 +20,7 @@ import { type InputSource, openEvaluationInputs, type PictureOptions } from './s
 import { openAnyModel } from './sources.ts';
 
 /** Options of `measure`. */
-export interface MeasureStepOptions extends WorkOptions, ThreadOptions {
+export interface MeasureStepOptions extends WorkOptions, ReadOptions, ThreadOptions {
   /** The path of the model. */
   readonly model: string;
   /** The path of an image. */
@@ -50,6 +51,8 @@ export async function measure(options: MeasureStepOptions): Promise<Measurement>
       onProgress: options.onProgress,
       signal: options.signal,
       onNotice: options.onNotice,
+      ema: options.ema,
+      tokenizer: options.tokenizer,
       runs,
       threads,
       device: options.device,
@@ -58,7 +61,11 @@ export async function measure(options: MeasureStepOptions): Promise<Measurement>
 }
 
 /** Options of `measureInputs`. */
-export interface MeasureInputsOptions extends WorkOptions, ThreadOptions, Pick<BlankInputOptions, 'shapes'> {
+export interface MeasureInputsOptions
+  extends WorkOptions,
+    ReadOptions,
+    ThreadOptions,
+    Pick<BlankInputOptions, 'shapes'> {
   /** The path of the model. */
   readonly model: string;
   /** A file of arrays or a picture; by default the inputs are zeros of the shapes that the model or `shapes` state. */
@@ -81,7 +88,7 @@ export interface MeasureInputsOptions extends WorkOptions, ThreadOptions, Pick<B
 export async function measureInputs(options: MeasureInputsOptions): Promise<Measurement> {
   return withThreads(options.threads, async () => {
     const { model, inputs, pictures, shapes, runs = MEASURE_DEFAULTS.runs, threads = availableParallelism() } = options;
-    const loaded = await openAnyModel(model, options.onNotice);
+    const loaded = await openAnyModel(model, options);
     if (loaded.family.detection)
       throw new UsageError(`${model} is a detector, which is measured with an image and \`phrases\`.`);
     const work = { onProgress: options.onProgress, signal: options.signal, runs, threads, device: options.device };

@@ -14,7 +14,7 @@ import { runPreparedTraining, type TrainingResult, type TrainingStepOptions } fr
 /** Options of `qat`. */
 export type QatOptions = TrainingStepOptions &
   CalibrationOptions & {
-    /** The path of the checkpoint: a Hugging Face folder, or an original `.pth`. */
+    /** The path of the checkpoint: a Hugging Face folder, or one file of weights (PyTorch or safetensors) with the tokenizer beside it. */
     readonly checkpoint: string;
     /** The images; their boxes are needed unless `labels` is 0. The categories are the phrases. */
     readonly dataset: DatasetSource;
@@ -55,7 +55,7 @@ export async function qat(options: QatOptions): Promise<QatResult> {
       recipe: asked,
       statistics: [statistics],
     });
-    const source = await openCheckpoint(checkpoint, onNotice);
+    const source = await openCheckpoint(checkpoint, options);
     const recipe = await openRecipe(asked, onNotice);
     const float = await buildPackage(source);
     const resolved = await resolveCalibration(float, {

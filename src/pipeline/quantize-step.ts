@@ -1,6 +1,8 @@
 /** The step from a float model to an INT8 model by a recipe. */
+
 import { sizeOf } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
+import type { ReadOptions } from '../models/package/package.ts';
 import { writeLoadedModel } from '../models/package/write-loaded.ts';
 import type { Model } from '../onnx/read.ts';
 import { type PlanCounts, planQuantization, type QuantizationPlan } from '../quant/plan.ts';
@@ -15,7 +17,7 @@ import { type AnyModelSource, openAnyModel, openRecipe, type RecipeSource } from
 import { checkStepFiles } from './step-files.ts';
 
 /** Options of `quantize`. */
-export interface QuantizeStepOptions extends WorkOptions, CalibrationOptions, ThreadOptions {
+export interface QuantizeStepOptions extends WorkOptions, ReadOptions, CalibrationOptions, ThreadOptions {
   /** The float model. */
   readonly model: AnyModelSource;
   /** The path to write: one ONNX file if it ends in `.onnx`, otherwise a folder as transformers.js reads it. */
@@ -56,7 +58,7 @@ export async function quantize(options: QuantizeStepOptions): Promise<QuantizeRe
       recipe: options.recipe,
       statistics: [options.statistics],
     });
-    const source = await openAnyModel(options.model, options.onNotice);
+    const source = await openAnyModel(options.model, options);
     const recipe = await openRecipe(options.recipe ?? defaultRecipe(source), onNotice);
     const { model, counts, plan } = await applyRecipe(source, recipe, {
       ...(await resolveCalibration(source, options)),
@@ -86,7 +88,7 @@ function floatOperatorsOf({ graph }: Model, { entries }: QuantizationPlan): Reco
 }
 
 /** Options of `explainRecipe`. */
-export interface ExplainOptions extends ThreadOptions {
+export interface ExplainOptions extends ReadOptions, ThreadOptions {
   /** The float model. */
   readonly model: AnyModelSource;
   /** The recipe; by default `mixed`, and `generic` for a model that is no detector of dino8. */
@@ -126,7 +128,7 @@ export interface ExplainedLayer {
 export async function explainRecipe(options: ExplainOptions): Promise<ExplainedLayer[]> {
   return withThreads(options.threads, async () => {
     const { target, onNotice } = options;
-    const source = await openAnyModel(options.model, options.onNotice);
+    const source = await openAnyModel(options.model, options);
     const recipe = await openRecipe(options.recipe ?? defaultRecipe(source), onNotice);
     const plan = planQuantization(source.model, recipe, { target });
     for (const sentence of plan.notices) onNotice?.(sentence);

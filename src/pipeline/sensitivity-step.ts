@@ -5,7 +5,7 @@ import { writeAtomic } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import { detectionAccuracy } from '../evaluate/accuracy.ts';
 import { type Granularity, measureSensitivity, type Sensitivity } from '../evaluate/sensitivity.ts';
-import { isPackage } from '../models/package/package.ts';
+import { isPackage, type ReadOptions } from '../models/package/package.ts';
 import { planQuantization } from '../quant/plan.ts';
 import { resolveRanges } from '../quant/resolve-ranges.ts';
 import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
@@ -17,7 +17,7 @@ import { type AnyModelSource, openAnyModel, openRecipe, type RecipeSource } from
 import { checkStepFiles } from './step-files.ts';
 
 /** Options of `sensitivity`. */
-export interface SensitivityStepOptions extends WorkOptions, CalibrationOptions, ThreadOptions {
+export interface SensitivityStepOptions extends WorkOptions, ReadOptions, CalibrationOptions, ThreadOptions {
   /** The float model. */
   readonly model: AnyModelSource;
   /** The labelled images by which parts are judged. Of models that are no detectors of dino8: arrays or pictures. */
@@ -63,7 +63,7 @@ export async function sensitivity(options: SensitivityStepOptions): Promise<Sens
       statistics: [options.statistics],
     });
     const { pictures, onProgress, signal } = options;
-    const source = await openAnyModel(options.model, options.onNotice);
+    const source = await openAnyModel(options.model, options);
     const standard = isPackage(source) ? SENSITIVITY_DEFAULTS.recipe : GENERIC_RECIPE;
     const recipe = await openRecipe(options.recipe ?? standard, options.onNotice);
     const { skipUnreadable, onLeftOut } = options;

@@ -9,8 +9,10 @@ import {
   type CheckpointPackage,
   loadModel,
   type ModelPackage,
+  type ReadOptions,
   readCheckpoint,
   readPackage,
+  refuseReadOptions,
 } from '../models/package/package.ts';
 import { type Recipe, readRecipe } from '../quant/recipe.ts';
 
@@ -39,23 +41,36 @@ export type RecipeSource = string | Recipe;
 /** Called with each sentence that a user should see and that is no error. */
 type OnNotice = WorkOptions['onNotice'];
 
+/** How a checkpoint is read, and who is told what was found. */
+export type OpenModelOptions = ReadOptions & Pick<WorkOptions, 'onNotice'>;
+
 /**
  * Reads a model that is given by its path, and passes its notices on.
  *
  * @throws UsageError or InputError if there is no readable model
  */
-export async function openModel(model: ModelSource, onNotice: OnNotice): Promise<ModelPackage> {
-  return announced(typeof model === 'string' ? await readPackage(model) : model, onNotice);
+export async function openModel(model: ModelSource, options: OpenModelOptions): Promise<ModelPackage> {
+  return opened(model, options, readPackage);
 }
 
 /** Reads a model of any family, as `openModel` does. */
-export async function openAnyModel(model: AnyModelSource, onNotice: OnNotice): Promise<LoadedModel> {
-  return announced(typeof model === 'string' ? await loadModel(model) : model, onNotice);
+export async function openAnyModel(model: AnyModelSource, options: OpenModelOptions): Promise<LoadedModel> {
+  return opened(model, options, loadModel);
 }
 
 /** Reads a checkpoint, as `openModel` reads a model. */
-export async function openCheckpoint(path: string, onNotice: OnNotice): Promise<CheckpointPackage> {
-  return announced(await readCheckpoint(path), onNotice);
+export async function openCheckpoint(path: string, options: OpenModelOptions): Promise<CheckpointPackage> {
+  return opened(path, options, readCheckpoint);
+}
+
+async function opened<T extends { readonly source: string; readonly notices?: readonly string[] | undefined }>(
+  model: string | T,
+  { ema, tokenizer, onNotice }: OpenModelOptions,
+  read: (path: string, options: ReadOptions) => Promise<T>,
+): Promise<T> {
+  if (typeof model === 'string') return announced(await read(model, { ema, tokenizer }), onNotice);
+  refuseReadOptions(model.source, { ema, tokenizer });
+  return announced(model, onNotice);
 }
 
 function announced<T extends { readonly notices?: readonly string[] | undefined }>(opened: T, onNotice: OnNotice): T {

@@ -4,7 +4,7 @@ import { sizeOf } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import type { Size } from '../data/size.ts';
 import { sizesOf } from '../models/family.ts';
-import { type ModelPackage, writePackage } from '../models/package/package.ts';
+import { type ModelPackage, type ReadOptions, writePackage } from '../models/package/package.ts';
 import { specialize } from '../models/specialize.ts';
 import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
 import type { WrittenModel } from './convert-step.ts';
@@ -12,7 +12,7 @@ import { type ModelSource, openModel } from './sources.ts';
 import { checkStepFiles } from './step-files.ts';
 
 /** Options of `specializeModel`. */
-export interface SpecializeOptions extends WorkOptions, ThreadOptions {
+export interface SpecializeOptions extends WorkOptions, ReadOptions, ThreadOptions {
   /** The model, quantized or not. */
   readonly model: ModelSource;
   /** The ONNX file or folder to write. */
@@ -51,7 +51,7 @@ export async function specializeModel(options: SpecializeOptions): Promise<Speci
   return withThreads(options.threads, async () => {
     const { output, height, width, tokens, batch = 1, padding = false, signal } = options;
     await checkStepFiles({ outputs: [], modelOutput: output, models: [options.model] });
-    const source = await openModel(options.model, options.onNotice);
+    const source = await openModel(options.model, options);
     signal?.throwIfAborted();
     if (!padding) checkNoPadding(source, { height, width });
     const size = {

@@ -10,7 +10,7 @@ import { runPreparedTraining, type TrainingResult, type TrainingStepOptions } fr
 
 /** Options of `train`. */
 export type TrainStepOptions = TrainingStepOptions & {
-  /** The path of the checkpoint: a Hugging Face folder, or an original `.pth`. */
+  /** The path of the checkpoint: a Hugging Face folder, or one file of weights (PyTorch or safetensors) with the tokenizer beside it. */
   readonly checkpoint: string;
   /** The labelled images; the categories are the phrases. */
   readonly dataset: DatasetSource;
@@ -44,7 +44,7 @@ export async function train(options: TrainStepOptions): Promise<TrainResult> {
       models: [checkpoint],
       data: [data, training.validate],
     });
-    const read = await openCheckpoint(checkpoint, options.onNotice);
+    const read = await openCheckpoint(checkpoint, options);
     const dataset = await openTrainingData(read, data, training);
     // The seed of the weights differs from that of the batches, so that the two choices are independent.
     const weightSeed = (training.seed ?? 0) + 1;

@@ -4,7 +4,7 @@ import { basename, join } from 'node:path';
 import type { Defaults } from '../base/defaults.ts';
 import { writeAtomic } from '../base/files.ts';
 import type { CocoDataset } from '../data/coco.ts';
-import type { CheckpointPackage } from '../models/package/package.ts';
+import type { CheckpointPackage, ReadOptions } from '../models/package/package.ts';
 import type { ProviderName } from '../runtime/options.ts';
 import type { ThreadOptions } from '../runtime/threads.ts';
 import { createTraining, type Training } from '../train/create-training.ts';
@@ -15,7 +15,7 @@ import { openLabelled } from './samples.ts';
 import type { DatasetOptions, DatasetSource } from './sources.ts';
 
 /** Options of the run of a training. The options of the training itself decide its numbers; these do not. */
-export interface TrainingRunOptions extends DatasetOptions, ThreadOptions {
+export interface TrainingRunOptions extends DatasetOptions, ReadOptions, ThreadOptions {
   /** Trains on the first images, this many; all by default. */
   readonly images?: number | undefined;
   /** The minutes between two saves of the state; 5 by default. */
@@ -86,7 +86,16 @@ export async function runPreparedTraining(prepared: PreparedTraining): Promise<T
   // The options of the run are taken out, so that those of the training are left.
   const { images: _, validate, validateEvery, validateImages, checkpointMinutes, ...others } = prepared.options;
   const { device = TRAINING_RUN_DEFAULTS.device, threads, report, onStep, onScore, ...more } = others;
-  const { onProgress, signal, skipUnreadable, onLeftOut, onNotice, ...trainingOptions } = more;
+  const {
+    onProgress,
+    signal,
+    skipUnreadable,
+    onLeftOut,
+    onNotice,
+    ema: _ema,
+    tokenizer: _tokenizer,
+    ...trainingOptions
+  } = more;
   const checks = { onProgress, signal, skipUnreadable, onLeftOut, onNotice };
   const started = performance.now();
   const settings = resolveTrainingSettings(source, dataset, kind, trainingOptions);

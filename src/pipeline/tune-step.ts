@@ -12,7 +12,7 @@ import { createFeedsTimer, createVariantTimer, type VariantTimer } from '../eval
 import { type Granularity, measureSensitivity } from '../evaluate/sensitivity.ts';
 import { type Tuned, tune as tuneModel } from '../evaluate/tune.ts';
 import type { LoadedModel } from '../models/family.ts';
-import { isPackage } from '../models/package/package.ts';
+import { isPackage, type ReadOptions } from '../models/package/package.ts';
 import type { SampleSource } from '../quant/observe/sample.ts';
 import { planQuantization } from '../quant/plan.ts';
 import type { Recipe } from '../quant/recipe.ts';
@@ -26,7 +26,7 @@ import { type AnyModelSource, openAnyModel, openRecipe, type RecipeSource } from
 import { checkStepFiles } from './step-files.ts';
 
 /** Options of `tune`. */
-export interface TuneStepOptions extends WorkOptions, CalibrationOptions, ThreadOptions {
+export interface TuneStepOptions extends WorkOptions, ReadOptions, CalibrationOptions, ThreadOptions {
   /** The float model. */
   readonly model: AnyModelSource;
   /** The labelled images by which mixtures are judged. Of models that are no detectors of dino8: arrays or pictures. */
@@ -86,7 +86,7 @@ export async function tune(options: TuneStepOptions): Promise<Tuned> {
       recipe: options.recipe,
       statistics: [options.statistics],
     });
-    const source = await openAnyModel(options.model, options.onNotice);
+    const source = await openAnyModel(options.model, options);
     const standard = isPackage(source) ? TUNE_DEFAULTS.recipe : GENERIC_RECIPE;
     const recipe = await openRecipe(options.recipe ?? standard, onNotice);
     const { skipUnreadable, onLeftOut } = options;

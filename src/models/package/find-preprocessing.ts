@@ -19,29 +19,31 @@ export interface FoundPreprocessing {
 }
 
 /**
- * Reads the settings of a checkpoint: from its folder, or else, for a folder, from the one above it, where a training keeps
- * what its checkpoints share.
+ * Reads the settings of a checkpoint: from its folder, or else from that of its tokenizer, or else, for a folder, from the one
+ * above it, where a training keeps what its checkpoints share.
  *
  * @param source names the checkpoint in errors
  * @param isFolder whether the checkpoint is a folder of Hugging Face's, which should have such a file
+ * @param tokenizerFolder the folder of the tokenizer
  * @throws InputError if a file is no JSON
  */
 export async function findPreprocessing(
   source: string,
   folder: string,
-  { isFolder }: { readonly isFolder: boolean },
+  { isFolder, tokenizerFolder }: { readonly isFolder: boolean; readonly tokenizerFolder: string },
 ): Promise<FoundPreprocessing> {
   const beside = await settingsIn(folder);
   if (beside) return { settings: beside.settings, name: `${source}: ${beside.file}`, notices: [] };
+  for (const other of [tokenizerFolder, ...(isFolder ? [dirname(resolve(folder))] : [])]) {
+    const shared = await settingsIn(other);
+    if (shared)
+      return {
+        settings: shared.settings,
+        name: join(other, shared.file),
+        notices: [`${source} has no ${ALONE} or ${NESTED}; the ${shared.file} in ${other} is taken.`],
+      };
+  }
   if (!isFolder) return { settings: undefined, name: source, notices: [] };
-  const above = dirname(resolve(folder));
-  const shared = await settingsIn(above);
-  if (shared)
-    return {
-      settings: shared.settings,
-      name: join(above, shared.file),
-      notices: [`${source} has no ${ALONE} or ${NESTED}; the ${shared.file} in ${above} is taken.`],
-    };
   const notice = `${source} has neither ${ALONE} nor ${NESTED}, so images are prepared as for the published models: the shorter side becomes 800 pixels, the longer side at most 1333.`;
   return { settings: undefined, name: source, notices: [notice] };
 }

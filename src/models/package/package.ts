@@ -1,6 +1,6 @@
 /**
  * Reading and writing models. A detector is a package: its graph with the configuration, the tokenizer and the image
- * preprocessing. On disk it is a checkpoint (a Hugging Face folder or an original `.pth`), one ONNX file that carries the
+ * preprocessing. On disk it is a checkpoint (a Hugging Face folder or one file of weights), one ONNX file that carries the
  * other three as metadata, or a folder of ONNX files with the three beside them (see package-folder.ts). Any other ONNX file
  * is a model of the generic family, without companions.
  */
@@ -60,7 +60,7 @@ export interface ReadOptions extends WeightOptions {
 }
 
 /**
- * Reads any model, and finds its family from the file itself: a Hugging Face folder or an original `.pth` (with the
+ * Reads any model, and finds its family from the file itself: a Hugging Face folder or one file of weights (with the
  * tokenizer's files beside it), whose graph is built; an ONNX file or a folder of them that dino8 wrote; or any other ONNX
  * file, which is of the generic family.
  *
@@ -72,7 +72,7 @@ export interface ReadOptions extends WeightOptions {
 export async function loadModel(path: string, options: ReadOptions = {}): Promise<LoadedModel> {
   if (await isDirectory(path)) return readFolder(path, options);
   if (await isWeightsFile(path)) return buildPackage(await readCheckpoint(path, options));
-  refuseOptions(path, options);
+  refuseReadOptions(path, options);
   const model = await readModel(path);
   const isPackage = getMetadata(model, FILES.config[1]) !== undefined;
   return isPackage ? assemble(path, model, companionsOf(path, model)) : openGeneric(path, model);
@@ -102,8 +102,8 @@ export function isPackage(loaded: LoadedModel): loaded is ModelPackage {
   return 'tokenizer' in loaded && 'preprocessing' in loaded;
 }
 
-/** A model that is built already has its weights and its tokenizer. */
-function refuseOptions(path: string, { ema, tokenizer }: ReadOptions): void {
+/** A model that is built already has its weights and its tokenizer. @throws UsageError if an option asks for others */
+export function refuseReadOptions(path: string, { ema, tokenizer }: ReadOptions): void {
   const given = ema ? '`ema`' : tokenizer === undefined ? undefined : '`tokenizer`';
   if (given)
     throw new UsageError(
@@ -114,7 +114,7 @@ function refuseOptions(path: string, { ema, tokenizer }: ReadOptions): void {
 async function readFolder(path: string, options: ReadOptions): Promise<ModelPackage> {
   const found = await readModelFolder(path);
   if (!found) return buildPackage(await readCheckpoint(path, options));
-  refuseOptions(path, options);
+  refuseReadOptions(path, options);
   const first = found.form === 'combined' ? found.model : found.text;
   const loaded = assemble(path, first, companionsOf(path, first));
   await checkPreprocessing(path, loaded.preprocessing);
@@ -125,7 +125,7 @@ async function readFolder(path: string, options: ReadOptions): Promise<ModelPack
 
 /** A model carries its settings, so those beside it in the folder would change nothing if someone edited them. */
 async function checkPreprocessing(folder: string, carried: Preprocessing): Promise<void> {
-  const { settings, name } = await findPreprocessing(folder, folder, { isFolder: false });
+  const { settings, name } = await findPreprocessing(folder, folder, { isFolder: false, tokenizerFolder: folder });
   if (settings === undefined) return;
   if (JSON.stringify(parsePreprocessing(settings, name)) !== JSON.stringify(carried))
     throw new InputError(
@@ -169,8 +169,9 @@ async function withFiles(
     options.tokenizer,
     definition.vocabularySize(checkpoint.config),
   );
-  // Only folders of Hugging Face state the preprocessing: beside one file of weights it is that of the published models.
-  const found = await findPreprocessing(source, folder, { isFolder: source === folder });
+  // Only folders of Hugging Face must state the preprocessing: of one file of weights it is that of the published models.
+  const places = { isFolder: source === folder, tokenizerFolder: tokenizer.folder };
+  const found = await findPreprocessing(source, folder, places);
   const preprocessing = parsePreprocessing(found.settings ?? {}, found.name, definition.imageProcessors);
   const files: Companions = {
     config: checkpoint.config,
