@@ -1,14 +1,14 @@
 // Measures the AP of INT8 models of the bundled model, all on the same images in one run: the bundled recipes, the observers,
 // the techniques, and with PYTHON onnxruntime.quantization on Hugging Face's export. Writes the tables of docs/accuracy.md.
 //
-//   npm run bench:accuracy                     (IMAGES=500, RECIPES=… to look at some only)
+//   npm run bench:accuracy                     (IMAGES=500; DATASET=… scores on other images and only prints the tables)
 //   PYTHON=…/bin/python npm run bench:accuracy
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { scoreDataset } from '../dist/evaluate.mjs';
+import { bootstrapScores, matchDetections, scoreDataset } from '../dist/evaluate.mjs';
 import {
   applyRecipe,
   bundledRecipes,
@@ -33,14 +33,17 @@ mkdirSync(work, { recursive: true });
 const { version: packageVersion } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 
 const source = await readPackage(join(root, 'assets/nano'));
-const validation = takeImages(await readDataset(join(root, 'assets/shapes/val')), images);
+/** Other images of the same kind tell whether a difference is one of the models or of the images. */
+const dataset = process.env.DATASET ?? join(root, 'assets/shapes/val');
+const validation = takeImages(await readDataset(dataset), images);
 const plan = planCalibration(await readDataset(join(root, 'assets/shapes/calib')), CALIBRATION_IMAGES, 0);
 
+/** The matches of a model's detections, from which figures and intervals follow. */
 async function score(model) {
   const detector = await Detector.create({ ...source, model });
-  const { figures } = await scoreDataset(detector, validation);
+  const { detections } = await scoreDataset(detector, validation);
   await detector[Symbol.asyncDispose]();
-  return 100 * figures.AP;
+  return matchDetections(validation, detections);
 }
 
 /** The safetensors format: the length of a JSON header, the header, the bytes. */
@@ -59,9 +62,25 @@ function writeSafetensors(feeds, path) {
   writeFileSync(path, Buffer.concat([length, header, ...bytes]));
 }
 
-const float = await score(source.model);
-console.log(`FP32 ${float.toFixed(2)} AP on ${images} images`);
-const change = (points) => `${points - float >= 0 ? '+' : '−'}${Math.abs(points - float).toFixed(2)}`;
+const floatMatches = await score(source.model);
+const [floatIntervals] = await bootstrapScores([floatMatches]);
+const float = 100 * floatIntervals.figures.AP.value;
+
+const number = (points) => points.toFixed(2);
+const change = (points) => `${points >= 0 ? '+' : '−'}${Math.abs(points).toFixed(2)}`;
+/** An estimate in points with its interval. */
+const estimate = ({ value, low, high }, text) => `${text(100 * value)} (${text(100 * low)} to ${text(100 * high)})`;
+/** A change that its interval does not tell from 0 is called so. */
+const verdict = ({ low, high }) => {
+  if (low <= 0 && high >= 0) return 'not distinguishable from chance';
+  return high < 0 ? 'worse' : 'better';
+};
+/** The figures of a model beside the float one. */
+async function judge(matches) {
+  const [, { figures, change: changed }] = await bootstrapScores([floatMatches, matches]);
+  return { precision: figures.AP, changed: changed.figures.AP };
+}
+console.log(`FP32 ${estimate(floatIntervals.figures.AP, number)} AP on ${images} images`);
 
 /** Results from before an interruption, by everything that they depend on. */
 const cachePath = join(work, 'cache.json');
@@ -69,16 +88,16 @@ const cache = existsSync(cachePath) ? JSON.parse(readFileSync(cachePath, 'utf8')
 
 async function measure(recipe, label) {
   const key = createHash('sha256')
-    .update(JSON.stringify([packageVersion, images, recipe.rules, recipe.techniques]))
+    .update(JSON.stringify(['intervals', packageVersion, dataset, images, recipe.rules, recipe.techniques]))
     .digest('hex');
   if (cache[key]) return { ...cache[key], label };
   const start = performance.now();
   const { model } = await applyRecipe(source, recipe, { plan });
   const seconds = (performance.now() - start) / 1000;
-  const points = await score(model);
+  const judged = await judge(await score(model));
   const bytes = modelBytes(model).length;
-  console.log(`${label.padEnd(40)} ${points.toFixed(2)} ${change(points)}  ${seconds.toFixed(0)} s`);
-  cache[key] = { label, points, seconds, bytes };
+  console.log(`${label.padEnd(40)} ${estimate(judged.precision, number)} ${estimate(judged.changed, change)}`);
+  cache[key] = { label, ...judged, seconds, bytes };
   writeFileSync(cachePath, JSON.stringify(cache));
   return cache[key];
 }
@@ -93,12 +112,13 @@ const byRecipe = [];
 for (const name of ['dynamic', 'static', 'mixed', 'fast', 'full', 'smallest'])
   byRecipe.push(await measure(await readRecipe(name), name));
 table(
-  `Recipes (FP32: ${float.toFixed(2)} AP)`,
-  ['recipe', 'AP', 'change', 'file', 'made in'],
-  byRecipe.map(({ label, points, bytes, seconds }) => [
+  `Recipes (FP32: ${estimate(floatIntervals.figures.AP, number)} AP)`,
+  ['recipe', 'AP', 'change', '', 'file', 'made in'],
+  byRecipe.map(({ label, precision, changed, bytes, seconds }) => [
     `\`${label}\``,
-    points.toFixed(2),
-    change(points),
+    estimate(precision, number),
+    estimate(changed, change),
+    verdict(changed),
     `${(bytes / 1e6).toFixed(1)} MB`,
     `${seconds.toFixed(0)} s`,
   ]),
@@ -120,8 +140,13 @@ for (const kind of ['min-max', 'moving-average', 'percentile', 'entropy', 'signe
 }
 table(
   'Observers, on the recipe `static` without its techniques',
-  ['observer', 'AP', 'change'],
-  observers.map(({ label, points }) => [label.replace('static, ', ''), points.toFixed(2), change(points)]),
+  ['observer', 'AP', 'change', ''],
+  observers.map(({ label, precision, changed }) => [
+    label.replace('static, ', ''),
+    estimate(precision, number),
+    estimate(changed, change),
+    verdict(changed),
+  ]),
 );
 
 const everywhere = { match: ['**'], optional: false };
@@ -149,7 +174,7 @@ table(
   ['technique', ...Object.keys(ablation.none).map((base) => `\`${base}\``)],
   Object.entries(ablation).map(([name, byBase]) => [
     name,
-    ...Object.values(byBase).map(({ points }) => change(points)),
+    ...Object.values(byBase).map(({ changed }) => estimate(changed, change)),
   ]),
 );
 
@@ -208,18 +233,25 @@ if (python && existsSync(python)) {
         return found;
       },
     };
-    const { figures } = await scoreDataset(peer, validation);
+    const { detections } = await scoreDataset(peer, validation);
     await session.close();
-    console.log(`${label} ${(100 * figures.AP).toFixed(2)}`);
-    rows.push([label, (100 * figures.AP).toFixed(2), change(100 * figures.AP)]);
+    const { precision, changed } = await judge(matchDetections(validation, detections));
+    console.log(`${label} ${estimate(precision, number)}`);
+    rows.push([label, estimate(precision, number), estimate(changed, change), verdict(changed)]);
   }
-  for (const { label, points } of byRecipe) rows.push([`dino8 \`${label}\``, points.toFixed(2), change(points)]);
-  table('Against onnxruntime.quantization, on the same images', ['', 'AP', 'change against FP32'], rows);
+  for (const { label, precision, changed } of byRecipe)
+    rows.push([`dino8 \`${label}\``, estimate(precision, number), estimate(changed, change), verdict(changed)]);
+  table('Against onnxruntime.quantization, on the same images', ['', 'AP', 'change against FP32', ''], rows);
 }
 
 const results = { float, images, byRecipe, observers, ablation };
 mkdirSync(join(here, 'results'), { recursive: true });
 writeFileSync(join(here, 'results', 'accuracy.json'), JSON.stringify(results, undefined, 1));
+// The page is about the bundled images.
+if (process.env.DATASET) {
+  console.log(sections.join('\n'));
+  process.exit();
+}
 const path = join(root, 'docs/accuracy.md');
 const [before, rest] = readFileSync(path, 'utf8').split('<!-- tables of bench/accuracy.mjs -->');
 const after = rest?.split('<!-- end of tables -->')[1];

@@ -4,6 +4,7 @@
  * @packageDocumentation
  */
 export type { Journal, JournalKey, JournalOptions } from './base/json-lines.ts';
+export type { Estimate } from './base/statistics.ts';
 export { type Accuracy, type AccuracyMeasure, detectionAccuracy } from './evaluate/accuracy.ts';
 export { averagePrecision } from './evaluate/average-precision.ts';
 export {
@@ -14,6 +15,7 @@ export {
   type ScoreIntervals,
 } from './evaluate/bootstrap.ts';
 export type { CocoDetection } from './evaluate/coco-detection.ts';
+export type { Area } from './evaluate/coco-settings.ts';
 export {
   type CompareOptions,
   type Comparison,

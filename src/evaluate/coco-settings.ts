@@ -8,16 +8,16 @@ export const AT_75 = 5;
 export const RECALL_THRESHOLDS: readonly number[] = linspace(0, 1, 101);
 /** The numbers of best detections of an image and category that count. All but two figures use the last one. */
 export const MAX_DETECTIONS = [1, 10, 100] as const;
+/** A group of objects by area. */
+export type Area = 'all' | 'small' | 'medium' | 'large';
 /** The range of area in pixels of each group of objects. */
-export const AREAS = {
+export const AREAS: Readonly<Record<Area, readonly [minimum: number, maximum: number]>> = {
   all: [0, 1e10],
   small: [0, 32 ** 2],
   medium: [32 ** 2, 96 ** 2],
   large: [96 ** 2, 1e10],
-} as const;
+};
 
-/** A group of objects by area. */
-export type Area = keyof typeof AREAS;
 /** The groups in the order in which matches are stored. */
 export const AREA_NAMES = ['all', 'small', 'medium', 'large'] as const satisfies readonly Area[];
 

@@ -11,9 +11,6 @@ import type { CocoDetection } from './coco-detection.ts';
 /** The number of detections that are made text at a time, so that the text of a whole file never exists. */
 const CHUNK = 10_000;
 
-/** The ids of the annotation file, where `CocoAnnotations` may have numbers in place of texts. */
-type Numbered = Pick<CocoAnnotations, 'images' | 'categories'>;
-
 /**
  * Writes detections with every digit of their boxes and scores. The file appears whole or not at all.
  * @param truth the annotations, whose file's ids are written
@@ -25,12 +22,15 @@ type Numbered = Pick<CocoAnnotations, 'images' | 'categories'>;
 export async function writeDetections(
   path: string,
   detections: readonly CocoDetection[],
-  truth: Numbered,
+  truth: Pick<CocoAnnotations, 'images' | 'categories'>,
 ): Promise<void> {
   await writeAtomic(path, detectionChunks(detections, truth));
 }
 
-function* detectionChunks(detections: readonly CocoDetection[], { images, categories }: Numbered) {
+function* detectionChunks(
+  detections: readonly CocoDetection[],
+  { images, categories }: Pick<CocoAnnotations, 'images' | 'categories'>,
+) {
   const imageId = sourceIds(images);
   const categoryId = sourceIds(categories);
   yield Buffer.from('[');
@@ -49,7 +49,7 @@ function* detectionChunks(detections: readonly CocoDetection[], { images, catego
 }
 
 /** What the annotation file has for each id that is a number of ours. */
-const sourceIds = (items: Numbered['images'] | Numbered['categories']): Map<number, string> =>
+const sourceIds = (items: CocoAnnotations['images'] | CocoAnnotations['categories']): Map<number, string> =>
   new Map(items.flatMap(({ id, sourceId }) => (sourceId === undefined ? [] : [[id, sourceId]])));
 
 /**
@@ -61,7 +61,10 @@ const sourceIds = (items: Numbered['images'] | Numbered['categories']): Map<numb
  * const dataset = await readDataset('coco/val2017');
  * const { figures } = averagePrecision(dataset, await readDetections('results.json', dataset));
  */
-export async function readDetections(path: string, truth: Numbered): Promise<CocoDetection[]> {
+export async function readDetections(
+  path: string,
+  truth: Pick<CocoAnnotations, 'images' | 'categories'>,
+): Promise<CocoDetection[]> {
   const list = await readLooseJson(path);
   if (!Array.isArray(list))
     throw new InputError(
@@ -86,7 +89,7 @@ type IdReader = (id: unknown) => number | undefined;
  * Ids are compared as texts, so that 42, "42" and 42.0 are one id, unless the annotations' ids are texts themselves. A file
  * holds some hundred thousand ids of few images, so that each is looked up and not converted.
  */
-function idReader(items: Numbered['images'] | Numbered['categories']): IdReader {
+function idReader(items: CocoAnnotations['images'] | CocoAnnotations['categories']): IdReader {
   const known = new Map<unknown, number>();
   for (const { id, sourceId } of items) {
     known.set(sourceId ?? String(id), id);
