@@ -152,7 +152,7 @@ describe('bad input', () => {
   test('a missing, damaged or unsupported model is an error of one sentence', async () => {
     await expectRefusal(detect(at('none.onnx')), 2, /none\.onnx does not exist/);
     await mkdir(at('empty'));
-    await expectRefusal(detect(at('empty')), 2, /config\.json does not exist/);
+    await expectRefusal(detect(at('empty')), 2, /has no config\.json/);
     await writeFile(at('noise.onnx'), Buffer.from('this is no protobuf at all'));
     await expectRefusal(detect(at('noise.onnx')), 1, /noise\.onnx is not/);
     await copyFile(at('model.onnx'), at('short.onnx'));

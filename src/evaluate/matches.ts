@@ -68,7 +68,8 @@ export function matchDetections(
   options: ScoreOptions = {},
 ): Matches {
   const images = truth.images.map(({ id }) => id).sort((a, b) => a - b);
-  const categories = [...(options.categories ?? truth.categories.map(({ id }) => id))].sort((a, b) => a - b);
+  const ids = new Set(options.categories ?? truth.categories.map(({ id }) => id));
+  const categories = [...ids].sort((a, b) => a - b);
   const indexOf = new Map(images.map((id, index) => [id, index]));
   const objectsOf = group(truth.annotations, indexOf);
   const detectionsOf = group(detections, indexOf);
