@@ -12,15 +12,25 @@ const MAX_PIECES = 1024;
 /** A read or write takes at most this many bytes (2 GiB less a page). */
 const MAX_BYTES_PER_CALL = 0x7ffff000;
 
+/** True if a path is the address of something on the network. */
+export const isUrl = (path: string): boolean => /^[a-z][a-z0-9+.-]*:\/\//i.test(path);
+
+/** The error for a path at which there is nothing, which says what to do if it is an address on the network. */
+export function missingFile(path: string): UsageError {
+  return new UsageError(
+    isUrl(path)
+      ? `${path} is a URL, and dino8 does not use the network; download the file and name it.`
+      : `${path} does not exist; check the path.`,
+  );
+}
+
 /** The typed error for a system error that occurred while reading or writing `path`. */
 export function fileError(verb: 'read' | 'write', path: string, error: unknown): Error {
   switch (systemCode(error)) {
     case 'ENOENT':
-      return new UsageError(
-        verb === 'read'
-          ? `${path} does not exist; check the path.`
-          : `${path} cannot be written because its folder does not exist; create it first.`,
-      );
+      return verb === 'read'
+        ? missingFile(path)
+        : new UsageError(`${path} cannot be written because its folder does not exist; create it first.`);
     case 'EISDIR':
       return new UsageError(`${path} is a directory where a file is needed; name a file in it.`);
     case 'ENOTDIR':

@@ -3,7 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { join, resolve, sep } from 'node:path';
 import { glob, isDynamicPattern } from 'tinyglobby';
 import { UsageError } from '../base/errors.ts';
-import { exists, isDirectory } from '../base/files.ts';
+import { exists, isDirectory, isUrl, missingFile } from '../base/files.ts';
 import { type FileKind, formatOfName, readFileKind } from './file-kind.ts';
 
 /** Options of `findImages`. */
@@ -33,9 +33,7 @@ export async function findImages(names: readonly string[], options: FindImagesOp
 async function expand(name: string, { recursive = false, videos = false }: FindImagesOptions): Promise<string[]> {
   if (await isDirectory(name)) return ofFolder(name, recursive);
   if (await exists(name)) return [name];
-  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(name))
-    throw new UsageError(`${name} is a URL, and dino8 does not use the network; download the file and name it.`);
-  if (!isDynamicPattern(name)) throw new UsageError(`${name} does not exist; check the path.`);
+  if (isUrl(name) || !isDynamicPattern(name)) throw missingFile(name);
   const matches = await filesMatching(name);
   if (matches.length === 0) throw new UsageError(`${name} matches no file; check the pattern.`);
   const found = await picturesAmong(matches, videos);

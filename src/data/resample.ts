@@ -1,7 +1,8 @@
 /**
  * Resizes pictures exactly as Pillow 13 does, for each of its filters, so that a model sees the pixels that it was trained
  * on. The two directions are separate passes with 8-bit results between them; weights are whole multiples of 2^-22. ONNX
- * Runtime's `Resize` has two of the six filters and differs by up to one level in some pixels, at the same speed.
+ * Runtime's `Resize` has two of the six filters and differs by up to nine levels where one side shrinks and the other grows; no
+ * image library for JavaScript has these numbers, hence loops over pixels here.
  * The definition of the filters: https://pillow.readthedocs.io/en/stable/handbook/concepts.html#filters
  */
 import type { Image } from './image.ts';

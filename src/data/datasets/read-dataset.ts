@@ -2,7 +2,7 @@
 import { readdir } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { UsageError } from '../../base/errors.ts';
-import { exists, isDirectory } from '../../base/files.ts';
+import { exists, isDirectory, missingFile } from '../../base/files.ts';
 import type { CocoDataset } from '../coco.ts';
 import { cleanName } from '../phrases.ts';
 import { type AnnotationCandidate, findAnnotationFiles, readCoco } from './coco-folder.ts';
@@ -47,7 +47,7 @@ async function read(path: string, options: ReadDatasetOptions): Promise<CocoData
       : readYolo(annotations, { ...options, imagesRoot: options.imagesRoot ?? path });
   }
   if (isFolder) return readFolder(path, options);
-  if (!(await exists(path))) throw new UsageError(`${path} does not exist; check the path.`);
+  if (!(await exists(path))) throw missingFile(path);
   if (isJson(path)) return readCoco(path, undefined, withoutSplit(path, options));
   if (isYaml(path)) return readYolo(path, options);
   throw new UsageError(

@@ -9,7 +9,7 @@ import { dirname, extname, join, relative, resolve, sep } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { InputError, messageOf, UsageError } from '../../base/errors.ts';
-import { exists, isDirectory, readText } from '../../base/files.ts';
+import { exists, isDirectory, missingFile, readText } from '../../base/files.ts';
 import { mapConcurrently } from '../../base/map-concurrently.ts';
 import { parseWith } from '../../base/schema.ts';
 import type { CocoAnnotation, CocoCategory, CocoDataset, CocoImage } from '../coco.ts';
@@ -166,7 +166,7 @@ async function openTree(
 ): Promise<Tree> {
   const root = imagesRoot ?? folder;
   const realRoot = await realpath(root).catch(() => {
-    throw new UsageError(`${root} does not exist; check the path.`);
+    throw missingFile(root);
   });
   const isInside = async (each: string) => {
     const real = await realpath(each).catch(() => undefined);

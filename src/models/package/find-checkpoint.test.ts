@@ -214,7 +214,7 @@ describe('what is no checkpoint is called what it is', () => {
       /hf download IDEA-Research\/grounding-dino-tiny --local-dir grounding-dino-tiny/,
     ],
     ['https://huggingface.co/IDEA-Research/grounding-dino-base', /hf download IDEA-Research\/grounding-dino-base/],
-    ['https://example.com/groundingdino_swint_ogc.pth', /is an address, and dino8 does not download/],
+    ['https://example.com/groundingdino_swint_ogc.pth', /is a URL, and dino8 does not use the network/],
     ['nothing.pth', /^nothing\.pth does not exist; check the path\.$/],
     ['assets/nan', /^assets\/nan does not exist; check the path\.$/],
     ['weights/nothing.pth', /^weights\/nothing\.pth does not exist; check the path\.$/],

@@ -2,7 +2,7 @@
 import { basename, dirname, extname } from 'node:path';
 import { contentKind, foreignKind, isWeightsKind, KIND_BYTES } from '../../base/content-kind.ts';
 import { InputError, UsageError } from '../../base/errors.ts';
-import { exists, readStart } from '../../base/files.ts';
+import { exists, missingFile, readStart } from '../../base/files.ts';
 
 /** Extensions of files that can only be meant as weights, whatever they hold. */
 const WEIGHTS_EXTENSIONS = ['.pth', '.pt', '.ckpt', '.bin', '.safetensors', '.pkl'];
@@ -36,7 +36,5 @@ async function missingModel(path: string): Promise<string> {
     const folder = basename(id);
     return `${path} does not exist here, and dino8 does not download; if it is a model on the Hugging Face Hub, get its files with "hf download ${id} --local-dir ${folder}" (or "git lfs install" and "git clone https://huggingface.co/${id}") and name the folder ${folder}.`;
   }
-  if (/^https?:\/\//.test(path))
-    return `${path} is an address, and dino8 does not download; download the file, and name it.`;
-  return `${path} does not exist; check the path.`;
+  return missingFile(path).message;
 }
