@@ -158,7 +158,7 @@ describe('bad input', () => {
     await copyFile(at('model.onnx'), at('short.onnx'));
     await truncate(at('short.onnx'), 1_000_000);
     await expectRefusal(detect(at('short.onnx')), 1, /short\.onnx is not a readable ONNX model/);
-    await expectRefusal(detect(join(nano, 'model.safetensors')), 2, /name the folder/);
+    await expectRefusal(detect(join(nano, 'tokenizer.json')), 1, /is JSON, which holds no weights/);
   });
 
   test('all tensors of a checkpoint that are missing or of another shape are in one message', async () => {

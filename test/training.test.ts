@@ -180,14 +180,14 @@ describe('qat', () => {
 describe('bad input is one sentence', () => {
   test.each([
     { args: ['train', 'nowhere', images, '-o', 'X'], code: 2, stderr: /nowhere does not exist/ },
-    { args: ['train', 'CHECKPOINT', 'nowhere', '-o', 'X'], code: 2, stderr: /nowhere is not a directory/ },
+    { args: ['train', 'CHECKPOINT', 'nowhere', '-o', 'X'], code: 2, stderr: /nowhere does not exist/ },
     {
       args: ['train', 'CHECKPOINT', images, '-o', 'X', '--learning-rate', 'fast'],
       code: 2,
       stderr: /--learning-rate must be/,
     },
     { args: ['train', 'CHECKPOINT', images, '-o', 'X', '--batch', '0'], code: 2, stderr: /--batch must be/ },
-    { args: ['qat', 'model.onnx', images, '-o', 'X.onnx'], code: 2, stderr: /is a built model; name the checkpoint/ },
+    { args: ['qat', 'MODEL', images, '-o', 'X.onnx'], code: 2, stderr: /is a built model; name the checkpoint/ },
     { args: ['qat', 'CHECKPOINT', images, '-o', 'X.onnx'], code: 2, stderr: /needs images to calibrate on/ },
     { args: ['qat', 'CHECKPOINT', images, '-o', 'X.onnx', '--recipe', 'none'], code: 2, stderr: /no recipe none/ },
     {
@@ -196,9 +196,9 @@ describe('bad input is one sentence', () => {
       stderr: /execution provider cuda/,
     },
   ])('$args', async ({ args, code, stderr }) => {
-    const result = await runHere(
-      args.map((arg) => (arg.startsWith('X') ? at(arg) : arg === 'CHECKPOINT' ? checkpoint : arg)),
-    );
+    await writeFile(at('built.onnx'), 'the content is not read');
+    const named: Record<string, string> = { CHECKPOINT: checkpoint, MODEL: at('built.onnx') };
+    const result = await runHere(args.map((arg) => (arg.startsWith('X') ? at(arg) : (named[arg] ?? arg))));
     expect(result).toMatchObject({ code, stderr: expect.stringMatching(stderr) });
     expect(result.stderr.trim().split('\n')).toHaveLength(1);
   });
@@ -207,6 +207,6 @@ describe('bad input is one sentence', () => {
     await mkdir(at('empty'));
     await writeFile(at('empty', 'annotations.json'), '{"images":[],"annotations":[],"categories":[]}');
     const result = await runHere(['train', checkpoint, at('empty'), '-o', at('X')]);
-    expect(result).toMatchObject({ code: 1, stderr: expect.stringMatching(/nothing to learn/) });
+    expect(result).toMatchObject({ code: 1, stderr: expect.stringMatching(/has no images/) });
   });
 });

@@ -35,6 +35,7 @@ export async function checkExistence(dataset: CocoDataset, options: CheckOptions
       dataset,
       dataset.images.filter((_, index) => isThere[index]),
     ),
+    dataset.images.length,
   );
 }
 
@@ -63,6 +64,7 @@ export async function checkPictures(dataset: CocoDataset, options: CheckOptions 
       existing,
       read.map(({ image, sizes }) => ({ ...image, ...sizes[taken] })),
     ),
+    dataset.images.length,
   );
 }
 
@@ -87,9 +89,15 @@ export async function readablePaths(
 
 const isFile = async (path: string): Promise<boolean> => (await stat(path).catch(() => undefined))?.isFile() ?? false;
 
-function notEmpty(dataset: CocoDataset): CocoDataset {
+/** The data set, if any of its `listed` images is left. */
+function notEmpty(dataset: CocoDataset, listed: number): CocoDataset {
   if (dataset.images.length > 0) return dataset;
-  throw new InputError(`None of the pictures of ${dataset.source ?? 'the data set'} can be read.`);
+  const name = dataset.source ?? 'the data set';
+  throw new InputError(
+    listed === 0
+      ? `${name} has no images; check that it is the file of the labels.`
+      : `None of the pictures of ${name} can be read.`,
+  );
 }
 
 /** The sizes of a picture that can be decoded, or the reason why it cannot, without a period. */
