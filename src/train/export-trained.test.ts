@@ -34,9 +34,9 @@ import { startScales, type TrainablePlan } from './learned-scales.ts';
 
 /** Results along the way, in order: of the backbones, the encoder, the selection of queries, and the decoder. */
 const STAGES = [
-  'model.backbone.conv_encoder.model.encoder.layers.0.blocks.0.layernorm_after',
-  'model.backbone.conv_encoder.model.encoder.layers.3.blocks.0.layernorm_after',
-  'model.text_backbone.encoder.layer.0.output.LayerNorm',
+  'model.backbone.conv_encoder.model.encoder.layers.0.downsample.norm',
+  'model.backbone.conv_encoder.model.hidden_states_norms.stage4',
+  'model.text_backbone.encoder.layer.0.attention.output.LayerNorm',
   'model.encoder.layers.0.deformable_layer.final_layer_norm',
   'model.encoder.layers.0.text_enhancer_layer.layer_norm_after',
   'model.enc_output_norm',
