@@ -1,6 +1,6 @@
 // The variables that examples in docstrings use without declaring them, by the names that the documentation gives them.
 import type { CheckpointPackage, CocoDataset, Detector, EncodedPrompt, ModelPackage, Recipe } from 'dino8';
-import type { AccuracyMeasure, CocoDetection, Sensitivity, VariantTimer } from 'dino8/evaluate';
+import type { AccuracyMeasure, CocoDetection, Matches, Sensitivity, VariantTimer } from 'dino8/evaluate';
 import type { PromptChunk, RawDetections, Tokenizer } from 'dino8/models';
 import type { Model, NodeProto } from 'dino8/onnx';
 import type { QuantizationPlan, SampleSource, Statistics } from 'dino8/quant';
@@ -26,6 +26,8 @@ declare global {
   /** Data and results. */
   const dataset: CocoDataset;
   const detections: readonly CocoDetection[];
+  const floatMatches: Matches;
+  const quantizedMatches: Matches;
   const detector: Detector;
   const prompt: EncodedPrompt;
   const chunk: PromptChunk;

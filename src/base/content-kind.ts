@@ -25,7 +25,7 @@ const FOREIGN = {
 } as const;
 
 /** The kinds of files that hold no weights dino8 can read. */
-export type ForeignKind = keyof typeof FOREIGN;
+type ForeignKind = keyof typeof FOREIGN;
 
 /** What a file is: weights, something else that is recognised, JSON, nothing at all, or unknown (which an ONNX file is too). */
 export type ContentKind = WeightsKind | ForeignKind | 'json' | 'empty' | 'unknown';

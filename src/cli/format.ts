@@ -1,8 +1,6 @@
 /** Numbers as people read them. */
 import prettyMilliseconds from 'pretty-ms';
 
-export { points } from '../evaluate/points.ts';
-
 /** A duration with at most two units: "2m 5s". */
 export function duration(seconds: number): string {
   const digits = seconds < 10 ? 1 : 0;

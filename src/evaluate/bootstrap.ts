@@ -15,7 +15,7 @@ import type { CategoryMatches, Matches } from './matches.ts';
 import { type CocoFigures, type CocoResult, createScorer, FIGURES } from './score-matches.ts';
 
 /** The probability with which an interval holds what it is an interval of. */
-export const CONFIDENCE = 0.95;
+const CONFIDENCE = 0.95;
 /** The number of samples, from which the ends of an interval vary by about a thirtieth of its width. */
 const RESAMPLES = 2000;
 /** With fewer images than this that show an object, an interval would be narrower than chance is (`bench/coverage.mjs`). */
@@ -49,7 +49,7 @@ export interface ScoreIntervals extends ScoreEstimates {
 }
 
 /** Draws as many images as there are, with replacement, and counts how often each was drawn. */
-export function imageSampler(images: number, seed: number): () => Uint32Array {
+function imageSampler(images: number, seed: number): () => Uint32Array {
   const random = xoroshiro128plus(seed);
   return () => {
     const draws = new Uint32Array(images);

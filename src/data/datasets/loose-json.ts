@@ -4,7 +4,7 @@ import { InputError, messageOf } from '../../base/errors.ts';
 import { readText } from '../../base/files.ts';
 
 /** The largest file of annotations that is read, in bytes. A text of Node.js cannot be much longer. */
-export const MAX_ANNOTATION_BYTES = 1 << 29;
+const MAX_ANNOTATION_BYTES = 1 << 29;
 
 /**
  * Reads a JSON file with two leniencies. NaN and infinities, which Python writes, become the texts "NaN" and "Infinity".
@@ -17,7 +17,7 @@ export async function readLooseJson(path: string): Promise<unknown> {
 }
 
 /** Parses a text as `readLooseJson` does. `source` names it in errors. */
-export function parseLooseJson(text: string, source: string): unknown {
+function parseLooseJson(text: string, source: string): unknown {
   const exact = LONG_NUMBER.test(text) ? quoted(text, TEXT_OR_LONG_NUMBER) : text;
   try {
     return JSON.parse(exact);

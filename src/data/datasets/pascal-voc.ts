@@ -24,7 +24,7 @@ const MAX_LIST_BYTES = 64 << 20;
 /** XML files that are read at the same time. */
 const CONCURRENT = 8;
 /** The folder of the XML files in Pascal VOC's layout. */
-export const VOC_ANNOTATIONS = 'Annotations';
+const VOC_ANNOTATIONS = 'Annotations';
 
 /** True if the folder has XML files of pictures, in `Annotations/` or beside pictures. */
 export async function hasVocLayout(folder: string): Promise<boolean> {

@@ -6,7 +6,6 @@
 
 import { contentKind } from '../../base/content-kind.ts';
 import { InputError } from '../../base/errors.ts';
-import { readBytes } from '../../base/files.ts';
 import { eachZipEntry, STORED } from '../../data/zip-entries.ts';
 import { readPickle } from './pickle.ts';
 import type { PickleValue } from './pickle-values.ts';
@@ -23,12 +22,10 @@ export interface TorchFile {
   readonly tensors: TorchTensors;
 }
 
-/** Reads a file of `torch.save`. @throws InputError if it is damaged or of another kind */
-export async function readTorchFile(path: string): Promise<TorchFile> {
-  return parseTorchFile(await readBytes(path), path);
-}
-
-/** Parses the bytes of a file of `torch.save`; `source` names it in errors. @throws InputError as `readTorchFile` does */
+/**
+ * Parses the bytes of a file of `torch.save`; `source` names it in errors.
+ * @throws InputError if it is damaged or of another kind
+ */
 export async function parseTorchFile(file: Uint8Array<ArrayBuffer>, source: string): Promise<TorchFile> {
   const { value, storages } =
     contentKind(file) === 'pickle' ? readLegacyTorchFile(file, source) : await readArchive(file, source);

@@ -118,7 +118,7 @@ function isAveraged(path: readonly string[], value: PickleValue): boolean | 'bot
 }
 
 /** The version of MMEngine or MMCV that saved a checkpoint; undefined if it was something else. */
-export function mmengineVersion(value: PickleValue): string | undefined {
+function mmengineVersion(value: PickleValue): string | undefined {
   const meta = value instanceof Map ? value.get('meta') : undefined;
   if (!(meta instanceof Map)) return undefined;
   const version = meta.get('mmengine_version') ?? meta.get('mmcv_version') ?? meta.get('mmdet_version');
