@@ -10,11 +10,17 @@ import type { Size } from './size.ts';
 
 /** Pillow's filters, by the numbers that preprocessor_config.json has for them. */
 export const RESAMPLING_FILTERS = {
+  /** The pixel at the place. */
   0: 'nearest',
+  /** A sinc function windowed by a wider one, over three pixels to each side. */
   1: 'lanczos',
+  /** A triangle, over one pixel to each side. */
   2: 'bilinear',
+  /** The cubic function of Keys with a = −1/2, over two pixels to each side. */
   3: 'bicubic',
+  /** The mean of the pixels that a pixel of the result covers. */
   4: 'box',
+  /** A sinc function in Hamming's window, over one pixel to each side. */
   5: 'hamming',
 } as const;
 

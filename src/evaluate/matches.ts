@@ -39,13 +39,23 @@ export interface AreaMatches {
    * For each event, the number of detections before it that are of the same image and have the same score, and the number of
    * all of these. When an image is drawn twice, its copies follow each other as a whole.
    */
-  readonly ties: { readonly before: Uint32Array; readonly count: Uint32Array };
+  readonly ties: {
+    /** The detections of the same image and score before the event. */
+    readonly before: Uint32Array;
+    /** All detections of the same image and score. */
+    readonly count: Uint32Array;
+  };
   /** For each threshold, twice the index of each event that is a hit, and twice plus one that of each that does not count. */
   readonly events: readonly Uint32Array[];
   /** The hits with at most 1, 10 and 100 detections in an image, by threshold: the image of each. */
   readonly hits: readonly (readonly Uint32Array[])[];
   /** The images with objects to be found, and the number of objects in each. */
-  readonly positives: { readonly images: Uint32Array; readonly counts: Uint32Array };
+  readonly positives: {
+    /** The images, each once. */
+    readonly images: Uint32Array;
+    /** The number of objects in each of them. */
+    readonly counts: Uint32Array;
+  };
 }
 
 /** Options of `averagePrecision` and `matchDetections`. */
