@@ -52,20 +52,10 @@ export function fileError(verb: 'read' | 'write', path: string, error: unknown):
  * @throws UsageError if it does not exist or is a directory; InputError if it has more than `maxBytes` or cannot be read
  */
 export async function readBytes(path: string, maxBytes = Number.MAX_SAFE_INTEGER): Promise<Uint8Array<ArrayBuffer>> {
-  let file: FileHandle | undefined;
-  try {
-    file = await open(path, 'r');
-    const info = await file.stat();
-    if (info.isDirectory()) throw Object.assign(new Error('is a directory'), { code: 'EISDIR' });
-    if (!info.isFile()) throw new InputError(`${path} is not a regular file; dino8 reads regular files only.`);
-    if (info.size > maxBytes)
-      throw new InputError(`${path} has ${info.size} bytes, more than the ${maxBytes} accepted here.`);
-    return await readRange(file, 0, info.size);
-  } catch (error) {
-    throw error instanceof InputError ? error : fileError('read', path, error);
-  } finally {
-    await file?.close();
-  }
+  return withRegularFile(path, (file, size) => {
+    if (size > maxBytes) throw new InputError(`${path} has ${size} bytes, more than the ${maxBytes} accepted here.`);
+    return readRange(file, 0, size);
+  });
 }
 
 /**
@@ -73,13 +63,18 @@ export async function readBytes(path: string, maxBytes = Number.MAX_SAFE_INTEGER
  * @throws UsageError if it does not exist or is a directory; InputError if it cannot be read
  */
 export async function readStart(path: string, length: number): Promise<Uint8Array<ArrayBuffer>> {
+  return withRegularFile(path, (file, size) => readRange(file, 0, Math.min(length, size)));
+}
+
+/** Opens a file for reading, hands it to `read` with its size in bytes, and closes it. Errors are those of `readBytes`. */
+async function withRegularFile<T>(path: string, read: (file: FileHandle, size: number) => Promise<T>): Promise<T> {
   let file: FileHandle | undefined;
   try {
     file = await open(path, 'r');
     const info = await file.stat();
     if (info.isDirectory()) throw Object.assign(new Error('is a directory'), { code: 'EISDIR' });
     if (!info.isFile()) throw new InputError(`${path} is not a regular file; dino8 reads regular files only.`);
-    return await readRange(file, 0, Math.min(length, info.size));
+    return await read(file, info.size);
   } catch (error) {
     throw error instanceof InputError ? error : fileError('read', path, error);
   } finally {

@@ -1,8 +1,6 @@
-/** What a file is, by its first bytes: names of pictures are often wrong, and pictures from the web often have none. */
-import { type FileHandle, open } from 'node:fs/promises';
+/** Recognises pictures and videos by their first bytes: names are often wrong, and pictures from the web often have none. */
 import { extname } from 'node:path';
-import { InputError } from '../base/errors.ts';
-import { fileError } from '../base/files.ts';
+import { readStart } from '../base/files.ts';
 
 /** The formats of pictures that are decoded. */
 export type PictureFormat = 'jpeg' | 'png' | 'webp' | 'gif' | 'tiff' | 'bmp' | 'avif';
@@ -66,24 +64,8 @@ export function fileKind(head: Uint8Array): FileKind | undefined {
   return isTransport ? 'video' : undefined;
 }
 
-/**
- * The first bytes of a file, from which its kind and the headers of a bitmap are known.
- * @throws UsageError if it does not exist; InputError if it is no regular file or cannot be read
- */
-export async function readHead(path: string): Promise<Uint8Array> {
-  let file: FileHandle | undefined;
-  try {
-    file = await open(path, 'r');
-    if (!(await file.stat()).isFile())
-      throw new InputError(`${path} is not a regular file; dino8 reads regular files.`);
-    const { buffer, bytesRead } = await file.read(new Uint8Array(HEAD_BYTES), 0, HEAD_BYTES, 0);
-    return buffer.subarray(0, bytesRead);
-  } catch (error) {
-    throw error instanceof InputError ? error : fileError('read', path, error);
-  } finally {
-    await file?.close();
-  }
-}
+/** The first bytes of a file, from which its kind and the headers of a bitmap are known. @throws as `readStart` */
+export const readHead = (path: string): Promise<Uint8Array> => readStart(path, HEAD_BYTES);
 
 /** The kind of a file by its content; undefined if it is unknown or cannot be read. */
 export const readFileKind = async (path: string): Promise<FileKind | undefined> => {
