@@ -3,10 +3,10 @@
  * processor_config.json with the image processor in it since version 5, which has priority as in transformers.
  */
 import { dirname, join, resolve } from 'node:path';
-import { exists, readJson } from '../../base/files.ts';
+import { exists } from '../../base/files.ts';
+import { readCompanion } from './companion-json.ts';
 
 const [NESTED, ALONE] = ['processor_config.json', 'preprocessor_config.json'];
-const LARGEST_JSON = 1 << 26;
 
 /** The settings of an image processor as a file has them. */
 export interface FoundPreprocessing {
@@ -52,14 +52,14 @@ async function settingsIn(folder: string): Promise<{ settings: unknown; file: st
   const nested = await nestedPreprocessing(folder);
   if (nested !== undefined) return { settings: nested, file: `${NESTED} (image_processor)` };
   const path = join(folder, ALONE);
-  return (await exists(path)) ? { settings: await readJson(path, LARGEST_JSON), file: ALONE } : undefined;
+  return (await exists(path)) ? { settings: await readCompanion(path), file: ALONE } : undefined;
 }
 
 /** The settings within processor_config.json; undefined if it does not exist or, as that of version 4, does not hold them. */
 export async function nestedPreprocessing(folder: string): Promise<unknown> {
   const path = join(folder, NESTED);
   if (!(await exists(path))) return undefined;
-  const processor = await readJson(path, LARGEST_JSON);
+  const processor = await readCompanion(path);
   return typeof processor === 'object' && processor !== null && 'image_processor' in processor
     ? (processor.image_processor ?? undefined)
     : undefined;

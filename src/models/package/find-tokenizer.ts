@@ -2,11 +2,10 @@
 import { dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { InputError, UsageError } from '../../base/errors.ts';
-import { exists, isDirectory, readJson } from '../../base/files.ts';
+import { exists, isDirectory } from '../../base/files.ts';
 import type { TokenizerFiles } from '../tokenizer.ts';
+import { readCompanion } from './companion-json.ts';
 import { FILES } from './package-folder.ts';
-
-const LARGEST_JSON = 1 << 26;
 
 /** A tokenizer with where it is from. */
 export interface FoundTokenizer {
@@ -34,7 +33,7 @@ export async function findTokenizer(
   vocabularySize: number,
 ): Promise<FoundTokenizer> {
   const found = given === undefined ? await nearest(source, folder) : await checked(given);
-  const read = (key: 'tokenizer' | 'tokenizerConfig') => readJson(join(found, FILES[key][0]), LARGEST_JSON);
+  const read = (key: 'tokenizer' | 'tokenizerConfig') => readCompanion(join(found, FILES[key][0]));
   const files = { tokenizer: await read('tokenizer'), config: await read('tokenizerConfig') };
   const size = sizeOf(files.tokenizer);
   if (size !== undefined && size > vocabularySize)

@@ -7,7 +7,7 @@
 import { readdir } from 'node:fs/promises';
 import { dirname, extname, join } from 'node:path';
 import { InputError, UsageError } from '../../base/errors.ts';
-import { exists, isDirectory, readJson } from '../../base/files.ts';
+import { exists, isDirectory } from '../../base/files.ts';
 import { completeSettings, type Preprocessing, parsePreprocessing } from '../../data/preprocessing.ts';
 import { getMetadata, setMetadata } from '../../onnx/metadata.ts';
 import { type Model, readModel } from '../../onnx/read.ts';
@@ -19,6 +19,7 @@ import { detectionOf, type LoadedModel, type ModelFamily } from '../family.ts';
 import type { FamilyCheckpoint, FamilyDefinition } from '../family-definition.ts';
 import { openGeneric } from '../generic/family.ts';
 import type { TokenizerFiles } from '../tokenizer.ts';
+import { readCompanion } from './companion-json.ts';
 import { findPreprocessing } from './find-preprocessing.ts';
 import { findTokenizer } from './find-tokenizer.ts';
 import { FILES, type FileKey, type FolderForm, readModelFolder, writeModelFolder } from './package-folder.ts';
@@ -50,8 +51,6 @@ export interface CheckpointPackage extends FamilyCheckpoint {
 
 /** The contents of the files that travel with a model. */
 type Companions = Readonly<Record<FileKey, unknown>>;
-
-const LARGEST_JSON = 1 << 26;
 
 /** What is wanted of a checkpoint that holds or lacks something. A model that is built already takes none of it. */
 export interface ReadOptions extends WeightOptions {
@@ -151,7 +150,7 @@ export async function readCheckpoint(path: string, options: ReadOptions = {}): P
   const configPath = join(path, FILES.config[0]);
   if (!(await exists(configPath)))
     throw new UsageError(`${path} has no config.json: ${describeFolder(await readdir(path))}`);
-  const family = findFamily(await readJson(configPath, LARGEST_JSON), configPath);
+  const family = findFamily(await readCompanion(configPath), configPath);
   return withFiles(path, path, family, await family.readFolder(path, options), options);
 }
 
