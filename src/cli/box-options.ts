@@ -1,7 +1,8 @@
 /** The options that say which of the boxes that were found are kept. */
-import { type Command, type CommandUnknownOpts, Option, type OptionValues } from '@commander-js/extra-typings';
+import { Option } from '@commander-js/extra-typings';
 import { UsageError } from '../base/errors.ts';
 import { type BoxSelection, DEFAULT_THRESHOLD } from '../detect/select-boxes.ts';
+import { optionGroup } from './option-group.ts';
 import { fraction, wholeNumber } from './shared-options.ts';
 
 /** The values of the options for boxes: a type, since the types of several helpers are put together. */
@@ -14,41 +15,31 @@ export type BoxValues = {
 };
 
 /** Adds the options for boxes to a command. `separateBoxes` reads them. */
-export function addBoxOptions<Arguments extends unknown[], Options extends OptionValues>(
-  command: Command<Arguments, Options>,
-): Command<Arguments, Options & BoxValues> {
+export const addBoxOptions = optionGroup<BoxValues>(() => {
   const number = (flag: string, value: string, description: string) =>
     new Option(`${flag} <${value}>`, description).argParser(fraction(flag));
-  (command as CommandUnknownOpts) // the compiler takes minutes to infer the type of this chain for an unknown command
-    .addOption(
-      number(
-        '--threshold',
-        'score',
-        `leave out boxes whose score is below this, from 0 to 1 (default: ${DEFAULT_THRESHOLD})`,
-      ),
-    )
-    .addOption(number('--box-threshold', 'score', 'the same as --threshold, by its name in other tools'))
-    .addOption(
-      number(
-        '--text-threshold',
-        'probability',
-        'leave out boxes whose phrase has no word with at least this probability, from 0 to 1; it matters only above --threshold, because dino8 labels a box with a whole phrase and not with the words above this',
-      ),
-    )
-    .addOption(
-      number(
-        '--nms',
-        'iou',
-        'leave out a box that overlaps a better one of the same phrase by more than this intersection over union, from 0 to 1 (default: keep all)',
-      ),
-    )
-    .addOption(
-      new Option('--max-boxes <count>', 'keep only the best <count> boxes of an image (default: keep all)').argParser(
-        wholeNumber('--max-boxes'),
-      ),
-    );
-  return command as unknown as Command<Arguments, Options & BoxValues>; // by the options above
-}
+  return [
+    number(
+      '--threshold',
+      'score',
+      `leave out boxes whose score is below this, from 0 to 1 (default: ${DEFAULT_THRESHOLD})`,
+    ),
+    number('--box-threshold', 'score', 'the same as --threshold, by its name in other tools'),
+    number(
+      '--text-threshold',
+      'probability',
+      'leave out boxes whose phrase has no word with at least this probability, from 0 to 1; it matters only above --threshold, because dino8 labels a box with a whole phrase and not with the words above this',
+    ),
+    number(
+      '--nms',
+      'iou',
+      'leave out a box that overlaps a better one of the same phrase by more than this intersection over union, from 0 to 1 (default: keep all)',
+    ),
+    new Option('--max-boxes <count>', 'keep only the best <count> boxes of an image (default: keep all)').argParser(
+      wholeNumber('--max-boxes'),
+    ),
+  ];
+});
 
 /**
  * Separates what the options for boxes say from the other options of a command.

@@ -5,7 +5,7 @@ import { COMPRESS_DEFAULTS, type CompressedVariant, type CompressResult } from '
 import { compress } from '../pipeline/compress-step.ts';
 import { bundledRecipes } from '../quant/recipe.ts';
 import { TRAINING_DEFAULTS } from '../train/training-settings.ts';
-import { addDatasetOptions, DATASET_ARGUMENT, separateDataset } from './dataset-options.ts';
+import { addDatasetOptions, CHECKPOINT_ARGUMENT, DATASET_ARGUMENT, separateDataset } from './dataset-options.ts';
 import { examples } from './examples.ts';
 import { megabytes, milliseconds } from './format.ts';
 import { keepsOnInterruption } from './interruption.ts';
@@ -37,10 +37,7 @@ export const compressCommand = () =>
       .description(
         'Make INT8 models of a checkpoint by several recipes, score and measure each beside FP32, and write a report. Nothing is calibrated or trained on the images that are scored. An interrupted command continues at the step where it was; if an option or an input has changed, the steps that depend on it are done again, and a note names the change.',
       )
-      .argument(
-        '<checkpoint>',
-        'a Hugging Face folder, or one file of weights of any name with the tokenizer beside it',
-      )
+      .argument('<checkpoint>', CHECKPOINT_ARGUMENT)
       .argument('<dataset>', DATASET_ARGUMENT)
       .requiredOption(
         '-o, --output <folder>',

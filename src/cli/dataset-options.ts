@@ -1,8 +1,13 @@
 /** The options that say what a data set is, which are the same in every command that takes one. */
-import { type Command, type CommandUnknownOpts, Option, type OptionValues } from '@commander-js/extra-typings';
+import { Option } from '@commander-js/extra-typings';
 import type { DatasetFiles } from '../pipeline/sources.ts';
 import { leftOut } from './left-out.ts';
 import { notice } from './notices.ts';
+import { optionGroup } from './option-group.ts';
+
+/** The words for a checkpoint, which are the same in every command that trains or compresses one. */
+export const CHECKPOINT_ARGUMENT =
+  'a Hugging Face folder, or one file of weights of any name with the tokenizer beside it';
 
 /** The words for a data set, which are the same in every command. */
 export const DATASET_ARGUMENT =
@@ -50,6 +55,8 @@ const skipUnreadableOption = () =>
     'leave out pictures that are missing or cannot be read and categories that are no phrases, with the exit code 0',
   );
 
+const readingOptions = () => [ignoreOrientationOption(), cleanNamesOption(), skipUnreadableOption()];
+
 /** The values of the options for a data set: a type, since the types of several helpers are put together. */
 export type DatasetValues = ReadingValues & {
   readonly annotations?: string | undefined;
@@ -64,27 +71,16 @@ export type ReadingValues = {
   readonly skipUnreadable?: true | undefined;
 };
 
-/** Adds the options for a data set to a command. `separateDataset` reads them. */
-export function addDatasetOptions<Arguments extends unknown[], Options extends OptionValues>(
-  command: Command<Arguments, Options>,
-): Command<Arguments, Options & DatasetValues> {
-  (command as CommandUnknownOpts) // the compiler takes minutes to infer the type of this chain for an unknown command
-    .addOption(annotationsOption())
-    .addOption(imagesRootOption())
-    .addOption(splitOption());
-  return addReadingOptions(command) as unknown as Command<Arguments, Options & DatasetValues>; // by the options above
-}
-
 /** Adds the options for reading pictures to a command whose data set is not an argument, such as `--calibration`. */
-export function addReadingOptions<Arguments extends unknown[], Options extends OptionValues>(
-  command: Command<Arguments, Options>,
-): Command<Arguments, Options & ReadingValues> {
-  (command as CommandUnknownOpts) // as above
-    .addOption(ignoreOrientationOption())
-    .addOption(cleanNamesOption())
-    .addOption(skipUnreadableOption());
-  return command as unknown as Command<Arguments, Options & ReadingValues>; // by the options above
-}
+export const addReadingOptions = optionGroup<ReadingValues>(readingOptions);
+
+/** Adds the options for a data set to a command. `separateDataset` reads them. */
+export const addDatasetOptions = optionGroup<DatasetValues>(() => [
+  annotationsOption(),
+  imagesRootOption(),
+  splitOption(),
+  ...readingOptions(),
+]);
 
 /**
  * Separates what is said about the data set from the other options of a command. `named` turns the path of the data set into

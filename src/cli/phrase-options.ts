@@ -1,8 +1,9 @@
 /** The options by which commands take phrases. */
-import { type Command, type CommandUnknownOpts, Option, type OptionValues } from '@commander-js/extra-typings';
+import { Option } from '@commander-js/extra-typings';
 import { UsageError } from '../base/errors.ts';
 import { type ExactPhrase, readPhrases, splitPhrases } from '../data/phrases.ts';
 import { notice } from './notices.ts';
+import { optionGroup } from './option-group.ts';
 
 /** The values of the options for phrases: a type, since the types of several helpers are put together. */
 export type PhraseValues = {
@@ -19,20 +20,14 @@ const repeatable = (flags: string, description: string) =>
   ]);
 
 /** Adds `--phrases`, `--phrase` and `--phrases-file` to a command. `phrasesOf` reads them. */
-export function addPhraseOptions<Arguments extends unknown[], Options extends OptionValues>(
-  command: Command<Arguments, Options>,
-): Command<Arguments, Options & PhraseValues> {
-  (command as CommandUnknownOpts) // the compiler takes minutes to infer the type of this chain for an unknown command
-    .addOption(
-      repeatable(
-        '--phrases <list>',
-        'the phrases to look for, separated by commas, semicolons, periods or line ends; one in "quotation marks" may have them inside. Repeated, it adds more',
-      ),
-    )
-    .addOption(repeatable('--phrase <phrase>', 'one phrase, taken as it is, such as "St. Bernard"; repeat it for more'))
-    .addOption(repeatable('--phrases-file <file>', 'a file with one phrase on each line, or a list of them in JSON'));
-  return command as unknown as Command<Arguments, Options & PhraseValues>; // by the options above
-}
+export const addPhraseOptions = optionGroup<PhraseValues>(() => [
+  repeatable(
+    '--phrases <list>',
+    'the phrases to look for, separated by commas, semicolons, periods or line ends; one in "quotation marks" may have them inside. Repeated, it adds more',
+  ),
+  repeatable('--phrase <phrase>', 'one phrase, taken as it is, such as "St. Bernard"; repeat it for more'),
+  repeatable('--phrases-file <file>', 'a file with one phrase on each line, or a list of them in JSON'),
+]);
 
 /**
  * The phrases of all options together; undefined if none is given.

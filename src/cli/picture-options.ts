@@ -1,9 +1,10 @@
 /** The options that say how pictures become the input of a model that is no detector of dino8, and sizes of its inputs. */
-import { type Command, type CommandUnknownOpts, Option, type OptionValues } from '@commander-js/extra-typings';
+import { Option } from '@commander-js/extra-typings';
 import { UsageError } from '../base/errors.ts';
 import { CHANNEL_ORDERS, type ChannelOrder, LAYOUTS, type Layout } from '../data/image-input.ts';
 import type { Size } from '../data/size.ts';
 import { PICTURE_DEFAULTS, type PictureOptions } from '../pipeline/samples.ts';
+import { optionGroup } from './option-group.ts';
 
 /** The words for the inputs of any model, which are the same in every command. */
 export const INPUTS_ARGUMENT =
@@ -103,19 +104,15 @@ export interface PictureValues {
 }
 
 /** Adds the options for pictures to a command. `separatePictures` reads them. */
-export function addPictureOptions<Arguments extends unknown[], Options extends OptionValues>(
-  command: Command<Arguments, Options>,
-): Command<Arguments, Options & PictureValues> {
-  (command as CommandUnknownOpts) // the compiler takes minutes to infer the type of this chain for an unknown command
-    .addOption(meanOption())
-    .addOption(stdOption())
-    .addOption(scaleOption())
-    .addOption(layoutOption())
-    .addOption(channelsOption())
-    .addOption(sizeOption())
-    .addOption(inputOption());
-  return command as unknown as Command<Arguments, Options & PictureValues>; // by the options above
-}
+export const addPictureOptions = optionGroup<PictureValues>(() => [
+  meanOption(),
+  stdOption(),
+  scaleOption(),
+  layoutOption(),
+  channelsOption(),
+  sizeOption(),
+  inputOption(),
+]);
 
 /**
  * Separates the settings for pictures, which are undefined if none are given, from the other options of a command.

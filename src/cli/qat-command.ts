@@ -1,7 +1,7 @@
 import { qat } from '../pipeline/qat-step.ts';
 import { DEFAULT_RECIPE } from '../quant/recipe.ts';
 import { TRAINING_DEFAULTS } from '../train/training-settings.ts';
-import { addDatasetOptions, DATASET_ARGUMENT, separateDataset } from './dataset-options.ts';
+import { addDatasetOptions, CHECKPOINT_ARGUMENT, DATASET_ARGUMENT, separateDataset } from './dataset-options.ts';
 import { examples } from './examples.ts';
 import { interruption, keepsOnInterruption } from './interruption.ts';
 import { printJson } from './output.ts';
@@ -19,10 +19,7 @@ export const qatCommand = () =>
         .description(
           'Train a checkpoint with the rounding of a recipe in place (quantization-aware training), and write the INT8 model. An interrupted training continues where it was.',
         )
-        .argument(
-          '<checkpoint>',
-          'a Hugging Face folder, or one file of weights of any name with the tokenizer beside it',
-        )
+        .argument('<checkpoint>', CHECKPOINT_ARGUMENT)
         .argument('<dataset>', DATASET_ARGUMENT)
         .requiredOption(
           '-o, --output <file>',

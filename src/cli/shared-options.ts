@@ -1,11 +1,12 @@
 /** Parsers of option values, and the options that several commands share. */
-import { type Command, type CommandUnknownOpts, Option, type OptionValues } from '@commander-js/extra-typings';
+import { Option } from '@commander-js/extra-typings';
 import { UsageError } from '../base/errors.ts';
 import { CALIBRATION_DEFAULTS } from '../pipeline/calibration-options.ts';
 import { GENERIC_RECIPE } from '../pipeline/default-recipe.ts';
 import { bundledRecipes } from '../quant/recipe.ts';
 import { TARGET_NAMES, TARGETS } from '../quant/targets/targets.ts';
 import { notice } from './notices.ts';
+import { optionGroup } from './option-group.ts';
 
 /** A parser of whole numbers from `minimum` up. `option` names the option in errors. */
 export function wholeNumber(option: string, minimum = 1): (text: string) => number {
@@ -134,16 +135,12 @@ export interface CalibrationValues {
 }
 
 /** Adds the options that say what to calibrate on. `statisticsOf` reads the name of the statistics file. */
-export function addCalibrationOptions<Arguments extends unknown[], Options extends OptionValues>(
-  command: Command<Arguments, Options>,
-): Command<Arguments, Options & CalibrationValues> {
-  (command as CommandUnknownOpts) // the compiler takes minutes to infer the type of this chain for an unknown command
-    .addOption(statisticsOption())
-    .addOption(rangesOption())
-    .addOption(calibrationOption())
-    .addOption(calibrationImagesOption());
-  return command as unknown as Command<Arguments, Options & CalibrationValues>; // by the options above
-}
+export const addCalibrationOptions = optionGroup<CalibrationValues>(() => [
+  statisticsOption(),
+  rangesOption(),
+  calibrationOption(),
+  calibrationImagesOption(),
+]);
 
 /** The statistics file, by the new name or, with a notice, by the old one. */
 export function statisticsOf({

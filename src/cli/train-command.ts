@@ -1,5 +1,5 @@
 import { train } from '../pipeline/train-step.ts';
-import { addDatasetOptions, DATASET_ARGUMENT, separateDataset } from './dataset-options.ts';
+import { addDatasetOptions, CHECKPOINT_ARGUMENT, DATASET_ARGUMENT, separateDataset } from './dataset-options.ts';
 import { examples } from './examples.ts';
 import { interruption, keepsOnInterruption } from './interruption.ts';
 import { printJson } from './output.ts';
@@ -10,10 +10,7 @@ export const trainCommand = () =>
   addDatasetOptions(
     trainingCommand('train')
       .description('Train a checkpoint on labelled images in FP32. An interrupted training continues where it was.')
-      .argument(
-        '<checkpoint>',
-        'a Hugging Face folder, or one file of weights of any name with the tokenizer beside it',
-      )
+      .argument('<checkpoint>', CHECKPOINT_ARGUMENT)
       .argument('<dataset>', DATASET_ARGUMENT)
       .requiredOption(
         '-o, --output <folder>',
