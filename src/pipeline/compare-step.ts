@@ -10,13 +10,7 @@ import { type Comparison, compareModels } from '../evaluate/compare.ts';
 import { scoreDataset } from '../evaluate/score-dataset.ts';
 import { isPackage, type ModelPackage, type ReadOptions } from '../models/package/package.ts';
 import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
-import {
-  type InputSource,
-  isSampleSource,
-  openEvaluationInputs,
-  openLabelled,
-  type PictureOptions,
-} from './samples.ts';
+import { type InputSource, openLabelledInputs, type PictureOptions } from './samples.ts';
 import { type ScoreResult, scoreDetections } from './score-step.ts';
 import { type AnyModelSource, type DatasetOptions, openAnyModel } from './sources.ts';
 import { checkStepFiles } from './step-files.ts';
@@ -65,12 +59,8 @@ export async function compare(options: CompareStepOptions): Promise<CompareResul
     const { skipUnreadable, onLeftOut, onNotice } = options;
     const float = await openAnyModel(options.model, options);
     const quantized = await openAnyModel(options.quantized, { onNotice: options.onNotice });
-    const checks = { onProgress, signal, skipUnreadable, onLeftOut, onNotice };
-    const dataset =
-      isPackage(float) && !isSampleSource(options.dataset)
-        ? await openLabelled(float, options.dataset, { ...checks, images: count })
-        : undefined;
-    const inputs = await openEvaluationInputs(float, dataset ?? options.dataset, { ...checks, count, pictures });
+    const reading = { onProgress, signal, skipUnreadable, onLeftOut, onNotice, count, pictures };
+    const { dataset, samples: inputs } = await openLabelledInputs(float, options.dataset, reading);
     const comparison = await compareModels(float, quantized.model, inputs, { onProgress, signal });
     const scored =
       dataset && isPackage(float) && isPackage(quantized) && options.accuracy !== false

@@ -13,7 +13,7 @@ import { isPackage, type ReadOptions } from '../models/package/package.ts';
 import type { Feeds } from '../runtime/session.ts';
 import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
 import { BLANK_TOKENS, type BlankInputOptions, blankInputs } from './blank-inputs.ts';
-import { openEvaluationInputs, type PictureOptions } from './samples.ts';
+import { openLabelledInputs, type PictureOptions } from './samples.ts';
 import { type AnyModelSource, openAnyModel } from './sources.ts';
 import { checkStepFiles } from './step-files.ts';
 
@@ -69,7 +69,8 @@ export async function inspect(options: InspectStepOptions): Promise<InspectResul
 
 async function feedsOf(source: LoadedModel, path: string, options: InspectStepOptions): Promise<Feeds> {
   if (!isPackage(source)) {
-    for await (const { feeds } of (await openEvaluationInputs(source, path, options)).samples()) return feeds;
+    const { samples } = await openLabelledInputs(source, path, options);
+    for await (const { feeds } of samples.samples()) return feeds;
     throw new UsageError(`${path} holds no inputs.`);
   }
   await using preprocessor = await Preprocessor.create(source.preprocessing);

@@ -16,7 +16,7 @@ import type { ReadOptions } from '../models/package/package.ts';
 import type { ProviderName } from '../runtime/options.ts';
 import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
 import { type BlankInputOptions, blankInputs } from './blank-inputs.ts';
-import { type InputSource, openEvaluationInputs, type PictureOptions } from './samples.ts';
+import { type InputSource, openLabelledInputs, type PictureOptions } from './samples.ts';
 import { openAnyModel } from './sources.ts';
 
 /** Options of `measure`. */
@@ -94,7 +94,7 @@ export async function measureInputs(options: MeasureInputsOptions): Promise<Meas
     const work = { onProgress: options.onProgress, signal: options.signal, runs, threads, device: options.device };
     if (inputs === undefined) return measureFeeds(model, blankInputs(loaded, { shapes }), work);
     if (shapes) throw new UsageError('`shapes` has no effect on inputs that are given; leave one of them out.');
-    const samples = await openEvaluationInputs(loaded, inputs, { count: 1, pictures });
+    const { samples } = await openLabelledInputs(loaded, inputs, { count: 1, pictures });
     for await (const { feeds } of samples.samples()) return measureFeeds(model, feeds, work);
     throw new UsageError('There are no inputs to run the model on.');
   });

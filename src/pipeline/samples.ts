@@ -109,15 +109,23 @@ export async function openLabelled(
   return checkPhrases(loaded, await openDataset(source, options), options);
 }
 
+/** Inputs to judge a model by, and the labelled images that they are made of. */
+export interface LabelledInputs {
+  /** The labelled images; undefined for a model that is no detector of dino8, and for samples. */
+  readonly dataset: CocoDataset | undefined;
+  readonly samples: SampleSource;
+}
+
 /** The inputs for a comparison: of a data set, the first images, with all categories as the prompt. */
-export async function openEvaluationInputs(
+export async function openLabelledInputs(
   loaded: LoadedModel,
   inputs: InputSource,
   { count, pictures, ...options }: InputChoice = {},
-): Promise<SampleSource> {
+): Promise<LabelledInputs> {
   if (isSampleSource(inputs) || !isPackage(loaded))
-    return samplesOf(loaded, await openInputs(loaded, inputs, { count, pictures }));
-  return calibrationSamples(loaded, everyImage(await openLabelled(loaded, inputs, { ...options, images: count })));
+    return { dataset: undefined, samples: samplesOf(loaded, await openInputs(loaded, inputs, { count, pictures })) };
+  const dataset = await openLabelled(loaded, inputs, { ...options, images: count });
+  return { dataset, samples: calibrationSamples(loaded, everyImage(dataset)) };
 }
 
 /** The samples of a plan, which needs a detector, or the samples themselves. */

@@ -3,18 +3,13 @@ import { basename } from 'node:path';
 import type { Defaults } from '../base/defaults.ts';
 import { writeAtomic } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
-import { detectionAccuracy } from '../evaluate/accuracy.ts';
 import { type Granularity, measureSensitivity, type Sensitivity } from '../evaluate/sensitivity.ts';
-import { isPackage, type ReadOptions } from '../models/package/package.ts';
-import { planQuantization } from '../quant/plan.ts';
-import { resolveRanges } from '../quant/resolve-ranges.ts';
+import type { ReadOptions } from '../models/package/package.ts';
 import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
-import { observeFor } from './apply-recipe.ts';
-import { type CalibrationOptions, resolveCalibration } from './calibration-options.ts';
-import { GENERIC_RECIPE } from './default-recipe.ts';
-import { type InputSource, isSampleSource, openEvaluationInputs, openLabelled } from './samples.ts';
-import { type AnyModelSource, openAnyModel, openRecipe, type RecipeSource } from './sources.ts';
-import { checkStepFiles } from './step-files.ts';
+import type { CalibrationOptions } from './calibration-options.ts';
+import { openJudgedModel } from './judged-model.ts';
+import type { InputSource } from './samples.ts';
+import type { AnyModelSource, RecipeSource } from './sources.ts';
 
 /** Options of `sensitivity`. */
 export interface SensitivityStepOptions extends WorkOptions, ReadOptions, CalibrationOptions, ThreadOptions {
@@ -55,35 +50,9 @@ export const SENSITIVITY_DEFAULTS: Defaults<SensitivityStepOptions, 'images' | '
 export async function sensitivity(options: SensitivityStepOptions): Promise<Sensitivity> {
   return withThreads(options.threads, async () => {
     const { images = SENSITIVITY_DEFAULTS.images, by = SENSITIVITY_DEFAULTS.by, output, report } = options;
-    await checkStepFiles({
-      outputs: [output, report],
-      models: [options.model],
-      data: [options.dataset, options.calibration],
-      recipe: options.recipe,
-      statistics: [options.statistics],
-    });
-    const { pictures, onProgress, signal } = options;
-    const source = await openAnyModel(options.model, options);
-    const standard = isPackage(source) ? SENSITIVITY_DEFAULTS.recipe : GENERIC_RECIPE;
-    const recipe = await openRecipe(options.recipe ?? standard, options.onNotice);
-    const { skipUnreadable, onLeftOut } = options;
-    const checks = { onProgress, signal, skipUnreadable, onLeftOut, onNotice: options.onNotice };
-    const dataset =
-      isPackage(source) && !isSampleSource(options.dataset)
-        ? await openLabelled(source, options.dataset, { ...checks, images })
-        : undefined;
-    const samples = await openEvaluationInputs(source, dataset ?? options.dataset, {
-      ...checks,
-      count: images,
-      pictures,
-    });
-    const calibration = await resolveCalibration(source, options);
-    const planned = planQuantization(source.model, recipe);
-    const statistics = await observeFor(source, planned, { onProgress, signal, ...calibration });
-    const plan = resolveRanges(planned, { statistics });
-    for (const sentence of plan.notices) options.onNotice?.(sentence);
-    const accuracy =
-      dataset && isPackage(source) ? await detectionAccuracy(source, dataset, { onProgress, signal }) : undefined;
+    const { onProgress, signal } = options;
+    const judged = await openJudgedModel(options, images, SENSITIVITY_DEFAULTS.recipe);
+    const { source, plan, samples, statistics, accuracy } = judged;
     const result = await measureSensitivity(source, plan, samples, {
       accuracy,
       onProgress,

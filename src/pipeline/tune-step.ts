@@ -7,23 +7,18 @@ import { UsageError } from '../base/errors.ts';
 import { writeAtomic } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import type { CocoDataset } from '../data/coco.ts';
-import { detectionAccuracy } from '../evaluate/accuracy.ts';
 import { createFeedsTimer, createVariantTimer, type VariantTimer } from '../evaluate/relative-timer.ts';
 import { type Granularity, measureSensitivity } from '../evaluate/sensitivity.ts';
 import { type Tuned, tune as tuneModel } from '../evaluate/tune.ts';
 import type { LoadedModel } from '../models/family.ts';
 import { isPackage, type ReadOptions } from '../models/package/package.ts';
 import type { SampleSource } from '../quant/observe/sample.ts';
-import { planQuantization } from '../quant/plan.ts';
 import type { Recipe } from '../quant/recipe.ts';
-import { resolveRanges } from '../quant/resolve-ranges.ts';
 import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
-import { observeFor } from './apply-recipe.ts';
-import { type CalibrationOptions, resolveCalibration } from './calibration-options.ts';
-import { GENERIC_RECIPE } from './default-recipe.ts';
-import { type InputSource, isSampleSource, openEvaluationInputs, openLabelled } from './samples.ts';
-import { type AnyModelSource, openAnyModel, openRecipe, type RecipeSource } from './sources.ts';
-import { checkStepFiles } from './step-files.ts';
+import type { CalibrationOptions } from './calibration-options.ts';
+import { openJudgedModel } from './judged-model.ts';
+import type { InputSource } from './samples.ts';
+import type { AnyModelSource, RecipeSource } from './sources.ts';
 
 /** Options of `tune`. */
 export interface TuneStepOptions extends WorkOptions, ReadOptions, CalibrationOptions, ThreadOptions {
@@ -77,38 +72,12 @@ export const TUNE_DEFAULTS: Defaults<TuneStepOptions, 'maxDrop' | 'images' | 'by
  */
 export async function tune(options: TuneStepOptions): Promise<Tuned> {
   return withThreads(options.threads, async () => {
-    const { images = TUNE_DEFAULTS.images, by = TUNE_DEFAULTS.by, pictures } = options;
-    const { output, report, onProgress, signal, onNotice } = options;
-    await checkStepFiles({
-      outputs: [output, report],
-      models: [options.model],
-      data: [options.dataset, options.calibration],
-      recipe: options.recipe,
-      statistics: [options.statistics],
-    });
-    const source = await openAnyModel(options.model, options);
-    const standard = isPackage(source) ? TUNE_DEFAULTS.recipe : GENERIC_RECIPE;
-    const recipe = await openRecipe(options.recipe ?? standard, onNotice);
-    const { skipUnreadable, onLeftOut } = options;
-    const checks = { onProgress, signal, skipUnreadable, onLeftOut, onNotice: options.onNotice };
-    const dataset =
-      isPackage(source) && !isSampleSource(options.dataset)
-        ? await openLabelled(source, options.dataset, { ...checks, images })
-        : undefined;
+    const { images = TUNE_DEFAULTS.images, by = TUNE_DEFAULTS.by, output, report, onProgress, signal } = options;
+    if (options.maxDrop !== undefined && !(options.maxDrop >= 0))
+      throw new UsageError(`\`maxDrop\` must be a number from 0 up, not ${options.maxDrop}.`);
+    const judged = await openJudgedModel(options, images, TUNE_DEFAULTS.recipe);
+    const { source, plan, samples, statistics, dataset, accuracy } = judged;
     const { maxDrop = dataset ? TUNE_DEFAULTS.maxDrop : TUNE_DEFAULTS.maxOutputChange } = options;
-    if (!(maxDrop >= 0)) throw new UsageError(`\`maxDrop\` must be a number from 0 up, not ${maxDrop}.`);
-    const samples = await openEvaluationInputs(source, dataset ?? options.dataset, {
-      ...checks,
-      count: images,
-      pictures,
-    });
-    const calibration = await resolveCalibration(source, options);
-    const planned = planQuantization(source.model, recipe);
-    const statistics = await observeFor(source, planned, { onProgress, signal, ...calibration });
-    const plan = resolveRanges(planned, { statistics });
-    for (const sentence of plan.notices) onNotice?.(sentence);
-    const accuracy =
-      dataset && isPackage(source) ? await detectionAccuracy(source, dataset, { onProgress, signal }) : undefined;
     const shared = { onProgress, signal, statistics, granularity: by, accuracy };
     const parts = await measureSensitivity(source, plan, samples, { ...shared, cache: `${output}.cache` });
     await using timer = await openTimer(source, dataset, samples);

@@ -4,7 +4,7 @@ import { InputError, messageOf } from '../../base/errors.ts';
 import { mapConcurrently } from '../../base/map-concurrently.ts';
 import type { WorkOptions } from '../../base/progress.ts';
 import { type CocoDataset, type CocoImage, keepImages } from '../coco.ts';
-import { type PictureSizes, readImage, readPictureSizes } from '../image.ts';
+import { type PictureSizes, type ReadImageOptions, readImage, readPictureSizes } from '../image.ts';
 import type { Size } from '../size.ts';
 import { type LeaveOutOptions, leaveOut, listSome } from './leave-out.ts';
 
@@ -49,13 +49,10 @@ export async function checkExistence(dataset: CocoDataset, options: CheckOptions
 export async function checkPictures(dataset: CocoDataset, options: CheckOptions = {}): Promise<CocoDataset> {
   const existing = await checkExistence(dataset, options);
   const { images, ignoreOrientation } = existing;
-  const work = { ...options, label: 'Checking pictures', limit: CONCURRENT };
-  const examined = await mapConcurrently(images, (image) => examine(existing.pathOf(image), ignoreOrientation), work);
-  const unreadable = examined.flatMap((each) => (typeof each === 'string' ? [each] : []));
-  leaveOut(unreadable, 'pictures', options);
+  const examined = await examineAll(images.map(existing.pathOf), { ...options, ignoreOrientation });
   const read = images.flatMap((image, index) => {
     const sizes = examined[index];
-    return sizes === undefined || typeof sizes === 'string' ? [] : [{ image, sizes }];
+    return sizes ? [{ image, sizes }] : [];
   });
   compareSizes(existing, read, options.onNotice);
   const taken = ignoreOrientation ? 'stored' : 'upright';
@@ -75,16 +72,22 @@ export async function checkPictures(dataset: CocoDataset, options: CheckOptions 
  */
 export async function readablePaths(
   paths: readonly string[],
-  { ignoreOrientation, ...options }: CheckOptions & { readonly ignoreOrientation?: boolean | undefined },
+  options: CheckOptions & ReadImageOptions,
 ): Promise<ReadonlySet<string>> {
+  const examined = await examineAll(paths, options);
+  return new Set(paths.filter((_, index) => examined[index]));
+}
+
+/** The sizes of the pictures in their order, undefined for those that cannot be read, which are left out or an error. */
+async function examineAll(
+  paths: readonly string[],
+  { ignoreOrientation, ...options }: CheckOptions & ReadImageOptions,
+): Promise<(PictureSizes | undefined)[]> {
   const work = { ...options, label: 'Checking pictures', limit: CONCURRENT };
   const examined = await mapConcurrently(paths, (path) => examine(path, ignoreOrientation), work);
-  leaveOut(
-    examined.flatMap((each) => (typeof each === 'string' ? [each] : [])),
-    'pictures',
-    options,
-  );
-  return new Set(paths.filter((_, index) => typeof examined[index] !== 'string'));
+  const unreadable = examined.flatMap((each) => (typeof each === 'string' ? [each] : []));
+  leaveOut(unreadable, 'pictures', options);
+  return examined.map((each) => (typeof each === 'string' ? undefined : each));
 }
 
 const isFile = async (path: string): Promise<boolean> => (await stat(path).catch(() => undefined))?.isFile() ?? false;
