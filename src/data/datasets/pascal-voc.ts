@@ -47,6 +47,7 @@ export async function readVoc(folder: string, options: ReadDatasetOptions): Prom
     throw new UsageError(
       `${pictureFolder} is no folder in ${folder}; name the folder of the pictures with \`imagesRoot\`.`,
     );
+  const listed = await stemsOfSplit(folder, options);
   const files = await xmlFiles(xmlFolder);
   const described = await mapConcurrently(files, (file) => readXml(join(xmlFolder, file)), {
     label: 'Reading labels',
@@ -57,7 +58,7 @@ export async function readVoc(folder: string, options: ReadDatasetOptions): Prom
   const byStem = new Map(files.map((file, index) => [stemOf(file), described[index]]));
   const names = [...new Set(described.flatMap(({ objects }) => objects.map((object) => object.name)))].sort();
   const idOf = new Map(names.map((name, index) => [name, index + 1]));
-  const stems = (await stemsOfSplit(folder, options)) ?? [...byStem.keys()];
+  const stems = listed ?? [...byStem.keys()];
   const paths = new Map<number, string>();
   const images: CocoImage[] = [];
   const annotations: CocoAnnotation[] = [];
