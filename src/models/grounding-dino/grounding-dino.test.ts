@@ -8,12 +8,13 @@ import { DataType } from '../../onnx/types.ts';
 import { modelBytes } from '../../onnx/write.ts';
 import { kernelLibrary } from '../../runtime/kernels.ts';
 import { Session } from '../../runtime/session.ts';
-import { booleans, floatData, integers, type Tensor, tensorOf } from '../../runtime/tensor.ts';
+import { booleans, floatData, integers, tensorOf } from '../../runtime/tensor.ts';
 import { goldenFolder, readGolden } from '../../testing/golden.ts';
 import type { StoredTensor } from '../checkpoint/checkpoint.ts';
 import { readSafetensors } from '../checkpoint/safetensors.ts';
 import { readHuggingFace } from './checkpoint/hugging-face.ts';
 import { addTokenTypes, buildModel, extractHalf } from './grounding-dino.ts';
+import { tokenTypes } from './testing/token-types.ts';
 import { tokenMasks } from './token-masks.ts';
 
 const cases = [
@@ -76,12 +77,6 @@ function largestDifference(actual: Float32Array, expected: Float32Array): number
   return largest;
 }
 
-/** Token types as Hugging Face's processor makes them. */
-function zerosLike(ids: Tensor | undefined): Tensor {
-  if (!ids) throw new Error('the tokens are in the file');
-  return integers(new BigInt64Array(ids.data.length), ids.shape);
-}
-
 const withKernels = kernelLibrary() === undefined ? [false] : [false, true];
 
 describe.each(withKernels)('with the kernel library: %s', (kernels) => {
@@ -90,7 +85,7 @@ describe.each(withKernels)('with the kernel library: %s', (kernels) => {
     const session = await combined(checkpoint, kernels);
     const names = ['pixel_values', 'input_ids', 'attention_mask', 'pixel_mask'];
     const given = Object.fromEntries(names.map((name) => [name, tensorOf(expected.get(name) as StoredTensor)]));
-    const feeds = { ...given, token_type_ids: zerosLike(given.input_ids) };
+    const feeds = { ...given, token_type_ids: tokenTypes(given.input_ids) };
     using outputs = await session.run(feeds);
     for (const stage of [...stages, 'logits', 'pred_boxes']) {
       const reference = expected.get(stage);
@@ -183,7 +178,7 @@ describe('MM-Grounding-DINO', () => {
       Object.fromEntries(
         [...session.inputs.keys()].map((name) => [
           name,
-          name === 'token_type_ids' ? zerosLike(stored('input_ids')) : stored(name),
+          name === 'token_type_ids' ? tokenTypes(stored('input_ids')) : stored(name),
         ]),
       ),
     );

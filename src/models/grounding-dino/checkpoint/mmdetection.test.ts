@@ -5,11 +5,12 @@ import { packageRoot } from '../../../base/package-root.ts';
 import { bytesOf } from '../../../onnx/tensor.ts';
 import { modelBytes } from '../../../onnx/write.ts';
 import { Session } from '../../../runtime/session.ts';
-import { floatData, integers, tensorOf } from '../../../runtime/tensor.ts';
+import { floatData, tensorOf } from '../../../runtime/tensor.ts';
 import { readSafetensors } from '../../checkpoint/safetensors.ts';
 import type { WeightSet } from '../../checkpoint/weight-sets.ts';
 import { readWeightsFile } from '../../checkpoint/weights-files.ts';
 import { buildModel } from '../grounding-dino.ts';
+import { tokenTypes } from '../testing/token-types.ts';
 import { readCheckpointFile } from './checkpoint-file.ts';
 import { inferConfig } from './infer-config.ts';
 import { networkTensors } from './read-weights.ts';
@@ -29,9 +30,7 @@ test('the outputs are those of transformers, with the four maps and five levels 
   const feeds = Object.fromEntries(
     [...session.inputs.keys()].filter((name) => expected.has(name)).map((name) => [name, stored(name)]),
   );
-  const { shape } = stored('input_ids');
-  const types = integers(new BigInt64Array(shape.reduce((count, size) => count * size, 1)), shape);
-  using outputs = await session.run({ ...feeds, token_type_ids: types });
+  using outputs = await session.run({ ...feeds, token_type_ids: tokenTypes(stored('input_ids')) });
   for (const [name, tolerance] of [
     ['logits', 1e-4],
     ['pred_boxes', 1e-5],
