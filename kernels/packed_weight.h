@@ -24,7 +24,7 @@ struct ByteRange {
   int32_t zero_point = 0;
 };
 
-// How a residual sum x + branch is rounded to numbers that bytes stand for: x and the branch first, then the sum.
+// The rounding of a residual sum x + branch to numbers that bytes stand for: of x and the branch first, then of the sum.
 struct ResidualRounding {
   bool is_rounded = false;
   ByteRange x, branch, sum;

@@ -22,7 +22,7 @@ struct WindowAttention {
   PackedLayer projections;  // to queries, keys and values, one after the other: 3 · channels columns
   float query_scale = 0;
   const float* position_bias = nullptr;  // [heads, tokens of a window, padded_tokens], minus infinity at the end of a row
-  // Where the products of attention are products of bytes: what these stand for. Keys and values are signed.
+  // The numbers that bytes stand for, if the products of attention are products of bytes. Keys and values are signed.
   bool has_byte_products = false;
   ByteRange query, key, weights, value;
   ByteRange context;

@@ -25,11 +25,11 @@ class WindowByteHeads {
     key_steps_ = (size + kStepDepth - 1) / kStepDepth;
     value_panels_ = (size + kPanelColumns - 1) / kPanelColumns;
     const int64_t most = std::max(padded, value_panels_ * kPanelColumns);
-    // What is packed reads up to a panel more than the last row has.
+    // The panels are copied whole, so that up to a panel more than the last row has is read.
     if (!allocate(bytes_, windows * a_->tokens() * stride_ + kPanelColumns) || !allocate(inverse_, stride_) ||
         !allocate(zero_point_, stride_) || !allocate(keys_, padded * key_steps_ * kStepDepth) ||
-        !allocate(values_, value_panels_ * kPanelColumns * padded) || !allocate(sums_, most) ||
-        !allocate(scale_, most) || !allocate(value_scale_, most) || !allocate(zeros_, most) ||
+        !allocate(values_, value_panels_ * kPanelColumns * padded) || !allocate(key_sums_, padded) ||
+        !allocate(value_sums_, value_panels_ * kPanelColumns) || !allocate(scale_, most) || !allocate(value_scale_, most) || !allocate(zeros_, most) ||
         !allocate(scores_, kRows * padded) || !allocate(weights_, kRows * padded))
       return false;
     std::fill_n(scale_.get(), most, a_->query.scale * a_->key.scale);
@@ -67,14 +67,16 @@ class WindowByteHeads {
   void attend_head(const uint8_t* rows, const float* bias, const float* const* masks, uint8_t* context,
                    int64_t stride) {
     const int64_t tokens = a_->tokens(), padded = a_->padded_tokens(), size = a_->head_size();
-    // What the zero point of the values adds to each product with a row of weights, for each step of the row's sum.
+    // The zero point of the values adds this to each product with a row of weights, times the sum of the row's steps.
     const float value_rest = static_cast<float>(a_->value.zero_point) * a_->weights.scale * a_->value.scale;
     pack_as_columns(rows + a_->channels, stride_, tokens, size, keys_.get());
     pack_as_rows(rows + 2 * a_->channels, stride_, tokens, value_panels_, padded / kStepDepth, values_.get());
+    sum_columns(keys_.get(), padded / kPanelColumns, key_steps_, key_sums_.get());
+    sum_columns(values_.get(), value_panels_, padded / kStepDepth, value_sums_.get());
+    const PackedLayer keys{keys_.get(), key_steps_ * kStepDepth, padded, key_sums_.get(), scale_.get(), zeros_.get()};
+    const PackedLayer values{values_.get(), padded, size, value_sums_.get(), value_scale_.get(), zeros_.get()};
     for (int64_t first = 0; first < tokens; first += kRows) {
       const int64_t count = std::min(kRows, tokens - first);
-      sum_columns(keys_.get(), padded / kPanelColumns, key_steps_, sums_.get());
-      const PackedLayer keys{keys_.get(), key_steps_ * kStepDepth, padded, sums_.get(), scale_.get(), zeros_.get()};
       linear_layer_by_panels<typename Tile::Small>(rows + first * stride_, count, stride_, keys, a_->query.zero_point,
                                    [&](int64_t row, int64_t column, int64_t, PanelResults results) {
                                      results.store(scores_.get() + row * padded + column);
@@ -87,8 +89,6 @@ class WindowByteHeads {
                                                  weights_.get() + row * padded);
         value_rest_[row] = static_cast<float>(sum - static_cast<int32_t>(padded) * a_->weights.zero_point) * value_rest;
       }
-      sum_columns(values_.get(), value_panels_, padded / kStepDepth, sums_.get());
-      const PackedLayer values{values_.get(), padded, size, sums_.get(), value_scale_.get(), zeros_.get()};
       const float inverse = 1 / a_->context.scale, zero_point = static_cast<float>(a_->context.zero_point);
       linear_layer_by_panels<typename Tile::Small>(
           weights_.get(), count, padded, values, a_->weights.zero_point,
@@ -108,7 +108,7 @@ class WindowByteHeads {
   std::unique_ptr<float[]> inverse_;  // [stride]: of the scales of the bytes
   std::unique_ptr<int32_t[]> zero_point_;                // [stride]
   std::unique_ptr<int8_t[]> keys_, values_;              // of one head, in panels
-  std::unique_ptr<int32_t[]> sums_;                      // of the columns of keys or values
+  std::unique_ptr<int32_t[]> key_sums_, value_sums_;     // of the columns
   std::unique_ptr<float[]> scale_, value_scale_, zeros_; // of scores and results
   std::unique_ptr<float[]> scores_;                      // [rows, padded tokens]
   std::unique_ptr<uint8_t[]> weights_;                   // [rows, padded tokens]

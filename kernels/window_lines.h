@@ -1,4 +1,4 @@
-// Where the tokens of a window come from, and which of them attend to each other. Everything here is in an unnamed
+// The places of a window's tokens in the map, and which of them attend to each other. Everything here is in an unnamed
 // namespace; see paths/path_kernels.h.
 #pragma once
 

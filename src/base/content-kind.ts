@@ -1,4 +1,4 @@
-/** What a file is, by its first bytes. Names say little: checkpoints are called .pth, .pt, .bin, .ckpt, or anything else. */
+/** Recognises files by their first bytes. Names say little: checkpoints are called .pth, .pt, .bin, .ckpt, or anything else. */
 
 /** The kinds of files that may hold a checkpoint's weights. */
 export type WeightsKind = 'zip' | 'pickle' | 'safetensors';
@@ -27,7 +27,7 @@ const FOREIGN = {
 /** The kinds of files that hold no weights dino8 can read. */
 type ForeignKind = keyof typeof FOREIGN;
 
-/** What a file is: weights, something else that is recognised, JSON, nothing at all, or unknown (which an ONNX file is too). */
+/** The kind of a file: of weights, a recognised kind without weights, JSON, an empty file, or unknown, as ONNX files are. */
 export type ContentKind = WeightsKind | ForeignKind | 'json' | 'empty' | 'unknown';
 
 /** The number of bytes from which `contentKind` tells a kind. */
@@ -58,7 +58,7 @@ const MAGIC: readonly (readonly [kind: ContentKind, at: number, text: string])[]
   ['executable', 0, '\x7fELF'],
 ];
 
-/** What the text of a file begins with, after white space. */
+/** The beginnings of text files, after white space. */
 const TEXTS: readonly (readonly [ContentKind, RegExp])[] = [
   ['lfs', /^version https:\/\/git-lfs/],
   ['html', /^<(?:!doctype|html|head|body|\?xml)/i],
@@ -79,12 +79,12 @@ export function contentKind(start: Uint8Array): ContentKind {
   return TEXTS.find(([, pattern]) => pattern.test(text))?.[0] ?? 'unknown';
 }
 
-/** Whether a file of this kind may hold weights. */
+/** Returns whether a file of this kind may hold weights. */
 export function isWeightsKind(kind: ContentKind): kind is WeightsKind {
   return kind === 'zip' || kind === 'pickle' || kind === 'safetensors';
 }
 
-/** What a file is and what to do, to follow its name in a sentence; undefined for kinds that are read. */
+/** The predicate of a sentence that says what a file is and what to do; undefined for kinds that are read. */
 export function foreignKind(kind: ContentKind): string | undefined {
   if (kind === 'empty') return 'is empty; download or save it again';
   return Object.hasOwn(FOREIGN, kind) ? FOREIGN[kind as ForeignKind] : undefined; // by the line before

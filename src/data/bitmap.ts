@@ -15,10 +15,10 @@ const RUN_LENGTHS = new Map([
 ]);
 const MASKS = 3;
 const MASKS_WITH_ALPHA = 6;
-/** What the second byte of a run of length 0 means; other values are the number of pixels that follow as they are. */
+/** The meanings of the second byte of a run of length 0. Other values are the number of pixels that follow uncompressed. */
 const [END_OF_ROW, END_OF_PICTURE, MOVE] = [0, 1, 2];
 
-/** What the headers of a bitmap say. */
+/** The fields of a bitmap's headers. */
 export interface BitmapHeader {
   readonly width: number;
   readonly height: number;
@@ -26,12 +26,12 @@ export interface BitmapHeader {
   readonly isTopDown: boolean;
   readonly bits: number;
   readonly compression: number;
-  /** Where the palette, or the masks, begin. */
+  /** The position of the palette, or of the masks, in bytes. */
   readonly end: number;
   readonly headerSize: number;
   /** The stated number of colours of the palette; 0 stands for all. */
   readonly colours: number;
-  /** Where the pixels begin. */
+  /** The position of the pixels, in bytes. */
   readonly offset: number;
 }
 

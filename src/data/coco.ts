@@ -13,7 +13,7 @@ export interface CocoImage {
   readonly width: number;
   /** The size in pixels; 0 if annotations do not say it and the pictures were not looked at. */
   readonly height: number;
-  /** What the file has as the id, if that is no whole number: `id` is then its place among the sorted ids, from 1. */
+  /** The id in the file, if that is not a whole number. `id` is then its position among the sorted ids, counted from 1. */
   readonly sourceId?: string | undefined;
   /** In a federated data set such as LVIS: the categories of which it is known that the image shows none. */
   readonly neg_category_ids?: readonly number[] | undefined;
@@ -45,7 +45,7 @@ export interface CocoCategory {
   readonly name: string;
   /** The name of a group of categories. */
   readonly supercategory?: string | undefined;
-  /** What the file has as the id, if that is no whole number: `id` is then its place among the sorted ids, from 1. */
+  /** The id in the file, if that is not a whole number. `id` is then its position among the sorted ids, counted from 1. */
   readonly sourceId?: string | undefined;
   /** False if the category is no phrase of the prompt, because its name is none. Its objects count in scores nevertheless. */
   readonly isPhrase?: boolean | undefined;

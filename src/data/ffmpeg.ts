@@ -43,7 +43,7 @@ function endAll(): void {
   }
 }
 
-/** What a program is started with. */
+/** The arguments and the input of a program. */
 export interface ProgramOptions {
   readonly signal?: AbortSignal | undefined;
   /** The file that is unfinished until the program has ended well. */
@@ -95,7 +95,7 @@ export class Program implements AsyncDisposable {
     });
   }
 
-  /** What the program complained of first, without the path; undefined if of nothing. */
+  /** The first complaint of the program, without the path; undefined if there is none. */
   get complaint(): string | undefined {
     const [first] = this.#errors;
     if (first?.startsWith('Format not on whitelist'))

@@ -1,4 +1,4 @@
-/** What the image library does not do with a GIF as Pillow does. Layout: https://www.w3.org/Graphics/GIF/spec-gif89a.txt */
+/** Changes GIF files so that the image library decodes them as Pillow does. Layout: https://www.w3.org/Graphics/GIF/spec-gif89a.txt */
 
 const HEADER_BYTES = 13;
 const EXTENSION = 0x21;

@@ -11,14 +11,14 @@ import { parseWith } from '../base/schema.ts';
 export interface ExactPhrase {
   /** The phrase. */
   readonly exact: string;
-  /** What errors and warnings call it; "phrase" by default. */
+  /** The noun by which errors and warnings call it; "phrase" by default. */
   readonly called?: string | undefined;
 }
 
 /** A phrase of a list: a text without separators, or one that is taken as it is. */
 export type PhraseInput = string | ExactPhrase;
 
-/** What to look for: a text that `splitPhrases` splits, or a list of phrases. */
+/** The phrases to look for: a text that `splitPhrases` splits, or a list. */
 export type Phrases = string | readonly PhraseInput[];
 
 /** Punctuation that separates phrases wherever it stands in a text, that of Chinese, Japanese and Arabic included. */
@@ -35,7 +35,7 @@ const LONGEST_ABBREVIATION = 5;
 /** A phrase in quotation marks, up to the next separator; "" inside stands for a quotation mark. */
 const QUOTED = /\s*["“”]((?:[^"“”]|"")*)["“”]\s*(?=[.?？,;\n\r，；、。．｡،؛]|$)/y;
 
-/** Whether the period or question mark at `at` ends a phrase: not within a number, and not behind a known abbreviation. */
+/** Returns whether the period or question mark at `at` ends a phrase. Within a number, or behind a known abbreviation, it does not. */
 function endsPhrase(text: string, at: number): boolean {
   if (text[at] !== '.') return true;
   const isDigit = (place: number) => /\p{N}/u.test(text[place] ?? '');
@@ -82,7 +82,7 @@ export function splitPhrases(text: string): string[] {
 export interface NamedPhrase {
   /** The phrase, trimmed. */
   readonly name: string;
-  /** What errors and warnings call it. */
+  /** The noun by which errors and warnings call it. */
   readonly called: string;
   /** A sentence that the user should know; undefined if all is well. */
   readonly warning?: string;

@@ -6,7 +6,7 @@ import { parseWith } from '../base/schema.ts';
 import { inputArguments, Program } from './ffmpeg.ts';
 import { type Image, MAX_PIXELS } from './image.ts';
 
-/** What is known of a video before it is read. */
+/** The properties of a video that are known before it is read. */
 export interface VideoInfo {
   /** The frames in a second on average, as a fraction such as `30000/1001`; undefined if the file does not tell. */
   readonly rate: string | undefined;

@@ -8,7 +8,7 @@ export interface Size {
   readonly width: number;
 }
 
-/** How large a picture becomes: by its edges, within limits, or exactly; see `resizedSize`. */
+/** The rule for the size of a resized picture: by its edges, within limits, or exactly; see `resizedSize`. */
 export type SizeRule =
   | {
       /** The length in pixels that the shorter side gets, unless the longer side would be too long. */

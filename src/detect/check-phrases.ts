@@ -6,7 +6,7 @@ import { categoryPhrases } from '../data/phrases.ts';
 import { detectionOf, type LoadedModel } from '../models/family.ts';
 import { createTokenizer, type TokenizerFiles } from '../models/tokenizer.ts';
 
-/** What is needed of a model to make prompts. */
+/** The parts of a model that are needed to make prompts. */
 export interface PromptSource extends Pick<LoadedModel, 'family' | 'source'> {
   readonly tokenizer: TokenizerFiles;
 }

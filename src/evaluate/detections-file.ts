@@ -48,7 +48,7 @@ function* detectionChunks(
   yield Buffer.from('\n]\n');
 }
 
-/** What the annotation file has for each id that is a number of ours. */
+/** The ids of the annotation file, by the numbers that stand for them. */
 const sourceIds = (items: CocoAnnotations['images'] | CocoAnnotations['categories']): Map<number, string> =>
   new Map(items.flatMap(({ id, sourceId }) => (sourceId === undefined ? [] : [[id, sourceId]])));
 

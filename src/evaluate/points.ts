@@ -1,7 +1,7 @@
 /** COCO's figures as people read them: in points (hundredths), with their intervals, and changes with a verdict. */
 import { type Estimate, isChance } from '../base/statistics.ts';
 
-/** What a change is called whose interval contains 0. */
+/** The words for a change whose interval contains 0. */
 export const CHANCE = 'not distinguishable from chance';
 
 /** A figure in points; a dash where there was nothing to score. */
@@ -18,7 +18,7 @@ export const pointsInterval = (figure: Estimate | undefined): string =>
 export const signedInterval = (change: Estimate | undefined): string =>
   change ? `${signedPoints(change.low)} to ${signedPoints(change.high)}` : '–';
 
-/** What a change means, in words. */
+/** The meaning of a change, in words. */
 export function verdict(change: Estimate | undefined): string {
   if (!change) return '–';
   if (isChance(change)) return CHANCE;

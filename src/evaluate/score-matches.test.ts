@@ -12,7 +12,7 @@ const folder = join(packageRoot, 'test/fixtures/golden/coco');
 const json = (name: string) => JSON.parse(readFileSync(join(folder, `${name}.json`), 'utf8'));
 
 interface Resample {
-  /** How often each image was drawn. */
+  /** The number of times that each image was drawn. */
   readonly draws: readonly number[];
   /** The digits to which scores were rounded, so that many are equal; null for none. */
   readonly digits: number | null;

@@ -84,7 +84,7 @@ interface AreaScore {
 
 const meanOf = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 
-/** Where each figure comes from, in pycocotools' order; it is the mean over the categories. */
+/** The definition of each figure, in pycocotools' order. A figure is the mean over the categories. */
 export const FIGURES: readonly { name: keyof CocoFigures; area: Area; of: (score: AreaScore) => number }[] = [
   { name: 'AP', area: 'all', of: ({ precisions }) => meanOf(precisions) },
   { name: 'AP50', area: 'all', of: ({ precisions }) => precisions[0] ?? 0 },
@@ -139,7 +139,7 @@ function averageRecall({ hits }: AreaMatches, limit: number, draws: Uint32Array,
   return sum / positives / IOU_THRESHOLDS.length;
 }
 
-/** Where `PrecisionCurve` is: the event, and the numbers of entries, hits and detections that do not count up to it. */
+/** A position of `PrecisionCurve`: the event, and the numbers of entries, hits and detections that do not count up to it. */
 interface CurveState {
   readonly index: number;
   readonly length: number;

@@ -102,7 +102,7 @@ export async function readCoco(
 
 interface FoundPictures {
   readonly finder: PictureFinder;
-  /** What the name of each image finds. */
+  /** The result of looking for the picture of each image by its name. */
   readonly found: readonly Finding[];
 }
 

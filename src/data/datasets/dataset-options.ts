@@ -1,8 +1,8 @@
-/** What a reader of a data set is told, whatever the layout. */
+/** The options of a reader of data sets, which are the same for every layout. */
 
 import type { WorkOptions } from '../../base/progress.ts';
 
-/** What the images are read for. It decides which split is taken where a data set has several and none is named. */
+/** The purpose that images are read for. It decides which split is read if a data set has several and none is named. */
 export type Purpose = 'training' | 'scoring';
 
 /** Options of `readDataset`. */

@@ -1,7 +1,7 @@
-/** What happens to pictures that cannot be read and to categories that are no phrases: they never end a run by surprise. */
+/** Leaves out pictures that cannot be read and categories that are not phrases, or refuses them before a run begins. */
 import { InputError } from '../../base/errors.ts';
 
-/** How it is treated that something of a data set cannot be used. By default it is an error before the work begins. */
+/** The treatment of pictures and categories that cannot be used. By default they are an error before the work begins. */
 export interface LeaveOutOptions {
   /** Leaves out pictures that do not exist or cannot be read, and categories whose names are no phrases, with a notice. */
   readonly skipUnreadable?: boolean | undefined;

@@ -11,7 +11,7 @@ import { InputError } from '../../base/errors.ts';
 /** Names with more folders than this are not looked for. */
 const MAX_SEGMENTS = 64;
 
-/** What a name finds: a picture, nothing, or a link that leads out of the folder. */
+/** The result of looking for a name: a picture, nothing, or a link that leads out of the folder. */
 export type Finding =
   | {
       readonly state: 'found';

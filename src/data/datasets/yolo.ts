@@ -125,7 +125,7 @@ async function readYaml(path: string): Promise<YoloFile> {
   return parseWith(yamlSchema, content, path);
 }
 
-/** What the YAML file would say for a folder that has the classes in a text file, one in a line. */
+/** The content of a data.yaml for a folder that lists its classes in a text file, one on each line. */
 async function readClasses(folder: string): Promise<YoloFile> {
   const path = join(folder, CLASSES_FILE);
   if (!(await exists(path)))

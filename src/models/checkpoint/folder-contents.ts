@@ -1,6 +1,6 @@
 /** Says what a folder without usable weights holds, and what to do about it. */
 
-/** What names of files and folders tell, in the order in which it is said; a later line is of use only if no earlier one is. */
+/** Explanations by the names of files in a folder. The first one that applies is given. */
 const SIGNS: readonly (readonly [pattern: RegExp, say: (found: readonly string[]) => string])[] = [
   [
     /^adapter_(?:model|config)\./,

@@ -1,6 +1,6 @@
 /** Recognises checkpoints of models that dino8 does not read, to say what they are. */
 
-/** What a model is, and names of tensors that it has: each pattern must match one of them. */
+/** A kind of model, with patterns of which each matches the name of one of its tensors. */
 const MODELS: readonly (readonly [name: string, ...patterns: readonly RegExp[]])[] = [
   [
     'a LoRA or PEFT adapter without its model (merge it into the model first, with merge_and_unload)',
@@ -46,7 +46,7 @@ const MODELS: readonly (readonly [name: string, ...patterns: readonly RegExp[]])
   ['a ResNet', /layer1\.0\.conv1\.weight/],
 ];
 
-/** What a checkpoint with tensors of these names is; undefined if it is not recognised. */
+/** The kind of model that has tensors of these names; undefined if it is not recognised. */
 export function nameOfModel(names: ReadonlySet<string>): string | undefined {
   const all = [...names].slice(0, 20_000);
   return MODELS.find(([, ...patterns]) => patterns.every((pattern) => all.some((name) => pattern.test(name))))?.[0];

@@ -1,4 +1,4 @@
-/** What a pickle holds, as inert data: nothing of it has behaviour, whatever class it was in Python. */
+/** The content of a pickle as inert data: nothing in it has behaviour, whatever class it had in Python. */
 
 /**
  * A value of a pickle. Dictionaries are Maps, because their keys come from untrusted files; tuples, lists and sets are arrays.

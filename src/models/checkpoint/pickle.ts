@@ -326,7 +326,7 @@ class Unpickler {
   }
 }
 
-/** What each opcode does, by Python's names for them. */
+/** The action of each opcode, by Python's names for them. */
 const STEPS: Readonly<Record<number, Step>> = {
   128: function PROTO() {
     this.protocol();

@@ -14,7 +14,7 @@ import { type Storages, TorchTensors } from './torch-tensor.ts';
 
 const MAX_ENTRIES = 100_000;
 
-/** What a file of `torch.save` holds. */
+/** The content of a file of `torch.save`. */
 export interface TorchFile {
   /** The saved value, with placeholders for everything that is no plain data. */
   readonly value: PickleValue;

@@ -72,13 +72,13 @@ const DEEPEST_WRAPPING = 8;
 /** Copies of strided tensors may take this much more than the file has. */
 const COPIES_BEYOND_FILE = 1 << 26;
 
-/** Where the elements of storages are. */
+/** The positions of the elements of storages. */
 export interface Storages {
   /** The bytes of the storage that a persistent id describes; undefined if the file has none. */
   bytesOf(id: readonly PickleValue[]): Uint8Array<ArrayBuffer> | undefined;
 }
 
-/** Whether a value describes a tensor, readable or not. */
+/** Returns whether a value describes a tensor, readable or not. */
 export function isTensor(value: PickleValue | undefined): value is PickleObject {
   return (
     value instanceof PickleObject && (/^torch\._(utils|tensor)\._rebuild_/.test(value.callee) || isReducedTensor(value))

@@ -32,13 +32,13 @@ const MOST_REPEATED = 64;
 /** Longer lists are data, such as labels, and hold no weights. */
 const LONGEST_LIST = 64;
 
-/** What `torch.compile`, FSDP and activation checkpointing put into names. */
+/** The parts of names that `torch.compile`, FSDP and activation checkpointing insert. */
 const WRAPPERS = /_orig_mod\.|_fsdp_wrapped_module\.|_checkpoint_wrapped_module\./g;
 
 /** Keys and prefixes of running averages. */
 const AVERAGED = /(?:^|[._\s])(?:ema|swa|avg|averaged?|teacher|shadow)(?=[._\s\d]|$)/i;
 
-/** Whether a key or a prefix of names says that the weights are a running average. */
+/** Returns whether a key or a prefix of names says that the weights are a running average. */
 export const saysAveraged = (key: string): boolean => AVERAGED.test(key.replace(/(?<=[a-z])(?=[A-Z])/g, '_'));
 
 /** The tensors of a file that holds nothing else, such as safetensors. */

@@ -88,7 +88,7 @@ async function readShards(folder: string, indexPath: string): Promise<WeightSet>
   };
 }
 
-/** What a JSON file in the place of weights is. Servers answer so when a file is not there or may not be read. */
+/** Describes a JSON file in the place of weights. Servers send one when a file does not exist or may not be read. */
 function describeJson(file: Uint8Array): string {
   let value: unknown;
   try {
