@@ -138,7 +138,7 @@ export function samplesOf(
 }
 
 /** True for samples, as opposed to a path or a data set. */
-export const isSampleSource = (inputs: InputSource | CalibrationPlan): inputs is SampleSource =>
+const isSampleSource = (inputs: InputSource | CalibrationPlan): inputs is SampleSource =>
   typeof inputs !== 'string' && 'samples' in inputs;
 
 /** The first `count` samples of a source. */
