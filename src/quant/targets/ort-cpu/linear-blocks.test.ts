@@ -243,6 +243,9 @@ function toleranceOf(block: Block): number {
 const isClose = (found: Float32Array, expected: Float32Array, tolerance: number) =>
   found.length === expected.length && found.every((y, at) => Math.abs(y - (expected[at] ?? Number.NaN)) <= tolerance);
 
+/** Whether ONNX Runtime 1.30 would crash: its own sum of two quantized tensors reads the element of an empty [0, 1]. */
+const crashesOnnxRuntime = ({ rows, columns, isRounded = false }: Block) => rows === 0 && columns === 1 && isRounded;
+
 // Without dot products the kernels run only where an instruction set is asked for.
 beforeEach(() => {
   process.env.DINO8_KERNEL_PATH = KERNEL_PATHS.find(hasKernelPath) ?? '';
@@ -254,6 +257,7 @@ afterEach(() => {
 test('the body of the function computes the same to the bit', async () => {
   await fc.assert(
     fc.asyncProperty(blocks, async (block) => {
+      fc.pre(!crashesOnnxRuntime(block));
       const model = separate(block);
       const x = noise(block.rows * block.depth, block.seed).map((value) => value * 3);
       expect(await run(await fused(model), x, block)).toEqual(await run(model, x, block));
@@ -272,7 +276,8 @@ describe.runIf(hasKernels)('the kernel', () => {
           const model = separate(block);
           const x = noise(block.rows * block.depth, block.seed).map((value) => value * 3);
           const found = await run(await fused(model), x, block, withKernels);
-          return isClose(found, await run(model, x, block), toleranceOf(block));
+          const expected = crashesOnnxRuntime(block) ? new Float32Array() : await run(model, x, block);
+          return isClose(found, expected, toleranceOf(block));
         }),
         { numRuns: 25 },
       );
