@@ -13,7 +13,7 @@ import { isPackage, type ReadOptions } from '../models/package/package.ts';
 import type { Feeds } from '../runtime/session.ts';
 import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
 import { BLANK_TOKENS, type BlankInputOptions, blankInputs } from './blank-inputs.ts';
-import { openLabelledInputs, type PictureOptions } from './samples.ts';
+import { openLabelledInputs, type PictureOptions, refuseUnusedPictures } from './samples.ts';
 import { type AnyModelSource, openAnyModel } from './sources.ts';
 import { checkStepFiles } from './step-files.ts';
 
@@ -55,6 +55,9 @@ export async function inspect(options: InspectStepOptions): Promise<InspectResul
     await checkStepFiles({ outputs: [report], models: [options.model], data: [profile] });
     if (depth > MAX_DEPTH) throw new UsageError(`\`depth\` must be at most ${MAX_DEPTH}, not ${depth}.`);
     const source = await openAnyModel(options.model, options);
+    refuseUnusedPictures(source, profile, options.pictures);
+    if (options.shapes && profile !== undefined)
+      throw new UsageError('`shapes` has no effect on the input of `profile`; leave one of them out.');
     signal?.throwIfAborted();
     const feeds = profile === undefined ? blankInputs(source, options) : await feedsOf(source, profile, options);
     const inspection = await inspectModel(source, { feeds, depth, profile: profile !== undefined });

@@ -16,7 +16,7 @@ import type { ReadOptions } from '../models/package/package.ts';
 import type { ProviderName } from '../runtime/options.ts';
 import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
 import { type BlankInputOptions, blankInputs } from './blank-inputs.ts';
-import { type InputSource, openLabelledInputs, type PictureOptions } from './samples.ts';
+import { type InputSource, openLabelledInputs, type PictureOptions, refuseUnusedPictures } from './samples.ts';
 import { openAnyModel } from './sources.ts';
 
 /** Options of `measure`. */
@@ -91,6 +91,7 @@ export async function measureInputs(options: MeasureInputsOptions): Promise<Meas
     const loaded = await openAnyModel(model, options);
     if (loaded.family.detection)
       throw new UsageError(`${model} is a detector, which is measured with an image and \`phrases\`.`);
+    refuseUnusedPictures(loaded, inputs, pictures);
     const work = { onProgress: options.onProgress, signal: options.signal, runs, threads, device: options.device };
     if (inputs === undefined) return measureFeeds(model, blankInputs(loaded, { shapes }), work);
     if (shapes) throw new UsageError('`shapes` has no effect on inputs that are given; leave one of them out.');
@@ -120,7 +121,11 @@ export async function measureInProcess(options: MeasureStepOptions): Promise<Mea
   const entry = join(packageRoot, 'dist', 'cli.mjs');
   const list = listPhrases(phrases).map(({ name }) => `--phrase=${name}`);
   const device = options.device === undefined ? [] : ['--device', options.device];
-  const flags = [...list, ...device, '--runs', `${runs}`, '--threads', `${threads}`, '--json'];
+  const read = [
+    ...(options.ema ? ['--ema'] : []),
+    ...(options.tokenizer === undefined ? [] : ['--tokenizer', options.tokenizer]),
+  ];
+  const flags = [...list, ...device, ...read, '--runs', `${runs}`, '--threads', `${threads}`, '--json'];
   try {
     const { stdout } = await promisify(execFile)(process.execPath, [entry, 'measure', model, image, ...flags], {
       signal,

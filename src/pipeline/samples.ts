@@ -61,11 +61,11 @@ export async function openInputs(
   inputs: InputSource,
   { count, isExact = false, seed = 0, pictures, phrases, keepUnreadable = false, ...options }: InputChoice = {},
 ): Promise<CalibrationPlan | SampleSource> {
+  refuseUnusedPictures(loaded, inputs, pictures);
   if (phrases && (isSampleSource(inputs) || !isPackage(loaded)))
     throw new UsageError('`phrases` are for pictures and a detector of dino8; leave them out.');
   if (isSampleSource(inputs) || !isPackage(loaded))
     return first(isSampleSource(inputs) ? inputs : await openFiles(loaded, inputs, pictures), count, isExact);
-  if (pictures) throw new UsageError(`${loaded.source} carries the preprocessing of its images; do not state another.`);
   const read = phrases
     ? await picturesWithPhrases(inputs, phrases)
     : await readSource(inputs, { purpose: 'training', ...options });
@@ -73,6 +73,19 @@ export async function openInputs(
   const { length } = dataset.images;
   const plan = planCalibration(dataset, isExact ? (count ?? length) : Math.min(count ?? length, length), seed);
   return keepUnreadable ? plan : withoutUnreadable(plan, options);
+}
+
+/** @throws UsageError if settings of pictures are stated for a detector, which carries its own, or for samples */
+export function refuseUnusedPictures(
+  loaded: LoadedModel,
+  inputs: InputSource | undefined,
+  pictures: PictureOptions | undefined,
+): void {
+  if (!pictures) return;
+  if (isPackage(loaded))
+    throw new UsageError(`${loaded.source} carries the preprocessing of its images; do not state another.`);
+  if (inputs === undefined) throw new UsageError('`pictures` has no effect without a picture; leave it out.');
+  if (isSampleSource(inputs)) throw new UsageError('`pictures` has no effect on samples; leave it out.');
 }
 
 async function picturesWithPhrases(inputs: string | DatasetFiles | CocoDataset, phrases: Phrases) {
@@ -124,6 +137,7 @@ export async function openLabelledInputs(
 ): Promise<LabelledInputs> {
   if (isSampleSource(inputs) || !isPackage(loaded))
     return { dataset: undefined, samples: samplesOf(loaded, await openInputs(loaded, inputs, { count, pictures })) };
+  refuseUnusedPictures(loaded, inputs, pictures);
   const dataset = await openLabelled(loaded, inputs, { ...options, images: count });
   return { dataset, samples: calibrationSamples(loaded, everyImage(dataset)) };
 }
