@@ -6,6 +6,7 @@
 import { InputError } from '../../base/errors.ts';
 import { findAttribute, integerAttribute, integersAttribute, setAttribute } from '../attributes.ts';
 import { type Infos, inferShapes } from '../infer/infer.ts';
+import { standardVersion } from '../opset.ts';
 import type { Model } from '../read.ts';
 import { makeNode } from '../rewrite.ts';
 import { makeTensor, type TypedArray } from '../tensor.ts';
@@ -38,12 +39,6 @@ interface Change {
   readonly convert: Conversion;
 }
 
-/** Returns the version of the standard operators that a model uses. */
-function standardOpset(model: Model): number {
-  const found = model.opsetImport.find(({ domain }) => domain === '' || domain === 'ai.onnx');
-  return Number(found?.version ?? 0n);
-}
-
 /**
  * Rewrites a model to operator set 21. A newer model stays as it is.
  *
@@ -53,7 +48,7 @@ function standardOpset(model: Model): number {
  * @throws InputError if the model is older than operator set 7, or has a node for which there is no rule
  */
 export function raiseOpset(model: Model, source: string): number {
-  const version = standardOpset(model);
+  const version = standardVersion(model);
   if (version < OLDEST)
     throw new InputError(
       `${source} uses version ${version} of the ONNX operators; export it with version ${OLDEST} or later.`,
@@ -101,7 +96,7 @@ function convertGraph(graph: GraphProto, convertNode: (node: NodeProto) => reado
 }
 
 const changesOf = ({ opType }: NodeProto): readonly Change[] =>
-  (Object.hasOwn(CHANGES, opType) ? CHANGES[opType] : undefined) ?? [];
+  (Object.hasOwn(RAISING, opType) ? RAISING[opType] : undefined) ?? [];
 
 /** Moves a list of integers from an attribute to the input at the index `place`. */
 const integersToInput =
@@ -218,7 +213,8 @@ const clip: Conversion = all(floatToInput('min', 1), floatToInput('max', 2));
 
 const reduceAxes: Change[] = [{ since: 18, convert: integersToInput('axes', 1) }];
 
-const CHANGES: Readonly<Record<string, readonly Change[]>> = {
+/** The changes of each operator, the oldest first. */
+export const RAISING: Readonly<Record<string, readonly Change[]>> = {
   Clip: [{ since: 11, convert: clip }],
   Dropout: [{ since: 12, convert: dropout }],
   GridSample: [{ since: 20, convert: renameMode }],
