@@ -61,6 +61,44 @@ export function run(
   });
 }
 
+/**
+ * The arguments of Node.js for a process of the command line whose thread stops for ever when it opens a file whose path
+ * matches. It then prints the word BLOCKED.
+ */
+export function blockedAt(path: RegExp): string[] {
+  const script = `
+    import fs from 'node:fs';
+    import { syncBuiltinESMExports } from 'node:module';
+    const original = fs.promises.open;
+    fs.promises.open = (path, ...rest) => {
+      if (!${path}.test(String(path))) return original(path, ...rest);
+      fs.writeSync(2, 'BLOCKED');
+      for (;;) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+    };
+    syncBuiltinESMExports();`;
+  return ['--import', `data:text/javascript,${encodeURIComponent(script)}`, entry];
+}
+
+/** Runs the command line and sends it a signal as soon as its standard error matches; never rejects. */
+export function runAndSignal(
+  signal: 'SIGINT' | 'SIGTERM' | 'SIGKILL',
+  when: RegExp,
+  first: readonly string[],
+  args: readonly string[],
+): Promise<Result> {
+  return new Promise((resolve) => {
+    const child = execFile(process.execPath, [...first, ...args], (error, stdout, stderr) =>
+      resolve({ code: typeof error?.code === 'number' ? error.code : error ? -1 : 0, stdout, stderr }),
+    );
+    let seen = '';
+    child.stderr?.on('data', (piece) => {
+      const before = when.test(seen);
+      seen += piece;
+      if (!before && when.test(seen)) child.kill(signal);
+    });
+  });
+}
+
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 
 /**

@@ -135,3 +135,15 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./train-command.ts')).trainCommand(),
   },
 ];
+
+/** The name of the command that the arguments of the process are about: the first word, or the one after `help`. */
+export function commandName(argv: readonly string[]): string | undefined {
+  const [first, second] = argv.slice(2).filter((argument) => !argument.startsWith('-'));
+  return first === 'help' ? second : first;
+}
+
+/** The command that the arguments of the process run; undefined if they ask for help, for the version or for nothing known. */
+export function askedCommand(argv: readonly string[]): CommandEntry | undefined {
+  const [first] = argv.slice(2);
+  return COMMANDS.find(({ name }) => name === first);
+}

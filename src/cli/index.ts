@@ -1,9 +1,11 @@
 #!/usr/bin/env node
 import { exitWhenOutputCloses } from './closed-output.ts';
-import { receiveArguments, runWithShortCommandLine } from './long-arguments.ts';
-import { main } from './main.ts';
+import { askedCommand } from './commands.ts';
+import { isSupervised, receiveArguments, supervise } from './supervision.ts';
 
 exitWhenOutputCloses();
 const [node = '', entry = '', ...given] = process.argv;
-const inherited = await receiveArguments(given);
-process.exitCode = await (inherited ? main([node, entry, ...inherited]) : runWithShortCommandLine(entry, given, main));
+const worksLong = askedCommand(process.argv) !== undefined;
+const run = async (args: readonly string[]) => (await import('./main.ts')).main([node, entry, ...args]);
+if (isSupervised(given)) process.exitCode = await run(await receiveArguments());
+else process.exitCode = await (worksLong ? supervise(entry, given) : run(given));

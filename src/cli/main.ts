@@ -2,17 +2,11 @@
 import { Command, CommanderError, type CommandUnknownOpts } from '@commander-js/extra-typings';
 import { Dino8Error, messageOf } from '../base/errors.ts';
 import { packageVersion } from '../base/package-root.ts';
-import { COMMANDS } from './commands.ts';
+import { COMMANDS, commandName } from './commands.ts';
 import { layOutHelp } from './help-format.ts';
-import { INTERRUPTED_CODE, Interrupted, interruptedSentence, listenForInterrupts } from './interruption.ts';
+import { interruptedCode, interruptedSentence, listenForInterrupts } from './interruption.ts';
 import { forgetLeftOut, leftOutSummary } from './left-out.ts';
 import { setRunningCommand, withFlags } from './notices.ts';
-
-/** The command that the arguments ask for: the first word, or the one after `help`. */
-function commandName(argv: readonly string[]): string | undefined {
-  const words = argv.slice(2).filter((argument) => !argument.startsWith('-'));
-  return words[0] === 'help' ? words[1] : words[0];
-}
 
 /** The root command. Only the command that is asked for is loaded; the others have a name and a line in the overview. */
 async function program(argv: readonly string[]): Promise<CommandUnknownOpts> {
@@ -41,13 +35,18 @@ async function program(argv: readonly string[]): Promise<CommandUnknownOpts> {
 /**
  * Runs the command line.
  *
- * @returns the exit code: 0 if all is done, 1 if it failed, 2 if it was misused, 130 if it was interrupted
+ * @returns the exit code: 0 if all is done, 1 if it failed, 2 if it was misused, 130 or 143 if it was interrupted
  */
 export async function main(argv: readonly string[]): Promise<number> {
   listenForInterrupts();
   forgetLeftOut();
   try {
     await (await program(argv)).parseAsync([...argv]);
+    const code = interruptedCode();
+    if (code !== undefined) {
+      process.stderr.write('\ndino8: interrupted when the work was done; its results are complete.\n');
+      return code;
+    }
     const summary = leftOutSummary();
     if (summary === undefined) return 0;
     process.stderr.write(`dino8: ${summary}\n`);
@@ -55,9 +54,11 @@ export async function main(argv: readonly string[]): Promise<number> {
   } catch (error) {
     // Commander has printed its own message: help, the version, or the argument that was wrong.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    if (error instanceof Interrupted) {
+    // An error after an interruption comes of it, whatever it says: a helper program, for example, was ended by the same key.
+    const code = interruptedCode();
+    if (code !== undefined) {
       process.stderr.write(`\ndino8: ${interruptedSentence()}\n`);
-      return INTERRUPTED_CODE;
+      return code;
     }
     if (error instanceof Dino8Error) {
       process.stderr.write(`dino8: ${withFlags(error.message)}\n`);

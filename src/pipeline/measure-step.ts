@@ -1,10 +1,11 @@
 /** The step that measures latency and memory, here or in a process of its own. */
 
-import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
+import { text } from 'node:stream/consumers';
 import { z } from 'zod';
+import { startCommand } from '../base/command-process.ts';
 import type { Defaults } from '../base/defaults.ts';
 import { InputError, messageOf, UsageError } from '../base/errors.ts';
 import { packageRoot } from '../base/package-root.ts';
@@ -126,13 +127,19 @@ export async function measureInProcess(options: MeasureStepOptions): Promise<Mea
     ...(options.tokenizer === undefined ? [] : ['--tokenizer', options.tokenizer]),
   ];
   const flags = [...list, ...device, ...read, '--runs', `${runs}`, '--threads', `${threads}`, '--json'];
+  signal?.throwIfAborted();
+  const child = startCommand(entry, ['measure', model, image, ...flags], ['ignore', 'pipe', 'pipe', 'ipc']);
+  const stop = () => child.kill('SIGKILL');
+  signal?.addEventListener('abort', stop);
   try {
-    const { stdout } = await promisify(execFile)(process.execPath, [entry, 'measure', model, image, ...flags], {
-      signal,
-    });
+    if (!child.stdout || !child.stderr) throw new InputError('The process that measures has no output.');
+    const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')]);
+    if (code !== 0) throw new InputError(stderr.trim() || `its process ended with ${code}`);
     return parseWith(measurementSchema, JSON.parse(stdout), 'The measurement');
   } catch (error) {
     signal?.throwIfAborted();
     throw new InputError(`${model} could not be measured (${messageOf(error)}).`);
+  } finally {
+    signal?.removeEventListener('abort', stop);
   }
 }

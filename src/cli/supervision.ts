@@ -1,0 +1,112 @@
+/**
+ * Two processes for each command: one that works, and its parent, which only listens. JavaScript and native code that take
+ * long block the thread that hears signals, and a process that the system ends says nothing. The parent always hears, ends
+ * the work that does not stop by itself, and says in a sentence how it ended. Files appear whole and journals grow by
+ * lines, so an end at any moment loses nothing that was finished.
+ */
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { FROM_PARENT, startCommand } from '../base/command-process.ts';
+import {
+  INTERRUPTING,
+  INTERRUPTING_SIGNALS,
+  type InterruptingSignal,
+  interrupt,
+  interruptedSentence,
+  listenForKept,
+} from './interruption.ts';
+
+/** The time in milliseconds that the work has to stop by itself after a signal: two seconds less what ending it takes. */
+const STOP_WITHIN = 1500;
+/** A signal so soon after the first, in milliseconds, is the same one: `timeout` sends to the process and to its group. */
+const SAME_SIGNAL = 300;
+const SIGKILL = 9;
+
+/** Runs the command line `entry` with the arguments `given` in a child process. @returns the exit code */
+export async function supervise(entry: string, given: readonly string[]): Promise<number> {
+  let kept: string | undefined;
+  let stopped: { readonly signal: InterruptingSignal; readonly at: number } | undefined;
+  const child = startCommand(entry, given, 'inherit');
+  const end = () => child.kill('SIGKILL');
+  for (const signal of INTERRUPTING_SIGNALS)
+    process.on(signal, () => {
+      const now = performance.now();
+      if (stopped) {
+        if (now - stopped.at > SAME_SIGNAL) end();
+        return;
+      }
+      stopped = { signal, at: now };
+      process.stderr.write('\ndino8: stopping; press Ctrl-C again to stop at once.\n');
+      // The channel may be closed already, if the work has just ended.
+      if (child.connected) child.send({ interrupt: signal }, () => undefined);
+      setTimeout(end, STOP_WITHIN).unref();
+    });
+  child.on('message', (message) => {
+    if (typeof message === 'object' && 'kept' in message)
+      kept = typeof message.kept === 'string' ? message.kept : undefined;
+  });
+  // The channel closes after its last message.
+  const channelCloses = once(child, 'disconnect');
+  const [code, deadly]: (number | NodeJS.Signals | null)[] = await once(child, 'exit');
+  await channelCloses;
+  if (stopped) {
+    const stoppedCode = INTERRUPTING[stopped.signal];
+    // With its own code it has said the sentence itself.
+    if (code !== stoppedCode) process.stderr.write(`dino8: ${interruptedSentence(kept)}\n`);
+    return stoppedCode;
+  }
+  if (typeof code === 'number') return code;
+  process.stderr.write(`\ndino8: ${deathSentence(String(deadly), kept)}\n`);
+  return 1;
+}
+
+/** The sentence about a process that a signal ended which nobody sent to stop it. */
+function deathSentence(signal: string, kept: string | undefined): string {
+  const goesOn =
+    kept === undefined || !existsSync(kept)
+      ? ''
+      : ` The finished work is kept in ${kept}, and the same command continues there.`;
+  if (signal === 'SIGKILL')
+    return `the system ended the work (SIGKILL), as it does when memory runs out; give it more memory, or lower what takes it: --threads, --batch, and the size of the pictures.${goesOn}`;
+  if (['SIGABRT', 'SIGTRAP', 'SIGILL'].includes(signal))
+    return `the work was aborted (${signal}), most likely because memory ran out; give it more memory, or lower what takes it: --threads, --batch, and the size of the pictures.${goesOn}`;
+  if (signal === 'SIGBUS')
+    return `the work ended by SIGBUS: a file was cut while it was read, or the disk or the memory is full.${goesOn}`;
+  return `the work ended by ${signal} in native code, which is a defect; please report it with the command, and try DINO8_NO_KERNELS=1.${goesOn}`;
+}
+
+/** True if this process was started by `startCommand`. */
+export const isSupervised = (given: readonly string[]): boolean =>
+  given[0] === FROM_PARENT && process.send !== undefined;
+
+/** Waits for the arguments that the parent sends, and obeys it from then on. */
+export async function receiveArguments(): Promise<string[]> {
+  const [given]: unknown[] = await once(process, 'message');
+  process.on('message', (message) => {
+    const signal =
+      typeof message === 'object' && message !== null && 'interrupt' in message ? message.interrupt : undefined;
+    const known = INTERRUPTING_SIGNALS.find((each) => each === signal);
+    if (known) interrupt(known);
+  });
+  // The channel must not keep a process alive that has nothing more to do.
+  process.channel?.unref();
+  listenForKept((path) => {
+    if (process.connected) process.send?.({ kept: path ?? null }, undefined, undefined, () => undefined);
+  });
+  await dieWithParent();
+  return Array.isArray(given) ? given.map(String) : [];
+}
+
+/** Ends this process when its parent dies: work that nobody can stop would hold locks and the processor. */
+async function dieWithParent(): Promise<void> {
+  process.on('disconnect', () => process.exit(1));
+  if (process.platform !== 'linux') return;
+  // The event is not heard while the thread is blocked; the kernel's signal always arrives.
+  const PR_SET_PDEATHSIG = 1;
+  try {
+    const { default: koffi } = await import('koffi');
+    koffi.load(null).func('int prctl(int option, unsigned long value)')(PR_SET_PDEATHSIG, SIGKILL);
+  } catch {
+    // Without koffi there is no ONNX Runtime either: whatever the command does will say so.
+  }
+}
