@@ -20,7 +20,7 @@ const seconds = async (work) => {
   return (performance.now() - start) / 1000;
 };
 const run = async () => {
-  const session = await Session.create(modelBytes(source.model), { config, ...kernelOptions() });
+  const session = await Session.create(modelBytes(source.model), { config, ...kernelOptions({ training: true }) });
   for await (const { feeds } of calibrationFeeds(source, items)) (await session.run(feeds)).dispose();
   await session.close();
 };

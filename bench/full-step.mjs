@@ -41,7 +41,7 @@ const steps = {
    */
   compare: async (model, io) => {
     const tensors = await readSafetensors(io);
-    const session = await Session.create(model, kernelOptions());
+    const session = await Session.create(model, kernelOptions({ training: true }));
     const feeds = Object.fromEntries([...session.inputs.keys()].map((name) => [name, tensorOf(tensors.get(name))]));
     const outputs = await session.run(feeds);
     const rowsOf = ({ data, shape: [, queries, width] }) =>

@@ -73,7 +73,7 @@ OrtStatus* add_add_quantized(const OrtApi& api, OrtCustomOpDomain* domain) {
       return index == kZeroPoint ? kUint8Element : kFloatElement;
     };
     describe_quantized(sum);
-    sum.KernelComputeV2 = compute;
+    sum.KernelComputeV2 = guarded<OperatorKernel, compute>;
     return sum;
   }();
   return api.addOperator(domain, &op);

@@ -3,11 +3,21 @@
 // compiler, or if the compiler fails, dino8 runs its operators by their standard ONNX bodies, which is slower and gives
 // the same results; `dino8 doctor` then shows why. Set DINO8_WERROR to treat warnings as errors, as CI does.
 import { execFile } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
-import { buildFolder, compilers, errorFile, findCompiler, libraryFile, sources } from './library.mjs';
+import {
+  buildFolder,
+  compilers,
+  errorFile,
+  findCompiler,
+  isBuilt,
+  libraryFile,
+  recordFile,
+  recordOf,
+  sources,
+} from './library.mjs';
 
 const run = promisify(execFile);
 
@@ -39,8 +49,11 @@ async function build(compiler, library) {
     await Promise.all(Array.from({ length: availableParallelism() }, worker));
     const linked = join(temporary, 'library');
     await run(compiler, ['-shared', ...objects, '-o', linked]);
-    // The library is renamed into place, so that no process ever sees a part of it.
+    // The library is renamed into place, so that no process ever sees a part of it. It counts once its record is there.
+    const record = join(temporary, 'record');
+    writeFileSync(record, JSON.stringify(recordOf(linked)));
     renameSync(linked, library);
+    renameSync(record, recordFile(library));
   } finally {
     rmSync(temporary, { recursive: true, force: true });
   }
@@ -50,7 +63,10 @@ async function build(compiler, library) {
 function removeOthers(library) {
   const own = `libdino8_kernels-${process.platform}-${process.arch}-`;
   for (const name of readdirSync(buildFolder))
-    if ((name.startsWith(own) || name.startsWith('libdino8_kernels.')) && join(buildFolder, name) !== library)
+    if (
+      (name.startsWith(own) || name.startsWith('libdino8_kernels.')) &&
+      !(library && name.startsWith(basename(library)))
+    )
       rmSync(join(buildFolder, name), { force: true });
 }
 
@@ -63,7 +79,7 @@ function fail(message) {
   console.log(`dino8: the kernels were not built (${first}); models run without them.`);
 }
 
-if (process.argv.includes('--if-needed') && existsSync(libraryFile())) process.exit();
+if (process.argv.includes('--if-needed') && isBuilt()) process.exit();
 mkdirSync(buildFolder, { recursive: true });
 const compiler = findCompiler();
 if (compiler === undefined) fail(`no C++ compiler was found; ${compilers.join(', ')} were tried`);

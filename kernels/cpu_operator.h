@@ -1,6 +1,9 @@
 // The common part of all custom operators: they run on the CPU, and all their inputs and outputs are required.
 #pragma once
 
+#include <atomic>
+#include <exception>
+
 #include "cpu_path.h"
 #include "op_tensor.h"
 #include "operator_names.h"
@@ -9,6 +12,31 @@
 #endif
 
 namespace dino8 {
+
+// No exception may pass through ONNX Runtime. The kernels throw none but those of memory that is not there.
+inline OrtStatus* no_memory(const OrtApi& api) {
+  return api.createStatus(kFail, "a dino8 operator: there is not enough memory");
+}
+
+// `compute` as ONNX Runtime calls it; `Kernel` is the type of a node's state, and has the functions of ONNX Runtime as `api`.
+template <class Kernel, OrtStatus* (*compute)(void*, OrtKernelContext*)>
+OrtStatus* guarded(void* kernel, OrtKernelContext* context) {
+  try {
+    return compute(kernel, context);
+  } catch (const std::exception&) {
+    return no_memory(static_cast<const Kernel*>(kernel)->api);
+  }
+}
+
+// `create` as ONNX Runtime calls it.
+template <OrtStatus* (*create)(const OrtCustomOp*, const void*, const OrtKernelInfo*, void**)>
+OrtStatus* guarded_create(const OrtCustomOp* op, const void* table, const OrtKernelInfo* node, void** kernel) {
+  try {
+    return create(op, table, node, kernel);
+  } catch (const std::exception&) {
+    return no_memory(OrtApi{static_cast<const void* const*>(table)});
+  }
+}
 
 // The state of one node of a session: ONNX Runtime's functions and the kernels of the chosen instruction set.
 struct OperatorKernel {
@@ -34,7 +62,7 @@ inline OrtCustomOp describe_cpu_operator() {
   op.GetInputCharacteristic = [](const OrtCustomOp*, size_t) { return kRequired; };
   op.GetOutputCharacteristic = [](const OrtCustomOp*, size_t) { return kRequired; };
   op.GetInputMemoryType = [](const OrtCustomOp*, size_t) { return kMemTypeDefault; };
-  op.CreateKernelV2 = create_kernel;
+  op.CreateKernelV2 = guarded_create<create_kernel>;
   op.KernelDestroy = [](void* kernel) { delete static_cast<OperatorKernel*>(kernel); };
   return op;
 }
@@ -48,9 +76,25 @@ OrtStatus* run_parts(const OrtApi& api, OrtKernelContext* context, Work& work, i
   if (parts > 0) record_parts(&work, parts, task);
   return nullptr;
 #endif
-  if (parts > 1) return api.parallelFor(context, task, static_cast<size_t>(parts), &work);
-  if (parts == 1) task(&work, 0);
-  return nullptr;
+  // An exception would end the process if it left a task on one of ONNX Runtime's threads.
+  struct Parts {
+    Work& work;
+    void (*task)(void*, size_t);
+    std::atomic<bool> has_failed{false};
+
+    static void run(void* data, size_t part) {
+      Parts& all = *static_cast<Parts*>(data);
+      try {
+        all.task(&all.work, part);
+      } catch (const std::exception&) {
+        all.has_failed = true;
+      }
+    }
+  } all{work, task};
+  if (parts == 1) Parts::run(&all, 0);
+  if (parts > 1)
+    if (OrtStatus* status = api.parallelFor(context, Parts::run, static_cast<size_t>(parts), &all)) return status;
+  return all.has_failed ? no_memory(api) : nullptr;
 }
 
 }  // namespace dino8

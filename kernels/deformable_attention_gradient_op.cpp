@@ -43,7 +43,9 @@ OrtStatus* compute(void* data, OrtKernelContext* context) {
   if (OrtStatus* status = make(kValueGradient, in[kValue], &work.gradient.value_gradient)) return status;
   if (OrtStatus* status = make(kOffsetGradient, in[kSamplingOffsets], &work.gradient.offset_gradient)) return status;
   if (OrtStatus* status = make(kLogitGradient, in[kAttentionLogits], &work.gradient.logit_gradient)) return status;
-  return run_parts(api, context, work, a.batch * a.heads, run_task);
+  // Without a value and without a query there is nothing to write, however many heads there are.
+  const bool is_empty = in[kValue].count() == 0 && in[kAttentionLogits].count() == 0;
+  return run_parts(api, context, work, is_empty ? 0 : a.batch * a.heads, run_task);
 }
 
 OrtCustomOp describe_op() {
@@ -54,7 +56,7 @@ OrtCustomOp describe_op() {
     return index == kSpatialShapes ? kInt64Element : kFloatElement;
   };
   op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return kOutputs; };
-  op.KernelComputeV2 = compute;
+  op.KernelComputeV2 = guarded<OperatorKernel, compute>;
   return op;
 }
 

@@ -91,7 +91,7 @@ OrtCustomOp describe_op() {
   op.GetInputType = input_type<type>;
   op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return 1; };
   if (is_quantized) describe_quantized(op);
-  op.KernelComputeV2 = compute<type, is_quantized>;
+  op.KernelComputeV2 = guarded<OperatorKernel, compute<type, is_quantized>>;
   return op;
 }
 

@@ -1,7 +1,6 @@
 // The custom operators of fake quantization. How the rows are split into parts depends on the shape alone, and the sums
 // of the parts are added in order, so the result is the same for any number of threads.
 #include <algorithm>
-#include <cstring>
 #include <vector>
 
 #include "cpu_operator.h"
@@ -71,14 +70,15 @@ const char* arrange(const InputTensor& x, const InputTensor& scale, Work& work) 
         axis = offset + index;
       }
     if (axis == x.rank || x.dims[axis] != rows.channels) return "FakeQuantize: the scales do not fit the value";
-    rows.inner = 1;
-    for (size_t index = axis + 1; index < x.rank; index++) rows.inner *= x.dims[index];
+    rows.inner = product_of(x.dims + axis + 1, x.rank - axis - 1);
     rows.per_element = rows.inner == 1;
     if (rows.per_element) rows.inner = rows.channels;
   }
-  rows.rows = rows.inner > 0 ? work.total / rows.inner : 0;
-  const int64_t unit = rows.per_element || rows.channels == 1 ? 1 : rows.channels;
   // An empty tensor is split into zero parts.
+  work.parts = 0;
+  if (work.total == 0) return nullptr;
+  rows.rows = work.total / rows.inner;
+  const int64_t unit = rows.per_element || rows.channels == 1 ? 1 : rows.channels;
   work.parts = std::min(std::clamp<int64_t>(work.total / kMinPart, 1, kMaxParts), rows.rows / unit);
   return nullptr;
 }
@@ -96,8 +96,8 @@ OrtStatus* read(const OrtApi& api, OrtKernelContext* context, Work& work, InputT
   if (zeros != 1 && zeros != work.all.channels)
     return api.createStatus(kInvalidArgument, "FakeQuantize: the zero points do not fit the scales");
   const auto* zero_points = static_cast<const float*>(in[kZeroPoint].data);
-  work.zero_points.assign(channels, zero_points[0]);
-  if (zeros > 1) std::copy(zero_points, zero_points + channels, work.zero_points.begin());
+  if (zeros == 1) work.zero_points.assign(channels, zero_points[0]);
+  else work.zero_points.assign(zero_points, zero_points + zeros);
   work.all.x = static_cast<const float*>(in[kX].data);
   work.all.scales = static_cast<const float*>(in[kScale].data);
   work.all.zero_points = work.zero_points.data();
@@ -113,7 +113,7 @@ OrtStatus* compute(void* data, OrtKernelContext* context) {
   if (OrtStatus* status = read(kernel.api, context, work, in)) return status;
   if (OrtStatus* status = make_output(kernel.api, context, 0, in[kX].dims, in[kX].rank, &work.out)) return status;
   if (work.enabled) return run_parts(kernel.api, context, work, work.parts, forward_task);
-  std::memcpy(work.out, work.all.x, static_cast<size_t>(work.total) * sizeof(float));
+  std::copy(work.all.x, work.all.x + work.total, work.out);
   return nullptr;
 }
 
@@ -134,7 +134,7 @@ OrtStatus* compute_gradient(void* data, OrtKernelContext* context) {
   const auto channels = static_cast<size_t>(work.all.channels), parts = static_cast<size_t>(work.parts);
   std::fill(by_scale, by_scale + channels, 0.0f);
   if (!work.enabled) {
-    std::memcpy(work.out, work.gradient, static_cast<size_t>(work.total) * sizeof(float));
+    std::copy(work.gradient, work.gradient + work.total, work.out);
     return nullptr;
   }
   work.sums.assign(parts * channels, 0.0f);
@@ -152,7 +152,7 @@ OrtCustomOp describe_forward() {
   op.GetName = [](const OrtCustomOp*) { return kFakeQuantize; };
   op.GetInputTypeCount = [](const OrtCustomOp*) -> size_t { return kInputs; };
   op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return 1; };
-  op.KernelComputeV2 = compute;
+  op.KernelComputeV2 = guarded<OperatorKernel, compute>;
   return op;
 }
 
@@ -161,7 +161,7 @@ OrtCustomOp describe_gradient() {
   op.GetName = [](const OrtCustomOp*) { return kFakeQuantizeGradient; };
   op.GetInputTypeCount = [](const OrtCustomOp*) -> size_t { return kInputs + 1; };
   op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return 2; };
-  op.KernelComputeV2 = compute_gradient;
+  op.KernelComputeV2 = guarded<OperatorKernel, compute_gradient>;
   return op;
 }
 

@@ -203,7 +203,7 @@ OrtCustomOp describe_op() {
   op.GetInputTypeCount = [](const OrtCustomOp*) { return kInputs; };
   op.GetInputType = input_type;
   op.GetOutputTypeCount = [](const OrtCustomOp*) { return kOutputs; };
-  op.KernelComputeV2 = compute;
+  op.KernelComputeV2 = guarded<OperatorKernel, compute>;
   return op;
 }
 

@@ -14,16 +14,23 @@
 
 namespace {
 
-OrtStatus* make_domain(const OrtApi& api, bool has_linear_blocks, OrtCustomOpDomain** domain) {
+// The operators that a domain has beside those that every session has.
+struct Contents {
+  bool has_linear_blocks, has_training;
+};
+
+OrtStatus* make_domain(const OrtApi& api, Contents contents, OrtCustomOpDomain** domain) {
+  const auto [has_linear_blocks, has_training] = contents;
   if (OrtStatus* status = api.createCustomOpDomain(dino8::kDomain, domain)) return status;
   if (OrtStatus* status = dino8::add_deformable_attention(api, *domain)) return status;
-  if (OrtStatus* status = dino8::add_deformable_attention_gradient(api, *domain)) return status;
   if (OrtStatus* status = dino8::add_add_quantized(api, *domain)) return status;
   if (has_linear_blocks) {
     if (OrtStatus* status = dino8::add_linear_blocks(api, *domain)) return status;
     if (OrtStatus* status = dino8::add_window_attention(api, *domain)) return status;
     if (OrtStatus* status = dino8::add_fusion_attention(api, *domain)) return status;
   }
+  if (!has_training) return nullptr;
+  if (OrtStatus* status = dino8::add_deformable_attention_gradient(api, *domain)) return status;
   if (OrtStatus* status = dino8::add_fake_quantize(api, *domain)) return status;
   if (OrtStatus* status = dino8::add_row_gradients(api, *domain)) return status;
   return dino8::add_observe(api, *domain);
@@ -36,18 +43,22 @@ bool has_linear_blocks(const dino8::CpuPath& path) {
 
 }  // namespace
 
-// All sessions share two domains, which are never released: with the operators of linear layers, for machines whose
-// instructions make them faster than the operators of their bodies, or if DINO8_KERNEL_PATH asks for an instruction set;
-// and without them. Fails if DINO8_KERNEL_PATH names an instruction set that this machine does not have.
+// Sessions share domains, which are never released. Some have the operators of linear layers, for machines whose
+// instructions make them faster than the operators of their bodies, or if DINO8_KERNEL_PATH asks for an instruction set.
+// Some have the operators of calibration and training, for sessions that ask for them by the entry kTrainingEntry of their
+// configuration: a model of a stranger has no use for them. Fails if DINO8_KERNEL_PATH names an instruction set that this
+// machine does not have.
 DINO8_EXPORT OrtStatus* RegisterCustomOps(OrtSessionOptions* options, const OrtApiBase* base) {
-  static OrtCustomOpDomain* domains[2] = {};
+  static OrtCustomOpDomain* domains[2][2] = {};
   const OrtApi api{base->GetApi(kApiVersion)};
   const dino8::CpuPath* path = dino8::choose_cpu_path();
   if (path == nullptr) return api.createStatus(kInvalidArgument, dino8::bad_path_message());
   const bool has_blocks = has_linear_blocks(*path);
-  OrtCustomOpDomain*& domain = domains[has_blocks ? 1 : 0];
+  int has_training = 0;
+  if (OrtStatus* status = api.hasConfigEntry(options, dino8::kTrainingEntry, &has_training)) return status;
+  OrtCustomOpDomain*& domain = domains[has_blocks ? 1 : 0][has_training != 0 ? 1 : 0];
   if (domain == nullptr)
-    if (OrtStatus* status = make_domain(api, has_blocks, &domain)) return status;
+    if (OrtStatus* status = make_domain(api, {has_blocks, has_training != 0}, &domain)) return status;
   return api.addDomain(options, domain);
 }
 

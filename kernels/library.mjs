@@ -1,7 +1,7 @@
 // The source files of the library, the compiler and the name of the library, for build.mjs and check.mjs.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -9,6 +9,9 @@ const here = dirname(fileURLToPath(import.meta.url));
 
 /** The folder of the library, and of `error.txt` where the build failed. */
 export const buildFolder = join(here, 'build');
+
+/** The version of dino8 that the library is built for. */
+export const { version } = JSON.parse(readFileSync(join(here, '..', 'package.json'), 'utf8'));
 
 /** The message of the build that failed last; the file does not exist after a build that succeeded. */
 export const errorFile = join(buildFolder, 'error.txt');
@@ -74,6 +77,21 @@ export function libraryFile() {
   const extension = { darwin: 'dylib', win32: 'dll' }[process.platform] ?? 'so';
   const digest = hash.digest('hex').slice(0, 12);
   return join(buildFolder, `libdino8_kernels-${process.platform}-${process.arch}-${digest}.${extension}`);
+}
+
+/** The path of the file that says what a whole library is: its version of dino8, and the hash of its bytes. */
+export const recordFile = (library) => `${library}.json`;
+
+/** What `recordFile` holds for a library. src/runtime/kernels.ts checks it before the library is loaded. */
+export function recordOf(library) {
+  return { version, sha256: createHash('sha256').update(readFileSync(library)).digest('hex') };
+}
+
+/** True if the library of the current sources is there as it was built. */
+export function isBuilt() {
+  const library = libraryFile();
+  if (!existsSync(library) || !existsSync(recordFile(library))) return false;
+  return readFileSync(recordFile(library), 'utf8') === JSON.stringify(recordOf(library));
 }
 
 /** The names of C++ compilers that are tried, in this order; the environment variable CXX replaces the list. */

@@ -249,8 +249,8 @@ OrtCustomOp describe_op() {
   op.GetInputType = input_type<number, is_quantized>;
   op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return 1; };
   if (is_quantized) describe_quantized(op);
-  op.CreateKernelV2 = create<number>;
-  op.KernelComputeV2 = compute<number, is_quantized>;
+  op.CreateKernelV2 = guarded_create<create<number>>;
+  op.KernelComputeV2 = guarded<LinearBlockKernel, compute<number, is_quantized>>;
   op.KernelDestroy = [](void* kernel) { delete static_cast<LinearBlockKernel*>(kernel); };
   return op;
 }

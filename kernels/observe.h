@@ -12,7 +12,7 @@ namespace dino8 {
 // The bins of a histogram on both sides of 0, and one counter more for the elements that are left out.
 constexpr int64_t kCounters = 2 * kBinsPerSide + 1;
 
-// Some rows of a value. Elements that are not a number or whose magnitude is above `limit` are left out.
+// Some rows of a value. Elements that are not a number or whose magnitude is above `limit`, which is finite, are left out.
 struct ObservedRows {
   const float* x;  // [rows, channels]
   int64_t rows, channels;

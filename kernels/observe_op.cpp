@@ -21,6 +21,9 @@ enum Summary { kLowest, kHighest, kExponent, kChannelCount, kSummaries };
 constexpr int64_t kMaxParts = 8;
 constexpr int64_t kMinPart = 1 << 14;
 
+// Results are three numbers for each channel, which take memory even where a value has no rows.
+constexpr int64_t kMostEmptyChannels = 1 << 20;
+
 struct Work {
   const ObserveKernels& observe;
   InputTensor x, valid;
@@ -84,9 +87,13 @@ OrtStatus* compute(void* data, OrtKernelContext* context) {
   if (OrtStatus* status = read_input(api, context, kValid, work.valid)) return status;
   if (OrtStatus* status = read_input(api, context, kLimit, limit)) return status;
   if (work.x.rank < 1) return api.createStatus(kInvalidArgument, "Observe: the value has no axis of channels");
-  work.limit = *static_cast<const float*>(limit.data);
+  if (limit.count() != 1) return api.createStatus(kInvalidArgument, "Observe: the limit is not one number");
+  // An infinite limit still leaves out infinite elements, which have no bin.
+  work.limit = std::min(*static_cast<const float*>(limit.data), std::numeric_limits<float>::max());
   work.channels = work.x.dims[work.x.rank - 1];
   const int64_t total = work.x.count();
+  if (total == 0 && work.channels > kMostEmptyChannels)
+    return api.createStatus(kInvalidArgument, "Observe: an empty value has too many channels");
   work.rows = work.channels > 0 ? total / work.channels : 0;
   const int64_t flags = work.valid.count();
   if (total > 0 && (flags < 1 || work.rows % flags != 0))
@@ -154,7 +161,7 @@ OrtCustomOp describe_op() {
   op.GetOutputType = [](const OrtCustomOp*, size_t index) {
     return index == kCounts ? kInt32Element : index == kZero ? kInt64Element : kFloatElement;
   };
-  op.KernelComputeV2 = compute;
+  op.KernelComputeV2 = guarded<OperatorKernel, compute>;
   return op;
 }
 

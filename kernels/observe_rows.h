@@ -82,7 +82,10 @@ void count_into(const ObservedRows& in, float inverse_width, int32_t (*tables)[k
     const float* x = in.x + start;
     for (int64_t i = 0; i < some; i++) {
       const bool counts = std::fabs(x[i]) <= in.limit;
-      const float scaled = counts ? std::floor(x[i] * inverse_width) : static_cast<float>(kBinsPerSide);
+      const float bin = counts ? std::floor(x[i] * inverse_width) : static_cast<float>(kBinsPerSide);
+      // The caller's bins hold every element that counts. What they do not hold is counted as left out, and a NaN as lowest.
+      const float above = bin > -kBinsPerSide ? bin : static_cast<float>(-kBinsPerSide);
+      const float scaled = above < kBinsPerSide ? above : static_cast<float>(kBinsPerSide);
       bins[i] = static_cast<int32_t>(scaled) + static_cast<int32_t>(kBinsPerSide);
     }
     int64_t i = 0;

@@ -1,5 +1,10 @@
 // The inputs and outputs of a kernel as plain pointers and dimensions.
+//
+// A model may come from a stranger, so nothing about a tensor is believed before it is checked. What ONNX Runtime itself
+// guarantees is the element type, and that the memory behind `data` holds the product of the dimensions.
 #pragma once
+
+#include <algorithm>
 
 #include "ort_abi.h"
 
@@ -7,16 +12,21 @@ namespace dino8 {
 
 constexpr size_t kMaxDimensions = 8;
 
+// The product of dimensions. It fits for a tensor with elements, since they are in memory; an empty one may have any other
+// dimensions beside its 0, whose product would overflow.
+inline int64_t product_of(const int64_t* dims, size_t count) {
+  if (std::find(dims, dims + count, 0) != dims + count) return 0;
+  int64_t product = 1;
+  for (size_t axis = 0; axis < count; axis++) product *= dims[axis];
+  return product;
+}
+
 struct InputTensor {
   const void* data = nullptr;
   size_t rank = 0;
   int64_t dims[kMaxDimensions] = {};
 
-  int64_t count() const {
-    int64_t product = 1;
-    for (size_t axis = 0; axis < rank; axis++) product *= dims[axis];
-    return product;
-  }
+  int64_t count() const { return product_of(dims, rank); }
 };
 
 // Fills in `out` with the data and the dimensions of a tensor, which keeps its data.
@@ -38,6 +48,8 @@ inline OrtStatus* read_tensor(const OrtApi& api, const OrtValue* value, InputTen
 inline OrtStatus* read_input(const OrtApi& api, const OrtKernelContext* context, size_t index, InputTensor& out) {
   const OrtValue* value = nullptr;
   if (OrtStatus* status = api.input(context, index, &value)) return status;
+  // A node may leave out an input by an empty name.
+  if (value == nullptr) return api.createStatus(kInvalidArgument, "an input of a dino8 operator is missing");
   return read_tensor(api, value, out);
 }
 
@@ -49,9 +61,9 @@ inline OrtStatus* read_constant(const OrtApi& api, const OrtKernelInfo* node, si
   return is_constant != 0 && value != nullptr ? read_tensor(api, value, out) : nullptr;
 }
 
-// Allocates an output of the given dimensions and sets `out` to its data, or to null if nobody reads an optional output.
+// Allocates an output of the given dimensions and sets `out` to its data, or to null if nobody reads it.
 template <class Element>
-OrtStatus* make_output(const OrtApi& api, OrtKernelContext* context, size_t index, const int64_t* dims, size_t rank,
+OrtStatus* make_optional_output(const OrtApi& api, OrtKernelContext* context, size_t index, const int64_t* dims, size_t rank,
                        Element** out) {
   OrtValue* value = nullptr;
   void* data = nullptr;
@@ -61,6 +73,16 @@ OrtStatus* make_output(const OrtApi& api, OrtKernelContext* context, size_t inde
   if (OrtStatus* status = api.tensorData(value, &data)) return status;
   *out = static_cast<Element*>(data);
   return nullptr;
+}
+
+// The same for an output that the kernel always writes. A node may leave it out by an empty name, which is refused.
+template <class Element>
+OrtStatus* make_output(const OrtApi& api, OrtKernelContext* context, size_t index, const int64_t* dims, size_t rank,
+                       Element** out) {
+  if (OrtStatus* status = make_optional_output(api, context, index, dims, rank, out)) return status;
+  // An empty tensor may have no memory.
+  if (*out != nullptr || product_of(dims, rank) == 0) return nullptr;
+  return api.createStatus(kInvalidArgument, "an output of a dino8 operator is missing");
 }
 
 }  // namespace dino8

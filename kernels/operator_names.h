@@ -8,6 +8,9 @@ namespace dino8 {
 
 constexpr const char* kDomain = "ai.dino8";  // src/onnx/dino8-operators.ts: DOMAIN
 
+// The entry of a session's configuration that asks for the operators of calibration and training.
+constexpr const char* kTrainingEntry = "ai.dino8.training_operators";  // src/runtime/kernels.ts: TRAINING_ENTRY
+
 // src/onnx/dino8-operators.ts
 constexpr const char* kDeformableAttention = "MultiScaleDeformableAttention";      // DEFORMABLE_ATTENTION
 constexpr const char* kIntegerLinear = "IntegerLinear";                            // INTEGER_LINEAR

@@ -95,6 +95,9 @@ struct OrtApi {
   void releaseTypeAndShape(OrtTensorTypeAndShapeInfo* info) const {
     at<void (*)(OrtTensorTypeAndShapeInfo*)>(99)(info);
   }
+  OrtStatus* hasConfigEntry(const OrtSessionOptions* options, const char* key, int* out) const {
+    return at<OrtStatus* (*)(const OrtSessionOptions*, const char*, int*)>(237)(options, key, out);
+  }
   OrtStatus* constantInput(const OrtKernelInfo* info, size_t index, int* is_constant, const OrtValue** out) const {
     return at<OrtStatus* (*)(const OrtKernelInfo*, size_t, int*, const OrtValue**)>(249)(info, index, is_constant, out);
   }

@@ -30,7 +30,7 @@ inline OrtStatus* make_results(const OrtApi& api, OrtKernelContext* context, con
   if (const char* problem = read_range(range[0], range[1], out.range))
     return api.createStatus(kInvalidArgument, problem);
   if (OrtStatus* status = make_output(api, context, 0, dims, rank, &out.bytes)) return status;
-  return make_output(api, context, 1, dims, rank, &out.floats);
+  return make_optional_output(api, context, 1, dims, rank, &out.floats);
 }
 
 // Describes the outputs of an operator whose name ends with Quantized.

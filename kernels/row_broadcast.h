@@ -16,28 +16,27 @@ struct RowBroadcast {
   // False if the shapes do not fit. The last dimensions are equal.
   bool set(const InputTensor (&parts)[2]) {
     rank = std::max(parts[0].rank, parts[1].rank);
-    int64_t rows[2] = {1, 1};
-    for (size_t back = 1; back <= rank; back++) {
-      const size_t axis = rank - back;
-      int64_t sizes[2];
-      for (int part = 0; part < 2; part++)
-        sizes[part] = back <= parts[part].rank ? parts[part].dims[parts[part].rank - back] : 1;
-      if (sizes[0] != sizes[1] && sizes[0] != 1 && sizes[1] != 1) return false;
-      dims[axis] = sizes[0] == 1 ? sizes[1] : sizes[0];
-      if (back == 1) continue;
-      for (int part = 0; part < 2; part++) {
-        strides[part][axis] = sizes[part] == 1 ? 0 : rows[part];
-        rows[part] *= sizes[part];
-      }
+    const auto size = [&](int part, size_t axis) {
+      const size_t back = rank - axis;
+      return back <= parts[part].rank ? parts[part].dims[parts[part].rank - back] : 1;
+    };
+    for (size_t axis = 0; axis < rank; axis++) {
+      const int64_t first = size(0, axis), second = size(1, axis);
+      if (first != second && first != 1 && second != 1) return false;
+      dims[axis] = first == 1 ? second : first;
+    }
+    // Without rows, the dimensions beside the 0 may be so large that strides overflow.
+    if (product_of(dims, rank) == 0) return true;
+    for (int part = 0; part < 2; part++) {
+      int64_t rows = 1;
+      for (size_t axis = rank - 1; axis-- > 0; rows *= size(part, axis))
+        strides[part][axis] = size(part, axis) == 1 ? 0 : rows;
     }
     return true;
   }
 
-  int64_t rows() const {
-    int64_t product = 1;
-    for (size_t axis = 0; axis + 1 < rank; axis++) product *= dims[axis];
-    return product;
-  }
+  // Allocate a tensor of these dimensions before: their product may overflow where there is no memory for it.
+  int64_t rows() const { return product_of(dims, rank > 0 ? rank - 1 : 0); }
 
   // The row of a part that is in row `row` of the sum.
   int64_t row_of(int part, int64_t row) const {

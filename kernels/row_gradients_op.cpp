@@ -99,7 +99,7 @@ OrtCustomOp describe_normalization() {
   op.GetName = [](const OrtCustomOp*) { return kLayerNormalizationGradient; };
   op.GetInputTypeCount = [](const OrtCustomOp*) -> size_t { return 4; };
   op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return 3; };
-  op.KernelComputeV2 = compute_normalization;
+  op.KernelComputeV2 = guarded<OperatorKernel, compute_normalization>;
   return op;
 }
 
@@ -108,7 +108,7 @@ OrtCustomOp describe_softmax() {
   op.GetName = [](const OrtCustomOp*) { return kSoftmaxGradient; };
   op.GetInputTypeCount = [](const OrtCustomOp*) -> size_t { return 2; };
   op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return 1; };
-  op.KernelComputeV2 = compute_softmax;
+  op.KernelComputeV2 = guarded<OperatorKernel, compute_softmax>;
   return op;
 }
 

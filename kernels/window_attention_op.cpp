@@ -206,8 +206,8 @@ OrtCustomOp describe_op() {
   op.GetInputTypeCount = [](const OrtCustomOp*) { return Variant{has_byte_products, is_rounded}.inputs(); };
   op.GetInputType = input_type<has_byte_products, is_rounded>;
   op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return 1; };
-  op.CreateKernelV2 = create;
-  op.KernelComputeV2 = compute<has_byte_products, is_rounded>;
+  op.CreateKernelV2 = guarded_create<create>;
+  op.KernelComputeV2 = guarded<WindowAttentionKernel, compute<has_byte_products, is_rounded>>;
   op.KernelDestroy = [](void* kernel) { delete static_cast<WindowAttentionKernel*>(kernel); };
   return op;
 }

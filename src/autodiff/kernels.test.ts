@@ -8,7 +8,7 @@ import { profileRun } from '../runtime/profile.ts';
 import { Session } from '../runtime/session.ts';
 import { floatData, floats } from '../runtime/tensor.ts';
 import { haveSameBytes, largestDifference } from '../testing/difference.ts';
-import { hasKernelPath, hasKernels, KERNEL_PATHS, withKernels as options } from '../testing/kernels.ts';
+import { hasKernelPath, hasKernels, KERNEL_PATHS, withTrainingKernels as options } from '../testing/kernels.ts';
 import { noise } from '../testing/noise.ts';
 import { layerNormalizationGradient } from './functions/layer-normalization-gradient.ts';
 import { softmaxGradient } from './functions/softmax-gradient.ts';

@@ -69,7 +69,7 @@ test.each(variants)('every parameter has the gradient that PyTorch computes: %o'
   const loss = addLoss(b, checkpoint.config.decoder_layers);
   const inputs = [...parameters.values()].map(({ input }) => input);
   const derived = differentiate(b.finish(), { loss: loss.name, parameters: inputs, detached, recompute });
-  await using session = await Session.create(modelBytes(derived), kernels ? kernelOptions() : {});
+  await using session = await Session.create(modelBytes(derived), kernels ? kernelOptions({ training: true }) : {});
 
   const given = new Map([...(await readGolden('nano/single')), ...(await readGolden('gradients/nano_single'))]);
   const feeds: Record<string, Tensor> = {};

@@ -44,6 +44,9 @@ export class InputError extends Dino8Error {
   readonly exitCode = 1;
 }
 
+/** The name of the warnings that dino8 gives by `process.emitWarning`: work goes on, but not as it should. */
+export const DINO8_WARNING = 'Dino8Warning';
+
 /** The message of any thrown value, on one line. */
 export function messageOf(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).replace(/\s+/g, ' ').trim();

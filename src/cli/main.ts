@@ -6,7 +6,7 @@ import { COMMANDS, commandName } from './commands.ts';
 import { layOutHelp } from './help-format.ts';
 import { interruptedCode, interruptedSentence, listenForInterrupts } from './interruption.ts';
 import { forgetLeftOut, leftOutSummary } from './left-out.ts';
-import { setRunningCommand, withFlags } from './notices.ts';
+import { printWarnings, setRunningCommand, withFlags } from './notices.ts';
 
 /** The root command. Only the command that is asked for is loaded; the others have a name and a line in the overview. */
 async function program(argv: readonly string[]): Promise<CommandUnknownOpts> {
@@ -39,6 +39,7 @@ async function program(argv: readonly string[]): Promise<CommandUnknownOpts> {
  */
 export async function main(argv: readonly string[]): Promise<number> {
   listenForInterrupts();
+  printWarnings();
   forgetLeftOut();
   try {
     await (await program(argv)).parseAsync([...argv]);

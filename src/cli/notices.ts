@@ -1,5 +1,6 @@
 /** Sentences on the standard error: errors and notices. The library names its options; the command line names its flags. */
 import type { CommandUnknownOpts } from '@commander-js/extra-typings';
+import { DINO8_WARNING } from '../base/errors.ts';
 
 let running: CommandUnknownOpts | undefined;
 
@@ -13,6 +14,16 @@ export function withFlags(sentence: string): string {
   return sentence.replace(/`([a-zA-Z]+)`/g, (quoted, name: string) => {
     const option = running?.options.find((each) => each.attributeName() === name);
     return option?.long ?? quoted;
+  });
+}
+
+/** Prints the library's warnings as notices, in place of Node.js, which would add its own prefix and advice. */
+export function printWarnings(): void {
+  const others = process.listeners('warning');
+  process.removeAllListeners('warning');
+  process.on('warning', (warning) => {
+    if (warning.name === DINO8_WARNING) notice(warning.message);
+    else for (const listener of others) listener(warning);
   });
 }
 

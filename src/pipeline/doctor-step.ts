@@ -12,6 +12,7 @@ import {
   kernelCpuPath,
   kernelCpuPaths,
   kernelLibrary,
+  kernelProblem,
 } from '../runtime/kernels.ts';
 import { ort } from '../runtime/native.ts';
 import { availableProviders, type ProviderName } from '../runtime/options.ts';
@@ -65,7 +66,8 @@ export interface MachineReport {
  * console.log((await examineMachine()).kernels);
  */
 export async function examineMachine(): Promise<MachineReport> {
-  const library = kernelLibrary();
+  // Asked for here, so that a library that does not work is a line of the report and no warning.
+  const library = kernelProblem() === undefined ? kernelLibrary() : undefined;
   const tried = PROVIDERS.map(async (name) => [name, await tryProvider(name)] as const);
   const providers = Object.fromEntries(await Promise.all(tried));
   return {
@@ -86,6 +88,8 @@ export async function examineMachine(): Promise<MachineReport> {
 function missingKernels(): string {
   const effect = 'models run by the standard bodies of their operators, which is slower and gives the same results';
   if (process.env.DINO8_NO_KERNELS) return `switched off by DINO8_NO_KERNELS: ${effect}`;
+  const problem = kernelProblem();
+  if (problem !== undefined) return `not in use: ${problem}; run \`dino8 setup\` to build them again: ${effect}`;
   const error = kernelBuildError();
   if (error === undefined) return `not built; run \`dino8 setup\` to build them: ${effect}`;
   return `not built: ${effect}. The build said:\n${error}`;

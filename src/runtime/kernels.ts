@@ -1,44 +1,112 @@
 /** dino8's own kernels: a shared library of custom operators, built by the machine's compiler where there is one. */
+import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import koffi from 'koffi';
-import { UsageError } from '../base/errors.ts';
-import { packageRoot } from '../base/package-root.ts';
+import * as z from 'zod';
+import { DINO8_WARNING, messageOf, UsageError } from '../base/errors.ts';
+import { packageRoot, packageVersion } from '../base/package-root.ts';
 
 const buildFolder = join(packageRoot, 'kernels', 'build');
+
+/** The name of the library begins with this. A hash of the sources and the suffix of the platform follow (kernels/library.mjs). */
+const libraryStart = `libdino8_kernels-${process.platform}-${process.arch}-`;
+
+/** The name of the record of a build is the library's with this suffix. */
+const RECORD_SUFFIX = '.json';
+
+/** The entry of a session's configuration that asks for the operators of calibration and training. */
+export const TRAINING_ENTRY = 'ai.dino8.training_operators';
 
 /** The environment variable that names the instruction set of the kernels. */
 const PATH_VARIABLE = 'DINO8_KERNEL_PATH';
 
+/** What is wrong with a library that is there; undefined for one that works. The answer does not change while dino8 runs. */
+const problems = new Map<string, string | undefined>();
+
+/** The path of the library of this platform, whether it works or not; undefined if there is none or it is switched off. */
+function builtLibrary(): string | undefined {
+  if (process.env.DINO8_NO_KERNELS || !existsSync(buildFolder)) return undefined;
+  const names = readdirSync(buildFolder);
+  const name = names.find((file) => file.startsWith(libraryStart) && !file.endsWith(RECORD_SUFFIX));
+  return name === undefined ? undefined : join(buildFolder, name);
+}
+
+/** Returns why the kernel library that was built cannot be used; undefined if it can, or if there is none. */
+export function kernelProblem(): string | undefined {
+  const library = builtLibrary();
+  if (library === undefined) return undefined;
+  if (!problems.has(library)) problems.set(library, libraryProblem(library));
+  return problems.get(library);
+}
+
+/** What kernels/build.mjs writes beside the library. */
+const recordSchema = z.object({ version: z.string(), sha256: z.string() });
+
 /**
- * Returns the path of the kernel library. Returns undefined if the library was not built or the environment variable
- * DINO8_NO_KERNELS is set: models then run by the standard bodies of their functions.
+ * Finds out whether a library works without risking the process: loading a file that was cut off ends it, so that the
+ * bytes are compared with their hash before. Returns what is wrong, or undefined.
+ */
+export function libraryProblem(library: string): string | undefined {
+  let record: z.infer<typeof recordSchema>;
+  try {
+    record = recordSchema.parse(JSON.parse(readFileSync(`${library}${RECORD_SUFFIX}`, 'utf8')));
+  } catch {
+    return 'the record of its build is not beside it, so that it may be incomplete or of another version of dino8';
+  }
+  if (record.version !== packageVersion()) return `it was built for dino8 ${record.version}, not ${packageVersion()}`;
+  try {
+    const sha256 = createHash('sha256').update(readFileSync(library)).digest('hex');
+    if (sha256 !== record.sha256) return 'the file is damaged or incomplete';
+    koffi.load(library).func('const char *dino8_cpu_paths()')();
+    return undefined;
+  } catch (error) {
+    return `it does not load on this machine (${messageOf(error)})`;
+  }
+}
+
+let hasWarned = false;
+
+/**
+ * Returns the path of the kernel library. Returns undefined if the library was not built, does not work on this machine, or
+ * the environment variable DINO8_NO_KERNELS is set: models then run by the standard bodies of their functions. A library
+ * that is there and does not work is a warning of the process, the first time.
  */
 export function kernelLibrary(): string | undefined {
-  if (process.env.DINO8_NO_KERNELS || !existsSync(buildFolder)) return undefined;
-  const start = `libdino8_kernels-${process.platform}-${process.arch}-`;
-  const name = readdirSync(buildFolder).find((file) => file.startsWith(start));
-  return name === undefined ? undefined : join(buildFolder, name);
+  const problem = kernelProblem();
+  if (problem === undefined) return builtLibrary();
+  if (!hasWarned)
+    process.emitWarning(
+      `The kernel library of dino8 is not used: ${problem}. Models run without it, more slowly and with the same results; run \`dino8 setup\` to build it again.`,
+      DINO8_WARNING,
+    );
+  hasWarned = true;
+  return undefined;
 }
 
 /** The session options that use the kernel library. */
 export interface KernelOptions {
-  /** The path of the library; empty where it was not built. */
+  /** The path of the library; empty where there is none that works. */
   readonly customOperators: readonly string[];
-  /** The path of the library; undefined where it was not built. */
+  /** The path of the library; undefined where there is none that works. */
   readonly flushSubnormals?: string | undefined;
+  /** Whether the library's operators for calibration and training are loaded as well. */
+  readonly trainingOperators?: boolean | undefined;
 }
 
 /**
- * Returns the session options that load the kernel library and take subnormal numbers as zero; where the library was not
- * built, they do nothing.
+ * Returns the session options that load the kernel library and take subnormal numbers as zero; where there is no library,
+ * they do nothing.
  *
+ * @param options `training` loads the operators of calibration and training as well, for graphs of `differentiate` and of
+ * the trainer. Leave it out for models of others, which then cannot reach these operators.
  * @example
  * await using session = await Session.create('model.onnx', { threads: 2, ...kernelOptions() });
  */
-export function kernelOptions(): KernelOptions {
+export function kernelOptions(options: { readonly training?: boolean } = {}): KernelOptions {
   const library = kernelLibrary();
-  return library === undefined ? { customOperators: [] } : { customOperators: [library], flushSubnormals: library };
+  if (library === undefined) return { customOperators: [] };
+  return { customOperators: [library], flushSubnormals: library, trainingOperators: options.training ?? false };
 }
 
 /** Returns the message of the build that failed last; undefined if the last build succeeded or there was none. */

@@ -1,7 +1,7 @@
 /** The options of a session, and their translation into ONNX Runtime's session options. */
 import { messageOf } from '../base/errors.ts';
 import { RuntimeError } from './error.ts';
-import { checkKernelPath } from './kernels.ts';
+import { checkKernelPath, TRAINING_ENTRY } from './kernels.ts';
 import { ort, type Pointer, readString, viewMemory } from './native.ts';
 import { checkThreads, defaultThreads, type ThreadOptions } from './threads.ts';
 
@@ -29,6 +29,11 @@ export interface SessionOptions extends ThreadOptions {
   readonly config?: Readonly<Record<string, string>> | undefined;
   /** The paths of shared libraries with custom operators; see `kernelOptions`. */
   readonly customOperators?: readonly string[] | undefined;
+  /**
+   * Whether the operators for calibration and training in dino8's library are loaded as well; by default they are not, so
+   * that a model's own functions of these names run by their bodies.
+   */
+  readonly trainingOperators?: boolean | undefined;
   /** The file to which the optimized graph is written; none by default. */
   readonly optimizedModelPath?: string | undefined;
   /** The beginning of the path of a profile, which `session.endProfiling()` completes; no profile by default. */
@@ -124,6 +129,8 @@ function applyOptions(handle: Pointer, options: SessionOptions): void {
   if (options.flushSubnormals) api.do(context, 'AddSessionConfigEntry', handle, 'session.set_denormal_as_zero', '1');
   for (const [key, value] of Object.entries({ ...CONFIG, ...options.config }))
     api.do(`The session config entry ${key} was refused`, 'AddSessionConfigEntry', handle, key, value);
+  // The library reads this entry when its operators are registered.
+  if (options.trainingOperators) api.do(context, 'AddSessionConfigEntry', handle, TRAINING_ENTRY, '1');
   for (const library of options.customOperators ?? []) {
     checkKernelPath(library);
     api.do(`The custom operators in ${library} could not be loaded`, 'RegisterCustomOpsLibrary_V2', handle, library);

@@ -20,6 +20,9 @@ const here = library === undefined ? [] : kernelCpuPaths(library);
 /** The session option that loads the kernel library. Tests that use it are skipped unless `hasKernels` is true. */
 export const withKernels = { customOperators: library === undefined ? [] : [library] };
 
+/** The session options that load the operators of calibration and training as well. */
+export const withTrainingKernels = { ...withKernels, trainingOperators: true };
+
 /** True if the kernel library was built. */
 export const hasKernels = library !== undefined;
 

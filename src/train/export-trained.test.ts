@@ -77,7 +77,7 @@ const moved = (initial: Tensor): Tensor =>
 
 /** Runs a model and returns the stages and boxes. */
 async function results(model: Model, feeds: Feeds, boxes: string): Promise<Map<string, Float32Array>> {
-  await using session = await Session.create(modelBytes(model), kernelOptions());
+  await using session = await Session.create(modelBytes(model), kernelOptions({ training: true }));
   using outputs: Outputs = await session.run(feeds);
   return new Map(
     [...STAGES, boxes].map((name) => [name === boxes ? 'boxes' : name, floatData(copyTensor(outputs.get(name)))]),

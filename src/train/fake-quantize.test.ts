@@ -71,6 +71,7 @@ async function run(problem: Problem, enabled: boolean, kernels: boolean) {
   });
   await using session = await Session.create(modelBytes(derived), {
     customOperators: kernels ? [kernelLibrary() ?? ''] : [],
+    trainingOperators: true,
   });
   const values = noise(elementCount(shape), seed).map((value) => value * 3);
   const scaleValues = noise(elementCount(shapeOfScale), seed + 1).map((value) => 0.01 + 0.01 * Math.abs(value));

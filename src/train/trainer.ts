@@ -152,7 +152,7 @@ export class Trainer implements AsyncDisposable {
     { providers, threads, lowMemory = false }: TrainerOptions = {},
   ): Promise<Trainer> {
     if (lowMemory) returnLargeBlocks();
-    const options = { ...kernelOptions(), providers, threads, memoryArena: !lowMemory };
+    const options = { ...kernelOptions({ training: true }), providers, threads, memoryArena: !lowMemory };
     const forward = await Session.create(modelBytes(models.forward), options, 'the forward half of a training step');
     const backward = await Session.create(modelBytes(models.backward), options, 'the backward half of a training step');
     const optimizer = await Optimizer.create(settings.optimizer, threads);

@@ -12,7 +12,12 @@ import { profileRun } from '../../runtime/profile.ts';
 import { Session } from '../../runtime/session.ts';
 import { floatData, floats, integers, type Tensor } from '../../runtime/tensor.ts';
 import { largestDifference } from '../../testing/difference.ts';
-import { hasKernelPath, hasKernels, KERNEL_PATHS, withKernels as kernelOptions } from '../../testing/kernels.ts';
+import {
+  hasKernelPath,
+  hasKernels,
+  KERNEL_PATHS,
+  withTrainingKernels as kernelOptions,
+} from '../../testing/kernels.ts';
 import { noise } from '../../testing/noise.ts';
 import { deformableAttentionFunction } from './deformable-attention.ts';
 

@@ -53,7 +53,7 @@ export async function calibrate(
   const { expected = total, rules = NO_RULES } = options;
   // Images are decoded between two runs; threads of ONNX Runtime that wait by spinning would take the cores from that.
   const config = { 'session.intra_op.allow_spinning': '0' };
-  const settings = { threads: options.threads, config, ...kernelOptions() };
+  const settings = { threads: options.threads, config, ...kernelOptions({ training: true }) };
   await using session = await Session.create(observingModel(model, values, rules), settings, 'the observing model');
   let done = options.done ?? 0;
   for await (const { place, tokens, feeds } of source.samples(options.accept)) {

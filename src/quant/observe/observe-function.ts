@@ -14,7 +14,7 @@ export const COUNTERS = 2 * BINS_PER_SIDE + 1;
  * The function. Inputs:
  * - x float [..., channels], of at least one dimension
  * - valid boolean, of any shape: one flag for each block of equally many rows; the rows of a false flag do not count
- * - limit float scalar: elements whose magnitude is above it, or that are not a number, do not count
+ * - limit float scalar: elements whose magnitude is above it, or that are not finite, do not count
  *
  * Outputs:
  * - counts int32 [COUNTERS]: the number of elements in each bin; bin i begins at (i − BINS_PER_SIDE) · 2^exponent
@@ -26,7 +26,8 @@ export function observeFunction(): FunctionProto {
   const b = new GraphBuilder(OBSERVE);
   const x = b.input('x', DataType.FLOAT, undefinedShape());
   const valid = b.input('valid', DataType.BOOL, undefinedShape());
-  const limit = b.input('limit', DataType.FLOAT, []);
+  // An infinite limit still leaves out infinite elements, which have no bin.
+  const limit = b.min(b.input('limit', DataType.FLOAT, []), LARGEST_FLOAT);
   const channels = b.shapeOf(x, -1);
   const blocks = b.reshape(valid, [-1, 1]);
   const rows = b.reshape(x, [b.dimension(blocks, 0), -1]);
@@ -64,6 +65,9 @@ export function observeFunction(): FunctionProto {
   b.output('zero', b.unsqueeze(b.cast(b.less(exponent, Number.NEGATIVE_INFINITY), DataType.INT64), [0]));
   return b.finishFunction(DOMAIN);
 }
+
+/** The largest finite number of 32 bits. */
+const LARGEST_FLOAT = (2 - 2 ** -23) * 2 ** 127;
 
 /** The function takes any shape. */
 const undefinedShape = () => [] as const;

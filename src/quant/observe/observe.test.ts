@@ -100,7 +100,9 @@ describe('the function Observe', () => {
   test.skipIf(!library)('the kernel returns the results of the body, for any number of threads', async () => {
     await using body = await Session.create(observer());
     const kernels = await Promise.all(
-      [1, 2].map((threads) => Session.create(observer(), { threads, customOperators: [library ?? ''] })),
+      [1, 2].map((threads) =>
+        Session.create(observer(), { threads, customOperators: [library ?? ''], trainingOperators: true }),
+      ),
     );
     for (const [batch, rows, width, blocks] of [
       [1, 1, 1, 1],
@@ -323,7 +325,7 @@ describe('calibrate', () => {
     for (const [index, node] of chain.graph.node.entries()) node.name = layers[index] ?? '';
     const values = chain.graph.node.map((node) => node.output[0] ?? '');
     const feeds = { x: floats(Float32Array.from(first), [2, 16]) };
-    const options = kernels ? kernelOptions() : {};
+    const options = kernels ? kernelOptions({ training: true }) : {};
     const ran = await profileRun(modelBytes(observingModel(chain, values, rules)), options, feeds);
     const order = ran.map(({ name }) => name);
     for (const [index, value] of values.slice(0, -1).entries()) {

@@ -21,7 +21,7 @@ test('denoising queries do not change the results of the queries of the network'
   const extra = 2 * groups * targets;
   const run = async (count: number) => {
     const { model, parameters } = buildTrainingGraph(checkpoint, { extra: count });
-    await using session = await Session.create(modelBytes(model), kernelOptions());
+    await using session = await Session.create(modelBytes(model), kernelOptions({ training: true }));
     const feeds: Record<string, Tensor> = {
       [EXTRA_INPUTS.tokens]: floats(noise(extra * 17, 1), [1, extra, 17]),
       [EXTRA_INPUTS.boxes]: floats(
