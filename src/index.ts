@@ -57,6 +57,12 @@ export {
   type CompressTraining,
 } from './pipeline/compress-options.ts';
 export { compress } from './pipeline/compress-step.ts';
+export {
+  ERRORS_DEFAULTS,
+  type ErrorsResult,
+  type ErrorsStepOptions,
+  explainErrors,
+} from './pipeline/errors-step.ts';
 export { type EvaluateOptions, type EvaluateResult, evaluate } from './pipeline/evaluate-step.ts';
 export { INSPECT_DEFAULTS, type InspectResult, type InspectStepOptions, inspect } from './pipeline/inspect-step.ts';
 export { LINT_DEFAULTS, type LintStepOptions, type LintStepResult, lint } from './pipeline/lint-step.ts';

@@ -25,6 +25,19 @@ export {
 } from './evaluate/compare.ts';
 export { type DatasetIdentity, identifyDataset } from './evaluate/dataset-identity.ts';
 export { readDetections, writeDetections } from './evaluate/detections-file.ts';
+export { analyzeErrors, type ErrorAnalysis, type ErrorGain } from './evaluate/errors/error-gains.ts';
+export { ERROR_CAUSES, type ErrorCause } from './evaluate/errors/find-errors.ts';
+export {
+  type ByGroup,
+  type ChangedCount,
+  type Confusion,
+  type FoundChange,
+  type FoundCount,
+  type FoundObjects,
+  findChange,
+  findObjects,
+} from './evaluate/errors/found-objects.ts';
+export { OCCLUSIONS, type OcclusionGroup, SIZES, type SizeGroup } from './evaluate/errors/object-groups.ts';
 export {
   type EvaluationEntry,
   type EvaluationJournal,

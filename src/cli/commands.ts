@@ -92,6 +92,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./score-command.ts')).scoreCommand(),
   },
   {
+    name: 'errors',
+    summary: 'explain what is wrong with the detections of any detector, and what another one loses',
+    group: JUDGE,
+    load: async () => (await import('./errors-command.ts')).errorsCommand(),
+  },
+  {
     name: 'measure',
     summary: 'measure latency and peak memory of a model',
     group: JUDGE,

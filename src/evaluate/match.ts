@@ -122,7 +122,7 @@ const smaller = (a: number, b: number) => (a < b || Number.isNaN(b) ? a : b);
 const larger = (a: number, b: number) => (a > b || Number.isNaN(b) ? a : b);
 
 /** The intersection over union; for a crowd, the intersection over the area of the detection. */
-function overlap([ax, ay, aw, ah]: Box, [bx, by, bw, bh]: Box, crowd: boolean): number {
+export function overlap([ax, ay, aw, ah]: Box, [bx, by, bw, bh]: Box, crowd: boolean): number {
   const width = smaller(ax + aw, bx + bw) - larger(ax, bx);
   const height = smaller(ay + ah, by + bh) - larger(ay, by);
   if (width <= 0 || height <= 0) return 0;

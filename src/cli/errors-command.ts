@@ -1,0 +1,125 @@
+import { Command } from '@commander-js/extra-typings';
+import { ERROR_CAUSES, type ErrorCause } from '../evaluate/errors/find-errors.ts';
+import type { ByGroup } from '../evaluate/errors/found-objects.ts';
+import { points, signedPoints } from '../evaluate/points.ts';
+import { ERRORS_DEFAULTS, type ErrorsResult, explainErrors } from '../pipeline/errors-step.ts';
+import { splitOption } from './dataset-options.ts';
+import { examples } from './examples.ts';
+import { percent } from './format.ts';
+import { print, printJson } from './output.ts';
+import { work } from './progress-line.ts';
+import { fraction, jsonOption, wholeNumber } from './shared-options.ts';
+import { table } from './table.ts';
+
+/** Rows of each table. */
+const MAX_ROWS = 15;
+
+/** `dino8 errors` */
+export const errorsCommand = () =>
+  new Command('errors')
+    .description(
+      'Explain what is wrong with the detections of any detector: the cause of each error and the AP that it costs (as TIDE defines them, ECCV 2020), the objects that are found by size and occlusion, and the categories that are taken for others. With --against, the objects that one of two detectors loses.',
+    )
+    .argument('<detections>', "a JSON file in COCO's results format, as dino8 eval --save-detections writes it")
+    .argument('<annotations>', 'the annotation file, or the data set that it belongs to; no picture is read')
+    .option('--against <detections>', 'another file of detections in the same images, to find the changes from')
+    .option(
+      '--threshold <score>',
+      'the score from which a box counts for objects found, categories confused and changes, from 0 to 1',
+      fraction('--threshold'),
+      ERRORS_DEFAULTS.threshold,
+    )
+    .option('--images <count>', 'look only at the first <count> images (default: all)', wholeNumber('--images'))
+    .addOption(splitOption())
+    .option('-o, --output <file>', 'write the result as JSON')
+    .addOption(jsonOption())
+    .addHelpText(
+      'after',
+      examples(
+        'dino8 eval assets/nano assets/shapes/val --images 50 --save-detections fp32.json',
+        'dino8 errors fp32.json assets/shapes/annotations/instances_val.json --images 50',
+        'dino8 errors int8.json assets/shapes/annotations/instances_val.json --against fp32.json',
+      ),
+    )
+    .action(async (detections, path, { json, split, ...options }) => {
+      const annotations = split === undefined ? path : { path, split };
+      const result = await explainErrors({ ...options, detections, annotations, ...work() });
+      if (json) return printJson(result);
+      printCauses(result);
+      printFound(result);
+      if (result.change) printChange(result, result.change);
+    });
+
+const CAUSES: Readonly<Record<ErrorCause, string>> = {
+  classification: 'classification: on an object of another category',
+  localization: 'localization: the right category, beside the object',
+  both: 'both: another category, and beside the object',
+  duplicate: 'duplicate: the object was found before',
+  background: 'background: on no object',
+  missed: 'missed: an object that no box is near',
+};
+
+function printCauses({ errors, errorsBefore }: ErrorsResult): void {
+  const rows = ERROR_CAUSES.map((cause) => {
+    const { count, gain } = errors.causes[cause];
+    const before = errorsBefore?.causes[cause];
+    return [
+      CAUSES[cause],
+      `${count}`,
+      points(gain),
+      ...(before ? [`${before.count}`, signedPoints(gain - before.gain)] : []),
+    ];
+  });
+  const heading = ['cause of errors', 'number', 'costs points of AP50'];
+  print(table(errorsBefore ? [...heading, 'number before', 'change of the cost'] : heading, rows));
+  print(
+    `AP50 is ${points(errors.AP50)}. It would be ${signedPoints(errors.falsePositives)} if every wrong box scored below every right one, and ${signedPoints(errors.falseNegatives)} if no object were missing.\n`,
+  );
+}
+
+function printFound({ groups, confusions, categoryNames, threshold }: ErrorsResult): void {
+  print(
+    table(
+      [`objects, with boxes from ${threshold}`, 'found', 'of', ''],
+      rowsOf(groups, ({ found, total }) => [`${found}`, `${total}`, total > 0 ? percent(found, total) : '–']),
+    ),
+  );
+  if (confusions.length === 0) return;
+  const name = (id: number) => categoryNames[id] ?? `${id}`;
+  const rows = confusions
+    .slice(0, MAX_ROWS)
+    .map(({ object, detected, count }) => [name(object), name(detected), `${count}`]);
+  print(`\n${table(['objects of', 'are taken for', 'times'], rows, ['left', 'left', 'right'])}`);
+}
+
+function printChange(
+  { categoryNames, imageNames, threshold }: ErrorsResult,
+  change: NonNullable<ErrorsResult['change']>,
+): void {
+  const { lost, gained, lostMargin } = change;
+  print(
+    `\nOf the objects that one of the two finds with boxes from ${threshold}, ${lost} are lost and ${gained} gained.${lostMargin === undefined ? '' : ` The boxes of those that are lost had scored ${lostMargin.toFixed(2)} above ${threshold} (median).`}`,
+  );
+  if (lost + gained === 0) return;
+  const cells = (counts: { readonly lost: number; readonly gained: number }) => [`${counts.lost}`, `${counts.gained}`];
+  const heading = (first: string) => [first, 'lost', 'gained'];
+  print(`\n${table(heading('objects'), rowsOf(change.groups, cells))}`);
+  const named = (rows: typeof change.categories, names: Readonly<Record<number, string>>) =>
+    rows.slice(0, MAX_ROWS).map((row) => [names[row.id] ?? `${row.id}`, ...cells(row)]);
+  print(`\n${table(heading('category'), named(change.categories, categoryNames))}`);
+  print(`\n${table(heading('image'), named(change.images, imageNames))}`);
+}
+
+const GROUPS = {
+  small: 'small, less than 32² pixels',
+  medium: 'medium, up to 96² pixels',
+  large: 'large',
+  free: 'not covered by another object',
+  partly: 'partly covered, by a tenth or more',
+  mostly: 'covered by half or more',
+} as const;
+
+function rowsOf<T>({ size, occlusion }: ByGroup<T>, cells: (value: T) => readonly string[]): string[][] {
+  const values = { ...size, ...occlusion };
+  return Object.entries(GROUPS).map(([group, title]) => [title, ...cells(values[group as keyof typeof GROUPS])]); // GROUPS has these keys
+}
