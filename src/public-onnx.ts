@@ -10,6 +10,7 @@ export { countMultiplyAdds, type MultiplyAdds } from './onnx/count-multiply-adds
 export { extractModel } from './onnx/extract.ts';
 export { type GraphIndex, indexGraph } from './onnx/graph-index.ts';
 export { type Infos, inferShapes } from './onnx/infer/infer.ts';
+export { lowerModel, type PortableForm } from './onnx/lower/lower.ts';
 export { getMetadata, setMetadata } from './onnx/metadata.ts';
 export { multiplyAdds, type ShapeOf } from './onnx/multiply-adds.ts';
 export { type Attributes, NodeBuilder } from './onnx/node-builder.ts';

@@ -16,10 +16,14 @@ import { type Alignment, table } from './table.ts';
 export const lintCommand = () =>
   new Command('lint')
     .description(
-      'List the quantized places of a model that its runtime does not compute in integers, with the time they cost. The exit code is 1 if one of them is a defect.',
+      'List the places of a model that its runtime refuses, computes in another way, or does not compute in integers: for ort-cpu by running the model, with the time they cost, for other targets by tables of what each version takes. The exit code is 1 if one of them is a defect.',
     )
     .argument('<model>', 'a quantized model that dino8 wrote')
     .addOption(targetOption('the runtime that the model was made for'))
+    .option(
+      '--runtime-version <version>',
+      'check for this version of the runtime, for targets that dino8 knows by tables: tensorrt 8.5, 8.6, 10 or 11; openvino 2026.0 or 2026.4 (default: all that models of the target are made for)',
+    )
     .option(
       '--tokens <count>',
       `run with a prompt of this many tokens, for targets that run the model (default: ${BLANK_TOKENS})`,
@@ -32,13 +36,15 @@ export const lintCommand = () =>
       'after',
       examples(
         'dino8 quantize assets/nano --recipe dynamic -o nano.int8.onnx && dino8 lint nano.int8.onnx',
+        'dino8 lint nano.trt.onnx --target tensorrt --runtime-version 8.5',
         'dino8 quantize assets/nano --recipe static --calibration assets/shapes/calib --target tensorrt -o nano.trt.onnx && dino8 lint nano.trt.onnx --target tensorrt',
       ),
     )
-    .action(async (model, { target, tokens, shape, threads, json }) => {
+    .action(async (model, { target, runtimeVersion, tokens, shape, threads, json }) => {
       const report = await lint({
         model,
         target,
+        version: runtimeVersion,
         tokens,
         shapes: shape,
         threads,
@@ -51,7 +57,7 @@ export const lintCommand = () =>
       const [first] = defects;
       if (first)
         throw new InputError(
-          `${model} has ${defects.length} quantized places that ${target} does not compute in integers; the first is ${first.node}: ${first.problem}; ${report.advice}.`,
+          `${model} has ${defects.length} places that ${target} ${first.rule ? 'refuses or computes in another way' : 'does not compute in integers'}; the first is ${first.node}: ${first.problem}; ${report.advice}.`,
         );
     });
 
@@ -59,8 +65,10 @@ function printReport({ findings, summary, seconds: whole }: LintReport): void {
   const times = (seconds: number | undefined) =>
     seconds === undefined || whole === undefined ? [] : [milliseconds(seconds), percent(seconds, whole)];
   const rows = findings.map(({ node, operator, problem, seconds }) => [node, operator, problem, ...times(seconds)]);
+  const sources = new Map(findings.flatMap(({ rule, source }) => (rule && source ? [[rule, source] as const] : [])));
   const head = ['node', 'operator', 'problem', ...(whole === undefined ? [] : ['time', 'share'])];
   const alignments = head.map((_, column): Alignment => (column < 3 ? 'left' : 'right'));
   if (rows.length > 0) print(table(head, rows, alignments));
+  for (const [rule, source] of sources) print(`${rule}: ${source}`);
   print(summary);
 }

@@ -20,7 +20,7 @@ export interface GraphIndex {
  * const index = indexGraph(model.graph);
  * const readers = index.consumers.get('pixel_values') ?? [];
  */
-export function indexGraph(graph: GraphProto): GraphIndex {
+export function indexGraph(graph: Pick<GraphProto, 'node' | 'initializer' | 'output'>): GraphIndex {
   const producer = new Map<string, NodeProto>();
   const consumers = new Map<string, NodeProto[]>();
   for (const node of graph.node) {

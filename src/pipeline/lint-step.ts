@@ -1,6 +1,10 @@
 /** The step that looks for quantized places of a model that its runtime does not compute in integers. */
+
+import { extname } from 'node:path';
 import type { Defaults } from '../base/defaults.ts';
+import { UsageError } from '../base/errors.ts';
 import type { WorkOptions } from '../base/progress.ts';
+import { readModel } from '../onnx/read.ts';
 import type { LintReport } from '../quant/targets/target.ts';
 import { findTarget } from '../quant/targets/targets.ts';
 import { kernelOptions } from '../runtime/kernels.ts';
@@ -14,10 +18,15 @@ export interface LintStepOptions extends WorkOptions, BlankInputOptions, ThreadO
   readonly model: AnyModelSource;
   /** The name of the runtime that the model was made for; `ort-cpu` by default, for which the model is run. */
   readonly target?: string | undefined;
+  /** The version of the runtime, such as `8.5`; by default all versions that the target's models are made for. */
+  readonly version?: string | undefined;
 }
 
 /** The defaults of `LintStepOptions`. */
 export const LINT_DEFAULTS: Defaults<LintStepOptions, 'target'> = { target: 'ort-cpu' };
+
+/** Linters that read tables run nothing. They see the file as it is, not as dino8 reads it. */
+const noFeeds = () => ({});
 
 /** The result of `lint`. */
 export interface LintStepResult extends LintReport {
@@ -34,10 +43,15 @@ export interface LintStepResult extends LintReport {
  */
 export async function lint(options: LintStepOptions): Promise<LintStepResult> {
   return withThreads(options.threads, async () => {
-    const { target = LINT_DEFAULTS.target, signal } = options;
-    const source = await openAnyModel(options.model, { onNotice: options.onNotice });
+    const { target = LINT_DEFAULTS.target, version, signal } = options;
+    const { operators, lint: lintFor } = findTarget(target);
+    if (version !== undefined && !operators)
+      throw new UsageError(`dino8 knows no versions of the target ${target}; leave out \`version\`.`);
     signal?.throwIfAborted();
+    if (operators && typeof options.model === 'string' && extname(options.model) === '.onnx')
+      return { target, ...(await lintFor(await readModel(options.model), { feeds: noFeeds, version })) };
+    const source = await openAnyModel(options.model, { onNotice: options.onNotice });
     const feeds = () => blankInputs(source, options);
-    return { target, ...(await findTarget(target).lint(source.model, { feeds, session: kernelOptions() })) };
+    return { target, ...(await lintFor(source.model, { feeds, version, session: kernelOptions() })) };
   });
 }

@@ -11,6 +11,7 @@ import type { QuantizeOptions } from '../quant/quantize.ts';
 import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
 import { applyRecipe } from './apply-recipe.ts';
 import { type CalibrationOptions, resolveCalibration } from './calibration-options.ts';
+import { checkModel } from './check-model.ts';
 import type { WrittenModel } from './convert-step.ts';
 import { defaultRecipe } from './default-recipe.ts';
 import { type AnyModelSource, openAnyModel, openRecipe, type RecipeSource } from './sources.ts';
@@ -69,6 +70,7 @@ export async function quantize(options: QuantizeStepOptions): Promise<QuantizeRe
         onNotice?.(`The technique ${technique} is left out, because it needs images; name some with \`calibration\`.`),
     });
     for (const sentence of plan.notices) onNotice?.(sentence);
+    await checkModel(model, output);
     await writeLoadedModel({ ...source, model }, output);
     const floatOperators = floatOperatorsOf(source.model, plan);
     const bytes = await sizeOf(output);

@@ -7,6 +7,7 @@ import { sizesOf } from '../models/family.ts';
 import { type ModelPackage, type ReadOptions, writePackage } from '../models/package/package.ts';
 import { specialize } from '../models/specialize.ts';
 import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
+import { checkModel } from './check-model.ts';
 import type { WrittenModel } from './convert-step.ts';
 import { type ModelSource, openModel } from './sources.ts';
 import { checkStepFiles } from './step-files.ts';
@@ -62,6 +63,7 @@ export async function specializeModel(options: SpecializeOptions): Promise<Speci
       ...(padding && { padding }),
     };
     const model = await specialize(source.model, size, sizesOf(source));
+    await checkModel(model, output);
     await writePackage({ ...source, model }, output);
     const nodes = { before: source.model.graph.node.length, after: model.graph.node.length };
     return { output, bytes: await sizeOf(output), nodes };

@@ -7,6 +7,8 @@ import { create } from '@bufbuild/protobuf';
 import { GraphProtoSchema, TensorProtoSchema } from 'onnx-buf';
 import { copyModel } from '../onnx/copy.ts';
 import { indexGraph } from '../onnx/graph-index.ts';
+import { raiseOpset } from '../onnx/import/raise-opset.ts';
+import { standardVersion } from '../onnx/opset.ts';
 import type { Model } from '../onnx/read.ts';
 import { makeNode, removeUnused, replaceUses } from '../onnx/rewrite.ts';
 import { DataType } from '../onnx/types.ts';
@@ -30,6 +32,9 @@ export const quantizedName = (output: string): string => `${PREFIX}${output}`;
 export function jointModel(model: Model, quantized: Model, values: readonly string[]): Model {
   const joint = copyModel(model);
   const other = copyModel(quantized);
+  // Models of some targets are in an older version of the operators.
+  if (standardVersion(joint) !== standardVersion(other))
+    for (const each of [joint, other]) raiseOpset(each, 'the model');
   const shared = new Set(other.graph.input.map(({ name }) => name));
   const rename = (name: string) => (name === '' || shared.has(name) ? name : `${PREFIX}${name}`);
   for (const node of other.graph.node) {

@@ -12,6 +12,7 @@ import type { Bias } from '../bias.ts';
 import type { PlanEntry } from '../plan-entry.ts';
 import type { Scheme } from '../scheme.ts';
 import type { Additions } from '../weights.ts';
+import type { OperatorTable } from './operator-table.ts';
 
 /** A quantized value in the graph: the names of its integers, and of their scale and zero point. */
 export interface QuantizedValue {
@@ -51,6 +52,10 @@ export interface LintFinding {
   readonly operator: string;
   /** What the runtime does with the node, as a phrase. */
   readonly problem: string;
+  /** The name of the rule that the node breaks, for linters that read rules. */
+  readonly rule?: string | undefined;
+  /** The address of the source of the rule. */
+  readonly source?: string | undefined;
   /** False for findings that cost time on purpose. */
   readonly isDefect: boolean;
   /** The time of the node in a run; undefined if the linter does not run the model. */
@@ -73,6 +78,8 @@ export interface LintReport {
 export interface LintOptions {
   /** Inputs of realistic sizes. It is only called by linters that run the model. */
   readonly feeds: () => Feeds;
+  /** The version of the runtime, for linters that read rules; by default all versions that models are made for. */
+  readonly version?: string | undefined;
   /** Options of the session that runs the model. */
   readonly session?: SessionOptions | undefined;
 }
@@ -85,6 +92,8 @@ export interface QuantizationTarget {
   readonly description: string;
   /** The integers of activations. */
   readonly activations: Scheme;
+  /** What the runtime takes, as data; undefined if only running a model tells. */
+  readonly operators?: OperatorTable | undefined;
   /** True if scale and zero point may be looked up by the length of the text. */
   readonly looksUpByLength: boolean;
   /**

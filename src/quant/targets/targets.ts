@@ -1,5 +1,6 @@
 /** The table of targets. A new target is a folder and a line in this table. */
 import { UsageError } from '../../base/errors.ts';
+import { openVino } from './openvino/openvino.ts';
 import { ortCpu } from './ort-cpu/ort-cpu.ts';
 import { qdq } from './qdq/qdq.ts';
 import type { QuantizationTarget } from './target.ts';
@@ -9,6 +10,7 @@ import { tensorRt } from './tensorrt/tensorrt.ts';
 export const TARGETS: readonly [QuantizationTarget, ...QuantizationTarget[]] = [
   ortCpu,
   tensorRt,
+  openVino,
   qdq, //
 ];
 

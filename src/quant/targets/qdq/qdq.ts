@@ -12,7 +12,7 @@ import { lintPairs } from './lint-qdq.ts';
 
 export const qdq: QuantizationTarget = {
   name: 'qdq',
-  description: 'any runtime that reads QuantizeLinear and DequantizeLinear, such as OpenVINO',
+  description: 'any runtime that reads QuantizeLinear and DequantizeLinear of version 21 and functions',
   activations: UINT8,
   looksUpByLength: false,
   narrow,

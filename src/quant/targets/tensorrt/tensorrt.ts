@@ -7,11 +7,17 @@
  */
 import { UsageError } from '../../../base/errors.ts';
 import type { GraphIndex } from '../../../onnx/graph-index.ts';
+import { lowerModel } from '../../../onnx/lower/lower.ts';
 import type { PlanEntry } from '../../plan-entry.ts';
 import { INT8 } from '../../scheme.ts';
+import { lintByTable } from '../lint-by-table.ts';
+import { parseOperatorTable } from '../operator-table.ts';
 import { placePairs } from '../pairs.ts';
 import type { FloatGraph, QuantizationTarget } from '../target.ts';
-import { lintRules } from './lint-tensorrt.ts';
+import operatorData from './operators.json' with { type: 'json' };
+
+/** What TensorRT's parser takes. */
+const operators = parseOperatorTable(operatorData, 'tensorrt/operators.json');
 
 /**
  * TensorRT fuses an INT8 attention only for sequences up to this length; longer products are faster in float16 (NVIDIA's
@@ -27,8 +33,10 @@ export const tensorRt: QuantizationTarget = {
   looksUpByLength: false,
   narrow,
   place: (entry, node, context) => placePairs(entry, node, context, { activations: INT8, sharesDequantized: true }),
-  finish: () => {},
-  lint: lintRules,
+  // 17 is the newest version that TensorRT 8 takes, and later ones name GridSample's modes in a way that no version knows.
+  finish: (model) => lowerModel(model, { opset: 17 }),
+  operators,
+  lint: async (model, { version }) => lintByTable(model, operators, 'tensorrt', version),
 };
 
 function narrow(entry: PlanEntry, graph: FloatGraph): PlanEntry | string {
