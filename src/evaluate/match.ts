@@ -16,6 +16,8 @@ const EVERY_THRESHOLD = (1 << THRESHOLDS) - 1;
  * that it does not count there.
  */
 export type Outcome = number;
+/** The outcomes of several detections. */
+export type Outcomes = Uint32Array;
 
 /** The bits of an outcome that say at which thresholds the detection matches an object that counts. */
 export const hitsOf = (outcome: Outcome): number => outcome & EVERY_THRESHOLD & ~(outcome >> THRESHOLDS);
@@ -24,51 +26,66 @@ export const ignoredOf = (outcome: Outcome): number => outcome >> THRESHOLDS;
 /** The outcome of a detection that counts at no threshold. */
 export const isIgnored = (outcome: Outcome): boolean => ignoredOf(outcome) === EVERY_THRESHOLD;
 
-/** The result of `matchImage`. */
-export interface Match {
-  /** The scores of the detections that count, the best first. */
-  readonly scores: readonly number[];
-  /** The outcomes of each detection, in the order of `AREA_NAMES`. */
-  readonly outcomes: readonly (readonly Outcome[])[];
-  /** The number of objects to be found, in the order of `AREA_NAMES`. */
-  readonly positives: readonly number[];
-}
+const RANGES = AREA_NAMES.map((area) => AREAS[area]);
+const NO_POSITIVES: readonly number[] = AREA_NAMES.map(() => 0);
 
-/** Matches the detections of one image and category to its objects. */
-export function matchImage(truth: readonly CocoAnnotation[], found: readonly CocoDetection[]): Match {
-  // All sorts are stable, as those of pycocotools are.
-  const best = found.toSorted((a, b) => b.score - a.score).slice(0, MAX_DETECTIONS[2]);
-  const overlaps = best.map(({ bbox }) => truth.map((object) => overlap(bbox, object.bbox, object.iscrowd === 1)));
-  const candidates = overlaps.flatMap((row, index) => (row.some((value) => value >= 0.5) ? [index] : []));
-  const outcomes: Outcome[][] = best.map(() => []);
-  const positives: number[] = [];
-  for (const area of AREA_NAMES) {
-    const [minimum, maximum] = AREAS[area];
-    const isOutside = (value: number) => value < minimum || value > maximum;
-    // Objects that count come first.
-    const objects = truth
-      .map((object, column) => ({ object, column, ignored: object.iscrowd === 1 || isOutside(object.area) }))
-      .sort((a, b) => Number(a.ignored) - Number(b.ignored));
-    const unmatched = best.map(({ bbox }) => (isOutside(bbox[2] * bbox[3]) ? EVERY_THRESHOLD << THRESHOLDS : 0));
-    for (const [index, outcome] of outcomesOf(unmatched, objects, overlaps, candidates).entries())
-      outcomes[index]?.push(outcome);
-    positives.push(objects.filter(({ ignored }) => !ignored).length);
-  }
-  return { scores: best.map(({ score }) => score), outcomes, positives };
+/** The detections of one image and category that count, the best first. */
+export function bestDetections(found: readonly CocoDetection[]): readonly CocoDetection[] {
+  if (found.length <= 1) return found;
+  // The sort is stable, as that of pycocotools is.
+  const sorted = found.toSorted((a, b) => b.score - a.score);
+  return sorted.length > MAX_DETECTIONS[2] ? sorted.slice(0, MAX_DETECTIONS[2]) : sorted;
 }
 
 /**
- * The outcomes of detections in one range of area.
- * @param unmatched the outcome of each detection if it matches no object
+ * Matches the detections of one image and category to its objects.
+ * @param best the detections that `bestDetections` returns
+ * @param outcomes where the outcomes are written, for each range of area in the order of `AREA_NAMES`
+ * @param start the place of the best detection's outcomes; those of the others follow
+ * @returns the number of objects to be found in each range of area
+ */
+export function matchImage(
+  truth: readonly CocoAnnotation[],
+  best: readonly CocoDetection[],
+  outcomes: readonly Outcomes[],
+  start: number,
+): readonly number[] {
+  for (let index = 0; index < RANGES.length; index++) {
+    const [minimum = 0, maximum = 0] = RANGES[index] ?? [];
+    const written = outcomes[index];
+    for (let rank = 0; written && rank < best.length; rank++) {
+      const [, , width = 0, height = 0] = best[rank]?.bbox ?? [];
+      const area = width * height;
+      written[start + rank] = area < minimum || area > maximum ? EVERY_THRESHOLD << THRESHOLDS : 0;
+    }
+  }
+  // Most categories have no object in an image.
+  if (truth.length === 0) return NO_POSITIVES;
+  const overlaps = best.map(({ bbox }) => truth.map((object) => overlap(bbox, object.bbox, object.iscrowd === 1)));
+  const candidates = overlaps.flatMap((row, index) => (row.some((value) => value >= 0.5) ? [index] : []));
+  return RANGES.map(([minimum, maximum], index) => {
+    const isOutside = ({ area }: CocoAnnotation) => area < minimum || area > maximum;
+    // Objects that count come first; the sort is stable, as that of pycocotools is.
+    const objects = truth
+      .map((object, column) => ({ object, column, ignored: object.iscrowd === 1 || isOutside(object) }))
+      .sort((a, b) => Number(a.ignored) - Number(b.ignored));
+    const written = outcomes[index];
+    if (written) matchArea(written.subarray(start, start + best.length), objects, overlaps, candidates);
+    return objects.filter(({ ignored }) => !ignored).length;
+  });
+}
+
+/**
+ * Matches detections in one range of area.
+ * @param outcomes the outcome of each detection if it matches no object, which the matches change
  * @param candidates the indices of the detections that overlap an object enough, in order
  */
-function outcomesOf(
-  unmatched: readonly Outcome[],
+function matchArea(
+  outcomes: Outcomes,
   objects: readonly Candidate[],
   overlaps: readonly (readonly number[])[],
   candidates: readonly number[],
-): Outcome[] {
-  const outcomes = [...unmatched];
+): void {
   for (const [bit, threshold] of IOU_THRESHOLDS.entries()) {
     const taken = objects.map(() => false);
     for (const index of candidates) {
@@ -84,7 +101,6 @@ function outcomesOf(
       outcomes[index] = match.ignored ? counted | ignored : counted;
     }
   }
-  return outcomes;
 }
 
 /** An object with its column in the table of overlaps. */

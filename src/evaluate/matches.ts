@@ -5,7 +5,7 @@
 import type { CocoAnnotation, CocoAnnotations } from '../data/coco.ts';
 import type { CocoDetection } from './coco-detection.ts';
 import { AREA_NAMES, type Area, IOU_THRESHOLDS, MAX_DETECTIONS } from './coco-settings.ts';
-import { hitsOf, ignoredOf, isIgnored, matchImage, type Outcome } from './match.ts';
+import { bestDetections, hitsOf, ignoredOf, isIgnored, matchImage, type Outcomes } from './match.ts';
 
 /** The matches of detections with the objects of a data set. */
 export interface Matches {
@@ -89,107 +89,144 @@ export function matchDetections(
   };
 }
 
-/** The items of each category and image; images are given by their indices. */
-type Groups<T> = Map<number, Map<number, T[]>>;
+/** The objects or the detections of a category, with the index of the image of each. */
+interface Group<T> {
+  readonly items: T[];
+  readonly images: number[];
+}
 
 function group<T extends { readonly image_id: number; readonly category_id: number }>(
   items: readonly T[],
   indexOf: ReadonlyMap<number, number>,
-): Groups<T> {
-  const groups: Groups<T> = new Map();
+): ReadonlyMap<number, Group<T>> {
+  const groups = new Map<number, Group<T>>();
   for (const item of items) {
     const image = indexOf.get(item.image_id);
     if (image === undefined) continue;
-    const ofCategory = groups.get(item.category_id) ?? new Map<number, T[]>();
-    groups.set(item.category_id, ofCategory);
-    const ofImage = ofCategory.get(image);
-    if (ofImage) ofImage.push(item);
-    else ofCategory.set(image, [item]);
+    const ofCategory = groups.get(item.category_id);
+    if (ofCategory) {
+      ofCategory.items.push(item);
+      ofCategory.images.push(image);
+    } else groups.set(item.category_id, { items: [item], images: [image] });
   }
   return groups;
 }
 
-/** A detection that counts, with what became of it. */
-interface Row {
-  readonly score: number;
-  readonly image: number;
-  /** The number of better detections in the image. */
-  readonly rank: number;
-  readonly outcomes: readonly Outcome[];
+/** The items of each image, in their order. Images are visited by their indices. */
+function byImage<T>(imageCount: number, { items, images }: Group<T> = { items: [], images: [] }): readonly T[][] {
+  const lists: T[][] = new Array(imageCount);
+  for (let index = 0; index < items.length; index++) {
+    const [item, image] = [items[index], images[index]];
+    if (item === undefined || image === undefined) continue;
+    const list = lists[image];
+    if (list) list.push(item);
+    else lists[image] = [item];
+  }
+  return lists;
 }
+
+/** The detections of a category that count, image by image, the best of each image first. */
+interface Rows {
+  readonly scores: Float64Array;
+  readonly images: Uint32Array;
+  /** The number of better detections in the image. */
+  readonly ranks: Uint8Array;
+  /** What became of each in the ranges of area, in the order of `AREA_NAMES`. */
+  readonly outcomes: readonly Outcomes[];
+  /** The detections in the order of their scores. */
+  readonly order: Uint32Array;
+}
+
+const NOTHING: readonly never[] = [];
 
 function matchCategory(
   id: number,
   imageCount: number,
-  objectsOf: ReadonlyMap<number, CocoAnnotation[]> | undefined,
-  detectionsOf: ReadonlyMap<number, CocoDetection[]> | undefined,
+  objects: Group<CocoAnnotation> | undefined,
+  detections: Group<CocoDetection> | undefined,
 ): CategoryMatches {
-  const rows: Row[] = [];
+  const [objectsOf, detectionsOf] = [byImage(imageCount, objects), byImage(imageCount, detections)];
+  const most = detections?.items.length ?? 0;
+  const [scores, images, ranks] = [new Float64Array(most), new Uint32Array(most), new Uint8Array(most)];
+  const outcomes = AREA_NAMES.map(() => new Uint32Array(most));
   const positives = AREA_NAMES.map(() => ({ images: [] as number[], counts: [] as number[] }));
+  let length = 0;
   for (let image = 0; image < imageCount; image++) {
-    const [objects = [], found = []] = [objectsOf?.get(image), detectionsOf?.get(image)];
-    if (objects.length + found.length === 0) continue;
-    const match = matchImage(objects, found);
-    for (const [rank, outcomes] of match.outcomes.entries())
-      rows.push({ score: match.scores[rank] ?? 0, image, rank, outcomes });
-    for (const [area, count] of match.positives.entries())
-      if (count > 0) {
-        positives[area]?.images.push(image);
-        positives[area]?.counts.push(count);
-      }
+    const [truth = NOTHING, found = NOTHING] = [objectsOf[image], detectionsOf[image]];
+    if (truth.length + found.length === 0) continue;
+    const best = bestDetections(found);
+    const toFind = matchImage(truth, best, outcomes, length);
+    for (let rank = 0; rank < best.length; rank++, length++) {
+      scores[length] = best[rank]?.score ?? 0;
+      images[length] = image;
+      ranks[length] = rank;
+    }
+    if (truth.length > 0)
+      for (const [area, count] of toFind.entries())
+        if (count > 0) {
+          positives[area]?.images.push(image);
+          positives[area]?.counts.push(count);
+        }
   }
-  // The sort is stable, as that of pycocotools is: equal scores stay in the order of the images.
-  rows.sort((a, b) => b.score - a.score);
+  const rows = { scores, images, ranks, outcomes, order: orderOf(scores.subarray(0, length)) };
   const areas = AREA_NAMES.map((name, area) => {
-    const { images = [], counts = [] } = positives[area] ?? {};
-    const found = { images: Uint32Array.from(images), counts: Uint32Array.from(counts) };
-    return [name, { ...collectArea(rows, area), positives: found }] as const;
+    const { images: withObjects = [], counts = [] } = positives[area] ?? {};
+    const toFind = { images: Uint32Array.from(withObjects), counts: Uint32Array.from(counts) };
+    return [name, { ...collectArea(rows, area), positives: toFind }] as const;
   });
   return { id, areas: Object.fromEntries(areas) as CategoryMatches['areas'] }; // AREA_NAMES has every area
 }
 
-function collectArea(rows: readonly Row[], area: number): Omit<AreaMatches, 'positives'> {
-  const counted = rows.filter(({ outcomes }) => !isIgnored(outcomes[area] ?? 0));
-  const ties = findTies(counted);
-  const eventRows: number[] = [];
+/** The indices of scores, from the highest. As in pycocotools, equal scores stay in the order of the images. */
+function orderOf(scores: Float64Array): Uint32Array {
+  const order = Uint32Array.from(scores, (_, index) => index);
+  return order.sort((a, b) => (scores[b] ?? 0) - (scores[a] ?? 0) || a - b);
+}
+
+function collectArea(rows: Rows, area: number): Omit<AreaMatches, 'positives'> {
+  const outcomes = rows.outcomes[area] ?? new Uint32Array();
+  const counted = rows.order.filter((row) => !isIgnored(outcomes[row] ?? 0));
+  const [ends, before, count]: [number[], number[], number[]] = [[], [], []];
   const events = IOU_THRESHOLDS.map((): number[] => []);
   const hits = MAX_DETECTIONS.map(() => IOU_THRESHOLDS.map((): number[] => []));
-  for (const [index, { outcomes, image, rank }] of counted.entries()) {
-    const [hit, ignored] = [hitsOf(outcomes[area] ?? 0), ignoredOf(outcomes[area] ?? 0)];
+  for (let index = 0; index < counted.length; index++) {
+    const row = counted[index] ?? 0;
+    const [hit, ignored] = [hitsOf(outcomes[row] ?? 0), ignoredOf(outcomes[row] ?? 0)];
     if ((hit | ignored) === 0) continue;
-    for (const bit of bitsOf(ignored)) events[bit]?.push(2 * eventRows.length + 1);
+    for (const bit of bitsOf(ignored)) events[bit]?.push(2 * ends.length + 1);
     for (const bit of bitsOf(hit)) {
-      events[bit]?.push(2 * eventRows.length);
-      for (const [limit, most] of MAX_DETECTIONS.entries()) if (rank < most) hits[limit]?.[bit]?.push(image);
+      events[bit]?.push(2 * ends.length);
+      for (const limit of limitsOf(rows.ranks[row] ?? 0)) hits[limit]?.[bit]?.push(rows.images[row] ?? 0);
     }
-    eventRows.push(index);
+    const tie = tieOf(rows, counted, index);
+    ends.push(index + 1);
+    before.push(index - tie.start);
+    count.push(tie.end - tie.start);
   }
-  const ends = eventRows.map((index) => index + 1);
   return {
-    images: Uint32Array.from(counted.slice(0, ends.at(-1) ?? 0), ({ image }) => image),
+    images: counted.subarray(0, ends.at(-1) ?? 0).map((row) => rows.images[row] ?? 0),
     ends: Uint32Array.from(ends),
-    ties: {
-      before: Uint32Array.from(eventRows, (index) => index - (ties.starts[index] ?? 0)),
-      count: Uint32Array.from(eventRows, (index) => (ties.ends[index] ?? 0) - (ties.starts[index] ?? 0)),
-    },
+    ties: { before: Uint32Array.from(before), count: Uint32Array.from(count) },
     events: events.map((list) => Uint32Array.from(list)),
     hits: hits.map((byThreshold) => byThreshold.map((list) => Uint32Array.from(list))),
   };
 }
 
+/** The indices of the limits of `MAX_DETECTIONS` within which a detection is, by the number of better ones in its image. */
+const limitsOf = (rank: number): number[] => MAX_DETECTIONS.flatMap((most, limit) => (rank < most ? [limit] : []));
+
 /** The indices of the thresholds whose bits are set. */
 const bitsOf = (bits: number): number[] => IOU_THRESHOLDS.flatMap((_, bit) => ((bits >> bit) & 1 ? [bit] : []));
 
-/** For each detection, where those of the same image and score start and end. */
-function findTies(rows: readonly Row[]): { readonly starts: Uint32Array; readonly ends: Uint32Array } {
-  const [starts, ends] = [new Uint32Array(rows.length), new Uint32Array(rows.length)];
-  let start = 0;
-  for (const [index, { score, image }] of rows.entries()) {
-    starts[index] = start;
-    const next = rows[index + 1];
-    if (next?.score === score && next.image === image) continue;
-    ends.fill(index + 1, start, index + 1);
-    start = index + 1;
-  }
-  return { starts, ends };
+/** Where the detections of the same image and score start and end, of which one is at `index`. */
+function tieOf({ scores, images }: Rows, counted: Uint32Array, index: number): { start: number; end: number } {
+  const row = counted[index] ?? 0;
+  const isTied = (at: number) => {
+    const other = counted[at];
+    return other !== undefined && scores[other] === scores[row] && images[other] === images[row];
+  };
+  let [start, end] = [index, index + 1];
+  while (isTied(start - 1)) start--;
+  while (isTied(end)) end++;
+  return { start, end };
 }
