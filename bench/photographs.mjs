@@ -5,17 +5,15 @@
 // of docs/training.md. What a run before has made is kept, so an interrupted run continues.
 //
 //   node bench/photographs.mjs BCCD_FOLDER [OUTPUT_FOLDER]      (SEEDS=3; about 40 minutes on 2 cores)
-import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import * as Plot from '@observablehq/plot';
 import { parseHTML } from 'linkedom';
 import sharp from 'sharp';
-import { bootstrapScores, matchDetections, scoreDataset } from '../dist/evaluate.mjs';
-import { Detector, readDataset, readPackage } from '../dist/index.mjs';
+import { bootstrapScores } from '../dist/evaluate.mjs';
+import { readDataset } from '../dist/index.mjs';
+import { cell, dino8, matchesOf, points, printSeeds, root, signed } from './seeds.mjs';
 
-const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const [photographs, output = join(root, '.dino8', 'photographs')] = process.argv.slice(2);
 if (!photographs) {
   console.error('usage: node bench/photographs.mjs BCCD_FOLDER [OUTPUT_FOLDER]');
@@ -28,12 +26,6 @@ const FURTHER_STEPS = 100;
 const COMMON = ['--batch', '12', '--backbone-rate', '1', '--average-decay', '0.99'];
 // Of a data set in Pascal VOC's layout, the split `val` is taken for validation.
 const VALIDATE = ['--validate', photographs];
-
-/** Runs a command of dino8, unless an earlier run has made the file `result`. */
-function dino8(result, ...args) {
-  if (existsSync(result)) return;
-  execFileSync(process.execPath, [join(root, 'dist', 'cli.mjs'), ...args.map(String)], { stdio: 'inherit' });
-}
 
 /** Makes the forms of one seed, and returns them with the curves of their trainings. */
 function formsOf(seed) {
@@ -79,30 +71,8 @@ function curveOf(log, name, seed, start) {
     .map(({ step, AP }) => ({ name, seed, step: start + step, AP }));
 }
 
-/** The matches of a model's detections with the labels of the test photographs. */
-async function matchesOf(model, dataset) {
-  const detector = await Detector.create(await readPackage(model));
-  const { detections } = await scoreDataset(detector, dataset);
-  await detector[Symbol.asyncDispose]();
-  return matchDetections(dataset, detections);
-}
-
-const points = (value) => (100 * value).toFixed(2);
-const signed = (value) => `${value < 0 ? '−' : '+'}${points(Math.abs(value))}`;
-const span = ({ low, high }, format) => `[${format(low)}, ${format(high)}]`;
-const cell = (estimate, format) => `${format(estimate.value)} ${span(estimate, format)}`;
-
-/** The mean over seeds with the interval of Student's t distribution. */
-function overSeeds(values) {
-  const QUANTILE = { 2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776 }; // 97.5 %, of one degree of freedom fewer than values
-  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-  const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (values.length - 1);
-  const half = (QUANTILE[values.length] ?? Number.NaN) * Math.sqrt(variance / values.length);
-  return { value: mean, low: mean - half, high: mean + half };
-}
-
 const test = await readDataset(photographs, { split: 'test' });
-const untrained = await matchesOf(join(root, 'assets', 'nano'), test);
+const [untrained] = await matchesOf(join(root, 'assets', 'nano'), test);
 const [before] = await bootstrapScores([untrained]);
 const rows = [];
 const curves = [];
@@ -110,9 +80,11 @@ for (let seed = 0; seed < SEEDS; seed++) {
   const forms = formsOf(seed);
   curves.push(...forms.curves);
   const { fp32, calibrated, qat, longer } = forms.models;
-  const [float, int8] = await bootstrapScores([await matchesOf(fp32, test), await matchesOf(calibrated, test)]);
-  const [control, trained] = await bootstrapScores([await matchesOf(longer, test), await matchesOf(qat, test)]);
-  const [, gain] = await bootstrapScores([await matchesOf(calibrated, test), await matchesOf(qat, test)]);
+  const matches = [];
+  for (const model of [fp32, calibrated, longer, qat]) matches.push(...(await matchesOf(model, test)));
+  const [float, int8] = await bootstrapScores([matches[0], matches[1]]);
+  const [control, trained] = await bootstrapScores([matches[2], matches[3]]);
+  const [, gain] = await bootstrapScores([matches[1], matches[3]]);
   rows.push({
     fp32: float.figures.AP,
     calibrated: int8.figures.AP,
@@ -133,14 +105,10 @@ const columns = [
   ['INT8 against FP32, both trained further', 'cost', signed],
 ];
 console.log(`Before training: ${cell(before.figures.AP, points)} AP on ${test.images.length} photographs.\n`);
-console.log(
-  `| AP on ${test.images.length} photographs | ${rows.map((_, seed) => `seed ${seed}`).join(' | ')} | mean over seeds |`,
+printSeeds(
+  `AP on ${test.images.length} photographs`,
+  columns.map(([label, key, format]) => ({ label, estimates: rows.map((row) => row[key]), format })),
 );
-console.log(`|---|${'---|'.repeat(rows.length + 1)}`);
-for (const [label, key, format] of columns) {
-  const mean = overSeeds(rows.map((row) => row[key].value));
-  console.log(`| ${label} | ${rows.map((row) => cell(row[key], format)).join(' | ')} | ${cell(mean, format)} |`);
-}
 
 const { document } = parseHTML('<!doctype html><html><body></body></html>');
 const chart = Plot.plot({

@@ -1,0 +1,88 @@
+// Trains the bundled model further on the images of drawn shapes, with the rounding of two recipes in place and in FP32, each with
+// three seeds, and scores all on the 500 validation images beside the checkpoint and the models that are only calibrated. Makes
+// the table of docs/training.md. What a run before has made is kept, so an interrupted run continues.
+//
+//   node bench/training-seeds.mjs SHAPES_TRAIN [OUTPUT_FOLDER]      (SEEDS=3 STEPS=150; about 25 minutes on 2 cores)
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { bootstrapScores } from '../dist/evaluate.mjs';
+import { readDataset } from '../dist/index.mjs';
+import { cell, dino8, matchesOf, points, printSeeds, root, signed } from './seeds.mjs';
+
+const [shapes, output = join(root, '.dino8', 'training-seeds')] = process.argv.slice(2);
+if (!shapes) {
+  console.error('usage: node bench/training-seeds.mjs SHAPES_TRAIN [OUTPUT_FOLDER]');
+  process.exit(2);
+}
+const [SEEDS, STEPS] = [Number(process.env.SEEDS ?? 3), Number(process.env.STEPS ?? 150)];
+const RECIPES = ['full', 'smallest'];
+const CHECKPOINT = join(root, 'assets', 'nano');
+const CALIBRATION = ['--calibration', join(root, 'assets', 'shapes', 'calib'), '--calibration-images', 128];
+mkdirSync(output, { recursive: true });
+const at = (name) => join(output, name);
+
+const [validation, training] = [await readDataset(join(root, 'assets', 'shapes', 'val')), await readDataset(shapes)];
+const trainedCategories = new Set(training.annotations.map(({ category_id }) => category_id));
+const categories = validation.categories.map(({ id }) => id).filter((id) => !trainedCategories.has(id));
+console.log(
+  `${training.images.length} images to train on; ${categories.length} phrases of the validation are not in them.`,
+);
+/** The matches of all phrases, and of those that no training has seen. */
+const score = (model) => matchesOf(model, validation, [{}, { categories }]);
+const [checkpoint, checkpointNew] = await score(CHECKPOINT);
+const [before] = await bootstrapScores([checkpoint]);
+const [beforeNew] = await bootstrapScores([checkpointNew]);
+console.log(
+  `The checkpoint: ${cell(before.figures.AP, points)} AP, ${cell(beforeNew.figures.AP, points)} of new phrases.`,
+);
+
+for (const recipe of RECIPES) {
+  const model = at(`${recipe}.onnx`);
+  dino8(model, 'quantize', CHECKPOINT, '--recipe', recipe, ...CALIBRATION, '-o', model);
+  const [, { figures, change }] = await bootstrapScores([checkpoint, (await score(model))[0]]);
+  console.log(`${recipe}, calibrated: ${cell(figures.AP, points)} AP, ${cell(change.figures.AP, signed)}`);
+}
+
+/** The further trainings: with the rounding of a recipe, and in FP32 as the control. */
+const TRAININGS = [
+  ...RECIPES.map((recipe) => ({
+    label: `\`${recipe}\`, trained`,
+    train(seed) {
+      const model = at(`${recipe}-${seed}.onnx`);
+      const settings = ['--recipe', recipe, '--batch', 12, '--steps', STEPS, '--seed', seed];
+      dino8(model, 'qat', CHECKPOINT, shapes, ...CALIBRATION, ...settings, '-o', model);
+      return model;
+    },
+  })),
+  {
+    label: 'FP32 with the same training',
+    train(seed) {
+      const folder = at(`fp32-${seed}`);
+      const settings = ['--batch', 12, '--steps', STEPS, '--seed', seed, '--backbone-rate', 1, '--average-decay', 0.99];
+      dino8(join(folder, 'model.safetensors'), 'train', CHECKPOINT, shapes, ...settings, '-o', folder);
+      return folder;
+    },
+  },
+];
+const results = TRAININGS.map(({ label }) => ({ label, AP: [], change: [], changeOfNew: [], against: [] }));
+for (let seed = 0; seed < SEEDS; seed++) {
+  const scored = [];
+  for (const { train } of TRAININGS) scored.push(await score(train(seed)));
+  const [control] = scored.at(-1);
+  for (const [index, [all, ofNew]] of scored.entries()) {
+    const [, { figures, change }] = await bootstrapScores([checkpoint, all]);
+    const [, { change: changeOfNew }] = await bootstrapScores([checkpointNew, ofNew]);
+    const [, { change: against }] = await bootstrapScores([control, all]);
+    results[index].AP.push(figures.AP);
+    results[index].change.push(change.figures.AP);
+    results[index].changeOfNew.push(changeOfNew.figures.AP);
+    results[index].against.push(against.figures.AP);
+  }
+}
+const rowsOf = (key, format, chosen = results) =>
+  chosen.map((result) => ({ label: result.label, estimates: result[key], format }));
+printSeeds('AP', rowsOf('AP', points));
+printSeeds('change against the checkpoint', rowsOf('change', signed));
+printSeeds('… of the phrases that no training has seen', rowsOf('changeOfNew', signed));
+printSeeds('change against FP32 with the same training', rowsOf('against', signed, results.slice(0, -1)));
+writeFileSync(at('training-seeds.json'), `${JSON.stringify({ before: before.figures.AP, results }, null, 1)}\n`);
