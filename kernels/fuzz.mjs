@@ -1,0 +1,77 @@
+// Runs every operator of the library on hostile inputs under AddressSanitizer and UndefinedBehaviorSanitizer, for every
+// instruction set of this machine. See fuzz/fuzz_operators.cpp for what is hostile.
+//   node kernels/fuzz.mjs                            1,000,000 cases, however long they take
+//   node kernels/fuzz.mjs --seconds 60               as many cases as fit a minute, as in CI
+//   node kernels/fuzz.mjs --operator Observe         one operator; --cases N, --seed S
+//   node kernels/fuzz.mjs --libfuzzer --seconds 600  the same inputs, steered by coverage; needs clang++
+import { execFile, execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs, promisify } from 'node:util';
+import { findCompiler, sources } from './library.mjs';
+
+const { values } = parseArgs({
+  options: {
+    cases: { type: 'string', default: '1000000' },
+    seconds: { type: 'string', default: '86400' },
+    seed: { type: 'string', default: String(Math.floor(Date.now() / 1000)) },
+    operator: { type: 'string' },
+    libfuzzer: { type: 'boolean', default: false },
+  },
+});
+for (const name of ['cases', 'seconds', 'seed'])
+  if (!/^\d{1,12}$/.test(values[name])) {
+    console.error(`--${name} takes a whole number, not ${values[name]}.`);
+    process.exit(2);
+  }
+
+const run = promisify(execFile);
+const compiler = values.libfuzzer ? 'clang++' : findCompiler();
+if (compiler === undefined || spawnSync(compiler, ['--version'], { stdio: 'ignore' }).status !== 0) {
+  console.log(`${compiler ?? 'A C++ compiler'} was not found, so that the operators were not fuzzed.`);
+  process.exit(values.libfuzzer ? 1 : 0);
+}
+
+const FLAGS = ['-std=c++17', '-g', '-O1', '-ffp-contract=fast', '-Wall', '-Wextra', '-Werror'];
+const sanitizers = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
+const fuzzer = values.libfuzzer ? ['-fsanitize=fuzzer', '-DDINO8_LIBFUZZER'] : [];
+const folder = mkdtempSync(join(tmpdir(), 'dino8-fuzz-'));
+try {
+  const own = ['fuzz/fuzz_operators.cpp', 'fuzz/stand_in_runtime.cpp'].map((file) => ({
+    path: fileURLToPath(new URL(file, import.meta.url)),
+    flags: [],
+  }));
+  const waiting = [...sources(compiler), ...own].map(({ path, flags }) => ({
+    object: join(folder, basename(path).replace('.cpp', '.o')),
+    args: [...FLAGS, ...sanitizers, ...fuzzer, ...flags, '-c', path],
+  }));
+  const objects = waiting.map(({ object }) => object);
+  const worker = async () => {
+    for (let next = waiting.pop(); next; next = waiting.pop()) await run(compiler, [...next.args, '-o', next.object]);
+  };
+  await Promise.all(Array.from({ length: availableParallelism() }, worker));
+  const executable = join(folder, 'fuzz');
+  execFileSync(compiler, [...sanitizers, ...fuzzer, ...objects, '-o', executable], { stdio: 'inherit' });
+  const { cases, seconds, seed, operator } = values;
+  const args = values.libfuzzer
+    ? [`-max_total_time=${seconds}`, `-runs=${cases}`, `-seed=${seed}`, '-max_len=4096']
+    : [cases, seconds, seed, ...(operator ? [operator] : [])];
+  console.log(`Fuzzing the operators with seed ${seed}.`);
+  const env = {
+    ...process.env,
+    ...(operator ? { DINO8_FUZZ_OPERATOR: operator } : {}),
+    UBSAN_OPTIONS: 'print_stacktrace=1',
+    // Memory that is not there is an answer of malloc and not the end of the program.
+    ASAN_OPTIONS: 'allocator_may_return_null=1',
+  };
+  const { status, signal } = spawnSync(executable, args, { stdio: 'inherit', env });
+  if (status !== 0) console.error(`The fuzzing failed (${signal ?? `exit code ${status}`}); the seed was ${seed}.`);
+  process.exitCode = status === 0 ? 0 : 1;
+} catch (error) {
+  console.error(error.stderr || error.message);
+  process.exitCode = 1;
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
