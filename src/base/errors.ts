@@ -1,3 +1,6 @@
+/** The errors that dino8 throws, whose messages are sentences that are safe to print. */
+import { printable } from './printable.ts';
+
 /**
  * The base of all errors that a user can cause or meet. The message is one sentence that says what failed, where, and what
  * to do about it. Anything else that is thrown is a defect of dino8.
@@ -10,6 +13,11 @@
  * }
  */
 export abstract class Dino8Error extends Error {
+  /** @param message is made safe to print: it may name what a file of a stranger contains */
+  constructor(message: string, options?: ErrorOptions) {
+    super(printable(message), options);
+  }
+
   /** The code with which the command line exits. */
   abstract readonly exitCode: 1 | 2;
   /** The name of the class. */

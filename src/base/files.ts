@@ -2,8 +2,8 @@
  * File access that fails with typed errors. A file is read whole or refused, within a limit of size; a file that is written
  * exists completely or not at all.
  */
-import { type FileHandle, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { type FileHandle, mkdir, open, readdir, realpath, rename, stat, unlink } from 'node:fs/promises';
+import { basename, dirname, join, sep } from 'node:path';
 import { contentKind, foreignKind, KIND_BYTES } from './content-kind.ts';
 import { InputError, messageOf, systemCode, UsageError } from './errors.ts';
 
@@ -64,6 +64,18 @@ export async function readBytes(path: string, maxBytes = Number.MAX_SAFE_INTEGER
  */
 export async function readStart(path: string, length: number): Promise<Uint8Array<ArrayBuffer>> {
   return withRegularFile(path, (file, size) => readRange(file, 0, Math.min(length, size)));
+}
+
+/**
+ * True if a file that `path` refers to, such as the external data of a model or a shard of weights, is in the folder of
+ * `path` when all symbolic links are followed. A cache may hold links to files that lie beside each other in another folder
+ * (as Hugging Face's does), so the folder where `path` itself leads counts too. A file that does not exist is inside.
+ */
+export async function isInsideFolderOf(path: string, file: string): Promise<boolean> {
+  const real = await realpath(file).catch(() => undefined);
+  if (real === undefined) return true;
+  const folders = [await realpath(dirname(path)), dirname(await realpath(path))];
+  return folders.some((folder) => real.startsWith(folder.endsWith(sep) ? folder : folder + sep));
 }
 
 /** Opens a file for reading, hands it to `read` with its size in bytes, and closes it. Errors are those of `readBytes`. */

@@ -23,6 +23,6 @@ test('markup within markup is not escaped again, lists are joined, and numbers a
   );
 });
 
-test('control characters, which XML forbids, are replaced', () => {
-  expect(String(markup`${'a\0b\x1bc\td'}`)).toBe('a?b?c\td');
+test('characters that cannot be seen are shown as escapes', () => {
+  expect(String(markup`${'a\0b\x1bc\td\u202e'}`)).toBe('a\\u0000b\\u001bc\td\\u202e');
 });

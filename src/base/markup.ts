@@ -2,6 +2,7 @@
  * HTML and SVG from templates that escape by default: a value in a `markup` template becomes text, unless it is markup
  * already. So a file name or a phrase with `<`, `&` or quotes cannot become part of a page's structure.
  */
+import { showHidden } from './printable.ts';
 
 /** A piece of HTML or SVG. Only `markup` and `trustedMarkup` make one. */
 export class Markup {
@@ -40,6 +41,8 @@ function sourceOf(value: MarkupValue): string {
   return value.map(sourceOf).join('');
 }
 
-/** Characters with a meaning in markup become references; control characters, which XML forbids, become `?`. */
+/** Characters with a meaning in markup become references; those that cannot be seen are shown, so that names are what they seem. */
 const escapeText = (text: string): string =>
-  text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`).replace(/[^\t\n\r\x20-\uFFFD]/g, '?');
+  showHidden(text)
+    .replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
+    .replace(/[^\t\n\r\x20-\uFFFD]/g, '?');

@@ -2,6 +2,7 @@
 import { Command, CommanderError, type CommandUnknownOpts } from '@commander-js/extra-typings';
 import { Dino8Error, messageOf } from '../base/errors.ts';
 import { packageVersion } from '../base/package-root.ts';
+import { printable } from '../base/printable.ts';
 import { COMMANDS, commandName } from './commands.ts';
 import { layOutHelp } from './help-format.ts';
 import { interruptedCode, interruptedSentence, listenForInterrupts } from './interruption.ts';
@@ -65,7 +66,7 @@ export async function main(argv: readonly string[]): Promise<number> {
       process.stderr.write(`dino8: ${withFlags(error.message)}\n`);
       return error.exitCode;
     }
-    const details = process.env.DINO8_DEBUG && error instanceof Error ? error.stack : messageOf(error);
+    const details = process.env.DINO8_DEBUG && error instanceof Error ? error.stack : printable(messageOf(error));
     process.stderr.write(`dino8: internal error, please report it: ${details}\n`);
     return 1;
   }

@@ -1,6 +1,7 @@
 /** Sentences on the standard error: errors and notices. The library names its options; the command line names its flags. */
 import type { CommandUnknownOpts } from '@commander-js/extra-typings';
 import { DINO8_WARNING } from '../base/errors.ts';
+import { printable } from '../base/printable.ts';
 
 let running: CommandUnknownOpts | undefined;
 
@@ -29,5 +30,5 @@ export function printWarnings(): void {
 
 /** Prints a sentence that the user should know and that is no error. */
 export function notice(sentence: string): void {
-  process.stderr.write(`dino8: note: ${withFlags(sentence)}\n`);
+  process.stderr.write(`dino8: note: ${printable(withFlags(sentence))}\n`);
 }

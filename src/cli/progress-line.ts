@@ -1,4 +1,5 @@
 /** Progress of long work on the terminal. */
+import { printable } from '../base/printable.ts';
 import type { OnProgress, Progress, WorkOptions } from '../base/progress.ts';
 import { duration } from './format.ts';
 import { interruption } from './interruption.ts';
@@ -31,7 +32,11 @@ export function lineWriter(stream: NodeJS.WriteStream = process.stderr) {
     const now = performance.now();
     if (!isFirst && !isLast && now - drawn < (stream.isTTY ? REDRAW_EVERY : LOG_EVERY)) return;
     drawn = now;
-    stream.write(stream.isTTY ? `\r\x1b[2K${line().slice(0, stream.columns)}${isLast ? '\n' : ''}` : `${line()}\n`);
+    stream.write(
+      stream.isTTY
+        ? `\r\x1b[2K${printable(line()).slice(0, stream.columns)}${isLast ? '\n' : ''}`
+        : `${printable(line())}\n`,
+    );
   };
 }
 

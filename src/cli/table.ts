@@ -1,5 +1,6 @@
 /** Compact tables that fit the width of the terminal. */
 import Table from 'cli-table3';
+import { printable } from '../base/printable.ts';
 
 /** The space between two columns. */
 const GAP = 2;
@@ -24,8 +25,9 @@ export function table(
   alignments: readonly Alignment[] = heading.map((_, index) => (index === 0 ? 'left' : 'right')),
   width = process.stdout.isTTY ? process.stdout.columns : Number.POSITIVE_INFINITY,
 ): string {
+  const cells = rows.map((row) => row.map(printable));
   const natural = heading.map((title, column) =>
-    Math.max(...[title, ...rows.map((row) => row[column] ?? '')].map(length)),
+    Math.max(...[title, ...cells.map((row) => row[column] ?? '')].map(length)),
   );
   const widths = fitColumns(natural, alignments, width);
   const drawn = new Table({
@@ -36,7 +38,7 @@ export function table(
     colWidths: widths,
     wordWrap: true,
   });
-  drawn.push(...rows.map((row) => row.map((cell, column) => shorten(cell, widths[column] ?? 0))));
+  drawn.push(...cells.map((row) => row.map((cell, column) => shorten(cell, widths[column] ?? 0))));
   return drawn
     .toString()
     .split('\n')

@@ -6,7 +6,8 @@ import { basename, dirname, isAbsolute, join, normalize, sep } from 'node:path';
 import { clearField, fromBinary } from '@bufbuild/protobuf';
 import { ModelProtoSchema, TensorProtoSchema } from 'onnx-buf';
 import { InputError, messageOf } from '../base/errors.ts';
-import { readBytes } from '../base/files.ts';
+import { isInsideFolderOf, readBytes } from '../base/files.ts';
+import { checkCalls } from './check-calls.ts';
 import { checkTensorSize, isExternal } from './tensor.ts';
 import { tensorsOf } from './traverse.ts';
 import type { GraphProto, ModelProto, TensorProto } from './types.ts';
@@ -53,6 +54,7 @@ export function parseModel(bytes: Uint8Array, source: string): Model {
   } catch (error) {
     throw new InputError(`${source}: ${messageOf(error)}`);
   }
+  checkCalls(model, source);
   return Object.assign(model, { graph: model.graph });
 }
 
@@ -67,7 +69,12 @@ async function readExternalData(model: Model, path: string): Promise<void> {
     const { location, offset, length } = externalReference(tensor, path);
     let bytes = files.get(location);
     if (!bytes) {
-      bytes = await readBytes(join(dirname(path), location));
+      const file = join(dirname(path), location);
+      if (!(await isInsideFolderOf(path, file)))
+        throw new InputError(
+          `${path}: the initializer ${tensor.name} points to "${location}", a symbolic link that leaves the folder of ${basename(path)}; refused.`,
+        );
+      bytes = await readBytes(file);
       files.set(location, bytes);
     }
     const end = length === undefined ? bytes.length : offset + length;

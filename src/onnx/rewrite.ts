@@ -1,6 +1,7 @@
 /** Building blocks of rewrites. A rewrite changes a graph in place and returns the number of its changes. */
 import { create } from '@bufbuild/protobuf';
 import { NodeProtoSchema, OperatorSetIdProtoSchema } from 'onnx-buf';
+import { InputError } from '../base/errors.ts';
 import { type AttributeValue, makeAttribute } from './attributes.ts';
 import { usedBy } from './graph-index.ts';
 import { nodesOf } from './traverse.ts';
@@ -127,7 +128,7 @@ function usedFunctions(model: ModelProto, nodes: readonly NodeProto[]) {
 
 /**
  * Sorts nodes so that each follows the nodes whose results it needs, and keeps the order where it can.
- * @throws Error if there is a cycle, which only a defective rewrite can have made
+ * @throws InputError if there is a cycle
  * @example
  * model.graph.node.push(makeNode('Relu', 'head/Relu', ['x'], ['y']));
  * sortTopologically(model.graph);
@@ -152,7 +153,10 @@ export function sortTopologically(graph: GraphProto): void {
         state.set(node, 'done');
         sorted.push(node);
         stack.pop();
-      } else if (state.get(node) === 'open') throw new Error(`${graph.name} has a cycle at ${node.name}`);
+      } else if (state.get(node) === 'open')
+        throw new InputError(
+          `The graph ${graph.name} has a cycle at the node ${node.name || node.output[0]}, so that it cannot run; the file is damaged.`,
+        );
       else {
         state.set(node, 'open');
         stack.push(...missing.toReversed());

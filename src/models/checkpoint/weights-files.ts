@@ -4,7 +4,7 @@ import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { contentKind, foreignKind, isWeightsKind } from '../../base/content-kind.ts';
 import { InputError, UsageError } from '../../base/errors.ts';
-import { exists, readBytes } from '../../base/files.ts';
+import { exists, isInsideFolderOf, readBytes } from '../../base/files.ts';
 import { readJsonAs } from '../../base/schema.ts';
 import { describeFolder } from './folder-contents.ts';
 import { parseSafetensors } from './safetensors.ts';
@@ -70,6 +70,8 @@ async function readShards(folder: string, indexPath: string): Promise<WeightSet>
     if (shard !== basename(shard))
       throw new InputError(`${indexPath} names the shard "${shard}", outside its folder; refused.`);
     const path = join(folder, shard);
+    if (!files.has(shard) && !(await isInsideFolderOf(indexPath, path)))
+      throw new InputError(`${indexPath} names the shard "${shard}", a symbolic link that leaves its folder; refused.`);
     const sets = files.get(shard) ?? (await readWeightsFile(path));
     files.set(shard, sets);
     const set = sets.find((each) => each.names.has(name));

@@ -6,6 +6,7 @@
 import { create } from '@bufbuild/protobuf';
 import { AttributeProtoSchema, GraphProtoSchema, TensorProtoSchema, ValueInfoProtoSchema } from 'onnx-buf';
 import { InputError } from '../../base/errors.ts';
+import { checkCalls, functionsByKey, keyOfCall } from '../check-calls.ts';
 import { isStandardDomain, standardVersion, versionOf } from '../opset.ts';
 import type { Model } from '../read.ts';
 import { copyNode, importDomain, makeNode } from '../rewrite.ts';
@@ -13,11 +14,6 @@ import { nodesOf, subgraphsOf } from '../traverse.ts';
 import type { AttributeProto, FunctionProto, GraphProto, NodeProto } from '../types.ts';
 import { changedBetween } from './changed-between.ts';
 import { UniqueNames } from './unique-names.ts';
-
-/** A file from a stranger may double its nodes with each of its functions; no real model has as many. */
-const MOST_NODES = 1 << 18;
-/** The deepest nesting of functions that call each other. */
-const DEEPEST = 64;
 
 /** What all calls of a model share. */
 interface Inliner {
@@ -45,52 +41,17 @@ export function inlineFunctions(model: Model, source: string): number {
   const inliner: Inliner = {
     model,
     source,
-    functions: new Map(model.functions.map((body) => [keyOf(body.domain, body.name, body.overload), body])),
+    functions: functionsByKey(model),
     constants: new Map(),
     names: UniqueNames.of(model.graph),
   };
-  checkSize(inliner);
+  checkCalls(model, source);
   const calls = inlineGraph(model.graph, inliner);
   model.functions = [];
   return calls;
 }
 
-const keyOf = (domain: string, name: string, overload: string) =>
-  JSON.stringify([isStandardDomain(domain) ? '' : domain, name, overload]);
-
-const functionOf = ({ domain, opType, overload }: NodeProto, { functions }: Inliner) =>
-  functions.get(keyOf(domain, opType, overload));
-
-/** Counts the nodes that inlining will make, before it makes them. @throws InputError if they are too many */
-function checkSize(inliner: Inliner): void {
-  const { model, source } = inliner;
-  const fail = (what: string): never => {
-    throw new InputError(`${source}: ${what}; the file is damaged.`);
-  };
-  const sizes = new Map<FunctionProto, number>();
-  const open = new Set<FunctionProto>();
-  const sizeOf = (nodes: Iterable<NodeProto>): number => {
-    let size = 0;
-    for (const node of nodes) {
-      const body = functionOf(node, inliner);
-      size += body ? sizeOfBody(body) : 1;
-      if (size > MOST_NODES) fail(`with its functions inlined the model has more than ${MOST_NODES} nodes`);
-    }
-    return size;
-  };
-  const sizeOfBody = (body: FunctionProto): number => {
-    const known = sizes.get(body);
-    if (known !== undefined) return known;
-    if (open.has(body)) fail(`the function ${body.name} calls itself`);
-    if (open.size >= DEEPEST) fail(`functions call each other more than ${DEEPEST} deep`);
-    open.add(body);
-    const size = sizeOf(nodesOf(body));
-    open.delete(body);
-    sizes.set(body, size);
-    return size;
-  };
-  sizeOf(nodesOf(model.graph));
-}
+const functionOf = (call: NodeProto, { functions }: Inliner) => functions.get(keyOfCall(call));
 
 function inlineGraph(graph: GraphProto, inliner: Inliner): number {
   let calls = 0;
