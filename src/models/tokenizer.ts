@@ -1,6 +1,7 @@
 /** From text to token ids, by the model's own tokenizer. */
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import { InputError, messageOf } from '../base/errors.ts';
+import { checkTokenizer } from './tokenizer-schema.ts';
 
 /** The contents of `tokenizer.json` and `tokenizer_config.json`, as they are. */
 export interface TokenizerFiles {
@@ -36,8 +37,9 @@ export function createTokenizer(files: TokenizerFiles, source: string): Tokenize
       throw new InputError(`${source}: tokenizer.json does not describe a tokenizer (${reason}).`);
     }
   };
-  // The library checks the two objects itself, in part; its types are those of the parsed files.
-  const tokenizer = checked(() => new HuggingFaceTokenizer(files.tokenizer as object, files.config as object));
+  const { tokenizer: description, config } = checkTokenizer(files, source);
+  // The types of the library are those of the parsed files.
+  const tokenizer = checked(() => new HuggingFaceTokenizer(description as object, config as object));
   return {
     encode: (text) => checked(() => tokenizer.encode(text, { add_special_tokens: false }).ids),
     unknown: tokenizer.model?.unk_token_id,

@@ -1,5 +1,5 @@
 /** Reading and writing a model loses nothing, whatever the file contains. */
-import { mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { create, createRegistry, equals, fromBinary, toBinary } from '@bufbuild/protobuf';
@@ -139,6 +139,65 @@ describe('files from untrusted sources', () => {
       await expect(readModel(path)).rejects.toThrow(/outside the folder/);
     },
   );
+
+  test('external data behind a symbolic link is refused unless it lies beside the model itself', async () => {
+    const place = await mkdtemp(join(tmpdir(), 'dino8-links-'));
+    for (const inner of ['blobs', 'snapshot', 'elsewhere']) await mkdir(join(place, inner));
+    const model = join(place, 'snapshot', 'model.onnx');
+    await writeFile(join(place, 'elsewhere', 'secret'), new Uint8Array(4));
+    await symlink(join(place, 'elsewhere', 'secret'), join(place, 'snapshot', 'weights'));
+    await writeFile(model, toBinary(ModelProtoSchema, external('weights')));
+    await expect(readModel(model)).rejects.toThrow(/points to "weights", a symbolic link that leaves the folder/);
+    await symlink(join(place, 'elsewhere'), join(place, 'snapshot', 'sub'));
+    await writeFile(model, toBinary(ModelProtoSchema, external('sub/secret')));
+    await expect(readModel(model)).rejects.toThrow(/a symbolic link that leaves the folder/);
+    // The cache of Hugging Face keeps the files in one folder, and links to them in others.
+    await writeFile(join(place, 'blobs', 'b1'), toBinary(ModelProtoSchema, external('data')));
+    await writeFile(join(place, 'blobs', 'b2'), new Uint8Array(4));
+    for (const [link, blob] of [
+      ['cached.onnx', 'b1'],
+      ['data', 'b2'],
+    ] as const)
+      await symlink(join(place, 'blobs', blob), join(place, 'snapshot', link));
+    const read = await readModel(join(place, 'snapshot', 'cached.onnx'));
+    expect(read.graph.initializer[0]?.rawData).toHaveLength(4);
+  });
+
+  /** A function whose body calls others of its domain. */
+  const calling = (name: string, called: readonly string[]) =>
+    create(FunctionProtoSchema, {
+      name,
+      domain: 'd',
+      input: ['a'],
+      output: [`v${called.length}`],
+      node: called.map((opType, at) =>
+        create(NodeProtoSchema, { opType, domain: 'd', input: [at ? `v${at}` : 'a'], output: [`v${at + 1}`] }),
+      ),
+    });
+
+  test.each([
+    [
+      'doubles its nodes forty times',
+      Array.from({ length: 40 }, (_, at) => calling(`F${at}`, [`F${at + 1}`, `F${at + 1}`])),
+      /more than \d+ nodes/,
+    ],
+    ['calls itself', [calling('F0', ['F1']), calling('F1', ['F0'])], /the function F0 calls itself/],
+    [
+      'calls all of nine',
+      Array.from({ length: 9 }, (_, at) => calling(`F${at}`, ['F0', 'F1', 'F2', 'F3', 'F8'])),
+      /calls itself/,
+    ],
+    [
+      'is a long chain',
+      Array.from({ length: 5000 }, (_, at) => calling(`F${at}`, [`F${at + 1}`])),
+      /more than 64 deep/,
+    ],
+  ])('a model whose function %s is refused before anything follows its calls', (_, functions, message) => {
+    const model = modelWith([]);
+    model.functions = functions;
+    model.graph?.node.push(create(NodeProtoSchema, { opType: 'F0', domain: 'd', input: ['x'], output: ['y'] }));
+    expect(() => parseModel(toBinary(ModelProtoSchema, model), 'it')).toThrow(message);
+  });
 
   test('external data beyond the end of its file is refused', async () => {
     const path = join(folder, 'short.onnx');

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { InputError, UsageError } from '../../base/errors.ts';
 import { exists, isDirectory } from '../../base/files.ts';
 import type { TokenizerFiles } from '../tokenizer.ts';
+import { checkTokenizer } from '../tokenizer-schema.ts';
 import { readCompanion } from './companion-json.ts';
 import { FILES } from './package-folder.ts';
 
@@ -35,6 +36,7 @@ export async function findTokenizer(
   const found = given === undefined ? await nearest(source, folder) : await checked(given);
   const read = (key: 'tokenizer' | 'tokenizerConfig') => readCompanion(join(found, FILES[key][0]));
   const files = { tokenizer: await read('tokenizer'), config: await read('tokenizerConfig') };
+  checkTokenizer(files, found);
   const size = sizeOf(files.tokenizer);
   if (size !== undefined && size > vocabularySize)
     throw new InputError(
