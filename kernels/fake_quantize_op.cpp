@@ -58,6 +58,8 @@ const char* arrange(const InputTensor& x, const InputTensor& scale, Work& work) 
   FakeQuantizeRows& rows = work.all;
   rows.channels = scale.count();
   work.total = x.count();
+  // An empty tensor is split into zero parts, and its dimensions may have any product.
+  work.parts = 0;
   if (rows.channels == 1) {
     rows.inner = work.total % kRow == 0 ? kRow : (x.rank > 0 ? x.dims[x.rank - 1] : 1);
   } else {
@@ -70,12 +72,11 @@ const char* arrange(const InputTensor& x, const InputTensor& scale, Work& work) 
         axis = offset + index;
       }
     if (axis == x.rank || x.dims[axis] != rows.channels) return "FakeQuantize: the scales do not fit the value";
+    if (work.total == 0) return nullptr;
     rows.inner = product_of(x.dims + axis + 1, x.rank - axis - 1);
     rows.per_element = rows.inner == 1;
     if (rows.per_element) rows.inner = rows.channels;
   }
-  // An empty tensor is split into zero parts.
-  work.parts = 0;
   if (work.total == 0) return nullptr;
   rows.rows = work.total / rows.inner;
   const int64_t unit = rows.per_element || rows.channels == 1 ? 1 : rows.channels;

@@ -12,10 +12,12 @@ namespace dino8 {
 
 constexpr size_t kMaxDimensions = 8;
 
-// The product of dimensions. It fits for a tensor with elements, since they are in memory; an empty one may have any other
-// dimensions beside its 0, whose product would overflow.
+inline bool has_zero(const int64_t* dims, size_t count) { return std::find(dims, dims + count, 0) != dims + count; }
+
+// The product of dimensions of a tensor that is in memory, so that it fits. An empty tensor may have any other dimensions
+// beside its 0, whose product would overflow.
 inline int64_t product_of(const int64_t* dims, size_t count) {
-  if (std::find(dims, dims + count, 0) != dims + count) return 0;
+  if (has_zero(dims, count)) return 0;
   int64_t product = 1;
   for (size_t axis = 0; axis < count; axis++) product *= dims[axis];
   return product;
@@ -63,12 +65,14 @@ inline OrtStatus* read_constant(const OrtApi& api, const OrtKernelInfo* node, si
 
 // Allocates an output of the given dimensions and sets `out` to its data, or to null if nobody reads it.
 template <class Element>
-OrtStatus* make_optional_output(const OrtApi& api, OrtKernelContext* context, size_t index, const int64_t* dims, size_t rank,
-                       Element** out) {
+OrtStatus* make_optional_output(const OrtApi& api, OrtKernelContext* context, size_t index, const int64_t* dims,
+                                size_t rank, Element** out, bool is_required = false) {
   OrtValue* value = nullptr;
   void* data = nullptr;
   if (OrtStatus* status = api.output(context, index, dims, rank, &value)) return status;
   *out = nullptr;
+  if (value == nullptr && is_required)
+    return api.createStatus(kInvalidArgument, "an output of a dino8 operator is missing");
   if (value == nullptr) return nullptr;
   if (OrtStatus* status = api.tensorData(value, &data)) return status;
   *out = static_cast<Element*>(data);
@@ -79,10 +83,7 @@ OrtStatus* make_optional_output(const OrtApi& api, OrtKernelContext* context, si
 template <class Element>
 OrtStatus* make_output(const OrtApi& api, OrtKernelContext* context, size_t index, const int64_t* dims, size_t rank,
                        Element** out) {
-  if (OrtStatus* status = make_optional_output(api, context, index, dims, rank, out)) return status;
-  // An empty tensor may have no memory.
-  if (*out != nullptr || product_of(dims, rank) == 0) return nullptr;
-  return api.createStatus(kInvalidArgument, "an output of a dino8 operator is missing");
+  return make_optional_output(api, context, index, dims, rank, out, true);
 }
 
 }  // namespace dino8

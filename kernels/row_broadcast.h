@@ -26,7 +26,7 @@ struct RowBroadcast {
       dims[axis] = first == 1 ? second : first;
     }
     // Without rows, the dimensions beside the 0 may be so large that strides overflow.
-    if (product_of(dims, rank) == 0) return true;
+    if (has_zero(dims, rank)) return true;
     for (int part = 0; part < 2; part++) {
       int64_t rows = 1;
       for (size_t axis = rank - 1; axis-- > 0; rows *= size(part, axis))
