@@ -2,10 +2,15 @@
  * File access that fails with typed errors. A file is read whole or refused, within a limit of size; a file that is written
  * exists completely or not at all.
  */
-import { type FileHandle, mkdir, open, readdir, realpath, rename, stat, unlink } from 'node:fs/promises';
+import { createReadStream, createWriteStream } from 'node:fs';
+import { copyFile, type FileHandle, mkdir, open, readdir, realpath, rename, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join, sep } from 'node:path';
+import { pipeline } from 'node:stream/promises';
 import { contentKind, foreignKind, KIND_BYTES } from './content-kind.ts';
 import { InputError, messageOf, systemCode, UsageError } from './errors.ts';
+import { tryLock } from './file-lock.ts';
+import { removeLeftovers, temporaryBeside } from './temporary.ts';
+import { findPlace, type Place, writeToStandardStream } from './write-place.ts';
 
 /** `writev` takes at most this many pieces (IOV_MAX of Linux). */
 const MAX_PIECES = 1024;
@@ -38,6 +43,8 @@ export function fileError(verb: 'read' | 'write', path: string, error: unknown):
     case 'EACCES':
     case 'EPERM':
       return new InputError(`${path} cannot be ${verb === 'read' ? 'read' : 'written'}: permission denied.`);
+    case 'EROFS':
+      return new InputError(`${path} cannot be written: its file system is read-only; write elsewhere.`);
     case 'ENOSPC':
     case 'EDQUOT':
     case 'EFBIG':
@@ -130,33 +137,59 @@ export async function readJson(path: string, maxBytes?: number): Promise<unknown
 
 /**
  * Writes a file so that it appears whole or not at all: the pieces are written to a temporary file beside it, which is
- * synchronised to the disk and then renamed. The pieces are not copied or joined in memory.
+ * synchronised to the disk and then renamed. The pieces are not copied or joined in memory. A symbolic link stays, and the file
+ * that it names is written; a file that exists keeps its mode; a device or a pipe is written to.
  * @throws UsageError if the folder does not exist or `path` is a directory; InputError if the disk is full or the write fails
  */
 export async function writeAtomic(path: string, pieces: string | Iterable<Uint8Array>): Promise<void> {
-  const temporary = temporaryBeside(path);
-  let file: FileHandle | undefined;
+  const bytes = typeof pieces === 'string' ? [Buffer.from(pieces)] : pieces;
   try {
-    if ((await stat(path).catch(() => undefined))?.isDirectory())
-      throw Object.assign(new Error('is a directory'), { code: 'EISDIR' });
-    file = await open(temporary, 'wx');
-    if (typeof pieces === 'string') await file.writeFile(pieces);
-    else await writeAll(file, pieces);
-    await file.sync();
-    await file.close();
-    file = undefined;
-    await rename(temporary, path);
-    await syncDirectory(dirname(path));
+    const place = await findPlace(path);
+    if (place.kind === 'stream') for (const piece of bytes) await writeToStandardStream(place.stream, piece);
+    else if (place.kind === 'device') await writeToDevice(place.path, bytes);
+    else await replaceFile(place, bytes);
   } catch (error) {
-    await file?.close().catch(() => undefined);
-    await unlink(temporary).catch(() => undefined);
     throw fileError('write', path, error);
   }
 }
 
-/** The path of a new hidden file beside `path`, which becomes that file when it is complete. */
-export function temporaryBeside(path: string): string {
-  return join(dirname(path), `.${basename(path)}.${process.pid}.${Date.now().toString(36)}.tmp`);
+async function writeToDevice(path: string, pieces: Iterable<Uint8Array>): Promise<void> {
+  const file = await open(path, 'r+').catch(() => open(path, 'w'));
+  try {
+    await writeAll(file, pieces);
+  } finally {
+    await file.close();
+  }
+}
+
+async function replaceFile(place: Place & { readonly kind: 'file' }, pieces: Iterable<Uint8Array>): Promise<void> {
+  await removeLeftovers(dirname(place.path));
+  const temporary = temporaryBeside(place.path);
+  const file = await open(temporary, 'wx');
+  try {
+    // The lock tells other processes that the file is no leftover, and lasts until the file has its name.
+    await tryLock(file.fd);
+    await writeAll(file, pieces);
+    await takeOver(file, place);
+    await file.sync();
+    await rename(temporary, place.path);
+  } catch (error) {
+    await unlink(temporary).catch(() => undefined);
+    throw error;
+  } finally {
+    await file.close().catch(() => undefined);
+  }
+  await syncDirectory(dirname(place.path));
+}
+
+/** Gives a new file the owner and the mode of the one that it replaces. */
+async function takeOver(file: FileHandle, { replaces }: Place & { readonly kind: 'file' }): Promise<void> {
+  if (!replaces) return;
+  const own = await file.stat();
+  if (own.uid !== replaces.uid || own.gid !== replaces.gid)
+    // Only the administrator may give files away.
+    await file.chown(replaces.uid, replaces.gid).catch(() => undefined);
+  await file.chmod(replaces.mode & 0o7777);
 }
 
 /**
@@ -165,13 +198,37 @@ export function temporaryBeside(path: string): string {
  */
 export async function publishFile(temporary: string, path: string): Promise<void> {
   try {
-    const file = await open(temporary, 'r+');
-    await file.sync().finally(() => file.close());
-    await rename(temporary, path);
-    await syncDirectory(dirname(path));
+    const place = await findPlace(path);
+    if (place.kind === 'stream')
+      for await (const piece of createReadStream(temporary)) await writeToStandardStream(place.stream, piece);
+    else if (place.kind === 'device') await pipeline(createReadStream(temporary), createWriteStream(place.path));
+    else return await moveTo(temporary, place);
+    await unlink(temporary);
   } catch (error) {
     throw fileError('write', path, error);
   }
+}
+
+async function moveTo(temporary: string, place: Place & { readonly kind: 'file' }): Promise<void> {
+  const file = await open(temporary, 'r+');
+  try {
+    await takeOver(file, place);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  try {
+    await rename(temporary, place.path);
+  } catch (error) {
+    if (systemCode(error) !== 'EXDEV') throw error;
+    // A link leads to another file system, so the content is copied to it first.
+    const near = temporaryBeside(place.path);
+    await copyFile(temporary, near);
+    await moveTo(near, place);
+    await unlink(temporary);
+    return;
+  }
+  await syncDirectory(dirname(place.path));
 }
 
 /** Writes all pieces with as few system calls as the platform allows, and continues after partial writes. */

@@ -9,6 +9,7 @@ import { appendFile, truncate, unlink } from 'node:fs/promises';
 import type { z } from 'zod';
 import { InputError } from './errors.ts';
 import { exists, fileError, readBytes, writeAtomic } from './files.ts';
+import { reserve } from './reserve.ts';
 
 /** The fields that entries of a journal depend on, compared one by one. */
 export type JournalKey = Readonly<Record<string, string | number | boolean | null>>;
@@ -29,41 +30,36 @@ export interface JournalOptions<Entry> {
 const KIND = 'journal';
 
 /**
- * A journal on disk.
+ * A journal on disk. It belongs to this process until it is closed or removed: another one is refused.
  * @example
  * const journal = await openEvaluationJournal('scores.jsonl', source, dataset);
  * console.log(`${journal.entries.length} images are scored already.`);
  */
-export class Journal<Entry> {
+export class Journal<Entry> implements AsyncDisposable {
   readonly #path: string;
   readonly #entries: Entry[];
+  readonly #giveBack: () => Promise<void>;
 
-  private constructor(path: string, entries: Entry[]) {
+  private constructor(path: string, entries: Entry[], giveBack: () => Promise<void>) {
     this.#path = path;
     this.#entries = entries;
+    this.#giveBack = giveBack;
   }
 
   /**
    * Opens the journal at `path`, or starts one. An incomplete last line, which an interrupted write leaves behind, is
    * removed from the file.
    * @throws InputError if the journal belongs to other work (the message names the field that differs), if a line
-   * before the last is damaged, or if the file cannot be read or written
+   * before the last is damaged, if the file cannot be read or written, or if another process has it open
    */
   static async open<Entry>(path: string, options: JournalOptions<Entry>): Promise<Journal<Entry>> {
-    const { kind, key, keep = () => true } = options;
-    const head = key && { [KIND]: kind, ...key };
-    if (!(await exists(path))) {
-      await writeAtomic(path, head ? line(head) : '');
-      return new Journal<Entry>(path, []);
+    const giveBack = await reserve(path);
+    try {
+      return new Journal<Entry>(path, await openEntries(path, options), giveBack);
+    } catch (error) {
+      await giveBack();
+      throw error;
     }
-    const { lines, wholeBytes, isTorn } = await readLines(path);
-    if (head) checkHead(lines.shift(), head, kind, path);
-    const firstNumber = head ? 2 : 1;
-    const entries = lines.map((text, index) => parseEntry(text, options, path, index + firstNumber));
-    if (isTorn) await truncate(path, wholeBytes);
-    const kept = entries.filter(keep);
-    if (kept.length < entries.length) await writeAtomic(path, [...(head ? [head] : []), ...kept].map(line).join(''));
-    return new Journal(path, kept);
   }
 
   /** All entries, those of earlier runs first. */
@@ -91,7 +87,35 @@ export class Journal<Entry> {
     } catch (error) {
       throw fileError('write', this.#path, error);
     }
+    await this.#giveBack();
   }
+
+  /** Lets other processes open the journal. The file stays. */
+  async close(): Promise<void> {
+    await this.#giveBack();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+/** The entries of the journal at `path`, which is started if there is none, and trimmed to whole lines that are kept. */
+async function openEntries<Entry>(path: string, options: JournalOptions<Entry>): Promise<Entry[]> {
+  const { kind, key, keep = () => true } = options;
+  const head = key && { [KIND]: kind, ...key };
+  if (!(await exists(path))) {
+    await writeAtomic(path, head ? line(head) : '');
+    return [];
+  }
+  const { lines, wholeBytes, isTorn } = await readLines(path);
+  if (head) checkHead(lines.shift(), head, kind, path);
+  const firstNumber = head ? 2 : 1;
+  const entries = lines.map((text, index) => parseEntry(text, options, path, index + firstNumber));
+  if (isTorn) await truncate(path, wholeBytes);
+  const kept = entries.filter(keep);
+  if (kept.length < entries.length) await writeAtomic(path, [...(head ? [head] : []), ...kept].map(line).join(''));
+  return kept;
 }
 
 const line = (value: unknown): string => `${JSON.stringify(value)}\n`;

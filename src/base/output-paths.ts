@@ -2,10 +2,10 @@
  * Decides before long work whether files may be written: their folders exist, no two of them are the same file, and none of them
  * is a file that the work reads, under whatever name, by a symbolic or a hard link, or in letters of another case.
  */
-import { realpath, stat } from 'node:fs/promises';
+import { access, constants, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join, resolve, sep } from 'node:path';
 import { UsageError } from './errors.ts';
-import { isDirectory } from './files.ts';
+import { fileError, isDirectory } from './files.ts';
 
 /** An output at whose place there is a file already. */
 interface Existing {
@@ -14,10 +14,17 @@ interface Existing {
   readonly identity: string;
 }
 
-/** The device and the number of a file, by which it is known under every name; undefined if it does not exist. */
-async function identify(path: string): Promise<{ identity: string; isFolder: boolean } | undefined> {
+/** What is known of a file. */
+interface Found {
+  /** The device and the number of the file, by which it is known under every name. */
+  readonly identity: string;
+  readonly isFolder: boolean;
+  readonly isFile: boolean;
+}
+
+async function identify(path: string): Promise<Found | undefined> {
   const info = await stat(path, { bigint: true }).catch(() => undefined);
-  return info && { identity: `${info.dev}:${info.ino}`, isFolder: info.isDirectory() };
+  return info && { identity: `${info.dev}:${info.ino}`, isFolder: info.isDirectory(), isFile: info.isFile() };
 }
 
 /**
@@ -28,7 +35,8 @@ async function identify(path: string): Promise<{ identity: string; isFolder: boo
  * @param inputs the files that are read, and folders of which every file but HTML pages counts as read; undefined and names of no
  * file count for nothing
  * @param makesFolders whether folders of outputs are made when these are written
- * @throws UsageError if the folder of an output does not exist, if two outputs are one file, or if an output is an input
+ * @throws UsageError if the folder of an output does not exist, if two outputs are one file, or if an output is an
+ * input; InputError if there is no permission to write an output
  */
 export async function checkOutputs(
   outputs: readonly (string | undefined)[],
@@ -54,6 +62,9 @@ async function checkPlaces(outputs: readonly string[], makesFolders: boolean): P
     if (extname(path) !== '' && !hasFolder && !makesFolders)
       throw new UsageError(`${path} cannot be written because its folder does not exist; create it first.`);
     const found = await identify(path);
+    await checkWritable(path, found);
+    // A device or a pipe takes any number of results, and holds no input.
+    if (found && !found.isFolder && !found.isFile) continue;
     const place = found?.identity ?? join(hasFolder ? await realpath(folder) : resolve(folder), basename(path));
     const folded = place.normalize('NFC').toLowerCase();
     const other = places.get(folded);
@@ -65,6 +76,27 @@ async function checkPlaces(outputs: readonly string[], makesFolders: boolean): P
     if (found && !found.isFolder) existing.push({ path, real: await realpath(path), identity: found.identity });
   }
   return existing;
+}
+
+/** Checks before the work that a result can be written: into the file that exists, or into the next folder that does. */
+async function checkWritable(path: string, found: Found | undefined): Promise<void> {
+  try {
+    if (found) await access(path, constants.W_OK);
+    if (found?.isFile === false && !found.isFolder) return;
+    if (!found?.isFolder) await access(await nearestFolder(dirname(resolve(path))), constants.W_OK | constants.X_OK);
+  } catch (error) {
+    throw fileError('write', path, error);
+  }
+}
+
+/** The folder itself, or the next one above it that exists. */
+async function nearestFolder(folder: string): Promise<string> {
+  for (let at = folder; ; at = dirname(at)) {
+    const found = await identify(at);
+    if (found?.isFolder) return at;
+    if (found) throw Object.assign(new Error('not a directory'), { code: 'ENOTDIR' });
+    if (at === dirname(at)) return at;
+  }
 }
 
 /** True if a folder, or the next one above it that exists, is found by its name in letters of the other case. */

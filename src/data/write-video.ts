@@ -2,7 +2,8 @@
 import { unlink } from 'node:fs/promises';
 import { extname } from 'node:path';
 import { InputError } from '../base/errors.ts';
-import { publishFile, temporaryBeside } from '../base/files.ts';
+import { publishFile } from '../base/files.ts';
+import { temporaryBeside } from '../base/temporary.ts';
 import { Program } from './ffmpeg.ts';
 import type { Image } from './rgb-image.ts';
 import type { Size } from './size.ts';

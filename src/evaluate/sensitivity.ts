@@ -105,7 +105,7 @@ export async function measureSensitivity(
 ): Promise<Sensitivity> {
   const resolved = resolveRanges(plan, { statistics });
   const parts = partsOf(resolved, granularity);
-  const kept = await openCache(cache);
+  await using kept = await openCache(cache);
   const about = hashJson([
     'with intervals',
     modelHash(source.model),
@@ -168,17 +168,19 @@ const rangesOf = (statistics: Statistics) =>
 
 const entrySchema = z.object({ key: z.string(), result: resultSchema });
 
-interface Cache {
+interface Cache extends AsyncDisposable {
   readonly results: ReadonlyMap<string, Result>;
   readonly add: (key: string, result: Result) => Promise<void>;
 }
 
 /** The head of the cache is empty, since each result has a key of its own: several runs may share one cache. */
 async function openCache(path: string | undefined): Promise<Cache> {
-  if (path === undefined) return { results: new Map(), add: async () => undefined };
+  if (path === undefined)
+    return { results: new Map(), add: async () => undefined, [Symbol.asyncDispose]: async () => undefined };
   const journal = await Journal.open(path, { kind: 'sensitivity', key: {}, schema: entrySchema });
   return {
     results: new Map(journal.entries.map(({ key, result }) => [key, result])),
     add: (key, result) => journal.append({ key, result }),
+    [Symbol.asyncDispose]: () => journal.close(),
   };
 }

@@ -3,6 +3,7 @@ import { unlink } from 'node:fs/promises';
 import { InputError } from '../base/errors.ts';
 import { exists } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
+import { reserve } from '../base/reserve.ts';
 import type { CalibrationPlan } from '../data/calibration-plan.ts';
 import type { LoadedModel } from '../models/family.ts';
 import { modelHash } from '../onnx/hash.ts';
@@ -44,6 +45,21 @@ export async function calibrateDataset(
   values: readonly string[],
   plan: CalibrationPlan | SampleSource,
   options: CalibrateDatasetOptions = {},
+): Promise<Calibration> {
+  if (options.partial === undefined) return calibrateReserved(source, values, plan, options);
+  const giveBack = await reserve(options.partial);
+  try {
+    return await calibrateReserved(source, values, plan, options);
+  } finally {
+    await giveBack();
+  }
+}
+
+async function calibrateReserved(
+  source: LoadedModel,
+  values: readonly string[],
+  plan: CalibrationPlan | SampleSource,
+  options: CalibrateDatasetOptions,
 ): Promise<Calibration> {
   const { shard, partial, signal } = options;
   const total = 'items' in plan ? plan.items.length : plan.total;

@@ -2,6 +2,7 @@
 
 import type { Defaults } from '../base/defaults.ts';
 import { InputError } from '../base/errors.ts';
+import { stateBeside } from '../base/write-place.ts';
 import type { Phrases } from '../data/phrases.ts';
 import { UnreadableImage } from '../detect/calibration-feeds.ts';
 import type { ReadOptions } from '../models/package/package.ts';
@@ -96,7 +97,7 @@ export async function calibrate(options: CalibrateOptions): Promise<CalibrateRes
       options.recipe === undefined
         ? observableValues(source.model, options.everything || undefined)
         : valuesToObserve(source.model, await openRecipe(options.recipe, options.onNotice));
-    const partial = partialOf(output);
+    const partial = await stateBeside(output, PARTIAL);
     const work = { onProgress, signal, shard, partial, skipUnreadable, onLeftOut, threads };
     const calibration = await calibrateDataset(source, values, plan, work).catch((error: unknown) => {
       if (!(error instanceof UnreadableImage)) throw error;
@@ -130,11 +131,11 @@ export async function mergeStatistics({ parts, output, onNotice }: MergeStatisti
   return store(mergeCalibrations(read), output);
 }
 
-const partialOf = (output: string) => `${output}.partial`;
+const PARTIAL = '.partial';
 
 async function store(calibration: Calibration, output: string): Promise<CalibrateResult> {
   await writeStatistics(calibration, output);
-  await removeKept(partialOf(output));
+  await removeKept(`${output}${PARTIAL}`);
   const { statistics, done, skipped } = calibration;
   const dependence = [...statistics]
     .map(([value, statistic]) => ({ value, ...textDependence(statistic) }))

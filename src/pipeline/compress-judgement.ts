@@ -103,7 +103,7 @@ export async function scoreVariant(context: Context, made: Made): Promise<Varian
       const source = await readPackage(path);
       await using detector = await Detector.create(source, { threads: options.threads });
       const partial = join(state, `score-${hashJson(key).slice(0, 16)}.partial`);
-      const journal = await openEvaluationJournal(partial, source, scoring, { identity });
+      await using journal = await openEvaluationJournal(partial, source, scoring, { identity });
       const scored = await scoreDataset(detector, scoring, { ...work, journal });
       const { figures, averagePrecisionOf } = scored;
       await writeDetections(detectionsOf(context, made), scored.detections, scoring);

@@ -7,16 +7,17 @@ import { rm } from 'node:fs/promises';
 import { availableParallelism, cpus } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { UsageError } from '../base/errors.ts';
-import { makeDirectory, sizeOf, writeAtomic } from '../base/files.ts';
+import { exists, makeDirectory, sizeOf, writeAtomic } from '../base/files.ts';
 import { packageVersion } from '../base/package-root.ts';
 import type { WorkOptions } from '../base/progress.ts';
+import { reserve } from '../base/reserve.ts';
 import { median } from '../base/statistics.ts';
 import { planCalibration } from '../data/calibration-plan.ts';
 import { type CocoDataset, takeImages } from '../data/coco.ts';
 import { identifyDataset } from '../evaluate/dataset-identity.ts';
 import type { ModelPackage } from '../models/package/package.ts';
 import { withThreads } from '../runtime/threads.ts';
-import { at, type Context } from './compress-context.ts';
+import { at, type Context, type Planned } from './compress-context.ts';
 import {
   compareAll,
   findIntervals,
@@ -35,6 +36,7 @@ import {
   resolveCompressOptions,
 } from './compress-options.ts';
 import { makeVariants, needsImages, planVariants } from './compress-variants.ts';
+import { withContents } from './plan-contents.ts';
 import { report } from './report-step.ts';
 import { openLabelled } from './samples.ts';
 import { type DatasetFiles, openModel, readSource } from './sources.ts';
@@ -60,17 +62,29 @@ export async function compress(given: CompressOptions): Promise<CompressResult> 
 
 async function compressModels(given: CompressOptions): Promise<CompressResult> {
   const options = resolveCompressOptions(given);
+  const planned = await planVariants(options);
   await makeDirectory(options.output);
+  const results = join(options.output, 'results.json');
+  // Results of an earlier call may lie in the folder of the images, if the output was put there.
+  const isContinued = await exists(join(options.output, 'state'));
   await checkStepFiles({
-    outputs: [options.report],
-    modelOutput: options.output,
+    outputs: [options.report, results, ...planned.map(({ path }) => path)],
     models: [options.checkpoint],
-    data: [options.dataset, options.calibration],
+    data: isContinued ? [] : [options.dataset, options.calibration],
   });
+  const giveBack = await reserve(join(options.output, 'state'));
+  try {
+    return await compressReserved(options, planned);
+  } finally {
+    await giveBack();
+  }
+}
+
+/** Does the work in a folder that no other process works in. */
+async function compressReserved(options: ResolvedCompress, planned: readonly Planned[]): Promise<CompressResult> {
   const state = join(options.output, 'state');
   if (options.fresh) await rm(state, { recursive: true, force: true });
   await makeDirectory(state);
-  const planned = await planVariants(options);
   const needsCalibration = planned.some(({ recipe }) => recipe && needsImages(recipe));
   const phases = phaseCounter(options, 5 + planned.length + (planned.length - 1) + (needsCalibration ? 1 : 0));
   const reading = phases('read the checkpoint and the images');
@@ -78,13 +92,14 @@ async function compressModels(given: CompressOptions): Promise<CompressResult> {
   reading.signal?.throwIfAborted();
   const { calibration, scoring } = await chooseImages(options, float, reading);
   const count = Math.min(options.calibrationImages, calibration.images.length);
+  await using records = await StepRecords.open(state, options.onNotice);
   const context: Context = {
     options,
-    records: await StepRecords.open(state, options.onNotice),
+    records,
     float,
     state,
     calibration,
-    plan: planCalibration(calibration, count, options.seed),
+    plan: await withContents(planCalibration(calibration, count, options.seed), reading),
     scoring,
     scoringIdentity: await identifyDataset(scoring, reading),
     phase: phases,

@@ -4,6 +4,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { UsageError } from '../base/errors.ts';
+import { hashFiles } from '../base/hash-files.ts';
 import { hashJson } from '../base/hash-json.ts';
 import type { JournalKey } from '../base/json-lines.ts';
 import { packageVersion } from '../base/package-root.ts';
@@ -99,7 +100,7 @@ export async function makeVariants(
       ...(isTrained && {
         seed,
         training: JSON.stringify({ ...training, recipe: undefined }),
-        trainedOn: hashJson([context.calibration.images, context.calibration.annotations]),
+        trainedOn: await identifyTrainingImages(context),
       }),
     };
     const run = () =>
@@ -116,6 +117,14 @@ export async function makeVariants(
     made.push({ ...variant, ...written });
   }
   return made;
+}
+
+async function identifyTrainingImages({ calibration, options }: Context): Promise<string> {
+  const contents = await hashFiles(
+    calibration.images.map((image) => calibration.pathOf(image)),
+    { signal: options.signal },
+  );
+  return hashJson([calibration.images, calibration.annotations, contents]);
 }
 
 /** The plan of a recipe; undefined if the recipe changes weights first, so that the changed model has to be planned. */

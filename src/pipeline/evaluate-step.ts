@@ -1,6 +1,7 @@
 /** The step that scores a model by COCO's protocol. */
 
 import { writeAtomic } from '../base/files.ts';
+import { stateBeside } from '../base/write-place.ts';
 import { Detector } from '../detect/detector.ts';
 import { writeDetections } from '../evaluate/detections-file.ts';
 import { openEvaluationJournal } from '../evaluate/evaluation-journal.ts';
@@ -62,11 +63,9 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult
     const source = await openModel(options.model, options);
     const dataset = await openLabelled(source, every, options);
     await using detector = await Detector.create(source, { threads, ...(device && { providers: [device] }) });
-    const kept = output ?? saveDetections;
-    const journal =
-      kept === undefined
-        ? undefined
-        : await openEvaluationJournal(`${kept}.partial`, source, dataset, { onProgress, signal });
+    const partial = (await stateBeside(output, '.partial')) ?? (await stateBeside(saveDetections, '.partial'));
+    await using journal =
+      partial === undefined ? undefined : await openEvaluationJournal(partial, source, dataset, { onProgress, signal });
     const { detections } = await scoreDataset(detector, dataset, { onProgress, onNotice, signal, journal });
     const result = await scoreDetections(dataset, detections, against, { seed, onProgress, signal });
     if (saveDetections !== undefined) await writeDetections(saveDetections, detections, dataset);

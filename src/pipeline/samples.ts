@@ -15,6 +15,7 @@ import { type ImageSampleOptions, imageSamples } from '../models/generic/image-s
 import { findTensorFiles, isTensorFile, tensorSamples } from '../models/generic/tensor-samples.ts';
 import { asPackage, isPackage } from '../models/package/package.ts';
 import type { SampleSource } from '../quant/observe/sample.ts';
+import { withContents } from './plan-contents.ts';
 import { type DatasetFiles, type DatasetOptions, type OpenOptions, openDataset, readSource } from './sources.ts';
 
 /**
@@ -71,7 +72,8 @@ export async function openInputs(
     : await readSource(inputs, { purpose: 'training', ...options });
   const dataset = checkPhrases(loaded, await checkExistence(read, options), options);
   const { length } = dataset.images;
-  const plan = planCalibration(dataset, isExact ? (count ?? length) : Math.min(count ?? length, length), seed);
+  const number = isExact ? (count ?? length) : Math.min(count ?? length, length);
+  const plan = await withContents(planCalibration(dataset, number, seed), options);
   return keepUnreadable ? plan : withoutUnreadable(plan, options);
 }
 
@@ -139,7 +141,7 @@ export async function openLabelledInputs(
     return { dataset: undefined, samples: samplesOf(loaded, await openInputs(loaded, inputs, { count, pictures })) };
   refuseUnusedPictures(loaded, inputs, pictures);
   const dataset = await openLabelled(loaded, inputs, { ...options, images: count });
-  return { dataset, samples: calibrationSamples(loaded, everyImage(dataset)) };
+  return { dataset, samples: calibrationSamples(loaded, await withContents(everyImage(dataset), options)) };
 }
 
 /** The samples of a plan, which needs a detector, or the samples themselves. */

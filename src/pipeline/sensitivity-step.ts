@@ -3,6 +3,7 @@ import { basename } from 'node:path';
 import type { Defaults } from '../base/defaults.ts';
 import { writeAtomic } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
+import { stateBeside } from '../base/write-place.ts';
 import { type Granularity, measureSensitivity, type Sensitivity } from '../evaluate/sensitivity.ts';
 import type { ReadOptions } from '../models/package/package.ts';
 import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
@@ -59,7 +60,7 @@ export async function sensitivity(options: SensitivityStepOptions): Promise<Sens
       signal,
       statistics,
       granularity: by,
-      cache: output === undefined ? undefined : `${output}.cache`,
+      cache: await stateBeside(output, '.cache'),
     });
     if (output !== undefined) await writeAtomic(output, `${JSON.stringify(result, undefined, 2)}\n`);
     if (report !== undefined) {

@@ -1,9 +1,10 @@
 /** The check of the files of a step before it begins: no result is written over what the step reads. */
+import { UsageError } from '../base/errors.ts';
 import { exists, isDirectory } from '../base/files.ts';
 import { checkOutputs } from '../base/output-paths.ts';
 import type { CocoDataset } from '../data/coco.ts';
 import { findAnnotationFiles } from '../data/datasets/coco-folder.ts';
-import { filesReadWith, filesWrittenTo } from '../models/package/model-files.ts';
+import { filesReadWith, filesWrittenTo, isOneFile } from '../models/package/model-files.ts';
 import type { SampleSource } from '../quant/observe/sample.ts';
 import type { Calibration } from '../quant/observe/statistics-file.ts';
 import { type AnyModelSource, type DatasetFiles, isDatasetFiles, type RecipeSource } from './sources.ts';
@@ -29,12 +30,24 @@ export async function checkStepFiles(files: StepFiles): Promise<void> {
   const { outputs, modelOutput, models = [], recipe } = files;
   const inputs: (string | undefined)[] = [recipe, ...(files.statistics ?? [])].map(asPath);
   for (const model of models) inputs.push(...(await filesReadWith(typeof model === 'string' ? model : model.source)));
-  const written: string[] = [];
-  if (modelOutput !== undefined)
-    // A folder is made when the model is written, and what it does not hold is not written over.
-    for (const path of filesWrittenTo(modelOutput))
-      if (path === modelOutput || (await exists(path))) written.push(path);
+  for (const output of outputs)
+    if (output !== undefined && (await isDirectory(output)))
+      throw new UsageError(`${output} is a directory where a file is needed; name a file in it.`);
+  const written = modelOutput === undefined ? [] : await filesOfOutput(modelOutput);
   await checkOutputs([...outputs, ...written], withData(inputs, files.data ?? []));
+}
+
+/** The files of a model that is to be written which exist, or else its path. */
+async function filesOfOutput(modelOutput: string): Promise<string[]> {
+  if (!(await isOneFile(modelOutput)) && (await exists(modelOutput)) && !(await isDirectory(modelOutput)))
+    throw new UsageError(
+      `${modelOutput} is a file where a directory is needed; name another, or one that ends in .onnx.`,
+    );
+  const written: string[] = [];
+  // A folder is made when the model is written, and what it does not hold is not written over.
+  for (const path of await filesWrittenTo(modelOutput))
+    if (path === modelOutput || (await exists(path))) written.push(path);
+  return written.length > 0 ? written : [modelOutput];
 }
 
 const asPath = (value: string | object | undefined) => (typeof value === 'string' ? value : undefined);

@@ -2,12 +2,10 @@
  * The records of work with many steps, in a journal on disk. A step whose inputs and files have not changed is not done
  * again, so that interrupted work continues at the step where it was.
  */
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
 import { exists, isDirectory, makeDirectory } from '../base/files.ts';
+import { hashFile } from '../base/hash-files.ts';
 import { Journal, type JournalKey } from '../base/json-lines.ts';
 
 const primitive = z.union([z.string(), z.number(), z.boolean(), z.null()]);
@@ -36,7 +34,7 @@ export interface Step<Result> {
 }
 
 /** The records of one folder. */
-export class StepRecords {
+export class StepRecords implements AsyncDisposable {
   readonly #journal: Journal<z.output<typeof recordSchema>>;
   readonly #onNotice: (sentence: string) => void;
 
@@ -72,9 +70,14 @@ export class StepRecords {
     }
     const result = await run();
     const hashes: Record<string, string> = {};
-    for (const path of files) hashes[path] = await hashFile(path);
+    for (const path of files) hashes[path] = await hashOf(path);
     await this.#journal.append({ step: name, key: { ...key }, files: hashes, result });
     return result;
+  }
+
+  /** Lets other processes open the records. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#journal.close();
   }
 }
 
@@ -93,15 +96,13 @@ async function changedFile(
 ): Promise<string | undefined> {
   for (const path of files) {
     if (!(await exists(path))) return `${path} does not exist any more`;
-    if ((await hashFile(path)) !== known[path]) return `${path} has changed`;
+    if ((await hashOf(path)) !== known[path]) return `${path} has changed`;
   }
   return undefined;
 }
 
 /** The hash of a file's content, read piece by piece. A folder has none: its files are not compared. */
-async function hashFile(path: string): Promise<string> {
+async function hashOf(path: string): Promise<string> {
   if (await isDirectory(path)) return '';
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(path), hash);
-  return hash.digest('hex');
+  return hashFile(path);
 }

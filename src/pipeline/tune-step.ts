@@ -6,6 +6,7 @@ import type { Defaults } from '../base/defaults.ts';
 import { UsageError } from '../base/errors.ts';
 import { writeAtomic } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
+import { stateBeside } from '../base/write-place.ts';
 import type { CocoDataset } from '../data/coco.ts';
 import { createFeedsTimer, createVariantTimer, type VariantTimer } from '../evaluate/relative-timer.ts';
 import { type Granularity, measureSensitivity } from '../evaluate/sensitivity.ts';
@@ -79,7 +80,10 @@ export async function tune(options: TuneStepOptions): Promise<Tuned> {
     const { source, plan, samples, statistics, dataset, accuracy } = judged;
     const { maxDrop = dataset ? TUNE_DEFAULTS.maxDrop : TUNE_DEFAULTS.maxOutputChange } = options;
     const shared = { onProgress, signal, statistics, granularity: by, accuracy };
-    const parts = await measureSensitivity(source, plan, samples, { ...shared, cache: `${output}.cache` });
+    const parts = await measureSensitivity(source, plan, samples, {
+      ...shared,
+      cache: await stateBeside(output, '.cache'),
+    });
     await using timer = await openTimer(source, dataset, samples);
     const tuned = await tuneModel(source, plan, parts, { ...shared, samples, timer, maxDrop });
     await writeAtomic(output, describeRecipe(tuned, maxDrop));

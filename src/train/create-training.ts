@@ -98,7 +98,7 @@ export async function createTraining(
     imagesPerStep: settings.batch * settings.accumulate,
     checkpoint,
     package: build,
-    key: trainingKey(source, dataset, settings, quantized),
+    key: await trainingKey(source, dataset, settings, quantized),
     [Symbol.asyncDispose]: () => trainer[Symbol.asyncDispose](),
   };
 }

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { InputError, messageOf } from '../base/errors.ts';
 import { makeDirectory } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
+import { reserve } from '../base/reserve.ts';
 import type { CocoDataset } from '../data/coco.ts';
 import { Detector } from '../detect/detector.ts';
 import { scoreDataset } from '../evaluate/score-dataset.ts';
@@ -75,13 +76,22 @@ export interface RunResult {
  * const { log } = await runTraining(training, { directory: 'tuned', onStep: ({ step, loss }) => console.log(step, loss) });
  */
 export async function runTraining(training: Training, options: RunOptions): Promise<RunResult> {
+  await makeDirectory(options.directory);
+  const giveBack = await reserve(join(options.directory, STATE_FILE));
+  try {
+    return await runReserved(training, options);
+  } finally {
+    await giveBack();
+  }
+}
+
+async function runReserved(training: Training, options: RunOptions): Promise<RunResult> {
   const { trainer, key, settings } = training;
   const { directory, signal, validation, checkpointMinutes = CHECKPOINT_MINUTES } = options;
   const every = validation?.every ?? training.stepsPerEpoch;
-  await makeDirectory(directory);
   const path = join(directory, STATE_FILE);
   const resumedAt = await readTrainingState(trainer.store, key, path);
-  const log = await openTrainingLog(join(directory, LOG_FILE), resumedAt);
+  await using log = await openTrainingLog(join(directory, LOG_FILE), resumedAt);
   let done = resumedAt;
   let saved = resumedAt;
   let savedAt = performance.now();

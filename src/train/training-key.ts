@@ -1,5 +1,6 @@
 /** Everything that decides the numbers of a training, as a flat object that tells two trainings apart. */
 import { createHash, type Hash } from 'node:crypto';
+import { hashFiles } from '../base/hash-files.ts';
 import { hashJson } from '../base/hash-json.ts';
 import type { CocoDataset } from '../data/coco.ts';
 import type { CheckpointPackage } from '../models/package/package.ts';
@@ -11,12 +12,14 @@ import type { TrainingSettings } from './training-settings.ts';
 export type TrainingKey = Readonly<Record<string, string | number | boolean>>;
 
 /** The key of a training. Two trainings with the same key compute the same numbers on the same machine. */
-export function trainingKey(
+export async function trainingKey(
   source: CheckpointPackage,
-  { images, annotations, categories, ignoreOrientation }: CocoDataset,
+  dataset: CocoDataset,
   settings: TrainingSettings,
   quantized: TrainablePlan | undefined,
-): TrainingKey {
+): Promise<TrainingKey> {
+  const { images, annotations, categories, ignoreOrientation } = dataset;
+  const paths = images.map((image) => dataset.pathOf(image));
   const weights = createHash('sha256');
   for (const [name, { bytes }] of source.tensors) weights.update(name).update(bytes);
   const scales = createHash('sha256');
@@ -24,6 +27,7 @@ export function trainingKey(
   return {
     ...Object.fromEntries(flatten(settings)),
     images: hashOf(images),
+    'contents of the images': (await hashFiles(paths, {})).slice(0, HASH_DIGITS),
     annotations: hashOf(annotations),
     categories: hashOf(categories),
     'settings of the preprocessing': hashOf(source.preprocessing),

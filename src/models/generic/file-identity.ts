@@ -1,11 +1,26 @@
-/** The identity of a file of samples, found without reading the file. */
-import { statSync } from 'node:fs';
+/** The identity of an input file: its name and its content. */
+import { createHash } from 'node:crypto';
+import { closeSync, openSync, readSync } from 'node:fs';
 import { basename } from 'node:path';
 
+const PIECE = 1 << 20;
+
 /**
- * The name and the size of a file, as one line. The folder is left out, so that parts of a calibration on different machines
- * belong together.
+ * A file's name and the hash of its content, which tell whether two lists of files are the same inputs. A file that cannot be read
+ * is known by its name: whoever reads its data says what is wrong.
  */
 export function fileIdentity(path: string): string {
-  return `${basename(path)} ${statSync(path, { throwIfNoEntry: false })?.size ?? 0}\n`;
+  const hash = createHash('sha256');
+  const piece = new Uint8Array(PIECE);
+  let file: number | undefined;
+  try {
+    file = openSync(path, 'r');
+    for (let bytes = readSync(file, piece); bytes > 0; bytes = readSync(file, piece))
+      hash.update(piece.subarray(0, bytes));
+  } catch {
+    return `${basename(path)}\n`;
+  } finally {
+    if (file !== undefined) closeSync(file);
+  }
+  return `${basename(path)} ${hash.digest('hex')}\n`;
 }

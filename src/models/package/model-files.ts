@@ -1,6 +1,7 @@
 /** The files of a model on disk: those that are read for a path, and those that are written to one. */
 import { readdir } from 'node:fs/promises';
 import { dirname, extname, join } from 'node:path';
+import { isStream } from '../../base/write-place.ts';
 import { FILES, GRAPHS } from './package-folder.ts';
 
 /** The files of a checkpoint or a model's folder, by their extensions. */
@@ -26,8 +27,13 @@ export async function filesReadWith(path: string): Promise<string[]> {
   return [path, ...COMPANIONS.map((name) => join(dirname(path), name))];
 }
 
+/** Whether a model is written to `path` as one ONNX file: by the extension, or because a device or a pipe is there. */
+export async function isOneFile(path: string): Promise<boolean> {
+  return extname(path) === '.onnx' || (await isStream(path));
+}
+
 /** The files that writing a model to a path may write: one ONNX file, or those of a folder. */
-export function filesWrittenTo(path: string): string[] {
-  if (extname(path) === '.onnx') return [path];
+export async function filesWrittenTo(path: string): Promise<string[]> {
+  if (await isOneFile(path)) return [path];
   return [...COMPANIONS, ...GRAPH_FILES, CHECKPOINT].map((name) => join(path, name));
 }

@@ -5,7 +5,7 @@
  * is a model of the generic family, without companions.
  */
 import { readdir } from 'node:fs/promises';
-import { dirname, extname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { InputError, UsageError } from '../../base/errors.ts';
 import { exists, isDirectory } from '../../base/files.ts';
 import { completeSettings, type Preprocessing, parsePreprocessing } from '../../data/preprocessing.ts';
@@ -22,6 +22,7 @@ import type { TokenizerFiles } from '../tokenizer.ts';
 import { readCompanion } from './companion-json.ts';
 import { findPreprocessing } from './find-preprocessing.ts';
 import { findTokenizer } from './find-tokenizer.ts';
+import { isOneFile } from './model-files.ts';
 import { FILES, type FileKey, type FolderForm, readModelFolder, writeModelFolder } from './package-folder.ts';
 import { isWeightsFile } from './weights-file-kind.ts';
 
@@ -251,7 +252,7 @@ function assemble(source: string, model: Model, { config, tokenizer, ...files }:
  * await writePackage(float, 'web/'); // a folder as transformers.js reads it
  */
 export async function writePackage(loaded: LoadedModel, path: string, form: FolderForm = 'combined'): Promise<void> {
-  if (extname(path) === '.onnx') return writeModel(loaded.model, path);
+  if (await isOneFile(path)) return writeModel(loaded.model, path);
   if (!isPackage(loaded))
     throw new UsageError(
       `${path} must end in .onnx, because ${loaded.source} has no files that would go into a folder.`,

@@ -1,8 +1,8 @@
 /** Writing a model of any family. */
-import { extname } from 'node:path';
 import { UsageError } from '../../base/errors.ts';
 import { writeModel } from '../../onnx/write.ts';
 import type { LoadedModel } from '../family.ts';
+import { isOneFile } from './model-files.ts';
 import { isPackage, writePackage } from './package.ts';
 
 /**
@@ -12,7 +12,7 @@ import { isPackage, writePackage } from './package.ts';
  */
 export async function writeLoadedModel(loaded: LoadedModel, path: string): Promise<void> {
   if (isPackage(loaded)) return writePackage(loaded, path);
-  if (extname(path) !== '.onnx')
+  if (!(await isOneFile(path)))
     throw new UsageError(`${path} must end in .onnx, because ${loaded.source} has no tokenizer and no configuration.`);
   await writeModel(loaded.model, path);
 }

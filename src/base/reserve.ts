@@ -1,0 +1,103 @@
+/** State on disk belongs to one process at a time: another one would double lines of a log, or write over its results. */
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  statSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
+import { resolve } from 'node:path';
+import { InputError } from './errors.ts';
+import { isRunning, tryLock } from './file-lock.ts';
+import { fileError } from './files.ts';
+
+interface Held {
+  readonly descriptor: number;
+  users: number;
+}
+
+const held = new Map<string, Promise<Held>>();
+const descriptors = new Map<string, number>();
+
+/**
+ * Reserves a file or folder of state for this process by a lock file beside it, `<path>.lock`. Another process is refused, and
+ * the same process is not.
+ * @returns a function that gives it back; the end of the process does so too
+ * @throws InputError that names the process that has it
+ */
+export async function reserve(path: string): Promise<() => Promise<void>> {
+  const place = `${resolve(path)}.lock`;
+  const known = held.get(place);
+  const taking = known ?? takeLock(path, place);
+  if (!known) held.set(place, taking);
+  let lock: Held;
+  try {
+    lock = await taking;
+  } catch (error) {
+    held.delete(place);
+    throw error;
+  }
+  lock.users++;
+  let isGivenBack = false;
+  return async () => {
+    if (isGivenBack) return;
+    isGivenBack = true;
+    if (--lock.users > 0) return;
+    held.delete(place);
+    giveBack(place, lock.descriptor);
+  };
+}
+
+async function takeLock(path: string, place: string): Promise<Held> {
+  for (;;) {
+    let descriptor: number;
+    try {
+      descriptor = openSync(place, constants.O_RDWR | constants.O_CREAT, 0o666);
+    } catch (error) {
+      throw fileError('write', place, error);
+    }
+    const owner = Number(/^\d{1,10}/.exec(readFileSync(descriptor, 'latin1'))?.[0] ?? 0);
+    const isFree = (await tryLock(descriptor)) ?? !(owner > 0 && owner !== process.pid && isRunning(owner));
+    if (!isFree) {
+      closeSync(descriptor);
+      throw new InputError(
+        `${path} is in use by ${owner > 0 ? `the dino8 process ${owner}` : 'another dino8 process'}; wait until that has ended, or choose another place.`,
+      );
+    }
+    if (isFileAt(place, descriptor)) {
+      ftruncateSync(descriptor);
+      writeSync(descriptor, `${process.pid}\n`, 0);
+      if (descriptors.size === 0) process.once('exit', giveAllBack);
+      descriptors.set(place, descriptor);
+      return { descriptor, users: 0 };
+    }
+    // The process that had the lock has removed the file in the meantime.
+    closeSync(descriptor);
+  }
+}
+
+/** Whether the open file is still the one at its path. */
+function isFileAt(place: string, descriptor: number): boolean {
+  const now = statSync(place, { bigint: true, throwIfNoEntry: false });
+  const open = fstatSync(descriptor, { bigint: true });
+  return now?.ino === open.ino && now.dev === open.dev;
+}
+
+function giveBack(place: string, descriptor: number): void {
+  descriptors.delete(place);
+  try {
+    // Only the file of this lock: its folder may have been removed, and made again by another process.
+    if (isFileAt(place, descriptor)) unlinkSync(place);
+  } catch {
+    // A lock file that stays is taken over by the next process.
+  }
+  closeSync(descriptor);
+}
+
+function giveAllBack(): void {
+  for (const [place, descriptor] of descriptors) giveBack(place, descriptor);
+}
