@@ -41,4 +41,4 @@ for (const [index, derivative] of gradient.entries()) {
   );
   if (Math.abs(derivative - difference) > 1e-2) throw new Error('The rule is wrong.');
 }
-await session[Symbol.asyncDispose]();
+await session.close();

@@ -56,4 +56,4 @@ const server = createServer(async (request, response) => {
 });
 server.listen(Number(port), () => console.log(`Listening on port ${server.address().port}.`));
 
-process.once('SIGTERM', () => server.close(() => detector[Symbol.asyncDispose]()));
+process.once('SIGTERM', () => server.close(() => detector.close()));

@@ -7,7 +7,7 @@ import { copyFile, type FileHandle, mkdir, open, readdir, realpath, rename, stat
 import { basename, dirname, join, sep } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { contentKind, foreignKind, KIND_BYTES } from './content-kind.ts';
-import { InputError, messageOf, systemCode, UsageError } from './errors.ts';
+import { Dino8Error, InputError, messageOf, systemCode, UsageError } from './errors.ts';
 import { tryLock } from './file-lock.ts';
 import { removeLeftovers, temporaryBeside } from './temporary.ts';
 import { findPlace, type Place, writeToStandardStream } from './write-place.ts';
@@ -147,9 +147,9 @@ export async function writeAtomic(path: string, pieces: string | Iterable<Uint8A
     const place = await findPlace(path);
     if (place.kind === 'stream') for (const piece of bytes) await writeToStandardStream(place.stream, piece);
     else if (place.kind === 'device') await writeToDevice(place.path, bytes);
-    else await replaceFile(place, bytes);
+    else await (await stageAt(place, bytes, path)).publish();
   } catch (error) {
-    throw fileError('write', path, error);
+    throw error instanceof Dino8Error ? error : fileError('write', path, error);
   }
 }
 
@@ -162,24 +162,67 @@ async function writeToDevice(path: string, pieces: Iterable<Uint8Array>): Promis
   }
 }
 
-async function replaceFile(place: Place & { readonly kind: 'file' }, pieces: Iterable<Uint8Array>): Promise<void> {
+/** A file that is complete and does not have its name yet. Exactly one of the two functions must be called. */
+export interface StagedFile {
+  /** Gives it its name, in place of the file that has it. */
+  publish(): Promise<void>;
+  /** Removes it. It may be called after `publish`, and has no effect then. */
+  discard(): Promise<void>;
+}
+
+/**
+ * Writes a file as `writeAtomic` does, up to the moment in which it gets its name.
+ * @throws UsageError or InputError as `writeAtomic`; nothing is left then
+ */
+export async function stageFile(path: string, pieces: string | Iterable<Uint8Array>): Promise<StagedFile> {
+  const bytes = typeof pieces === 'string' ? [Buffer.from(pieces)] : pieces;
+  try {
+    const place = await findPlace(path);
+    if (place.kind === 'file') return await stageAt(place, bytes, path);
+  } catch (error) {
+    throw fileError('write', path, error);
+  }
+  return { publish: () => writeAtomic(path, bytes), discard: async () => undefined };
+}
+
+async function stageAt(
+  place: Place & { readonly kind: 'file' },
+  pieces: Iterable<Uint8Array>,
+  name: string,
+): Promise<StagedFile> {
   await removeLeftovers(dirname(place.path));
   const temporary = temporaryBeside(place.path);
   const file = await open(temporary, 'wx');
+  let isOpen = true;
+  const end = async (isPublished: boolean) => {
+    if (!isOpen) return;
+    isOpen = false;
+    if (!isPublished) await unlink(temporary).catch(() => undefined);
+    await file.close().catch(() => undefined);
+  };
   try {
     // The lock tells other processes that the file is no leftover, and lasts until the file has its name.
     await tryLock(file.fd);
     await writeAll(file, pieces);
     await takeOver(file, place);
     await file.sync();
-    await rename(temporary, place.path);
   } catch (error) {
-    await unlink(temporary).catch(() => undefined);
+    await end(false);
     throw error;
-  } finally {
-    await file.close().catch(() => undefined);
   }
-  await syncDirectory(dirname(place.path));
+  return {
+    publish: async () => {
+      try {
+        await rename(temporary, place.path);
+      } catch (error) {
+        await end(false);
+        throw fileError('write', name, error);
+      }
+      await end(true);
+      await syncDirectory(dirname(place.path));
+    },
+    discard: () => end(false),
+  };
 }
 
 /** Gives a new file the owner and the mode of the one that it replaces. */

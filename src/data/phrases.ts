@@ -91,11 +91,19 @@ export interface NamedPhrase {
 /**
  * The phrases of a text or a list, in their order.
  *
- * @throws UsageError if an item of a list holds several phrases, or a quotation mark is not closed
+ * @throws UsageError if an item is no text or holds several phrases, or a quotation mark is not closed
  */
 export function listPhrases(phrases: Phrases): NamedPhrase[] {
   if (typeof phrases === 'string') return splitPhrases(phrases).map((name) => ({ name, called: 'phrase' }));
-  return phrases.map((item) => (typeof item === 'string' ? plainItem(item) : exactItem(item)));
+  // Callers in JavaScript may give anything.
+  const given: unknown = phrases;
+  if (!Array.isArray(given)) throw new UsageError(`\`phrases\` must be a text or a list of texts, not ${typeof given}.`);
+  return phrases.map((item, index) => {
+    if (typeof item === 'string') return plainItem(item);
+    if (typeof item !== 'object' || item === null || typeof item.exact !== 'string')
+      throw new UsageError(`Item ${index + 1} of \`phrases\` must be a text or { exact: a text }, not ${typeof item}.`);
+    return exactItem(item);
+  });
 }
 
 const exactItem = ({ exact, called = 'phrase' }: ExactPhrase): NamedPhrase => ({ name: exact.trim(), called });

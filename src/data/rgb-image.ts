@@ -1,3 +1,5 @@
+import { UsageError } from '../base/errors.ts';
+
 /** A decoded image. */
 export interface Image {
   /** The size in pixels. */
@@ -8,4 +10,17 @@ export interface Image {
   readonly pixels: Uint8Array;
   /** The path that it was read from, for messages. */
   readonly source?: string | undefined;
+}
+
+/** @throws UsageError if a value that a caller gave is no image: without pixels, or with bytes of another number */
+export function checkImage(image: Image): void {
+  const given: Partial<Image> | undefined = image;
+  const { width, height, pixels } = given ?? {};
+  const isSide = (side: unknown) => Number.isSafeInteger(side) && Number(side) > 0;
+  if (!isSide(width) || !isSide(height))
+    throw new UsageError(`The image must have a width and a height of at least 1 pixel, not ${width} and ${height}.`);
+  if (!(pixels instanceof Uint8Array) || pixels.length !== Number(width) * Number(height) * 3)
+    throw new UsageError(
+      `The image of ${width} × ${height} pixels must have ${Number(width) * Number(height) * 3} bytes of red, green and blue in a Uint8Array, not ${pixels?.length ?? 'none'}.`,
+    );
 }

@@ -1,7 +1,10 @@
 /** Open-vocabulary detection: finds phrases in images. The prompt is encoded once for any number of images. */
+import { CallQueue } from '../base/call-queue.ts';
+import { UsageError } from '../base/errors.ts';
 import type { Image } from '../data/image.ts';
 import type { Phrases } from '../data/phrases.ts';
 import { type PreparedImages, Preprocessor } from '../data/preprocess.ts';
+import { checkImage } from '../data/rgb-image.ts';
 import type { Size } from '../data/size.ts';
 import type { DetectionFamily, Prompt, PromptChunk, ScoredBox } from '../models/detection-family.ts';
 import { detectionOf } from '../models/family.ts';
@@ -36,15 +39,27 @@ export interface EncodedPrompt {
   readonly chunks: readonly EncodedChunk[];
 }
 
-/** Options of `Detector.create`, passed to ONNX Runtime. */
-export type DetectorOptions = Pick<SessionOptions, 'threads' | 'providers' | 'config' | 'optimization'>;
+/** Options of `Detector.create`. All but `maxWaiting` are passed to ONNX Runtime. */
+export interface DetectorOptions extends Pick<SessionOptions, 'threads' | 'providers' | 'config' | 'optimization'> {
+  /**
+   * The number of calls of `detect` and `rank` that may wait while others run; 1024 by default. The next one is refused, so that
+   * a server with more work than it can do says so before its memory is full.
+   */
+  readonly maxWaiting?: number | undefined;
+}
+
+/** Calls that run at once: Node.js has four threads for native work unless it is told otherwise. */
+const CALLS_AT_ONCE = 4;
+const MAX_WAITING = 1024;
 
 /**
- * A loaded detector. It holds ONNX Runtime sessions until it is disposed of.
+ * A loaded detector. It holds ONNX Runtime sessions until it is closed: by `close`, or at the end of the block in which it was
+ * declared with `await using`.
  * @example
- * await using detector = await Detector.create(await readPackage('detector.onnx'));
+ * const detector = await Detector.create(await readPackage('detector.onnx'));
  * const prompt = await detector.encodePrompt(['person', 'hard hat']);
  * const found = await detector.detect(await readImage('photo.jpg'), prompt);
+ * await detector.close();
  */
 export class Detector implements AsyncDisposable {
   readonly #text: Session;
@@ -52,6 +67,7 @@ export class Detector implements AsyncDisposable {
   readonly #preprocessor: Preprocessor;
   readonly #tokenizer: Tokenizer;
   readonly #family: DetectionFamily;
+  readonly #queue: CallQueue;
   /** The number of tokens that a specialised model takes; undefined if it takes any number. */
   readonly #fixedText: number | undefined;
 
@@ -61,7 +77,9 @@ export class Detector implements AsyncDisposable {
     preprocessor: Preprocessor,
     tokenizer: Tokenizer,
     family: DetectionFamily,
+    maxWaiting: number,
   ) {
+    this.#queue = new CallQueue(CALLS_AT_ONCE, maxWaiting);
     this.#fixedText = family.fixedPromptLength(text.inputs);
     this.#text = text;
     this.#detect = detect;
@@ -73,19 +91,22 @@ export class Detector implements AsyncDisposable {
   /**
    * Loads a model. dino8's kernels are used if they were built.
    *
-   * @throws UsageError if the model is no detector; InputError or RuntimeError if it does not load
+   * @throws UsageError if the model is no detector or an option is not possible; InputError or RuntimeError if it does not load
    */
   static async create(modelPackage: ModelPackage, options: DetectorOptions = {}): Promise<Detector> {
     const { model, preprocessing, source } = modelPackage;
+    const { maxWaiting = MAX_WAITING, ...others } = options;
+    if (!Number.isSafeInteger(maxWaiting) || maxWaiting < 0)
+      throw new UsageError(`\`maxWaiting\` must be a whole number from 0 up, not ${maxWaiting}.`);
     const family = detectionOf(modelPackage);
-    const settings: SessionOptions = { ...options, ...kernelOptions() };
+    const settings: SessionOptions = { ...others, ...kernelOptions() };
     const tokenizer = createTokenizer(modelPackage.tokenizer, source);
     const load = (half: 'text' | 'detect') =>
       Session.create(modelBytes(family.extractHalf(model, half)), settings, source);
     const text = await load('text');
     const detect = await load('detect');
     const preprocessor = await Preprocessor.create(preprocessing, options.threads);
-    return new Detector(text, detect, preprocessor, tokenizer, family);
+    return new Detector(text, detect, preprocessor, tokenizer, family, maxWaiting);
   }
 
   /**
@@ -109,9 +130,10 @@ export class Detector implements AsyncDisposable {
 
   /**
    * Prepares one image as the model's input.
-   * @throws RuntimeError if there is not enough memory
+   * @throws UsageError if the image has no pixels, or not as many as its size says; RuntimeError if there is not enough memory
    */
-  prepare(image: Image): Promise<PreparedImages> {
+  async prepare(image: Image): Promise<PreparedImages> {
+    checkImage(image);
     return this.#preprocessor.prepare([image]);
   }
 
@@ -119,7 +141,7 @@ export class Detector implements AsyncDisposable {
    * Finds the phrases of a prompt in an image.
    * @param selection which boxes are kept, or the score from 0 to 1 below which boxes are left out
    * @returns boxes as left, top, width and height in pixels of the image, the best first
-   * @throws UsageError if a limit of the selection is not possible; RuntimeError if the model does not run, for instance on an
+   * @throws UsageError if a limit of the selection or the image is not possible; InputError if too many calls wait; RuntimeError if the model does not run, for instance on an
    * image of another size than that of a specialised model; and the reason of `signal` if it was aborted
    */
   async detect(
@@ -141,9 +163,11 @@ export class Detector implements AsyncDisposable {
 
   /**
    * Returns the `count` best pairs of a box and a phrase, without threshold or suppression, as COCO's protocol needs them.
-   * @throws RuntimeError if the model does not run, and the reason of `signal` if it was aborted
+   * @throws UsageError, InputError, RuntimeError and the reason of `signal`, as `detect`
    */
   async rank(image: Image, prompt: EncodedPrompt, count: number, signal?: AbortSignal): Promise<ScoredBox[]> {
+    if (!Number.isSafeInteger(count) || count < 1)
+      throw new UsageError(`\`count\` must be a whole number of at least 1, not ${count}.`);
     const score = (outputs: NamedOutputs, chunk: PromptChunk) => this.#family.rankedBoxes(outputs, chunk, image, count);
     const boxes = await this.#perChunk(image, prompt, score, signal);
     return boxes.slice(0, count);
@@ -166,12 +190,20 @@ export class Detector implements AsyncDisposable {
     score: (outputs: NamedOutputs, chunk: PromptChunk) => ScoredBox[],
     signal?: AbortSignal,
   ): Promise<ScoredBox[]> {
-    const prepared = await this.prepare(image);
-    const found: ScoredBox[] = [];
-    for (const { chunk, feeds } of prompt.chunks) {
-      using outputs = await this.#run(prepared, feeds, signal);
-      found.push(...score(outputs, chunk));
-    }
+    const given: Partial<EncodedPrompt> | undefined = prompt;
+    if (!Array.isArray(given?.chunks))
+      throw new UsageError('The prompt must be what `encodePrompt` returned, not the phrases themselves.');
+    checkImage(image);
+    const found = await this.#queue.run(async () => {
+      const prepared = await this.prepare(image);
+      const boxes: ScoredBox[] = [];
+      for (const { chunk, feeds } of prompt.chunks) {
+        using outputs = await this.#run(prepared, feeds, signal);
+        // One by one: a spread of very many would exhaust the stack.
+        for (const box of score(outputs, chunk)) boxes.push(box);
+      }
+      return boxes;
+    }, signal);
     return prompt.chunks.length > 1 ? found.sort((a, b) => b.score - a.score) : found;
   }
 
@@ -180,8 +212,13 @@ export class Detector implements AsyncDisposable {
     return this.#detect.run({ ...images, ...feeds }, { signal });
   }
 
-  /** Releases the sessions. */
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** Waits for the runs that are under way, and releases the sessions. Later calls are errors. */
+  async close(): Promise<void> {
     await Promise.all([this.#text.close(), this.#detect.close(), this.#preprocessor[Symbol.asyncDispose]()]);
+  }
+
+  /** The same as `close`, for `await using`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
   }
 }

@@ -21,3 +21,8 @@ export function setMetadata(model: ModelProto, key: string, value: string): void
   const others = model.metadataProps.filter((entry) => entry.key !== key);
   model.metadataProps = [...others, create(StringStringEntryProtoSchema, { key, value })];
 }
+
+/** Removes the text that a model's metadata has under `key`. */
+export function removeMetadata(model: ModelProto, key: string): void {
+  model.metadataProps = model.metadataProps.filter((entry) => entry.key !== key);
+}

@@ -16,6 +16,7 @@ import {
   TensorProtoSchema,
 } from 'onnx-buf';
 import { writeAtomic } from '../base/files.ts';
+import { writeFolder } from '../base/write-folder.ts';
 import type { Model } from './read.ts';
 import { isExternal } from './tensor.ts';
 import type { TensorProto } from './types.ts';
@@ -39,21 +40,30 @@ export interface WriteOptions {
 }
 
 /**
- * Writes a model so that the file appears whole or not at all. External data is complete before the model that refers to it
- * exists.
+ * Writes a model so that the file appears whole or not at all, together with its external data.
  * @param path the file to write; external data is written to `<path>.data`
  * @throws UsageError or InputError if the file cannot be written
  * @example
  * await writeModel(model, 'copy.onnx');
  */
 export async function writeModel(model: Model, path: string, options: WriteOptions = {}): Promise<void> {
+  const name = basename(path);
+  const files = modelFiles(model, name, options);
+  if (files.size > 1) return writeFolder(dirname(path), files, [name]);
+  for (const content of files.values()) await writeAtomic(path, content);
+}
+
+/** The files of a model at `path`, by their paths: the model itself comes last, after its external data. */
+export function modelFiles(model: Model, path: string, options: WriteOptions = {}): Map<string, Uint8Array[]> {
   const pieces = encodeModel(model);
   const external = options.externalData ?? totalLength(pieces) > MAX_MESSAGE_BYTES;
-  if (!external) return writeAtomic(path, pieces);
+  if (!external) return new Map([[path, pieces]]);
   const location = `${basename(path)}.data`;
   const { initializers, data } = moveOut(model.graph.initializer, location);
-  await writeAtomic(join(dirname(path), location), data);
-  await writeAtomic(path, encodeModel(model, initializers));
+  return new Map([
+    [join(dirname(path), location), data],
+    [path, encodeModel(model, initializers)],
+  ]);
 }
 
 /** The encoding of a model as a list of pieces whose concatenation is the file. The weights are views, not copies. */

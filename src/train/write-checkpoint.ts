@@ -1,10 +1,11 @@
 /** Writes trained weights as a Hugging Face folder, which dino8 and the Python library transformers read. */
-import { join } from 'node:path';
-import { makeDirectory } from '../base/files.ts';
+import { type Content, writeFolder } from '../base/write-folder.ts';
 import type { Checkpoint } from '../models/checkpoint/checkpoint.ts';
-import { writeSafetensors } from '../models/checkpoint/write-safetensors.ts';
+import { encodeSafetensors } from '../models/checkpoint/write-safetensors.ts';
 import type { CheckpointPackage } from '../models/package/package.ts';
-import { writeCompanions } from '../models/package/package-folder.ts';
+import { companionFiles, type FileKey } from '../models/package/package-folder.ts';
+
+const WEIGHTS = 'model.safetensors';
 
 /**
  * Writes a checkpoint with its configuration and tokenizer.
@@ -16,7 +17,8 @@ import { writeCompanions } from '../models/package/package-folder.ts';
  * await writeCheckpoint(checkpoint, training.checkpoint('averages'), 'tuned');
  */
 export async function writeCheckpoint(source: CheckpointPackage, tensors: Checkpoint, folder: string): Promise<void> {
-  await makeDirectory(folder);
-  await writeCompanions((key) => source.files[key] as object, source.preprocessing, folder, source.family); // JSON objects, as read
-  await writeSafetensors(tensors, join(folder, 'model.safetensors'), { format: 'pt' });
+  const stored = (key: FileKey) => source.files[key] as object; // JSON objects, as read
+  const files = await companionFiles(stored, source.preprocessing, folder, source.family);
+  const weights = encodeSafetensors(tensors, { format: 'pt' });
+  await writeFolder(folder, new Map<string, Content>([...files, [WEIGHTS, weights]]), [WEIGHTS]);
 }

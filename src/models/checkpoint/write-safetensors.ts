@@ -18,6 +18,14 @@ export async function writeSafetensors(
   path: string,
   metadata: Readonly<Record<string, string>> = {},
 ): Promise<void> {
+  await writeAtomic(path, encodeSafetensors(tensors, metadata));
+}
+
+/** The pieces of a safetensors file. The bytes of the tensors are not copied. */
+export function encodeSafetensors(
+  tensors: ReadonlyMap<string, StoredTensor>,
+  metadata: Readonly<Record<string, string>>,
+): Uint8Array[] {
   const names = new Map(Object.entries(TYPES).map(([name, type]) => [type, name]));
   const header: Record<string, unknown> = { __metadata__: metadata };
   let offset = 0;
@@ -32,5 +40,5 @@ export async function writeSafetensors(
   padded.set(text);
   const prefix = new Uint8Array(8);
   new DataView(prefix.buffer).setBigUint64(0, BigInt(padded.length), true);
-  await writeAtomic(path, [prefix, padded, ...[...tensors.values()].map(({ bytes }) => bytes)]);
+  return [prefix, padded, ...[...tensors.values()].map(({ bytes }) => bytes)];
 }

@@ -3,12 +3,14 @@
  * and `detect.onnx`; beside them, in Hugging Face's formats, the configuration, the tokenizer and the preprocessing.
  */
 import { join } from 'node:path';
-import { UsageError } from '../../base/errors.ts';
-import { exists, makeDirectory, writeAtomic } from '../../base/files.ts';
+import { InputError, UsageError } from '../../base/errors.ts';
+import { exists } from '../../base/files.ts';
+import { type Content, writeFolder } from '../../base/write-folder.ts';
 import { completeSettings, type Preprocessing } from '../../data/preprocessing.ts';
-import { getMetadata } from '../../onnx/metadata.ts';
+import { modelHash } from '../../onnx/hash.ts';
+import { getMetadata, removeMetadata, setMetadata } from '../../onnx/metadata.ts';
 import { type Model, readModel } from '../../onnx/read.ts';
-import { writeModel } from '../../onnx/write.ts';
+import { modelFiles } from '../../onnx/write.ts';
 import { WEIGHTS_FILES } from '../checkpoint/weights-files.ts';
 import { detectionOf, type LoadedModel, type ModelFamily } from '../family.ts';
 import { nestedPreprocessing } from './find-preprocessing.ts';
@@ -27,8 +29,10 @@ export type FileKey = 'config' | 'preprocessing' | 'tokenizer' | 'tokenizerConfi
 /** The forms of a folder: the graph in one file, or as its two halves. */
 export type FolderForm = 'combined' | 'halves';
 
+const COMBINED = 'onnx/model.onnx';
+
 export const GRAPHS: Readonly<Record<FolderForm, readonly string[]>> = {
-  combined: ['onnx/model.onnx'],
+  combined: [COMBINED],
   halves: ['text.onnx', 'detect.onnx'],
 };
 
@@ -44,7 +48,20 @@ export async function readModelFolder(folder: string): Promise<FolderModel | und
     return { form: 'combined', model: await readModel(join(folder, 'onnx', 'model.onnx')) };
   if (!(await holds(folder, 'halves'))) return undefined;
   const [text, detect] = [await readModel(join(folder, 'text.onnx')), await readModel(join(folder, 'detect.onnx'))];
+  checkSameModel(text, detect, folder);
   return { form: 'halves', text, detect };
+}
+
+/** The metadata by which the halves of one model know each other: the hash of that model. */
+const WHOLE = 'dino8.half_of';
+
+/** @throws InputError if two halves were cut from different models; halves of former versions do not tell */
+function checkSameModel(text: Model, detect: Model, folder: string): void {
+  if (getMetadata(text, WHOLE) !== getMetadata(detect, WHOLE))
+    throw new InputError(
+      `${folder} holds halves of different models, text.onnx and detect.onnx; write the folder again, by dino8 convert --split.`,
+    );
+  for (const half of [text, detect]) removeMetadata(half, WHOLE);
 }
 
 /** The content of a folder: a model that carries its other files as metadata. */
@@ -66,38 +83,49 @@ export async function writeModelFolder(written: WrittenPackage, folder: string, 
       throw new UsageError(
         `${folder} already holds ${name}, which would be read in place of this model; name another.`,
       );
-  await makeDirectory(form === 'combined' ? join(folder, 'onnx') : folder);
   const stored = (key: FileKey) => JSON.parse(getMetadata(model, FILES[key][1]) ?? '{}');
-  await writeCompanions(stored, preprocessing, folder, family);
-  if (form === 'combined') return writeModel(model, join(folder, 'onnx', 'model.onnx'));
-  const { extractHalf } = detectionOf(written);
-  for (const half of ['text', 'detect'] as const)
-    await writeModel(extractHalf(model, half), join(folder, `${half}.onnx`));
+  const files = new Map<string, Content>(await companionFiles(stored, preprocessing, folder, family));
+  const add = (graph: Model, path: string) => {
+    for (const [name, content] of modelFiles(graph, path)) files.set(name, content);
+  };
+  if (form === 'combined') add(model, COMBINED);
+  else {
+    const { extractHalf } = detectionOf(written);
+    const whole = modelHash(model);
+    for (const half of ['text', 'detect'] as const) {
+      const graph = extractHalf(model, half);
+      setMetadata(graph, WHOLE, whole);
+      add(graph, `${half}.onnx`);
+    }
+  }
+  await writeFolder(folder, files, GRAPHS[form]);
 }
 
 /**
- * Writes the files beside a model, each with the settings that Hugging Face's libraries look for.
+ * The contents of the files beside a model by their names, each with the settings that Hugging Face's libraries look for.
  *
  * @param stored returns the settings that are known for a file
  * @param preprocessing the settings of the preprocessing, each of them spelled out
  * @throws UsageError if the folder states another preprocessing in a file that has priority
  */
-export async function writeCompanions(
+export async function companionFiles(
   stored: (key: FileKey) => object,
   preprocessing: Preprocessing,
   folder: string,
   { companionDefaults: defaults }: Pick<ModelFamily, 'companionDefaults'>,
-): Promise<void> {
+): Promise<Map<string, string>> {
   if ((await nestedPreprocessing(folder)) !== undefined)
     throw new UsageError(
       `${folder} already holds processor_config.json, whose preprocessing would be read in place of that of this model; name another.`,
     );
+  const files = new Map<string, string>();
   for (const key of Object.keys(FILES) as FileKey[]) {
     // The keys of a constant record, whose type `Object.keys` does not tell.
     const settings = key === 'preprocessing' ? completeSettings(stored(key), preprocessing) : stored(key);
     const added = key === 'config' || key === 'preprocessing' ? defaults?.[key] : undefined;
-    await writeAtomic(join(folder, FILES[key][0]), `${JSON.stringify({ ...added, ...settings }, undefined, 1)}\n`);
+    files.set(FILES[key][0], `${JSON.stringify({ ...added, ...settings }, undefined, 1)}\n`);
   }
+  return files;
 }
 
 async function holds(folder: string, form: FolderForm): Promise<boolean> {
