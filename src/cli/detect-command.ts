@@ -10,7 +10,7 @@ import { examples } from './examples.ts';
 import { interruption } from './interruption.ts';
 import { notice } from './notices.ts';
 import { print, printJson } from './output.ts';
-import { addPhraseOptions, requiredPhrasesOf } from './phrase-options.ts';
+import { addPhraseOptions, phrasesOf } from './phrase-options.ts';
 import { work } from './progress-line.ts';
 import { emaOption, jsonOption, threadsOption, tokenizerOption, wholeNumber } from './shared-options.ts';
 import { withStandardInput } from './standard-input.ts';
@@ -59,7 +59,7 @@ export const detectCommand = () =>
       ),
     )
     .action(async (images, { json, model, out, skipUnreadable, phrases, phrase, phrasesFile, ...given }) => {
-      const asked = await requiredPhrasesOf({ phrases, phrase, phrasesFile });
+      const asked = await phrasesOf({ phrases, phrase, phrasesFile });
       const { boxes, others: options } = separateBoxes(given);
       const { onProgress } = json ? {} : work();
       const progress = { onProgress, signal: interruption() };

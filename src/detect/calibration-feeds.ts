@@ -4,6 +4,7 @@ import type { CalibrationItem, CalibrationPlan } from '../data/calibration-plan.
 import { readImage } from '../data/image.ts';
 import { Preprocessor } from '../data/preprocess.ts';
 import { detectionOf } from '../models/family.ts';
+import { refuseFixedPrompt } from '../models/fixed-prompt.ts';
 import type { ModelPackage } from '../models/package/package.ts';
 import { createTokenizer } from '../models/tokenizer.ts';
 import type { Sample, SampleSource } from '../quant/observe/sample.ts';
@@ -36,11 +37,12 @@ export interface FeedOptions {
  *   console.log(place, Object.keys(feeds));
  */
 export async function* calibrationFeeds(
-  { family, preprocessing, tokenizer, source }: ModelPackage,
+  { model, family, preprocessing, tokenizer, source }: ModelPackage,
   items: readonly CalibrationItem[],
   { onUnreadable, ignoreOrientation }: FeedOptions = {},
 ): AsyncGenerator<Sample> {
   const detection = detectionOf({ source, family });
+  refuseFixedPrompt(model, source);
   const words = createTokenizer(tokenizer, source);
   await using preprocessor = await Preprocessor.create(preprocessing);
   for (const { place, path, phrases } of items) {

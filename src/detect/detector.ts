@@ -8,9 +8,11 @@ import { checkImage } from '../data/rgb-image.ts';
 import type { Size } from '../data/size.ts';
 import type { DetectionFamily, Prompt, PromptChunk, ScoredBox } from '../models/detection-family.ts';
 import { detectionOf } from '../models/family.ts';
+import { type FixedPrompt, listed, readFixedPrompt } from '../models/fixed-prompt.ts';
 import type { NamedOutputs } from '../models/named-outputs.ts';
 import type { ModelPackage } from '../models/package/package.ts';
 import { createTokenizer, type Tokenizer } from '../models/tokenizer.ts';
+import type { Model } from '../onnx/read.ts';
 import { modelBytes } from '../onnx/write.ts';
 import { kernelOptions } from '../runtime/kernels.ts';
 import type { SessionOptions } from '../runtime/options.ts';
@@ -62,7 +64,8 @@ const MAX_WAITING = 1024;
  * await detector.close();
  */
 export class Detector implements AsyncDisposable {
-  readonly #text: Session;
+  /** The text half; undefined for a model of fixed phrases. */
+  readonly #text: Session | undefined;
   readonly #detect: Session;
   readonly #preprocessor: Preprocessor;
   readonly #tokenizer: Tokenizer;
@@ -70,17 +73,20 @@ export class Detector implements AsyncDisposable {
   readonly #queue: CallQueue;
   /** The number of tokens that a specialised model takes; undefined if it takes any number. */
   readonly #fixedText: number | undefined;
+  /** The prompt of a model for fixed phrases. */
+  readonly #fixedPrompt: FixedPrompt | undefined;
 
   private constructor(
-    text: Session,
+    text: Session | undefined,
     detect: Session,
     preprocessor: Preprocessor,
     tokenizer: Tokenizer,
     family: DetectionFamily,
-    maxWaiting: number,
+    { fixedPrompt, maxWaiting }: { fixedPrompt: FixedPrompt | undefined; maxWaiting: number },
   ) {
     this.#queue = new CallQueue(CALLS_AT_ONCE, maxWaiting);
-    this.#fixedText = family.fixedPromptLength(text.inputs);
+    this.#fixedText = text && family.fixedPromptLength(text.inputs);
+    this.#fixedPrompt = fixedPrompt;
     this.#text = text;
     this.#detect = detect;
     this.#preprocessor = preprocessor;
@@ -101,29 +107,47 @@ export class Detector implements AsyncDisposable {
     const family = detectionOf(modelPackage);
     const settings: SessionOptions = { ...others, ...kernelOptions() };
     const tokenizer = createTokenizer(modelPackage.tokenizer, source);
-    const load = (half: 'text' | 'detect') =>
-      Session.create(modelBytes(family.extractHalf(model, half)), settings, source);
-    const text = await load('text');
-    const detect = await load('detect');
+    const load = (part: Model) => Session.create(modelBytes(part), settings, source);
+    const fixed = readFixedPrompt(model);
+    const text = fixed ? undefined : await load(family.extractHalf(model, 'text'));
+    const detect = await load(fixed ? model : family.extractHalf(model, 'detect'));
     const preprocessor = await Preprocessor.create(preprocessing, options.threads);
-    return new Detector(text, detect, preprocessor, tokenizer, family, maxWaiting);
+    return new Detector(text, detect, preprocessor, tokenizer, family, { fixedPrompt: fixed, maxWaiting });
   }
 
   /**
    * Encodes a prompt.
    * @param phrases a list, or one text with phrases separated by commas or periods; in a list, `{ exact: 'St. Bernard' }` is
-   * one phrase whatever punctuation it has
+   * one phrase whatever punctuation it has. A model for fixed phrases takes none, or its own
    * @returns the encoded prompt; `prompt.warnings` says which phrases the model will hardly find or cannot tell apart
    * @throws UsageError if there is no phrase, or one that holds several phrases or is too long for the model
    */
-  async encodePrompt(phrases: Phrases): Promise<EncodedPrompt> {
+  async encodePrompt(phrases?: Phrases): Promise<EncodedPrompt> {
+    if (this.#fixedPrompt) return this.#ownPrompt(this.#fixedPrompt, phrases);
+    if (phrases === undefined)
+      throw new UsageError(
+        'There are no phrases to look for; name some with `phrases`, as in "red circle, blue square".',
+      );
     const prompt = this.#family.createPrompt(phrases, this.#tokenizer, this.#fixedText);
     const chunks: EncodedChunk[] = [];
     for (const chunk of prompt.chunks) chunks.push({ chunk, feeds: await this.#encodeChunk(chunk) });
     return { prompt, chunks };
   }
 
+  /** The prompt of a model for fixed phrases. @throws UsageError if other phrases are asked for */
+  #ownPrompt({ phrases: own, chunk }: FixedPrompt, phrases: Phrases | undefined): EncodedPrompt {
+    const asked = phrases === undefined ? undefined : this.#family.createPrompt(phrases, this.#tokenizer);
+    const isOwn = asked === undefined || JSON.stringify(asked.chunks) === JSON.stringify([chunk]);
+    if (!isOwn)
+      throw new UsageError(
+        `The model is made for the phrases ${listed(own)} in this order; leave out \`phrases\`, or use the model that it was made from.`,
+      );
+    const prompt: Prompt = { phrases: asked?.phrases ?? own, chunks: [chunk], warnings: [] };
+    return { prompt, chunks: [{ chunk, feeds: {} }] };
+  }
+
   async #encodeChunk(chunk: PromptChunk): Promise<Feeds> {
+    if (!this.#text) throw new Error('a model for fixed phrases has no text half');
     using outputs = await this.#text.run(this.#family.textFeeds(chunk, this.#fixedText));
     return this.#family.promptFeeds(chunk, outputs, this.#fixedText);
   }
@@ -214,7 +238,7 @@ export class Detector implements AsyncDisposable {
 
   /** Waits for the runs that are under way, and releases the sessions. Later calls are errors. */
   async close(): Promise<void> {
-    await Promise.all([this.#text.close(), this.#detect.close(), this.#preprocessor[Symbol.asyncDispose]()]);
+    await Promise.all([this.#text?.close(), this.#detect.close(), this.#preprocessor[Symbol.asyncDispose]()]);
   }
 
   /** The same as `close`, for `await using`. */

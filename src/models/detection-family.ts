@@ -73,6 +73,12 @@ export interface DetectionFamily {
    */
   joinHalves(text: Model, detect: Model): Model;
   /**
+   * The model for one prompt: the half `detect`, in which the inputs that depend on the prompt alone are constants.
+   *
+   * @param prompt what `promptFeeds` gave for the prompt
+   */
+  fixPrompt(model: Model, prompt: Feeds): Model;
+  /**
    * Tokenizes phrases, and splits those that exceed `longest` tokens into chunks of whole phrases.
    *
    * @param phrases a list, or one text in which periods, commas or semicolons separate the phrases

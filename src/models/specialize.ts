@@ -18,10 +18,10 @@ import { foldConstants } from '../runtime/fold-constants.ts';
 export interface InputSize {
   /** The number of images. */
   readonly batch: number;
-  /** Height of the prepared image, in pixels. */
-  readonly height: number;
+  /** Height of the prepared image, in pixels; any if it and the width are left out. */
+  readonly height?: number | undefined;
   /** Width of the prepared image, in pixels. */
-  readonly width: number;
+  readonly width?: number | undefined;
   /** Tokens of the prompt; any number if it is left out. */
   readonly textLength?: number | undefined;
   /** Keeps the mask of padded pixels, for batches of images of different sizes. Without it all pixels count as image. */
@@ -74,7 +74,9 @@ export async function specialize(model: Model, size: InputSize, rules: SizeRules
   }
   checkFree(model, sizes, rules.inputs);
   setDimensions(special, sizes);
-  if (!size.padding) assumeNoPadding(special, size, rules.validPixels);
+  const { batch, height, width } = size;
+  if (!size.padding && height !== undefined && width !== undefined)
+    assumeNoPadding(special, { batch, height, width }, rules.validPixels);
   return fold(special);
 }
 
@@ -122,7 +124,11 @@ async function fold(special: Model): Promise<Model> {
   return special;
 }
 
-function checkSize({ batch, height, width, textLength }: InputSize, { canvasFor }: SizeRules): void {
+function checkSize(size: InputSize, { canvasFor }: SizeRules): void {
+  const { batch, textLength } = size;
+  if ((size.height === undefined) !== (size.width === undefined))
+    throw new UsageError('A size has a `height` and a `width`; name both or neither.');
+  const { height = SMALLEST_SIDE, width = SMALLEST_SIDE } = size;
   const limits: [string, number, number, number][] = [
     ['batch', batch, 1, 1024],
     ['height', height, SMALLEST_SIDE, LARGEST_SIDE],
@@ -134,6 +140,7 @@ function checkSize({ batch, height, width, textLength }: InputSize, { canvasFor 
       throw new UsageError(`A ${name} of ${value} is not possible; give one from ${minimum} to ${maximum}.`);
   if (batch * height * width > MAX_PIXELS)
     throw new UsageError(`${batch} images of ${height}x${width} are not possible; give fewer or smaller ones.`);
+  if (size.height === undefined) return;
   const needed = canvasFor({ height, width });
   if (needed.height !== height || needed.width !== width)
     throw new UsageError(
@@ -167,12 +174,18 @@ function setDimensions({ graph }: Model, sizes: ReadonlyMap<string, number>): vo
   });
 }
 
-function assumeNoPadding({ graph }: Model, { batch, height, width }: InputSize, validPixels: string): void {
+function assumeNoPadding(
+  { graph }: Model,
+  { batch, height, width }: Size & { batch: number },
+  validPixels: string,
+): void {
   const name = `${validPixels}.all`;
   graph.initializer.push(
     makeTensor(name, [batch, height, width], new Uint8Array(batch * height * width).fill(1), DataType.BOOL),
   );
   replaceUses(graph, validPixels, name);
+  // In a model for fixed phrases the mask is an input.
+  graph.input = graph.input.filter((input) => input.name !== validPixels);
 }
 
 /** Turns values that shape inference knows into initializers, and returns how many there were. */

@@ -23,8 +23,11 @@ export interface DetectOptions extends WorkOptions, ReadOptions, ThreadOptions, 
   readonly model: ModelSource;
   /** Files of pictures and videos, folders, patterns such as `photos/**`, or pictures as bytes with a name. */
   readonly images: readonly (string | PictureBytes)[];
-  /** The phrases, as a list or separated by commas or periods; in a list, `{ exact: 'St. Bernard' }` is taken as it is. */
-  readonly phrases: Phrases;
+  /**
+   * The phrases, as a list or separated by commas or periods; in a list, `{ exact: 'St. Bernard' }` is taken as it is. A model for
+   * fixed phrases needs none.
+   */
+  readonly phrases?: Phrases | undefined;
   /** Takes the pictures in the subfolders of folders too. */
   readonly recursive?: boolean | undefined;
   /** Looks at every so manieth frame of videos, from the first; 1 by default. */

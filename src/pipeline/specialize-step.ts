@@ -2,7 +2,9 @@
 import { UsageError } from '../base/errors.ts';
 import { sizeOf } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
+import type { Phrases } from '../data/phrases.ts';
 import type { Size } from '../data/size.ts';
+import { fixPrompt } from '../detect/fix-prompt.ts';
 import { sizesOf } from '../models/family.ts';
 import { type ModelPackage, type ReadOptions, writePackage } from '../models/package/package.ts';
 import { specialize } from '../models/specialize.ts';
@@ -18,10 +20,15 @@ export interface SpecializeOptions extends WorkOptions, ReadOptions, ThreadOptio
   readonly model: ModelSource;
   /** The ONNX file or folder to write. */
   readonly output: string;
-  /** Height of the prepared image in pixels. */
-  readonly height: number;
+  /**
+   * The only phrases to look for, which become part of the model in place of its text encoder; by default it takes any. With
+   * phrases, the size may be left out.
+   */
+  readonly phrases?: Phrases | undefined;
+  /** Height of the prepared image in pixels; the width must be given too. */
+  readonly height?: number | undefined;
   /** Width of the prepared image in pixels. */
-  readonly width: number;
+  readonly width?: number | undefined;
   /** Tokens of the prompt; the model keeps taking prompts of any length by default. */
   readonly tokens?: number | undefined;
   /** Images of a run; 1 by default. */
@@ -42,19 +49,23 @@ export interface SpecializedModel extends WrittenModel {
 }
 
 /**
- * Fixes the shapes of a model: everything that depends on the size alone becomes a constant.
+ * Fixes the shapes of a model, its phrases, or both: everything that depends on them alone becomes a constant. The model computes
+ * the same boxes. With fixed phrases it has no text encoder, which is most of a published model's weights.
  *
- * @throws UsageError if the model does not take the size
+ * @throws UsageError if the model does not take the size, or if the phrases do not fit into one prompt
  * @example
  * await specializeModel({ model: 'tiny.int8.onnx', output: 'tiny.800x1333.onnx', height: 800, width: 1333 });
+ * await specializeModel({ model: 'tiny.int8.onnx', output: 'forklifts.onnx', phrases: ['forklift', 'person'] });
  */
 export async function specializeModel(options: SpecializeOptions): Promise<SpecializedModel> {
   return withThreads(options.threads, async () => {
     const { output, height, width, tokens, batch = 1, padding = false, signal } = options;
+    checkAsked(options);
     await checkStepFiles({ outputs: [], modelOutput: output, models: [options.model] });
-    const source = await openModel(options.model, options);
+    const opened = await openModel(options.model, options);
     signal?.throwIfAborted();
-    if (!padding) checkNoPadding(source, { height, width });
+    const source = await withPhrases(opened, options);
+    if (!padding && height !== undefined && width !== undefined) checkNoPadding(source, { height, width });
     const size = {
       batch,
       height,
@@ -65,9 +76,26 @@ export async function specializeModel(options: SpecializeOptions): Promise<Speci
     const model = await specialize(source.model, size, sizesOf(source));
     await checkModel(model, output);
     await writePackage({ ...source, model }, output);
-    const nodes = { before: source.model.graph.node.length, after: model.graph.node.length };
+    const nodes = { before: opened.model.graph.node.length, after: model.graph.node.length };
     return { output, bytes: await sizeOf(output), nodes };
   });
+}
+
+/** @throws UsageError if the options do not go together */
+function checkAsked({ phrases, height, width, tokens, batch = 1 }: SpecializeOptions): void {
+  if (height === undefined && width === undefined && phrases === undefined)
+    throw new UsageError('There is nothing to fix; name the `height` and `width` of images, `phrases`, or both.');
+  if (phrases === undefined) return;
+  if (tokens !== undefined)
+    throw new UsageError('The number of `tokens` follows from the `phrases`; leave out one of them.');
+  if (batch !== 1) throw new UsageError('A model for fixed `phrases` takes one image at a time; leave out `batch`.');
+}
+
+async function withPhrases(source: ModelPackage, { phrases, onNotice }: SpecializeOptions): Promise<ModelPackage> {
+  if (phrases === undefined) return source;
+  const { model, warnings } = await fixPrompt(source, phrases);
+  for (const sentence of warnings) onNotice?.(sentence);
+  return model;
 }
 
 /** The preprocessing of a model can pad every image, which the mask must then say. */

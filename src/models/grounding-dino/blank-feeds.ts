@@ -1,11 +1,13 @@
 /** Inputs of the combined model without meaning, for measurements that depend on sizes alone. */
 import { UsageError } from '../../base/errors.ts';
+import type { PreparedImages } from '../../data/preprocess.ts';
 import { type Preprocessing, typicalSize } from '../../data/preprocessing.ts';
 import type { Feeds } from '../../runtime/session.ts';
 import { booleans, floats } from '../../runtime/tensor.ts';
 import { padForQueries } from './canvas.ts';
 import { combinedFeeds } from './combined-feeds.ts';
 import { type Config, longestText } from './config.ts';
+import { imageFeeds } from './half-feeds.ts';
 
 /** The prompt of measurements for which no length is stated. */
 const BLANK_TOKENS = 16;
@@ -24,8 +26,17 @@ export function blankPrompt(config: Config, tokens: number): number[] {
 
 /** A black landscape image of the size that the model's preprocessing makes, and a prompt of `tokens` tokens. */
 export function blankFeeds(config: Config, preprocessing: Preprocessing, tokens = BLANK_TOKENS): Feeds {
+  return combinedFeeds(blackImage(config, preprocessing), blankPrompt(config, tokens));
+}
+
+/** The same image for a model of fixed phrases. */
+export function blankImage(config: Config, preprocessing: Preprocessing, inputs: ReadonlySet<string>): Feeds {
+  return imageFeeds(blackImage(config, preprocessing), (name) => inputs.has(name));
+}
+
+function blackImage(config: Config, preprocessing: Preprocessing): PreparedImages {
   const { height, width } = typicalSize(preprocessing);
   const pixelValues = floats(new Float32Array(3 * height * width), [1, 3, height, width]);
   const validPixels = booleans(new Uint8Array(height * width).fill(1), [1, height, width]);
-  return combinedFeeds(padForQueries(config, { pixelValues, validPixels }), blankPrompt(config, tokens));
+  return padForQueries(config, { pixelValues, validPixels });
 }

@@ -7,7 +7,7 @@ import { blankPrompt } from './blank-feeds.ts';
 import { canvasFor, padForQueries } from './canvas.ts';
 import { combinedFeeds } from './combined-feeds.ts';
 import { type Config, longestText } from './config.ts';
-import { extractHalf, joinHalves } from './grounding-dino.ts';
+import { extractHalf, fixPrompt, joinHalves } from './grounding-dino.ts';
 import { fixedPromptLength, imageFeeds, promptFeeds, textFeeds } from './half-feeds.ts';
 import { groundedBoxes, type RawDetections, rankedBoxes } from './postprocess.ts';
 import { createPrompt } from './prompt.ts';
@@ -19,6 +19,7 @@ export function groundingDinoDetection(config: Config): DetectionFamily {
     longestPrompt,
     extractHalf,
     joinHalves,
+    fixPrompt,
     createPrompt: (phrases, tokenizer, longest = longestPrompt, form = 'halves') =>
       createPrompt(phrases, tokenizer, longest, form),
     blankPrompt: (tokens) => blankPrompt(config, tokens),

@@ -3,7 +3,8 @@ import { UsageError } from '../../base/errors.ts';
 import type { Preprocessing } from '../../data/preprocessing.ts';
 import type { CompanionDefaults, ModelFamily } from '../family.ts';
 import type { FamilyDefinition } from '../family-definition.ts';
-import { blankFeeds } from './blank-feeds.ts';
+import { readFixedPrompt } from '../fixed-prompt.ts';
+import { blankFeeds, blankImage } from './blank-feeds.ts';
 import { readCheckpointFile } from './checkpoint/checkpoint-file.ts';
 import { readHuggingFace } from './checkpoint/hugging-face.ts';
 import { compareOutputs, outputFigures, outputLoss } from './compare-outputs.ts';
@@ -49,9 +50,11 @@ function groundingDino(config: Config, preprocessing: Preprocessing): ModelFamil
     outputFigures,
     compareOutputs,
     outputLoss,
-    blankFeeds: (_, { tokens, shapes } = {}) => {
+    blankFeeds: ({ model }, { tokens, shapes } = {}) => {
       if (shapes) throw new UsageError('The shapes of inputs follow from the model, so they cannot be stated.');
-      return blankFeeds(config, preprocessing, tokens);
+      return readFixedPrompt(model)
+        ? blankImage(config, preprocessing, new Set(model.graph.input.map(({ name }) => name)))
+        : blankFeeds(config, preprocessing, tokens);
     },
     sizes: groundingDinoSizes(config),
     buildModel: (tensors, source) => buildModel({ config, tensors }, { source }),
