@@ -58,7 +58,12 @@ async function runOnce(args, { before = [], after, below }) {
     if (isRunning) child.kill('SIGKILL');
   }
   const [code, signal] = await ended;
-  return { isKilled: signal === 'SIGKILL' || said.includes('SIGKILL'), code, said, milliseconds: performance.now() - start };
+  return {
+    isKilled: signal === 'SIGKILL' || said.includes('SIGKILL'),
+    code,
+    said,
+    milliseconds: performance.now() - start,
+  };
 }
 
 /** The hash of every file in a folder, by its path; figures of time are left out of logs. */

@@ -8,12 +8,14 @@ import { once } from 'node:events';
 import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { entry, numberOption, seededRandom } from './commands.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const { calibrate, Detector, Dino8Error, evaluate, readImage, readPackage } = await import(join(root, 'dist/index.mjs'));
+const { calibrate, Detector, Dino8Error, evaluate, readImage, readPackage } = await import(
+  join(root, 'dist/index.mjs')
+);
 const minutes = numberOption('minutes', 60);
 const random = seededRandom(numberOption('seed', 1));
 const folder = await mkdtemp(join(tmpdir(), 'dino8-soak-'));
@@ -28,7 +30,9 @@ async function fullDisk() {
   const disk = join(folder, 'disk');
   await mkdir(disk);
   const { status } = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', disk], { stdio: 'ignore' });
-  return status === 0 ? { path: join(disk, 'result.json'), unmount: () => spawnSync('umount', [disk]) } : { path: '/dev/full', unmount: () => undefined };
+  return status === 0
+    ? { path: join(disk, 'result.json'), unmount: () => spawnSync('umount', [disk]) }
+    : { path: '/dev/full', unmount: () => undefined };
 }
 
 const disk = await fullDisk();
@@ -140,16 +144,25 @@ while (elapsed() < minutes) {
   globalThis.gc?.();
   memory.push([elapsed(), process.memoryUsage.rss() / 1e6]);
   handles.push([elapsed(), await fileHandles()]);
-  if (rounds % 20 === 0) console.log(`${elapsed().toFixed(1)} min: ${rounds} rounds, ${memory.at(-1)[1].toFixed(0)} MB`);
+  if (rounds % 20 === 0)
+    console.log(`${elapsed().toFixed(1)} min: ${rounds} rounds, ${memory.at(-1)[1].toFixed(0)} MB`);
 }
 await detector.close();
 disk.unmount();
 // Caches fill in the first fifth.
 const settled = (points) => points.slice(Math.floor(points.length / 5));
-const half = settled(memory).map(([, value]) => value).toSorted((a, b) => a - b);
-console.log(`${rounds} rounds in ${elapsed().toFixed(1)} minutes: ${[...counts].map(([name, count]) => `${count} × ${name}`).join(', ')}`);
-console.log(`memory: median ${half[Math.floor(half.length / 2)]?.toFixed(0)} MB, ${slope(settled(memory)).toFixed(2)} MB a minute`);
-console.log(`file handles: ${handles[0]?.[1]} at the start, ${handles.at(-1)?.[1]} at the end, ${slope(settled(handles)).toFixed(3)} a minute`);
+const half = settled(memory)
+  .map(([, value]) => value)
+  .toSorted((a, b) => a - b);
+console.log(
+  `${rounds} rounds in ${elapsed().toFixed(1)} minutes: ${[...counts].map(([name, count]) => `${count} × ${name}`).join(', ')}`,
+);
+console.log(
+  `memory: median ${half[Math.floor(half.length / 2)]?.toFixed(0)} MB, ${slope(settled(memory)).toFixed(2)} MB a minute`,
+);
+console.log(
+  `file handles: ${handles[0]?.[1]} at the start, ${handles.at(-1)?.[1]} at the end, ${slope(settled(handles)).toFixed(3)} a minute`,
+);
 console.log(`results: ${different === 0 ? 'all equal to the bit' : `${different} different`}`);
 const left = (await readdir(folder, { recursive: true })).filter((name) => /\.(tmp|lock|partial)$/.test(name));
 console.log(`files left: ${left.length === 0 ? 'none' : left.join(', ')}`);

@@ -61,7 +61,8 @@ export {
 } from './models/package/package.ts';
 export type { FileKey, FolderForm } from './models/package/package-folder.ts';
 export { type InputSize, type SizeName, type SizeRules, specialize } from './models/specialize.ts';
-export type { Tokenizer, TokenizerFiles } from './models/tokenizer.ts';
+export type { Tokenizer } from './models/tokenizer.ts';
+export type { TokenizerFiles } from './models/tokenizer-schema.ts';
 export type {
   DenoisingFamily,
   DenoisingQuery,

@@ -4,7 +4,7 @@
  */
 import { createReadStream, createWriteStream } from 'node:fs';
 import { copyFile, type FileHandle, mkdir, open, readdir, realpath, rename, stat, unlink } from 'node:fs/promises';
-import { basename, dirname, join, sep } from 'node:path';
+import { dirname, join, sep } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { contentKind, foreignKind, KIND_BYTES } from './content-kind.ts';
 import { Dino8Error, InputError, messageOf, systemCode, UsageError } from './errors.ts';

@@ -97,7 +97,8 @@ export function listPhrases(phrases: Phrases): NamedPhrase[] {
   if (typeof phrases === 'string') return splitPhrases(phrases).map((name) => ({ name, called: 'phrase' }));
   // Callers in JavaScript may give anything.
   const given: unknown = phrases;
-  if (!Array.isArray(given)) throw new UsageError(`\`phrases\` must be a text or a list of texts, not ${typeof given}.`);
+  if (!Array.isArray(given))
+    throw new UsageError(`\`phrases\` must be a text or a list of texts, not ${typeof given}.`);
   return phrases.map((item, index) => {
     if (typeof item === 'string') return plainItem(item);
     if (typeof item !== 'object' || item === null || typeof item.exact !== 'string')

@@ -4,7 +4,8 @@ import { type CocoCategory, type CocoDataset, phraseCategories } from '../data/c
 import { type LeaveOutOptions, leaveOut } from '../data/datasets/leave-out.ts';
 import { categoryPhrases } from '../data/phrases.ts';
 import { detectionOf, type LoadedModel } from '../models/family.ts';
-import { createTokenizer, type TokenizerFiles } from '../models/tokenizer.ts';
+import { createTokenizer } from '../models/tokenizer.ts';
+import type { TokenizerFiles } from '../models/tokenizer-schema.ts';
 
 /** The parts of a model that are needed to make prompts. */
 export interface PromptSource extends Pick<LoadedModel, 'family' | 'source'> {

@@ -5,7 +5,14 @@
  */
 import { z } from 'zod';
 import { parseWith } from '../base/schema.ts';
-import type { TokenizerFiles } from './tokenizer.ts';
+
+/** The contents of `tokenizer.json` and `tokenizer_config.json`, as they are. */
+export interface TokenizerFiles {
+  /** The content of `tokenizer.json`. */
+  readonly tokenizer: unknown;
+  /** The content of `tokenizer_config.json`. */
+  readonly config: unknown;
+}
 
 const token = z.string().max(1000);
 /** The vocabularies of real tokenizers have up to a few hundred thousand tokens. */

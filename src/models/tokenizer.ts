@@ -1,15 +1,7 @@
 /** From text to token ids, by the model's own tokenizer. */
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import { InputError, messageOf } from '../base/errors.ts';
-import { checkTokenizer } from './tokenizer-schema.ts';
-
-/** The contents of `tokenizer.json` and `tokenizer_config.json`, as they are. */
-export interface TokenizerFiles {
-  /** The content of `tokenizer.json`. */
-  readonly tokenizer: unknown;
-  /** The content of `tokenizer_config.json`. */
-  readonly config: unknown;
-}
+import { checkTokenizer, type TokenizerFiles } from './tokenizer-schema.ts';
 
 /** A tokenizer of a model. */
 export interface Tokenizer {

@@ -1,6 +1,7 @@
 /** The first nodes of a training step: images as bytes become the pixels and the mask that the network takes. */
 import { normalizePixels } from '../data/normalize-pixels.ts';
 import type { Preprocessing } from '../data/preprocessing.ts';
+import type { Size } from '../data/size.ts';
 import type { InputSize } from '../models/specialize.ts';
 import type { TrainingFamily } from '../models/training-family.ts';
 import { GraphBuilder } from '../onnx/builder.ts';
@@ -15,7 +16,7 @@ import { STEP_INPUTS } from './step-names.ts';
  */
 export function takeImages(
   model: Model,
-  { batch, height, width }: InputSize,
+  { batch, height, width }: Size & Pick<InputSize, 'batch'>,
   preprocessing: Preprocessing,
   { pixels, pixelMask }: TrainingFamily['inputs'],
 ): Model {

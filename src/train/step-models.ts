@@ -5,6 +5,7 @@
  */
 import { differentiate } from '../autodiff/differentiate.ts';
 import { gradientName } from '../autodiff/differentiation.ts';
+import type { Size } from '../data/size.ts';
 import { sizesOf, trainingOf } from '../models/family.ts';
 import type { CheckpointPackage } from '../models/package/package.ts';
 import { type InputSize, specialize } from '../models/specialize.ts';
@@ -21,7 +22,7 @@ import { addLoss, type LossSettings, type LossSize } from './step-loss.ts';
 import { costName, LOSS } from './step-names.ts';
 
 /** The sizes of a training step, all of them fixed. */
-export interface StepSize extends InputSize, LossSize {
+export interface StepSize extends Omit<InputSize, keyof Size>, Size, LossSize {
   readonly batch: number;
   readonly textLength: number;
 }

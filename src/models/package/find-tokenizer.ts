@@ -3,7 +3,7 @@ import { dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { InputError, UsageError } from '../../base/errors.ts';
 import { exists, isDirectory } from '../../base/files.ts';
-import type { TokenizerFiles } from '../tokenizer.ts';
+import type { TokenizerFiles } from '../tokenizer-schema.ts';
 import { checkTokenizer } from '../tokenizer-schema.ts';
 import { readCompanion } from './companion-json.ts';
 import { FILES } from './package-folder.ts';

@@ -18,7 +18,7 @@ import { findFamily, weightsFileFamily } from '../families.ts';
 import { detectionOf, type LoadedModel, type ModelFamily } from '../family.ts';
 import type { FamilyCheckpoint, FamilyDefinition } from '../family-definition.ts';
 import { openGeneric } from '../generic/family.ts';
-import type { TokenizerFiles } from '../tokenizer.ts';
+import type { TokenizerFiles } from '../tokenizer-schema.ts';
 import { readCompanion } from './companion-json.ts';
 import { findPreprocessing } from './find-preprocessing.ts';
 import { findTokenizer } from './find-tokenizer.ts';
