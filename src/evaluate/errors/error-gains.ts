@@ -39,11 +39,7 @@ export interface ErrorAnalysis {
  * console.log(causes.localization); // { count: 812, gain: 0.0631 }
  */
 export function analyzeErrors(truth: CocoAnnotations, detections: readonly CocoDetection[]): ErrorAnalysis {
-  return gainsOf(findErrors(truth, detections));
-}
-
-/** The gains of errors that were found before. */
-export function gainsOf(errors: FoundErrors): ErrorAnalysis {
+  const errors = findErrors(truth, detections);
   const AP50 = meanPrecision(pointsOf(errors), errors.objectsOf);
   const gain = (cause: ErrorCause) => {
     const points = pointsOf(errors, (judged) => (judged.cause === cause ? corrected(judged) : original(judged)));

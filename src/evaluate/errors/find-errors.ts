@@ -9,9 +9,9 @@ import type { CocoDetection } from '../coco-detection.ts';
 import { overlap } from '../match.ts';
 
 /** An overlap (IoU) from which a detection is on an object. */
-export const FOREGROUND = 0.5;
+const FOREGROUND = 0.5;
 /** An overlap up to which a detection is on the background. */
-export const BACKGROUND = 0.1;
+const BACKGROUND = 0.1;
 /** The best detections of an image that count. */
 const MAX_DETECTIONS = 100;
 
