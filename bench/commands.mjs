@@ -15,13 +15,13 @@ const SHORT = ['--batch', '2', '--images', '8', '--text-length', '32', '--steps'
 /** The arguments of each command that writes; everything that it writes is in or at `output`. */
 export const WRITING = {
   convert: (output) => ['convert', nano, '-o', `${output}.onnx`],
-  halves: (output) => ['convert', nano, '--split', '-o', output],
-  folder: (output) => ['convert', nano, '-o', output],
+  halves: (output) => ['convert', nano, '-o', output],
+  folder: (output) => ['convert', nano, '--combined', '-o', output],
   quantize: (output) => ['quantize', nano, '--recipe', 'dynamic', '-o', `${output}.onnx`],
   calibrate: (output) => ['calibrate', nano, calib, '--images', '12', '-o', `${output}.json`],
   specialize: (output) => ['specialize', nano, '--height', '256', '--width', '256', '-o', `${output}.onnx`],
   eval: (output) => ['eval', nano, val, '--images', '12', '-o', `${output}.json`],
-  sensitivity: (output) => ['sensitivity', nano, val, '--images', '2', '-o', `${output}.json`],
+  sensitivity: (output) => ['sensitivity', nano, val, '--images', '2', '--recipe', 'dynamic', '-o', `${output}.json`],
   detect: (output) => ['detect', picture, '--phrases', 'red circle', '--model', nano, '--out', `${output}.png`],
   train: (output) => ['train', nano, calib, '-o', output, ...SHORT],
   qat: (output) => ['qat', nano, calib, '-o', `${output}.onnx`, ...SHORT],

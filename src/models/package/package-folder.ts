@@ -59,7 +59,7 @@ const WHOLE = 'dino8.half_of';
 function checkSameModel(text: Model, detect: Model, folder: string): void {
   if (getMetadata(text, WHOLE) !== getMetadata(detect, WHOLE))
     throw new InputError(
-      `${folder} holds halves of different models, text.onnx and detect.onnx; write the folder again, by dino8 convert --split.`,
+      `${folder} holds halves of different models, text.onnx and detect.onnx; write the folder again, from one model.`,
     );
   for (const half of [text, detect]) removeMetadata(half, WHOLE);
 }
