@@ -24,7 +24,7 @@ const PHRASES = ['white star', 'orange ring', 'red circle'];
 async function boxesOf(source: ModelPackage, phrases?: readonly string[]) {
   await using detector = await Detector.create(source);
   const prompt = await detector.encodePrompt(phrases);
-  return detector.detect(await readImage(picture), prompt, 0.2);
+  return await detector.detect(await readImage(picture), prompt, 0.2);
 }
 
 const quantized = async () => {

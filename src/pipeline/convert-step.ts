@@ -4,7 +4,6 @@ import type { WorkOptions } from '../base/progress.ts';
 import { type ReadOptions, writePackage } from '../models/package/package.ts';
 import type { FolderForm } from '../models/package/package-folder.ts';
 import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
-import { checkModel } from './check-model.ts';
 import { type ModelSource, openModel } from './sources.ts';
 import { checkStepFiles } from './step-files.ts';
 
@@ -42,7 +41,6 @@ export async function convert(options: ConvertOptions): Promise<WrittenModel> {
     await checkStepFiles({ outputs: [], modelOutput: output, models: [checkpoint] });
     const model = await openModel(checkpoint, options);
     signal?.throwIfAborted();
-    await checkModel(model.model, output);
     await writePackage(model, output, layout);
     return { output, bytes: await sizeOf(output) };
   });

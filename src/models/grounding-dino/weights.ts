@@ -10,6 +10,17 @@ import { DataType } from '../../onnx/types.ts';
 import type { Checkpoint } from '../checkpoint/checkpoint.ts';
 import type { Parameter } from '../training-family.ts';
 
+/** The tensors of a checkpoint are not those of its configuration. The message lists them, or as many as a sentence can. */
+export class MisfitError extends InputError {
+  /** The shapes that the configuration asks for where the checkpoint has others. */
+  readonly wanted: ReadonlyMap<string, readonly number[]>;
+
+  constructor(message: string, wanted: ReadonlyMap<string, readonly number[]>) {
+    super(message);
+    this.wanted = wanted;
+  }
+}
+
 /** Gives the tensors of a checkpoint to the builder of a graph. */
 export class Weights {
   readonly #builder: GraphBuilder;
@@ -18,6 +29,7 @@ export class Weights {
   readonly #values = new Map<string, Value>();
   readonly #missing: string[] = [];
   readonly #misshaped: string[] = [];
+  readonly #wanted = new Map<string, readonly number[]>();
 
   /** `parameters`: a map for a graph that is trained; tensors become inputs of the graph and are added to the map by their names. */
   constructor(builder: GraphBuilder, checkpoint: Checkpoint, parameters?: Map<string, Parameter>) {
@@ -50,9 +62,10 @@ export class Weights {
   #load(name: string, shape: readonly number[], as = name): Value {
     const stored = this.#checkpoint.get(name);
     if (!stored) this.#missing.push(name);
-    else if (stored.shape.join() !== shape.join())
+    else if (stored.shape.join() !== shape.join()) {
       this.#misshaped.push(`${name} is [${stored.shape.join(', ')}] instead of [${shape.join(', ')}]`);
-    else if (this.#parameters) {
+      this.#wanted.set(name, shape);
+    } else if (this.#parameters) {
       if (this.#parameters.has(name)) throw new Error(`${name} is used as it is and transposed`);
       this.#parameters.set(name, { input: as, shape });
       return this.#builder.input(as, DataType.FLOAT, shape);
@@ -69,7 +82,7 @@ export class Weights {
   /**
    * Reports mismatches once the graph is built.
    *
-   * @throws InputError that lists all tensors that are missing, have another shape, or are not part of the network
+   * @throws MisfitError that lists the tensors that are missing, have another shape, or are not part of the network
    */
   check(source: string): void {
     if (this.#missing.length + this.#misshaped.length === 0) return;
@@ -80,7 +93,7 @@ export class Weights {
       list(this.#misshaped, 'of another shape'),
       list(unexpected, 'unexpected'),
     ];
-    throw new InputError(`${source} does not fit its config.json: ${parts.filter(Boolean).join('; ')}.`);
+    throw new MisfitError(`${source} does not fit its config.json: ${parts.filter(Boolean).join('; ')}.`, this.#wanted);
   }
 }
 
