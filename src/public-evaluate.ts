@@ -30,6 +30,7 @@ export { ERROR_CAUSES, type ErrorCause } from './evaluate/errors/find-errors.ts'
 export {
   type ByGroup,
   type ChangedCount,
+  type ChangeOf,
   type Confusion,
   type FoundChange,
   type FoundCount,

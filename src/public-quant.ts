@@ -77,7 +77,13 @@ export { type RangeSources, resolveRanges } from './quant/resolve-ranges.ts';
 export { restrictPlan } from './quant/restrict-plan.ts';
 export { type Affine, affineOf, type Range, type Scheme, type WeightScheme } from './quant/scheme.ts';
 export { lintOperators, type Violation } from './quant/targets/lint-operators.ts';
-export type { OperatorCheck, OperatorRule, OperatorTable, RuleEffect } from './quant/targets/operator-table.ts';
+export type {
+  OperatorCheck,
+  OperatorRule,
+  OperatorTable,
+  RuleEffect,
+  RuntimeVersion,
+} from './quant/targets/operator-table.ts';
 export { type LintResult, lintModel, type Unfused } from './quant/targets/ort-cpu/lint-ort-cpu.ts';
 export type {
   FloatGraph,

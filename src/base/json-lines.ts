@@ -95,6 +95,7 @@ export class Journal<Entry> implements AsyncDisposable {
     await this.#giveBack();
   }
 
+  /** The same as `close`, for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }

@@ -13,7 +13,9 @@ const MAX_IMAGES = 20;
 
 /** How many objects of a group are found. */
 export interface FoundCount {
+  /** The objects that a detection finds. */
   readonly found: number;
+  /** All objects of the group. */
   readonly total: number;
 }
 
@@ -27,7 +29,9 @@ export interface ChangedCount {
 
 /** A value for each group of objects. */
 export interface ByGroup<T> {
+  /** By the size of the objects. */
   readonly size: Readonly<Record<SizeGroup, T>>;
+  /** By how much of them other objects cover. */
   readonly occlusion: Readonly<Record<OcclusionGroup, T>>;
 }
 
@@ -37,6 +41,7 @@ export interface Confusion {
   readonly object: number;
   /** The category of the detection. */
   readonly detected: number;
+  /** How often that happens. */
   readonly count: number;
 }
 
@@ -48,18 +53,25 @@ export interface FoundObjects {
   readonly confusions: readonly Confusion[];
 }
 
+/** The change of one category or one image. */
+export interface ChangeOf extends ChangedCount {
+  /** The id of the category or the image. */
+  readonly id: number;
+}
+
 /** What a detector finds that a reference does not, and the reverse. */
 export interface FoundChange extends ChangedCount {
+  /** The objects of each group. */
   readonly groups: ByGroup<ChangedCount>;
   /** The categories with a change, those with most changes first. */
-  readonly categories: readonly (ChangedCount & { readonly id: number })[];
+  readonly categories: readonly ChangeOf[];
   /**
    * The median of how far the score of a lost object's detection was above the least score; undefined if none is lost. A small
    * margin means that objects are lost because scores near the threshold move.
    */
   readonly lostMargin: number | undefined;
   /** The images with most changes, at most 20. */
-  readonly images: readonly (ChangedCount & { readonly id: number })[];
+  readonly images: readonly ChangeOf[];
 }
 
 /**

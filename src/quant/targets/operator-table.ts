@@ -41,7 +41,6 @@ const checkSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('float-result') }),
 ]);
 
-/** What a runtime does with a node that breaks a rule: it does not load the model, computes something else, or is slower. */
 const effectSchema = z.enum(['refused', 'wrong', 'float']);
 
 const ruleSchema = z.object({
@@ -67,12 +66,56 @@ const tableSchema = z.object({
 
 /** A condition of a rule. */
 export type OperatorCheck = z.infer<typeof checkSchema>;
-/** What a runtime does with a node that breaks a rule. */
+
+/** What a runtime does with a node that breaks a rule: it does not load the model, computes something else, or is slower. */
 export type RuleEffect = z.infer<typeof effectSchema>;
+
 /** One limit on one operator. */
-export type OperatorRule = z.infer<typeof ruleSchema>;
+export interface OperatorRule {
+  /** The name of the rule. */
+  readonly id: string;
+  /** The operator that it is about. */
+  readonly operator: string;
+  /** The versions of the runtime that have the limit; all by default. */
+  readonly versions?: readonly string[] | undefined;
+  /**
+   * The condition that a node has to fulfil.
+   * @internal
+   */
+  readonly check: OperatorCheck;
+  /** What happens to a node that does not. */
+  readonly effect: RuleEffect;
+  /** The words for that, as the rest of a sentence about the node. */
+  readonly problem: string;
+  /** The page that says so. */
+  readonly source: string;
+}
+
+/** A version of a runtime. */
+export interface RuntimeVersion {
+  /** The number of the version, as its makers write it. */
+  readonly name: string;
+  /** The newest operator set that it takes. */
+  readonly opset: number;
+  /** Whether it takes functions of a model. */
+  readonly functions: boolean;
+  /** The page that says so. */
+  readonly source: string;
+}
+
 /** What a runtime takes. */
-export type OperatorTable = z.infer<typeof tableSchema>;
+export interface OperatorTable {
+  /** The name of the runtime. */
+  readonly runtime: string;
+  /** The versions that the table tells apart, the oldest first. */
+  readonly versions: readonly RuntimeVersion[];
+  /** The versions for which the target writes models. */
+  readonly madeFor: readonly string[];
+  /** The oldest version that has each operator; undefined if the runtime has all of the standard. */
+  readonly operators?: Readonly<Record<string, string>> | undefined;
+  /** The limits on operators. */
+  readonly rules: readonly OperatorRule[];
+}
 
 /** Checks the form of a table. */
 export const parseOperatorTable = (data: unknown, name: string): OperatorTable => parseWith(tableSchema, data, name);
