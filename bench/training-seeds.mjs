@@ -2,7 +2,7 @@
 // three seeds, and scores all on the 500 validation images beside the checkpoint and the models that are only calibrated. Makes
 // the table of docs/training.md. What a run before has made is kept, so an interrupted run continues.
 //
-//   node bench/training-seeds.mjs SHAPES_TRAIN [OUTPUT_FOLDER]      (SEEDS=3 STEPS=150; about 25 minutes on 2 cores)
+//   node bench/training-seeds.mjs SHAPES_TRAIN [OUTPUT_FOLDER]      (SEEDS=3 STEPS=150 RECIPES=full,smallest; about 25 minutes on 2 cores)
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { bootstrapScores } from '../dist/evaluate.mjs';
@@ -15,7 +15,7 @@ if (!shapes) {
   process.exit(2);
 }
 const [SEEDS, STEPS] = [Number(process.env.SEEDS ?? 3), Number(process.env.STEPS ?? 150)];
-const RECIPES = ['full', 'smallest'];
+const RECIPES = (process.env.RECIPES ?? 'full,smallest').split(',');
 const CHECKPOINT = join(root, 'assets', 'nano');
 const CALIBRATION = ['--calibration', join(root, 'assets', 'shapes', 'calib'), '--calibration-images', 128];
 mkdirSync(output, { recursive: true });
