@@ -9,7 +9,7 @@ import { appendFile, truncate, unlink } from 'node:fs/promises';
 import type { z } from 'zod';
 import { InputError } from './errors.ts';
 import { exists, fileError, readBytes, writeAtomic } from './files.ts';
-import { reserve } from './reserve.ts';
+import { type Reservation, reserve } from './reserve.ts';
 
 /** The fields that entries of a journal depend on, compared one by one. */
 export type JournalKey = Readonly<Record<string, string | number | boolean | null>>;
@@ -38,12 +38,12 @@ const KIND = 'journal';
 export class Journal<Entry> implements AsyncDisposable {
   readonly #path: string;
   readonly #entries: Entry[];
-  readonly #giveBack: () => Promise<void>;
+  readonly #reservation: Reservation;
 
-  private constructor(path: string, entries: Entry[], giveBack: () => Promise<void>) {
+  private constructor(path: string, entries: Entry[], reservation: Reservation) {
     this.#path = path;
     this.#entries = entries;
-    this.#giveBack = giveBack;
+    this.#reservation = reservation;
   }
 
   /**
@@ -53,11 +53,11 @@ export class Journal<Entry> implements AsyncDisposable {
    * before the last is damaged, if the file cannot be read or written, or if another process has it open
    */
   static async open<Entry>(path: string, options: JournalOptions<Entry>): Promise<Journal<Entry>> {
-    const giveBack = await reserve(path);
+    const reservation = await reserve(path);
     try {
-      return new Journal<Entry>(path, await openEntries(path, options), giveBack);
+      return new Journal<Entry>(path, await openEntries(path, options), reservation);
     } catch (error) {
-      await giveBack();
+      await reservation[Symbol.asyncDispose]();
       throw error;
     }
   }
@@ -87,12 +87,12 @@ export class Journal<Entry> implements AsyncDisposable {
     } catch (error) {
       throw fileError('write', this.#path, error);
     }
-    await this.#giveBack();
+    await this.close();
   }
 
   /** Lets other processes open the journal. The file stays. */
   async close(): Promise<void> {
-    await this.#giveBack();
+    await this.#reservation[Symbol.asyncDispose]();
   }
 
   /** The same as `close`, for `await using`. */

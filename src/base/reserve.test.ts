@@ -40,16 +40,16 @@ test.skipIf(process.platform !== 'linux')(
 test('a lock file without an owner is taken over, and goes away', async () => {
   const state = join(folder, 'left');
   await writeFile(`${state}.lock`, '4194304\n');
-  const giveBack = await reserve(state);
-  await giveBack();
+  const reservation = await reserve(state);
+  await reservation[Symbol.asyncDispose]();
   await expect(access(`${state}.lock`)).rejects.toThrow(/ENOENT/);
 });
 
 test('the same process may reserve a place again', async () => {
   const state = join(folder, 'same');
   const [first, second] = await Promise.all([reserve(state), reserve(state)]);
-  await first();
+  await first[Symbol.asyncDispose]();
   await access(`${state}.lock`);
-  await second();
+  await second[Symbol.asyncDispose]();
   await expect(access(`${state}.lock`)).rejects.toThrow(/ENOENT/);
 });

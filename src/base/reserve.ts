@@ -15,6 +15,9 @@ import { InputError } from './errors.ts';
 import { isRunning, tryLock } from './file-lock.ts';
 import { fileError } from './files.ts';
 
+/** A place that belongs to this process until it is given back. Giving it back again has no effect. */
+export type Reservation = AsyncDisposable;
+
 interface Held {
   readonly descriptor: number;
   users: number;
@@ -26,10 +29,10 @@ const descriptors = new Map<string, number>();
 /**
  * Reserves a file or folder of state for this process by a lock file beside it, `<path>.lock`. Another process is refused, and
  * the same process is not.
- * @returns a function that gives it back; the end of the process does so too
+ * @returns the reservation, for `await using`; the end of the process gives it back too
  * @throws InputError that names the process that has it
  */
-export async function reserve(path: string): Promise<() => Promise<void>> {
+export async function reserve(path: string): Promise<Reservation> {
   const place = `${resolve(path)}.lock`;
   const known = held.get(place);
   const taking = known ?? takeLock(path, place);
@@ -43,12 +46,14 @@ export async function reserve(path: string): Promise<() => Promise<void>> {
   }
   lock.users++;
   let isGivenBack = false;
-  return async () => {
-    if (isGivenBack) return;
-    isGivenBack = true;
-    if (--lock.users > 0) return;
-    held.delete(place);
-    giveBack(place, lock.descriptor);
+  return {
+    [Symbol.asyncDispose]: async () => {
+      if (isGivenBack) return;
+      isGivenBack = true;
+      if (--lock.users > 0) return;
+      held.delete(place);
+      giveBack(place, lock.descriptor);
+    },
   };
 }
 

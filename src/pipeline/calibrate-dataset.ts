@@ -46,22 +46,8 @@ export async function calibrateDataset(
   plan: CalibrationPlan | SampleSource,
   options: CalibrateDatasetOptions = {},
 ): Promise<Calibration> {
-  if (options.partial === undefined) return calibrateReserved(source, values, plan, options);
-  const giveBack = await reserve(options.partial);
-  try {
-    return await calibrateReserved(source, values, plan, options);
-  } finally {
-    await giveBack();
-  }
-}
-
-async function calibrateReserved(
-  source: LoadedModel,
-  values: readonly string[],
-  plan: CalibrationPlan | SampleSource,
-  options: CalibrateDatasetOptions,
-): Promise<Calibration> {
   const { shard, partial, signal } = options;
+  await using _ = partial === undefined ? undefined : await reserve(partial);
   const total = 'items' in plan ? plan.items.length : plan.total;
   const places = Array.from({ length: total }, (_, place) => place);
   const all = shard ? places.filter((place) => place % shard.count === shard.index - 1) : places;

@@ -17,7 +17,7 @@ import { type CocoDataset, takeImages } from '../data/coco.ts';
 import { identifyDataset } from '../evaluate/dataset-identity.ts';
 import type { ModelPackage } from '../models/package/package.ts';
 import { withThreads } from '../runtime/threads.ts';
-import { at, type Context, type Planned } from './compress-context.ts';
+import { at, type Context } from './compress-context.ts';
 import {
   compareAll,
   findIntervals,
@@ -64,25 +64,15 @@ async function compressModels(given: CompressOptions): Promise<CompressResult> {
   const options = resolveCompressOptions(given);
   const planned = await planVariants(options);
   await makeDirectory(options.output);
-  const results = join(options.output, 'results.json');
+  const [resultsFile, state] = [join(options.output, 'results.json'), join(options.output, 'state')];
   // Results of an earlier call may lie in the folder of the images, if the output was put there.
-  const isContinued = await exists(join(options.output, 'state'));
+  const isContinued = await exists(state);
   await checkStepFiles({
-    outputs: [options.report, results, ...planned.map(({ path }) => path)],
+    outputs: [options.report, resultsFile, ...planned.map(({ path }) => path)],
     models: [options.checkpoint],
     data: isContinued ? [] : [options.dataset, options.calibration],
   });
-  const giveBack = await reserve(join(options.output, 'state'));
-  try {
-    return await compressReserved(options, planned);
-  } finally {
-    await giveBack();
-  }
-}
-
-/** Does the work in a folder that no other process works in. */
-async function compressReserved(options: ResolvedCompress, planned: readonly Planned[]): Promise<CompressResult> {
-  const state = join(options.output, 'state');
+  await using _ = await reserve(state);
   if (options.fresh) await rm(state, { recursive: true, force: true });
   await makeDirectory(state);
   const needsCalibration = planned.some(({ recipe }) => recipe && needsImages(recipe));
@@ -150,7 +140,7 @@ async function compressReserved(options: ResolvedCompress, planned: readonly Pla
     images,
     inspected: await inspectLast(made),
   };
-  await writeAtomic(join(options.output, 'results.json'), `${JSON.stringify(results, undefined, 2)}\n`);
+  await writeAtomic(resultsFile, `${JSON.stringify(results, undefined, 2)}\n`);
   await report({ results, output: options.report });
   return results;
 }

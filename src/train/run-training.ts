@@ -76,20 +76,12 @@ export interface RunResult {
  * const { log } = await runTraining(training, { directory: 'tuned', onStep: ({ step, loss }) => console.log(step, loss) });
  */
 export async function runTraining(training: Training, options: RunOptions): Promise<RunResult> {
-  await makeDirectory(options.directory);
-  const giveBack = await reserve(join(options.directory, STATE_FILE));
-  try {
-    return await runReserved(training, options);
-  } finally {
-    await giveBack();
-  }
-}
-
-async function runReserved(training: Training, options: RunOptions): Promise<RunResult> {
   const { trainer, key, settings } = training;
   const { directory, signal, validation, checkpointMinutes = CHECKPOINT_MINUTES } = options;
   const every = validation?.every ?? training.stepsPerEpoch;
+  await makeDirectory(directory);
   const path = join(directory, STATE_FILE);
+  await using _ = await reserve(path);
   const resumedAt = await readTrainingState(trainer.store, key, path);
   await using log = await openTrainingLog(join(directory, LOG_FILE), resumedAt);
   let done = resumedAt;
