@@ -65,6 +65,7 @@ export {
 } from './pipeline/errors-step.ts';
 export { type EvaluateOptions, type EvaluateResult, evaluate } from './pipeline/evaluate-step.ts';
 export { INSPECT_DEFAULTS, type InspectResult, type InspectStepOptions, inspect } from './pipeline/inspect-step.ts';
+export type { DetectionSource, JudgedDetectionsOptions } from './pipeline/judged-detections.ts';
 export { LINT_DEFAULTS, type LintStepOptions, type LintStepResult, lint } from './pipeline/lint-step.ts';
 export {
   MEASURE_DEFAULTS,
@@ -77,7 +78,6 @@ export {
 export { type ReportOptions, report } from './pipeline/report-step.ts';
 export {
   type CategoryScore,
-  type DetectionSource,
   type ScoreResult,
   type ScoreStepOptions,
   score,

@@ -4,6 +4,7 @@ import type { ByGroup } from '../evaluate/errors/found-objects.ts';
 import { points, signedPoints } from '../evaluate/points.ts';
 import { ERRORS_DEFAULTS, type ErrorsResult, explainErrors } from '../pipeline/errors-step.ts';
 import { splitOption } from './dataset-options.ts';
+import { ANNOTATIONS_ARGUMENT, DETECTIONS_ARGUMENT } from './detections-arguments.ts';
 import { examples } from './examples.ts';
 import { percent } from './format.ts';
 import { print, printJson } from './output.ts';
@@ -20,8 +21,8 @@ export const errorsCommand = () =>
     .description(
       'Explain what is wrong with the detections of any detector: the cause of each error and the AP that it costs (as TIDE defines them, ECCV 2020), the objects that are found by size and occlusion, and the categories that are taken for others. With --against, the objects that one of two detectors loses.',
     )
-    .argument('<detections>', "a JSON file in COCO's results format, as dino8 eval --save-detections writes it")
-    .argument('<annotations>', 'the annotation file, or the data set that it belongs to; no picture is read')
+    .argument('<detections>', DETECTIONS_ARGUMENT)
+    .argument('<annotations>', ANNOTATIONS_ARGUMENT)
     .option('--against <detections>', 'another file of detections in the same images, to find the changes from')
     .option(
       '--threshold <score>',

@@ -1,6 +1,7 @@
 import { Command } from '@commander-js/extra-typings';
 import { score } from '../pipeline/score-step.ts';
 import { splitOption } from './dataset-options.ts';
+import { ANNOTATIONS_ARGUMENT, DETECTIONS_ARGUMENT } from './detections-arguments.ts';
 import { examples } from './examples.ts';
 import { notice } from './notices.ts';
 import { printJson } from './output.ts';
@@ -14,8 +15,8 @@ export const scoreCommand = () =>
     .description(
       "Score the detections of any detector as pycocotools does: COCO's 12 figures and the average precision (AP) of each category, with 95 % confidence intervals. With --against, the differences between two detectors on the same images.",
     )
-    .argument('<detections>', "a JSON file in COCO's results format, as dino8 eval --save-detections writes it")
-    .argument('<annotations>', 'the annotation file, or the data set that it belongs to; no picture is read')
+    .argument('<detections>', DETECTIONS_ARGUMENT)
+    .argument('<annotations>', ANNOTATIONS_ARGUMENT)
     .option('--against <detections>', 'another file of detections in the same images, to compute the differences from')
     .option('--images <count>', 'score only the first <count> images (default: all)', wholeNumber('--images'))
     .addOption(splitOption())

@@ -1,30 +1,16 @@
 /** The step that explains what is wrong with the detections of any detector, and what changed from another one. */
 import type { Defaults } from '../base/defaults.ts';
-import { InputError, UsageError } from '../base/errors.ts';
+import { UsageError } from '../base/errors.ts';
 import { writeAtomic } from '../base/files.ts';
-import type { WorkOptions } from '../base/progress.ts';
-import { takeImages } from '../data/coco.ts';
 import { DEFAULT_THRESHOLD } from '../detect/select-boxes.ts';
 import { analyzeErrors, type ErrorAnalysis } from '../evaluate/errors/error-gains.ts';
 import { type FoundChange, type FoundObjects, findChange, findObjects } from '../evaluate/errors/found-objects.ts';
-import { type DetectionSource, openDetections } from './score-step.ts';
-import { type DatasetSource, readSource } from './sources.ts';
-import { checkStepFiles } from './step-files.ts';
+import { type JudgedDetectionsOptions, openJudgedDetections } from './judged-detections.ts';
 
 /** Options of `explainErrors`. */
-export interface ErrorsStepOptions extends WorkOptions {
-  /** The detections to explain. */
-  readonly detections: DetectionSource;
-  /** The labels: an annotation file, or a data set. No picture is read. */
-  readonly annotations: DatasetSource;
-  /** The detections of another model in the same images, such as those of the float model, to find the changes from. */
-  readonly against?: DetectionSource | undefined;
+export interface ErrorsStepOptions extends JudgedDetectionsOptions {
   /** The score from which a box is shown, for objects that are found and categories that are confused; 0.35 by default. */
   readonly threshold?: number | undefined;
-  /** Looks only at the first images, this many; all by default. */
-  readonly images?: number | undefined;
-  /** The JSON file to write. */
-  readonly output?: string | undefined;
 }
 
 /** The defaults of `ErrorsStepOptions`. */
@@ -36,11 +22,11 @@ export interface ErrorsResult extends FoundObjects {
   readonly images: number;
   /** The score from which a box counts for `groups`, `confusions` and `change`. */
   readonly threshold: number;
-  /** What each cause of errors costs, over all scores. */
+  /** The errors by their causes, over all scores. */
   readonly errors: ErrorAnalysis;
-  /** What each cause costs the other detections. */
+  /** The same for the other detections. */
   readonly errorsBefore?: ErrorAnalysis | undefined;
-  /** What changed from the other detections. */
+  /** The objects that only one of the two finds. */
   readonly change?: FoundChange | undefined;
   /** The names of the categories by their ids. */
   readonly categoryNames: Readonly<Record<number, string>>;
@@ -61,18 +47,9 @@ export interface ErrorsResult extends FoundObjects {
  * console.log(errors.causes.localization.gain, change?.lost);
  */
 export async function explainErrors(options: ErrorsStepOptions): Promise<ErrorsResult> {
-  const { images, output, onProgress, onNotice, signal, threshold = ERRORS_DEFAULTS.threshold } = options;
+  const { output, signal, threshold = ERRORS_DEFAULTS.threshold } = options;
   if (!(threshold >= 0 && threshold <= 1)) throw new UsageError(`\`threshold\` must be from 0 to 1, not ${threshold}.`);
-  const files = [options.detections, options.against].filter((source) => typeof source === 'string');
-  await checkStepFiles({ outputs: [output], data: [options.annotations, ...files] });
-  const every = await readSource(options.annotations, { onNotice, onProgress, signal });
-  const dataset = takeImages(every, images ?? Number.POSITIVE_INFINITY);
-  const detections = await openDetections(options.detections, every);
-  const against = options.against === undefined ? undefined : await openDetections(options.against, every);
-  if (dataset.annotations.length === 0)
-    throw new InputError(
-      `${dataset.source ?? 'The data set'} has no boxes in these images; there is nothing to judge by.`,
-    );
+  const { dataset, detections, against } = await openJudgedDetections(options);
   signal?.throwIfAborted();
   const change = against && findChange(dataset, against, detections, threshold);
   const changedImages = new Set(change?.images.map(({ id }) => id));

@@ -9,8 +9,9 @@ import { scoreDataset } from '../evaluate/score-dataset.ts';
 import type { ReadOptions } from '../models/package/package.ts';
 import type { ProviderName } from '../runtime/options.ts';
 import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
+import { type DetectionSource, openDetections } from './judged-detections.ts';
 import { openLabelled } from './samples.ts';
-import { type DetectionSource, openDetections, type ScoreResult, scoreDetections } from './score-step.ts';
+import { type ScoreResult, scoreDetections } from './score-step.ts';
 import { type DatasetOptions, type DatasetSource, type ModelSource, openModel, readSource } from './sources.ts';
 import { checkStepFiles } from './step-files.ts';
 

@@ -1,4 +1,4 @@
-/** What the steps that judge parts of a model begin with: the model, a recipe that is planned, and images to judge by. */
+/** A model, a planned recipe and the images to judge by, with which the steps that judge parts of a model begin. */
 import type { WorkOptions } from '../base/progress.ts';
 import type { CocoDataset } from '../data/coco.ts';
 import { type AccuracyMeasure, detectionAccuracy } from '../evaluate/accuracy.ts';

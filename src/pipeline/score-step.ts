@@ -1,36 +1,17 @@
 /** The step that scores the detections of any detector, and what it shares with the scoring of a model. */
-import { InputError } from '../base/errors.ts';
 import { writeAtomic } from '../base/files.ts';
-import type { WorkOptions } from '../base/progress.ts';
 import type { Estimate } from '../base/statistics.ts';
-import { type CocoDataset, takeImages } from '../data/coco.ts';
+import type { CocoDataset } from '../data/coco.ts';
 import { type BootstrapOptions, bootstrapScores, type FigureMap } from '../evaluate/bootstrap.ts';
 import type { CocoDetection } from '../evaluate/coco-detection.ts';
-import { readDetections } from '../evaluate/detections-file.ts';
 import { matchDetections } from '../evaluate/matches.ts';
 import { type CocoFigures, scoreMatches } from '../evaluate/score-matches.ts';
-import { type DatasetSource, readSource } from './sources.ts';
-import { checkStepFiles } from './step-files.ts';
-
-/** Detections: the path of a file in COCO's results format, or the list itself. */
-export type DetectionSource = string | readonly CocoDetection[];
+import { type JudgedDetectionsOptions, openJudgedDetections } from './judged-detections.ts';
 
 /** Options of `score`. */
-export interface ScoreStepOptions extends WorkOptions {
-  /** The detections to score. */
-  readonly detections: DetectionSource;
-  /** The labels: an annotation file, or a data set. No picture is read. */
-  readonly annotations: DatasetSource;
-  /** Other detections in the same images; the differences from them are computed too. */
-  readonly against?: DetectionSource | undefined;
-  /** Scores only the first images, this many; all by default. */
-  readonly images?: number | undefined;
+export interface ScoreStepOptions extends JudgedDetectionsOptions {
   /** The seed of the confidence intervals; 0 by default. */
   readonly seed?: number | undefined;
-  /** The JSON file to write. */
-  readonly output?: string | undefined;
-  /** Called with one sentence for each thing that the caller should know and that is no error. */
-  readonly onNotice?: ((sentence: string) => void) | undefined;
 }
 
 /** The average precision of one category. */
@@ -76,31 +57,17 @@ export interface ScoreResult {
  * console.log(figures.AP, change?.AP); // 0.4512 { value: -0.0007, low: -0.0019, high: 0.0004 }
  */
 export async function score(options: ScoreStepOptions): Promise<ScoreResult> {
-  const { images, output, onProgress, signal, seed, onNotice } = options;
-  const files = [options.detections, options.against].filter((source) => typeof source === 'string');
-  await checkStepFiles({ outputs: [output], data: [options.annotations, ...files] });
-  const every = await readSource(options.annotations, { onNotice, onProgress, signal });
-  const dataset = takeImages(every, images ?? Number.POSITIVE_INFINITY);
-  const detections = await openDetections(options.detections, every);
-  if (dataset.annotations.length === 0)
-    throw new InputError(
-      `${dataset.source ?? 'The data set'} has no boxes in these images; there is nothing to score against.`,
-    );
-  const other = options.against === undefined ? undefined : await openDetections(options.against, every);
+  const { output, onProgress, signal, seed, onNotice } = options;
+  const { dataset, detections, against } = await openJudgedDetections(options);
   const found = new Set(detections.map(({ image_id }) => image_id));
   const empty = dataset.images.filter(({ id }) => !found.has(id)).length;
   if (empty > 0)
     onNotice?.(
       `The detections are of ${dataset.images.length - empty} of ${dataset.images.length} images; in the others nothing counts as found.`,
     );
-  const result = await scoreDetections(dataset, detections, other, { seed, onProgress, signal });
+  const result = await scoreDetections(dataset, detections, against, { seed, onProgress, signal });
   if (output !== undefined) await writeAtomic(output, `${JSON.stringify(result, undefined, 2)}\n`);
   return result;
-}
-
-/** Reads detections that are given by their path. @throws as `readDetections` */
-export async function openDetections(source: DetectionSource, dataset: CocoDataset): Promise<readonly CocoDetection[]> {
-  return typeof source === 'string' ? readDetections(source, dataset) : source;
 }
 
 /** Scores detections, and the difference from others. */
