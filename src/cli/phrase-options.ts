@@ -46,15 +46,6 @@ export async function phrasesOf({ phrases, phrase, phrasesFile }: PhraseValues):
   return all;
 }
 
-/** The phrases of a command that cannot do without. @throws UsageError if there are none, or as `phrasesOf` */
-export async function requiredPhrasesOf(values: PhraseValues): Promise<ExactPhrase[]> {
-  const phrases = await phrasesOf(values);
-  if (phrases) return phrases;
-  throw new UsageError(
-    'There are no phrases to look for; give them by --phrases "red circle, blue square", --phrase or --phrases-file.',
-  );
-}
-
 /** A prompt in the style of the original tool, "a cat. a dog.", is several phrases, which --phrase does not split. */
 function warnOfSentences(phrase: string): void {
   const count = splitPhrases(phrase).length;

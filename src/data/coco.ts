@@ -86,6 +86,17 @@ export function keepImages(dataset: CocoDataset, images: readonly CocoImage[]): 
   return { ...dataset, images, annotations: dataset.annotations.filter((annotation) => kept.has(annotation.image_id)) };
 }
 
+/** The objects or detections of each image, in their order, by the image's id. Images without any are left out. */
+export function groupByImage<T extends { readonly image_id: number }>(items: readonly T[]): ReadonlyMap<number, T[]> {
+  const groups = new Map<number, T[]>();
+  for (const item of items) {
+    const group = groups.get(item.image_id);
+    if (group) group.push(item);
+    else groups.set(item.image_id, [item]);
+  }
+  return groups;
+}
+
 /** The categories that are phrases of a prompt, in the order of the data set. */
 export const phraseCategories = ({ categories }: Pick<CocoAnnotations, 'categories'>): readonly CocoCategory[] =>
   categories.filter(({ isPhrase }) => isPhrase !== false);

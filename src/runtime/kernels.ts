@@ -21,7 +21,7 @@ export const TRAINING_ENTRY = 'ai.dino8.training_operators';
 /** The environment variable that names the instruction set of the kernels. */
 const PATH_VARIABLE = 'DINO8_KERNEL_PATH';
 
-/** What is wrong with a library that is there; undefined for one that works. The answer does not change while dino8 runs. */
+/** The fault of each library that is there; undefined for one that works. It does not change while dino8 runs. */
 const problems = new Map<string, string | undefined>();
 
 /** The path of the library of this platform, whether it works or not; undefined if there is none or it is switched off. */
@@ -35,12 +35,15 @@ function builtLibrary(): string | undefined {
 /** Returns why the kernel library that was built cannot be used; undefined if it can, or if there is none. */
 export function kernelProblem(): string | undefined {
   const library = builtLibrary();
-  if (library === undefined) return undefined;
+  return library === undefined ? undefined : knownProblem(library);
+}
+
+function knownProblem(library: string): string | undefined {
   if (!problems.has(library)) problems.set(library, libraryProblem(library));
   return problems.get(library);
 }
 
-/** What kernels/build.mjs writes beside the library. */
+/** The record that kernels/build.mjs writes beside the library. */
 const recordSchema = z.object({ version: z.string(), sha256: z.string() });
 
 /**
@@ -73,8 +76,9 @@ let hasWarned = false;
  * that is there and does not work is a warning of the process, the first time.
  */
 export function kernelLibrary(): string | undefined {
-  const problem = kernelProblem();
-  if (problem === undefined) return builtLibrary();
+  const library = builtLibrary();
+  const problem = library === undefined ? undefined : knownProblem(library);
+  if (problem === undefined) return library;
   if (!hasWarned)
     process.emitWarning(
       `The kernel library of dino8 is not used: ${problem}. Models run without it, more slowly and with the same results; run \`dino8 setup\` to build it again.`,

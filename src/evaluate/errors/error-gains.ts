@@ -18,15 +18,15 @@ export interface ErrorGain {
   readonly gain: number;
 }
 
-/** What is wrong with the detections of a data set, and what each cause costs. */
+/** The errors in the detections of a data set by their causes, with the average precision that each cause costs. */
 export interface ErrorAnalysis {
   /** The average precision at an overlap of 0.5, from 0 to 1. */
   readonly AP50: number;
   /** The errors by their cause. The gains do not add up to what is missing, since corrections help each other. */
   readonly causes: Readonly<Record<ErrorCause, ErrorGain>>;
-  /** What would be gained if every wrong detection had a lower score than every right one. */
+  /** The average precision that is gained if every wrong detection gets a lower score than every right one. */
   readonly falsePositives: number;
-  /** What would be gained if no object were missing, with the same detections. */
+  /** The average precision that is gained, with the same detections, if the objects that are not found do not count. */
   readonly falseNegatives: number;
 }
 

@@ -4,7 +4,7 @@
  * differs from COCO's in details: it takes the 100 best detections of an image over all categories, and only regions with
  * `iscrowd` are ignored.
  */
-import type { CocoAnnotation, CocoAnnotations } from '../../data/coco.ts';
+import { type CocoAnnotation, type CocoAnnotations, groupByImage } from '../../data/coco.ts';
 import type { CocoDetection } from '../coco-detection.ts';
 import { overlap } from '../match.ts';
 
@@ -15,7 +15,7 @@ const BACKGROUND = 0.1;
 /** The best detections of an image that count. */
 const MAX_DETECTIONS = 100;
 
-/** What can be wrong with a detection, or with an object that is not found. */
+/** The causes of errors: those of wrong detections, and one of objects that are not found. */
 export const ERROR_CAUSES = ['classification', 'localization', 'both', 'duplicate', 'background', 'missed'] as const;
 
 /**
@@ -35,7 +35,7 @@ export interface JudgedDetection {
   readonly object?: CocoAnnotation | undefined;
   /** True if it lies in a region with many objects, so that it is neither right nor wrong. */
   readonly isIgnored: boolean;
-  /** What is wrong with it; undefined if it is right. */
+  /** The cause of the error; undefined if the detection is right. */
   readonly cause?: Exclude<ErrorCause, 'missed'> | undefined;
   /** The object that it would find with its category or its box corrected. */
   readonly target?: CocoAnnotation | undefined;
@@ -57,7 +57,7 @@ export interface FoundErrors {
 
 /** Finds what is wrong with the detections of a data set. Detections in images that it does not list are left out. */
 export function findErrors(truth: CocoAnnotations, detections: readonly CocoDetection[]): FoundErrors {
-  const [objects, found] = [byImage(truth.annotations), byImage(detections)];
+  const [objects, found] = [groupByImage(truth.annotations), groupByImage(detections)];
   const judged: JudgedDetection[] = [];
   const unfound: CocoAnnotation[] = [];
   const missed: CocoAnnotation[] = [];
@@ -75,16 +75,6 @@ export function findErrors(truth: CocoAnnotations, detections: readonly CocoDete
     missed.push(...image.missed);
   }
   return { detections: judged, unfound, missed, objectsOf };
-}
-
-function byImage<T extends { readonly image_id: number }>(items: readonly T[]): ReadonlyMap<number, T[]> {
-  const map = new Map<number, T[]>();
-  for (const item of items) {
-    const list = map.get(item.image_id);
-    if (list) list.push(item);
-    else map.set(item.image_id, [item]);
-  }
-  return map;
 }
 
 function judgeImage(

@@ -45,7 +45,7 @@ export interface Confusion {
   readonly count: number;
 }
 
-/** What a detector finds. */
+/** The objects that a detector finds, and those whose category it mistakes. */
 export interface FoundObjects {
   /** The objects of each group. */
   readonly groups: ByGroup<FoundCount>;
@@ -59,7 +59,7 @@ export interface ChangeOf extends ChangedCount {
   readonly id: number;
 }
 
-/** What a detector finds that a reference does not, and the reverse. */
+/** The objects that only one of a reference and another detector finds. */
 export interface FoundChange extends ChangedCount {
   /** The objects of each group. */
   readonly groups: ByGroup<ChangedCount>;

@@ -1,6 +1,7 @@
 /** Groups of objects by what makes them hard to find: their size, and how much of them other objects cover. */
-import type { CocoAnnotation, CocoAnnotations } from '../../data/coco.ts';
+import { type CocoAnnotation, type CocoAnnotations, groupByImage } from '../../data/coco.ts';
 import { AREAS } from '../coco-settings.ts';
+import { overlap } from '../match.ts';
 
 /** The groups by size are COCO's. */
 export const SIZES = ['small', 'medium', 'large'] as const;
@@ -22,28 +23,15 @@ export const sizeOf = ({ area }: CocoAnnotation): SizeGroup =>
 export function occlusionOf({
   annotations,
 }: Pick<CocoAnnotations, 'annotations'>): Map<CocoAnnotation, OcclusionGroup> {
-  const byImage = new Map<number, CocoAnnotation[]>();
-  for (const object of annotations) {
-    if (object.iscrowd === 1) continue;
-    const others = byImage.get(object.image_id);
-    if (others) others.push(object);
-    else byImage.set(object.image_id, [object]);
-  }
   const groups = new Map<CocoAnnotation, OcclusionGroup>();
-  for (const objects of byImage.values())
+  for (const objects of groupByImage(annotations.filter(({ iscrowd }) => iscrowd === 0)).values())
     for (const object of objects) {
+      // Taken as a crowd, the second box has the overlap that is a share of the first.
       const covered = objects.reduce(
-        (most, other) => (other === object ? most : Math.max(most, share(object, other))),
+        (most, other) => (other === object ? most : Math.max(most, overlap(object.bbox, other.bbox, true))),
         0,
       );
       groups.set(object, covered >= MOSTLY ? 'mostly' : covered >= PARTLY ? 'partly' : 'free');
     }
   return groups;
-}
-
-/** The share of an object's box that the box of another covers. */
-function share({ bbox: [ax, ay, aw, ah] }: CocoAnnotation, { bbox: [bx, by, bw, bh] }: CocoAnnotation): number {
-  const width = Math.min(ax + aw, bx + bw) - Math.max(ax, bx);
-  const height = Math.min(ay + ah, by + bh) - Math.max(ay, by);
-  return width > 0 && height > 0 && aw * ah > 0 ? (width * height) / (aw * ah) : 0;
 }

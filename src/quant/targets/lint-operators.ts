@@ -17,9 +17,9 @@ export interface Violation {
   readonly operator: string;
   /** The name of the rule that is broken. */
   readonly rule: string;
-  /** What is wrong, as a phrase with the versions of the runtime in which it is. */
+  /** The fault as a phrase, with the versions of the runtime that have it. */
   readonly problem: string;
-  /** What the runtime does with it. */
+  /** The way in which the runtime fails on it. */
   readonly effect: RuleEffect;
   /** The address of the source of the rule. */
   readonly source: string;
@@ -36,8 +36,9 @@ export interface Violation {
  */
 export function lintOperators(model: Model, table: OperatorTable, version?: string): Violation[] {
   const wanted = version === undefined ? table.madeFor : [knownVersion(table, version)];
+  const graphs = graphsOf(model);
   const found = wanted.flatMap((each) =>
-    lintVersion(model, table, each).map((violation) => ({ ...violation, in: each })),
+    lintVersion(model, graphs, table, each).map((violation) => ({ ...violation, in: each })),
   );
   const merged = new Map<string, { violation: Violation; versions: string[] }>();
   for (const { in: each, ...violation } of found) {
@@ -60,7 +61,7 @@ function knownVersion({ versions, runtime }: OperatorTable, asked: string): stri
   throw new UsageError(`dino8 knows no version ${asked} of ${runtime}; it knows ${names} and those that begin so.`);
 }
 
-function lintVersion(model: Model, table: OperatorTable, version: string): Violation[] {
+function lintVersion(model: Model, graphs: readonly ReadGraph[], table: OperatorTable, version: string): Violation[] {
   const known = table.versions.find(({ name }) => name === version);
   if (!known) throw new Error(`the table of ${table.runtime} has no version ${version}`);
   const { opset, functions, source } = known;
@@ -79,7 +80,7 @@ function lintVersion(model: Model, table: OperatorTable, version: string): Viola
     for (const { name } of model.functions)
       refuse(name, 'function', 'functions', 'model-local functions are not known');
   const defined = new Set(model.functions.map((body) => `${body.domain}::${body.name}`));
-  for (const { graph, nodes, prefix } of graphsOf(model))
+  for (const { graph, nodes, prefix } of graphs)
     for (const node of nodes) {
       const operator = operatorName(node);
       if (defined.has(`${node.domain}::${node.opType}`)) continue;

@@ -67,7 +67,7 @@ const tableSchema = z.object({
 /** A condition of a rule. */
 export type OperatorCheck = z.infer<typeof checkSchema>;
 
-/** What a runtime does with a node that breaks a rule: it does not load the model, computes something else, or is slower. */
+/** The way in which a runtime fails on a node that breaks a rule: it refuses the model, computes something else, or is slower. */
 export type RuleEffect = z.infer<typeof effectSchema>;
 
 /** One limit on one operator. */
@@ -83,7 +83,7 @@ export interface OperatorRule {
    * @internal
    */
   readonly check: OperatorCheck;
-  /** What happens to a node that does not. */
+  /** The way in which the runtime fails on a node that does not fulfil it. */
   readonly effect: RuleEffect;
   /** The words for that, as the rest of a sentence about the node. */
   readonly problem: string;
@@ -103,7 +103,7 @@ export interface RuntimeVersion {
   readonly source: string;
 }
 
-/** What a runtime takes. */
+/** The operators that a runtime takes, with their limits. */
 export interface OperatorTable {
   /** The name of the runtime. */
   readonly runtime: string;

@@ -92,7 +92,7 @@ export interface QuantizationTarget {
   readonly description: string;
   /** The integers of activations. */
   readonly activations: Scheme;
-  /** What the runtime takes, as data; undefined if only running a model tells. */
+  /** The operators that the runtime takes, as data; undefined if only a run of the model tells. */
   readonly operators?: OperatorTable | undefined;
   /** True if scale and zero point may be looked up by the length of the text. */
   readonly looksUpByLength: boolean;

@@ -7,14 +7,13 @@ import { UsageError } from '../../../base/errors.ts';
 import { lowerModel } from '../../../onnx/lower/lower.ts';
 import type { PlanEntry } from '../../plan-entry.ts';
 import { UINT8 } from '../../scheme.ts';
+import { placeBytePairs } from '../byte-pairs.ts';
 import { lintByTable } from '../lint-by-table.ts';
 import { parseOperatorTable } from '../operator-table.ts';
-import { placePairs } from '../pairs.ts';
 import type { QuantizationTarget } from '../target.ts';
-import { storeAsIntegers } from '../weight-only.ts';
 import operatorData from './operators.json' with { type: 'json' };
 
-/** What OpenVINO's reader of ONNX files takes. */
+/** The operators that OpenVINO's reader of ONNX files takes. */
 const operators = parseOperatorTable(operatorData, 'openvino/operators.json');
 
 export const openVino: QuantizationTarget = {
@@ -23,10 +22,7 @@ export const openVino: QuantizationTarget = {
   activations: UINT8,
   looksUpByLength: false,
   narrow,
-  place: (entry, node, context) =>
-    entry.mode === 'weight-only'
-      ? storeAsIntegers(entry, node, context.added)
-      : placePairs(entry, node, context, { activations: UINT8, sharesDequantized: true }),
+  place: placeBytePairs(true),
   finish: (model) => lowerModel(model, { opset: 17 }),
   operators,
   lint: async (model, { version }) => lintByTable(model, operators, 'openvino', version),

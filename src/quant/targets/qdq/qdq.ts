@@ -5,9 +5,8 @@
  */
 import type { PlanEntry } from '../../plan-entry.ts';
 import { UINT8 } from '../../scheme.ts';
-import { placePairs } from '../pairs.ts';
+import { placeBytePairs } from '../byte-pairs.ts';
 import type { QuantizationTarget } from '../target.ts';
-import { storeAsIntegers } from '../weight-only.ts';
 import { lintPairs } from './lint-qdq.ts';
 
 export const qdq: QuantizationTarget = {
@@ -16,10 +15,7 @@ export const qdq: QuantizationTarget = {
   activations: UINT8,
   looksUpByLength: false,
   narrow,
-  place: (entry, node, context) =>
-    entry.mode === 'weight-only'
-      ? storeAsIntegers(entry, node, context.added)
-      : placePairs(entry, node, context, { activations: UINT8, sharesDequantized: false }),
+  place: placeBytePairs(false),
   finish: () => {},
   lint: async (model) => lintPairs(model),
 };

@@ -16,7 +16,7 @@ import { placePairs } from '../pairs.ts';
 import type { FloatGraph, QuantizationTarget } from '../target.ts';
 import operatorData from './operators.json' with { type: 'json' };
 
-/** What TensorRT's parser takes. */
+/** The operators that TensorRT's parser takes. */
 const operators = parseOperatorTable(operatorData, 'tensorrt/operators.json');
 
 /**
