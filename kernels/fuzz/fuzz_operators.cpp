@@ -305,7 +305,7 @@ void fill(Choices& choices, const Input& input, bool is_hostile, OrtValue& value
   }
 }
 
-// How many cases were computed and refused.
+// The numbers of cases that were computed, and of those that were refused.
 struct Outcome {
   int64_t computed = 0, refused = 0;
 };
@@ -338,7 +338,7 @@ void run_case(Choices& choices, const OrtCustomOp& op, Outcome& outcome) {
   for (size_t index = 0; index < inputs.size(); index++) {
     Input& input = inputs[index];
     const int type = op.GetInputType(&op, index);
-    // What does not fit memory becomes empty, as only an empty tensor can have such dimensions.
+    // A tensor that does not fit into memory is made empty, as only an empty tensor can have such dimensions.
     if (!tensor_bytes(input.dims, type)) input.dims[static_cast<size_t>(choices.whole(0, static_cast<int64_t>(input.dims.size()) - 1))] = 0;
     tensors.push_back(make_tensor(type, input.dims, 0));
     fill(choices, input, is_hostile, *tensors.back());
@@ -353,7 +353,7 @@ void run_case(Choices& choices, const OrtCustomOp& op, Outcome& outcome) {
 
   void* kernel = nullptr;
   if (OrtStatus* status = op.CreateKernelV2(&op, stand_in_table(), &node, &kernel)) return release(status, outcome);
-  // What an operator leaves unwritten differs between two runs whose outputs begin with different bytes.
+  // Bytes that an operator leaves unwritten differ between two runs whose outputs begin with different bytes.
   std::vector<std::unique_ptr<OrtValue>> before;
   bool is_computed = true;
   for (const int filling : {0x5a, 0xa5}) {

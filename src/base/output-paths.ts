@@ -14,7 +14,7 @@ interface Existing {
   readonly identity: string;
 }
 
-/** What is known of a file. */
+/** A file that exists: its identity and its kind. */
 interface Found {
   /** The device and the number of the file, by which it is known under every name. */
   readonly identity: string;

@@ -1,4 +1,4 @@
-/** What comes from files is printed on one line, of bounded length, without characters that cannot be seen. */
+/** Text that comes from files is printed on one line, of bounded length, without characters that cannot be seen. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { InputError } from './errors.ts';

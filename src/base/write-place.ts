@@ -13,7 +13,7 @@ export type Place =
   /** The standard output or the standard error of this process. */
   | { readonly kind: 'stream'; readonly stream: NodeJS.WriteStream };
 
-/** What /dev/stdout and its like are links to. */
+/** The files that /dev/stdout and its like link to. */
 const DESCRIPTOR = /^\/(?:dev|proc\/(?:self|\d+))\/fd\/(\d+)$/;
 /** The number of links that Linux follows. */
 const MAX_LINKS = 40;

@@ -16,7 +16,7 @@ const DEEPEST = 64;
 const keyOf = (domain: string, name: string, overload: string) =>
   JSON.stringify([isStandardDomain(domain) ? '' : domain, name, overload]);
 
-/** What names the function that a node calls, among those of `functionsByKey`. */
+/** The key in `functionsByKey` of the function that a node calls. */
 export const keyOfCall = ({ domain, opType, overload }: NodeProto): string => keyOf(domain, opType, overload);
 
 /** The functions of a model, by what names them in calls. */

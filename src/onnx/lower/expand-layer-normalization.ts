@@ -17,7 +17,7 @@ const AXES_ARE_INPUTS = 18;
 /** The epsilon of a node that states none. */
 const EPSILON = 1e-5;
 
-/** What the replacement of one node adds to the graph. */
+/** The nodes of one replacement, and the functions by which they get names and constants. */
 interface Parts {
   readonly nodes: NodeProto[];
   readonly unique: (part: string) => string;

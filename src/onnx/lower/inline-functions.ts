@@ -15,7 +15,7 @@ import type { AttributeProto, FunctionProto, GraphProto, NodeProto } from '../ty
 import { changedBetween } from './changed-between.ts';
 import { UniqueNames } from './unique-names.ts';
 
-/** What all calls of a model share. */
+/** The state that all calls of a model share. */
 interface Inliner {
   readonly model: Model;
   readonly source: string;
@@ -143,7 +143,7 @@ interface Place {
   readonly scope: Map<string, string>;
   /** The names that results of the function have in the graph. */
   readonly results: ReadonlyMap<string, string>;
-  /** What the names of all nodes and values begin with. */
+  /** The beginning of the names of all nodes and values. */
   readonly prefix: string;
   /** The attributes of the call, with the defaults of the function. */
   readonly attributes: ReadonlyMap<string, AttributeProto>;

@@ -22,7 +22,7 @@ const FORMATS: readonly (readonly [opset: number, format: bigint])[] = [
   [17, 8n],
 ];
 
-/** What a model is written in. */
+/** The model that is lowered, with its version before and the one that is wanted. */
 interface Target {
   readonly model: Model;
   readonly source: string;

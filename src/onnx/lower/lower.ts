@@ -9,7 +9,7 @@ import { expandLayerNormalization } from './expand-layer-normalization.ts';
 import { inlineFunctions } from './inline-functions.ts';
 import { lowerOpset } from './lower-opset.ts';
 
-/** What the runtime of a portable model knows. */
+/** The operators and versions that the runtime of a portable model knows. */
 export interface PortableForm {
   /** The newest version of the standard operators that the runtime knows: 17 or later. A model in an older one keeps it. */
   readonly opset: number;

@@ -9,11 +9,11 @@ import { makeNode } from '../rewrite.ts';
 import { type TypedArray, tensorElements } from '../tensor.ts';
 import { DataType, type NodeProto, type TensorInfo, type TensorProto } from '../types.ts';
 
-/** What a rewrite of a node may ask for. */
+/** The facts and functions that the rewrite of a node may use. */
 export interface LoweringContext {
   /** The stored tensor of that name; undefined for every other value. */
   readonly constant: (name: string) => TensorProto | undefined;
-  /** What shape inference knows of a value. */
+  /** The type and shape of a value, as far as shape inference knows them. */
   readonly infoOf: (name: string) => TensorInfo | undefined;
   /** Stores a constant, and returns its name. */
   readonly store: (data: TypedArray, shape: readonly number[]) => string;
