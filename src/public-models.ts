@@ -24,7 +24,6 @@ export type {
   PhraseSpan,
   Prompt,
   PromptChunk,
-  PromptForm,
   ScoredBox,
 } from './models/detection-family.ts';
 export {

@@ -53,7 +53,7 @@ export async function* calibrationFeeds(
     });
     if (!image) continue;
     const exact = phrases.map((phrase) => ({ exact: phrase, called: 'category' }));
-    const [chunk] = detection.createPrompt(exact, words, undefined, 'combined').chunks;
+    const [chunk] = detection.createPrompt(exact, words).chunks;
     const tokens = chunk?.tokens ?? [];
     const prepared = await preprocessor.prepare([image]);
     yield { place, tokens: tokens.length, feeds: detection.combinedFeeds(prepared, tokens), source: path };

@@ -47,12 +47,6 @@ export interface Prompt {
   readonly warnings: readonly string[];
 }
 
-/**
- * The models that a prompt is for. The halves get masks that follow the spans of the phrases. The combined model computes masks
- * from the tokens, so that phrases for it have no tokens inside that would end them.
- */
-export type PromptForm = 'halves' | 'combined';
-
 /** The halves of a detector: `text` runs once for a prompt, `detect` once for every image. */
 export type Half = 'text' | 'detect';
 
@@ -83,10 +77,9 @@ export interface DetectionFamily {
    *
    * @param phrases a list, or one text in which periods, commas or semicolons separate the phrases
    * @param longest the maximum number of tokens of a chunk; `longestPrompt` by default
-   * @param form the models that the prompt is for; the halves by default
    * @throws UsageError if there is no phrase, or one that has no words, holds several phrases or does not fit
    */
-  createPrompt(phrases: Phrases, tokenizer: Tokenizer, longest?: number, form?: PromptForm): Prompt;
+  createPrompt(phrases: Phrases, tokenizer: Tokenizer, longest?: number): Prompt;
   /** A prompt of `tokens` tokens without meaning, for measurements. @throws UsageError if no prompt has that length */
   blankPrompt(tokens: number): number[];
   /** The number of tokens that a half with these inputs takes; undefined if it takes any number. */

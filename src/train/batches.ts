@@ -166,7 +166,7 @@ export class Batches {
   #firstChunk(categories: readonly number[]): PromptChunk {
     const names = categories.map((id) => ({ exact: this.#names.get(id) ?? '', called: 'category' }));
     const { detection } = this.#family;
-    const { chunks } = detection.createPrompt(names, this.#tokenizer, this.#settings.textLength, 'combined');
+    const { chunks } = detection.createPrompt(names, this.#tokenizer, this.#settings.textLength);
     const [chunk] = chunks;
     if (!chunk) throw new Error('a prompt has at least one chunk');
     return chunk;

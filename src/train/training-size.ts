@@ -1,6 +1,7 @@
 /** The sizes of a training that follow from its data. */
 import { InputError, UsageError } from '../base/errors.ts';
 import { type CocoDataset, phraseCategories } from '../data/coco.ts';
+import { categoryPhrases } from '../data/phrases.ts';
 import { resizedSize, type Size } from '../data/size.ts';
 import { detectionOf, trainingOf } from '../models/family.ts';
 import type { CheckpointPackage } from '../models/package/package.ts';
@@ -54,10 +55,9 @@ export function textLengthFor(dataset: CocoDataset, checkpoint: CheckpointPackag
   const occurring = new Set(dataset.annotations.map(({ category_id }) => category_id));
   // Without any box the teacher is all there is to learn from, and it knows all categories.
   const known = phraseCategories(dataset).filter(({ id }) => occurring.size === 0 || occurring.has(id));
-  const names = known.map(({ name }) => name);
-  if (names.length === 0) throw new InputError('The dataset has no categories; there is nothing to learn from.');
+  if (known.length === 0) throw new InputError('The dataset has no categories; there is nothing to learn from.');
   const { longestPrompt, createPrompt } = detectionOf(checkpoint);
-  const { chunks } = createPrompt(names, createTokenizer(checkpoint.tokenizer, checkpoint.source));
+  const { chunks } = createPrompt(categoryPhrases(known), createTokenizer(checkpoint.tokenizer, checkpoint.source));
   return Math.min(longestPrompt, roundUp(Math.max(...chunks.map(({ tokens }) => tokens.length)), UNIT));
 }
 

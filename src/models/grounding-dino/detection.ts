@@ -20,8 +20,7 @@ export function groundingDinoDetection(config: Config): DetectionFamily {
     extractHalf,
     joinHalves,
     fixPrompt,
-    createPrompt: (phrases, tokenizer, longest = longestPrompt, form = 'halves') =>
-      createPrompt(phrases, tokenizer, longest, form),
+    createPrompt: (phrases, tokenizer, longest = longestPrompt) => createPrompt(phrases, tokenizer, longest),
     blankPrompt: (tokens) => blankPrompt(config, tokens),
     fixedPromptLength,
     textFeeds,

@@ -3,7 +3,7 @@ import type { PreparedImages } from '../../data/preprocess.ts';
 import type { TensorInfo } from '../../onnx/types.ts';
 import type { Feeds } from '../../runtime/session.ts';
 import { booleans, copyTensor, integers } from '../../runtime/tensor.ts';
-import type { PhraseSpan, PromptChunk } from '../detection-family.ts';
+import type { PromptChunk } from '../detection-family.ts';
 import type { NamedOutputs } from '../named-outputs.ts';
 import { checkUnpadded } from './canvas.ts';
 import { tokenMasks } from './token-masks.ts';
@@ -18,15 +18,15 @@ export function fixedPromptLength(inputs: ReadonlyMap<string, TensorInfo>): numb
 }
 
 /** Inputs of the half `text` for one chunk, padded to `length` tokens. */
-export function textFeeds({ tokens, phrases }: PromptChunk, length = tokens.length): Feeds {
+export function textFeeds({ tokens }: PromptChunk, length = tokens.length): Feeds {
   const padded = padTokens(tokens, length);
-  return { input_ids: integers(padded, [1, length]), ...maskFeeds(padded, phrases) };
+  return { input_ids: integers(padded, [1, length]), ...maskFeeds(padded) };
 }
 
 /** Inputs of the half `detect` that depend on the prompt alone. `encoded`: results of the half `text`. */
-export function promptFeeds({ tokens, phrases }: PromptChunk, encoded: NamedOutputs, length = tokens.length): Feeds {
+export function promptFeeds({ tokens }: PromptChunk, encoded: NamedOutputs, length = tokens.length): Feeds {
   return {
-    ...maskFeeds(padTokens(tokens, length), phrases),
+    ...maskFeeds(padTokens(tokens, length)),
     text_features: copyTensor(encoded.get('text_features')),
     text_token_mask: booleans(new Uint8Array(length).fill(1, 0, tokens.length), [1, length]),
   };
@@ -45,8 +45,8 @@ function padTokens(tokens: readonly number[], length: number): number[] {
 }
 
 /** Position ids and the mask of self-attention. */
-function maskFeeds(tokens: readonly number[], phrases: readonly PhraseSpan[]): Feeds {
-  const { positionIds, selfAttentionMask } = tokenMasks(tokens, phrases);
+function maskFeeds(tokens: readonly number[]): Feeds {
+  const { positionIds, selfAttentionMask } = tokenMasks(tokens);
   const count = tokens.length;
   return {
     position_ids: integers(positionIds, [1, count]),

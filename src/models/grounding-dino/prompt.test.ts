@@ -1,6 +1,7 @@
 /** Tokens, positions and masks of prompts are those of transformers (test/fixtures/phrases/make.py). */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { packageRoot } from '../../base/package-root.ts';
 import { readPackage } from '../package/package.ts';
@@ -32,12 +33,6 @@ describe('against transformers', () => {
     const [chunk, ...others] = createPrompt(exact(phrases), tokenizer, 256).chunks;
     expect(others).toEqual([]);
     expect(chunk?.tokens).toEqual(ids);
-    const masks = tokenMasks(chunk?.tokens ?? [], chunk?.phrases);
-    expect(masks.positionIds).toEqual(positions);
-    expect([...masks.selfAttentionMask]).toEqual(mask.flat());
-  });
-
-  test.each(expected.plain)('the tokens of $phrases alone give the same masks', ({ ids, mask, positions }) => {
     const masks = tokenMasks(ids);
     expect(masks.positionIds).toEqual(positions);
     expect([...masks.selfAttentionMask]).toEqual(mask.flat());
@@ -48,14 +43,16 @@ describe('against transformers', () => {
   });
 });
 
-test('for the combined model, which finds phrases by their tokens, a period inside a phrase is left out', () => {
-  const [chunk] = createPrompt(exact(['St. red circle']), tokenizer, 256, 'combined').chunks;
-  const [halves] = createPrompt(exact(['St. red circle']), tokenizer, 256).chunks;
-  expect(chunk?.tokens).toEqual([
-    ...(halves?.tokens.filter((token, at) => token !== 1012 || at === (halves.tokens.length ?? 0) - 2) ?? []),
-  ]);
-  const { positionIds } = tokenMasks(chunk?.tokens ?? []);
-  expect(Math.max(...positionIds)).toBe((chunk?.tokens.length ?? 0) - 4);
+test('a phrase never has a token inside that would end it', () => {
+  const name = fc.array(fc.constantFrom('red', 'st.', '1.5', '?', '.', ' ', 'u.s.', '[SEP]'), { minLength: 1 });
+  fc.assert(
+    fc.property(fc.array(name, { minLength: 1, maxLength: 4 }), (names) => {
+      const phrases = exact(names.map((parts) => `star ${parts.join('')}`));
+      const [chunk] = createPrompt(phrases, tokenizer, 256).chunks;
+      const ends = chunk?.tokens.flatMap((token, at) => (token === 1012 || token === 1029 ? [at] : []));
+      expect(ends).toEqual(chunk?.phrases.map(({ end }) => end));
+    }),
+  );
 });
 
 describe('warnings', () => {
@@ -73,6 +70,13 @@ describe('warnings', () => {
       'The phrase "Red  CIRCLE" is the same to the model as "red circle"; each box goes to one of the two only.',
     ]);
     expect(warnings('star, star')).toEqual([expect.stringMatching(/is listed twice/)]);
+  });
+
+  test('of periods inside phrases, once for a prompt', () => {
+    expect(warnings('St. Bernard, star')).toEqual([expect.stringMatching(/^In the phrase "St\. Bernard", periods/)]);
+    expect(createPrompt(exact(['St. Bernard', '1.5 liter']), tokenizer, 256).warnings).toEqual([
+      expect.stringMatching(/^In 2 phrases, such as "St\. Bernard", periods/),
+    ]);
   });
 
   test('name the category that a phrase comes from', () => {

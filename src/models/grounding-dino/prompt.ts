@@ -1,10 +1,13 @@
 /**
  * From phrases to the tokens of the text encoder. A prompt is "[CLS] a . b c . [SEP]"; one that exceeds the model's text length
  * is split into chunks of whole phrases, each a prompt of its own. Phrases do not attend to each other, so nothing changes.
+ *
+ * The model was trained to take a period or a question mark for the end of a phrase, so those inside a phrase ("St. Bernard") are
+ * left out: its tokens are those of "st bernard". This holds wherever phrases are read.
  */
 import { UsageError } from '../../base/errors.ts';
 import { listPhrases, type NamedPhrase, type Phrases } from '../../data/phrases.ts';
-import type { PhraseSpan, Prompt, PromptChunk, PromptForm } from '../detection-family.ts';
+import type { PhraseSpan, Prompt, PromptChunk } from '../detection-family.ts';
 import type { Tokenizer } from '../tokenizer.ts';
 import { DELIMITERS } from './phrase-masks.ts';
 
@@ -20,12 +23,7 @@ const isDelimiter = (token: number | undefined): boolean => DELIMITERS.some((del
  * @param longest the maximum number of tokens of a chunk, [CLS] and [SEP] included
  * @throws UsageError if there is no phrase, or one that has no words, holds several phrases or is too long
  */
-export function createPrompt(
-  phrases: Phrases,
-  tokenizer: Tokenizer,
-  longest: number,
-  form: PromptForm = 'halves',
-): Prompt {
+export function createPrompt(phrases: Phrases, tokenizer: Tokenizer, longest: number): Prompt {
   const listed = listPhrases(phrases);
   if (listed.length === 0)
     throw new UsageError('The prompt has no phrases; name what to find, as in "red circle, blue square".');
@@ -33,7 +31,7 @@ export function createPrompt(
     throw new UsageError(`The prompt has ${listed.length} phrases; at most ${MAX_PHRASES} are taken at once.`);
   const room = longest - 3; // [CLS], the period, [SEP]
   const encoded = listed.map((phrase) => {
-    const tokens = encodePhrase(phrase, tokenizer, form);
+    const tokens = encodePhrase(phrase, tokenizer);
     if (tokens.length > room)
       throw new UsageError(
         `The ${phrase.called} "${phrase.name.slice(0, 60)}…" has ${tokens.length} tokens; at most ${room} fit.`,
@@ -42,24 +40,33 @@ export function createPrompt(
   });
   const warnings = [
     ...listed.flatMap(({ warning }) => warning ?? []),
+    ...innerDelimiters(listed),
     ...unknownWords(listed, encoded, tokenizer),
     ...equalPhrases(listed, encoded),
   ];
   return { phrases: listed.map(({ name }) => name), chunks: fillChunks(encoded, longest), warnings };
 }
 
-/**
- * The tokens of one phrase. A period or question mark inside ("St. Bernard") is a token of the phrase in the halves, whose masks
- * follow the spans of the phrases. The combined model would take it for the end of the phrase, so it is left out there.
- */
-function encodePhrase({ name, called }: NamedPhrase, tokenizer: Tokenizer, form: PromptForm): number[] {
-  const all = tokenizer.encode(name.toLowerCase()).filter((token) => token !== CLS && token !== SEP);
-  const first = all.findIndex((token) => !isDelimiter(token));
-  const within = first < 0 ? [] : all.slice(first, all.findLastIndex((token) => !isDelimiter(token)) + 1);
-  const tokens = form === 'halves' ? within : within.filter((token) => !isDelimiter(token));
+/** The tokens of one phrase, none of which would end it. */
+function encodePhrase({ name, called }: NamedPhrase, tokenizer: Tokenizer): number[] {
+  const tokens = tokenizer.encode(name.toLowerCase()).filter((token) => !isDelimiter(token));
   if (tokens.length === 0 || !/[\p{L}\p{N}]/u.test(name))
     throw new UsageError(`The ${called} "${name}" has no words; name what to find, as in "red circle".`);
   return tokens;
+}
+
+/** A sentence about the phrases that have periods or question marks inside; one for all, because a data set may have many. */
+function innerDelimiters(listed: readonly NamedPhrase[]): string[] {
+  const withInner = listed.filter(({ name }) => {
+    const first = name.search(/[.?]/);
+    return first >= 0 && /[\p{L}\p{N}]/u.test(name.slice(first));
+  });
+  const [first] = withInner;
+  if (!first) return [];
+  const such = withInner.length === 1 ? `the ${first.called}` : `${withInner.length} phrases, such as`;
+  return [
+    `In ${such} "${first.name.slice(0, 60)}", periods and question marks are left out, because the model takes them for the end of a phrase.`,
+  ];
 }
 
 /** Sentences about phrases whose words the tokenizer mostly does not know. */

@@ -1,11 +1,7 @@
 /**
  * Computes which tokens of a prompt form a phrase. A phrase ends with the special token that closes it; its tokens attend to
  * each other only, and their positions count from 0. Tokens that no special token closes attend to themselves only.
- *
- * Hugging Face's model sees token ids only, so a period in "St. Bernard" makes two phrases of it. Here the places of the
- * phrases are known, and a special token inside one is a token like others.
  */
-import type { PhraseSpan } from '../detection-family.ts';
 import { DELIMITERS } from './phrase-masks.ts';
 
 /** Positions and the mask of self-attention of a prompt. */
@@ -16,20 +12,15 @@ export interface TokenMasks {
   readonly selfAttentionMask: Uint8Array;
 }
 
-/**
- * Computes positions and the mask of self-attention of a prompt.
- * @param phrases where the phrases are, as far as it is known; it matters only for those that have special tokens inside
- */
-export function tokenMasks(tokens: readonly number[], phrases: readonly PhraseSpan[] = []): TokenMasks {
+/** Computes positions and the mask of self-attention of a prompt. */
+export function tokenMasks(tokens: readonly number[]): TokenMasks {
   const count = tokens.length;
-  const inside = new Set<number>();
-  for (const { begin, end } of phrases) for (let index = begin; index < end; index++) inside.add(index);
   const positionIds = new Array<number>(count).fill(0);
   const selfAttentionMask = new Uint8Array(count * count);
   for (let index = 0; index < count; index++) selfAttentionMask[index * count + index] = 1;
   let start = 0;
   for (const [end, token] of tokens.entries()) {
-    if (inside.has(end) || !DELIMITERS.some((delimiter) => delimiter === token)) continue;
+    if (!DELIMITERS.some((delimiter) => delimiter === token)) continue;
     const isClosed = end > 0 && end < count - 1;
     if (isClosed)
       for (let row = start; row <= end; row++) {
