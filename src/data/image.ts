@@ -11,6 +11,7 @@ import { withoutGifTransparency } from './gif.ts';
 import { wrongJpegMarker } from './jpeg-markers.ts';
 import type { Image } from './rgb-image.ts';
 import type { Size } from './size.ts';
+import { readTiffTags } from './tiff-tags.ts';
 
 export type { Image };
 
@@ -27,8 +28,9 @@ export interface ReadImageOptions {
 
 /**
  * Reads an image as it is meant to be seen: the EXIF orientation is applied, transparency is dropped, grayscale, palettes and
- * CMYK are converted to RGB, of 16 bits the upper 8 are kept, and of an animation or several pages the first is taken. Colour
- * profiles are left aside, as Hugging Face's processors do. The format is found from the content, whatever the name says.
+ * CMYK are converted to RGB, of colours of 16 bits the upper 8 are kept, and of an animation or several pages the first is taken.
+ * In grayscale of 16 bits all above 255 is white (`isClipped`). Colour profiles are left aside. All of this is as in Pillow, and so
+ * in Hugging Face's processors. The format is found from the content, whatever the name says.
  * @throws UsageError if the file does not exist, and InputError if it cannot be decoded
  * @example
  * const { width, height } = await readImage('photo.jpg');
@@ -60,8 +62,17 @@ export async function readPictureSizes(path: string): Promise<PictureSizes> {
     const { width, height, autoOrient } = await sharp(path, { limitInputPixels: false }).metadata();
     return { upright: { width: autoOrient.width, height: autoOrient.height }, stored: { width, height } };
   } catch (error) {
-    throw new InputError(`${path} cannot be decoded as an image (${messageOf(error)}).`);
+    throw undecodable(error, kind, path);
   }
+}
+
+/** The error for a picture that the image library does not decode. */
+function undecodable(error: unknown, kind: PictureFormat | 'heic', source: string): InputError {
+  return new InputError(
+    kind === 'heic'
+      ? `${source} is a HEIC picture, which the image library here does not decode (${messageOf(error)}); convert it to JPEG, for instance with heif-convert.`
+      : `${source} cannot be decoded as an image (${messageOf(error)}).`,
+  );
 }
 
 /**
@@ -85,6 +96,7 @@ export async function decodeImage(
     checkArea(header.width, header.height, source);
     return decodeBitmap(bytes, header, source);
   }
+  if (kind === 'tiff') checkMeaning(bytes, source);
   const marker = kind === 'jpeg' ? wrongJpegMarker(bytes) : undefined;
   if (marker !== undefined)
     throw new InputError(
@@ -100,22 +112,19 @@ export async function decodeImage(
     checkDepth(metadata, source);
     checkArea(metadata.width, metadata.height, source);
     const turned = ignoreOrientation ? input : input.autoOrient();
+    const gray = deepGray(bytes, kind);
+    if (gray) return await decodeDeepGray(turned, gray);
     return await (metadata.space === 'cmyk' ? decodeInks(turned, source) : decodeColours(turned, source));
   } catch (error) {
-    if (error instanceof InputError) throw error;
-    throw new InputError(`${source} cannot be decoded as an image (${messageOf(error)}).`);
+    throw error instanceof InputError ? error : undecodable(error, kind, source);
   }
 }
 
-/** The format of a picture by its first bytes. @throws InputError if it is none that can be decoded */
-function decodableKind(head: Uint8Array, source: string): PictureFormat {
+/** The format of a picture by its first bytes. HEIC is tried: some builds of the image library have it. @throws InputError if it is none */
+function decodableKind(head: Uint8Array, source: string): PictureFormat | 'heic' {
   const kind = fileKind(head);
   if (kind === undefined)
     throw new InputError(`${source} cannot be decoded as an image: it is no ${PICTURE_FORMATS} file.`);
-  if (kind === 'heic')
-    throw new InputError(
-      `${source} is a HEIC picture, which dino8 does not decode; convert it to JPEG, for instance with heif-convert.`,
-    );
   if (kind === 'video') throw new InputError(`${source} is a video where a picture is needed.`);
   return kind;
 }
@@ -132,6 +141,56 @@ function checkDepth({ depth, space }: Metadata, source: string): void {
     throw new InputError(
       `${source} has ${space === 'cmyk' ? 'inks' : 'pixels'} of the type ${depth}, which are no colours; convert it to RGB of 8 bits.`,
     );
+}
+
+/** The meanings of samples in TIFF that are decoded: gray, RGB, palettes and inks. */
+const DECODED_MEANINGS = new Set([undefined, 0, 1, 2, 3, 5]);
+const YCBCR = 6;
+/** The compressions of TIFF that are JPEG, whose decoder makes RGB of YCbCr. */
+const JPEG_IN_TIFF = new Set([6, 7]);
+
+/** @throws InputError if the samples of a TIFF file mean something that the image library would take for RGB */
+function checkMeaning(bytes: Uint8Array, source: string): void {
+  const { photometric, compression } = readTiffTags(bytes);
+  if (DECODED_MEANINGS.has(photometric) || (photometric === YCBCR && JPEG_IN_TIFF.has(compression))) return;
+  const name = photometric === YCBCR ? 'YCbCr without JPEG' : `colours of the kind ${photometric} of TIFF`;
+  throw new InputError(`${source} stores ${name}, which dino8 does not decode; convert it to RGB of 8 bits.`);
+}
+
+/** A grayscale picture of 16 bits and one sample for each pixel. */
+interface DeepGray {
+  /** True if the file has white as 0. */
+  readonly isInverted: boolean;
+}
+
+/** What is to be known to decode a grayscale picture of 16 bits; undefined if the picture is another. */
+function deepGray(bytes: Uint8Array, kind: PictureFormat | 'heic'): DeepGray | undefined {
+  // The header of a PNG file has the bits of a sample at 24, and at 25 the type of colours, of which 0 is gray.
+  if (kind === 'png' && bytes[24] === 16 && bytes[25] === 0) return { isInverted: false };
+  if (kind !== 'tiff') return undefined;
+  const { bits, samples, photometric = 1 } = readTiffTags(bytes);
+  return bits === 16 && samples === 1 && photometric <= 1 ? { isInverted: photometric === 0 } : undefined;
+}
+
+/** Pillow cuts grayscale of 16 bits off at 255, and takes the numbers of the file as they are where white is 0. */
+async function decodeDeepGray(input: Sharp, { isInverted }: DeepGray): Promise<Image> {
+  const { data, info } = await input
+    .toColourspace('grey16')
+    .removeAlpha()
+    .raw({ depth: 'ushort' })
+    .toBuffer({ resolveWithObject: true });
+  const { width, height } = info;
+  const aligned = data.byteOffset % 2 === 0 ? data : Uint8Array.from(data);
+  const values = new Uint16Array(aligned.buffer, aligned.byteOffset, width * height);
+  const pixels = new Uint8Array(values.length * 3);
+  let isClipped = false;
+  for (let from = 0, to = 0; from < values.length; from++) {
+    const decoded = values[from] ?? 0;
+    const value = isInverted ? 0xffff - decoded : decoded;
+    if (value > 255) isClipped = true;
+    for (let channel = 0; channel < 3; channel++) pixels[to++] = Math.min(255, value);
+  }
+  return { width, height, pixels, ...(isClipped && { isClipped }) };
 }
 
 async function decodeColours(input: Sharp, source: string): Promise<Image> {

@@ -10,7 +10,13 @@ export interface Image {
   readonly pixels: Uint8Array;
   /** The path that it was read from, for messages. */
   readonly source?: string | undefined;
+  /** True if it was grayscale of 16 bits with values above 255, all of which are white now, as Pillow shows them. */
+  readonly isClipped?: boolean | undefined;
 }
+
+/** The sentence about pictures with `isClipped`. `names` are some of them. */
+export const clippedNotice = (names: string): string =>
+  `Grayscale of 16 bits is cut off at 255, as Pillow and so Hugging Face's processors do it, and all that is brighter is white; convert these pictures to 8 bits unless that is meant: ${names}.`;
 
 /** @throws UsageError if a value that a caller gave is no image: without pixels, or with bytes of another number */
 export function checkImage(image: Image): void {

@@ -4,8 +4,10 @@ import type { Defaults } from '../base/defaults.ts';
 import { InputError, UsageError } from '../base/errors.ts';
 import { makeDirectory, writeAtomic } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
+import { listSome } from '../data/datasets/leave-out.ts';
 import type { Image } from '../data/image.ts';
 import type { Phrases } from '../data/phrases.ts';
+import { clippedNotice } from '../data/rgb-image.ts';
 import { annotateImage } from '../detect/annotate.ts';
 import { type Detection, Detector } from '../detect/detector.ts';
 import { type BoxSelection, checkSelection } from '../detect/select-boxes.ts';
@@ -83,12 +85,14 @@ export async function detect(options: DetectOptions): Promise<DetectedImage[]> {
       if (sources.length > 1) onProgress?.({ label: 'Detecting', done, total: sources.length });
     };
     const found: DetectedImage[] = [];
+    const clipped: string[] = [];
     for (const [done, source] of sources.entries()) {
       signal?.throwIfAborted();
       onSource(done);
       const image = source.name;
       try {
-        const work = { every, target: targets[done], onNotice, onProgress, signal };
+        const onClipped = () => clipped.push(image);
+        const work = { every, target: targets[done], onClipped, onNotice, onProgress, signal };
         for await (const part of detectIn(source, find, work)) found.push({ image, ...part });
       } catch (error) {
         if (!(error instanceof Unreadable)) throw error;
@@ -97,8 +101,14 @@ export async function detect(options: DetectOptions): Promise<DetectedImage[]> {
       }
     }
     onSource(sources.length);
+    tellClipped(clipped, onNotice);
     return found;
   });
+}
+
+/** Tells which pictures have lost their bright places. */
+function tellClipped(names: readonly string[], onNotice: DetectOptions['onNotice']): void {
+  if (names.length > 0) onNotice?.(clippedNotice(listSome(names)));
 }
 
 /** Finds the inputs and the places of their copies, and checks them. */
@@ -124,7 +134,7 @@ function unreadable(error: unknown): unknown {
 async function* detectIn(
   source: PictureSource,
   find: (image: Image) => Promise<readonly Detection[]>,
-  work: Parameters<typeof detectVideo>[2],
+  work: Parameters<typeof detectVideo>[2] & { readonly onClipped: () => void },
 ): AsyncGenerator<Omit<DetectedImage, 'image'>> {
   const { target } = work;
   if (target !== undefined) await makeDirectory(dirname(target));
@@ -139,6 +149,7 @@ async function* detectIn(
   const image = await readSource(source).catch((error: unknown) => {
     throw unreadable(error);
   });
+  if (image.isClipped) work.onClipped();
   const detections = await find(image);
   if (target !== undefined) await writeAtomic(target, [await annotateImage(image, detections, writtenFormat(target))]);
   yield { detections };

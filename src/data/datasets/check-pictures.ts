@@ -5,6 +5,7 @@ import { mapConcurrently } from '../../base/map-concurrently.ts';
 import type { WorkOptions } from '../../base/progress.ts';
 import { type CocoDataset, type CocoImage, keepImages } from '../coco.ts';
 import { type PictureSizes, type ReadImageOptions, readImage, readPictureSizes } from '../image.ts';
+import { clippedNotice } from '../rgb-image.ts';
 import type { Size } from '../size.ts';
 import { type LeaveOutOptions, leaveOut, listSome } from './leave-out.ts';
 
@@ -87,6 +88,11 @@ async function examineAll(
   const examined = await mapConcurrently(paths, (path) => examine(path, ignoreOrientation), work);
   const unreadable = examined.flatMap((each) => (typeof each === 'string' ? [each] : []));
   leaveOut(unreadable, 'pictures', options);
+  const clipped = paths.filter((_, index) => {
+    const each = examined[index];
+    return typeof each === 'object' && each.isClipped;
+  });
+  if (clipped.length > 0) options.onNotice?.(clippedNotice(listSome(clipped)));
   return examined.map((each) => (typeof each === 'string' ? undefined : each));
 }
 
@@ -103,12 +109,17 @@ function notEmpty(dataset: CocoDataset, listed: number): CocoDataset {
   );
 }
 
+/** What is known of a picture that was decoded. */
+interface Examined extends PictureSizes {
+  readonly isClipped: boolean | undefined;
+}
+
 /** The sizes of a picture that can be decoded, or the reason why it cannot, without a period. */
-async function examine(path: string, ignoreOrientation: boolean | undefined): Promise<PictureSizes | string> {
+async function examine(path: string, ignoreOrientation: boolean | undefined): Promise<Examined | string> {
   try {
     const sizes = await readPictureSizes(path);
-    await readImage(path, { ignoreOrientation });
-    return sizes;
+    const { isClipped } = await readImage(path, { ignoreOrientation });
+    return { ...sizes, isClipped };
   } catch (error) {
     return messageOf(error).replace(/\.$/, '');
   }
