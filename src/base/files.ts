@@ -60,7 +60,7 @@ export function fileError(verb: 'read' | 'write', path: string, error: unknown):
  */
 export async function readBytes(path: string, maxBytes = Number.MAX_SAFE_INTEGER): Promise<Uint8Array<ArrayBuffer>> {
   return withRegularFile(path, (file, size) => {
-    if (size > maxBytes) throw new InputError(`${path} has ${size} bytes, more than the ${maxBytes} accepted here.`);
+    if (size > maxBytes) throw tooLarge(path, size, maxBytes);
     return readRange(file, 0, size);
   });
 }
@@ -90,16 +90,51 @@ async function withRegularFile<T>(path: string, read: (file: FileHandle, size: n
   let file: FileHandle | undefined;
   try {
     file = await open(path, 'r');
-    const info = await file.stat();
-    if (info.isDirectory()) throw Object.assign(new Error('is a directory'), { code: 'EISDIR' });
-    if (!info.isFile()) throw new InputError(`${path} is not a regular file; dino8 reads regular files only.`);
-    return await read(file, info.size);
+    return await read(file, await regularSize(file, path));
   } catch (error) {
     throw error instanceof InputError ? error : fileError('read', path, error);
   } finally {
     await file?.close();
   }
 }
+
+async function regularSize(file: FileHandle, path: string): Promise<number> {
+  const info = await file.stat();
+  if (info.isDirectory()) throw Object.assign(new Error('is a directory'), { code: 'EISDIR' });
+  if (!info.isFile()) throw new InputError(`${path} is not a regular file; dino8 reads regular files only.`);
+  return info.size;
+}
+
+/** A piece of a file. */
+export interface FileChunk {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** The number of bytes of the whole file. */
+  readonly total: number;
+}
+
+/**
+ * Reads a file from its beginning to its end, `length` bytes at a time. It is closed when the caller stops.
+ * @throws as `readBytes`
+ */
+export async function* readChunks(path: string, length: number, maxBytes: number): AsyncGenerator<FileChunk> {
+  let file: FileHandle | undefined;
+  try {
+    file = await open(path, 'r');
+    const total = await regularSize(file, path);
+    if (total > maxBytes) throw tooLarge(path, total, maxBytes);
+    for (let offset = 0; offset < total; offset += length) {
+      const bytes = await readRange(file, offset, Math.min(length, total - offset));
+      if (bytes.length > 0) yield { bytes, total };
+    }
+  } catch (error) {
+    throw error instanceof Dino8Error ? error : fileError('read', path, error);
+  } finally {
+    await file?.close();
+  }
+}
+
+const tooLarge = (path: string, size: number, maxBytes: number) =>
+  new InputError(`${path} has ${size} bytes, more than the ${maxBytes} accepted here.`);
 
 /** Reads `length` bytes from `offset` of an open file, or fewer if the file ends before. */
 async function readRange(file: FileHandle, offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {

@@ -2,6 +2,7 @@
 import type { z } from 'zod';
 import { InputError } from './errors.ts';
 import { readJson } from './files.ts';
+import type { JsonPart } from './json-lists.ts';
 
 /**
  * Checks a value against a schema.
@@ -11,10 +12,27 @@ import { readJson } from './files.ts';
 export function parseWith<T extends z.ZodType>(schema: T, value: unknown, source: string): z.output<T> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  const [first, ...more] = result.error.issues;
-  const where = first?.path.length ? ` at ${first.path.join('.')}` : '';
+  throw notAsExpected(result.error, source, []);
+}
+
+/**
+ * Checks items of a list of a file against a schema, as `parseWith` does.
+ * @param part the items, and where in the file they are
+ */
+export function parseItems<T extends z.ZodType>(schema: T, part: JsonPart, source: string): z.output<T>[] {
+  return part.items.map((item, index) => {
+    const result = schema.safeParse(item);
+    if (result.success) return result.data;
+    throw notAsExpected(result.error, source, [part.list, part.start + index]);
+  });
+}
+
+function notAsExpected({ issues }: z.ZodError, source: string, place: readonly PropertyKey[]): InputError {
+  const [first, ...more] = issues;
+  const path = [...place, ...(first?.path ?? [])];
+  const where = path.length > 0 ? ` at ${path.map(String).join('.')}` : '';
   const others = more.length ? ` (and ${more.length} more)` : '';
-  throw new InputError(`${source} is not as expected${where}: ${first?.message ?? 'invalid'}${others}.`);
+  return new InputError(`${source} is not as expected${where}: ${first?.message ?? 'invalid'}${others}.`);
 }
 
 /** Reads a JSON file and checks it against a schema. @throws UsageError or InputError if it cannot be read or is wrong */

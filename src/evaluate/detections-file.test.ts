@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { beforeEach, expect, test } from 'vitest';
 import { InputError } from '../base/errors.ts';
 import { parseAnnotations } from '../data/datasets/coco-json.ts';
-import { readDetections, writeDetections } from './detections-file.ts';
+import { readLooseLists } from '../data/datasets/loose-json.ts';
+import { collectDetections, readDetections, writeDetections } from './detections-file.ts';
 
 let path: string;
 beforeEach(async () => {
@@ -45,6 +46,8 @@ test('many detections are one valid file, and none are too', async () => {
   await writeDetections(path, many, numbered);
   expect(JSON.parse(await readFile(path, 'utf8'))).toEqual(many);
   expect(await readDetections(path, numbered)).toEqual(many);
+  const parts = readLooseLists(path, { chunkBytes: 1000 });
+  expect(await collectDetections(parts, path, numbered)).toEqual(many);
   await writeDetections(path, [], numbered);
   expect(await readDetections(path, numbered)).toEqual([]);
 });

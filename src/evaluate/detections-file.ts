@@ -4,8 +4,10 @@
  */
 import { InputError } from '../base/errors.ts';
 import { writeAtomic } from '../base/files.ts';
+import type { JsonPart } from '../base/json-lists.ts';
+import type { WorkOptions } from '../base/progress.ts';
 import type { CocoAnnotations } from '../data/coco.ts';
-import { readLooseJson } from '../data/datasets/loose-json.ts';
+import { isLargeJson, readLooseJson, readLooseLists } from '../data/datasets/loose-json.ts';
 import type { CocoDetection } from './coco-detection.ts';
 
 /** The number of detections that are made text at a time, so that the text of a whole file never exists. */
@@ -53,7 +55,7 @@ const sourceIds = (items: CocoAnnotations['images'] | CocoAnnotations['categorie
   new Map(items.flatMap(({ id, sourceId }) => (sourceId === undefined ? [] : [[id, sourceId]])));
 
 /**
- * Reads detections of any detector.
+ * Reads detections of any detector. A large file is read a part at a time, so that it needs little more memory than its result.
  * @param truth the annotations that the detections refer to
  * @throws UsageError if the file does not exist; InputError, which names the first detection that is wrong, if one lacks a
  * field, refers to an image or a category that the annotations do not list, or has a number that is not finite
@@ -64,23 +66,47 @@ const sourceIds = (items: CocoAnnotations['images'] | CocoAnnotations['categorie
 export async function readDetections(
   path: string,
   truth: Pick<CocoAnnotations, 'images' | 'categories'>,
+  options: Pick<WorkOptions, 'onProgress' | 'signal'> = {},
 ): Promise<CocoDetection[]> {
-  const list = await readLooseJson(path);
-  if (!Array.isArray(list))
-    throw new InputError(
-      `${path} is no list of detections; COCO's results format is a list of objects with image_id, category_id, bbox and score.`,
-    );
-  const [imageOf, categoryOf] = [idReader(truth.images), idReader(truth.categories)];
-  return list.map((value: unknown, index): CocoDetection => {
-    const detection = new DetectionReader(value, index, path);
-    return {
-      image_id: detection.id('image_id', imageOf),
-      category_id: detection.id('category_id', categoryOf),
-      bbox: detection.box(),
-      score: detection.score(),
-    };
-  });
+  const isLarge = await isLargeJson(path);
+  return collectDetections(isLarge ? readLooseLists(path, options) : [await wholeList(path)], path, truth);
 }
+
+/** The detections of the parts of a file. @throws as `readDetections` */
+export async function collectDetections(
+  parts: AsyncIterable<JsonPart> | Iterable<JsonPart>,
+  path: string,
+  truth: Pick<CocoAnnotations, 'images' | 'categories'>,
+): Promise<CocoDetection[]> {
+  const [imageOf, categoryOf] = [idReader(truth.images), idReader(truth.categories)];
+  const detections: CocoDetection[] = [];
+  let hasList = false;
+  for await (const { start, items } of parts) {
+    hasList = true;
+    for (const [index, item] of items.entries()) {
+      const detection = new DetectionReader(item, start + index, path);
+      detections.push({
+        image_id: detection.id('image_id', imageOf),
+        category_id: detection.id('category_id', categoryOf),
+        bbox: detection.box(),
+        score: detection.score(),
+      });
+    }
+  }
+  if (!hasList) throw noList(path);
+  return detections;
+}
+
+async function wholeList(path: string): Promise<JsonPart> {
+  const items = await readLooseJson(path);
+  if (!Array.isArray(items)) throw noList(path);
+  return { list: '', start: 0, items };
+}
+
+const noList = (path: string) =>
+  new InputError(
+    `${path} is no list of detections; COCO's results format is a list of objects with image_id, category_id, bbox and score.`,
+  );
 
 /** Finds the number of an id of the annotation file; undefined if there is none. */
 type IdReader = (id: unknown) => number | undefined;

@@ -60,7 +60,7 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult
       data: [options.dataset, other],
     });
     const every = await readSource(options.dataset, options);
-    const against = options.against === undefined ? undefined : await openDetections(options.against, every);
+    const against = options.against === undefined ? undefined : await openDetections(options.against, every, options);
     const source = await openModel(options.model, options);
     const dataset = await openLabelled(source, every, options);
     await using detector = await Detector.create(source, { threads, ...(device && { providers: [device] }) });

@@ -43,16 +43,20 @@ export async function openJudgedDetections(options: JudgedDetectionsOptions): Pr
   await checkStepFiles({ outputs: [output], data: [options.annotations, ...files] });
   const every = await readSource(options.annotations, { onNotice, onProgress, signal });
   const dataset = takeImages(every, images ?? Number.POSITIVE_INFINITY);
-  const detections = await openDetections(options.detections, every);
+  const detections = await openDetections(options.detections, every, options);
   if (dataset.annotations.length === 0)
     throw new InputError(
       `${dataset.source ?? 'The data set'} has no boxes in these images; there is nothing to score against.`,
     );
-  const against = options.against === undefined ? undefined : await openDetections(options.against, every);
+  const against = options.against === undefined ? undefined : await openDetections(options.against, every, options);
   return { dataset, detections, against };
 }
 
 /** Reads detections that are given by their path. @throws as `readDetections` */
-export async function openDetections(source: DetectionSource, dataset: CocoDataset): Promise<readonly CocoDetection[]> {
-  return typeof source === 'string' ? readDetections(source, dataset) : source;
+export async function openDetections(
+  source: DetectionSource,
+  dataset: CocoDataset,
+  { onProgress, signal }: WorkOptions,
+): Promise<readonly CocoDetection[]> {
+  return typeof source === 'string' ? readDetections(source, dataset, { onProgress, signal }) : source;
 }

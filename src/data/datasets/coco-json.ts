@@ -5,12 +5,13 @@
  */
 import { z } from 'zod';
 import { InputError } from '../../base/errors.ts';
-import { parseWith } from '../../base/schema.ts';
+import type { WorkOptions } from '../../base/progress.ts';
+import { parseItems, parseWith } from '../../base/schema.ts';
 import type { CocoAnnotation, CocoAnnotations, CocoCategory, CocoImage } from '../coco.ts';
 import type { Box } from '../labelled-box.ts';
 import { boxOfOutline } from './box-of-outline.ts';
-import { readLooseJson } from './loose-json.ts';
-import { numberIds } from './number-ids.ts';
+import { isLargeJson, type LooseListsOptions, readLooseJson, readLooseLists } from './loose-json.ts';
+import { type FileId, type NumberedId, numberIds } from './number-ids.ts';
 
 const NUMBER_TEXT = /^\s*(?:NaN|[+-]?(?:Infinity|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?))\s*$/;
 const number = z.union([z.number(), z.string().regex(NUMBER_TEXT).transform(Number)], { error: 'expected a number' });
@@ -54,19 +55,24 @@ const fileSchema = z.object({
   categories: z.array(categorySchema),
 });
 
+type ImageEntry = z.output<typeof imageSchema>;
+type AnnotationEntry = z.output<typeof annotationSchema>;
+type CategoryEntry = z.output<typeof categorySchema>;
+
+/** The lists that a file must have, whose entries are checked elsewhere. */
+const listsSchema = z.object({ images: z.array(z.unknown()), categories: z.array(z.unknown()) });
+
 /** Options of `readAnnotations`. */
-export interface ReadAnnotationsOptions {
-  /** Called with one sentence for each thing that was left out or taken in a way that the caller should know. */
-  readonly onNotice?: ((sentence: string) => void) | undefined;
-}
+export interface ReadAnnotationsOptions extends WorkOptions {}
 
 /**
- * Reads an annotation file.
+ * Reads an annotation file. A large one is read a part at a time, so that it needs little more memory than its result.
  * @throws UsageError if it does not exist; InputError, which names the first wrong field, if it is not in COCO's format
  * @example
  * const { categories } = await readAnnotations('annotations/instances_val2017.json');
  */
 export async function readAnnotations(path: string, options: ReadAnnotationsOptions = {}): Promise<CocoAnnotations> {
+  if (await isLargeJson(path)) return readLargeAnnotations(path, options);
   return parseAnnotations(await readLooseJson(path), path, options);
 }
 
@@ -75,91 +81,167 @@ export async function readAnnotations(path: string, options: ReadAnnotationsOpti
  * @param path the name of the file in messages
  * @throws InputError if a field is wrong, or if two images or two categories have the same id
  */
-export function parseAnnotations(
-  value: unknown,
-  path: string,
-  { onNotice }: ReadAnnotationsOptions = {},
-): CocoAnnotations {
-  if (Array.isArray(value))
-    throw new InputError(
-      `${path} has a list at its top; annotations in COCO's format are an object with images, annotations and categories.`,
-    );
+export function parseAnnotations(value: unknown, path: string, options: ReadAnnotationsOptions = {}): CocoAnnotations {
+  if (Array.isArray(value)) throw listAtTop(path);
   const file = parseWith(fileSchema, value, path);
-  const imageIds = numberIds(
-    file.images.map(({ id }) => id),
-    'images',
-    path,
+  const collector = new AnnotationCollector(file, path, options);
+  collector.add(file.annotations ?? []);
+  return collector.finish();
+}
+
+/**
+ * Reads an annotation file part by part: first its images and categories, then, from its beginning again, the annotations, which
+ * refer to them and stand before the categories in COCO's own files.
+ * @throws as `readAnnotations`
+ */
+export async function readLargeAnnotations(
+  path: string,
+  options: ReadAnnotationsOptions & Pick<LooseListsOptions, 'chunkBytes'> = {},
+): Promise<CocoAnnotations> {
+  const { onProgress, signal, chunkBytes } = options;
+  const reading = { onProgress, signal, chunkBytes };
+  const images: ImageEntry[] = [];
+  const categories: CategoryEntry[] = [];
+  const found = new Map<string, unknown[]>();
+  for await (const part of readLooseLists(path, { ...reading, lists: ['images', 'categories'] })) {
+    if (part.list === '') throw listAtTop(path);
+    const isImages = part.list === 'images';
+    found.set(part.list, isImages ? images : categories);
+    // One by one: a spread of very many would exhaust the stack.
+    if (isImages) for (const entry of parseItems(imageSchema, part, path)) images.push(entry);
+    else for (const entry of parseItems(categorySchema, part, path)) categories.push(entry);
+  }
+  parseWith(listsSchema, Object.fromEntries(found), path);
+  const collector = new AnnotationCollector({ images, categories }, path, options);
+  for await (const part of readLooseLists(path, { ...reading, lists: ['annotations'] }))
+    collector.add(parseItems(annotationSchema, part, path));
+  return collector.finish();
+}
+
+const listAtTop = (path: string) =>
+  new InputError(
+    `${path} has a list at its top; annotations in COCO's format are an object with images, annotations and categories.`,
   );
-  const categoryIds = numberIds(
-    file.categories.map(({ id }) => id),
-    'categories',
-    path,
-  );
-  const known = (ids: readonly (string | number)[] | null | undefined) =>
-    ids?.flatMap((id) => categoryIds.get(String(id))?.id ?? []);
-  const images = file.images.map((image): CocoImage => {
-    const { id, sourceId } = imageIds.get(String(image.id)) ?? { id: 0, sourceId: undefined }; // every id has a number
-    const name = image.file_name || image.coco_url;
-    if (!name) throw new InputError(`${path}: the image ${image.id} has no file_name; name its picture.`);
-    const [negative, partial] = [known(image.neg_category_ids), known(image.not_exhaustive_category_ids)];
+
+/** Turns the entries of an annotation file into annotations, and counts what is left out. */
+class AnnotationCollector {
+  readonly #path: string;
+  readonly #onNotice: WorkOptions['onNotice'];
+  readonly #images: readonly CocoImage[];
+  readonly #categories: readonly CocoCategory[];
+  readonly #imageIds: ReadonlyMap<string, NumberedId>;
+  readonly #categoryIds: ReadonlyMap<string, NumberedId>;
+  readonly #annotations: { -readonly [Key in keyof CocoAnnotation]: CocoAnnotation[Key] }[] = [];
+  /** The number of entries so far, and the places of those that are left out. */
+  #entries = 0;
+  readonly #leftOut: number[] = [];
+  readonly #left = { image: 0, category: 0, box: 0 };
+  /** True as long as all ids are numbers. They are kept then: pycocotools never counts an annotation with the id 0 as found. */
+  #keepsIds = true;
+
+  constructor(
+    { images, categories }: { readonly images: readonly ImageEntry[]; readonly categories: readonly CategoryEntry[] },
+    path: string,
+    { onNotice }: ReadAnnotationsOptions,
+  ) {
+    const idsOf = (entries: readonly { readonly id: FileId }[], of: string) =>
+      numberIds(
+        entries.map(({ id }) => id),
+        of,
+        path,
+      );
+    this.#path = path;
+    this.#onNotice = onNotice;
+    this.#imageIds = idsOf(images, 'images');
+    this.#categoryIds = idsOf(categories, 'categories');
+    this.#images = images.map((image) => this.#image(image));
+    this.#categories = categories.map(({ id, name, supercategory }) => ({
+      ...numberOf(this.#categoryIds, id),
+      name: name ?? '',
+      ...(supercategory && { supercategory }),
+    }));
+  }
+
+  #image({ id, file_name, coco_url, width, height, ...lists }: ImageEntry): CocoImage {
+    const name = file_name || coco_url;
+    if (!name) throw new InputError(`${this.#path}: the image ${id} has no file_name; name its picture.`);
+    const known = (ids: readonly FileId[] | null | undefined) =>
+      ids?.flatMap((each) => this.#categoryIds.get(String(each))?.id ?? []);
+    const [negative, partial] = [known(lists.neg_category_ids), known(lists.not_exhaustive_category_ids)];
     return {
-      id,
+      ...numberOf(this.#imageIds, id),
       file_name: name,
-      width: knownSide(image.width),
-      height: knownSide(image.height),
-      ...(sourceId !== undefined && { sourceId }),
+      width: knownSide(width),
+      height: knownSide(height),
       ...(negative && { neg_category_ids: negative }),
       ...(partial && { not_exhaustive_category_ids: partial }),
     };
-  });
-  const entries = file.annotations ?? [];
-  // Numbers that are complete are kept: pycocotools never counts an annotation with the id 0 as found.
-  const keepsIds = entries.every(({ id }) => Number.isSafeInteger(id));
-  const left = { image: 0, category: 0, box: 0 };
-  const annotations = entries.flatMap((entry, place): CocoAnnotation[] => {
-    const image = imageIds.get(String(entry.image_id));
-    const category = categoryIds.get(String(entry.category_id));
-    const box = boxOf(entry);
-    if (!image) left.image++;
-    else if (!category) left.category++;
-    else if (!box) left.box++;
-    if (!image || !category || !box) return [];
-    return [
-      {
-        id: keepsIds ? Number(entry.id) : place + 1,
-        image_id: image.id,
-        category_id: category.id,
-        bbox: box,
-        area: entry.area ?? box[2] * box[3],
-        iscrowd: entry.iscrowd ? 1 : 0,
-      },
-    ];
-  });
-  const categories = file.categories.map((category): CocoCategory => {
-    const { id, sourceId } = categoryIds.get(String(category.id)) ?? { id: 0, sourceId: undefined }; // as above
-    return {
-      id,
-      name: category.name ?? '',
-      ...(category.supercategory && { supercategory: category.supercategory }),
-      ...(sourceId !== undefined && { sourceId }),
-    };
-  });
-  const tell = (count: number, what: string) => count > 0 && onNotice?.(`${path}: ${count} annotations ${what}.`);
-  tell(left.image, 'are of images that are not listed, and are left out');
-  tell(left.category, 'are of categories that are not listed, and are left out');
-  tell(left.box, 'have neither a box nor an outline, and are left out');
-  if (keepsIds)
+  }
+
+  /** Adds entries that follow those before. */
+  add(entries: readonly AnnotationEntry[]): void {
+    for (const entry of entries) {
+      const image = this.#imageIds.get(String(entry.image_id));
+      const category = this.#categoryIds.get(String(entry.category_id));
+      const box = boxOf(entry);
+      const place = this.#entries++;
+      this.#keepsIds &&= Number.isSafeInteger(entry.id);
+      if (image && category && box) {
+        this.#annotations.push({
+          id: Number(entry.id),
+          image_id: image.id,
+          category_id: category.id,
+          bbox: box,
+          area: entry.area ?? box[2] * box[3],
+          iscrowd: entry.iscrowd ? 1 : 0,
+        });
+        continue;
+      }
+      this.#leftOut.push(place);
+      this.#left[image ? (category ? 'box' : 'category') : 'image']++;
+    }
+  }
+
+  /** The annotations. What was left out is told. */
+  finish(): CocoAnnotations {
+    const [annotations, path] = [this.#annotations, this.#path];
+    if (!this.#keepsIds) this.#numberByPlace();
+    const tell = (count: number, what: string) =>
+      count > 0 && this.#onNotice?.(`${path}: ${count} annotations ${what}.`);
+    tell(this.#left.image, 'are of images that are not listed, and are left out');
+    tell(this.#left.category, 'are of categories that are not listed, and are left out');
+    tell(this.#left.box, 'have neither a box nor an outline, and are left out');
+    const repeated = Float64Array.from(annotations, ({ id }) => id)
+      .sort()
+      .reduce((count, id, index, ids) => count + (index > 0 && id === ids[index - 1] ? 1 : 0), 0);
     tell(
-      annotations.length - new Set(annotations.map(({ id }) => id)).size,
+      repeated,
       'have the id of another one; each of them counts, where pycocotools counts the last of the same id in place of all',
     );
-  return { images, annotations, categories: withoutRoot(categories, annotations, path, onNotice) };
+    const categories = withoutRoot(this.#categories, annotations, path, this.#onNotice);
+    return { images: this.#images, annotations, categories };
+  }
+
+  /** Gives each annotation its place among all entries as its id, counted from 1. */
+  #numberByPlace(): void {
+    let [place, next] = [0, 0];
+    for (const annotation of this.#annotations) {
+      for (; this.#leftOut[next] === place; next++) place++;
+      annotation.id = ++place;
+    }
+  }
+}
+
+/** The fields of an id: the number that stands for it, and the id of the file if that is none. */
+function numberOf(ids: ReadonlyMap<string, NumberedId>, id: FileId): { id: number; sourceId?: string } {
+  const numbered = ids.get(String(id)) ?? { id: 0, sourceId: undefined }; // every id has a number
+  return numbered.sourceId === undefined ? { id: numbered.id } : { id: numbered.id, sourceId: numbered.sourceId };
 }
 
 const knownSide = (side: number | null | undefined): number =>
   side !== null && side !== undefined && side > 0 && Number.isFinite(side) ? side : 0;
 
-function boxOf({ bbox, segmentation }: z.output<typeof annotationSchema>): Box | undefined {
+function boxOf({ bbox, segmentation }: AnnotationEntry): Box | undefined {
   return bbox && bbox.length === 4 ? bbox : boxOfOutline(segmentation);
 }
 
@@ -171,7 +253,7 @@ function withoutRoot(
   categories: readonly CocoCategory[],
   annotations: readonly CocoAnnotation[],
   path: string,
-  onNotice: ReadAnnotationsOptions['onNotice'],
+  onNotice: WorkOptions['onNotice'],
 ): readonly CocoCategory[] {
   const [root, ...others] = categories.filter(({ supercategory }) => supercategory === 'none');
   if (!root || others.length > 0 || categories.length === 1) return categories;

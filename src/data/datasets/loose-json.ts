@@ -1,10 +1,25 @@
 /** JSON as annotation tools write it, which is not always JSON. */
 
+import { stat } from 'node:fs/promises';
 import { InputError, messageOf } from '../../base/errors.ts';
 import { readText } from '../../base/files.ts';
+import { type JsonPart, readJsonLists } from '../../base/json-lists.ts';
+import type { WorkOptions } from '../../base/progress.ts';
 
-/** The largest file of annotations that is read, in bytes. A text of Node.js cannot be much longer. */
-const MAX_ANNOTATION_BYTES = 1 << 29;
+/** Files from this size on, in bytes, are read a part at a time. To parse one as a whole takes many times its size of memory. */
+const LARGE_FILE = 1 << 25;
+
+/** How a large file is read. */
+export interface LooseListsOptions extends Pick<WorkOptions, 'onProgress' | 'signal'> {
+  /** The members of the object at the top that are read; by default the file is a list. */
+  readonly lists?: readonly string[] | undefined;
+  /** The number of bytes that are read at a time. */
+  readonly chunkBytes?: number | undefined;
+}
+
+/** True if a file is so large that it should be read by `readLooseLists`. A file that does not exist is not. */
+export const isLargeJson = async (path: string): Promise<boolean> =>
+  ((await stat(path).catch(() => undefined))?.size ?? 0) >= LARGE_FILE;
 
 /**
  * Reads a JSON file with two leniencies. NaN and infinities, which Python writes, become the texts "NaN" and "Infinity".
@@ -12,8 +27,12 @@ const MAX_ANNOTATION_BYTES = 1 << 29;
  * @throws UsageError or InputError if the file cannot be read; InputError if it is not JSON even so
  */
 export async function readLooseJson(path: string): Promise<unknown> {
-  const text = await readText(path, MAX_ANNOTATION_BYTES);
-  return parseLooseJson(text, path);
+  return parseLooseJson(await readText(path), path);
+}
+
+/** Reads the lists of a JSON file of any size part by part, with the leniencies of `readLooseJson`. @throws as `readJsonLists` */
+export function readLooseLists(path: string, options: LooseListsOptions = {}): AsyncGenerator<JsonPart> {
+  return readJsonLists(path, { ...options, parse: parseLooseJson });
 }
 
 /** Parses a text as `readLooseJson` does. `source` names it in errors. */
