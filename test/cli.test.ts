@@ -207,6 +207,45 @@ describe('bad input', () => {
     expect((await runHere(['transmogrify'])).code).toBe(2);
   });
 
+  test('a data set that an option names has settings of its own', async () => {
+    const quantize = ['quantize', at('model.onnx'), '-o', at('never.onnx')];
+    await expectRefusal([...quantize, '--calibration-split', 'val'], 2, /--calibration-split has no effect without/);
+    const box = { id: 1, image_id: 1, category_id: 1, bbox: [1, 2, 3, 4] };
+    const labels = {
+      images: [{ id: 1, file_name: 'a.jpg' }],
+      categories: [{ id: 1, name: 'ring' }],
+      annotations: [box],
+    };
+    for (const split of ['one', 'two']) {
+      await mkdir(at('splits', split), { recursive: true });
+      await writeFile(at('splits', split, '_annotations.coco.json'), JSON.stringify(labels));
+    }
+    const named = [...quantize, '--calibration', at('splits')];
+    await expectRefusal(named, 2, /choose one with --calibration-annotations or, .* with --calibration-split/);
+    await expectRefusal([...named, '--calibration-split', 'six'], 2, /has no split six; its splits are one, two/);
+    await expectRefusal(
+      [...named, '--calibration-split', 'one'],
+      1,
+      /name their folder with --calibration-images-root/,
+    );
+  });
+
+  test('an option that has no effect is refused', async () => {
+    const model = at('model.onnx');
+    await expectRefusal(
+      ['calibrate', '--merge', 'a.json', '--images', '3', '-o', at('never.json')],
+      2,
+      /--images has no/,
+    );
+    await expectRefusal(
+      ['quantize', model, '--explain', '--calibration', validation],
+      2,
+      /--calibration has no effect/,
+    );
+    const train = ['train', nano, validation, '--images', '1', '--steps', '1', '-o', at('never')];
+    await expectRefusal([...train, '--validate-every', '5'], 2, /--validate-every has no effect without --validate/);
+  });
+
   test('a full disk is reported and leaves no partial file', async () => {
     // A limit on the size of files makes the kernel refuse a write in the middle, as a full disk does.
     const target = at('full', 'model.onnx');

@@ -18,6 +18,7 @@ import { addPictureOptions, INPUTS_ARGUMENT, separatePictures } from './picture-
 import { work } from './progress-line.ts';
 import { emaOption, jsonOption, seedOption, threadsOption, tokenizerOption, wholeNumber } from './shared-options.ts';
 import { table } from './table.ts';
+import { refuseUnusedOptions } from './unused-options.ts';
 
 /** `dino8 calibrate` */
 export const calibrateCommand = () =>
@@ -66,7 +67,8 @@ export const calibrateCommand = () =>
         'dino8 calibrate --merge part1.json part2.json -o statistics.json',
       ),
     )
-    .action(async (inputs, { merge, json, output, ...given }) => {
+    .action(async (inputs, { merge, json, output, ...given }, command) => {
+      if (merge) refuseUnusedOptions(command, ['merge', 'json', 'output'], 'with --merge');
       const { pictures, others } = separatePictures(given);
       const { named, others: rest } = separateDataset(others);
       const { phrase, phrases: listed, phrasesFile, ...options } = rest;

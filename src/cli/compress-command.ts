@@ -5,7 +5,13 @@ import { COMPRESS_DEFAULTS, type CompressedVariant, type CompressResult } from '
 import { compress } from '../pipeline/compress-step.ts';
 import { bundledRecipes } from '../quant/recipe.ts';
 import { TRAINING_DEFAULTS } from '../train/training-settings.ts';
-import { addDatasetOptions, CHECKPOINT_ARGUMENT, DATASET_ARGUMENT, separateDataset } from './dataset-options.ts';
+import {
+  addCalibrationDatasetOptions,
+  addDatasetOptions,
+  CHECKPOINT_ARGUMENT,
+  DATASET_ARGUMENT,
+  separateDataset,
+} from './dataset-options.ts';
 import { examples } from './examples.ts';
 import { megabytes, milliseconds } from './format.ts';
 import { keepsOnInterruption } from './interruption.ts';
@@ -32,53 +38,55 @@ const calibrationImages: number = COMPRESS_DEFAULTS.calibrationImages;
 
 /** `dino8 compress` */
 export const compressCommand = () =>
-  addDatasetOptions(
-    new Command('compress')
-      .description(
-        'Make INT8 models of a checkpoint by several recipes, score and measure each beside FP32, and write a report. Nothing is calibrated or trained on the images that are scored. An interrupted command continues at the step where it was; if an option or an input has changed, the steps that depend on it are done again, and a note names the change.',
-      )
-      .argument('<checkpoint>', CHECKPOINT_ARGUMENT)
-      .argument('<dataset>', DATASET_ARGUMENT)
-      .requiredOption(
-        '-o, --output <folder>',
-        'the folder to write: the models, report.html, results.json, and the state of the work',
-      )
-      .addOption(
-        new Option(
-          '--recipes <list>',
-          `the recipes to compare, separated by commas: bundled ones (${bundledRecipes().join(', ')}) or paths of YAML files`,
+  addCalibrationDatasetOptions(
+    addDatasetOptions(
+      new Command('compress')
+        .description(
+          'Make INT8 models of a checkpoint by several recipes, score and measure each beside FP32, and write a report. Nothing is calibrated or trained on the images that are scored. An interrupted command continues at the step where it was; if an option or an input has changed, the steps that depend on it are done again, and a note names the change.',
         )
-          .argParser((text) => text.split(',').flatMap((name) => name.trim() || []))
-          .default([...COMPRESS_DEFAULTS.recipes], COMPRESS_DEFAULTS.recipes.join(',')),
-      )
-      .option(
-        '--calibration <dataset>',
-        'calibrate and train on this other data set (default: a part of <dataset> that is not scored)',
-      )
-      .option(
-        '--set-aside <fraction>',
-        `fraction of the images of <dataset> to set aside for calibration and training (default: ${COMPRESS_DEFAULTS.setAside})`,
-        fraction('--set-aside'),
-      )
-      .option(
-        '--calibration-images <count>',
-        'calibrate on this many images, chosen at random',
-        wholeNumber('--calibration-images'),
-        calibrationImages,
-      )
-      .option(
-        '--images <count>',
-        'score only the first <count> images that are not set aside',
-        wholeNumber('--images'),
-        images,
-      )
-      .option(
-        '--runs <count>',
-        'number of timed runs in each of the three processes in which a model is measured',
-        wholeNumber('--runs'),
-        COMPRESS_DEFAULTS.runs,
-      )
-      .addOption(seedOption()),
+        .argument('<checkpoint>', CHECKPOINT_ARGUMENT)
+        .argument('<dataset>', DATASET_ARGUMENT)
+        .requiredOption(
+          '-o, --output <folder>',
+          'the folder to write: the models, report.html, results.json, and the state of the work',
+        )
+        .addOption(
+          new Option(
+            '--recipes <list>',
+            `the recipes to compare, separated by commas: bundled ones (${bundledRecipes().join(', ')}) or paths of YAML files`,
+          )
+            .argParser((text) => text.split(',').flatMap((name) => name.trim() || []))
+            .default([...COMPRESS_DEFAULTS.recipes], COMPRESS_DEFAULTS.recipes.join(',')),
+        )
+        .option(
+          '--calibration <dataset>',
+          'calibrate and train on this other data set (default: a part of <dataset> that is not scored)',
+        )
+        .option(
+          '--set-aside <fraction>',
+          `fraction of the images of <dataset> to set aside for calibration and training (default: ${COMPRESS_DEFAULTS.setAside})`,
+          fraction('--set-aside'),
+        )
+        .option(
+          '--calibration-images <count>',
+          'calibrate on this many images, chosen at random',
+          wholeNumber('--calibration-images'),
+          calibrationImages,
+        )
+        .option(
+          '--images <count>',
+          'score only the first <count> images that are not set aside',
+          wholeNumber('--images'),
+          images,
+        )
+        .option(
+          '--runs <count>',
+          'number of timed runs in each of the three processes in which a model is measured',
+          wholeNumber('--runs'),
+          COMPRESS_DEFAULTS.runs,
+        )
+        .addOption(seedOption()),
+    ),
   )
     .addOption(emaOption())
     .addOption(tokenizerOption())
@@ -127,7 +135,7 @@ export const compressCommand = () =>
       ),
     )
     .action(async (checkpoint, dataset, { json, qat, ...given }) => {
-      const { named, other, others: options } = separateDataset(given);
+      const { named, calibration, others: options } = separateDataset(given);
       keepsOnInterruption(options.output);
       const {
         qatRecipe,
@@ -154,7 +162,7 @@ export const compressCommand = () =>
         ...work(),
         checkpoint,
         dataset: named(dataset),
-        calibration: other(options.calibration),
+        calibration,
         qat: qat ? training : undefined,
       });
       if (json) return printJson(results);

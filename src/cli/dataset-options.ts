@@ -1,5 +1,6 @@
 /** The options that say what a data set is, which are the same in every command that takes one. */
 import { Option } from '@commander-js/extra-typings';
+import { UsageError } from '../base/errors.ts';
 import type { DatasetFiles } from '../pipeline/sources.ts';
 import { leftOut } from './left-out.ts';
 import { notice } from './notices.ts';
@@ -28,7 +29,7 @@ const imagesRootOption = () =>
   );
 
 /** `--split` */
-export const splitOption = () =>
+const splitOption = () =>
   new Option(
     '--split <name>',
     'the split of a data set that has several, such as train, val or test (default: train or val, by the command)',
@@ -57,11 +58,48 @@ const skipUnreadableOption = () =>
 
 const readingOptions = () => [ignoreOrientationOption(), cleanNamesOption(), skipUnreadableOption()];
 
-/** The values of the options for a data set: a type, since the types of several helpers are put together. */
-export type DatasetValues = ReadingValues & {
+/** The heading in the help under which the options of data sets stand that other options name. */
+const OTHER_DATASETS = 'Data sets that options name:';
+
+/** The options that say what the data set is that `--NAME` names. `usual` is its split if none is named. */
+const otherDatasetOptions = (name: string, usual: string) => [
+  new Option(
+    `--${name}-annotations <file>`,
+    `the labels of the data set of --${name}, where the folder does not tell them`,
+  ).helpGroup(OTHER_DATASETS),
+  new Option(
+    `--${name}-images-root <folder>`,
+    `the folder below which the pictures of --${name} are (default: found by the layout)`,
+  ).helpGroup(OTHER_DATASETS),
+  new Option(
+    `--${name}-split <name>`,
+    `the split of the data set of --${name}, if it has several (default: ${usual})`,
+  ).helpGroup(OTHER_DATASETS),
+];
+
+/** The values of the options that say what files a data set has: a type, since the types of several helpers are put together. */
+export type LabelValues = {
   readonly annotations?: string | undefined;
   readonly imagesRoot?: string | undefined;
   readonly split?: string | undefined;
+  readonly ignoreOrientation?: true | undefined;
+};
+
+/** The values of the options for a data set. */
+export type DatasetValues = LabelValues & ReadingValues;
+
+/** The values of the options for the data set that `--calibration` names. */
+export type CalibrationDatasetValues = {
+  readonly calibrationAnnotations?: string | undefined;
+  readonly calibrationImagesRoot?: string | undefined;
+  readonly calibrationSplit?: string | undefined;
+};
+
+/** The values of `--validate` and of the options for the data set that it names. */
+export type ValidationDatasetValues = {
+  readonly validateAnnotations?: string | undefined;
+  readonly validateImagesRoot?: string | undefined;
+  readonly validateSplit?: string | undefined;
 };
 
 /** The values of the options for reading pictures. */
@@ -74,6 +112,25 @@ export type ReadingValues = {
 /** Adds the options for reading pictures to a command whose data set is not an argument, such as `--calibration`. */
 export const addReadingOptions = optionGroup<ReadingValues>(readingOptions);
 
+/** Adds the options for the labels of a data set to a command that reads no pictures. `separateDataset` reads them. */
+export const addLabelOptions = optionGroup<LabelValues>(() => [
+  annotationsOption(),
+  imagesRootOption(),
+  splitOption(),
+  ignoreOrientationOption(),
+]);
+
+/** The options for the data set of `--calibration`. */
+export const calibrationDatasetOptions = () => otherDatasetOptions('calibration', 'train');
+
+/** Adds the options for the data set of `--calibration` to a command that has it. `separateDataset` reads them. */
+export const addCalibrationDatasetOptions = optionGroup<CalibrationDatasetValues>(calibrationDatasetOptions);
+
+/** Adds the options for the data set of `--validate` to a command that has it. `separateDataset` reads them. */
+export const addValidationDatasetOptions = optionGroup<ValidationDatasetValues>(() =>
+  otherDatasetOptions('validate', 'val'),
+);
+
 /** Adds the options for a data set to a command. `separateDataset` reads them. */
 export const addDatasetOptions = optionGroup<DatasetValues>(() => [
   annotationsOption(),
@@ -82,32 +139,73 @@ export const addDatasetOptions = optionGroup<DatasetValues>(() => [
   ...readingOptions(),
 ]);
 
-/**
- * Separates what is said about the data set from the other options of a command. `named` turns the path of the data set into
- * the source that a step takes, and `other` that of a second data set, for which only `--ignore-orientation` and
- * `--clean-names` hold. `others` has the callbacks of the step too.
- */
-export function separateDataset<Options extends DatasetValues>({
-  annotations,
-  imagesRoot,
-  split,
-  ignoreOrientation,
-  cleanNames,
-  ...others
-}: Options): {
-  named: (path: string) => string | DatasetFiles;
-  other: <Path extends string | undefined>(path: Path) => Path | DatasetFiles;
-  others: Omit<Options, Exclude<keyof DatasetValues, 'skipUnreadable'>> & {
+/** All values that `separateDataset` reads. */
+type AllValues = DatasetValues &
+  CalibrationDatasetValues &
+  ValidationDatasetValues & {
+    readonly calibration?: string | undefined;
+    readonly validate?: string | undefined;
+  };
+
+/** What `separateDataset` returns. */
+interface Separated<Options> {
+  /** Turns the path of the data set that is an argument into the source that a step takes. */
+  readonly named: (path: string) => string | DatasetFiles;
+  /** The data set of `--calibration`. */
+  readonly calibration: string | DatasetFiles | undefined;
+  /** The data set of `--validate`. */
+  readonly validate: string | DatasetFiles | undefined;
+  /** The other options, with the callbacks of a step. */
+  readonly others: Omit<Options, Exclude<keyof AllValues, 'skipUnreadable'>> & {
     onLeftOut: (sentence: string) => void;
     onNotice: (sentence: string) => void;
   };
-} {
-  const reading = { ignoreOrientation, cleanNames };
-  const files = { annotations, imagesRoot, split, ...reading };
-  const isPlain = Object.values(files).every((value) => value === undefined);
+}
+
+/**
+ * Separates what is said about data sets from the other options of a command. `--ignore-orientation` and `--clean-names` hold for
+ * all of them.
+ *
+ * @throws UsageError if an option is about a data set that is not named
+ */
+export function separateDataset<Options extends AllValues>({
+  annotations,
+  imagesRoot,
+  split,
+  calibration,
+  calibrationAnnotations,
+  calibrationImagesRoot,
+  calibrationSplit,
+  validate,
+  validateAnnotations,
+  validateImagesRoot,
+  validateSplit,
+  ignoreOrientation,
+  cleanNames,
+  ...others
+}: Options): Separated<Options> {
+  const source = (path: string, own: Omit<DatasetFiles, 'path'>) => {
+    const files = { ...own, ignoreOrientation, cleanNames };
+    return Object.values(files).every((value) => value === undefined) ? path : { path, ...files };
+  };
+  const other = (name: string, path: string | undefined, own: Omit<DatasetFiles, 'path'>) => {
+    if (path !== undefined) return source(path, own);
+    const [unused] = Object.entries(own).find(([, value]) => value !== undefined) ?? [];
+    if (unused === undefined) return undefined;
+    throw new UsageError(`\`${unused}\` of \`${name}\` has no effect without \`${name}\`; leave it out.`);
+  };
   return {
-    named: (path) => (isPlain ? path : { path, ...files }),
-    other: (path) => (path === undefined || !(ignoreOrientation || cleanNames) ? path : { path, ...reading }),
+    named: (path) => source(path, { annotations, imagesRoot, split }),
+    calibration: other('calibration', calibration, {
+      annotations: calibrationAnnotations,
+      imagesRoot: calibrationImagesRoot,
+      split: calibrationSplit,
+    }),
+    validate: other('validate', validate, {
+      annotations: validateAnnotations,
+      imagesRoot: validateImagesRoot,
+      split: validateSplit,
+    }),
     others: { ...others, onLeftOut: leftOut, onNotice: notice },
   };
 }

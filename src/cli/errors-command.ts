@@ -3,7 +3,7 @@ import { ERROR_CAUSES, type ErrorCause } from '../evaluate/errors/find-errors.ts
 import type { ByGroup } from '../evaluate/errors/found-objects.ts';
 import { points, signedPoints } from '../evaluate/points.ts';
 import { ERRORS_DEFAULTS, type ErrorsResult, explainErrors } from '../pipeline/errors-step.ts';
-import { splitOption } from './dataset-options.ts';
+import { addLabelOptions, separateDataset } from './dataset-options.ts';
 import { ANNOTATIONS_ARGUMENT, DETECTIONS_ARGUMENT } from './detections-arguments.ts';
 import { examples } from './examples.ts';
 import { percent } from './format.ts';
@@ -17,21 +17,22 @@ const MAX_ROWS = 15;
 
 /** `dino8 errors` */
 export const errorsCommand = () =>
-  new Command('errors')
-    .description(
-      'Explain what is wrong with the detections of any detector: the cause of each error and the AP that it costs (as TIDE defines them, ECCV 2020), the objects that are found by size and occlusion, and the categories that are taken for others. With --against, the objects that one of two detectors loses.',
-    )
-    .argument('<detections>', DETECTIONS_ARGUMENT)
-    .argument('<annotations>', ANNOTATIONS_ARGUMENT)
-    .option('--against <detections>', 'another file of detections in the same images, to find the changes from')
-    .option(
-      '--threshold <score>',
-      'the score from which a box counts for objects found, categories confused and changes, from 0 to 1',
-      fraction('--threshold'),
-      ERRORS_DEFAULTS.threshold,
-    )
-    .option('--images <count>', 'look only at the first <count> images (default: all)', wholeNumber('--images'))
-    .addOption(splitOption())
+  addLabelOptions(
+    new Command('errors')
+      .description(
+        'Explain what is wrong with the detections of any detector: the cause of each error and the AP that it costs (as TIDE defines them, ECCV 2020), the objects that are found by size and occlusion, and the categories that are taken for others. With --against, the objects that one of two detectors loses.',
+      )
+      .argument('<detections>', DETECTIONS_ARGUMENT)
+      .argument('<annotations>', ANNOTATIONS_ARGUMENT)
+      .option('--against <detections>', 'another file of detections in the same images, to find the changes from')
+      .option(
+        '--threshold <score>',
+        'the score from which a box counts for objects found, categories confused and changes, from 0 to 1',
+        fraction('--threshold'),
+        ERRORS_DEFAULTS.threshold,
+      )
+      .option('--images <count>', 'look only at the first <count> images (default: all)', wholeNumber('--images')),
+  )
     .option('-o, --output <file>', 'write the result as JSON')
     .addOption(jsonOption())
     .addHelpText(
@@ -42,9 +43,9 @@ export const errorsCommand = () =>
         'dino8 errors int8.json assets/shapes/annotations/instances_val.json --against fp32.json',
       ),
     )
-    .action(async (detections, path, { json, split, ...options }) => {
-      const annotations = split === undefined ? path : { path, split };
-      const result = await explainErrors({ ...options, detections, annotations, ...work() });
+    .action(async (detections, annotations, { json, ...given }) => {
+      const { named, others: options } = separateDataset(given);
+      const result = await explainErrors({ ...options, detections, annotations: named(annotations), ...work() });
       if (json) return printJson(result);
       printCauses(result);
       printFound(result);

@@ -10,12 +10,16 @@ export function setRunningCommand(command: CommandUnknownOpts): void {
   running = command;
 }
 
-/** A sentence of the library in which each option in backticks, such as `maxDrop`, is replaced by its flag: --max-drop. */
+/**
+ * A sentence of the library in which each option in backticks, such as `maxDrop`, is replaced by its flag: --max-drop. A setting
+ * of a data set that an option names, such as `split` of `calibration`, has a flag of its own: --calibration-split.
+ */
 export function withFlags(sentence: string): string {
-  return sentence.replace(/`([a-zA-Z]+)`/g, (quoted, name: string) => {
-    const option = running?.options.find((each) => each.attributeName() === name);
-    return option?.long ?? quoted;
+  const flagOf = (name: string) => running?.options.find((each) => each.attributeName() === name)?.long;
+  const own = sentence.replace(/`([a-zA-Z]+)` of `([a-zA-Z]+)`/g, (quoted, setting: string, of: string) => {
+    return flagOf(`${of}${setting.charAt(0).toUpperCase()}${setting.slice(1)}`) ?? quoted;
   });
+  return own.replace(/`([a-zA-Z]+)`/g, (quoted, name: string) => flagOf(name) ?? quoted);
 }
 
 /** Prints the library's warnings as notices, in place of Node.js, which would add its own prefix and advice. */

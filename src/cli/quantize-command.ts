@@ -22,6 +22,10 @@ import {
   tokenizerOption,
 } from './shared-options.ts';
 import { table } from './table.ts';
+import { refuseUnusedOptions } from './unused-options.ts';
+
+/** The options that decide what `--explain` prints. */
+const EXPLAINED_BY = ['recipe', 'target', 'ema', 'tokenizer', 'threads'];
 
 /** `dino8 quantize` */
 export const quantizeCommand = () =>
@@ -55,14 +59,15 @@ export const quantizeCommand = () =>
         'dino8 quantize assets/nano --recipe recipes/full.yaml --explain',
       ),
     )
-    .action(async (model, { explain, json, output, ranges, ...given }) => {
+    .action(async (model, { explain, json, output, ranges, ...given }, command) => {
       const { pictures, others } = separatePictures(given);
-      const { other, others: rest } = separateDataset(others);
+      const { calibration, others: rest } = separateDataset(others);
       const { phrase, phrases, phrasesFile, ...options } = rest;
       const calibrationPhrases = await phrasesOf({ phrase, phrases, phrasesFile });
       if (output === undefined) {
         if (!explain)
           throw new UsageError('Name the model to write with -o, or print what the recipe does with --explain.');
+        refuseUnusedOptions(command, ['explain', 'json', ...EXPLAINED_BY], 'with --explain alone');
         const { recipe, target, ema, tokenizer, threads } = options;
         const layers = await explainRecipe({ model, recipe, target, ema, tokenizer, threads, onNotice: notice });
         if (json) printJson(layers);
@@ -74,7 +79,7 @@ export const quantizeCommand = () =>
         ...options,
         model,
         output,
-        calibration: other(options.calibration),
+        calibration,
         calibrationPhrases,
         pictures,
         statistics,

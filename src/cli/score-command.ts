@@ -1,9 +1,8 @@
 import { Command } from '@commander-js/extra-typings';
 import { score } from '../pipeline/score-step.ts';
-import { splitOption } from './dataset-options.ts';
+import { addLabelOptions, separateDataset } from './dataset-options.ts';
 import { ANNOTATIONS_ARGUMENT, DETECTIONS_ARGUMENT } from './detections-arguments.ts';
 import { examples } from './examples.ts';
-import { notice } from './notices.ts';
 import { printJson } from './output.ts';
 import { work } from './progress-line.ts';
 import { printScore } from './score-table.ts';
@@ -11,15 +10,19 @@ import { jsonOption, seedOption, wholeNumber } from './shared-options.ts';
 
 /** `dino8 score` */
 export const scoreCommand = () =>
-  new Command('score')
-    .description(
-      "Score the detections of any detector as pycocotools does: COCO's 12 figures and the average precision (AP) of each category, with 95 % confidence intervals. With --against, the differences between two detectors on the same images.",
-    )
-    .argument('<detections>', DETECTIONS_ARGUMENT)
-    .argument('<annotations>', ANNOTATIONS_ARGUMENT)
-    .option('--against <detections>', 'another file of detections in the same images, to compute the differences from')
-    .option('--images <count>', 'score only the first <count> images (default: all)', wholeNumber('--images'))
-    .addOption(splitOption())
+  addLabelOptions(
+    new Command('score')
+      .description(
+        "Score the detections of any detector as pycocotools does: COCO's 12 figures and the average precision (AP) of each category, with 95 % confidence intervals. With --against, the differences between two detectors on the same images.",
+      )
+      .argument('<detections>', DETECTIONS_ARGUMENT)
+      .argument('<annotations>', ANNOTATIONS_ARGUMENT)
+      .option(
+        '--against <detections>',
+        'another file of detections in the same images, to compute the differences from',
+      )
+      .option('--images <count>', 'score only the first <count> images (default: all)', wholeNumber('--images')),
+  )
     .addOption(seedOption())
     .option('-o, --output <file>', 'write the result as JSON')
     .addOption(jsonOption())
@@ -31,9 +34,9 @@ export const scoreCommand = () =>
         'dino8 score int8.json assets/shapes/annotations/instances_val.json --against fp32.json',
       ),
     )
-    .action(async (detections, path, { json, split, ...options }) => {
-      const annotations = split === undefined ? path : { path, split };
-      const result = await score({ ...options, detections, annotations, onNotice: notice, ...work() });
+    .action(async (detections, annotations, { json, ...given }) => {
+      const { named, others: options } = separateDataset(given);
+      const result = await score({ ...options, detections, annotations: named(annotations), ...work() });
       if (json) return printJson(result);
       printScore(result);
     });

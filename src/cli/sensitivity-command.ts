@@ -65,14 +65,14 @@ export const sensitivityCommand = () =>
     )
     .action(async (model, dataset, { json, ranges, ...given }) => {
       const { pictures, others } = separatePictures(given);
-      const { named, other, others: options } = separateDataset(others);
+      const { named, calibration, others: options } = separateDataset(others);
       keepsOnInterruption(options.output && `${options.output}.cache`);
       const statistics = statisticsOf({ statistics: options.statistics, ranges });
       const result = await sensitivity({
         ...options,
         model,
         dataset: named(dataset),
-        calibration: other(options.calibration),
+        calibration,
         pictures,
         statistics,
         ...work(),

@@ -5,6 +5,7 @@ import { CALIBRATION_DEFAULTS } from '../pipeline/calibration-options.ts';
 import { GENERIC_RECIPE } from '../pipeline/default-recipe.ts';
 import { bundledRecipes } from '../quant/recipe.ts';
 import { TARGET_NAMES, TARGETS } from '../quant/targets/targets.ts';
+import { type CalibrationDatasetValues, calibrationDatasetOptions } from './dataset-options.ts';
 import { notice } from './notices.ts';
 import { optionGroup } from './option-group.ts';
 
@@ -127,7 +128,7 @@ const calibrationImagesOption = () =>
     .default(CALIBRATION_DEFAULTS.calibrationImages);
 
 /** The values of the options that say what to calibrate on. */
-export interface CalibrationValues {
+export interface CalibrationValues extends CalibrationDatasetValues {
   readonly statistics?: string | undefined;
   readonly ranges?: string | undefined;
   readonly calibration?: string | undefined;
@@ -140,6 +141,7 @@ export const addCalibrationOptions = optionGroup<CalibrationValues>(() => [
   rangesOption(),
   calibrationOption(),
   calibrationImagesOption(),
+  ...calibrationDatasetOptions(),
 ]);
 
 /** The statistics file, by the new name or, with a notice, by the old one. */

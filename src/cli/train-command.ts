@@ -1,5 +1,11 @@
 import { train } from '../pipeline/train-step.ts';
-import { addDatasetOptions, CHECKPOINT_ARGUMENT, DATASET_ARGUMENT, separateDataset } from './dataset-options.ts';
+import {
+  addDatasetOptions,
+  addValidationDatasetOptions,
+  CHECKPOINT_ARGUMENT,
+  DATASET_ARGUMENT,
+  separateDataset,
+} from './dataset-options.ts';
 import { examples } from './examples.ts';
 import { interruption, keepsOnInterruption } from './interruption.ts';
 import { printJson } from './output.ts';
@@ -7,16 +13,18 @@ import { printTraining, trainingCommand, trainingProgress } from './training-com
 
 /** `dino8 train` */
 export const trainCommand = () =>
-  addDatasetOptions(
-    trainingCommand('train')
-      .description('Train a checkpoint on labelled images in FP32. An interrupted training continues where it was.')
-      .argument('<checkpoint>', CHECKPOINT_ARGUMENT)
-      .argument('<dataset>', DATASET_ARGUMENT)
-      .requiredOption(
-        '-o, --output <folder>',
-        'the folder to write: the trained checkpoint, and the state while it trains',
-      )
-      .option('--from-scratch', 'start from random weights; the checkpoint then gives only its configuration'),
+  addValidationDatasetOptions(
+    addDatasetOptions(
+      trainingCommand('train')
+        .description('Train a checkpoint on labelled images in FP32. An interrupted training continues where it was.')
+        .argument('<checkpoint>', CHECKPOINT_ARGUMENT)
+        .argument('<dataset>', DATASET_ARGUMENT)
+        .requiredOption(
+          '-o, --output <folder>',
+          'the folder to write: the trained checkpoint, and the state while it trains',
+        )
+        .option('--from-scratch', 'start from random weights; the checkpoint then gives only its configuration'),
+    ),
   )
     .addHelpText(
       'after',
@@ -26,7 +34,7 @@ export const trainCommand = () =>
       ),
     )
     .action(async (checkpoint, dataset, { json, ...given }) => {
-      const { named, other, others: options } = separateDataset(given);
+      const { named, validate, others: options } = separateDataset(given);
       keepsOnInterruption(options.output);
       const progress = trainingProgress();
       const result = await train({
@@ -34,7 +42,7 @@ export const trainCommand = () =>
         ...progress,
         checkpoint,
         dataset: named(dataset),
-        validate: other(options.validate),
+        validate,
         signal: interruption(),
       });
       if (json) return printJson(result);

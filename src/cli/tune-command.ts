@@ -68,14 +68,14 @@ export const tuneCommand = () =>
     )
     .action(async (model, dataset, { json, ranges, ...given }) => {
       const { pictures, others } = separatePictures(given);
-      const { named, other, others: options } = separateDataset(others);
+      const { named, calibration, others: options } = separateDataset(others);
       keepsOnInterruption(`${options.output}.cache`);
       const statistics = statisticsOf({ statistics: options.statistics, ranges });
       const tuned = await tune({
         ...options,
         model,
         dataset: named(dataset),
-        calibration: other(options.calibration),
+        calibration,
         pictures,
         statistics,
         ...work(),

@@ -59,7 +59,14 @@ export async function resolveCalibration(
   const plan =
     calibration === undefined
       ? undefined
-      : await openInputs(source, calibration, { ...checks, count: calibrationImages, seed, pictures, phrases });
+      : await openInputs(source, calibration, {
+          ...checks,
+          count: calibrationImages,
+          seed,
+          pictures,
+          phrases,
+          of: 'calibration',
+        });
   if (statistics === undefined) return { plan, statistics: undefined };
   const found = typeof statistics === 'string' ? await readStatistics(statistics, { onNotice }) : statistics;
   checkStatistics(found, modelHash(source.model), typeof statistics === 'string' ? statistics : 'The calibration');

@@ -172,11 +172,17 @@ async function chooseImages(
   const chosen =
     calibration === undefined
       ? splitDataset(labelled, setAside, seed)
-      : { calibration: await readSource(calibration, { ...checks, purpose: 'training' }), scoring: labelled };
+      : {
+          calibration: await readSource(calibration, { ...checks, purpose: 'training', of: 'calibration' }),
+          scoring: labelled,
+        };
   const scoring = takeImages(chosen.scoring, images);
   checkDisjoint(chosen.calibration, scoring);
   return {
-    calibration: await openLabelled(float, chosen.calibration, checks),
+    calibration: await openLabelled(float, chosen.calibration, {
+      ...checks,
+      ...(calibration !== undefined && { of: 'calibration' }),
+    }),
     scoring: await openLabelled(float, scoring, checks),
   };
 }

@@ -16,7 +16,15 @@ import { findTensorFiles, isTensorFile, tensorSamples } from '../models/generic/
 import { asPackage, isPackage } from '../models/package/package.ts';
 import type { SampleSource } from '../quant/observe/sample.ts';
 import { withContents } from './plan-contents.ts';
-import { type DatasetFiles, type DatasetOptions, type OpenOptions, openDataset, readSource } from './sources.ts';
+import {
+  type DatasetFiles,
+  type DatasetOptions,
+  inTermsOf,
+  type OpenOptions,
+  type OtherDataset,
+  openDataset,
+  readSource,
+} from './sources.ts';
 
 /**
  * Where inputs come from: a data set, by its path or as an object, for a detector; the path of a
@@ -50,6 +58,8 @@ export interface InputChoice extends DatasetOptions {
   readonly phrases?: Phrases | undefined;
   /** Leaves pictures that cannot be read in the plan, for a caller that meets and counts them itself. */
   readonly keepUnreadable?: boolean | undefined;
+  /** The option that names the inputs, where they are not those of the step itself. */
+  readonly of?: OtherDataset | undefined;
 }
 
 /**
@@ -67,10 +77,13 @@ export async function openInputs(
     throw new UsageError('`phrases` are for pictures and a detector of dino8; leave them out.');
   if (isSampleSource(inputs) || !isPackage(loaded))
     return first(isSampleSource(inputs) ? inputs : await openFiles(loaded, inputs, pictures), count, isExact);
-  const read = phrases
-    ? await picturesWithPhrases(inputs, phrases)
-    : await readSource(inputs, { purpose: 'training', ...options });
-  const dataset = checkPhrases(loaded, await checkExistence(read, options), options);
+  const existing = await inTermsOf(options, async (worded) => {
+    const read = phrases
+      ? await picturesWithPhrases(inputs, phrases)
+      : await readSource(inputs, { purpose: 'training', ...options });
+    return checkExistence(read, worded);
+  });
+  const dataset = checkPhrases(loaded, existing, options);
   const { length } = dataset.images;
   const number = isExact ? (count ?? length) : Math.min(count ?? length, length);
   const plan = await withContents(planCalibration(dataset, number, seed), options);

@@ -1,4 +1,5 @@
 /** The inputs that the steps share: a model, a data set or a recipe, given by its path or as the object itself. */
+import { Dino8Error } from '../base/errors.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import { type CocoDataset, takeImages } from '../data/coco.ts';
 import { type CheckOptions, checkPictures } from '../data/datasets/check-pictures.ts';
@@ -84,19 +85,45 @@ export interface OpenOptions extends DatasetOptions {
   readonly images?: number | undefined;
   /** Decides the split if none is named; scoring by default. */
   readonly purpose?: Purpose | undefined;
+  /** The option that names the data set, where it is not the data set of the step itself. */
+  readonly of?: OtherDataset | undefined;
+}
+
+/** The option of a step that names a data set, where it is not the data set of the step itself. */
+export type OtherDataset = 'calibration' | 'validate';
+
+/**
+ * Does work on a data set. If an option `of` names it, sentences say that a setting of this data set is meant, such as `split` of
+ * `calibration`.
+ */
+export async function inTermsOf<Options extends Pick<OpenOptions, 'of' | 'onNotice'>, T>(
+  options: Options,
+  work: (options: Options) => Promise<T>,
+): Promise<T> {
+  const { of, onNotice } = options;
+  if (of === undefined) return work(options);
+  const owned = (sentence: string) =>
+    sentence.replace(/`(annotations|imagesRoot|split)`(?! of `)/g, `\`$1\` of \`${of}\``);
+  try {
+    return await work({ ...options, onNotice: onNotice && ((sentence: string) => onNotice(owned(sentence))) });
+  } catch (error) {
+    if (error instanceof Dino8Error) error.message = owned(error.message);
+    throw error;
+  }
 }
 
 /** True for a data set that is given by its path and options. */
 export const isDatasetFiles = (source: object): source is DatasetFiles => 'path' in source && !('pathOf' in source);
 
 /** Reads the labels of a data set that is given by its path, without its pictures. @throws UsageError or InputError */
-export async function readSource(dataset: DatasetSource, { purpose, ...options }: OpenOptions): Promise<CocoDataset> {
-  const { onNotice, onProgress, signal } = options;
-  const work = { purpose, onNotice, onProgress, signal };
-  if (typeof dataset === 'string') return readDataset(dataset, work);
-  if (!isDatasetFiles(dataset)) return dataset;
-  const { path, ...files } = dataset;
-  return readDataset(path, { ...files, ...work });
+export async function readSource(dataset: DatasetSource, options: OpenOptions): Promise<CocoDataset> {
+  return inTermsOf(options, async ({ purpose, onNotice, onProgress, signal }) => {
+    const work = { purpose, onNotice, onProgress, signal };
+    if (typeof dataset === 'string') return readDataset(dataset, work);
+    if (!isDatasetFiles(dataset)) return dataset;
+    const { path, ...files } = dataset;
+    return readDataset(path, { ...files, ...work });
+  });
 }
 
 /**
@@ -106,7 +133,8 @@ export async function readSource(dataset: DatasetSource, { purpose, ...options }
  */
 export async function openDataset(dataset: DatasetSource, options: OpenOptions = {}): Promise<CocoDataset> {
   const read = await readSource(dataset, options);
-  return checkPictures(takeImages(read, options.images ?? Number.POSITIVE_INFINITY), options);
+  const taken = takeImages(read, options.images ?? Number.POSITIVE_INFINITY);
+  return inTermsOf(options, (worded) => checkPictures(taken, worded));
 }
 
 /**

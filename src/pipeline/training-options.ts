@@ -2,6 +2,7 @@
 
 import { basename, join } from 'node:path';
 import type { Defaults } from '../base/defaults.ts';
+import { UsageError } from '../base/errors.ts';
 import { writeAtomic } from '../base/files.ts';
 import type { CocoDataset } from '../data/coco.ts';
 import type { CheckpointPackage, ReadOptions } from '../models/package/package.ts';
@@ -97,10 +98,15 @@ export async function runPreparedTraining(prepared: PreparedTraining): Promise<T
     ...trainingOptions
   } = more;
   const checks = { onProgress, signal, skipUnreadable, onLeftOut, onNotice };
+  const unused = Object.entries({ validateEvery, validateImages }).find(([, value]) => value !== undefined);
+  if (validate === undefined && unused)
+    throw new UsageError(`\`${unused[0]}\` has no effect without \`validate\`; leave it out.`);
   const started = performance.now();
   const settings = resolveTrainingSettings(source, dataset, kind, trainingOptions);
   const validation =
-    validate === undefined ? undefined : await openLabelled(source, validate, { ...checks, images: validateImages });
+    validate === undefined
+      ? undefined
+      : await openLabelled(source, validate, { ...checks, images: validateImages, of: 'validate' });
   await using training = await createTraining(source, dataset, settings, { providers: [device], threads, quantized });
   const { log, resumedAt } = await runTraining(training, {
     directory,
