@@ -35,6 +35,12 @@ export {
   quantize,
 } from './pipeline/quantize-step.ts';
 export { type SpecializedModel, type SpecializeOptions, specializeModel } from './pipeline/specialize-step.ts';
+export {
+  type ExportTensorRtOptions,
+  exportTensorRt,
+  type TensorRtBundle,
+} from './pipeline/tensorrt/export-tensorrt.ts';
+export type { BundleEngine, BundlePrecision } from './pipeline/tensorrt/manifest.ts';
 export { type TrainResult, type TrainStepOptions, train } from './pipeline/train-step.ts';
 export {
   type StepScore,

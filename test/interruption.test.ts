@@ -29,6 +29,10 @@ const COMMANDS: Readonly<Record<string, (output: string) => string[]>> = {
   quantize: (output) => ['quantize', nano, '--recipe', 'dynamic', '-o', `${output}.onnx`],
   calibrate: (output) => ['calibrate', nano, calib, '-o', `${output}.json`],
   specialize: (output) => ['specialize', nano, '--height', '256', '--width', '256', '-o', `${output}.onnx`],
+  export: (output) => [
+    ...['export', nano, '--target', 'tensorrt', '--tensorrt', '8.6', '--sizes', '192x256'],
+    ...['--phrases', 'red circle', '-o', output],
+  ],
   tune: (output) => ['tune', nano, val, '--calibration', calib, '-o', `${output}.yaml`],
   compress: (output) => ['compress', nano, val, '-o', output],
   eval: (output) => ['eval', nano, val, '-o', `${output}.json`],

@@ -80,6 +80,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./specialize-command.ts')).specializeCommand(),
   },
   {
+    name: 'export',
+    summary: 'write a folder that runs on a device without dino8: models, scripts that build and run them, and a check',
+    group: MODELS,
+    load: async () => (await import('./export-command.ts')).exportCommand(),
+  },
+  {
     name: 'eval',
     summary: "compute a model's average precision on a COCO data set",
     group: JUDGE,

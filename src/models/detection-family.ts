@@ -50,8 +50,18 @@ export interface Prompt {
 /** The halves of a detector: `text` runs once for a prompt, `detect` once for every image. */
 export type Half = 'text' | 'detect';
 
+/** The names of the results of the half `detect`, for programs that read them without dino8. */
+export interface DetectionResults {
+  /** A logit for each query and each token of the prompt, [1, queries, tokens]. */
+  readonly logits: string;
+  /** The centre, width and height of a box for each query, as parts of the image's size, [1, queries, 4]. */
+  readonly boxes: string;
+}
+
 /** The detection capability of a family, for one configuration of its models. */
 export interface DetectionFamily {
+  /** The names of the results of the half `detect`. */
+  readonly results: DetectionResults;
   /** The maximum number of tokens of a prompt, special tokens included. */
   readonly longestPrompt: number;
   /**

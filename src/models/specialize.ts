@@ -39,6 +39,8 @@ export interface SizeRules {
   readonly inputs: Readonly<Record<string, Shape>>;
   /** The boolean value [batch, height, width] that is true where a pixel is of the image, not padding. */
   readonly validPixels: string;
+  /** Sides of this multiple in pixels need no padding inside of the network, whose coarsest map of the image has one position for it. */
+  readonly multiple: number;
   /** The size itself, or the next larger one that the model can run on. */
   readonly canvasFor: (size: Size) => Size;
 }

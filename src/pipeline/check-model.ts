@@ -3,19 +3,27 @@ import { InputError, messageOf } from '../base/errors.ts';
 import type { Model } from '../onnx/read.ts';
 import { readPlanSummary } from '../quant/plan-summary.ts';
 import { lintOperators } from '../quant/targets/lint-operators.ts';
+import type { QuantizationTarget } from '../quant/targets/target.ts';
 import { TARGETS } from '../quant/targets/targets.ts';
 import { kernelOptions } from '../runtime/kernels.ts';
 import { Session } from '../runtime/session.ts';
+
+/** A runtime that a model is for, and its version; by default all versions that the target's models are made for. */
+export interface CheckedRuntime {
+  readonly target: QuantizationTarget;
+  readonly version?: string | undefined;
+}
 
 /**
  * Loads a model in ONNX Runtime, as every target's models can be, and reads it by the table of the target that it was
  * quantized for.
  *
  * @param output names the model in errors
+ * @param runtime by default that of the target that the model was quantized for
  * @throws InputError if the model does not load, or if its target refuses it or computes something else
  */
-export async function checkModel(model: Model, output: string): Promise<void> {
-  checkForTarget(model, output);
+export async function checkModel(model: Model, output: string, runtime = runtimeOf(model)): Promise<void> {
+  if (runtime) checkByTable(model, output, runtime);
   try {
     // Weights are not rearranged for a single run that does not come.
     const config = { 'session.disable_prepacking': '1' };
@@ -25,11 +33,15 @@ export async function checkModel(model: Model, output: string): Promise<void> {
   }
 }
 
-function checkForTarget(model: Model, output: string): void {
+function runtimeOf(model: Model): CheckedRuntime | undefined {
   const name = readPlanSummary(model)?.target;
   const target = TARGETS.find((each) => each.name === name);
-  if (!target?.operators) return;
-  const broken = lintOperators(model, target.operators).filter(({ effect }) => effect !== 'float');
+  return target && { target };
+}
+
+function checkByTable(model: Model, output: string, { target, version }: CheckedRuntime): void {
+  if (!target.operators) return;
+  const broken = lintOperators(model, target.operators, version).filter(({ effect }) => effect !== 'float');
   const [first] = broken;
   if (first)
     throw new InputError(

@@ -12,10 +12,13 @@ import { fixedPromptLength, imageFeeds, promptFeeds, textFeeds } from './half-fe
 import { groundedBoxes, type RawDetections, rankedBoxes } from './postprocess.ts';
 import { createPrompt } from './prompt.ts';
 
+const RESULTS = { logits: 'logits', boxes: 'pred_boxes' };
+
 /** The detection capability of models with this configuration. */
 export function groundingDinoDetection(config: Config): DetectionFamily {
   const longestPrompt = longestText(config);
   return {
+    results: RESULTS,
     longestPrompt,
     extractHalf,
     joinHalves,
@@ -37,6 +40,6 @@ export function groundingDinoDetection(config: Config): DetectionFamily {
 
 /** The results of the half `detect` for one image. */
 function rawDetections(outputs: NamedOutputs): RawDetections {
-  const [logits, boxes] = [outputs.get('logits'), outputs.get('pred_boxes')];
+  const [logits, boxes] = [outputs.get(RESULTS.logits), outputs.get(RESULTS.boxes)];
   return { logits: floatData(logits), boxes: floatData(boxes), queries: boxes.shape[1] ?? 0 };
 }

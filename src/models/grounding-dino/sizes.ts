@@ -2,10 +2,14 @@
 import type { SizeRules } from '../specialize.ts';
 import { type CanvasConfig, canvasFor } from './canvas.ts';
 
+/** Pixels along a side for one position of the backbone's last map: patches of 4, which are halved three times. */
+const COARSEST_STRIDE = 32;
+
 /** The dimensions have the names that `buildModel` gives them. */
 export const groundingDinoSizes = (config: CanvasConfig): SizeRules => ({
   dimensions: { batch: 'batch', height: 'height', width: 'width', textLength: 'tokens' },
   inputs: { pixel_values: ['batch', 3, 'height', 'width'], input_ids: ['batch', 'tokens'] },
   validPixels: 'valid_pixels',
+  multiple: COARSEST_STRIDE,
   canvasFor: (size) => canvasFor(config, size),
 });

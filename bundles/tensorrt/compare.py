@@ -1,0 +1,65 @@
+#!/usr/bin/env python3
+"""Compares the boxes of an engine with those that dino8 found in the picture of golden.json. Run it before you use an engine:
+a runtime can build a model without a warning and compute something else.
+
+  python3 compare.py                          the engine of the main size
+  python3 compare.py --engine 320x320
+  python3 compare.py --onnx                   ONNX Runtime in place of the engine
+"""
+import base64
+import io
+import os
+import sys
+
+from PIL import Image
+
+from run import BUNDLE, FOLDER, TensorRt, arguments, detector, read_json
+
+
+class OnnxRuntime:
+    """The model itself, on the CPU."""
+
+    def __init__(self, path):
+        import onnxruntime
+
+        self.session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+
+    def run(self, feeds):
+        return dict(zip((each.name for each in self.session.get_outputs()), self.session.run(None, feeds)))
+
+
+def overlap(a, b):
+    """The intersection over union of two boxes."""
+    sides = [min(a[i] + a[i + 2], b[i] + b[i + 2]) - max(a[i], b[i]) for i in (0, 1)]
+    shared = max(0, sides[0]) * max(0, sides[1])
+    return shared / (a[2] * a[3] + b[2] * b[3] - shared) if shared else 0.0
+
+
+def agreement(expected, found, limits):
+    """The number of expected boxes for which there is one of the same phrase within the limits."""
+
+    def is_same(wanted, other):
+        is_near = abs(other["score"] - wanted["score"]) <= limits["score"]
+        return other["phrase"] == wanted["phrase"] and is_near and overlap(other["box"], wanted["box"]) >= limits["overlap"]
+
+    return sum(any(is_same(wanted, other) for other in found) for wanted in expected)
+
+
+def main():
+    parser = arguments(__doc__)
+    parser.add_argument("--onnx", action="store_true", help="run the model in ONNX Runtime in place of the engine")
+    asked = parser.parse_args()
+    golden = read_json("golden.json")
+    expected = golden["boxes"][asked.engine]
+    model = next(each["model"] for each in BUNDLE["engines"] if each["name"] == asked.engine)
+    path = os.path.join(FOLDER, model) if asked.onnx else os.path.join(asked.engines, f"{asked.engine}.engine")
+    detect = detector((OnnxRuntime if asked.onnx else TensorRt)(path), asked.engine)
+    found = detect(Image.open(io.BytesIO(base64.b64decode(golden["picture"]))), 0)
+    count = agreement(expected, found, golden["limits"])
+    print(f"{count} of the {len(expected)} boxes that dino8 found are found by {path}.")
+    if count < golden["limits"]["share"] * len(expected):
+        sys.exit("This runtime computes something else than dino8: do not use it. The README says what to try.")
+
+
+if __name__ == "__main__":
+    main()

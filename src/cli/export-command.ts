@@ -1,0 +1,84 @@
+import { Command, Option } from '@commander-js/extra-typings';
+import { UsageError } from '../base/errors.ts';
+import type { Size } from '../data/size.ts';
+import { exportTensorRt, type TensorRtBundle } from '../pipeline/tensorrt/export-tensorrt.ts';
+import { TENSORRT_VERSIONS } from '../quant/targets/tensorrt/versions.ts';
+import { examples } from './examples.ts';
+import { megabytes } from './format.ts';
+import { print, printJson } from './output.ts';
+import { addPhraseOptions, phrasesOf } from './phrase-options.ts';
+import { work } from './progress-line.ts';
+import { emaOption, jsonOption, threadsOption, tokenizerOption } from './shared-options.ts';
+
+/** `dino8 export` */
+export const exportCommand = () =>
+  addPhraseOptions(
+    new Command('export')
+      .description(
+        'Write a folder for a device: models for its runtime, scripts that build, measure and run them without dino8, pre- and post-processing as data, and a check that compares the boxes on the device with those of dino8. The models are checked in ONNX Runtime; nothing is run on a device.',
+      )
+      .argument('<model>', 'a model that dino8 quantized with --target tensorrt, a float one, or a checkpoint')
+      .requiredOption('-o, --output <folder>', 'the folder to write')
+      .addOption(
+        new Option('--target <runtime>', 'the runtime of the device').choices(['tensorrt']).makeOptionMandatory(),
+      )
+      .option(
+        '--tensorrt <version>',
+        `the version of TensorRT on the device: ${TENSORRT_VERSIONS.map(({ name }) => name).join(', ')} (JetPack 5.1 has 8.5, 6.0 has 8.6, 6.1 and 6.2 have 10.3; "dpkg -l libnvinfer-dev" tells)`,
+      )
+      .requiredOption(
+        '--sizes <list>',
+        'sizes of images, separated by commas, each in multiples of 32 pixels: the side of a square, or height x width as in 480x640. Pictures are stretched to the size, so one of the shape of your pictures is best',
+        parseSizes,
+      ),
+  )
+    .option(
+      '--picture <image>',
+      'a picture in which there is what the phrases name, for the check on the device (default: a drawn picture of shapes)',
+    )
+    .addOption(emaOption())
+    .addOption(tokenizerOption())
+    .addOption(threadsOption())
+    .addOption(jsonOption())
+    .addHelpText(
+      'after',
+      examples(
+        'dino8 export assets/nano --target tensorrt --tensorrt 10.3 --sizes 192x256 --phrases "red circle, blue square" -o bundle/',
+        'dino8 quantize assets/nano --recipe static --calibration assets/shapes/calib --target tensorrt -o nano.trt.onnx && dino8 export nano.trt.onnx --target tensorrt --tensorrt 8.6 --sizes 320,640,1280 --phrases "red circle" -o bundle/',
+      ),
+    )
+    .action(async (model, { json, phrases, phrase, phrasesFile, target: _, tensorrt = '', ...options }) => {
+      const asked = await phrasesOf({ phrases, phrase, phrasesFile });
+      const result = await exportTensorRt({
+        ...options,
+        tensorrt,
+        phrases: asked,
+        model,
+        ...work(),
+      });
+      if (json) printJson(result);
+      else printBundle(result);
+    });
+
+/** Sizes in a list, such as `320,480x640`. */
+function parseSizes(text: string): (number | Size)[] {
+  return text.split(',').map((part) => {
+    const [, height, width] = /^\s*(\d{1,6})(?:\s*x\s*(\d{1,6}))?\s*$/.exec(part) ?? [];
+    if (height === undefined)
+      throw new UsageError(
+        `--sizes must be a list of sides, such as 320,640, or of heights and widths, such as 480x640; "${part.trim()}" is neither.`,
+      );
+    return width === undefined ? Number(height) : { height: Number(height), width: Number(width) };
+  });
+}
+
+function printBundle({ output, bytes, tensorrt, precision, engines, golden }: TensorRtBundle): void {
+  const names = engines.map(({ name }) => name).join(', ');
+  const boxes = golden.reduce((sum, each) => sum + each.boxes, 0);
+  print(
+    `${output}: ${megabytes(bytes)}, for TensorRT ${tensorrt} in ${precision === 'int8' ? 'INT8 and float' : 'float'}, with engines for ${names}.`,
+  );
+  print(
+    `In ONNX Runtime its models find the ${boxes} boxes that the model finds in the picture of the check. Not run on a device.`,
+  );
+}

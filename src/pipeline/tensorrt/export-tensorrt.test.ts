@@ -1,0 +1,182 @@
+/** A bundle's models load in the version of TensorRT that they are for, by its tables, and find what the model finds. */
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { packageRoot } from '../../base/package-root.ts';
+import { bundledCalibration } from '../../data/bundled.ts';
+import { writeSmallCheckpoint } from '../../models/grounding-dino/testing/small-checkpoint.ts';
+import { readPackage } from '../../models/package/package.ts';
+import { setAttribute } from '../../onnx/attributes.ts';
+import { standardVersion } from '../../onnx/opset.ts';
+import { type Model, readModel } from '../../onnx/read.ts';
+import { DataType } from '../../onnx/types.ts';
+import { detect } from '../detect-step.ts';
+import { lint } from '../lint-step.ts';
+import { quantize } from '../quantize-step.ts';
+import { type ExportTensorRtOptions, exportTensorRt } from './export-tensorrt.ts';
+import { agreement, decodePicture, findBoxes, type GoldenCheck } from './golden.ts';
+import type { BundleManifest } from './manifest.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'dino8-export-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+const nano = join(packageRoot, 'assets/nano');
+const picture = join(packageRoot, 'assets/shapes/val/000082.jpg');
+const PHRASES = ['white star', 'orange ring', 'red circle'];
+
+let small: string;
+let quantized: string;
+beforeAll(async () => {
+  small = await writeSmallCheckpoint(join(folder, 'checkpoint'));
+  quantized = join(folder, 'small.trt.onnx');
+  await quantize({
+    model: small,
+    output: quantized,
+    recipe: 'static',
+    target: 'tensorrt',
+    calibration: bundledCalibration(),
+    calibrationImages: 2,
+  });
+});
+
+const readJson = (path: string) => JSON.parse(readFileSync(path, 'utf8'));
+const count = ({ graph }: Model, type: string) => graph.node.filter(({ opType }) => opType === type).length;
+
+describe.each([
+  ['8.5', false, false],
+  ['8.6', true, false],
+  ['10.3', true, true],
+  ['11', true, true],
+])('for TensorRT %s', (tensorrt, hasLayerNormalization, hasIntegerWeights) => {
+  test('lint finds nothing in the models, and they have the form of the version', async () => {
+    const output = join(folder, `bundle ${tensorrt}`);
+    const sizes = [96, { height: 64, width: 96 }];
+    const made = await exportTensorRt({ model: quantized, output, tensorrt, sizes, phrases: PHRASES });
+    expect(made).toMatchObject({ tensorrt, precision: 'int8' });
+    expect(made.engines.map(({ name }) => name)).toEqual(['64x96', '96x96', 'any']);
+    const models = readdirSync(output).filter((name) => name.endsWith('.onnx'));
+    expect(models).toEqual(['model.96x96.onnx', 'model.any.onnx', 'model.onnx']);
+    for (const name of models) {
+      const path = join(output, name);
+      expect((await lint({ model: path, target: 'tensorrt', version: tensorrt })).findings).toEqual([]);
+      const model = await readModel(path);
+      expect([standardVersion(model), model.functions.length]).toEqual([17, 0]);
+      expect(count(model, 'LayerNormalization') > 0).toBe(hasLayerNormalization);
+      const integers = model.graph.initializer.filter(
+        ({ dataType, dims }) => dataType === DataType.INT8 && dims.length > 1,
+      );
+      expect(integers.length > 0).toBe(hasIntegerWeights);
+      expect(count(model, 'QuantizeLinear')).toBeGreaterThan(10);
+      expect(model.graph.input.map((each) => each.name)).toEqual(['pixel_values']);
+    }
+    expect(readdirSync(output)).toEqual(
+      expect.arrayContaining([
+        'README.md',
+        'bench.sh',
+        'build.sh',
+        'compare.py',
+        'run.py',
+        'trtexec.sh',
+        'golden.json',
+      ]),
+    );
+    expect(readFileSync(join(output, 'README.md'), 'utf8')).not.toMatch(/\{\{/);
+  });
+});
+
+describe('a bundle of the bundled model', () => {
+  const output = join(folder, 'nano');
+  const size = { height: 192, width: 256 };
+  beforeAll(async () => {
+    await exportTensorRt({ model: nano, output, tensorrt: '8.5', sizes: [size], phrases: PHRASES, picture });
+  });
+
+  test('finds what the model finds, without phrases and preprocessing of its own', async () => {
+    const options = { images: [picture], threshold: 0.2 };
+    const [expected] = await detect({ ...options, model: nano, phrases: PHRASES });
+    const [found] = await detect({ ...options, model: join(output, 'model.onnx') });
+    expect(found?.detections.length).toBeGreaterThan(1);
+    expect(found?.detections.map(({ label }) => label)).toEqual(expected?.detections.map(({ label }) => label));
+    for (const [at, { score, box }] of (expected?.detections ?? []).entries()) {
+      expect(Math.abs((found?.detections[at]?.score ?? 9) - score)).toBeLessThan(1e-5);
+      for (const [side, value] of box.entries())
+        expect(Math.abs((found?.detections[at]?.box[side] ?? -99) - value)).toBeLessThan(1e-2);
+    }
+  });
+
+  test('has labels and pre- and post-processing as data', () => {
+    const manifest: BundleManifest = readJson(join(output, 'bundle.json'));
+    expect(manifest).toMatchObject({ format: 1, tensorrt: '8.5', precision: 'float', input: 'pixel_values' });
+    expect(manifest.postprocessing.phrases.map(({ label }) => label)).toEqual(PHRASES);
+    expect(manifest.preprocessing).toMatchObject({ resample: 2, mean: [0.485, 0.456, 0.406] });
+    expect(manifest.engines).toEqual([{ name: '192x256', size, model: 'model.onnx' }]);
+    expect(readFileSync(join(output, 'golden.json')).length).toBeLessThan(200_000);
+  });
+
+  test('has a check that fails if GridSample takes the nearest pixel, as TensorRT does with the newer name of the mode', async () => {
+    const check: GoldenCheck = readJson(join(output, 'golden.json'));
+    const expected = check.boxes['192x256'] ?? [];
+    expect(expected.length).toBeGreaterThan(1);
+    const made = await readPackage(join(output, 'model.onnx'));
+    const share = async () =>
+      agreement(expected, await findBoxes(made, await decodePicture(check), undefined), check.limits);
+    expect(await share()).toBe(1);
+    for (const node of made.model.graph.node) if (node.opType === 'GridSample') setAttribute(node, 'mode', 'nearest');
+    expect(await share()).toBeLessThan(check.limits.share);
+  });
+});
+
+describe('what is not possible is refused in a sentence', () => {
+  const long = Array.from({ length: 200 }, (_, at) => ({ exact: `red circle ${'blue '.repeat(at % 3)}` }));
+  test.each<[string, Partial<ExportTensorRtOptions>, RegExp]>([
+    [
+      'no version',
+      { tensorrt: '' },
+      /version of TensorRT on the device is missing; name it with `tensorrt`, one of 8\.5, 8\.6, 10\.3 /,
+    ],
+    ['an unknown version', { tensorrt: '9.1' }, /makes no bundle for TensorRT "9\.1"/],
+    ['no size', { sizes: [] }, /needs a size/],
+    [
+      'a size that is no multiple',
+      { sizes: [100] },
+      /100x100 in `sizes` is not made of multiples of 32 pixels.*take 96x96/,
+    ],
+    ['a size that is none', { sizes: [-32] }, /whole pixels, not -32x-32/],
+    [
+      'a size that is too small',
+      { model: nano, sizes: [32] },
+      /too few positions for the queries of the model; give at least/,
+    ],
+    ['a size that is too large', { sizes: [64_000] }, /64000 is not possible/],
+    ['a size twice', { sizes: [96, { height: 96, width: 96 }] }, /96x96 is twice/],
+    ['too many sizes', { sizes: Array.from({ length: 17 }, (_, at) => 64 + 32 * at) }, /17 `sizes` are more than/],
+    ['no phrases', { phrases: undefined }, /made for fixed phrases.*`phrases`/],
+    ['phrases that are too long', { phrases: long }, /fill \d+ prompts/],
+    ['a picture that is not there', { picture: '/nowhere.png' }, /nowhere\.png does not exist/],
+  ])('%s', async (name, options, message) => {
+    const output = join(folder, `not ${name}`);
+    const exporting = exportTensorRt({
+      model: small,
+      output,
+      tensorrt: '8.6',
+      sizes: [96],
+      phrases: PHRASES,
+      ...options,
+    });
+    await expect(exporting).rejects.toThrow(message);
+    expect(existsSync(output)).toBe(false);
+  });
+
+  test('a model that is quantized for another runtime, and a file in place of the folder', async () => {
+    const model = join(folder, 'dynamic.onnx');
+    await quantize({ model: small, output: model, recipe: 'dynamic' });
+    const output = join(folder, 'no bundle');
+    const options = { output, tensorrt: '8.6', sizes: [96], phrases: PHRASES };
+    await expect(exportTensorRt({ ...options, model })).rejects.toThrow(
+      /dynamic\.onnx is quantized for the target ort-cpu, which TensorRT does not run; quantize the float model for the target tensorrt/,
+    );
+    writeFileSync(output, '');
+    await expect(exportTensorRt({ ...options, model: small })).rejects.toThrow(/is a file where a folder is needed/);
+    await expect(exportTensorRt({ ...options, model: small, output: folder })).rejects.toThrow(/already holds files/);
+  });
+});

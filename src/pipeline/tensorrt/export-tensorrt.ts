@@ -1,0 +1,264 @@
+/** The step from a detector to a folder that runs on a device with TensorRT, without dino8. */
+import { readdir } from 'node:fs/promises';
+import { InputError, UsageError } from '../../base/errors.ts';
+import { exists, isDirectory } from '../../base/files.ts';
+import type { WorkOptions } from '../../base/progress.ts';
+import { type Content, writeFolder } from '../../base/write-folder.ts';
+import { type Image, readImage } from '../../data/image.ts';
+import type { Phrases } from '../../data/phrases.ts';
+import type { Size } from '../../data/size.ts';
+import { fixPrompt } from '../../detect/fix-prompt.ts';
+import { readFixedPrompt } from '../../models/fixed-prompt.ts';
+import type { ModelPackage, ReadOptions } from '../../models/package/package.ts';
+import { standardVersion } from '../../onnx/opset.ts';
+import { modelFiles } from '../../onnx/write.ts';
+import { readPlanSummary } from '../../quant/plan-summary.ts';
+import { tensorRt } from '../../quant/targets/tensorrt/tensorrt.ts';
+import { findTensorRtVersion, type TensorRtVersion } from '../../quant/targets/tensorrt/versions.ts';
+import { type ThreadOptions, withThreads } from '../../runtime/threads.ts';
+import { checkModel } from '../check-model.ts';
+import { type ModelSource, openModel } from '../sources.ts';
+import { checkStepFiles } from '../step-files.ts';
+import { modelOfAnySize, modelOfSize, stretchedTo } from './bundle-models.ts';
+import { bundleSizes } from './bundle-sizes.ts';
+import { bundleReadme, bundleScripts } from './bundle-templates.ts';
+import {
+  agreement,
+  DEVICE_LIMITS,
+  drawnPicture,
+  encodePicture,
+  expectedBoxes,
+  findBoxes,
+  type GoldenBox,
+  type GoldenCheck,
+  goldenPicture,
+} from './golden.ts';
+import {
+  type BundleEngine,
+  type BundleManifest,
+  type BundlePrecision,
+  bundleEngines,
+  bundleManifest,
+  engineList,
+} from './manifest.ts';
+
+/** Options of `exportTensorRt`. */
+export interface ExportTensorRtOptions extends WorkOptions, ReadOptions, ThreadOptions {
+  /** The detector: quantized for the target `tensorrt`, or not quantized. */
+  readonly model: ModelSource;
+  /** The folder to write. */
+  readonly output: string;
+  /** The version of TensorRT on the device: 8.5, 8.6, 10.3 or 11. */
+  readonly tensorrt: string;
+  /** The sizes of images that engines are for: sides of squares, or heights and widths. */
+  readonly sizes: readonly (number | Size)[];
+  /** The phrases to look for, which become part of the models; a model that is made for phrases takes none. */
+  readonly phrases?: Phrases | undefined;
+  /** A picture in which there is what the phrases name, for the check on the device; a drawn one by default. */
+  readonly picture?: string | undefined;
+}
+
+/** The bundle that `exportTensorRt` wrote. */
+export interface TensorRtBundle {
+  /** The folder. */
+  readonly output: string;
+  /** The size of all files in bytes. */
+  readonly bytes: number;
+  /** The version of TensorRT that the bundle is for. */
+  readonly tensorrt: string;
+  /** Whether the models compute in INT8. */
+  readonly precision: BundlePrecision;
+  /** The engines that its `build.sh` builds. */
+  readonly engines: readonly BundleEngine[];
+  /** The number of boxes that each model was checked by in ONNX Runtime, and that the device is checked by. */
+  readonly golden: readonly { readonly engine: string; readonly boxes: number }[];
+}
+
+/** The limits within which the models of a bundle must agree with the model that they are made from, in ONNX Runtime. */
+const SAME = { overlap: 0.99, score: 1e-3 };
+/** If the best box of the golden check has a lower score, the check says little. */
+const LEAST_SCORE = 0.25;
+
+/**
+ * Writes a bundle for TensorRT: models for each size and one for all, scripts that build engines, measure them and detect with them,
+ * and a check of the boxes. The models are checked in ONNX Runtime; nothing is run in TensorRT.
+ *
+ * @throws UsageError if the version, a size or the phrases are not possible, or if the model is made for another runtime
+ * @throws InputError if a model would not load, or would compute something else, in this version of TensorRT
+ * @example
+ * await exportTensorRt({
+ *   model: 'tiny.trt.onnx',
+ *   output: 'jetson/',
+ *   tensorrt: '8.6',
+ *   sizes: [320, 640, { height: 480, width: 640 }],
+ *   phrases: ['forklift', 'person without helmet'],
+ * });
+ */
+export async function exportTensorRt(options: ExportTensorRtOptions): Promise<TensorRtBundle> {
+  return withThreads(options.threads, async () => {
+    const { output, onNotice, picture: path } = options;
+    const version = findTensorRtVersion(options.tensorrt);
+    await checkFolder(output);
+    await checkStepFiles({ outputs: [], models: [options.model], data: [path] });
+    const source = await openModel(options.model, options);
+    const precision = precisionOf(source);
+    const sizes = bundleSizes(source, options.sizes);
+    const fixed = await withPhrases(source, options);
+    const picture = goldenPicture(path === undefined ? await drawnPicture() : await readImage(path));
+    if (precision === 'float')
+      onNotice?.(
+        `${source.source} is not quantized, so the bundle computes nothing in INT8; quantize it for the target tensorrt first for a bundle that does.`,
+      );
+
+    const engines = bundleEngines(sizes);
+    const models = await makeModels({ source, fixed, version, engines, main: sizes.main, picture }, options);
+    const best = Math.max(...models.map(({ expected }) => expected[0]?.score ?? 0));
+    if (best < LEAST_SCORE)
+      onNotice?.(
+        `The best box in the picture of the check has a score of ${best.toFixed(2)}, so the check says little; name a \`picture\` in which there is what the phrases name.`,
+      );
+
+    const files = new Map<string, Content>(models.flatMap(({ files: own }) => [...own]));
+    const prompt = readFixedPrompt(fixed.model);
+    const [first] = models;
+    if (!first || !prompt) throw new Error('a bundle has an engine and phrases');
+    const manifest = bundleManifest(first.made, prompt, { version, precision, engines });
+    const check: GoldenCheck = {
+      picture: await encodePicture(picture),
+      size: [picture.height, picture.width],
+      limits: DEVICE_LIMITS,
+      boxes: Object.fromEntries(
+        models.flatMap(({ engine, expected }) => (engine.size ? [[engine.name, expected]] : [])),
+      ),
+    };
+    files.set(MANIFEST, json(manifest));
+    files.set('golden.json', json(check));
+    files.set('engines.txt', engineList(manifest, version.stronglyTyped));
+    for (const [name, content] of await bundleScripts()) files.set(name, content);
+    const opset = standardVersion(first.made.model);
+    files.set('README.md', await bundleReadme(readmeFacts(manifest, version, opset)));
+    await writeFolder(output, files, [MANIFEST]);
+    const bytes = [...files.values()].reduce((sum, content) => sum + lengthOf(content), 0);
+    const golden = models.map(({ engine, expected }) => ({ engine: engine.name, boxes: expected.length }));
+    return { output, bytes, tensorrt: version.name, precision, engines, golden };
+  });
+}
+
+const MANIFEST = 'bundle.json';
+
+const json = (value: unknown) => `${JSON.stringify(value, undefined, 1)}\n`;
+
+/** A model of a bundle, and what it has to find in the picture of the check. */
+interface MadeModel {
+  readonly engine: BundleEngine;
+  readonly made: ModelPackage;
+  readonly files: ReadonlyMap<string, Uint8Array[]>;
+  readonly expected: readonly GoldenBox[];
+}
+
+/** What all models of a bundle are made from. */
+interface Making {
+  readonly source: ModelPackage;
+  readonly fixed: ModelPackage;
+  readonly version: TensorRtVersion;
+  readonly engines: readonly BundleEngine[];
+  readonly main: Size;
+  readonly picture: Image;
+}
+
+/** @throws InputError if a model would not load in this version, or does not find what the model finds that it is made from */
+async function makeModels(
+  { source, fixed, version, engines, main, picture }: Making,
+  { output, phrases, signal, onProgress }: ExportTensorRtOptions,
+): Promise<MadeModel[]> {
+  const models: MadeModel[] = [];
+  const total = engines.length;
+  for (const engine of engines) {
+    signal?.throwIfAborted();
+    onProgress?.({ label: 'Making models', done: models.length, total });
+    const made = await (engine.size ? modelOfSize(fixed, engine.size, version) : modelOfAnySize(fixed, version));
+    await checkModel(made.model, `${output}/${engine.model}`, { target: tensorRt, version: version.name });
+    const preprocessing = stretchedTo(engine.size ?? main, source);
+    const expected = expectedBoxes(await findBoxes({ ...source, preprocessing }, picture, phrases));
+    const found = await findBoxes({ ...made, preprocessing }, picture, undefined);
+    if (agreement(expected, found, SAME) < 1)
+      throw new InputError(
+        `${output} is not written, because the model ${engine.model} does not find the boxes in the picture of the check that ${source.source} finds; this is a defect of dino8.`,
+      );
+    models.push({ engine, made, files: modelFiles(made.model, engine.model), expected });
+  }
+  onProgress?.({ label: 'Making models', done: total, total });
+  return models;
+}
+
+/** Engines of a former bundle would be taken for those of this one. @throws UsageError if the folder is not a new or empty one */
+async function checkFolder(output: string): Promise<void> {
+  if (!(await exists(output))) return;
+  if (!(await isDirectory(output)))
+    throw new UsageError(`${output} is a file where a folder is needed; name another folder for the bundle.`);
+  if ((await readdir(output)).length > 0)
+    throw new UsageError(
+      `${output} already holds files, which would be taken for parts of the bundle; name a new folder, or empty it.`,
+    );
+}
+
+/** @throws UsageError if the model is quantized for another runtime */
+function precisionOf({ model, source }: ModelPackage): BundlePrecision {
+  const target = readPlanSummary(model)?.target;
+  if (target === undefined) return 'float';
+  if (target === tensorRt.name) return 'int8';
+  throw new UsageError(
+    `${source} is quantized for the target ${target}, which TensorRT does not run; quantize the float model for the target ${tensorRt.name}, or export the float model.`,
+  );
+}
+
+async function withPhrases(source: ModelPackage, { phrases, onNotice }: ExportTensorRtOptions): Promise<ModelPackage> {
+  if (phrases === undefined && readFixedPrompt(source.model)) return source;
+  if (phrases === undefined)
+    throw new UsageError(
+      'A bundle is made for fixed phrases, which become part of its models; name them with `phrases`, as in "forklift, person".',
+    );
+  const { model, warnings } = await fixPrompt(source, phrases);
+  for (const sentence of warnings) onNotice?.(sentence);
+  return model;
+}
+
+function readmeFacts(
+  { precision, engines, postprocessing }: BundleManifest,
+  version: TensorRtVersion,
+  opset: number,
+): Record<string, string> {
+  const fixed = engines.filter(({ size }) => size);
+  return {
+    tensorrt: version.name,
+    range: version.range,
+    opset: String(opset),
+    phrases: String(postprocessing.phrases.length),
+    precision:
+      precision === 'int8'
+        ? 'INT8 where Q/DQ pairs are, float elsewhere'
+        : 'float, because the model that it was made from is not quantized',
+    typing: version.stronglyTyped
+      ? 'The types in the files decide the precision of every layer (strong typing).'
+      : 'TensorRT chooses among the precisions that `build.sh` allows (weak typing).',
+    sizes: fixed.map(({ name, model }) => `| ${name} | \`${model}\` | \`engines/${name}.engine\` |`).join('\n'),
+    any:
+      fixed.length < engines.length
+        ? '`bash build.sh any` builds one engine for all sizes from the smallest to the largest; it is slower than those for one size.\n\n'
+        : '',
+    flags: flagsByHand(version, precision),
+  };
+}
+
+/** The options of trtexec for the main model, as `build.sh` gives them. */
+function flagsByHand({ name, stronglyTyped }: TensorRtVersion, precision: BundlePrecision): string {
+  if (stronglyTyped) return `--memPoolSize=workspace:1024${name === '11' ? '' : ' --stronglyTyped'}`;
+  return `--workspace=1024${precision === 'int8' ? ' --int8' : ''}`;
+}
+
+function lengthOf(content: Content): number {
+  if (typeof content === 'string') return Buffer.byteLength(content);
+  let length = 0;
+  for (const piece of content) length += piece.length;
+  return length;
+}

@@ -1,0 +1,141 @@
+/** What the scripts of a bundle read: pre- and post-processing, phrases and engines, as data. */
+import { InputError } from '../../base/errors.ts';
+import { packageVersion } from '../../base/package-root.ts';
+import type { Size } from '../../data/size.ts';
+import { DEFAULT_THRESHOLD } from '../../detect/select-boxes.ts';
+import { detectionOf } from '../../models/family.ts';
+import type { FixedPrompt } from '../../models/fixed-prompt.ts';
+import type { ModelPackage } from '../../models/package/package.ts';
+import type { TensorRtVersion } from '../../quant/targets/tensorrt/versions.ts';
+import { type BundleSizes, sizeName } from './bundle-sizes.ts';
+
+/** The precision of a bundle's models: products in INT8 by Q/DQ pairs, or no quantization. */
+export type BundlePrecision = 'int8' | 'float';
+
+/** An engine that `build.sh` builds. */
+export interface BundleEngine {
+  /** Its name: its size, or `any`. */
+  readonly name: string;
+  /** The file of the model. */
+  readonly model: string;
+  /** The size of its images; undefined for an engine for several sizes. */
+  readonly size?: Size | undefined;
+  /** The smallest, the usual and the largest size of an engine for several sizes. */
+  readonly profile?: { readonly min: Size; readonly opt: Size; readonly max: Size } | undefined;
+}
+
+/** The content of `bundle.json`. */
+export interface BundleManifest {
+  /** The version of this form. */
+  readonly format: 1;
+  /** The version of dino8 that wrote it. */
+  readonly dino8: string;
+  /** The version of TensorRT that the models are for. */
+  readonly tensorrt: string;
+  readonly precision: BundlePrecision;
+  /** The name of the input: normalised pixels, float32 [1, 3, height, width]. */
+  readonly input: string;
+  /** The names of the results: logits [1, queries, tokens], and boxes (cx, cy, w, h) as parts of the picture [1, queries, 4]. */
+  readonly outputs: { readonly logits: string; readonly boxes: string };
+  readonly engines: readonly BundleEngine[];
+  /** A picture is stretched to the engine's size by this filter of Pillow; then each channel is (x · scale − mean) / deviation. */
+  readonly preprocessing: {
+    readonly resample: number;
+    readonly scale: number;
+    readonly mean: readonly number[];
+    readonly deviation: readonly number[];
+  };
+  /**
+   * Of each query the phrase with the highest mean probability of its tokens is taken, and the highest probability of its tokens is
+   * the score.
+   */
+  readonly postprocessing: {
+    readonly threshold: number;
+    /** The phrases, each with its tokens: those from `begin` to before `end`. */
+    readonly phrases: readonly { readonly label: string; readonly begin: number; readonly end: number }[];
+  };
+}
+
+/** The name of the model for the main size, which NVIDIA's tools are given by hand too. */
+export const MAIN_MODEL = 'model.onnx';
+const ANY_SIZE = 'any';
+
+/** The engines of a bundle: one for each size, and one for all if there are several. */
+export function bundleEngines({ all, main }: BundleSizes): BundleEngine[] {
+  const fixed = all.map((size) => {
+    const name = sizeName(size);
+    return { name, size, model: size === main ? MAIN_MODEL : `model.${name}.onnx` };
+  });
+  if (all.length === 1) return fixed;
+  const limit = (choose: (...sides: number[]) => number): Size => ({
+    height: choose(...all.map(({ height }) => height)),
+    width: choose(...all.map(({ width }) => width)),
+  });
+  const profile = { min: limit(Math.min), opt: main, max: limit(Math.max) };
+  return [...fixed, { name: ANY_SIZE, model: `model.${ANY_SIZE}.onnx`, profile }];
+}
+
+/** @param source a model for fixed phrases, quantized or not, in the form in which it is in the bundle */
+export function bundleManifest(
+  source: ModelPackage,
+  { phrases, chunk }: FixedPrompt,
+  settings: {
+    readonly version: TensorRtVersion;
+    readonly precision: BundlePrecision;
+    readonly engines: readonly BundleEngine[];
+  },
+): BundleManifest {
+  const { preprocessing, model } = source;
+  const { do_rescale, rescale_factor, do_normalize, image_mean, image_std, resample } = preprocessing;
+  const [input, ...others] = model.graph.input.map(({ name }) => name);
+  if (input === undefined || others.length > 0) throw new Error('a model of a bundle takes an image alone');
+  if (chunk.phrases.some(({ phrase }, index) => phrase !== index)) throw new Error('phrases are in their order');
+  const outputs = detectionOf(source).results;
+  return {
+    format: 1,
+    dino8: packageVersion(),
+    tensorrt: settings.version.name,
+    precision: settings.precision,
+    input,
+    outputs,
+    engines: settings.engines,
+    preprocessing: {
+      resample,
+      scale: do_rescale ? rescale_factor : 1,
+      mean: do_normalize ? image_mean : [0, 0, 0],
+      deviation: do_normalize ? image_std : [1, 1, 1],
+    },
+    postprocessing: {
+      threshold: DEFAULT_THRESHOLD,
+      phrases: chunk.phrases.map(({ phrase, begin, end }) => ({ label: phrases[phrase] ?? '', begin, end })),
+    },
+  };
+}
+
+/** Names in `engines.txt` are separated by spaces and read by a shell. */
+const PLAIN_NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/;
+
+/**
+ * The content of `engines.txt`, the part of the manifest that shell scripts read: a line for each setting and engine.
+ * @throws InputError if the model has an input of a name that a shell could take for something else
+ */
+export function engineList({ tensorrt, precision, input, engines }: BundleManifest, stronglyTyped: boolean): string {
+  if (!PLAIN_NAME.test(input))
+    throw new InputError(
+      `The input ${JSON.stringify(input.slice(0, 60))} of the model has a name that scripts cannot carry; give it one of letters, digits, dots and dashes.`,
+    );
+  const shape = ({ height, width }: Size) => `1x3x${height}x${width}`;
+  const lines = engines.map(({ name, model, profile }) => {
+    const shapes = profile ? [profile.min, profile.opt, profile.max].map(shape) : ['-', '-', '-'];
+    return ['engine', name, model, ...shapes].join(' ');
+  });
+  return [
+    '# Read by build.sh and bench.sh: engine NAME MODEL MIN OPT MAX, with - where the size is fixed.',
+    `tensorrt ${tensorrt}`,
+    `precision ${precision}`,
+    `typing ${stronglyTyped ? 'strong' : 'weak'}`,
+    `input ${input}`,
+    ...lines,
+    '',
+  ].join('\n');
+}

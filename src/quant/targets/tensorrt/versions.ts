@@ -1,0 +1,55 @@
+/** The versions of TensorRT that models are written for one by one, and the form that each takes. */
+import { UsageError } from '../../../base/errors.ts';
+
+/** A version of TensorRT, with what models for it look like. */
+export interface TensorRtVersion {
+  /** The oldest version that such models are for; a version of the table in `operators.json`, or one that begins so. */
+  readonly name: string;
+  /** The versions that such models are for, in words. */
+  readonly range: string;
+  /** False if it does not have LayerNormalization, which is then written as its parts. */
+  readonly layerNormalization: boolean;
+  /**
+   * True if weights are stored as int8 with a DequantizeLinear alone. NVIDIA documents this for version 10 and later; before, weights
+   * are floats with a pair, as NVIDIA's own tool writes them
+   * (https://docs.nvidia.com/deeplearning/tensorrt/latest/inference-library/work-quantized-types.html).
+   */
+  readonly integerWeights: boolean;
+  /** True if the types in the file decide the precision of every layer; false if TensorRT chooses among those that are allowed. */
+  readonly stronglyTyped: boolean;
+}
+
+/** From the oldest to the newest. */
+export const TENSORRT_VERSIONS: readonly TensorRtVersion[] = [
+  { name: '8.5', range: '8.5', layerNormalization: false, integerWeights: false, stronglyTyped: false },
+  { name: '8.6', range: '8.6', layerNormalization: true, integerWeights: false, stronglyTyped: false },
+  {
+    name: '10.3',
+    range: '10.3 and later versions 10',
+    layerNormalization: true,
+    integerWeights: true,
+    stronglyTyped: true,
+  },
+  {
+    name: '11',
+    range: '11.0 and later versions 11',
+    layerNormalization: true,
+    integerWeights: true,
+    stronglyTyped: true,
+  },
+];
+
+/**
+ * Returns the version that a number means: 8.6 for 8.6.2.
+ * @throws UsageError if models are not written for it; the message lists the versions
+ */
+export function findTensorRtVersion(asked: string): TensorRtVersion {
+  const found = TENSORRT_VERSIONS.find(({ name }) => asked === name || asked.startsWith(`${name}.`));
+  if (found) return found;
+  const ranges = TENSORRT_VERSIONS.map(({ name, range }) => (name === range ? name : `${name} (for ${range})`)).join(
+    ', ',
+  );
+  throw new UsageError(
+    `${asked ? `dino8 makes no bundle for TensorRT "${asked}"` : 'The version of TensorRT on the device is missing'}; name it with \`tensorrt\`, one of ${ranges}: JetPack 5.1 has 8.5, JetPack 6.0 has 8.6, JetPack 6.1 and 6.2 have 10.3, and \`dpkg -l libnvinfer-dev\` tells.`,
+  );
+}

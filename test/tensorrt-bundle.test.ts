@@ -1,0 +1,307 @@
+/** The scripts of a bundle for TensorRT: with a trtexec that takes exactly the options of one version, and without a device. */
+import { execFile } from 'node:child_process';
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { packageRoot } from '../src/base/package-root.ts';
+import { encodeImage } from '../src/data/encode-image.ts';
+import { readImage } from '../src/data/image.ts';
+import { Preprocessor } from '../src/data/preprocess.ts';
+import { readPackage } from '../src/models/package/package.ts';
+import { detect } from '../src/pipeline/detect-step.ts';
+import { exportTensorRt } from '../src/pipeline/tensorrt/export-tensorrt.ts';
+import { floatData } from '../src/runtime/tensor.ts';
+import type { Result } from './run-cli.ts';
+
+const templates = join(packageRoot, 'bundles/tensorrt');
+const folder = mkdtempSync(join(tmpdir(), 'dino8-bundle-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** Runs a program; never rejects. */
+function run(program: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Result> {
+  return new Promise((resolve) => {
+    execFile(program, [...args], { env: { ...process.env, ...env } }, (error, stdout, stderr) => {
+      const code = typeof error?.code === 'number' ? error.code : error ? -1 : 0;
+      resolve({ code, stdout, stderr });
+    });
+  });
+}
+
+const works = async (program: string, ...args: string[]) => (await run(program, args)).code === 0;
+
+/** A folder of programs, of which each runs the fake of its name. Its path has what shells take for something else. */
+const programs = join(folder, `it's a "$(touch hacked)" folder`);
+const trtexec = join(programs, 'trtexec');
+
+/** A bundle without models, for the scripts that read no more than its list of engines. */
+function bundle(name: string, tensorrt: string, settings = 'precision int8\ntyping weak'): string {
+  const path = join(folder, `a 'bundle' $(touch hacked) ${name}`);
+  cpSync(templates, path, { recursive: true });
+  const engines = [
+    'engine 320x320 model.320x320.onnx - - -',
+    'engine 640x640 model.onnx - - -',
+    'engine any model.any.onnx 1x3x320x320 1x3x640x640 1x3x640x640',
+  ];
+  writeFileSync(
+    join(path, 'engines.txt'),
+    [`tensorrt ${tensorrt}`, settings, 'input pixels', ...engines, ''].join('\n'),
+  );
+  for (const model of ['model.onnx', 'model.320x320.onnx', 'model.any.onnx']) writeFileSync(join(path, model), '');
+  return path;
+}
+
+beforeAll(() => {
+  mkdirSync(programs);
+  const fake = join(packageRoot, 'test/fixtures/trtexec/trtexec.mjs');
+  writeFileSync(trtexec, `#!/bin/sh\nexec '${process.execPath}' '${fake}' "$@"\n`);
+  writeFileSync(join(programs, 'nvpmodel'), '#!/bin/sh\necho "NV Power Mode: MAXN"\necho 0\n');
+  writeFileSync(
+    join(programs, 'tegrastats'),
+    '#!/bin/sh\necho "RAM 2345/7620MB (lfb 4x4MB) GR3D_FREQ 12% VDD_GPU_SOC 1234mW/1234mW"\necho "RAM 2999/7620MB GR3D_FREQ 97% VDD_GPU_SOC 4321mW/2000mW"\nexec sleep 60\n',
+  );
+  for (const name of readdirSync(programs)) chmodSync(join(programs, name), 0o755);
+});
+
+const VERSIONS = ['8.5', '8.6', '10.3', '11'];
+const typing = (version: string) => `precision int8\ntyping ${version.startsWith('8') ? 'weak' : 'strong'}`;
+
+describe.each(VERSIONS)('with the trtexec of TensorRT %s', (version) => {
+  test('engines are built and measured', async () => {
+    const path = bundle(`of ${version}`, version, typing(version));
+    const env = { FAKE_TENSORRT: version, PATH: `${programs}:${process.env.PATH}` };
+    const built = await run('bash', [join(path, 'build.sh'), '320x320', '640x640', 'any'], env);
+    expect(built).toMatchObject({ code: 0, stderr: '' });
+    expect(readdirSync(join(path, 'engines')).filter((name) => !name.endsWith('.log'))).toEqual([
+      '320x320.engine',
+      '640x640.engine',
+      'any.engine',
+    ]);
+    const flags: string[] = JSON.parse(readFileSync(join(path, 'engines/any.engine'), 'utf8'));
+    expect(flags).toContain(`--onnx=${join(path, 'model.any.onnx')}`);
+    expect(flags).toContain('--maxShapes=pixels:1x3x640x640');
+    expect(flags.includes('--int8')).toBe(version.startsWith('8'));
+    expect(flags.includes('--stronglyTyped')).toBe(version === '10.3');
+
+    const measured = await run('bash', [join(path, 'bench.sh'), '--duration', '1'], env);
+    expect(measured.code, measured.stderr).toBe(0);
+    expect(JSON.parse(readFileSync(join(path, 'engines/bench.json'), 'utf8'))).toMatchObject({
+      power_mode: 'NV Power Mode: MAXN 0',
+      tensorrt: version === '11' ? '11.1' : version,
+      engines: ['320x320', '640x640', 'any'].map((engine) => ({
+        engine,
+        median_ms: 10.75,
+        min_ms: 10.25,
+        max_ms: 14.5,
+        ram_peak_mb: 2999,
+        gpu_use_peak_percent: 97,
+        power_peak_mw: 4321,
+      })),
+    });
+    expect(existsSync('hacked') || existsSync(join(path, 'hacked'))).toBe(false);
+  });
+
+  test('a bundle for another version is refused, with the version to export for', async () => {
+    for (const other of VERSIONS.filter((each) => each !== version && !(version === '8.6' && each === '8.5'))) {
+      const path = bundle(`${other} on ${version}`, other);
+      const { code, stderr } = await run('bash', [join(path, 'build.sh'), '--trtexec', trtexec], {
+        FAKE_TENSORRT: version,
+      });
+      expect(code).toBe(1);
+      expect(stderr).toMatch(
+        new RegExp(`for TensorRT ${other} and the device has .*--tensorrt ${version.replace('.', '\\.')}`),
+      );
+    }
+  });
+});
+
+describe('build.sh', () => {
+  test('prints what it would run, and the commands can be run as they are printed', async () => {
+    const path = bundle('to print', '8.5');
+    const env = { FAKE_TENSORRT: '8.5' };
+    const printed = await run('bash', [join(path, 'build.sh'), '--dry-run', '--fp16', '--trtexec', trtexec], env);
+    expect(printed.code, printed.stderr).toBe(0);
+    expect(printed.stdout.trim().split('\n')).toHaveLength(2);
+    expect(existsSync(join(path, 'engines'))).toBe(false);
+    mkdirSync(join(path, 'engines'));
+    const done = await run('bash', ['-c', printed.stdout], env);
+    expect(done.code, done.stdout + done.stderr).toBe(0);
+    expect(readFileSync(join(path, 'engines/640x640.engine.partial'), 'utf8')).toContain('--fp16');
+  });
+
+  test('leaves no engine behind when trtexec fails, and shows its last lines', async () => {
+    const path = bundle('that fails', '8.6');
+    const env = { FAKE_TENSORRT: '8.6', FAKE_TRTEXEC_FAILS: '1' };
+    const { code, stderr } = await run('bash', [join(path, 'build.sh'), '--trtexec', trtexec], env);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/Engine could not be created[\s\S]*trtexec did not build 320x320; the whole log is/);
+    expect(readdirSync(join(path, 'engines'))).toEqual(['320x320.log']);
+  });
+
+  test.each<[string, string[], Record<string, string>, number, RegExp]>([
+    [
+      'no trtexec',
+      [],
+      { PATH: '/usr/bin:/bin', JETPACK_TRTEXEC: '/nowhere' },
+      1,
+      /trtexec is neither in PATH nor at \/nowhere; install it/,
+    ],
+    ['a program that is not there', ['--trtexec', '/nowhere/trtexec'], {}, 1, /\/nowhere\/trtexec is not a program/],
+    ['a program that is no trtexec', ['--trtexec', '/bin/true'], {}, 1, /does not say which version/],
+    [
+      'an unknown version',
+      ['--trtexec', trtexec],
+      { FAKE_TENSORRT: '120000' },
+      1,
+      /has TensorRT 12\.0, which this script does not know/,
+    ],
+    [
+      'an old version',
+      ['--trtexec', trtexec],
+      { FAKE_TENSORRT: '7203' },
+      1,
+      /has TensorRT 7\.2, which this script does not know/,
+    ],
+    [
+      'an unknown engine',
+      ['--trtexec', trtexec, '800x800'],
+      { FAKE_TENSORRT: '8.6' },
+      2,
+      /no engine 800x800; there are 320x320 640x640 any/,
+    ],
+    ['an unknown option', ['--fast'], {}, 2, /no option --fast/],
+    ['an option without a value', ['--output'], {}, 2, /--output needs a value/],
+    ['a workspace that is no number', ['--workspace', '1GB'], {}, 2, /--workspace must be a number of MiB, not 1GB/],
+  ])('says what is wrong: %s', async (name, args, env, expected, message) => {
+    const path = bundle(name, '8.6');
+    const { code, stderr } = await run('bash', [join(path, 'build.sh'), ...args], env);
+    expect([code, stderr]).toEqual([expected, expect.stringMatching(message)]);
+    expect(stderr.trim().split('\n')).toHaveLength(1);
+  });
+
+  test('--fp16 is refused where the types of the file decide', async () => {
+    const path = bundle('of strong types', '10.3', typing('10.3'));
+    const { code, stderr } = await run('bash', [join(path, 'build.sh'), '--fp16', '--trtexec', trtexec], {
+      FAKE_TENSORRT: '10.3',
+    });
+    expect([code, stderr]).toEqual([2, expect.stringMatching(/--fp16 is for TensorRT 8/)]);
+  });
+
+  test.each([
+    ['of another form', 'speed 3', /begins with speed/],
+    ['with a name that leaves the folder', 'engine ../../x model.onnx - - -', /names an engine \.\.\/\.\.\/x/],
+  ])('refuses a list of engines %s', async (name, line, message) => {
+    const path = bundle(name, '8.6', line);
+    const { code, stderr } = await run('bash', [join(path, 'build.sh'), '--trtexec', trtexec]);
+    expect([code, stderr]).toEqual([1, expect.stringMatching(message)]);
+  });
+});
+
+test('bench.sh says when there is no engine', async () => {
+  const path = bundle('not built', '8.6');
+  const { code, stderr } = await run('bash', [join(path, 'bench.sh'), '--trtexec', trtexec], { FAKE_TENSORRT: '8.6' });
+  expect([code, stderr]).toEqual([1, expect.stringMatching(/there is no engine in .*; build one with bash build\.sh/)]);
+});
+
+test.skipIf(!(await works('shellcheck', '--version')))('shellcheck finds nothing in the shell scripts', async () => {
+  const scripts = readdirSync(templates).filter((name) => name.endsWith('.sh'));
+  const paths = scripts.map((name) => join('bundles/tensorrt', name));
+  const { code, stdout } = await run('shellcheck', [
+    '-x',
+    '-P',
+    packageRoot,
+    ...paths.map((path) => join(packageRoot, path)),
+  ]);
+  expect([code, stdout]).toEqual([0, '']);
+});
+
+const python = process.env.PYTHON ?? 'python3';
+
+test.skipIf(!(await works(python, '--version')))('the Python scripts are valid, and run.py is short', async () => {
+  for (const name of ['run.py', 'compare.py']) {
+    const check = `import ast, sys; ast.parse(open(sys.argv[1]).read(), feature_version=(3, 8))`;
+    expect(await run(python, ['-c', check, join(templates, name)])).toEqual({ code: 0, stdout: '', stderr: '' });
+  }
+  expect(readFileSync(join(templates, 'run.py'), 'utf8').split('\n').length).toBeLessThan(150);
+});
+
+const hasOnnxRuntime = await works(python, '-c', 'import onnxruntime');
+const PHRASES = ['red circle', 'blue square', 'green triangle'];
+/** A picture without loss, since decoders of JPEG differ. */
+const picture = join(folder, 'picture.png');
+
+describe.skipIf(!(await works(python, '-c', 'import numpy, PIL')))('run.py', () => {
+  let path = '';
+  beforeAll(async () => {
+    path = join(folder, 'of the bundled model');
+    const model = join(packageRoot, 'assets/nano');
+    const photo = await readImage(join(packageRoot, 'assets/shapes/val/000082.jpg'));
+    writeFileSync(picture, await encodeImage(photo, 'png'));
+    await exportTensorRt({
+      model,
+      output: path,
+      tensorrt: '8.6',
+      sizes: [{ height: 192, width: 256 }, 320],
+      phrases: PHRASES,
+    });
+  });
+  const inFolder = async (script: string) => {
+    const { code, stdout, stderr } = await run(python, [
+      '-c',
+      `import sys; sys.path.insert(0, sys.argv[1])\n${script}`,
+      path,
+      picture,
+    ]);
+    expect(code, stderr).toBe(0);
+    return JSON.parse(stdout);
+  };
+
+  test('prepares pictures as dino8 does', async () => {
+    const size = { height: 320, width: 320 };
+    const { preprocessing } = await readPackage(join(path, 'model.320x320.onnx'));
+    await using preprocessor = await Preprocessor.create(preprocessing);
+    const { pixelValues } = await preprocessor.prepare([await readImage(picture)]);
+    const values = floatData(pixelValues);
+    const found = await inFolder(`
+import json
+from PIL import Image
+from run import BUNDLE, prepare
+image = Image.open(sys.argv[2])
+pixels = prepare(image, BUNDLE["preprocessing"], {"height": 320, "width": 320})
+print(json.dumps({"shape": pixels.shape, "values": pixels.ravel()[::997].tolist()}))`);
+    expect(found.shape).toEqual([1, 3, size.height, size.width]);
+    for (const [at, value] of (found.values as number[]).entries())
+      expect(Math.abs(value - (values[at * 997] ?? Number.NaN))).toBeLessThan(1e-5);
+  });
+
+  test.skipIf(!hasOnnxRuntime)('and compare.py find the boxes that dino8 finds', async () => {
+    const compared = await run(python, [join(path, 'compare.py'), '--onnx']);
+    expect(compared.stdout, compared.stderr).toMatch(/^(\d+) of the \1 boxes/);
+    const found = await inFolder(`
+import json
+from PIL import Image
+from run import detector
+from compare import OnnxRuntime
+detect = detector(OnnxRuntime(sys.argv[1] + "/model.onnx"), "192x256")
+print(json.dumps(detect(Image.open(sys.argv[2]), 0.3)))`);
+    const [expected] = await detect({ model: join(path, 'model.onnx'), images: [picture], threshold: 0.3 });
+    const { width, height } = await readImage(picture);
+    expect(found).toHaveLength(expected?.detections.length ?? -1);
+    for (const [at, { phrase, score, box }] of (expected?.detections ?? []).entries()) {
+      expect(found[at].phrase).toBe(phrase);
+      expect(Math.abs(found[at].score - score)).toBeLessThan(1e-4);
+      for (const [side, value] of box.entries())
+        expect(Math.abs(found[at].box[side] * (side % 2 ? height : width) - value)).toBeLessThan(0.05);
+    }
+  });
+});
