@@ -20,6 +20,7 @@ export type { WeightOptions } from './models/checkpoint/choose-weights.ts';
 export { readSafetensors } from './models/checkpoint/safetensors.ts';
 export type {
   DetectionFamily,
+  DetectionResults,
   Half,
   PhraseSpan,
   Prompt,
