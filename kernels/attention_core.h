@@ -74,7 +74,8 @@ void multiply_floats_by_tiles(const float* a, int64_t a_stride, int64_t rows, co
 }
 
 // Turns a row of scores [padded] into e^(score + bias − maximum) and returns their sum. `mask` [padded] is added too, or
-// null. A score that is not a number counts as minus infinity.
+// null. A score that is not a number counts as minus infinity. The sum is not a number where all scores are minus infinity,
+// as by the definition of softmax.
 template <class V>
 float exponential_row(float* scores, int64_t padded, const float* bias, const float* mask) {
   typename V::Type highest = V::broadcast(-std::numeric_limits<float>::infinity());
@@ -84,7 +85,9 @@ float exponential_row(float* scores, int64_t padded, const float* bias, const fl
     V::store(scores + at, sum);
     highest = V::larger(sum, highest);
   }
-  highest = V::broadcast(V::highest_of(highest));
+  const float most = V::highest_of(highest);
+  if (most == -std::numeric_limits<float>::infinity()) return std::numeric_limits<float>::quiet_NaN();
+  highest = V::broadcast(most);
   typename V::Type total = V::broadcast(0);
   for (int64_t at = 0; at < padded; at += V::Lanes) {
     const typename V::Type power = exponential_of<V>(V::subtract(V::load(scores + at), highest));
@@ -96,14 +99,15 @@ float exponential_row(float* scores, int64_t padded, const float* bias, const fl
 
 // One head. The queries are `query_stride` apart and are scaled already.
 struct AttentionHead {
-  const float* queries;  // [count, size]
+  const float* queries;  // [query_count, size]
   int64_t query_stride;
-  const float* keys;    // transposed, [size, padded]; in the last `padded` − `count` columns are finite numbers
-  const float* values;  // [count, padded_size]; numbers in its last columns do not count
-  const float* bias;    // [count, padded], minus infinity in the last columns
-  const float* const* masks;  // [count] rows [padded] that are added to the scores of a query too, or null
-  int64_t count, padded, size, padded_size;
-  float* context;  // [count, size], rows `query_stride` apart; may be `queries`
+  const float* keys;    // transposed, [size, padded]; in the last `padded` − `key_count` columns are finite numbers
+  const float* values;  // [key_count, padded_size]; numbers in its last columns do not count
+  const float* bias;    // [query_count, padded], minus infinity in the last columns
+  int64_t bias_stride;  // between rows; 0 if all queries have the same one
+  const float* const* masks;  // [query_count] rows [padded] that are added to the scores of a query too, or null
+  int64_t query_count, key_count, padded, size, padded_size;
+  float* context;  // [query_count, size], rows `query_stride` apart; may be `queries`
   float* scratch;  // [kQueries, padded + padded_size]
 };
 
@@ -111,19 +115,20 @@ template <class V>
 void attend(const AttentionHead& head) {
   float* const scores = head.scratch;
   float* const sums = scores + kQueries * head.padded;
-  for (int64_t first = 0; first < head.count; first += kQueries) {
-    const int64_t rows = head.count - first < kQueries ? head.count - first : kQueries;
+  for (int64_t first = 0; first < head.query_count; first += kQueries) {
+    const int64_t rows = head.query_count - first < kQueries ? head.query_count - first : kQueries;
     multiply_floats_by_tiles<V, 4, V::kColumnVectors>(head.queries + first * head.query_stride, head.query_stride, rows,
                                                       head.keys, head.padded, head.size, head.padded, scores,
                                                       head.padded);
     float inverse[kQueries];
     for (int64_t row = 0; row < rows; row++) {
       const int64_t query = first + row;
-      inverse[row] = 1 / exponential_row<V>(scores + row * head.padded, head.padded, head.bias + query * head.padded,
-                                            head.masks == nullptr ? nullptr : head.masks[query]);
+      inverse[row] =
+          1 / exponential_row<V>(scores + row * head.padded, head.padded, head.bias + query * head.bias_stride,
+                                 head.masks == nullptr ? nullptr : head.masks[query]);
     }
     multiply_floats_by_tiles<V, 4, V::kColumnVectors>(scores, head.padded, rows, head.values, head.padded_size,
-                                                      head.count, head.padded_size, sums, head.padded_size);
+                                                      head.key_count, head.padded_size, sums, head.padded_size);
     for (int64_t row = 0; row < rows; row++) {
       float* context = head.context + (first + row) * head.query_stride;
       for (int64_t at = 0; at < head.size; at++) context[at] = sums[row * head.padded_size + at] * inverse[row];

@@ -6,6 +6,7 @@
 #include "fusion_attention.h"
 #include "gradients.h"
 #include "linear_block.h"
+#include "multi_head_attention.h"
 #include "observe.h"
 #include "window_attention.h"
 
@@ -16,6 +17,7 @@ struct CpuKernels {
   LinearBlockKernels linear_block;
   WindowRange window_attention;
   FusionKernels fusion;
+  MultiHeadAttentionRange multi_head_attention;
   ObserveKernels observe;
   GradientKernels gradients;
 };

@@ -5,11 +5,10 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
-#include <memory>
-#include <new>
 
 #include "cpu_operator.h"
 #include "fusion_attention.h"
+#include "run_memory.h"
 
 namespace dino8 {
 namespace {
@@ -18,15 +17,6 @@ constexpr size_t kX = 0, kXScale = 1, kXZeroPoint = 2, kToScores = 3, kToScoresS
                  kTokenBias = 6, kPositionBias = 7, kWeightScale = 8, kWeightZeroPoint = 9, kToImage = 10,
                  kToImageScale = 11, kToImageZeroPoint = 12, kImageBias = 13, kInputs = 14;
 constexpr size_t kImage = 0, kText = 1, kOutputs = 2;
-
-// Memory that starts at a cache line and is not initialised; null if there is not enough.
-using Memory = std::unique_ptr<char, void (*)(char*)>;
-
-Memory reserve(int64_t bytes) {
-  constexpr auto kLine = static_cast<std::align_val_t>(64);
-  return Memory(static_cast<char*>(::operator new(static_cast<size_t>(std::max<int64_t>(bytes, 1)), kLine, std::nothrow)),
-                [](char* memory) { ::operator delete(memory, kLine); });
-}
 
 template <class Part>
 int64_t bytes_of(const FusionAttention& a) {
@@ -41,6 +31,7 @@ struct Work {
   const FusionOperands* operands;
   FusionSums* sums;  // of each part of the positions
   int64_t parts;
+  const RunMemory& memory;
   std::atomic<bool> has_memory{true};
 };
 
@@ -48,12 +39,12 @@ void run_part(void* data, size_t index) {
   Work& work = *static_cast<Work*>(data);
   const FusionAttention& a = work.attention;
   const auto part = static_cast<int64_t>(index);
-  const Memory memory = reserve(bytes_of<FusionBlock>(a));
-  if (!memory) {
+  const RunMemory::Piece piece(work.memory, bytes_of<FusionBlock>(a));
+  if (piece.begin() == nullptr) {
     work.has_memory = false;
     return;
   }
-  Arena arena(memory.get());
+  Arena arena(piece.begin());
   FusionBlock block(a, arena);
   work.kernels.part(a, *work.operands, a.begin(part), a.begin(part + 1), work.sums[part], block);
 }
@@ -151,13 +142,14 @@ OrtStatus* run_image(const OperatorKernel& kernel, OrtKernelContext* context, co
     return kernel.api.createStatus(kFail, "ai.dino8::FusionAttention: there is not enough memory");
   };
   const int64_t parts = a.parts();
-  const Memory memory = reserve(bytes_of<FusionOperands>(a) + parts * bytes_of<FusionSums>(a));
-  if (!memory) return no_memory();
-  Arena arena(memory.get());
+  const RunMemory memory(kernel.api, context);
+  const RunMemory::Piece piece(memory, bytes_of<FusionOperands>(a) + parts * bytes_of<FusionSums>(a));
+  if (piece.begin() == nullptr) return no_memory();
+  Arena arena(piece.begin());
   FusionOperands operands(a, arena);
   FusionSums sums[kFusionParts];
   for (int64_t part = 0; part < parts; part++) sums[part] = FusionSums(a, arena);
-  Work work{kernel.kernels.fusion, a, &operands, sums, parts};
+  Work work{kernel.kernels.fusion, a, &operands, sums, parts, memory};
   work.kernels.prepare(a, operands);
   if (OrtStatus* status = run_parts(kernel.api, context, work, parts, run_part)) return status;
   return work.has_memory ? run_parts(kernel.api, context, work, a.heads, merge_head) : no_memory();

@@ -7,6 +7,7 @@
 #include "fake_quantize_op.h"
 #include "fusion_attention_op.h"
 #include "linear_block_op.h"
+#include "multi_head_attention_op.h"
 #include "observe_op.h"
 #include "operator_names.h"
 #include "row_gradients_op.h"
@@ -24,6 +25,7 @@ OrtStatus* make_domain(const OrtApi& api, Contents contents, OrtCustomOpDomain**
   if (OrtStatus* status = api.createCustomOpDomain(dino8::kDomain, domain)) return status;
   if (OrtStatus* status = dino8::add_deformable_attention(api, *domain)) return status;
   if (OrtStatus* status = dino8::add_add_quantized(api, *domain)) return status;
+  if (OrtStatus* status = dino8::add_multi_head_attention(api, *domain)) return status;
   if (has_linear_blocks) {
     if (OrtStatus* status = dino8::add_linear_blocks(api, *domain)) return status;
     if (OrtStatus* status = dino8::add_window_attention(api, *domain)) return status;

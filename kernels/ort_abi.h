@@ -13,6 +13,13 @@ struct OrtKernelInfo;
 struct OrtKernelContext;
 struct OrtCustomOpDomain;
 struct OrtSessionOptions;
+struct OrtMemoryInfo;
+
+struct OrtAllocator {
+  uint32_t version;
+  void* (*Alloc)(OrtAllocator*, size_t bytes);
+  void (*Free)(OrtAllocator*, void* memory);
+};
 
 struct OrtApiBase {
   const void* const* (*GetApi)(uint32_t version);
@@ -82,6 +89,10 @@ struct OrtApi {
   OrtStatus* typeAndShape(const OrtValue* value, OrtTensorTypeAndShapeInfo** out) const {
     return at<OrtStatus* (*)(const OrtValue*, OrtTensorTypeAndShapeInfo**)>(65)(value, out);
   }
+  OrtStatus* createCpuMemoryInfo(OrtMemoryInfo** out) const {
+    constexpr int kArenaAllocator = 1, kDefault = 0;  // OrtArenaAllocator, OrtMemTypeDefault
+    return at<OrtStatus* (*)(int, int, OrtMemoryInfo**)>(69)(kArenaAllocator, kDefault, out);
+  }
   OrtStatus* floatAttribute(const OrtKernelInfo* info, const char* name, float* out) const {
     return at<OrtStatus* (*)(const OrtKernelInfo*, const char*, float*)>(85)(info, name, out);
   }
@@ -92,14 +103,19 @@ struct OrtApi {
     return at<OrtStatus* (*)(OrtKernelContext*, size_t, const int64_t*, size_t, OrtValue**)>(91)(context, index, dims,
                                                                                                  rank, out);
   }
+  void releaseStatus(OrtStatus* status) const { at<void (*)(OrtStatus*)>(93)(status); }
   void releaseTypeAndShape(OrtTensorTypeAndShapeInfo* info) const {
     at<void (*)(OrtTensorTypeAndShapeInfo*)>(99)(info);
   }
+  void releaseAllocator(OrtAllocator* allocator) const { at<void (*)(OrtAllocator*)>(132)(allocator); }
   OrtStatus* hasConfigEntry(const OrtSessionOptions* options, const char* key, int* out) const {
     return at<OrtStatus* (*)(const OrtSessionOptions*, const char*, int*)>(237)(options, key, out);
   }
   OrtStatus* constantInput(const OrtKernelInfo* info, size_t index, int* is_constant, const OrtValue** out) const {
     return at<OrtStatus* (*)(const OrtKernelInfo*, size_t, int*, const OrtValue**)>(249)(info, index, is_constant, out);
+  }
+  OrtStatus* contextAllocator(const OrtKernelContext* context, const OrtMemoryInfo* memory, OrtAllocator** out) const {
+    return at<OrtStatus* (*)(const OrtKernelContext*, const OrtMemoryInfo*, OrtAllocator**)>(253)(context, memory, out);
   }
   OrtStatus* parallelFor(const OrtKernelContext* context, void (*task)(void*, size_t), size_t total, void* data) const {
     constexpr size_t kAutomatic = 0;

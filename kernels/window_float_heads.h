@@ -61,8 +61,8 @@ class WindowFloatHeads {
     for (int64_t head = 0; head < a_->heads; head++)
       dino8::attend<V>({rows + head * size, channels, keys_.get() + (window * channels + head * size) * padded,
                         values_.get() + (window * a_->heads + head) * tokens * padded_size_,
-                        a_->position_bias + head * tokens * padded, masks, tokens, padded, size, padded_size_,
-                        rows + head * size, core_.get()});
+                        a_->position_bias + head * tokens * padded, padded, masks, tokens, tokens, padded, size,
+                        padded_size_,                         rows + head * size, core_.get()});
     for (int64_t token = 0; token < tokens; token++)
       quantize_row(rows + token * channels, channels, a_->context, context + token * stride);
   }

@@ -300,6 +300,36 @@ bool compare_fusion(const CpuKernels& kernels) {
   return agree(images[0], images[1], kFew * kImageScale) && agree(texts[0], texts[1], kFew * kXScale);
 }
 
+bool compare_multi_head_attention(const CpuKernels& kernels) {
+  MultiHeadAttention a;
+  a.batch = whole(1, 2), a.queries = whole(1, 40), a.keys = whole(1, 70), a.heads = whole(1, 3), a.size = whole(1, 40);
+  const bool is_hostile = whole(0, 3) == 0;
+  const auto query = reals(a.batch * a.queries * a.channels(), 2, is_hostile);
+  const auto key = reals(a.batch * a.keys * a.channels(), 2, is_hostile), value = reals(a.batch * a.keys * a.channels(), 1);
+  a.query = query.data(), a.key = key.data(), a.value = value.data(), a.scale = 0.25f;
+  a.key_stride = whole(0, 1), a.query_stride = whole(0, 1) * a.keys;
+  const auto bias = reals(a.queries * a.keys, 3, is_hostile);
+  a.bias = bias.data();
+  a.y_range = {1.0f / 128, static_cast<int32_t>(whole(0, 255))};
+  std::vector<float> results[2];
+  std::vector<uint8_t> result_bytes[2];
+  const CpuKernels* each[] = {&kernels, &scalar_kernels};
+  for (int at = 0; at < 2; at++) {
+    results[at].resize(query.size()), result_bytes[at].resize(query.size());
+    a.y = results[at].data(), a.y_bytes = result_bytes[at].data();
+    for (int64_t head = 0; head < a.batch * a.heads; head++) {
+      const int64_t middle = whole(0, a.queries);
+      if (!each[at]->multi_head_attention(a, head, 0, middle)) return false;
+      if (!each[at]->multi_head_attention(a, head, middle, a.queries)) return false;
+    }
+  }
+  // What a processor makes of products of numbers that are none differs, and with it what counts as minus infinity.
+  if (is_hostile) return true;
+  for (size_t at = 0; at < query.size(); at++)
+    if (std::abs(result_bytes[0][at] - result_bytes[1][at]) > 1) return false;
+  return agree(results[0], results[1], 1e-4f);
+}
+
 struct Comparison {
   const char* name;
   bool (*run)(const CpuKernels&);
@@ -310,6 +340,7 @@ constexpr Comparison kComparisons[] = {{"linear layers", compare_some_linear_blo
                                        {"window attention", compare_window_attention},
                                        {"deformable attention", compare_deformable_attention},
                                        {"fusion attention", compare_fusion},
+                                       {"attention of several heads", compare_multi_head_attention},
                                        {"observation", compare_observation},
                                        {"gradients", compare_gradients},
                                        {"fake quantization", compare_fake_quantization}};

@@ -183,6 +183,18 @@ Inputs fusion_attention(Choices& choices) {
   return inputs;
 }
 
+Inputs multi_head_attention(Choices& choices, bool is_quantized) {
+  const int64_t batch = choices.whole(1, 2), heads = choices.whole(1, 3), size = choices.whole(0, 40);
+  const int64_t queries = choices.whole(0, 40), keys = choices.whole(0, 40);
+  const auto one_or = [&](int64_t count) { return choices.once_in(2) ? 1 : count; };
+  Inputs inputs = {{{batch, queries, heads * size}}, {{batch, keys, heads * size}}, {{batch, keys, heads * size}},
+                   {{one_or(batch), one_or(heads), one_or(queries), one_or(keys)}}};
+  inputs.push_back(one_number(true));
+  inputs.push_back({{1}, {heads}});
+  if (is_quantized) add_range(inputs);
+  return inputs;
+}
+
 Inputs observe(Choices& choices) {
   auto dims = some_rows(choices, choices.whole(0, 70));
   if (choices.once_in(50)) dims.insert(dims.begin(), choices.whole(500, 2000));
@@ -218,6 +230,7 @@ Inputs fitting_inputs(Choices& choices, const std::string& name) {
   if (has("FeedForward") || has(kIntegerLinear)) return linear_block(choices, name);
   if (has(kWindowAttention)) return window_attention(choices, has(kIntegerWindowAttention), has(kRounded));
   if (has(kFusionAttention)) return fusion_attention(choices);
+  if (has(kMultiHeadAttention)) return multi_head_attention(choices, has(kQuantized));
   if (has(kObserve)) return observe(choices);
   if (has(kFakeQuantize)) return fake_quantize(choices, has("Gradient"));
   if (name == kLayerNormalizationGradient || name == kSoftmaxGradient)

@@ -89,6 +89,20 @@ OrtStatus* parallel_for(const OrtKernelContext*, void (*task)(void*, size_t), si
   return nullptr;
 }
 
+OrtStatus* create_memory_info(int, int, OrtMemoryInfo** out) {
+  static char anything;
+  *out = reinterpret_cast<OrtMemoryInfo*>(&anything);
+  return nullptr;
+}
+
+OrtStatus* context_allocator(const OrtKernelContext*, const OrtMemoryInfo*, OrtAllocator** out) {
+  *out = new OrtAllocator{kApiVersion, [](OrtAllocator*, size_t bytes) { return std::malloc(bytes); },
+                          [](OrtAllocator*, void* memory) { std::free(memory); }};
+  return nullptr;
+}
+
+void release_allocator(OrtAllocator* allocator) { delete allocator; }
+
 void unexpected() {
   std::puts("An operator called a function of ONNX Runtime that the stand-in does not have.");
   std::abort();
@@ -111,12 +125,15 @@ std::array<const void*, kTableSize> make_table() {
   table[61] = address(dimensions_count);
   table[62] = address(dimensions);
   table[65] = address(type_and_shape);
+  table[69] = address(create_memory_info);
   table[85] = address(float_attribute);
   table[90] = address(input);
   table[91] = address(output);
   table[99] = address(release_type_and_shape);
+  table[132] = address(release_allocator);
   table[237] = address(has_config_entry);
   table[249] = address(constant_input);
+  table[253] = address(context_allocator);
   table[274] = address(parallel_for);
   return table;
 }

@@ -11,6 +11,7 @@
 #include "../fusion_attention_blocks.h"
 #include "../observe_rows.h"
 #include "../linear_block_rows.h"
+#include "../multi_head_attention_range.h"
 #include "../row_gradients.h"
 #include "../window_attention_windows.h"
 
@@ -26,6 +27,7 @@ constexpr CpuKernels path_kernels() {
        add_quantize_row},
       window_range<Vector, Tile>,
       {fusion_prepare, fusion_part<Vector, Tile>, fusion_merge},
+      multi_head_attention_range<Vector>,
       {observe_extremes, observe_histogram},
       {deformable_attention_gradient_head, layer_normalization_gradient, softmax_gradient, fake_quantize,
        fake_quantize_gradient},

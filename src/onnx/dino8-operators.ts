@@ -34,6 +34,9 @@ export const INTEGER_WINDOW_ATTENTION = 'IntegerWindowAttention';
 /** Attention between an image and a text in both directions; see quant/targets/ort-cpu/fusion-function.ts. */
 export const FUSION_ATTENTION = 'FusionAttention';
 
+/** Attention of several heads; see quant/targets/ort-cpu/multi-head-attention-function.ts. */
+export const MULTI_HEAD_ATTENTION = 'MultiHeadAttention';
+
 /** The end of the names of operators whose result is bytes, such as AddQuantized; see quant/targets/ort-cpu/quantize-results.ts. */
 export const QUANTIZED = 'Quantized';
 /** The end of the names of operators with a residual sum of values in 8 bits; see quant/targets/ort-cpu/residual-sum.ts. */

@@ -72,7 +72,7 @@ describe('a quantized layer', () => {
   );
 
   test('has int8 weights with one scale per output channel, the largest magnitude of each at 127', async () => {
-    const { model } = await quantizeModel(linearModel(), recipe('dynamic'));
+    const { model } = await quantizeModel(linearModel(), recipe('weight-only'));
     const stored = new Map(model.graph.initializer.map((tensor) => [tensor.name, tensor]));
     const weights = stored.get('layer.weight.int8');
     expect(weights?.dataType).toBe(DataType.INT8);

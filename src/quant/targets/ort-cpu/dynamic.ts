@@ -1,13 +1,13 @@
 /**
  * Dynamic INT8 for ONNX Runtime on CPUs: the weight is stored as int8, the activation is quantized at each run by its own
- * range. DynamicQuantizeLinear, MatMulInteger, Cast and Mul are the form that ONNX Runtime fuses into one operator.
+ * range. A layer is the same operator as a static one, which reads the range of a run in place of a constant. For a product of
+ * two activations, DynamicQuantizeLinear, MatMulInteger, Cast and Mul are the form that ONNX Runtime fuses into one operator.
  */
 import { makeNode } from '../../../onnx/rewrite.ts';
 import { DataType, type NodeProto } from '../../../onnx/types.ts';
 import type { PlanEntry } from '../../plan-entry.ts';
-import { quantizeWeight } from '../../weights.ts';
 import type { PlacingContext, QuantizedValue } from '../target.ts';
-import { readingIntegers } from './static.ts';
+import { placeProduct, readingIntegers } from './static.ts';
 
 /** The nodes that replace `node`. */
 export function placeDynamic(entry: PlanEntry, node: NodeProto, context: PlacingContext): NodeProto[] {
@@ -17,9 +17,9 @@ export function placeDynamic(entry: PlanEntry, node: NodeProto, context: Placing
   if (!first) throw new Error(`${node.name} has no activation to quantize`);
   if (entry.quantizable.form === 'integer-values')
     return [...before, readingIntegers(node, entry.activations[0]?.index ?? 0, first)];
-  const other = second ?? (entry.weight && quantizeWeight(entry.weight, context.added));
-  if (!other) throw new Error(`${node.name} has no second operand to quantize`);
-  return [...before, ...integerProduct(node, first, other)];
+  if (second) return [...before, ...integerProduct(node, first, second)];
+  if (!entry.weight) throw new Error(`${node.name} has no second operand to quantize`);
+  return [...before, placeProduct(node, first, entry.weight, context)];
 }
 
 function quantizeActivation(

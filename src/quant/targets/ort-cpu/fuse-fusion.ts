@@ -10,8 +10,9 @@ import { type GraphIndex, indexGraph, isStandard, onlyReader } from '../../../on
 import { type Infos, inferShapes } from '../../../onnx/infer/infer.ts';
 import type { Model } from '../../../onnx/read.ts';
 import { importDomain, makeNode, removeUnused, sortTopologically } from '../../../onnx/rewrite.ts';
-import { makeTensor, tensorElements } from '../../../onnx/tensor.ts';
+import { makeTensor } from '../../../onnx/tensor.ts';
 import { DataType, type NodeProto } from '../../../onnx/types.ts';
+import { isLastSoftmax, otherInput, rankOf, reshapesTo } from './attention-patterns.ts';
 import { fusionFunction } from './fusion-function.ts';
 
 /** A value as integers: their name, scale and zero point. */
@@ -126,27 +127,6 @@ function textSide(transpose: NodeProto, index: GraphIndex, infos: Infos): TextSi
     }
   if (!product || !isStandard(product, 'MatMul') || product.input[0] !== weights.output[0]) return undefined;
   return { positionBias, product };
-}
-
-const rankOf = (name: string, infos: Infos) => infos.get(name)?.shape?.length;
-
-/** A softmax over the last of `rank` dimensions. */
-function isLastSoftmax(node: NodeProto | undefined, rank: number): node is NodeProto {
-  const axis = node && integerAttribute(node, 'axis', -1);
-  return node !== undefined && isStandard(node, 'Softmax') && (axis === -1 || axis === rank - 1);
-}
-
-/** The other input of a sum that reads the result of a node. */
-function otherInput(sum: NodeProto, node: NodeProto): string | undefined {
-  const others = sum.input.filter((name) => name !== node.output[0]);
-  return others.length === 1 ? others[0] : undefined;
-}
-
-/** The constant shape of a Reshape. */
-function reshapesTo(node: NodeProto | undefined, { initializer }: GraphIndex): number[] | undefined {
-  const shape = node && isStandard(node, 'Reshape') ? initializer.get(node.input[1] ?? '') : undefined;
-  const keepsZeros = node && integerAttribute(node, 'allowzero', 0) === 0;
-  return shape && keepsZeros ? Array.from(tensorElements(shape), Number) : undefined;
 }
 
 /** The integers of a type that become the float value `name`; their scale and zero point are single numbers. */

@@ -10,6 +10,7 @@ import { storeAsIntegers } from '../weight-only.ts';
 import { computeOnBytes } from './byte-activations.ts';
 import { placeDynamic } from './dynamic.ts';
 import { fuseFusion } from './fuse-fusion.ts';
+import { fuseMultiHeadAttention } from './fuse-multi-head-attention.ts';
 import { CONTRIB, INTEGER_PRODUCT, integerProductFunction } from './integer-product.ts';
 import { joinParts } from './join-parts.ts';
 import { fuseLinearBlocks } from './linear-blocks.ts';
@@ -30,6 +31,7 @@ export const ortCpu: QuantizationTarget = {
     const usesProduct = model.graph.node.some(({ opType, domain }) => opType === INTEGER_PRODUCT && domain === CONTRIB);
     if (usesProduct) declareContrib(model);
     if (computeOnBytes(model) > 0) await foldConstants(model);
+    fuseMultiHeadAttention(model);
     quantizeEarly(model);
     joinParts(model);
     fuseFusion(model);

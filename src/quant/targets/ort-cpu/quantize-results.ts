@@ -50,9 +50,12 @@ export function quantizeResults(model: Model): number {
   return replaced.size;
 }
 
+/** The operators of attention that have kernels that write bytes. */
+const ATTENTIONS: readonly string[] = [operators.DEFORMABLE_ATTENTION, operators.MULTI_HEAD_ATTENTION];
+
 /** True for the operators that dino8's library has kernels for that write bytes. */
 function canWriteBytes({ domain, opType, input }: NodeProto, { producer }: GraphIndex, infos: Infos): boolean {
-  if (domain === operators.DOMAIN) return opType === operators.DEFORMABLE_ATTENTION || isLinearOperator(opType);
+  if (domain === operators.DOMAIN) return ATTENTIONS.includes(opType) || isLinearOperator(opType);
   if (domain !== '' || opType !== operators.ADD) return false;
   // ONNX Runtime makes one operator of a sum of bytes, QLinearAdd.
   if (input.some((name) => producer.get(name)?.opType === 'DequantizeLinear')) return false;

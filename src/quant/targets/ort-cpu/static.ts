@@ -1,7 +1,7 @@
 /** Static INT8 for ONNX Runtime on CPUs: activations are uint8 by ranges that calibration found, weights are int8. */
 import { copyNode, makeNode } from '../../../onnx/rewrite.ts';
 import type { NodeProto } from '../../../onnx/types.ts';
-import type { LengthLookup, PlanEntry, PlannedActivation } from '../../plan-entry.ts';
+import type { LengthLookup, PlanEntry, PlannedActivation, PlannedWeight } from '../../plan-entry.ts';
 import { SHIFTED_INT8, UINT8 } from '../../scheme.ts';
 import { quantizeWeight } from '../../weights.ts';
 import { placePairs, quantizeInput } from '../pairs.ts';
@@ -29,12 +29,22 @@ export function placeStatic(entry: PlanEntry, node: NodeProto, context: PlacingC
 function placeLayer({ activations, weight }: PlanEntry, node: NodeProto, context: PlacingContext): NodeProto[] {
   const [activation] = activations;
   if (!activation || !weight) throw new Error(`${node.name} has no activation or no weight to quantize`);
+  const input = quantizeOperand(activation, node, context);
+  return [...input.nodes, placeProduct(node, input.quantized, weight, context)];
+}
+
+/** The integer product of a quantized activation and a stored weight, with the addition of its bias if it has one. */
+export function placeProduct(
+  node: NodeProto,
+  activation: QuantizedValue,
+  weight: PlannedWeight,
+  context: PlacingContext,
+): NodeProto {
   const bias = context.biasOf(node);
   if (bias) context.absorb(bias.node);
   const stored = quantizeWeight(weight, context.added);
-  const input = quantizeOperand(activation, node, context);
   const channels = Number(weight.weight.dims[weight.axis]);
-  return [...input.nodes, integerProduct(node, input.quantized, stored, channels, bias, context.added)];
+  return integerProduct(node, activation, stored, channels, bias, context.added);
 }
 
 /** The operator reads the bytes themselves, with their scale and zero point in the two inputs after them. */

@@ -1,0 +1,30 @@
+// Attention of several heads, softmax(q · kᵀ · scale + bias) · v, in floats (Vaswani et al. 2017,
+// https://arxiv.org/abs/1706.03762).
+#pragma once
+
+#include "packed_weight.h"
+
+namespace dino8 {
+
+struct MultiHeadAttention {
+  int64_t batch = 0, queries = 0, keys = 0, heads = 0, size = 0;  // `size` channels belong to a head
+  const float* query = nullptr;  // [batch, queries, heads · size]
+  const float* key = nullptr;    // [batch, keys, heads · size]
+  const float* value = nullptr;  // [batch, keys, heads · size]
+  float scale = 1;
+  // Added to the score of a query and a key, at the sum of each index by its stride. A stride is 0 where one number serves all.
+  const float* bias = nullptr;
+  int64_t batch_stride = 0, head_stride = 0, query_stride = 0, key_stride = 0;
+  // [batch, queries, heads · size], as floats, as bytes, or both
+  float* y = nullptr;
+  uint8_t* y_bytes = nullptr;
+  ByteRange y_range;
+
+  int64_t channels() const { return heads * size; }
+};
+
+// Computes one head of one image for the queries from `begin` to before `end`; `head` counts the heads of all images. Returns
+// false if there is not enough memory.
+using MultiHeadAttentionRange = bool (*)(const MultiHeadAttention&, int64_t head, int64_t begin, int64_t end);
+
+}  // namespace dino8

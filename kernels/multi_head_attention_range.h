@@ -1,0 +1,77 @@
+// The computation of attention of several heads. Everything here is in an unnamed namespace; see paths/path_kernels.h.
+#pragma once
+
+#include <limits>
+
+#include "attention_core.h"
+#include "multi_head_attention.h"
+#include "quantize_rows.h"
+#include "scratch.h"
+
+namespace dino8 {
+namespace {
+
+// The memory of a task, and the places of its numbers.
+template <class V>
+struct HeadScratch {
+  int64_t padded, padded_size, bias_rows;
+  std::unique_ptr<float[]> queries, keys, values, bias, core;
+
+  // False if there is not enough memory.
+  bool set(const MultiHeadAttention& a, int64_t count) {
+    padded = round_up<V>(a.keys), padded_size = round_up<V>(a.size);
+    bias_rows = a.query_stride == 0 ? 1 : count;
+    return allocate(queries, count * a.size) && allocate(keys, a.size * padded) &&
+           allocate(values, a.keys * padded_size) && allocate(bias, bias_rows * padded) &&
+           allocate(core, kQueries * (padded + padded_size));
+  }
+
+ private:
+  template <class Vector>
+  static int64_t round_up(int64_t count) {
+    return (count + Vector::Lanes - 1) / Vector::Lanes * Vector::Lanes;
+  }
+};
+
+template <class V>
+void load_head(const MultiHeadAttention& a, int64_t head, int64_t begin, int64_t count, HeadScratch<V>& scratch) {
+  const int64_t image = head / a.heads, first = head % a.heads * a.size, channels = a.channels();
+  for (int64_t row = 0; row < count; row++) {
+    const float* from = a.query + (image * a.queries + begin + row) * channels + first;
+    float* to = scratch.queries.get() + row * a.size;
+    for (int64_t at = 0; at < a.size; at++) to[at] = from[at] * a.scale;
+  }
+  for (int64_t row = 0; row < a.keys; row++) {
+    const int64_t place = (image * a.keys + row) * channels + first;
+    for (int64_t at = 0; at < a.size; at++) scratch.keys[at * scratch.padded + row] = a.key[place + at];
+    std::copy_n(a.value + place, a.size, scratch.values.get() + row * scratch.padded_size);
+  }
+  const float* bias = a.bias + image * a.batch_stride + head % a.heads * a.head_stride + begin * a.query_stride;
+  for (int64_t row = 0; row < scratch.bias_rows; row++, bias += a.query_stride) {
+    float* to = scratch.bias.get() + row * scratch.padded;
+    for (int64_t at = 0; at < a.keys; at++) to[at] = bias[at * a.key_stride];
+    std::fill(to + a.keys, to + scratch.padded, -std::numeric_limits<float>::infinity());
+  }
+}
+
+// See `MultiHeadAttentionRange`.
+template <class V>
+bool multi_head_attention_range(const MultiHeadAttention& a, int64_t head, int64_t begin, int64_t end) {
+  const int64_t count = end - begin, image = head / a.heads;
+  HeadScratch<V> scratch;
+  if (!scratch.set(a, count)) return false;
+  load_head(a, head, begin, count, scratch);
+  float* const rows = scratch.queries.get();
+  attend<V>({rows, a.size, scratch.keys.get(), scratch.values.get(), scratch.bias.get(),
+             a.query_stride == 0 ? 0 : scratch.padded, nullptr, count, a.keys, scratch.padded, a.size,
+             scratch.padded_size, rows, scratch.core.get()});
+  for (int64_t row = 0; row < count; row++) {
+    const int64_t place = (image * a.queries + begin + row) * a.channels() + head % a.heads * a.size;
+    if (a.y) std::copy_n(rows + row * a.size, a.size, a.y + place);
+    if (a.y_bytes) quantize_row(rows + row * a.size, a.size, a.y_range, a.y_bytes + place);
+  }
+  return true;
+}
+
+}  // namespace
+}  // namespace dino8

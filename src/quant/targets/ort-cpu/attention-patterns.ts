@@ -1,0 +1,28 @@
+/** The nodes that attention is made of, as the passes that replace it look for them. */
+import { integerAttribute } from '../../../onnx/attributes.ts';
+import { type GraphIndex, isStandard } from '../../../onnx/graph-index.ts';
+import type { Infos } from '../../../onnx/infer/infer.ts';
+import { tensorElements } from '../../../onnx/tensor.ts';
+import type { NodeProto } from '../../../onnx/types.ts';
+
+/** The number of dimensions of a value; undefined if it is not known. */
+export const rankOf = (name: string, infos: Infos): number | undefined => infos.get(name)?.shape?.length;
+
+/** A softmax over the last of `rank` dimensions. */
+export function isLastSoftmax(node: NodeProto | undefined, rank: number): node is NodeProto {
+  const axis = node && integerAttribute(node, 'axis', -1);
+  return node !== undefined && isStandard(node, 'Softmax') && (axis === -1 || axis === rank - 1);
+}
+
+/** The other input of a sum or a product that reads the result of a node. */
+export function otherInput(reader: NodeProto, node: NodeProto): string | undefined {
+  const others = reader.input.filter((name) => name !== node.output[0]);
+  return others.length === 1 ? others[0] : undefined;
+}
+
+/** The constant shape of a Reshape, in which 0 stands for the size that the dimension has. */
+export function reshapesTo(node: NodeProto | undefined, { initializer }: GraphIndex): number[] | undefined {
+  const shape = node && isStandard(node, 'Reshape') ? initializer.get(node.input[1] ?? '') : undefined;
+  const keepsZeros = node && integerAttribute(node, 'allowzero', 0) === 0;
+  return shape && keepsZeros ? Array.from(tensorElements(shape), Number) : undefined;
+}
