@@ -9,7 +9,7 @@
 // Errors, and the progress of work that takes long.
 
 export type { Defaults } from './base/defaults.ts';
-export { Dino8Error, InputError, UsageError } from './base/errors.ts';
+export { Dino8Error, InputError, MemoryError, UsageError } from './base/errors.ts';
 export type { OnProgress, Progress, WorkOptions } from './base/progress.ts';
 
 // Making models: the steps from a checkpoint to a model in 8 bits.
@@ -105,6 +105,7 @@ export {
   readPhrases,
   splitPhrases,
 } from './data/phrases.ts';
+export { DEFAULT_MAX_PIXELS, type PixelLimitOptions } from './data/pixel-limit.ts';
 export { annotateImage } from './detect/annotate.ts';
 export {
   type Detection,
@@ -154,6 +155,7 @@ export type {
   ModelSource,
   RecipeSource,
 } from './pipeline/sources.ts';
+export type { OverwriteOptions } from './pipeline/step-files.ts';
 export { bundledRecipes, DEFAULT_RECIPE, parseRecipe, type Recipe, readRecipe } from './quant/recipe.ts';
 
 // The functions by which the steps quantize, for callers who have a model and samples in memory.

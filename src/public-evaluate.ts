@@ -64,6 +64,7 @@ export { createFeedsTimer, createVariantTimer, type VariantTimer } from './evalu
 export { type DatasetScore, type ScoreDatasetOptions, scoreDataset } from './evaluate/score-dataset.ts';
 export { type CocoFigures, type CocoResult, scoreMatches } from './evaluate/score-matches.ts';
 export {
+  GRANULARITIES,
   type Granularity,
   measureSensitivity,
   type PartSensitivity,

@@ -47,7 +47,8 @@ describe('calibrate', () => {
 
   test('continues after an interruption, with the same result', async () => {
     const args = ['calibrate', checkpoint, images, ...ELEVEN, '-o', at('again.json'), '--threads', '1'];
-    const interrupted = await run(args, process.execPath, signalledAt('SIGINT', { path: /\.jpg$/, count: 5 }));
+    // Each picture is opened a first time to be identified.
+    const interrupted = await run(args, process.execPath, signalledAt('SIGINT', { path: /\.jpg$/, count: 11 + 5 }));
     expect(interrupted.code, interrupted.stderr).toBe(130);
     expect(await exists(at('again.json'))).toBe(false);
     expect(await exists(at('again.json.partial'))).toBe(true);

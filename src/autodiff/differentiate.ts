@@ -3,8 +3,10 @@
  * nodes between the parameters and the loss are visited in reverse order, and the rule of each adds the nodes that compute
  * the gradients of its inputs.
  */
+
 import { InputError, messageOf } from '../base/errors.ts';
 import { ABSENT, GraphBuilder, type Value } from '../onnx/builder.ts';
+import { checkModelArgument } from '../onnx/check-model.ts';
 import { usedBy } from '../onnx/graph-index.ts';
 import type { Model } from '../onnx/read.ts';
 import { modulePath, removeUnused } from '../onnx/rewrite.ts';
@@ -27,6 +29,7 @@ import { rules } from './rules.ts';
  * // The output 'weight.gradient' has the shape of 'weight'.
  */
 export function differentiate(model: Model, options: Differentiation): Model {
+  checkModelArgument(model);
   const b = new GraphBuilder(model.graph.name, model);
   const { loss, parameters } = options;
   const pass = new ReversePass(b, model, options);

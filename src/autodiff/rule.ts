@@ -1,4 +1,5 @@
 /** The form of a differentiation rule, and the functions that rules share. */
+import { checkFields } from '../base/check-options.ts';
 import type { GraphBuilder, Value } from '../onnx/builder.ts';
 import type { Dimension, NodeProto, Shape } from '../onnx/types.ts';
 
@@ -48,7 +49,9 @@ export function rule(
  * @example
  * const gather: Rule = (context) => [undefined, zerosLike(context.b, inputAt(context, 1))];
  */
-export function inputAt({ inputs, node }: RuleContext, index: number): Value {
+export function inputAt(context: RuleContext, index: number): Value {
+  checkFields('The context must be that of a rule', context, 'inputs', 'node');
+  const { inputs, node } = context;
   const found = inputs[index];
   if (!found?.name) throw new Error(`${node.name} has no input ${index}`);
   return found;
@@ -78,6 +81,7 @@ export function dimensionAt(b: GraphBuilder, value: Value, axis: number): number
  * const none: Rule = ({ b, inputs }) => inputs.map((input) => zerosLike(b, input));
  */
 export function zerosLike(b: GraphBuilder, value: Value): Value {
+  checkFields('The operand must be a value of a graph', value, 'name', 'shape');
   return b.expand(b.scalar(0), [shapeVector(b, value)]);
 }
 
@@ -92,6 +96,7 @@ export function zerosLike(b: GraphBuilder, value: Value): Value {
  *   inputs.map((input) => gradient && unbroadcast(b, gradient, input));
  */
 export function unbroadcast(b: GraphBuilder, gradient: Value, to: Value): Value {
+  checkFields('The gradient must be a value of a graph', gradient, 'name', 'shape');
   const rank = rankOf(gradient);
   const dimensions: Shape = [...new Array<Dimension>(rank - rankOf(to)).fill(1), ...(to.shape ?? [])];
   const repeats = dimensions.map((dimension, axis) => isRepeated(dimension, gradient.shape?.[axis]));
@@ -122,6 +127,7 @@ function isRepeated(from: Dimension, to: Dimension): boolean | undefined {
  * );
  */
 export function transposeMatrix(b: GraphBuilder, x: Value): Value {
+  checkFields('The operand must be a value of a graph', x, 'name', 'shape');
   const rank = rankOf(x);
   const axes = Array.from({ length: rank }, (_, axis) => axis);
   return b.transpose(x, [...axes.slice(0, -2), rank - 1, rank - 2]);

@@ -52,6 +52,53 @@ export class InputError extends Dino8Error {
   readonly exitCode = 1;
 }
 
+/**
+ * There was not enough memory for what was asked. The message says what to lower. The exit code is 1.
+ * @example
+ * try {
+ *   await detect({ model: 'detector.onnx', images: ['photos/'], phrases: ['person'] });
+ * } catch (error) {
+ *   if (error instanceof MemoryError) console.error(error.message);
+ * }
+ */
+export class MemoryError extends Dino8Error {
+  readonly exitCode = 1;
+}
+
+/** The codes of errors of Node.js and of the system that mean a lack of memory. */
+const MEMORY_CODES = new Set([
+  'ENOMEM',
+  'ERR_MEMORY_ALLOCATION_FAILED',
+  'ERR_WORKER_OUT_OF_MEMORY',
+  'ERR_STRING_TOO_LONG',
+]);
+/** What V8, C++, ONNX Runtime and libvips say when they get no memory. */
+const MEMORY_TEXT =
+  /array buffer allocation failed|the value of "size" is out of range|invalid (?:typed )?array (?:buffer )?length|invalid string length|bad_alloc|bad allocation|failed to allocate memory|cannot allocate memory|unable to allocate|out of memory/i;
+
+/** True if a text, such as a message of ONNX Runtime, says that there was not enough memory. */
+export const saysOutOfMemory = (text: string): boolean => MEMORY_TEXT.test(text);
+
+/** True if a thrown value means that there was not enough memory. */
+export function isOutOfMemory(error: unknown): boolean {
+  if (error instanceof MemoryError) return true;
+  if (!(error instanceof Error) || error instanceof Dino8Error) return false;
+  return MEMORY_CODES.has(systemCode(error) ?? '') || saysOutOfMemory(error.message);
+}
+
+/**
+ * A thrown value as an error that says that memory ran out and what to lower, if it means that; otherwise the value itself.
+ * @param lower what takes memory, in the words of the caller
+ */
+export function withMemoryAdvice(error: unknown, lower: readonly string[]): unknown {
+  if (error instanceof MemoryError || !isOutOfMemory(error)) return error;
+  const advice = [...lower, 'the size of the pictures'].join(', ').replace(/, ([^,]*)$/, ' or $1');
+  return new MemoryError(
+    `There is not enough memory (${messageOf(error).replace(/\.$/, '')}); give the process more, or lower ${advice}.`,
+    { cause: error },
+  );
+}
+
 /** The name of the warnings that dino8 gives by `process.emitWarning`: work goes on, but not as it should. */
 export const DINO8_WARNING = 'Dino8Warning';
 

@@ -2,12 +2,13 @@
  * File access that fails with typed errors. A file is read whole or refused, within a limit of size; a file that is written
  * exists completely or not at all.
  */
-import { createReadStream, createWriteStream } from 'node:fs';
+import { constants, createReadStream, createWriteStream, type Dirent } from 'node:fs';
 import { copyFile, type FileHandle, mkdir, open, readdir, realpath, rename, stat, unlink } from 'node:fs/promises';
 import { dirname, join, sep } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { checkPath } from './check-options.ts';
 import { contentKind, foreignKind, KIND_BYTES } from './content-kind.ts';
-import { Dino8Error, InputError, messageOf, systemCode, UsageError } from './errors.ts';
+import { Dino8Error, InputError, isOutOfMemory, MemoryError, messageOf, systemCode, UsageError } from './errors.ts';
 import { tryLock } from './file-lock.ts';
 import { removeLeftovers, temporaryBeside } from './temporary.ts';
 import { findPlace, type Place, writeToStandardStream } from './write-place.ts';
@@ -40,6 +41,8 @@ export function fileError(verb: 'read' | 'write', path: string, error: unknown):
       return new UsageError(`${path} is a directory where a file is needed; name a file in it.`);
     case 'ENOTDIR':
       return new UsageError(`${path} runs through a file as if it were a directory; check the path.`);
+    case 'ENXIO': // A socket, or a device that is not there.
+      return irregularFile(path);
     case 'EACCES':
     case 'EPERM':
       return new InputError(`${path} cannot be ${verb === 'read' ? 'read' : 'written'}: permission denied.`);
@@ -50,9 +53,17 @@ export function fileError(verb: 'read' | 'write', path: string, error: unknown):
     case 'EFBIG':
       return new InputError(`${path} was not written because the disk is full; free some space and try again.`);
     default:
+      if (isOutOfMemory(error))
+        return new MemoryError(`There is not enough memory to ${verb} ${path}; give the process more.`, {
+          cause: error,
+        });
       return new InputError(`${path} cannot be ${verb === 'read' ? 'read' : 'written'}: ${messageOf(error)}.`);
   }
 }
+
+/** The error for a path at which there is something else than a file, such as a device or a named pipe. */
+export const irregularFile = (path: string): InputError =>
+  new InputError(`${path} is not a regular file; dino8 reads regular files only.`);
 
 /**
  * Reads a file into one buffer of its size.
@@ -85,14 +96,21 @@ export async function isInsideFolderOf(path: string, file: string): Promise<bool
   return folders.some((folder) => real.startsWith(folder.endsWith(sep) ? folder : folder + sep));
 }
 
+/** Opens a named pipe at once, where without it the process would wait for somebody to write into the pipe. */
+export const READ_WITHOUT_WAITING: number = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
+
 /** Opens a file for reading, hands it to `read` with its size in bytes, and closes it. Errors are those of `readBytes`. */
-async function withRegularFile<T>(path: string, read: (file: FileHandle, size: number) => Promise<T>): Promise<T> {
+export async function withRegularFile<T>(
+  path: string,
+  read: (file: FileHandle, size: number) => Promise<T>,
+): Promise<T> {
+  checkPath(path);
   let file: FileHandle | undefined;
   try {
-    file = await open(path, 'r');
+    file = await open(path, READ_WITHOUT_WAITING);
     return await read(file, await regularSize(file, path));
   } catch (error) {
-    throw error instanceof InputError ? error : fileError('read', path, error);
+    throw error instanceof Dino8Error ? error : fileError('read', path, error);
   } finally {
     await file?.close();
   }
@@ -101,7 +119,7 @@ async function withRegularFile<T>(path: string, read: (file: FileHandle, size: n
 async function regularSize(file: FileHandle, path: string): Promise<number> {
   const info = await file.stat();
   if (info.isDirectory()) throw Object.assign(new Error('is a directory'), { code: 'EISDIR' });
-  if (!info.isFile()) throw new InputError(`${path} is not a regular file; dino8 reads regular files only.`);
+  if (!info.isFile()) throw irregularFile(path);
   return info.size;
 }
 
@@ -119,7 +137,7 @@ export interface FileChunk {
 export async function* readChunks(path: string, length: number, maxBytes: number): AsyncGenerator<FileChunk> {
   let file: FileHandle | undefined;
   try {
-    file = await open(path, 'r');
+    file = await open(path, READ_WITHOUT_WAITING);
     const total = await regularSize(file, path);
     if (total > maxBytes) throw tooLarge(path, total, maxBytes);
     for (let offset = 0; offset < total; offset += length) {
@@ -177,6 +195,7 @@ export async function readJson(path: string, maxBytes?: number): Promise<unknown
  * @throws UsageError if the folder does not exist or `path` is a directory; InputError if the disk is full or the write fails
  */
 export async function writeAtomic(path: string, pieces: string | Iterable<Uint8Array>): Promise<void> {
+  checkPath(path);
   const bytes = typeof pieces === 'string' ? [Buffer.from(pieces)] : pieces;
   try {
     const place = await findPlace(path);
@@ -348,6 +367,25 @@ async function syncDirectory(path: string): Promise<void> {
   await directory?.close();
 }
 
+/** The names of what is in a folder. @throws UsageError or InputError if it is no folder or cannot be read */
+export async function namesIn(path: string): Promise<string[]> {
+  return (await entriesOf(path)).map(({ name }) => name);
+}
+
+/**
+ * What is in a folder.
+ * @param recursive whether what is in its subfolders counts too
+ * @throws UsageError or InputError if it is no folder or cannot be read
+ */
+export async function entriesOf(path: string, recursive = false): Promise<Dirent[]> {
+  checkPath(path);
+  try {
+    return await readdir(path, { withFileTypes: true, recursive });
+  } catch (error) {
+    throw fileError('read', path, error);
+  }
+}
+
 /** Creates a directory and its parents. @throws UsageError or InputError if it cannot be created */
 export async function makeDirectory(path: string): Promise<void> {
   try {
@@ -364,9 +402,20 @@ export async function isDirectory(path: string): Promise<boolean> {
   return (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
 }
 
-/** True if there is a file or directory at `path`. */
+/** The codes of system errors that say that there is nothing at a path. */
+const NOTHING_THERE = new Set(['ENOENT', 'ENOTDIR', 'ENAMETOOLONG', 'ERR_INVALID_ARG_VALUE', 'ERR_INVALID_ARG_TYPE']);
+
+/**
+ * True if there is a file or directory at `path`, and also if the system does not tell, as in a folder without permission: whoever
+ * reads it then says what is wrong.
+ */
 export async function exists(path: string): Promise<boolean> {
-  return (await stat(path).catch(() => undefined)) !== undefined;
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    return !NOTHING_THERE.has(systemCode(error) ?? '');
+  }
 }
 
 /** The size in bytes of a file, or of all files in a folder and below it. */

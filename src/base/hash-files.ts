@@ -1,13 +1,13 @@
 /** Hashes of files by their content: a file that was replaced under the same name is another one. */
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
+import { withRegularFile } from './files.ts';
 import type { WorkOptions } from './progress.ts';
 
-/** The hash of a file's content, which is read piece by piece. @throws a system error if it cannot be read */
+/** The hash of a file's content, which is read piece by piece. @throws UsageError or InputError if it cannot be read */
 export async function hashFile(path: string): Promise<string> {
   const hash = createHash('sha256');
-  await pipeline(createReadStream(path), hash);
+  await withRegularFile(path, (file) => pipeline(file.createReadStream({ autoClose: false }), hash));
   return hash.digest('hex');
 }
 

@@ -27,6 +27,12 @@ async function identify(path: string): Promise<Found | undefined> {
   return info && { identity: `${info.dev}:${info.ino}`, isFolder: info.isDirectory(), isFile: info.isFile() };
 }
 
+/** Options of `checkOutputs`. */
+export interface CheckOutputsOptions {
+  readonly makesFolders?: boolean | undefined;
+  readonly overwrite?: boolean | undefined;
+}
+
 /**
  * Checks the files that are to be written.
  *
@@ -35,20 +41,21 @@ async function identify(path: string): Promise<Found | undefined> {
  * @param inputs the files that are read, and folders of which every file but HTML pages counts as read; undefined and names of no
  * file count for nothing
  * @param makesFolders whether folders of outputs are made when these are written
+ * @param overwrite whether an output may be an input
  * @throws UsageError if the folder of an output does not exist, if two outputs are one file, or if an output is an
  * input; InputError if there is no permission to write an output
  */
 export async function checkOutputs(
   outputs: readonly (string | undefined)[],
   inputs: Iterable<string | undefined> | AsyncIterable<string | undefined> = [],
-  { makesFolders = false }: { readonly makesFolders?: boolean } = {},
+  { makesFolders = false, overwrite = false }: CheckOutputsOptions = {},
 ): Promise<void> {
   const existing = await checkPlaces(
     outputs.filter((path) => path !== undefined),
     makesFolders,
   );
   // Most often there is nothing at the place of an output. Then the inputs, of which there may be many, need no look.
-  if (existing.length === 0) return;
+  if (existing.length === 0 || overwrite) return;
   for await (const input of inputs) if (input !== undefined) await checkInput(input, existing);
 }
 
@@ -117,11 +124,11 @@ async function checkInput(input: string, existing: readonly Existing[]): Promise
   for (const { path, real, identity } of existing) {
     if (identity === found.identity)
       throw new UsageError(
-        `${path} would be written over ${input === path ? 'this input' : `the input ${input}`}; name another place for the result.`,
+        `${path} would be written over ${input === path ? 'this input' : `the input ${input}`}; name another place for the result, or allow that with \`overwrite\`.`,
       );
     if (inside !== undefined && real.startsWith(inside) && extname(real) !== '.html')
       throw new UsageError(
-        `${path} exists in the folder ${input}, which is an input, and would be written over; name another place for the result, or remove the file.`,
+        `${path} exists in the folder ${input}, which is an input, and would be written over; name another place for the result, or allow that with \`overwrite\`.`,
       );
   }
 }

@@ -16,7 +16,15 @@ import { print, printJson } from './output.ts';
 import { addPhraseOptions, phrasesOf } from './phrase-options.ts';
 import { addPictureOptions, INPUTS_ARGUMENT, separatePictures } from './picture-options.ts';
 import { work } from './progress-line.ts';
-import { emaOption, jsonOption, seedOption, threadsOption, tokenizerOption, wholeNumber } from './shared-options.ts';
+import {
+  emaOption,
+  jsonOption,
+  overwriteOption,
+  seedOption,
+  threadsOption,
+  tokenizerOption,
+  wholeNumber,
+} from './shared-options.ts';
 import { table } from './table.ts';
 import { refuseUnusedOptions } from './unused-options.ts';
 
@@ -56,6 +64,7 @@ export const calibrateCommand = () =>
     .addOption(emaOption())
     .addOption(tokenizerOption())
     .addOption(threadsOption())
+    .addOption(overwriteOption())
     .addOption(jsonOption())
     .addHelpText(
       'after',
@@ -75,7 +84,7 @@ export const calibrateCommand = () =>
       const phrases = await phrasesOf({ phrase, phrases: listed, phrasesFile });
       keepsOnInterruption(`${output}.partial`);
       const result = merge
-        ? await mergeStatistics({ parts: inputs, output, onNotice: notice })
+        ? await mergeStatistics({ parts: inputs, output, overwrite: options.overwrite, onNotice: notice })
         : await calibrate({ ...modelAndInputs(inputs, named), ...options, phrases, pictures, output, ...work() });
       if (json) return printJson(result);
       report(result);

@@ -16,6 +16,11 @@ export function exitWhenOutputCloses(): void {
     tryToSay(`dino8: the standard output cannot be written: ${reason}.\n`);
     process.exit(1);
   });
+  exitWhenErrorsClose();
+}
+
+/** Listens to the stream of errors and notices alone, for a process that has given it another descriptor. */
+export function exitWhenErrorsClose(): void {
   process.stderr.on('error', (error) => process.exit(systemCode(error) === 'EPIPE' ? CLOSED_PIPE_CODE : 1));
 }
 

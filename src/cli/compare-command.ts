@@ -8,7 +8,15 @@ import { examples } from './examples.ts';
 import { print, printJson } from './output.ts';
 import { addPictureOptions, INPUTS_ARGUMENT, separatePictures } from './picture-options.ts';
 import { work } from './progress-line.ts';
-import { emaOption, jsonOption, notNegative, threadsOption, tokenizerOption, wholeNumber } from './shared-options.ts';
+import {
+  emaOption,
+  jsonOption,
+  notNegative,
+  overwriteOption,
+  threadsOption,
+  tokenizerOption,
+  wholeNumber,
+} from './shared-options.ts';
 import { table } from './table.ts';
 
 /** At 20 dB, the noise has a tenth of the amplitude of the signal. */
@@ -44,6 +52,7 @@ export const compareCommand = () =>
     .addOption(emaOption())
     .addOption(tokenizerOption())
     .addOption(threadsOption())
+    .addOption(overwriteOption())
     .addOption(jsonOption())
     .addHelpText(
       'after',

@@ -22,6 +22,7 @@ import {
   fraction,
   jsonOption,
   notNegative,
+  overwriteOption,
   positive,
   seedOption,
   threadsOption,
@@ -91,6 +92,7 @@ export const compressCommand = () =>
     .addOption(emaOption())
     .addOption(tokenizerOption())
     .addOption(threadsOption())
+    .addOption(overwriteOption())
     .option('--report <file>', 'the HTML file of the report (default: report.html in the folder of -o)')
     .option('--fresh', 'forget what an earlier command did in this folder, and do every step again')
     .addOption(jsonOption())

@@ -5,7 +5,7 @@ import { megabytes } from './format.ts';
 import { interruption } from './interruption.ts';
 import { notice } from './notices.ts';
 import { print, printJson } from './output.ts';
-import { emaOption, jsonOption, threadsOption, tokenizerOption } from './shared-options.ts';
+import { emaOption, jsonOption, overwriteOption, threadsOption, tokenizerOption } from './shared-options.ts';
 
 /** `dino8 convert` */
 export const convertCommand = () =>
@@ -23,6 +23,7 @@ export const convertCommand = () =>
     .addOption(emaOption())
     .addOption(tokenizerOption())
     .addOption(threadsOption())
+    .addOption(overwriteOption())
     .addOption(jsonOption())
     .addHelpText(
       'after',
@@ -32,7 +33,7 @@ export const convertCommand = () =>
         'dino8 convert checkpoint_best.pth --ema --tokenizer assets/nano -o best.onnx',
       ),
     )
-    .action(async (checkpoint, { output, combined, ema, tokenizer, threads, json }) => {
+    .action(async (checkpoint, { output, combined, ema, tokenizer, threads, overwrite, json }) => {
       const result = await convert({
         checkpoint,
         output,
@@ -40,6 +41,7 @@ export const convertCommand = () =>
         ema,
         tokenizer,
         threads,
+        overwrite,
         signal: interruption(),
         onNotice: notice,
       });

@@ -3,6 +3,7 @@ import { Option } from '@commander-js/extra-typings';
 import { UsageError } from '../base/errors.ts';
 import type { DatasetFiles } from '../pipeline/sources.ts';
 import { leftOut } from './left-out.ts';
+import { maxPixelsOption } from './max-pixels-option.ts';
 import { notice } from './notices.ts';
 import { optionGroup } from './option-group.ts';
 
@@ -56,7 +57,7 @@ const skipUnreadableOption = () =>
     'leave out pictures that are missing or cannot be read and categories that are no phrases, with the exit code 0',
   );
 
-const readingOptions = () => [ignoreOrientationOption(), cleanNamesOption(), skipUnreadableOption()];
+const readingOptions = () => [ignoreOrientationOption(), cleanNamesOption(), skipUnreadableOption(), maxPixelsOption()];
 
 /** The heading in the help under which the options of data sets stand that other options name. */
 const OTHER_DATASETS = 'Data sets that options name:';
@@ -107,6 +108,7 @@ export type ReadingValues = {
   readonly ignoreOrientation?: true | undefined;
   readonly cleanNames?: true | undefined;
   readonly skipUnreadable?: true | undefined;
+  readonly maxPixels?: number | undefined;
 };
 
 /** Adds the options for reading pictures to a command whose data set is not an argument, such as `--calibration`. */
@@ -156,7 +158,7 @@ interface Separated<Options> {
   /** The data set of `--validate`. */
   readonly validate: string | DatasetFiles | undefined;
   /** The other options, with the callbacks of a step. */
-  readonly others: Omit<Options, Exclude<keyof AllValues, 'skipUnreadable'>> & {
+  readonly others: Omit<Options, Exclude<keyof AllValues, 'skipUnreadable' | 'maxPixels'>> & {
     onLeftOut: (sentence: string) => void;
     onNotice: (sentence: string) => void;
   };

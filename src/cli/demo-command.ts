@@ -7,7 +7,7 @@ import { examples } from './examples.ts';
 import { keepsOnInterruption } from './interruption.ts';
 import { printJson } from './output.ts';
 import { work } from './progress-line.ts';
-import { jsonOption, threadsOption, wholeNumber } from './shared-options.ts';
+import { jsonOption, overwriteOption, threadsOption, wholeNumber } from './shared-options.ts';
 
 /** The training of the demo: enough steps to gain accuracy, few enough for minutes on two cores. */
 const TRAINING = { recipe: 'full', steps: 240, batch: 12 } as const;
@@ -28,6 +28,7 @@ export const demoCommand = () =>
       SCORED_IMAGES,
     )
     .addOption(threadsOption())
+    .addOption(overwriteOption())
     .option(
       '--out <folder>',
       'the folder to write: the models, results.json, and the state of the work',

@@ -8,11 +8,19 @@ import { addBoxOptions, separateBoxes } from './box-options.ts';
 import { deviceOption } from './device-option.ts';
 import { examples } from './examples.ts';
 import { interruption } from './interruption.ts';
+import { maxPixelsOption } from './max-pixels-option.ts';
 import { notice } from './notices.ts';
 import { print, printJson } from './output.ts';
 import { addPhraseOptions, phrasesOf } from './phrase-options.ts';
 import { work } from './progress-line.ts';
-import { emaOption, jsonOption, threadsOption, tokenizerOption, wholeNumber } from './shared-options.ts';
+import {
+  emaOption,
+  jsonOption,
+  overwriteOption,
+  threadsOption,
+  tokenizerOption,
+  wholeNumber,
+} from './shared-options.ts';
 import { withStandardInput } from './standard-input.ts';
 import { table } from './table.ts';
 
@@ -36,6 +44,8 @@ export const detectCommand = () =>
     .addOption(emaOption())
     .addOption(tokenizerOption())
     .addOption(threadsOption())
+    .addOption(maxPixelsOption())
+    .addOption(overwriteOption())
     .option('--recursive', 'take the pictures in the subfolders of folders too')
     .option(
       '--every <count>',

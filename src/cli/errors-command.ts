@@ -9,7 +9,7 @@ import { examples } from './examples.ts';
 import { percent } from './format.ts';
 import { print, printJson } from './output.ts';
 import { work } from './progress-line.ts';
-import { fraction, jsonOption, wholeNumber } from './shared-options.ts';
+import { fraction, jsonOption, overwriteOption, wholeNumber } from './shared-options.ts';
 import { table } from './table.ts';
 
 /** Rows of each table. */
@@ -34,6 +34,7 @@ export const errorsCommand = () =>
       .option('--images <count>', 'look only at the first <count> images (default: all)', wholeNumber('--images')),
   )
     .option('-o, --output <file>', 'write the result as JSON')
+    .addOption(overwriteOption())
     .addOption(jsonOption())
     .addHelpText(
       'after',
@@ -44,7 +45,9 @@ export const errorsCommand = () =>
       ),
     )
     .action(async (detections, annotations, { json, ...given }) => {
-      const { named, others: options } = separateDataset(given);
+      const { named, others } = separateDataset(given);
+      // No picture is read, so that none is left out.
+      const { onLeftOut: _, ...options } = others;
       const result = await explainErrors({ ...options, detections, annotations: named(annotations), ...work() });
       if (json) return printJson(result);
       printCauses(result);

@@ -7,7 +7,15 @@ import { keepsOnInterruption } from './interruption.ts';
 import { printJson } from './output.ts';
 import { work } from './progress-line.ts';
 import { printScore } from './score-table.ts';
-import { emaOption, jsonOption, seedOption, threadsOption, tokenizerOption, wholeNumber } from './shared-options.ts';
+import {
+  emaOption,
+  jsonOption,
+  overwriteOption,
+  seedOption,
+  threadsOption,
+  tokenizerOption,
+  wholeNumber,
+} from './shared-options.ts';
 
 /** `dino8 eval` */
 export const evalCommand = () =>
@@ -33,6 +41,7 @@ export const evalCommand = () =>
     .addOption(emaOption())
     .addOption(tokenizerOption())
     .addOption(threadsOption())
+    .addOption(overwriteOption())
     .option('-o, --output <file>', 'write the result as JSON; an interrupted evaluation continues where it was')
     .addOption(jsonOption())
     .addHelpText(

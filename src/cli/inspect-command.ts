@@ -6,10 +6,18 @@ import type { PlanSummary } from '../quant/plan-summary.ts';
 import { examples } from './examples.ts';
 import { megabytes, milliseconds, percent } from './format.ts';
 import { interruption } from './interruption.ts';
+import { maxPixelsOption } from './max-pixels-option.ts';
 import { notice } from './notices.ts';
 import { print, printJson } from './output.ts';
 import { addPictureOptions, separatePictures, shapeOption } from './picture-options.ts';
-import { emaOption, jsonOption, threadsOption, tokenizerOption, wholeNumber } from './shared-options.ts';
+import {
+  emaOption,
+  jsonOption,
+  overwriteOption,
+  threadsOption,
+  tokenizerOption,
+  wholeNumber,
+} from './shared-options.ts';
 import { table } from './table.ts';
 
 /** `dino8 inspect` */
@@ -41,6 +49,8 @@ export const inspectCommand = () =>
     .addOption(emaOption())
     .addOption(tokenizerOption())
     .addOption(threadsOption())
+    .addOption(maxPixelsOption())
+    .addOption(overwriteOption())
     .addOption(jsonOption())
     .addHelpText(
       'after',

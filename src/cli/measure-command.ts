@@ -5,6 +5,7 @@ import { deviceOption } from './device-option.ts';
 import { examples } from './examples.ts';
 import { megabytes, milliseconds } from './format.ts';
 import { interruption } from './interruption.ts';
+import { maxPixelsOption } from './max-pixels-option.ts';
 import { notice } from './notices.ts';
 import { print, printJson } from './output.ts';
 import { addPhraseOptions, phrasesOf } from './phrase-options.ts';
@@ -38,6 +39,7 @@ export const measureCommand = () =>
     .addOption(emaOption())
     .addOption(tokenizerOption())
     .addOption(threadsOption())
+    .addOption(maxPixelsOption())
     .addOption(jsonOption())
     .addHelpText(
       'after',

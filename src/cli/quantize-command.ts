@@ -14,6 +14,7 @@ import {
   addCalibrationOptions,
   emaOption,
   jsonOption,
+  overwriteOption,
   recipeForModelOption,
   seedOption,
   statisticsOf,
@@ -50,6 +51,7 @@ export const quantizeCommand = () =>
     .addOption(emaOption())
     .addOption(tokenizerOption())
     .addOption(threadsOption())
+    .addOption(overwriteOption())
     .addOption(jsonOption())
     .addHelpText(
       'after',

@@ -6,7 +6,7 @@ import { examples } from './examples.ts';
 import { printJson } from './output.ts';
 import { work } from './progress-line.ts';
 import { printScore } from './score-table.ts';
-import { jsonOption, seedOption, wholeNumber } from './shared-options.ts';
+import { jsonOption, overwriteOption, seedOption, wholeNumber } from './shared-options.ts';
 
 /** `dino8 score` */
 export const scoreCommand = () =>
@@ -25,6 +25,7 @@ export const scoreCommand = () =>
   )
     .addOption(seedOption())
     .option('-o, --output <file>', 'write the result as JSON')
+    .addOption(overwriteOption())
     .addOption(jsonOption())
     .addHelpText(
       'after',
@@ -35,7 +36,9 @@ export const scoreCommand = () =>
       ),
     )
     .action(async (detections, annotations, { json, ...given }) => {
-      const { named, others: options } = separateDataset(given);
+      const { named, others } = separateDataset(given);
+      // No picture is read, so that none is left out.
+      const { onLeftOut: _, ...options } = others;
       const result = await score({ ...options, detections, annotations: named(annotations), ...work() });
       if (json) return printJson(result);
       printScore(result);

@@ -13,6 +13,7 @@ import {
   addCalibrationOptions,
   emaOption,
   jsonOption,
+  overwriteOption,
   recipeForModelOption,
   seedOption,
   statisticsOf,
@@ -56,6 +57,7 @@ export const sensitivityCommand = () =>
     .addOption(emaOption())
     .addOption(tokenizerOption())
     .addOption(threadsOption())
+    .addOption(overwriteOption())
     .addOption(jsonOption())
     .addHelpText(
       'after',

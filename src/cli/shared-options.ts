@@ -58,6 +58,13 @@ export const threadsOption = () =>
     wholeNumber('--threads'),
   );
 
+/** `--overwrite` */
+export const overwriteOption = () =>
+  new Option(
+    '--overwrite',
+    'let a result take the place of a file that the command reads, which is refused without this',
+  );
+
 /** `--ema` */
 export const emaOption = () =>
   new Option(

@@ -6,7 +6,14 @@ import { interruption } from './interruption.ts';
 import { notice } from './notices.ts';
 import { print, printJson } from './output.ts';
 import { addPhraseOptions, phrasesOf } from './phrase-options.ts';
-import { emaOption, jsonOption, threadsOption, tokenizerOption, wholeNumber } from './shared-options.ts';
+import {
+  emaOption,
+  jsonOption,
+  overwriteOption,
+  threadsOption,
+  tokenizerOption,
+  wholeNumber,
+} from './shared-options.ts';
 
 /** `dino8 specialize` */
 export const specializeCommand = () =>
@@ -26,6 +33,7 @@ export const specializeCommand = () =>
     .addOption(emaOption())
     .addOption(tokenizerOption())
     .addOption(threadsOption())
+    .addOption(overwriteOption())
     .addOption(jsonOption())
     .addHelpText(
       'after',

@@ -6,7 +6,10 @@
  */
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { FROM_PARENT, startCommand } from '../base/command-process.ts';
+import type { Readable } from 'node:stream';
+import { describeDeath, FROM_PARENT, type StartMessage, startCommand } from '../base/command-process.ts';
+import { exitWhenErrorsClose } from './closed-output.ts';
+import { passOn, USER_ERRORS, useErrorStream } from './error-stream.ts';
 import {
   INTERRUPTING,
   INTERRUPTING_SIGNALS,
@@ -26,7 +29,10 @@ const SIGKILL = 9;
 export async function supervise(entry: string, given: readonly string[]): Promise<number> {
   let kept: string | undefined;
   let stopped: { readonly signal: InterruptingSignal; readonly at: number } | undefined;
-  const child = startCommand(entry, given, 'inherit');
+  const child = startCommand(entry, given, ['inherit', 'inherit', 'pipe', 'ipc', process.stderr.fd], USER_ERRORS);
+  const errors = child.stderr as Readable; // a pipe, by the line above
+  const lastWords = passOn(errors);
+  const errorsEnd = once(errors, 'close');
   const end = () => child.kill('SIGKILL');
   for (const signal of INTERRUPTING_SIGNALS)
     process.on(signal, () => {
@@ -49,12 +55,15 @@ export async function supervise(entry: string, given: readonly string[]): Promis
   const channelCloses = once(child, 'disconnect');
   const [code, deadly]: (number | NodeJS.Signals | null)[] = await once(child, 'exit');
   await channelCloses;
+  await errorsEnd;
   if (stopped) {
     const stoppedCode = INTERRUPTING[stopped.signal];
     // With its own code it has said the sentence itself.
     if (code !== stoppedCode) process.stderr.write(`dino8: ${interruptedSentence(kept)}\n`);
     return stoppedCode;
   }
+  // Of a process that died, they are the trace of a stack.
+  if (lastWords() !== '' && (typeof code === 'number' || process.env.DINO8_DEBUG)) process.stderr.write(lastWords());
   if (typeof code === 'number') return code;
   process.stderr.write(`\ndino8: ${deathSentence(String(deadly), kept)}\n`);
   return 1;
@@ -66,13 +75,7 @@ function deathSentence(signal: string, kept: string | undefined): string {
     kept === undefined || !existsSync(kept)
       ? ''
       : ` The finished work is kept in ${kept}, and the same command continues there.`;
-  if (signal === 'SIGKILL')
-    return `the system ended the work (SIGKILL), as it does when memory runs out; give it more memory, or lower what takes it: --threads, --batch, and the size of the pictures.${goesOn}`;
-  if (['SIGABRT', 'SIGTRAP', 'SIGILL'].includes(signal))
-    return `the work was aborted (${signal}), most likely because memory ran out; give it more memory, or lower what takes it: --threads, --batch, and the size of the pictures.${goesOn}`;
-  if (signal === 'SIGBUS')
-    return `the work ended by SIGBUS: a file was cut while it was read, or the disk or the memory is full.${goesOn}`;
-  return `the work ended by ${signal} in native code, which is a defect; please report it with the command, and try DINO8_NO_KERNELS=1.${goesOn}`;
+  return `${describeDeath(signal, '--threads, --batch')}.${goesOn}`;
 }
 
 /** True if this process was started by `startCommand`. */
@@ -81,7 +84,12 @@ export const isSupervised = (given: readonly string[]): boolean =>
 
 /** Waits for the arguments that the parent sends, and obeys it from then on. */
 export async function receiveArguments(): Promise<string[]> {
-  const [given]: unknown[] = await once(process, 'message');
+  const [message] = await once(process, 'message');
+  const { given, errors }: StartMessage = message; // from startCommand
+  if (errors !== undefined) {
+    useErrorStream(errors);
+    exitWhenErrorsClose();
+  }
   process.on('message', (message) => {
     const signal =
       typeof message === 'object' && message !== null && 'interrupt' in message ? message.interrupt : undefined;
@@ -94,7 +102,7 @@ export async function receiveArguments(): Promise<string[]> {
     if (process.connected) process.send?.({ kept: path ?? null }, undefined, undefined, () => undefined);
   });
   await dieWithParent();
-  return Array.isArray(given) ? given.map(String) : [];
+  return [...given];
 }
 
 /** Ends this process when its parent dies: work that nobody can stop would hold locks and the processor. */

@@ -1,18 +1,20 @@
 /** The part that the commands `train` and `qat` share: their options, the line of progress and the summary. */
 import { Command, Option } from '@commander-js/extra-typings';
-import { TRAINING_RUN_DEFAULTS, type TrainingResult } from '../pipeline/training-options.ts';
+import type { Progress } from '../base/progress.ts';
+import { TRAINING_LABEL, TRAINING_RUN_DEFAULTS, type TrainingResult } from '../pipeline/training-options.ts';
 import type { TrainingScore } from '../train/run-training.ts';
 import { SCHEDULES } from '../train/schedule.ts';
 import type { StepReport } from '../train/trainer.ts';
 import { TRAINING_DEFAULTS, type TrainingKind } from '../train/training-settings.ts';
 import { duration } from './format.ts';
 import { print } from './output.ts';
-import { Estimate, lineWriter } from './progress-line.ts';
+import { Estimate, lineWriter, work } from './progress-line.ts';
 import {
   emaOption,
   fraction,
   jsonOption,
   notNegative,
+  overwriteOption,
   positive,
   seedOption,
   threadsOption,
@@ -147,6 +149,7 @@ export function trainingCommand(kind: TrainingKind) {
     .addOption(emaOption())
     .addOption(tokenizerOption())
     .addOption(threadsOption())
+    .addOption(overwriteOption())
     .option(
       '--recompute',
       'compute the layers of the encoder again in the backward pass: needs less memory and more time',
@@ -156,13 +159,19 @@ export function trainingCommand(kind: TrainingKind) {
     .optionsGroup(kind === 'qat' ? 'Quantization:' : 'Options:');
 }
 
-/** Draws a line for the steps, and a line for each score. */
+/** Draws a line for the steps, a line for each score, and lines for the work before the training. */
 export function trainingProgress() {
   const write = lineWriter();
   const estimate = new Estimate();
+  const { onProgress, ...others } = work();
   let isFirst = true;
-  return (total: number) => ({
-    onStep: ({ step, loss, parts, rate }: StepReport, speed: number) => {
+  return {
+    ...others,
+    // The steps have a line of their own, which says more.
+    onProgress: (progress: Progress) => {
+      if (progress.label !== TRAINING_LABEL) onProgress?.(progress);
+    },
+    onStep: ({ step, loss, parts, rate }: StepReport, speed: number, total: number) => {
       const left = estimate.secondsLeft({ done: step, total }, performance.now());
       const isLast = step >= total;
       const line = () =>
@@ -181,7 +190,7 @@ export function trainingProgress() {
         `${process.stderr.isTTY ? '\r\x1b[2K' : ''}step ${step}: AP ${AP.toFixed(2)}, AP50 ${AP50.toFixed(2)}\n`,
       );
     },
-  });
+  };
 }
 
 /** Prints how long a training took, how the score changed, and where its log is. */

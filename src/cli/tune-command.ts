@@ -15,6 +15,7 @@ import {
   emaOption,
   jsonOption,
   notNegative,
+  overwriteOption,
   recipeForModelOption,
   seedOption,
   statisticsOf,
@@ -59,6 +60,7 @@ export const tuneCommand = () =>
     .addOption(emaOption())
     .addOption(tokenizerOption())
     .addOption(threadsOption())
+    .addOption(overwriteOption())
     .addOption(jsonOption())
     .addHelpText(
       'after',

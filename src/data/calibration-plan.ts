@@ -2,11 +2,13 @@
  * Calibration plans: a random choice of images, each with a prompt of its own, so that the length of the text varies as it
  * does in use. The same seed gives the same plan on every machine.
  */
+
 import { uniformInt } from 'pure-rand/distribution/uniformInt';
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
+import { checkValue, objectWith, wholeNumber } from '../base/check-options.ts';
 import { InputError, UsageError } from '../base/errors.ts';
 import { hashJson } from '../base/hash-json.ts';
-import { type CocoDataset, phraseCategories } from './coco.ts';
+import { type CocoDataset, checkDatasetArgument, phraseCategories } from './coco.ts';
 import { shuffle } from './shuffle.ts';
 
 /** An image of a plan with its prompt. */
@@ -38,6 +40,9 @@ export interface CalibrationPlan {
  * const plan = planCalibration(await readDataset('coco/val2017'), 64, 0);
  */
 export function planCalibration(dataset: CocoDataset, images: number, seed: number): CalibrationPlan {
+  checkDatasetArgument(dataset);
+  checkValue('`images`', wholeNumber(1), images);
+  checkValue('`seed`', wholeNumber(0), seed);
   const categories = phraseCategories(dataset);
   if (dataset.images.length === 0 || categories.length === 0)
     throw new InputError('There was nothing to calibrate on: the dataset has no images or no categories.');
@@ -72,6 +77,7 @@ export function planCalibration(dataset: CocoDataset, images: number, seed: numb
  * const samples = calibrationSamples(source, everyImage(dataset));
  */
 export function everyImage(dataset: CocoDataset): CalibrationPlan {
+  checkDatasetArgument(dataset);
   const phrases = phraseCategories(dataset)
     .toSorted((a, b) => a.id - b.id)
     .map(({ name }) => name);
@@ -93,6 +99,10 @@ function keyOf(described: unknown, { ignoreOrientation }: CocoDataset): Omit<Cal
  * @example
  * const items = shardOf(planCalibration(dataset, 500, 0), 1, 4); // the first of four machines
  */
-export function shardOf({ items }: CalibrationPlan, index: number, count: number): CalibrationItem[] {
+export function shardOf(plan: CalibrationPlan, index: number, count: number): CalibrationItem[] {
+  checkValue('The plan', objectWith('what `planCalibration` or `everyImage` returned', 'items', 'key'), plan);
+  checkValue('`count`', wholeNumber(1), count);
+  checkValue('`index`', wholeNumber(1, count), index);
+  const { items } = plan;
   return items.filter(({ place }) => place % count === index - 1);
 }

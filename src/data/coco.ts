@@ -3,6 +3,9 @@
  * types by `datasets/read-dataset.ts`.
  */
 
+import { z } from 'zod';
+import { checkValue, objectWith, wholeNumber } from '../base/check-options.ts';
+
 /** An image of a data set. */
 export interface CocoImage {
   /** A number that no other image has. */
@@ -71,12 +74,16 @@ export interface CocoDataset extends CocoAnnotations {
   readonly source?: string | undefined;
 }
 
+const countSchema = z.union([z.literal(Number.POSITIVE_INFINITY), wholeNumber(0)], { error: 'a whole number' });
+
 /**
  * Returns the data set with only its first `count` images and their annotations.
  * @example
  * const sample = takeImages(await readDataset('coco/val2017'), 100);
  */
 export function takeImages(dataset: CocoDataset, count: number): CocoDataset {
+  checkDatasetArgument(dataset);
+  checkValue('The number of images', countSchema, count);
   return count >= dataset.images.length ? dataset : keepImages(dataset, dataset.images.slice(0, count));
 }
 
@@ -100,3 +107,27 @@ export function groupByImage<T extends { readonly image_id: number }>(items: rea
 /** The categories that are phrases of a prompt, in the order of the data set. */
 export const phraseCategories = ({ categories }: Pick<CocoAnnotations, 'categories'>): readonly CocoCategory[] =>
   categories.filter(({ isPhrase }) => isPhrase !== false);
+
+const annotationsSchema = objectWith(
+  'labels, with their images, annotations and categories',
+  'images',
+  'annotations',
+  'categories',
+);
+const datasetSchema = objectWith('what `readDataset` returned', 'images', 'annotations', 'categories', 'pathOf');
+const listSchema = z.custom((value) => Array.isArray(value), { error: 'a list of detections' });
+
+/** @throws UsageError if what a caller gave as labels are none */
+export function checkAnnotationsArgument(annotations: CocoAnnotations): void {
+  checkValue('The data set', annotationsSchema, annotations);
+}
+
+/** @throws UsageError if what a caller gave as a data set is none */
+export function checkDatasetArgument(dataset: CocoDataset): void {
+  checkValue('The data set', datasetSchema, dataset);
+}
+
+/** @throws UsageError if what a caller gave as detections is no list */
+export function checkDetectionsArgument(detections: readonly object[]): void {
+  checkValue('The detections', listSchema, detections);
+}

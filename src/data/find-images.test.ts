@@ -81,3 +81,11 @@ test.each([
 test('a URL is an error that says what to do', async () => {
   await expect(findImages(['https://example.org/a.jpg'])).rejects.toThrow(/is a URL.*download/);
 });
+
+test.each([
+  ['**', 'a/**/'.repeat(5)],
+  ['*', '*a'.repeat(5)],
+  ['groups', `${'+(a|'.repeat(5)}b${')'.repeat(5)}`],
+])('a pattern of many %s is refused before it is looked for', async (_, pattern) => {
+  await expect(findImages([`${pattern}.jpg`])).rejects.toThrow(/more wildcards than can be looked for/);
+});

@@ -1,9 +1,9 @@
 /** Finds pictures by files, folders and patterns. */
-import { readdir } from 'node:fs/promises';
+import { type Dirent, readdir } from 'node:fs';
 import { join, resolve, sep } from 'node:path';
 import { glob, isDynamicPattern } from 'tinyglobby';
-import { UsageError } from '../base/errors.ts';
-import { exists, isDirectory, isUrl, missingFile } from '../base/files.ts';
+import { systemCode, UsageError } from '../base/errors.ts';
+import { entriesOf, exists, fileError, isDirectory, isUrl, missingFile } from '../base/files.ts';
 import { type FileKind, formatOfName, readFileKind } from './file-kind.ts';
 
 /** Options of `findImages`. */
@@ -34,6 +34,7 @@ async function expand(name: string, { recursive = false, videos = false }: FindI
   if (await isDirectory(name)) return ofFolder(name, recursive);
   if (await exists(name)) return [name];
   if (isUrl(name) || !isDynamicPattern(name)) throw missingFile(name);
+  checkPattern(name);
   const matches = await filesMatching(name);
   if (matches.length === 0) throw new UsageError(`${name} matches no file; check the pattern.`);
   const found = await picturesAmong(matches, videos);
@@ -41,10 +42,25 @@ async function expand(name: string, { recursive = false, videos = false }: FindI
   return found;
 }
 
+/** The number of `**` in a pattern, of `*` in a part of it and of groups that repeat: the time grows exponentially with them. */
+const MOST_WILDCARDS = 4;
+
+/** @throws UsageError if looking for a pattern could take for ever */
+function checkPattern(pattern: string): void {
+  const parts = pattern.split(/[\\/]/);
+  const deep = parts.filter((part) => part.includes('**')).length;
+  const wide = Math.max(...parts.map((part) => part.replaceAll('**', '').split('*').length - 1));
+  const groups = pattern.split(/[+*]\(/).length - 1;
+  if (Math.max(deep, wide, groups) > MOST_WILDCARDS)
+    throw new UsageError(
+      `${pattern} has more wildcards than can be looked for, at most ${MOST_WILDCARDS} of ** and ${MOST_WILDCARDS} of * in a part; name the folders, or give several patterns.`,
+    );
+}
+
 async function ofFolder(folder: string, recursive: boolean): Promise<string[]> {
   const files = recursive
-    ? await glob('**', { cwd: folder, expandDirectories: false })
-    : (await readdir(folder, { withFileTypes: true }))
+    ? await filesBelow(folder, '**')
+    : (await entriesOf(folder))
         .filter((entry) => (entry.isFile() || entry.isSymbolicLink()) && !entry.name.startsWith('.'))
         .map((entry) => entry.name);
   const paths = inNaturalOrder(files).map((name) => join(folder, name));
@@ -54,13 +70,35 @@ async function ofFolder(folder: string, recursive: boolean): Promise<string[]> {
   throw new UsageError(`${folder} holds no pictures${hint}.`);
 }
 
+/** The files that a pattern matches in a folder. What is in a folder that cannot be read would be missing without a word. */
+async function filesBelow(folder: string, pattern: string): Promise<string[]> {
+  let unreadable: { readonly path: string; readonly error: unknown } | undefined;
+  const listing: typeof listEntries = (path, options, done) =>
+    listEntries(path, options, (error, entries) => {
+      if (error && systemCode(error) !== 'ENOENT') unreadable ??= { path, error };
+      done(error, entries);
+    });
+  // The library calls the function with these three arguments alone.
+  const fs = { readdir: listing as typeof readdir };
+  const found = await glob(pattern, { cwd: folder, expandDirectories: false, fs });
+  if (unreadable) throw fileError('read', unreadable.path, unreadable.error);
+  return found;
+}
+
+/** The function that lists folders, in the form in which it is called. */
+const listEntries: (
+  path: string,
+  options: { withFileTypes: true },
+  done: (error: NodeJS.ErrnoException | null, entries: Dirent[]) => void,
+) => void = readdir;
+
 /** The files that a pattern matches. Folders in front of it that exist are taken by their names, whatever is in these. */
 async function filesMatching(pattern: string): Promise<string[]> {
   const parts = (sep === '\\' ? pattern.replaceAll('\\', '/') : pattern).split('/');
   let folder = parts[0] === '' ? '/' : '';
   const rest = parts.filter((part, index) => index > 0 || part !== '');
   while (rest.length > 1 && (await isDirectory(join(folder, rest[0] ?? '')))) folder = join(folder, rest.shift() ?? '');
-  const matches = await glob(rest.join('/'), { cwd: folder || '.', expandDirectories: false });
+  const matches = await filesBelow(folder || '.', rest.join('/'));
   return inNaturalOrder(matches).map((name) => join(folder, name));
 }
 

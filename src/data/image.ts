@@ -3,12 +3,15 @@
  * processors work on. Settings of the process-wide sharp library are left alone.
  */
 import sharp, { type Metadata, type Sharp } from 'sharp';
-import { InputError, messageOf } from '../base/errors.ts';
+import { z } from 'zod';
+import { checkOptions, checkValue, type OptionSchemas, optional, truth } from '../base/check-options.ts';
+import { InputError, isOutOfMemory, messageOf } from '../base/errors.ts';
 import { readBytes } from '../base/files.ts';
 import { decodeBitmap, readBitmapHeader } from './bitmap.ts';
 import { fileKind, PICTURE_FORMATS, type PictureFormat, readHead } from './file-kind.ts';
 import { withoutGifTransparency } from './gif.ts';
 import { wrongJpegMarker } from './jpeg-markers.ts';
+import { checkPixels, maxPixelsSchema, type PixelLimitOptions } from './pixel-limit.ts';
 import type { Image } from './rgb-image.ts';
 import type { Size } from './size.ts';
 import { readTiffTags } from './tiff-tags.ts';
@@ -17,14 +20,19 @@ export type { Image };
 
 /** The maximum size of the file of a picture. */
 export const MAX_PICTURE_BYTES = 1 << 29;
-/** About 268 million pixels, 805 MB when decoded. */
-export const MAX_PIXELS = 0x3fff ** 2;
 
 /** Options of `readImage` and `decodeImage`. */
-export interface ReadImageOptions {
+export interface ReadImageOptions extends PixelLimitOptions {
   /** Takes the picture as it is stored, without the rotation that its EXIF orientation asks for. */
   readonly ignoreOrientation?: boolean | undefined;
 }
+
+const readImageSchemas: OptionSchemas<ReadImageOptions> = {
+  ignoreOrientation: optional(truth),
+  maxPixels: maxPixelsSchema,
+};
+
+const bytesSchema = z.instanceof(Uint8Array, { error: 'the bytes of a file in a Uint8Array' });
 
 /**
  * Reads an image as it is meant to be seen: the EXIF orientation is applied, transparency is dropped, grayscale, palettes and
@@ -85,15 +93,15 @@ function undecodable(error: unknown, kind: PictureFormat | 'heic', source: strin
  *
  * const image = await decodeImage(await readFile('photo.jpg'), 'photo.jpg');
  */
-export async function decodeImage(
-  bytes: Uint8Array,
-  source: string,
-  { ignoreOrientation = false }: ReadImageOptions = {},
-): Promise<Image> {
+export async function decodeImage(bytes: Uint8Array, source: string, options: ReadImageOptions = {}): Promise<Image> {
+  checkValue('The picture', bytesSchema, bytes);
+  checkValue('The name of the picture', z.string({ error: 'a text' }), source);
+  checkOptions('decodeImage', readImageSchemas, options);
+  const { ignoreOrientation = false, maxPixels } = options;
   const kind = decodableKind(bytes, source);
   if (kind === 'bmp') {
     const header = readBitmapHeader(bytes, source);
-    checkArea(header.width, header.height, source);
+    checkPixels(header, source, maxPixels);
     return decodeBitmap(bytes, header, source);
   }
   if (kind === 'tiff') checkMeaning(bytes, source);
@@ -110,13 +118,14 @@ export async function decodeImage(
     });
     const metadata = await input.metadata();
     checkDepth(metadata, source);
-    checkArea(metadata.width, metadata.height, source);
+    checkPixels(metadata, source, maxPixels);
     const turned = ignoreOrientation ? input : input.autoOrient();
     const gray = deepGray(bytes, kind);
     if (gray) return await decodeDeepGray(turned, gray);
     return await (metadata.space === 'cmyk' ? decodeInks(turned, source) : decodeColours(turned, source));
   } catch (error) {
-    throw error instanceof InputError ? error : undecodable(error, kind, source);
+    if (error instanceof InputError || isOutOfMemory(error)) throw error;
+    throw undecodable(error, kind, source);
   }
 }
 
@@ -127,13 +136,6 @@ function decodableKind(head: Uint8Array, source: string): PictureFormat | 'heic'
     throw new InputError(`${source} cannot be decoded as an image: it is no ${PICTURE_FORMATS} file.`);
   if (kind === 'video') throw new InputError(`${source} is a video where a picture is needed.`);
   return kind;
-}
-
-function checkArea(width: number, height: number, source: string): void {
-  if (width * height > MAX_PIXELS)
-    throw new InputError(
-      `${source} has ${width}x${height} pixels, more than the ${MAX_PIXELS} that can be decoded; make it smaller.`,
-    );
 }
 
 function checkDepth({ depth, space }: Metadata, source: string): void {

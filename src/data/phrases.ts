@@ -3,6 +3,7 @@
  * a list. In a list an item is one phrase, so that a name such as "St. Bernard" or "1.5 liter bottle" can be looked for.
  */
 import { z } from 'zod';
+import { checkValue, listOf, objectWith } from '../base/check-options.ts';
 import { InputError, messageOf, UsageError } from '../base/errors.ts';
 import { readText } from '../base/files.ts';
 import { parseWith } from '../base/schema.ts';
@@ -20,6 +21,11 @@ export type PhraseInput = string | ExactPhrase;
 
 /** The phrases to look for: a text that `splitPhrases` splits, or a list. */
 export type Phrases = string | readonly PhraseInput[];
+
+/** The number of characters that a phrase may have. No model reads more than some hundred words of one. */
+const LONGEST_PHRASE = 4096;
+/** The number of characters that a text of phrases may have, and of bytes that a file of them may. */
+const LONGEST_TEXT = 1 << 22;
 
 /** Punctuation that separates phrases wherever it stands in a text, that of Chinese, Japanese and Arabic included. */
 const SEPARATOR = /[,;\n\r，；、。．｡،؛]/;
@@ -53,15 +59,20 @@ function nextSeparator(text: string, from: number): number {
   return text.length;
 }
 
+const phrasesSchema = z
+  .string({ error: 'a text' })
+  .max(LONGEST_TEXT, { error: `a text of at most ${LONGEST_TEXT} characters` });
+
 /**
  * Splits a text into its phrases, such as "red circle . blue square ." or "red circle, blue square". A period within a number
  * or behind an abbreviation such as "St." is part of a phrase, and so is all that stands in quotation marks.
  *
- * @throws UsageError if a quotation mark is not closed
+ * @throws UsageError if a quotation mark is not closed, or if the text is no text or too long
  * @example
  * splitPhrases('St. Bernard, 1.5 liter bottle, "hat, red"'); // ['St. Bernard', '1.5 liter bottle', 'hat, red']
  */
 export function splitPhrases(text: string): string[] {
+  checkValue('The text of phrases', phrasesSchema, text);
   const phrases: string[] = [];
   for (let at = 0; at < text.length; ) {
     QUOTED.lastIndex = at;
@@ -91,9 +102,19 @@ export interface NamedPhrase {
 /**
  * The phrases of a text or a list, in their order.
  *
- * @throws UsageError if an item is no text or holds several phrases, or a quotation mark is not closed
+ * @throws UsageError if an item is no text, holds several phrases or is too long, or a quotation mark is not closed
  */
 export function listPhrases(phrases: Phrases): NamedPhrase[] {
+  const listed = namedPhrases(phrases);
+  const long = listed.find(({ name }) => name.length > LONGEST_PHRASE);
+  if (long)
+    throw new UsageError(
+      `The ${long.called} "${long.name.slice(0, 60)}…" has ${long.name.length} characters, more than the ${LONGEST_PHRASE} that a phrase may have; name what to find in a few words.`,
+    );
+  return listed;
+}
+
+function namedPhrases(phrases: Phrases): NamedPhrase[] {
   if (typeof phrases === 'string') return splitPhrases(phrases).map((name) => ({ name, called: 'phrase' }));
   // Callers in JavaScript may give anything.
   const given: unknown = phrases;
@@ -111,6 +132,8 @@ const exactItem = ({ exact, called = 'phrase' }: ExactPhrase): NamedPhrase => ({
 
 /** An item of a list, without the punctuation at its end. */
 function plainItem(item: string): NamedPhrase {
+  // Before the patterns below, whose time grows faster than the length.
+  if (item.length > LONGEST_PHRASE) return { name: item, called: 'phrase' };
   const name = item.trim().replace(/[\s.?？,;，；、。．｡،؛]+$/u, '');
   for (let at = 0; at < name.length; at++) {
     const character = name[at] ?? '';
@@ -129,17 +152,17 @@ function plainItem(item: string): NamedPhrase {
   return { name, called: 'phrase' };
 }
 
+const categoriesSchema = listOf('a list of categories', objectWith('a category with a name', 'name'));
+
 /**
  * The phrases by which the categories of a data set are looked for: their names as they are.
  * @example
  * const prompt = await detector.encodePrompt(categoryPhrases(dataset.categories));
  */
 export function categoryPhrases(categories: readonly { readonly name: string }[]): ExactPhrase[] {
+  checkValue('The categories', categoriesSchema, categories);
   return categories.map(({ name }) => ({ exact: name, called: 'category' }));
 }
-
-/** The largest file of phrases, in bytes. */
-const LARGEST_FILE = 1 << 22;
 
 /**
  * Reads phrases from a file: one a line, or a list of strings in JSON. Each is taken as it is.
@@ -149,7 +172,7 @@ const LARGEST_FILE = 1 << 22;
  * const prompt = await detector.encodePrompt(await readPhrases('phrases.txt'));
  */
 export async function readPhrases(path: string): Promise<ExactPhrase[]> {
-  const text = (await readText(path, LARGEST_FILE)).replace(/^\uFEFF/, '');
+  const text = (await readText(path, LONGEST_TEXT)).replace(/^\uFEFF/, '');
   const isJson = /^\s*[[{]/.test(text) && (path.toLowerCase().endsWith('.json') || /\]\s*$/.test(text));
   const names = isJson ? parseList(text, path) : text.split(/\r\n|\n|\r/).filter((line) => line.trim() !== '');
   if (names.length === 0) throw new UsageError(`${path} holds no phrases; write one a line, or a list in JSON.`);
@@ -174,6 +197,7 @@ function parseList(text: string, path: string): string[] {
  * cleanName('traffic_light'); // 'traffic light'
  */
 export function cleanName(name: string): string {
+  checkValue('The name', z.string({ error: 'a text' }), name);
   const cleaned = name
     .replace(/\([^()]*\)|\[[^[\]]*\]/g, ' ')
     .replace(/_/g, ' ')

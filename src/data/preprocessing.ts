@@ -43,8 +43,9 @@ const isOn = z
   .nullish()
   .transform((given) => (given === undefined ? true : (given ?? false)));
 
-const number = z.number();
-const positive = z.number().positive();
+/** Settings are computed with as floats of 32 bits, in which larger or smaller ones would make infinities of pixels. */
+const number = z.number().min(-1e6).max(1e6);
+const positive = z.number().min(1e-6).max(1e6);
 const perChannel = (each: z.ZodNumber) =>
   z
     .union([each, z.tuple([each, each, each])], {

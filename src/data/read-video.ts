@@ -2,9 +2,12 @@
 import type { Readable } from 'node:stream';
 import { z } from 'zod';
 import { InputError } from '../base/errors.ts';
+import { irregularFile } from '../base/files.ts';
 import { parseWith } from '../base/schema.ts';
+import { isStream } from '../base/write-place.ts';
 import { inputArguments, Program } from './ffmpeg.ts';
-import { type Image, MAX_PIXELS } from './image.ts';
+import type { Image } from './image.ts';
+import { checkPixels, type PixelLimitOptions, pixelLimit } from './pixel-limit.ts';
 
 /** The properties of a video that are known before it is read. */
 export interface VideoInfo {
@@ -30,6 +33,8 @@ const probeSchema = z.object({
       avg_frame_rate: z.string().optional(),
       nb_frames: z.string().optional(),
       duration: z.string().optional(),
+      width: z.number().optional(),
+      height: z.number().optional(),
     }),
   ),
   format: z.object({ duration: z.string().optional() }).optional(),
@@ -40,10 +45,11 @@ const MAX_DESCRIPTION = 1 << 20;
 
 /**
  * Asks for the rate and the number of frames of a video.
- * @throws InputError if it is no video that can be read, or if ffmpeg is not installed
+ * @throws InputError if it is no video that can be read, if its frames have too many pixels, or if ffmpeg is not installed
  */
 export async function probeVideo(path: string, signal?: AbortSignal): Promise<VideoInfo> {
-  const entries = 'stream=avg_frame_rate,nb_frames,duration:format=duration';
+  if (await isStream(path)) throw irregularFile(path);
+  const entries = 'stream=avg_frame_rate,nb_frames,duration,width,height:format=duration';
   // Pictures that are attached, such as covers, are no videos.
   const given = ['-v', 'level+error', '-select_streams', 'V:0', '-show_entries', entries, '-of', 'json'];
   await using program = new Program('ffprobe', [...given, ...inputArguments(path)], path, { signal });
@@ -59,6 +65,7 @@ export async function probeVideo(path: string, signal?: AbortSignal): Promise<Vi
   const { streams, format } = parseWith(probeSchema, JSON.parse(Buffer.concat(parts).toString()), path);
   const [stream] = streams;
   if (!stream) throw new InputError(`${path} has no video in it.`);
+  checkPixels({ width: stream.width ?? 0, height: stream.height ?? 0 }, path);
   const [numerator = 0, denominator = 0] = (stream.avg_frame_rate ?? '').split('/').map(Number);
   const perSecond = numerator / denominator;
   const hasRate = Number.isFinite(perSecond) && perSecond > 0;
@@ -69,7 +76,7 @@ export async function probeVideo(path: string, signal?: AbortSignal): Promise<Vi
 }
 
 /** Options of `readVideo`. */
-export interface ReadVideoOptions {
+export interface ReadVideoOptions extends PixelLimitOptions {
   /** Reads only every so manieth frame, from the first; 1 by default. */
   readonly every?: number | undefined;
   /** Stops reading; the generator then throws the reason of the signal. */
@@ -86,11 +93,20 @@ export interface ReadVideoOptions {
  *   console.log(seconds, await detector.detect(image, prompt));
  */
 export async function* readVideo(path: string, options: ReadVideoOptions = {}): AsyncGenerator<VideoFrame> {
-  const { every = 1, signal, onNotice } = options;
+  const { every = 1, maxPixels = pixelLimit(), signal, onNotice } = options;
   signal?.throwIfAborted();
+  if (await isStream(path)) throw irregularFile(path);
   const times = new Times();
   const given = [
-    ...['-hide_banner', '-nostdin', '-nostats', '-loglevel', 'level+info', '-max_pixels', `${MAX_PIXELS}`],
+    ...[
+      '-hide_banner',
+      '-nostdin',
+      '-nostats',
+      '-loglevel',
+      'level+info',
+      '-max_pixels',
+      `${alignedPixels(maxPixels)}`,
+    ],
     ...inputArguments(path),
     ...['-map', '0:V:0', '-vf', `select=not(mod(n\\,${every})),showinfo`, ...(await passThrough(path, signal))],
     ...['-pix_fmt', 'rgb24', '-c:v', 'ppm', '-f', 'image2pipe', 'pipe:1'],
@@ -99,7 +115,7 @@ export async function* readVideo(path: string, options: ReadVideoOptions = {}): 
   program.child.stderr?.once('close', () => times.end());
   const bytes = new ByteReader(program.child.stdout as Readable);
   for (let count = 0; ; count++) {
-    const image = await readFrame(bytes, path).catch((error: unknown) => {
+    const image = await readFrame(bytes, path, maxPixels).catch((error: unknown) => {
       signal?.throwIfAborted();
       throw error;
     });
@@ -112,6 +128,9 @@ export async function* readVideo(path: string, options: ReadVideoOptions = {}): 
   await program.end('read');
   if (program.complaint !== undefined) onNotice?.(`${path} is damaged in places (ffmpeg: ${program.complaint}).`);
 }
+
+/** Codecs round the sides of frames up to whole blocks before ffmpeg counts their pixels; the frames are counted here too. */
+const alignedPixels = (maxPixels: number): number => 2 * maxPixels + (1 << 16);
 
 /** The option that keeps frames as they are in the file, without doubling or leaving out any. Its name changed in ffmpeg 5.1. */
 async function passThrough(path: string, signal: AbortSignal | undefined): Promise<string[]> {
@@ -159,7 +178,7 @@ class Times {
 const MAX_HEADER = 64;
 
 /** Reads one frame, in the format PPM; undefined at the end. */
-async function readFrame(bytes: ByteReader, path: string): Promise<Image | undefined> {
+async function readFrame(bytes: ByteReader, path: string, maxPixels: number): Promise<Image | undefined> {
   let header = '';
   for (let lines = 0; lines < 3; ) {
     const byte = await bytes.next();
@@ -170,7 +189,8 @@ async function readFrame(bytes: ByteReader, path: string): Promise<Image | undef
     if (byte === 0x0a) lines++;
   }
   const [width = 0, height = 0] = (/^P6\n(\d+) (\d+)\n255\n$/.exec(header) ?? []).slice(1).map(Number);
-  if (width < 1 || height < 1 || width * height > MAX_PIXELS)
+  checkPixels({ width, height }, path, maxPixels);
+  if (width < 1 || height < 1)
     throw new InputError(`${path} has frames of ${width}x${height} pixels, which cannot be decoded.`);
   const pixels = new Uint8Array(width * height * 3);
   if (!(await bytes.fill(pixels)))

@@ -1,8 +1,11 @@
 /** Draws boxes with their phrases into an image. */
+
+import { checkValue, listOf, objectWith, oneOf } from '../base/check-options.ts';
 import { type Markup, markup } from '../base/markup.ts';
 import { encodeImage, layOver } from '../data/encode-image.ts';
 import type { PictureFormat } from '../data/file-kind.ts';
 import type { Image } from '../data/image.ts';
+import { checkImage } from '../data/rgb-image.ts';
 import type { Size } from '../data/size.ts';
 import type { Detection } from './detector.ts';
 
@@ -49,6 +52,8 @@ export function drawBoxes({ width, height }: Size, detections: readonly Detectio
 export const drawInto = (image: Image, detections: readonly Detection[]): Promise<Image> =>
   layOver(image, drawBoxes(image, detections).toString());
 
+const detectionsSchema = listOf('a list of detections', objectWith('a detection', 'box', 'label', 'score'));
+
 /**
  * Draws the boxes of detections into a copy of an image.
  * @param format the format of the file; JPEG by default
@@ -65,5 +70,8 @@ export async function annotateImage(
   detections: readonly Detection[],
   format: PictureFormat = 'jpeg',
 ): Promise<Uint8Array> {
+  checkImage(image);
+  checkValue('The detections', detectionsSchema, detections);
+  checkValue('The format', oneOf(['jpeg', 'png', 'webp', 'gif', 'tiff', 'bmp', 'avif']), format);
   return encodeImage(await drawInto(image, detections), format);
 }

@@ -1,5 +1,15 @@
 /** The images and prompts of a calibration plan as inputs of the whole model. */
-import { InputError, messageOf } from '../base/errors.ts';
+import {
+  callback,
+  checkOptions,
+  checkValue,
+  listOf,
+  type OptionSchemas,
+  objectWith,
+  optional,
+  truth,
+} from '../base/check-options.ts';
+import { InputError, isOutOfMemory, messageOf } from '../base/errors.ts';
 import type { CalibrationItem, CalibrationPlan } from '../data/calibration-plan.ts';
 import { readImage } from '../data/image.ts';
 import { Preprocessor } from '../data/preprocess.ts';
@@ -28,6 +38,17 @@ export interface FeedOptions {
   readonly ignoreOrientation?: boolean | undefined;
 }
 
+const packageSchema = objectWith('what `readPackage` returned', 'model', 'family', 'preprocessing', 'tokenizer');
+const planSchema = objectWith('what `planCalibration` or `everyImage` returned', 'items', 'key');
+const itemsSchema = listOf(
+  'a list of images with their prompts',
+  objectWith('an image with its prompt', 'place', 'path', 'phrases'),
+);
+const feedSchemas: OptionSchemas<FeedOptions> = {
+  onUnreadable: optional(callback),
+  ignoreOrientation: optional(truth),
+};
+
 /**
  * Inputs for each image with its prompt, one at a time and without padding. Of a prompt with several chunks the first is
  * taken.
@@ -37,17 +58,22 @@ export interface FeedOptions {
  *   console.log(place, Object.keys(feeds));
  */
 export async function* calibrationFeeds(
-  { model, family, preprocessing, tokenizer, source }: ModelPackage,
+  detector: ModelPackage,
   items: readonly CalibrationItem[],
-  { onUnreadable, ignoreOrientation }: FeedOptions = {},
+  options: FeedOptions = {},
 ): AsyncGenerator<Sample> {
+  checkValue('The model', packageSchema, detector);
+  checkValue('The items', itemsSchema, items);
+  checkOptions('calibrationFeeds', feedSchemas, options);
+  const { model, family, preprocessing, tokenizer, source } = detector;
+  const { onUnreadable, ignoreOrientation } = options;
   const detection = detectionOf({ source, family });
   refuseFixedPrompt(model, source);
   const words = createTokenizer(tokenizer, source);
   await using preprocessor = await Preprocessor.create(preprocessing);
   for (const { place, path, phrases } of items) {
     const image = await readImage(path, { ignoreOrientation }).catch((error: unknown) => {
-      if (!(error instanceof Error)) throw error;
+      if (!(error instanceof Error) || isOutOfMemory(error)) throw error;
       if (!onUnreadable) throw new UnreadableImage(messageOf(error), { cause: error });
       onUnreadable(path, messageOf(error));
     });
@@ -68,9 +94,13 @@ export async function* calibrationFeeds(
  */
 export function calibrationSamples(
   source: ModelPackage,
-  { items, key, ignoreOrientation }: CalibrationPlan,
+  plan: CalibrationPlan,
   options: FeedOptions = {},
 ): SampleSource {
+  checkValue('The model', packageSchema, source);
+  checkValue('The plan', planSchema, plan);
+  checkOptions('calibrationSamples', feedSchemas, options);
+  const { items, key, ignoreOrientation } = plan;
   return {
     total: items.length,
     key,

@@ -1,5 +1,14 @@
 /** Open-vocabulary detection: finds phrases in images. The prompt is encoded once for any number of images. */
 import { CallQueue } from '../base/call-queue.ts';
+import {
+  abortSignal,
+  checkOptions,
+  checkValue,
+  type OptionSchemas,
+  objectWith,
+  optional,
+  wholeNumber,
+} from '../base/check-options.ts';
 import { UsageError } from '../base/errors.ts';
 import type { Image } from '../data/image.ts';
 import type { Phrases } from '../data/phrases.ts';
@@ -15,7 +24,7 @@ import { createTokenizer, type Tokenizer } from '../models/tokenizer.ts';
 import type { Model } from '../onnx/read.ts';
 import { modelBytes } from '../onnx/write.ts';
 import { kernelOptions } from '../runtime/kernels.ts';
-import type { SessionOptions } from '../runtime/options.ts';
+import { type SessionOptions, sessionSchemas } from '../runtime/options.ts';
 import { type Feeds, Session } from '../runtime/session.ts';
 import { type BoxSelection, checkSelection, minimumScore, selectBoxes } from './select-boxes.ts';
 
@@ -49,6 +58,19 @@ export interface DetectorOptions extends Pick<SessionOptions, 'threads' | 'provi
    */
   readonly maxWaiting?: number | undefined;
 }
+
+const detectorSchemas: OptionSchemas<DetectorOptions> = {
+  threads: sessionSchemas.threads,
+  providers: sessionSchemas.providers,
+  config: sessionSchemas.config,
+  optimization: sessionSchemas.optimization,
+  maxWaiting: optional(wholeNumber(0)),
+};
+
+const packageSchema = objectWith('what `readPackage` returned', 'model', 'family', 'preprocessing', 'tokenizer');
+const promptSchema = objectWith('what `encodePrompt` returned, not the phrases themselves', 'prompt', 'chunks');
+const preparedSchema = objectWith('what `prepare` returned', 'pixelValues', 'validPixels');
+const signalSchema = optional(abortSignal);
 
 /** Calls that run at once: Node.js has four threads for native work unless it is told otherwise. */
 const CALLS_AT_ONCE = 4;
@@ -100,10 +122,10 @@ export class Detector implements AsyncDisposable {
    * @throws UsageError if the model is no detector or an option is not possible; InputError or RuntimeError if it does not load
    */
   static async create(modelPackage: ModelPackage, options: DetectorOptions = {}): Promise<Detector> {
+    checkValue('The model', packageSchema, modelPackage);
+    checkOptions('Detector.create', detectorSchemas, options);
     const { model, preprocessing, source } = modelPackage;
     const { maxWaiting = MAX_WAITING, ...others } = options;
-    if (!Number.isSafeInteger(maxWaiting) || maxWaiting < 0)
-      throw new UsageError(`\`maxWaiting\` must be a whole number from 0 up, not ${maxWaiting}.`);
     const family = detectionOf(modelPackage);
     const settings: SessionOptions = { ...others, ...kernelOptions() };
     const tokenizer = createTokenizer(modelPackage.tokenizer, source);
@@ -120,9 +142,12 @@ export class Detector implements AsyncDisposable {
    * @param phrases a list, or one text with phrases separated by commas or periods; in a list, `{ exact: 'St. Bernard' }` is
    * one phrase whatever punctuation it has. A model for fixed phrases takes none, or its own
    * @returns the encoded prompt; `prompt.warnings` says which phrases the model will hardly find or cannot tell apart
-   * @throws UsageError if there is no phrase, or one that holds several phrases or is too long for the model
+   * @param signal stops between two parts of a prompt that is too long for one
+   * @throws UsageError if there is no phrase, or one that holds several phrases or is too long for the model; the reason of
+   * `signal` if it was aborted
    */
-  async encodePrompt(phrases?: Phrases): Promise<EncodedPrompt> {
+  async encodePrompt(phrases?: Phrases, signal?: AbortSignal): Promise<EncodedPrompt> {
+    checkValue('The signal', signalSchema, signal);
     if (this.#fixedPrompt) return this.#ownPrompt(this.#fixedPrompt, phrases);
     if (phrases === undefined)
       throw new UsageError(
@@ -130,7 +155,10 @@ export class Detector implements AsyncDisposable {
       );
     const prompt = this.#family.createPrompt(phrases, this.#tokenizer, this.#fixedText);
     const chunks: EncodedChunk[] = [];
-    for (const chunk of prompt.chunks) chunks.push({ chunk, feeds: await this.#encodeChunk(chunk) });
+    for (const chunk of prompt.chunks) {
+      signal?.throwIfAborted();
+      chunks.push({ chunk, feeds: await this.#encodeChunk(chunk) });
+    }
     return { prompt, chunks };
   }
 
@@ -190,8 +218,7 @@ export class Detector implements AsyncDisposable {
    * @throws UsageError, InputError, RuntimeError and the reason of `signal`, as `detect`
    */
   async rank(image: Image, prompt: EncodedPrompt, count: number, signal?: AbortSignal): Promise<ScoredBox[]> {
-    if (!Number.isSafeInteger(count) || count < 1)
-      throw new UsageError(`\`count\` must be a whole number of at least 1, not ${count}.`);
+    checkValue('`count`', wholeNumber(1), count);
     const score = (outputs: NamedOutputs, chunk: PromptChunk) => this.#family.rankedBoxes(outputs, chunk, image, count);
     const boxes = await this.#perChunk(image, prompt, score, signal);
     return boxes.slice(0, count);
@@ -203,6 +230,8 @@ export class Detector implements AsyncDisposable {
    * @throws RuntimeError if the model does not run
    */
   async time(prepared: PreparedImages, prompt: EncodedPrompt): Promise<number> {
+    checkValue('The prepared image', preparedSchema, prepared);
+    checkValue('The prompt', promptSchema, prompt);
     const start = performance.now();
     for (const { feeds } of prompt.chunks) (await this.#run(prepared, feeds)).dispose();
     return (performance.now() - start) / 1000;
@@ -214,9 +243,8 @@ export class Detector implements AsyncDisposable {
     score: (outputs: NamedOutputs, chunk: PromptChunk) => ScoredBox[],
     signal?: AbortSignal,
   ): Promise<ScoredBox[]> {
-    const given: Partial<EncodedPrompt> | undefined = prompt;
-    if (!Array.isArray(given?.chunks))
-      throw new UsageError('The prompt must be what `encodePrompt` returned, not the phrases themselves.');
+    checkValue('The prompt', promptSchema, prompt);
+    checkValue('The signal', signalSchema, signal);
     checkImage(image);
     const found = await this.#queue.run(async () => {
       const prepared = await this.prepare(image);

@@ -1,5 +1,5 @@
 /** Which of the boxes that were found are kept: the best ones, and of boxes of one phrase that overlap only the best. */
-import { UsageError } from '../base/errors.ts';
+import { checkOptions, numberWithin, type OptionSchemas, optional, wholeNumber } from '../base/check-options.ts';
 import type { Box } from '../data/labelled-box.ts';
 import type { ScoredBox } from '../models/detection-family.ts';
 
@@ -22,13 +22,19 @@ export interface BoxSelection {
   readonly maxBoxes?: number | undefined;
 }
 
-/** @throws UsageError if a limit is not possible */
-export function checkSelection({ threshold, textThreshold, maxOverlap, maxBoxes }: BoxSelection): void {
-  for (const [name, value] of Object.entries({ threshold, textThreshold, maxOverlap }))
-    if (value !== undefined && !(value >= 0 && value <= 1))
-      throw new UsageError(`\`${name}\` must be a number from 0 to 1, not ${value}.`);
-  if (maxBoxes !== undefined && !(Number.isSafeInteger(maxBoxes) && maxBoxes > 0))
-    throw new UsageError(`\`maxBoxes\` must be a whole number of at least 1, not ${maxBoxes}.`);
+const fraction = optional(numberWithin(0, 1));
+
+/** What the options of a selection must be. */
+export const boxSchemas: OptionSchemas<BoxSelection> = {
+  threshold: fraction,
+  textThreshold: fraction,
+  maxOverlap: fraction,
+  maxBoxes: optional(wholeNumber(1)),
+};
+
+/** @throws UsageError if a limit is not possible or not known */
+export function checkSelection(selection: BoxSelection): void {
+  checkOptions('A selection of boxes', boxSchemas, selection);
 }
 
 /** The minimum score of a box. */

@@ -1,8 +1,10 @@
 /** The accuracy of variants of one model on labelled data, for work that scores many variants. */
+
 import type { WorkOptions } from '../base/progress.ts';
 import type { Estimate } from '../base/statistics.ts';
-import type { CocoDataset } from '../data/coco.ts';
+import { type CocoDataset, checkDatasetArgument } from '../data/coco.ts';
 import { Detector } from '../detect/detector.ts';
+import { checkLoadedArgument } from '../models/family.ts';
 import type { ModelPackage } from '../models/package/package.ts';
 import type { Model } from '../onnx/read.ts';
 import { bootstrapScores } from './bootstrap.ts';
@@ -42,6 +44,8 @@ export async function detectionAccuracy(
   dataset: CocoDataset,
   options: WorkOptions = {},
 ): Promise<AccuracyMeasure> {
+  checkLoadedArgument(source);
+  checkDatasetArgument(dataset);
   const score = async (model: Model, signal: AbortSignal | undefined): Promise<Matches> => {
     await using detector = await Detector.create({ ...source, model });
     return matchDetections(dataset, (await scoreDataset(detector, dataset, { signal })).detections);

@@ -4,9 +4,21 @@
  * and the figures of every such sample show how far chance in the choice of images moves them. Detectors are compared on the
  * same draws, so that what is hard in an image is hard for both and cancels out.
  */
+
 import { setImmediate } from 'node:timers/promises';
 import { uniformInt } from 'pure-rand/distribution/uniformInt';
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
+import {
+  abortSignal,
+  callback,
+  checkOptions,
+  checkValue,
+  listOf,
+  type OptionSchemas,
+  objectWith,
+  optional,
+  wholeNumber,
+} from '../base/check-options.ts';
 import { UsageError } from '../base/errors.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import { type Estimate, quantile } from '../base/statistics.ts';
@@ -61,6 +73,19 @@ function imageSampler(images: number, seed: number): () => Uint32Array {
   };
 }
 
+const bootstrapScoresSchemas: OptionSchemas<BootstrapOptions> = {
+  resamples: optional(wholeNumber(1, 1_000_000)),
+  seed: optional(wholeNumber(0)),
+  onProgress: optional(callback),
+  signal: optional(abortSignal),
+  onNotice: optional(callback),
+};
+
+const detectorsSchema = listOf(
+  'a list of matches',
+  objectWith('what `matchDetections` returned', 'images', 'categories'),
+);
+
 /**
  * Computes 95 % intervals of the figures of detectors on the same images, and of the difference of each from the first one.
  * Nothing is matched again: 2,000 samples of 500 images take about a second for each detector.
@@ -72,8 +97,11 @@ function imageSampler(images: number, seed: number): () => Uint32Array {
  */
 export async function bootstrapScores(
   detectors: readonly Matches[],
-  { resamples = RESAMPLES, seed = 0, onProgress, signal }: BootstrapOptions = {},
+  options: BootstrapOptions = {},
 ): Promise<readonly ScoreIntervals[]> {
+  checkValue('The detectors', detectorsSchema, detectors);
+  checkOptions('bootstrapScores', bootstrapScoresSchemas, options);
+  const { resamples = RESAMPLES, seed = 0, onProgress, signal } = options;
   const [reference] = detectors;
   if (!reference) return [];
   checkComparable(detectors, reference);

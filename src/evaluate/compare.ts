@@ -1,8 +1,21 @@
 /** Compares a quantized model with the float model it was made from: layer by layer, and output by output. */
+
+import {
+  abortSignal,
+  callback,
+  checkOptions,
+  checkValue,
+  type OptionSchemas,
+  objectWith,
+  optional,
+  text,
+  truth,
+} from '../base/check-options.ts';
 import { UsageError } from '../base/errors.ts';
 import type { WorkOptions } from '../base/progress.ts';
-import type { LoadedModel, OutputDifference, OutputFigure } from '../models/family.ts';
+import { checkLoadedArgument, type LoadedModel, type OutputDifference, type OutputFigure } from '../models/family.ts';
 import { renamedOutputs } from '../models/named-outputs.ts';
+import { checkModelArgument } from '../onnx/check-model.ts';
 import type { Model } from '../onnx/read.ts';
 import { modelBytes } from '../onnx/write.ts';
 import { comparableValues, jointModel, quantizedName, SQUARED_SUMS } from '../quant/joint-model.ts';
@@ -48,6 +61,14 @@ export interface CompareOptions extends WorkOptions {
   readonly label?: string;
 }
 
+const compareModelsSchemas: OptionSchemas<CompareOptions> = {
+  outputsOnly: optional(truth),
+  label: optional(text),
+  onProgress: optional(callback),
+  signal: optional(abortSignal),
+  onNotice: optional(callback),
+};
+
 /**
  * Runs both models on the same samples, as one graph. The quantized model uses the selections that the float model makes
  * by TopK, such as queries, since one flipped selection would make all later values incomparable.
@@ -61,8 +82,13 @@ export async function compareModels(
   float: LoadedModel,
   quantized: Model,
   samples: SampleSource,
-  { outputsOnly = false, label = 'Comparing', onProgress, signal }: CompareOptions = {},
+  options: CompareOptions = {},
 ): Promise<Comparison> {
+  checkLoadedArgument(float);
+  checkModelArgument(quantized);
+  checkValue('The samples', objectWith('samples', 'samples', 'total', 'key'), samples);
+  checkOptions('compareModels', compareModelsSchemas, options);
+  const { outputsOnly = false, label = 'Comparing', onProgress, signal } = options;
   const { family } = float;
   checkBelongs(float, quantized);
   const values = outputsOnly ? [] : comparableValues(float.model, quantized);

@@ -1,9 +1,11 @@
 /** The identity of a labelled data set: everything in it that the score of a detector depends on. */
+
 import { createHash } from 'node:crypto';
+import { abortSignal, callback, checkOptions, type OptionSchemas, optional } from '../base/check-options.ts';
 import { readBytes } from '../base/files.ts';
 import { hashJson } from '../base/hash-json.ts';
 import type { WorkOptions } from '../base/progress.ts';
-import type { CocoDataset } from '../data/coco.ts';
+import { type CocoDataset, checkDatasetArgument } from '../data/coco.ts';
 import { promptCategories } from './protocol.ts';
 
 /** Hashes by which two data sets are told apart. */
@@ -16,16 +18,22 @@ export interface DatasetIdentity {
   readonly prompt: string;
 }
 
+const identifyDatasetSchemas: OptionSchemas<WorkOptions> = {
+  onProgress: optional(callback),
+  signal: optional(abortSignal),
+  onNotice: optional(callback),
+};
+
 /**
  * Reads every image of a data set once to identify it.
  * @throws UsageError if an image does not exist
  * @example
  * const { images } = await identifyDataset(dataset); // a SHA-256 hash
  */
-export async function identifyDataset(
-  dataset: CocoDataset,
-  { onProgress, signal }: WorkOptions = {},
-): Promise<DatasetIdentity> {
+export async function identifyDataset(dataset: CocoDataset, options: WorkOptions = {}): Promise<DatasetIdentity> {
+  checkDatasetArgument(dataset);
+  checkOptions('identifyDataset', identifyDatasetSchemas, options);
+  const { onProgress, signal } = options;
   const hash = createHash('sha256');
   const { images, ignoreOrientation } = dataset;
   if (ignoreOrientation) hash.update('as stored');

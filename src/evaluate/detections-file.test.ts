@@ -74,6 +74,8 @@ test.each([
   ['[{"image_id":7,"category_id":3,"bbox":[1,2,3,4],"score":1e999}]', 'has the score'],
   ['[{"image_id":7,"category_id":3,"bbox":[1,2,Infinity,4],"score":1}]', 'four finite numbers'],
   ['[{"image_id":7,"category_id":3,"bbox":[1,2,3],"score":1}]', 'four finite numbers'],
+  ['[{"image_id":7,"category_id":3,"bbox":[1,2,1e308,4],"score":1}]', 'four finite numbers'],
+  ['[{"image_id":7,"category_id":3,"bbox":[1,2,"3",4],"score":1}]', 'four finite numbers'],
   ['[{"image_id":7,"category_id":3,"bbox":[1,2,-3,4],"score":1}]', 'negative'],
   ['[3]', 'is no object'],
   ['{"annotations":[]}', 'is no list of detections'],

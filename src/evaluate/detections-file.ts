@@ -2,13 +2,31 @@
  * Files of detections in COCO's results format (https://cocodataset.org/#format-results): a JSON list with an object for each
  * detection, which names its image and its category by the ids of the annotation file.
  */
+import {
+  abortSignal,
+  callback,
+  checkOptions,
+  checkPath,
+  checkValue,
+  objectWith,
+  optional,
+} from '../base/check-options.ts';
 import { InputError } from '../base/errors.ts';
 import { writeAtomic } from '../base/files.ts';
 import type { JsonPart } from '../base/json-lists.ts';
 import type { WorkOptions } from '../base/progress.ts';
-import type { CocoAnnotations } from '../data/coco.ts';
+import { type CocoAnnotations, checkDetectionsArgument } from '../data/coco.ts';
 import { isLargeJson, readLooseJson, readLooseLists } from '../data/datasets/loose-json.ts';
+import { isPossibleBox, LARGEST_COORDINATE } from '../data/labelled-box.ts';
 import type { CocoDetection } from './coco-detection.ts';
+
+const readDetectionsSchemas = { onProgress: optional(callback), signal: optional(abortSignal) };
+
+const truthSchema = objectWith('labels, with their images and categories', 'images', 'categories');
+
+function checkAnnotationsOf(truth: Pick<CocoAnnotations, 'images' | 'categories'>): void {
+  checkValue('The annotations', truthSchema, truth);
+}
 
 /** The number of detections that are made text at a time, so that the text of a whole file never exists. */
 const CHUNK = 10_000;
@@ -26,6 +44,9 @@ export async function writeDetections(
   detections: readonly CocoDetection[],
   truth: Pick<CocoAnnotations, 'images' | 'categories'>,
 ): Promise<void> {
+  checkPath(path);
+  checkDetectionsArgument(detections);
+  checkAnnotationsOf(truth);
   await writeAtomic(path, detectionChunks(detections, truth));
 }
 
@@ -68,6 +89,9 @@ export async function readDetections(
   truth: Pick<CocoAnnotations, 'images' | 'categories'>,
   options: Pick<WorkOptions, 'onProgress' | 'signal'> = {},
 ): Promise<CocoDetection[]> {
+  checkPath(path);
+  checkAnnotationsOf(truth);
+  checkOptions('readDetections', readDetectionsSchemas, options);
   const isLarge = await isLargeJson(path);
   return collectDetections(isLarge ? readLooseLists(path, options) : [await wholeList(path)], path, truth);
 }
@@ -148,10 +172,14 @@ class DetectionReader {
 
   box(): CocoDetection['bbox'] {
     const box = this.#field('bbox');
-    const numbers = Array.isArray(box) ? box.filter(Number.isFinite) : [];
+    const numbers = Array.isArray(box)
+      ? box.filter((value) => typeof value === 'number' && isPossibleBox([value]))
+      : [];
     const [x, y, width, height] = numbers;
     if (!Array.isArray(box) || box.length !== 4 || numbers.length !== 4)
-      throw this.#error(`has the bbox ${short(box)}, which is not four finite numbers: left, top, width and height`);
+      throw this.#error(
+        `has the bbox ${short(box)}, which is not four finite numbers of at most ${LARGEST_COORDINATE}: left, top, width and height`,
+      );
     if (width < 0 || height < 0)
       throw this.#error(
         `has the bbox ${short(box)}, whose width or height is negative; boxes are left, top, width and height`,

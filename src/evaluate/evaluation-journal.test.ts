@@ -73,6 +73,18 @@ test('each part of the key is told apart, and named in the error', async () => {
   await expect(reopen(dataset, quantized)).rejects.toThrow('"model"');
 });
 
+test.each([
+  ['a score that no probability has', (line: string) => line.replace(/"score":[\d.e-]+/, '"score":7')],
+  ['a box of 1e308', (line: string) => line.replace(/"bbox":\[[^,]+/, '"bbox":[1e308')],
+  ['a detection of another image', (line: string) => line.replace(/"image_id":\d+/, '"image_id":999')],
+])('a journal with %s is refused by its line', async (_, change) => {
+  await interruptAfter(3);
+  const [head, first = '', ...others] = (await readFile(path, 'utf8')).split('\n');
+  expect(change(first)).not.toBe(first);
+  await writeFile(path, [head, change(first), ...others].join('\n'));
+  await expect(openEvaluationJournal(path, source, dataset)).rejects.toThrow(/is damaged in line 2/);
+});
+
 test('other pictures under the same names are other images', async () => {
   const folder = join(await mkdtemp(join(tmpdir(), 'dino8-pictures-')), 'val');
   await mkdir(folder);

@@ -1,29 +1,46 @@
 /** The journal of an evaluation: the detections of each image that is done, so that an interrupted run continues. */
+
 import { z } from 'zod';
+import {
+  abortSignal,
+  callback,
+  checkOptions,
+  checkPath,
+  checkValue,
+  type OptionSchemas,
+  objectWith,
+  optional,
+} from '../base/check-options.ts';
 import { Journal } from '../base/json-lines.ts';
 import { packageVersion } from '../base/package-root.ts';
 import type { WorkOptions } from '../base/progress.ts';
-import type { CocoDataset } from '../data/coco.ts';
+import { type CocoDataset, checkDatasetArgument } from '../data/coco.ts';
+import { isPossibleBox } from '../data/labelled-box.ts';
 import type { ModelPackage } from '../models/package/package.ts';
 import { modelHash } from '../onnx/hash.ts';
 import type { CocoDetection } from './coco-detection.ts';
 import { type DatasetIdentity, identifyDataset } from './dataset-identity.ts';
 import { BOXES_PER_IMAGE } from './protocol.ts';
 
-const entrySchema = z.object({
-  /** The id of the image. */
-  image: z.number(),
-  detections: z
-    .array(
-      z.object({
-        image_id: z.number(),
-        category_id: z.number(),
-        bbox: z.tuple([z.number(), z.number(), z.number(), z.number()]).readonly(),
-        score: z.number(),
-      }),
-    )
-    .readonly(),
-});
+const coordinate = z.number();
+
+const entrySchema = z
+  .object({
+    /** The id of the image. */
+    image: z.int(),
+    detections: z
+      .array(
+        z.object({
+          image_id: z.int(),
+          category_id: z.int(),
+          bbox: z.tuple([coordinate, coordinate, coordinate, coordinate]).refine(isPossibleBox).readonly(),
+          score: z.number().min(0).max(1),
+        }),
+      )
+      .max(BOXES_PER_IMAGE)
+      .readonly(),
+  })
+  .refine(({ image, detections }) => detections.every(({ image_id }) => image_id === image));
 
 /** One image of an evaluation with everything that was detected in it. */
 export interface EvaluationEntry {
@@ -42,6 +59,13 @@ export interface EvaluationJournalOptions extends WorkOptions {
   readonly identity?: DatasetIdentity | undefined;
 }
 
+const openEvaluationJournalSchemas: OptionSchemas<EvaluationJournalOptions> = {
+  identity: optional(objectWith('what `identifyDataset` returned', 'images', 'annotations', 'prompt')),
+  onProgress: optional(callback),
+  signal: optional(abortSignal),
+  onNotice: optional(callback),
+};
+
 /**
  * Opens the journal of an evaluation of `source` on `dataset`, or starts one. Its key covers everything that the scores
  * depend on: the model, the content of the images, the annotations, the prompt and the protocol.
@@ -56,8 +80,13 @@ export async function openEvaluationJournal(
   path: string,
   source: Pick<ModelPackage, 'model'>,
   dataset: CocoDataset,
-  { identity, ...work }: EvaluationJournalOptions = {},
+  options: EvaluationJournalOptions = {},
 ): Promise<EvaluationJournal> {
+  checkPath(path);
+  checkValue('The model', objectWith('what `readPackage` returned', 'model'), source);
+  checkDatasetArgument(dataset);
+  checkOptions('openEvaluationJournal', openEvaluationJournalSchemas, options);
+  const { identity, ...work } = options;
   const key = {
     version: packageVersion(),
     model: modelHash(source.model),

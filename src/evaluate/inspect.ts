@@ -1,5 +1,6 @@
 /** The parameters, work, time and precision of each module of a model, and of its sensitive parts. */
-import type { LoadedModel } from '../models/family.ts';
+import { checkOptions, type OptionSchemas, objectWith, truth, wholeNumber } from '../base/check-options.ts';
+import { checkLoadedArgument, type LoadedModel } from '../models/family.ts';
 import { withInputShapes } from '../models/specialize.ts';
 import { countMultiplyAdds } from '../onnx/count-multiply-adds.ts';
 import { indexGraph } from '../onnx/graph-index.ts';
@@ -62,6 +63,12 @@ export interface InspectOptions {
   readonly profile: boolean;
 }
 
+const inspectModelSchemas: OptionSchemas<InspectOptions> = {
+  feeds: objectWith('an object of tensors'),
+  depth: wholeNumber(1),
+  profile: truth,
+};
+
 /**
  * Lists the cost of each module.
  * @throws RuntimeError if the model is to be profiled and does not run
@@ -70,10 +77,11 @@ export interface InspectOptions {
  * const feeds = loaded.family.blankFeeds(loaded);
  * const { total } = await inspectModel(loaded, { feeds, depth: 2, profile: false });
  */
-export async function inspectModel(
-  { model, family }: LoadedModel,
-  { feeds, depth, profile }: InspectOptions,
-): Promise<Inspection> {
+export async function inspectModel(loaded: LoadedModel, options: InspectOptions): Promise<Inspection> {
+  checkLoadedArgument(loaded);
+  const { model, family } = loaded;
+  checkOptions('inspectModel', inspectModelSchemas, options);
+  const { feeds, depth, profile } = options;
   const shapes = new Map(Object.entries(feeds).map(([name, { shape }]) => [name, shape]));
   const { costs, uncounted } = costsOf(model, await withInputShapes(model, shapes));
   if (profile) await addSeconds(costs, model, feeds);

@@ -2,7 +2,12 @@
  * The matches of a whole data set in a compact form, from which the figures of any sample of its images follow without
  * matching again: those of all images, and those of every resample of a bootstrap.
  */
-import type { CocoAnnotation, CocoAnnotations } from '../data/coco.ts';
+import {
+  type CocoAnnotation,
+  type CocoAnnotations,
+  checkAnnotationsArgument,
+  checkDetectionsArgument,
+} from '../data/coco.ts';
 import type { CocoDetection } from './coco-detection.ts';
 import { AREA_NAMES, type Area, IOU_THRESHOLDS, MAX_DETECTIONS } from './coco-settings.ts';
 import { bestDetections, hitsOf, ignoredOf, isIgnored, matchImage, type Outcomes } from './match.ts';
@@ -77,6 +82,8 @@ export function matchDetections(
   detections: readonly CocoDetection[],
   options: ScoreOptions = {},
 ): Matches {
+  checkAnnotationsArgument(truth);
+  checkDetectionsArgument(detections);
   const images = truth.images.map(({ id }) => id).sort((a, b) => a - b);
   const ids = new Set(options.categories ?? truth.categories.map(({ id }) => id));
   const categories = [...ids].sort((a, b) => a - b);

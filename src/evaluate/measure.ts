@@ -1,4 +1,17 @@
 /** Measures the latency and the memory of a model in the calling process. */
+
+import {
+  abortSignal,
+  callback,
+  checkOptions,
+  checkPath,
+  type OptionSchemas,
+  oneOf,
+  optional,
+  text,
+  truth,
+  wholeNumber,
+} from '../base/check-options.ts';
 import { peakMemory } from '../base/peak-memory.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import { median } from '../base/statistics.ts';
@@ -7,8 +20,9 @@ import type { Phrases } from '../data/phrases.ts';
 import { Detector } from '../detect/detector.ts';
 import { type ReadOptions, readPackage } from '../models/package/package.ts';
 import { kernelOptions } from '../runtime/kernels.ts';
-import type { ProviderName } from '../runtime/options.ts';
+import { PROVIDER_NAMES, type ProviderName } from '../runtime/options.ts';
 import { type Feeds, Session } from '../runtime/session.ts';
+import { MOST_THREADS } from '../runtime/threads.ts';
 
 /** The result of a measurement. */
 export interface Measurement {
@@ -39,6 +53,17 @@ export interface MeasureOptions extends WorkOptions, ReadOptions {
 
 const sessionOptions = ({ threads, device }: MeasureOptions) => ({ threads, ...(device && { providers: [device] }) });
 
+const measureSchemas: OptionSchemas<MeasureOptions> = {
+  onProgress: optional(callback),
+  signal: optional(abortSignal),
+  onNotice: optional(callback),
+  ema: optional(truth),
+  tokenizer: optional(text),
+  runs: wholeNumber(1),
+  threads: wholeNumber(1, MOST_THREADS),
+  device: optional(oneOf(PROVIDER_NAMES)),
+};
+
 /**
  * Loads a detector and times its runs on one image and prompt. Memory is that of the whole process, so that each measurement
  * needs a process of its own.
@@ -56,6 +81,9 @@ export async function measure(
   phrases: Phrases,
   options: MeasureOptions,
 ): Promise<Measurement> {
+  checkPath(modelPath);
+  checkPath(imagePath);
+  checkOptions('measure', measureSchemas, options);
   const start = performance.now();
   const source = await readPackage(modelPath, { ema: options.ema, tokenizer: options.tokenizer });
   for (const sentence of source.notices ?? []) options.onNotice?.(sentence);

@@ -1,11 +1,14 @@
 /** Times variants of a model beside the float model, so that a drift of the machine's speed favours none of them. */
+import { checkValue, objectWith, wholeNumber } from '../base/check-options.ts';
 import { UsageError } from '../base/errors.ts';
 import { median } from '../base/statistics.ts';
-import { type CocoDataset, phraseCategories } from '../data/coco.ts';
+import { type CocoDataset, checkDatasetArgument, phraseCategories } from '../data/coco.ts';
 import { readImage } from '../data/image.ts';
 import { categoryPhrases } from '../data/phrases.ts';
 import { Detector } from '../detect/detector.ts';
+import { checkLoadedArgument } from '../models/family.ts';
 import type { ModelPackage } from '../models/package/package.ts';
+import { checkModelArgument } from '../onnx/check-model.ts';
 import type { Model } from '../onnx/read.ts';
 import { modelBytes } from '../onnx/write.ts';
 import { kernelOptions } from '../runtime/kernels.ts';
@@ -33,9 +36,12 @@ export async function createVariantTimer(
   dataset: CocoDataset,
   runs: number,
 ): Promise<VariantTimer> {
+  checkLoadedArgument(source);
+  checkDatasetArgument(dataset);
+  checkValue('`runs`', wholeNumber(1), runs);
   const [image] = dataset.images;
   if (!image) throw new UsageError('The data set has no images; there is nothing to measure.');
-  const picture = await readImage(dataset.pathOf(image), dataset);
+  const picture = await readImage(dataset.pathOf(image), { ignoreOrientation: dataset.ignoreOrientation });
   const phrases = categoryPhrases(phraseCategories(dataset));
   return createTimer(source.model, runs, async (model) => {
     const detector = await Detector.create({ ...source, model });
@@ -57,7 +63,10 @@ export async function createVariantTimer(
  * await using timer = await createFeedsTimer(model, feeds, 20);
  * const seconds = await timer.time(quantized);
  */
-export function createFeedsTimer(float: Model, feeds: Feeds, runs: number): Promise<VariantTimer> {
+export async function createFeedsTimer(float: Model, feeds: Feeds, runs: number): Promise<VariantTimer> {
+  checkModelArgument(float);
+  checkValue('`feeds`', objectWith('an object of tensors'), feeds);
+  checkValue('`runs`', wholeNumber(1), runs);
   return createTimer(float, runs, async (model) => {
     const session = await Session.create(modelBytes(model), kernelOptions());
     const time = async () => {

@@ -1,7 +1,17 @@
 /** Runs a detector over a data set and scores it by COCO's protocol: every category is a phrase of one prompt. */
+import {
+  abortSignal,
+  callback,
+  checkOptions,
+  checkValue,
+  type OptionSchemas,
+  objectWith,
+  optional,
+  text,
+} from '../base/check-options.ts';
 import { UsageError } from '../base/errors.ts';
 import type { WorkOptions } from '../base/progress.ts';
-import type { CocoDataset } from '../data/coco.ts';
+import { type CocoDataset, checkDatasetArgument } from '../data/coco.ts';
 import { readImage } from '../data/image.ts';
 import { categoryPhrases } from '../data/phrases.ts';
 import type { Detector } from '../detect/detector.ts';
@@ -29,6 +39,14 @@ export interface ScoreDatasetOptions extends WorkOptions {
   readonly onNotice?: ((sentence: string) => void) | undefined;
 }
 
+const scoreDatasetSchemas: OptionSchemas<ScoreDatasetOptions> = {
+  label: optional(text),
+  journal: optional(objectWith('what `openEvaluationJournal` returned', 'entries', 'append')),
+  onNotice: optional(callback),
+  onProgress: optional(callback),
+  signal: optional(abortSignal),
+};
+
 /**
  * Detects every category in every image and scores the result. The detections of all images stay in memory (at most
  * 300 for each image); the images do not.
@@ -41,12 +59,16 @@ export interface ScoreDatasetOptions extends WorkOptions {
 export async function scoreDataset(
   detector: Detector,
   dataset: CocoDataset,
-  { onProgress, signal, label = 'Scoring', journal, onNotice }: ScoreDatasetOptions = {},
+  options: ScoreDatasetOptions = {},
 ): Promise<DatasetScore> {
+  checkValue('The detector', objectWith('a Detector', 'rank', 'encodePrompt'), detector);
+  checkDatasetArgument(dataset);
+  checkOptions('scoreDataset', scoreDatasetSchemas, options);
+  const { onProgress, signal, label = 'Scoring', journal, onNotice } = options;
   if (dataset.images.length === 0 || dataset.categories.length === 0)
     throw new UsageError('The data set has no images or no categories; there is nothing to score.');
   const categories = promptCategories(dataset);
-  const prompt = await detector.encodePrompt(categoryPhrases(categories));
+  const prompt = await detector.encodePrompt(categoryPhrases(categories), signal);
   for (const sentence of prompt.prompt.warnings) onNotice?.(sentence);
   const known = new Map(journal?.entries.map(({ image, detections }) => [image, detections]));
   const detections: CocoDetection[] = [];
@@ -56,7 +78,7 @@ export async function scoreDataset(
     if (!found) {
       // Images of an earlier run are not reported, so that an estimate counts only the work of this one.
       onProgress?.({ label, done, total: dataset.images.length });
-      const picture = await readImage(dataset.pathOf(image), dataset);
+      const picture = await readImage(dataset.pathOf(image), { ignoreOrientation: dataset.ignoreOrientation });
       const boxes = await detector.rank(picture, prompt, BOXES_PER_IMAGE, signal);
       found = boxes.map(({ phrase, score, box }): CocoDetection => {
         return { image_id: image.id, category_id: categories[phrase]?.id ?? -1, bbox: box, score };

@@ -2,6 +2,7 @@
  * COCO's figures of matches, as pycocotools' COCOeval accumulates and summarizes them (cocoapi, PythonAPI/pycocotools/
  * cocoeval.py), for any sample of the images. An image that is drawn several times counts as that many images.
  */
+import { checkValue, objectWith } from '../base/check-options.ts';
 import { AREA_NAMES, type Area, AT_75, IOU_THRESHOLDS, RECALL_THRESHOLDS } from './coco-settings.ts';
 import type { AreaMatches, Matches } from './matches.ts';
 
@@ -51,6 +52,7 @@ export interface CocoResult {
  * const { figures } = scoreMatches(matchDetections(await readDataset('instances.json'), detections));
  */
 export function scoreMatches(matches: Matches, draws?: Uint32Array): CocoResult {
+  checkValue('The matches', objectWith('what `matchDetections` returned', 'images', 'categories'), matches);
   return createScorer(matches)(draws ?? new Uint32Array(matches.images.length).fill(1));
 }
 

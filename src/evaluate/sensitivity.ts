@@ -1,11 +1,13 @@
 /** Sensitivity analysis: one part of a model at a time is quantized while the rest stays float, and its loss is measured. */
+
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import { checkValue, objectWith } from '../base/check-options.ts';
 import { hashJson } from '../base/hash-json.ts';
 import { Journal } from '../base/json-lines.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import type { Estimate } from '../base/statistics.ts';
-import type { LoadedModel, OutputFigure } from '../models/family.ts';
+import { checkLoadedArgument, type LoadedModel, type OutputFigure } from '../models/family.ts';
 import { modelHash } from '../onnx/hash.ts';
 import type { Statistics } from '../quant/observe/calibrate.ts';
 import type { SampleSource } from '../quant/observe/sample.ts';
@@ -17,7 +19,9 @@ import type { AccuracyMeasure } from './accuracy.ts';
 import { compareModels } from './compare.ts';
 
 /** The parts that are quantized together: single layers, or blocks, which end at the last number of a module path. */
-export type Granularity = 'layer' | 'block';
+export const GRANULARITIES = ['layer', 'block'] as const;
+/** The parts that are quantized together: single layers, or blocks. */
+export type Granularity = (typeof GRANULARITIES)[number];
 
 const estimateSchema = z.object({ value: z.number(), low: z.number(), high: z.number() });
 
@@ -87,6 +91,9 @@ export function partsOf({ entries }: QuantizationPlan, granularity: Granularity)
   return [...new Set(granularity === 'layer' ? paths : paths.map(blockOf))];
 }
 
+const planSchema = objectWith('what `planQuantization` returned', 'entries', 'recipe');
+const samplesSchema = objectWith('samples', 'samples', 'total', 'key');
+
 /**
  * Quantizes one part of a model at a time, and measures how far the outputs move from those of the float model.
  * @param plan a plan of the model, which says how each part is quantized
@@ -101,8 +108,17 @@ export async function measureSensitivity(
   source: LoadedModel,
   plan: QuantizationPlan,
   samples: SampleSource,
-  { statistics, granularity, accuracy, cache, onProgress, signal }: SensitivityOptions,
+  options: SensitivityOptions,
 ): Promise<Sensitivity> {
+  checkLoadedArgument(source);
+  checkValue('The plan', planSchema, plan);
+  checkValue('The samples', samplesSchema, samples);
+  checkValue(
+    'The options',
+    objectWith('an object with statistics and granularity', 'statistics', 'granularity'),
+    options,
+  );
+  const { statistics, granularity, accuracy, cache, onProgress, signal } = options;
   const resolved = resolveRanges(plan, { statistics });
   const parts = partsOf(resolved, granularity);
   await using kept = await openCache(cache);

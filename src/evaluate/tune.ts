@@ -2,10 +2,11 @@
  * Searches for the fastest mixture of precisions that loses no more accuracy than allowed. The most sensitive parts stay
  * float; bisection finds how many of them must. Every mixture on the way is measured in accuracy and in time.
  */
+import { checkValue, objectWith } from '../base/check-options.ts';
 import { UsageError } from '../base/errors.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import type { Estimate } from '../base/statistics.ts';
-import type { LoadedModel } from '../models/family.ts';
+import { checkLoadedArgument, type LoadedModel } from '../models/family.ts';
 import type { Statistics } from '../quant/observe/calibrate.ts';
 import type { SampleSource } from '../quant/observe/sample.ts';
 import type { QuantizationPlan } from '../quant/plan.ts';
@@ -78,8 +79,17 @@ export async function tune(
   source: LoadedModel,
   plan: QuantizationPlan,
   sensitivity: Sensitivity,
-  { samples, statistics, granularity, accuracy, timer, maxDrop, onProgress, signal }: TuneOptions,
+  options: TuneOptions,
 ): Promise<Tuned> {
+  checkLoadedArgument(source);
+  checkValue('The plan', objectWith('what `planQuantization` returned', 'entries', 'recipe'), plan);
+  checkValue('The sensitivity', objectWith('what `measureSensitivity` returned', 'parts'), sensitivity);
+  checkValue(
+    'The options',
+    objectWith('an object with samples, statistics and a timer', 'samples', 'statistics', 'timer'),
+    options,
+  );
+  const { samples, statistics, granularity, accuracy, timer, maxDrop, onProgress, signal } = options;
   const { parts, float: floatPrecision } = sensitivity;
   if (accuracy && floatPrecision === undefined)
     throw new UsageError('The sensitivity analysis has no accuracy; repeat it with labelled data.');

@@ -2,6 +2,7 @@
  * A model family is a value: everything that commands must know about a kind of model. Rooms outside of `models/` know no
  * model, only this interface. Capabilities that not every model has, detection and training, are optional members.
  */
+import { checkValue, objectWith } from '../base/check-options.ts';
 import { UsageError } from '../base/errors.ts';
 import type { Model } from '../onnx/read.ts';
 import type { ObservationRules } from '../quant/observe/sample.ts';
@@ -111,7 +112,9 @@ export interface ModelFamily {
  * @example
  * const detection = detectionOf(await loadModel('detector.onnx'));
  */
-export function detectionOf({ source, family }: Pick<LoadedModel, 'source' | 'family'>): DetectionFamily {
+export function detectionOf(loaded: Pick<LoadedModel, 'source' | 'family'>): DetectionFamily {
+  checkFamilyArgument(loaded);
+  const { source, family } = loaded;
   if (family.detection) return family.detection;
   throw new UsageError(
     `${source} is no open-vocabulary detector that dino8 knows, so it cannot be given phrases; use a model that dino8 converted.`,
@@ -124,7 +127,9 @@ export function detectionOf({ source, family }: Pick<LoadedModel, 'source' | 'fa
  * @example
  * const training = trainingOf(await readCheckpoint('grounding-dino-tiny/'));
  */
-export function trainingOf({ source, family }: Pick<LoadedModel, 'source' | 'family'>): TrainingFamily {
+export function trainingOf(loaded: Pick<LoadedModel, 'source' | 'family'>): TrainingFamily {
+  checkFamilyArgument(loaded);
+  const { source, family } = loaded;
   if (family.training) return family.training;
   throw new UsageError(`dino8 cannot train ${source}; name a checkpoint of a model family that it can train.`);
 }
@@ -136,9 +141,24 @@ export function trainingOf({ source, family }: Pick<LoadedModel, 'source' | 'fam
  * const loaded = await readPackage('detector.onnx');
  * const fixed = await specialize(loaded.model, { batch: 1, height: 800, width: 1333 }, sizesOf(loaded));
  */
-export function sizesOf({ source, family }: Pick<LoadedModel, 'source' | 'family'>): SizeRules {
+export function sizesOf(loaded: Pick<LoadedModel, 'source' | 'family'>): SizeRules {
+  checkFamilyArgument(loaded);
+  const { source, family } = loaded;
   if (family.sizes) return family.sizes;
   throw new UsageError(
     `The inputs of ${source} are unknown to dino8, so it cannot be specialized by image size; use a model that dino8 converted.`,
   );
+}
+
+const loadedSchema = objectWith('what `loadModel` or `readPackage` returned', 'model', 'family', 'source');
+const familySchema = objectWith('what `loadModel`, `readPackage` or `readCheckpoint` returned', 'family', 'source');
+
+/** @throws UsageError if what a caller gave as a model with its family is none */
+export function checkLoadedArgument(loaded: Pick<LoadedModel, 'model' | 'family' | 'source'>): void {
+  checkValue('The model', loadedSchema, loaded);
+}
+
+/** @throws UsageError if what a caller gave as a model or a checkpoint is none */
+export function checkFamilyArgument(loaded: Pick<LoadedModel, 'family' | 'source'>): void {
+  checkValue('The model', familySchema, loaded);
 }

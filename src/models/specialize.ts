@@ -2,8 +2,10 @@
  * A model with static shapes: everything that depends only on the sizes of inputs becomes constant, and nodes that serve only
  * other sizes are removed. The original model stays as it is, for any size.
  */
+
 import { InputError, UsageError } from '../base/errors.ts';
 import type { Size } from '../data/size.ts';
+import { checkModelArgument } from '../onnx/check-model.ts';
 import { copyModel } from '../onnx/copy.ts';
 import { inferShapes } from '../onnx/infer/infer.ts';
 import type { Model } from '../onnx/read.ts';
@@ -46,7 +48,9 @@ export interface SizeRules {
 }
 
 /** The largest height and width: larger images would need more memory than any machine has. */
-const LARGEST_SIDE = 16_384;
+export const LARGEST_SIDE = 16_384;
+/** The largest number of images of a run. */
+export const MOST_IMAGES = 1024;
 /** The smallest height and width: one patch of the coarsest feature level. */
 const SMALLEST_SIDE = 32;
 
@@ -66,6 +70,7 @@ const LARGEST_CONSTANT = 1 << 22;
  * const fixed = await specialize(source.model, { batch: 1, height: 800, width: 1333 }, sizesOf(source));
  */
 export async function specialize(model: Model, size: InputSize, rules: SizeRules): Promise<Model> {
+  checkModelArgument(model);
   checkSize(size, rules);
   const special = copyModel(model);
   const sizes = new Map<string, number>();
@@ -132,7 +137,7 @@ function checkSize(size: InputSize, { canvasFor }: SizeRules): void {
     throw new UsageError('A size has a `height` and a `width`; name both or neither.');
   const { height = SMALLEST_SIDE, width = SMALLEST_SIDE } = size;
   const limits: [string, number, number, number][] = [
-    ['batch', batch, 1, 1024],
+    ['batch', batch, 1, MOST_IMAGES],
     ['height', height, SMALLEST_SIDE, LARGEST_SIDE],
     ['width', width, SMALLEST_SIDE, LARGEST_SIDE],
     ['text length', textLength ?? 3, 3, 4096],

@@ -1,6 +1,9 @@
 /** Attributes of nodes: reading them with a default, and making them from plain values. */
+
 import { create } from '@bufbuild/protobuf';
 import { AttributeProtoSchema, AttributeProto_AttributeType as AttributeType } from 'onnx-buf';
+import { checkFields } from '../base/check-options.ts';
+import { UsageError } from '../base/errors.ts';
 import type { AttributeProto, NodeProto, TensorProto } from './types.ts';
 
 /** A value of an attribute: an integer (`bigint` or a whole `number`), `float(x)`, a text, a tensor, or a list of numbers. */
@@ -27,12 +30,24 @@ export class Float {
  */
 export const float = (value: number): Float => new Float(value);
 
+function checkAttribute(name: unknown, value: unknown): void {
+  const isItem = (item: unknown) => Number.isSafeInteger(item) || item instanceof Float;
+  const isList = Array.isArray(value) && value.every(isItem);
+  const isTensor = typeof value === 'object' && value !== null && '$typeName' in value;
+  const isOne = ['string', 'bigint'].includes(typeof value) || isItem(value);
+  if (typeof name === 'string' && (isOne || isList || isTensor)) return;
+  throw new UsageError(
+    `The attribute ${String(name)} must have a text as its name, and as its value a text, a whole number, \`float(number)\`, a list of these, or a tensor.`,
+  );
+}
+
 /**
  * Makes an attribute whose type follows from the value.
  * @example
  * const kernelShape = makeAttribute('kernel_shape', [3, 3]);
  */
 export function makeAttribute(name: string, value: AttributeValue): AttributeProto {
+  checkAttribute(name, value);
   const attribute = create(AttributeProtoSchema, { name });
   if (value instanceof Float) {
     attribute.type = AttributeType.FLOAT;
@@ -62,6 +77,7 @@ export function makeAttribute(name: string, value: AttributeValue): AttributePro
  * const axis = findAttribute(node, 'axis')?.i;
  */
 export function findAttribute(node: NodeProto, name: string): AttributeProto | undefined {
+  checkFields('The node must be a node of a graph', node, 'attribute');
   return node.attribute.find((attribute) => attribute.name === name);
 }
 
@@ -84,5 +100,6 @@ export function integersAttribute(node: NodeProto, name: string): number[] | und
  * setAttribute(node, 'axis', 1);
  */
 export function setAttribute(node: NodeProto, name: string, value: AttributeValue): void {
+  checkFields('The node must be a node of a graph', node, 'attribute');
   node.attribute = [...node.attribute.filter((attribute) => attribute.name !== name), makeAttribute(name, value)];
 }

@@ -1,6 +1,8 @@
 /** Copies models for rewriting. */
+
 import { clone } from '@bufbuild/protobuf';
 import { GraphProtoSchema, ModelProtoSchema } from 'onnx-buf';
+import { checkModelArgument } from './check-model.ts';
 import type { Model } from './read.ts';
 
 /**
@@ -11,6 +13,7 @@ import type { Model } from './read.ts';
  * changed.graph.name = 'changed'; // the name of model.graph stays
  */
 export function copyModel(model: Model): Model {
+  checkModelArgument(model);
   const { graph, ...rest } = model;
   const { initializer, ...body } = graph;
   const bare = clone(GraphProtoSchema, { ...body, initializer: [] });

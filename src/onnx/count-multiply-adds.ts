@@ -1,4 +1,5 @@
 /** The multiply-adds of all nodes of a model. Calls of functions are counted by their bodies, so no operator needs a case here. */
+import { checkModelArgument } from './check-model.ts';
 import {
   type FindFunction,
   functionFinder,
@@ -32,6 +33,7 @@ const NOTHING: MultiplyAdds = { integer: 0, float: 0 };
  * const integer = counts.reduce((sum, count) => sum + (count?.integer ?? 0), 0);
  */
 export function countMultiplyAdds(model: Model): Map<NodeProto, MultiplyAdds | undefined> {
+  checkModelArgument(model);
   return countNodes(model.graph.node, inferShapes(model), functionFinder(model.functions));
 }
 

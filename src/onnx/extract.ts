@@ -1,7 +1,9 @@
 /** Extracts a part of a model: everything between two sets of values. */
+
 import { create } from '@bufbuild/protobuf';
 import { GraphProtoSchema, ModelProtoSchema } from 'onnx-buf';
 import { InputError } from '../base/errors.ts';
+import { checkModelArgument } from './check-model.ts';
 import { usedBy } from './graph-index.ts';
 import { inferShapes } from './infer/infer.ts';
 import type { Model } from './read.ts';
@@ -25,6 +27,7 @@ export function extractModel(
   outputs: readonly string[],
   constants: readonly TensorProto[] = [],
 ): Model {
+  checkModelArgument(model);
   const { graph } = model;
   const infos = inferShapes(model);
   const declared = new Map([...graph.input, ...graph.output].map((info) => [info.name, info]));

@@ -1,4 +1,5 @@
 /** An index of a graph: the producer and the consumers of each value. */
+import { checkFields } from '../base/check-options.ts';
 import { nodesOf, subgraphsOf } from './traverse.ts';
 import type { GraphProto, NodeProto, TensorProto } from './types.ts';
 
@@ -21,6 +22,7 @@ export interface GraphIndex {
  * const readers = index.consumers.get('pixel_values') ?? [];
  */
 export function indexGraph(graph: Pick<GraphProto, 'node' | 'initializer' | 'output'>): GraphIndex {
+  checkFields('The graph must be that of a model', graph, 'node', 'initializer', 'output');
   const producer = new Map<string, NodeProto>();
   const consumers = new Map<string, NodeProto[]>();
   for (const node of graph.node) {

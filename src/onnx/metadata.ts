@@ -1,6 +1,8 @@
 /** The metadata of a model: texts that travel inside the file, by key. */
+
 import { create } from '@bufbuild/protobuf';
 import { StringStringEntryProtoSchema } from 'onnx-buf';
+import { checkFields } from '../base/check-options.ts';
 import type { ModelProto } from './types.ts';
 
 /**
@@ -9,6 +11,7 @@ import type { ModelProto } from './types.ts';
  * const configuration = getMetadata(model, 'config.json');
  */
 export function getMetadata(model: ModelProto, key: string): string | undefined {
+  checkFields('The model must be one that was read or built', model, 'metadataProps');
   return model.metadataProps.find((entry) => entry.key === key)?.value;
 }
 
@@ -18,6 +21,7 @@ export function getMetadata(model: ModelProto, key: string): string | undefined 
  * setMetadata(model, 'licence', 'Apache-2.0');
  */
 export function setMetadata(model: ModelProto, key: string, value: string): void {
+  checkFields('The model must be one that was read or built', model, 'metadataProps');
   const others = model.metadataProps.filter((entry) => entry.key !== key);
   model.metadataProps = [...others, create(StringStringEntryProtoSchema, { key, value })];
 }

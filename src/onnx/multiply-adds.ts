@@ -1,4 +1,5 @@
 /** The number of multiply-adds of a node, from the shapes of its values. */
+import { checkFields } from '../base/check-options.ts';
 import { integerAttribute } from './attributes.ts';
 import { DEFORMABLE_ATTENTION, DOMAIN, QUANTIZED } from './dino8-operators.ts';
 import { type Dimension, elementCount, type NodeProto } from './types.ts';
@@ -19,6 +20,7 @@ const CORNERS = 4;
  * const work = model.graph.node.map((node) => multiplyAdds(node, (name) => infos.get(name)?.shape) ?? 0);
  */
 export function multiplyAdds(node: NodeProto, shapeOf: ShapeOf): number | undefined {
+  checkFields('The node must be a node of a graph', node, 'opType', 'input');
   const shape = (name = '') => wholeShape(shapeOf(name));
   const [result, a, b] = [shape(node.output[0]), shape(node.input[0]), shape(node.input[1])];
   const isOurs = node.domain === DOMAIN && node.opType.replace(QUANTIZED, '') === DEFORMABLE_ATTENTION;

@@ -1,7 +1,9 @@
 /** Building blocks of rewrites. A rewrite changes a graph in place and returns the number of its changes. */
+
 import { create } from '@bufbuild/protobuf';
 import { NodeProtoSchema, OperatorSetIdProtoSchema } from 'onnx-buf';
-import { InputError } from '../base/errors.ts';
+import { checkFields } from '../base/check-options.ts';
+import { InputError, UsageError } from '../base/errors.ts';
 import { type AttributeValue, makeAttribute } from './attributes.ts';
 import { usedBy } from './graph-index.ts';
 import { nodesOf } from './traverse.ts';
@@ -20,6 +22,10 @@ export function makeNode(
   output: readonly string[],
   attributes: Readonly<Record<string, AttributeValue>> = {},
 ): NodeProto {
+  if (![input, output].every((names) => Array.isArray(names) && names.every((each) => typeof each === 'string')))
+    throw new UsageError('A node must have lists of names as its inputs and outputs.');
+  if (![opType, name].every((each) => typeof each === 'string'))
+    throw new UsageError('A node must have texts as its type and its name.');
   const attribute = Object.entries(attributes).map(([key, value]) => makeAttribute(key, value));
   return create(NodeProtoSchema, { opType, name, input: [...input], output: [...output], attribute });
 }
@@ -51,6 +57,7 @@ export function importDomain(model: ModelProto, domain: string): void {
  * modulePath(makeNode('MatMul', 'model.encoder.fc1/MatMul', ['x', 'weight'], ['y'])); // 'model.encoder.fc1'
  */
 export function modulePath(node: NodeProto): string {
+  checkFields('The node must be a node of a graph', node, 'name');
   const slash = node.name.lastIndexOf('/');
   return slash < 0 ? '' : node.name.slice(0, slash);
 }
@@ -68,6 +75,7 @@ export function replaceUses(
   to: string,
   except: ReadonlySet<NodeProto> = new Set(),
 ): number {
+  checkFields('The graph must be that of a model', graph, 'node', 'output');
   let changes = 0;
   for (const node of nodesOf(graph)) {
     if (except.has(node)) continue;
@@ -88,6 +96,7 @@ export function replaceUses(
  * const removed = removeUnused(model);
  */
 export function removeUnused(model: ModelProto): number {
+  checkFields('The model must be one that was read or built', model, 'graph');
   const { graph } = model;
   if (!graph) return 0;
   const needed = new Set(graph.output.map((output) => output.name));
@@ -134,6 +143,7 @@ function usedFunctions(model: ModelProto, nodes: readonly NodeProto[]) {
  * sortTopologically(model.graph);
  */
 export function sortTopologically(graph: GraphProto): void {
+  checkFields('The graph must be that of a model', graph, 'node', 'initializer');
   const producer = new Map<string, NodeProto>();
   for (const node of graph.node) for (const name of node.output) producer.set(name, node);
   const state = new Map<NodeProto, 'open' | 'done'>();

@@ -1,7 +1,9 @@
 /** Tensors inside an ONNX model: their bytes as views, and their elements as typed arrays. */
+
 import { create } from '@bufbuild/protobuf';
 import { TensorProto_DataLocation, TensorProtoSchema } from 'onnx-buf';
-import { InputError } from '../base/errors.ts';
+import { checkFields } from '../base/check-options.ts';
+import { InputError, UsageError } from '../base/errors.ts';
 import { byteLength, DataType, elementCount, type TensorProto } from './types.ts';
 
 /** The arrays that hold elements of tensors. */
@@ -79,6 +81,7 @@ export function bytesOf(array: TypedArray): Uint8Array<ArrayBuffer> {
  * const [rows, columns] = dimensionsOf(makeTensor('weight', [2, 3], new Float32Array(6))); // 2, 3
  */
 export function dimensionsOf(tensor: TensorProto): number[] {
+  checkFields('The tensor must be an initializer of a model', tensor, 'dims');
   return tensor.dims.map((dimension) => {
     const number = Number(dimension);
     if (number < 0 || !Number.isSafeInteger(number))
@@ -132,6 +135,7 @@ function narrow(data: readonly number[], type: DataType): Uint8Array {
  * const elements = model.graph.initializer.map((tensor) => tensorElements(tensor).length);
  */
 export function tensorElements(tensor: TensorProto): TypedArray {
+  checkFields('The tensor must be an initializer of a model', tensor, 'dims', 'dataType');
   checkTensorSize(tensor);
   return viewAs(tensor.dataType as DataType, tensorBytes(tensor)); // checked by viewAs
 }
@@ -156,15 +160,14 @@ export function checkTensorSize(tensor: TensorProto): void {
  * @example
  * const weight = makeTensor('fc1.weight', [256, 1024], new Float32Array(256 * 1024));
  */
-export function makeTensor(
-  name: string,
-  shape: readonly number[],
-  data: TypedArray,
-  type: DataType = typeOfArray(data),
-): TensorProto {
+export function makeTensor(name: string, shape: readonly number[], data: TypedArray, type?: DataType): TensorProto {
+  if (typeof name !== 'string' || !Array.isArray(shape) || !shape.every(Number.isSafeInteger))
+    throw new UsageError('A tensor must have a text as its name and whole numbers as its shape.');
+  if (!ArrayBuffer.isView(data) || data instanceof DataView)
+    throw new UsageError(`The elements of the tensor ${name} must be a typed array, such as a Float32Array.`);
   return create(TensorProtoSchema, {
     name,
-    dataType: type,
+    dataType: type ?? typeOfArray(data),
     dims: shape.map((dimension) => BigInt(dimension)),
     rawData: bytesOf(data),
   });

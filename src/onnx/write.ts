@@ -5,6 +5,7 @@
  * Protobuf allows the fields of a message in any order (https://protobuf.dev/programming-guides/encoding/#order), so
  * a message may be written as the concatenation of the encodings of its parts.
  */
+
 import { basename, dirname, join } from 'node:path';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
@@ -17,6 +18,7 @@ import {
 } from 'onnx-buf';
 import { writeAtomic } from '../base/files.ts';
 import { writeFolder } from '../base/write-folder.ts';
+import { checkModelArgument } from './check-model.ts';
 import type { Model } from './read.ts';
 import { isExternal } from './tensor.ts';
 import type { TensorProto } from './types.ts';
@@ -47,6 +49,7 @@ export interface WriteOptions {
  * await writeModel(model, 'copy.onnx');
  */
 export async function writeModel(model: Model, path: string, options: WriteOptions = {}): Promise<void> {
+  checkModelArgument(model);
   const name = basename(path);
   const files = modelFiles(model, name, options);
   if (files.size > 1) return writeFolder(dirname(path), files, [name]);
@@ -89,6 +92,7 @@ export function encodeModel(
  * await using session = await Session.create(modelBytes(model));
  */
 export function modelBytes(model: Model): Uint8Array<ArrayBuffer> {
+  checkModelArgument(model);
   const pieces = encodeModel(model);
   const bytes = new Uint8Array(totalLength(pieces));
   let offset = 0;

@@ -1,8 +1,10 @@
 /** Applies a recipe to a model: every operation that a recipe may ask for, in order. */
+
+import { callback, checkOptions, checkValue, type OptionSchemas, objectWith, optional } from '../base/check-options.ts';
 import { UsageError } from '../base/errors.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import type { CalibrationPlan } from '../data/calibration-plan.ts';
-import type { LoadedModel } from '../models/family.ts';
+import { checkLoadedArgument, type LoadedModel } from '../models/family.ts';
 import type { Statistics } from '../quant/observe/calibrate.ts';
 import type { SampleSource } from '../quant/observe/sample.ts';
 import { planQuantization, type QuantizationPlan } from '../quant/plan.ts';
@@ -12,6 +14,7 @@ import type { Recipe } from '../quant/recipe.ts';
 import { prepareModel, valuesToPrepare, withoutPreparation } from '../quant/techniques/prepare.ts';
 import { roundModel, roundsModel } from '../quant/techniques/round-model.ts';
 import { calibrateDataset } from './calibrate-dataset.ts';
+import { targetSchema, workSchemas } from './option-schemas.ts';
 import { samplesOf } from './samples.ts';
 
 /** Where statistics come from. */
@@ -70,6 +73,15 @@ async function observe(
   );
 }
 
+const applySchemas: OptionSchemas<ApplyOptions> = {
+  ...workSchemas,
+  plan: optional(objectWith('what `planCalibration` returned, or samples', 'key')),
+  statistics: optional(objectWith('a map of statistics', 'get', 'has')),
+  target: targetSchema,
+  quantization: optional(objectWith('what `planQuantization` returned', 'entries', 'recipe')),
+  onLeftOut: optional(callback),
+};
+
 /**
  * Prepares, calibrates, rounds and quantizes a model as its recipe says.
  *
@@ -78,11 +90,11 @@ async function observe(
  * const { model: quantized } = await applyRecipe(source, await readRecipe('mixed'), { plan: planCalibration(dataset, 64, 0) });
  * await writePackage({ ...source, model: quantized }, 'tiny.int8.onnx');
  */
-export async function applyRecipe(
-  source: LoadedModel,
-  asked: Recipe,
-  { plan, statistics, onLeftOut, target, quantization: known, ...work }: ApplyOptions = {},
-): Promise<Quantized> {
+export async function applyRecipe(source: LoadedModel, asked: Recipe, options: ApplyOptions = {}): Promise<Quantized> {
+  checkLoadedArgument(source);
+  checkValue('The recipe', objectWith('what `readRecipe` returned', 'rules', 'techniques'), asked);
+  checkOptions('applyRecipe', applySchemas, options);
+  const { plan, statistics, onLeftOut, target, quantization: known, ...work } = options;
   const recipe = plan ? asked : withoutOptional(asked, onLeftOut);
   const prepared = await prepare(source, recipe, { plan, statistics, ...work });
   const quantization =

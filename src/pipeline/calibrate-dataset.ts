@@ -1,11 +1,13 @@
 /** Calibration on a data set or on samples. The state is kept in a file, so that an interrupted calibration continues where it was. */
+
 import { unlink } from 'node:fs/promises';
+import { checkValue, listOf, objectWith, text } from '../base/check-options.ts';
 import { InputError } from '../base/errors.ts';
 import { exists } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import { reserve } from '../base/reserve.ts';
 import type { CalibrationPlan } from '../data/calibration-plan.ts';
-import type { LoadedModel } from '../models/family.ts';
+import { checkLoadedArgument, type LoadedModel } from '../models/family.ts';
 import { modelHash } from '../onnx/hash.ts';
 import { calibrate } from '../quant/observe/calibrate.ts';
 import type { SampleSource } from '../quant/observe/sample.ts';
@@ -46,6 +48,9 @@ export async function calibrateDataset(
   plan: CalibrationPlan | SampleSource,
   options: CalibrateDatasetOptions = {},
 ): Promise<Calibration> {
+  checkLoadedArgument(source);
+  checkValue('The values', listOf('a list of names', text), values);
+  checkValue('The plan', objectWith('what `planCalibration` returned, or samples', 'key'), plan);
   const { shard, partial, signal } = options;
   await using _ = partial === undefined ? undefined : await reserve(partial);
   const total = 'items' in plan ? plan.items.length : plan.total;

@@ -1,14 +1,17 @@
 /** The step that runs a model on images and records the statistics from which ranges of activations are chosen. */
 
+import { z } from 'zod';
+import { listOf, type OptionSchemas, optional, text, truth, wholeNumber } from '../base/check-options.ts';
 import type { Defaults } from '../base/defaults.ts';
 import { InputError } from '../base/errors.ts';
 import { stateBeside } from '../base/write-place.ts';
 import type { Phrases } from '../data/phrases.ts';
 import { UnreadableImage } from '../detect/calibration-feeds.ts';
-import type { ReadOptions } from '../models/package/package.ts';
+import { type ReadOptions, readSchemas } from '../models/package/package.ts';
 import { observableValues } from '../quant/observable-values.ts';
 import {
   type Calibration,
+  MAXIMUM_SHARDS,
   mergeCalibrations,
   readStatistics,
   type Shard,
@@ -16,14 +19,28 @@ import {
 } from '../quant/observe/statistics-file.ts';
 import { type TextDependence, textDependence } from '../quant/observe/text-dependence.ts';
 import { valuesToObserve } from '../quant/plan.ts';
-import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
+import type { ThreadOptions } from '../runtime/threads.ts';
 import { calibrateDataset, removeKept } from './calibrate-dataset.ts';
+import {
+  countSchema,
+  datasetSchemas,
+  inputSchema,
+  modelSchema,
+  overwriteSchemas,
+  phrasesSchema,
+  picturesSchema,
+  recipeSchema,
+  seedSchema,
+  threadSchemas,
+  workSchemas,
+} from './option-schemas.ts';
+import { runStep } from './run-step.ts';
 import { type InputSource, openInputs, type PictureOptions } from './samples.ts';
 import { type AnyModelSource, type DatasetOptions, openAnyModel, openRecipe, type RecipeSource } from './sources.ts';
-import { checkStepFiles } from './step-files.ts';
+import { checkStepFiles, type OverwriteOptions } from './step-files.ts';
 
 /** Options of `calibrate`. */
-export interface CalibrateOptions extends DatasetOptions, ReadOptions, ThreadOptions {
+export interface CalibrateOptions extends DatasetOptions, ReadOptions, ThreadOptions, OverwriteOptions {
   /** The float model. */
   readonly model: AnyModelSource;
   /** The images; each gets a prompt of its own from the categories, without boxes. Of other models: arrays or pictures. */
@@ -48,6 +65,31 @@ export interface CalibrateOptions extends DatasetOptions, ReadOptions, ThreadOpt
 
 /** The defaults of `CalibrateOptions`. */
 export const CALIBRATE_DEFAULTS: Defaults<CalibrateOptions, 'images' | 'seed'> = { images: 500, seed: 0 };
+
+const shard = wholeNumber(1, MAXIMUM_SHARDS);
+
+const schemas: OptionSchemas<CalibrateOptions> = {
+  ...datasetSchemas,
+  ...readSchemas,
+  ...threadSchemas,
+  ...overwriteSchemas,
+  model: modelSchema,
+  dataset: inputSchema,
+  pictures: picturesSchema,
+  output: text,
+  images: countSchema,
+  seed: seedSchema,
+  recipe: recipeSchema,
+  everything: optional(truth),
+  shard: optional(
+    z
+      .strictObject({ index: shard, count: shard }, { error: 'an object with an index and a count' })
+      .refine(({ index, count }) => Number(index) <= Number(count), {
+        error: 'a part that is not beyond the number of parts',
+      }),
+  ),
+  phrases: phrasesSchema,
+};
 
 /** How much the range of a value changes with the length of the prompt. */
 export interface ValueDependence extends TextDependence {
@@ -78,13 +120,14 @@ export interface CalibrateResult {
  * await calibrate({ model: 'tiny.onnx', dataset: 'coco/val2017', output: 'statistics.json', images: 200 });
  */
 export async function calibrate(options: CalibrateOptions): Promise<CalibrateResult> {
-  return withThreads(options.threads, async () => {
+  return runStep('calibrate', schemas, options, async () => {
     const { output, seed = CALIBRATE_DEFAULTS.seed } = options;
     await checkStepFiles({
       outputs: [output],
       models: [options.model],
       data: [options.dataset],
       recipe: options.recipe,
+      overwrite: options.overwrite,
     });
     const source = await openAnyModel(options.model, options);
     const { images: count = CALIBRATE_DEFAULTS.images, pictures } = options;
@@ -108,7 +151,7 @@ export async function calibrate(options: CalibrateOptions): Promise<CalibrateRes
 }
 
 /** Options of `mergeStatistics`. */
-export interface MergeStatisticsOptions {
+export interface MergeStatisticsOptions extends OverwriteOptions {
   /** The statistics files of all parts of one calibration, in any order. */
   readonly parts: readonly string[];
   /** The statistics file to write. */
@@ -117,6 +160,13 @@ export interface MergeStatisticsOptions {
   readonly onNotice?: ((sentence: string) => void) | undefined;
 }
 
+const mergeSchemas: OptionSchemas<MergeStatisticsOptions> = {
+  ...overwriteSchemas,
+  parts: listOf('a list of paths', text),
+  output: text,
+  onNotice: workSchemas.onNotice,
+};
+
 /**
  * Joins the parts of one calibration. The result equals that of one run to the bit.
  *
@@ -124,11 +174,14 @@ export interface MergeStatisticsOptions {
  * @example
  * await mergeStatistics({ parts: ['part1.json', 'part2.json'], output: 'statistics.json' });
  */
-export async function mergeStatistics({ parts, output, onNotice }: MergeStatisticsOptions): Promise<CalibrateResult> {
-  await checkStepFiles({ outputs: [output], statistics: parts });
-  const read = [];
-  for (const path of parts) read.push({ ...(await readStatistics(path, { onNotice })), path });
-  return store(mergeCalibrations(read), output);
+export async function mergeStatistics(options: MergeStatisticsOptions): Promise<CalibrateResult> {
+  return runStep('mergeStatistics', mergeSchemas, options, async () => {
+    const { parts, output, onNotice, overwrite } = options;
+    await checkStepFiles({ outputs: [output], statistics: parts, overwrite });
+    const read = [];
+    for (const path of parts) read.push({ ...(await readStatistics(path, { onNotice })), path });
+    return store(mergeCalibrations(read), output);
+  });
 }
 
 const PARTIAL = '.partial';

@@ -1,6 +1,7 @@
 /** The step that compares a quantized model with its float model. */
 
 import { basename } from 'node:path';
+import { type OptionSchemas, optional, truth } from '../base/check-options.ts';
 import type { Defaults } from '../base/defaults.ts';
 import { writeAtomic } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
@@ -8,15 +9,26 @@ import type { CocoDataset } from '../data/coco.ts';
 import { Detector } from '../detect/detector.ts';
 import { type Comparison, compareModels } from '../evaluate/compare.ts';
 import { scoreDataset } from '../evaluate/score-dataset.ts';
-import { isPackage, type ModelPackage, type ReadOptions } from '../models/package/package.ts';
-import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
+import { isPackage, type ModelPackage, type ReadOptions, readSchemas } from '../models/package/package.ts';
+import type { ThreadOptions } from '../runtime/threads.ts';
+import {
+  countSchema,
+  datasetSchemas,
+  inputSchema,
+  modelSchema,
+  optionalPath,
+  overwriteSchemas,
+  picturesSchema,
+  threadSchemas,
+} from './option-schemas.ts';
+import { runStep } from './run-step.ts';
 import { type InputSource, openLabelledInputs, type PictureOptions } from './samples.ts';
 import { type ScoreResult, scoreDetections } from './score-step.ts';
 import { type AnyModelSource, type DatasetOptions, openAnyModel } from './sources.ts';
-import { checkStepFiles } from './step-files.ts';
+import { checkStepFiles, type OverwriteOptions } from './step-files.ts';
 
 /** Options of `compare`. */
-export interface CompareStepOptions extends DatasetOptions, ReadOptions, ThreadOptions {
+export interface CompareStepOptions extends DatasetOptions, ReadOptions, ThreadOptions, OverwriteOptions {
   /** The float model. */
   readonly model: AnyModelSource;
   /** The model that was quantized from it. */
@@ -32,6 +44,20 @@ export interface CompareStepOptions extends DatasetOptions, ReadOptions, ThreadO
   /** The HTML file to write with tables and a chart. */
   readonly report?: string | undefined;
 }
+
+const schemas: OptionSchemas<CompareStepOptions> = {
+  ...datasetSchemas,
+  ...readSchemas,
+  ...threadSchemas,
+  ...overwriteSchemas,
+  model: modelSchema,
+  quantized: modelSchema,
+  dataset: inputSchema,
+  pictures: picturesSchema,
+  images: countSchema,
+  accuracy: optional(truth),
+  report: optionalPath,
+};
 
 /** The result of `compare`. */
 export interface CompareResult extends Comparison {
@@ -53,9 +79,14 @@ export const COMPARE_DEFAULTS: Defaults<CompareStepOptions, 'images'> = { images
  * const { layers } = await compare({ model: 'tiny.onnx', quantized: 'tiny.int8.onnx', dataset: 'coco/val2017' });
  */
 export async function compare(options: CompareStepOptions): Promise<CompareResult> {
-  return withThreads(options.threads, async () => {
+  return runStep('compare', schemas, options, async () => {
     const { images: count = COMPARE_DEFAULTS.images, pictures, report, onProgress, signal } = options;
-    await checkStepFiles({ outputs: [report], models: [options.model, options.quantized], data: [options.dataset] });
+    await checkStepFiles({
+      outputs: [report],
+      models: [options.model, options.quantized],
+      data: [options.dataset],
+      overwrite: options.overwrite,
+    });
     const { skipUnreadable, onLeftOut, onNotice } = options;
     const float = await openAnyModel(options.model, options);
     const quantized = await openAnyModel(options.quantized, { onNotice: options.onNotice });

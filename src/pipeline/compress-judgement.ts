@@ -114,7 +114,10 @@ export async function scoreVariant(context: Context, made: Made): Promise<Varian
       const shown = [];
       for (const image of imagesToShow(scoring)) {
         const imagePath = scoring.pathOf(image);
-        const found = await detector.detect(await readImage(imagePath, scoring), prompt);
+        const found = await detector.detect(
+          await readImage(imagePath, { ignoreOrientation: scoring.ignoreOrientation }),
+          prompt,
+        );
         shown.push({
           path: imagePath,
           found: found.map(({ phrase, label, score: value, box }) => ({

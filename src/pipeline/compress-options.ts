@@ -2,20 +2,41 @@
 
 import { basename, join, resolve } from 'node:path';
 import { z } from 'zod';
+import {
+  checkOptions,
+  listOf,
+  type OptionSchemas,
+  objectWith,
+  optional,
+  text,
+  truth,
+  wholeNumber,
+} from '../base/check-options.ts';
 import type { Defaults } from '../base/defaults.ts';
 import { UsageError } from '../base/errors.ts';
 import type { Detection } from '../detect/detector.ts';
 import type { Inspection } from '../evaluate/inspect.ts';
 import type { OutputFigure } from '../models/family.ts';
-import type { ReadOptions } from '../models/package/package.ts';
+import { type ReadOptions, readSchemas } from '../models/package/package.ts';
 import type { Variant } from '../report/variants.ts';
 import type { ThreadOptions } from '../runtime/threads.ts';
-import type { TrainingOptions } from '../train/training-settings.ts';
+import { type TrainingOptions, trainingSchemas } from '../train/training-settings.ts';
 import { CALIBRATION_DEFAULTS } from './calibration-options.ts';
-import { MEASURE_DEFAULTS } from './measure-step.ts';
+import { MEASURE_DEFAULTS, MOST_RUNS } from './measure-step.ts';
+import {
+  countSchema,
+  datasetFilesSchema,
+  datasetSchemas,
+  optionalPath,
+  overwriteSchemas,
+  seedSchema,
+  threadSchemas,
+} from './option-schemas.ts';
+
 import type { CategoryScore } from './score-step.ts';
 import type { DatasetFiles, DatasetOptions } from './sources.ts';
 import { checkFraction } from './split-dataset.ts';
+import type { OverwriteOptions } from './step-files.ts';
 
 /** Quantization-aware training as a part of `compress`. */
 export interface CompressTraining extends TrainingOptions {
@@ -24,7 +45,7 @@ export interface CompressTraining extends TrainingOptions {
 }
 
 /** Options of `compress`. */
-export interface CompressOptions extends DatasetOptions, ReadOptions, ThreadOptions {
+export interface CompressOptions extends DatasetOptions, ReadOptions, ThreadOptions, OverwriteOptions {
   /** The path of the checkpoint: a Hugging Face folder, or one file of weights (PyTorch or safetensors) with the tokenizer beside it. */
   readonly checkpoint: string;
   /** The labelled images on which the models are scored: the path of a data set, with or without options. */
@@ -57,6 +78,30 @@ export interface CompressOptions extends DatasetOptions, ReadOptions, ThreadOpti
   /** Forgets what an earlier call did in `output`, and does everything again. */
   readonly fresh?: boolean | undefined;
 }
+
+/** What `CompressOptions` must be. */
+export const compressSchemas: OptionSchemas<CompressOptions> = {
+  ...datasetSchemas,
+  ...readSchemas,
+  ...threadSchemas,
+  ...overwriteSchemas,
+  checkpoint: text,
+  dataset: datasetFilesSchema,
+  output: text,
+  recipes: optional(listOf('a list of recipes', text)),
+  calibration: optional(datasetFilesSchema),
+  setAside: optional(z.number({ error: 'a number between 0 and 1' })),
+  calibrationImages: countSchema,
+  images: countSchema,
+  seed: seedSchema,
+  qat: optional(objectWith('an object with the options of the training')),
+  runs: optional(wholeNumber(1, MOST_RUNS)),
+  report: optionalPath,
+  title: optional(text),
+  fresh: optional(truth),
+};
+
+const qatSchemas: OptionSchemas<CompressTraining> = { ...trainingSchemas, recipe: optional(text) };
 
 /** The defaults of `CompressOptions`. */
 export const COMPRESS_DEFAULTS: Defaults<
@@ -154,6 +199,7 @@ export function resolveCompressOptions(options: CompressOptions): ResolvedCompre
   if (calibration !== undefined && options.setAside !== undefined)
     throw new UsageError('With `calibration`, nothing is set aside; leave `setAside` out.');
   checkFraction(setAside);
+  if (options.qat) checkOptions('`qat`', qatSchemas, options.qat);
   const recipes = options.recipes ?? COMPRESS_DEFAULTS.recipes;
   if (recipes.length === 0) throw new UsageError('`recipes` names no recipe; give at least one.');
   return {

@@ -16,7 +16,6 @@ import { planCalibration } from '../data/calibration-plan.ts';
 import { type CocoDataset, takeImages } from '../data/coco.ts';
 import { identifyDataset } from '../evaluate/dataset-identity.ts';
 import type { ModelPackage } from '../models/package/package.ts';
-import { withThreads } from '../runtime/threads.ts';
 import { at, type Context } from './compress-context.ts';
 import {
   compareAll,
@@ -32,12 +31,14 @@ import {
   type CompressedVariant,
   type CompressOptions,
   type CompressResult,
+  compressSchemas,
   type ResolvedCompress,
   resolveCompressOptions,
 } from './compress-options.ts';
 import { makeVariants, needsImages, planVariants } from './compress-variants.ts';
 import { withContents } from './plan-contents.ts';
 import { report } from './report-step.ts';
+import { runStep } from './run-step.ts';
 import { openLabelled } from './samples.ts';
 import { type DatasetFiles, openModel, readSource } from './sources.ts';
 import { type SplitDataset, splitDataset } from './split-dataset.ts';
@@ -57,7 +58,7 @@ import { StepRecords } from './step-records.ts';
  * });
  */
 export async function compress(given: CompressOptions): Promise<CompressResult> {
-  return withThreads(given.threads, () => compressModels(given));
+  return runStep('compress', compressSchemas, given, () => compressModels(given));
 }
 
 async function compressModels(given: CompressOptions): Promise<CompressResult> {
@@ -71,6 +72,7 @@ async function compressModels(given: CompressOptions): Promise<CompressResult> {
     outputs: [options.report, resultsFile, ...planned.map(({ path }) => path)],
     models: [options.checkpoint],
     data: isContinued ? [] : [options.dataset, options.calibration],
+    overwrite: options.overwrite,
   });
   await using _ = await reserve(state);
   if (options.fresh) await rm(state, { recursive: true, force: true });
@@ -141,7 +143,7 @@ async function compressModels(given: CompressOptions): Promise<CompressResult> {
     inspected: await inspectLast(made),
   };
   await writeAtomic(resultsFile, `${JSON.stringify(results, undefined, 2)}\n`);
-  await report({ results, output: options.report });
+  await report({ results, output: options.report, overwrite: options.overwrite });
   return results;
 }
 

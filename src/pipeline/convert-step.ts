@@ -1,14 +1,17 @@
 /** The step from a checkpoint to an ONNX model in 32-bit floating point. */
+import { type OptionSchemas, oneOf, optional, text } from '../base/check-options.ts';
 import { sizeOf } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
-import { type ReadOptions, writePackage } from '../models/package/package.ts';
+import { type ReadOptions, readSchemas, writePackage } from '../models/package/package.ts';
 import type { FolderForm } from '../models/package/package-folder.ts';
-import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
+import type { ThreadOptions } from '../runtime/threads.ts';
+import { modelSchema, overwriteSchemas, threadSchemas, workSchemas } from './option-schemas.ts';
+import { runStep } from './run-step.ts';
 import { type ModelSource, openModel } from './sources.ts';
-import { checkStepFiles } from './step-files.ts';
+import { checkStepFiles, type OverwriteOptions } from './step-files.ts';
 
 /** Options of `convert`. */
-export interface ConvertOptions extends WorkOptions, ReadOptions, ThreadOptions {
+export interface ConvertOptions extends WorkOptions, ReadOptions, ThreadOptions, OverwriteOptions {
   /** A Hugging Face folder, one file of weights with the tokenizer's files beside it, or a model that was read before. */
   readonly checkpoint: ModelSource;
   /** The path to write: one ONNX file if it ends in `.onnx`, otherwise a folder. */
@@ -19,6 +22,16 @@ export interface ConvertOptions extends WorkOptions, ReadOptions, ThreadOptions 
    */
   readonly layout?: FolderForm | undefined;
 }
+
+const schemas: OptionSchemas<ConvertOptions> = {
+  ...workSchemas,
+  ...readSchemas,
+  ...threadSchemas,
+  ...overwriteSchemas,
+  checkpoint: modelSchema,
+  output: text,
+  layout: optional(oneOf(['combined', 'halves'])),
+};
 
 /** The model that a step wrote. */
 export interface WrittenModel {
@@ -36,9 +49,9 @@ export interface WrittenModel {
  * const { bytes } = await convert({ checkpoint: 'grounding-dino-tiny/', output: 'tiny.onnx' });
  */
 export async function convert(options: ConvertOptions): Promise<WrittenModel> {
-  return withThreads(options.threads, async () => {
-    const { checkpoint, output, layout = 'halves', signal } = options;
-    await checkStepFiles({ outputs: [], modelOutput: output, models: [checkpoint] });
+  return runStep('convert', schemas, options, async () => {
+    const { checkpoint, output, layout = 'halves', signal, overwrite } = options;
+    await checkStepFiles({ outputs: [], modelOutput: output, models: [checkpoint], overwrite });
     const model = await openModel(checkpoint, options);
     signal?.throwIfAborted();
     await writePackage(model, output, layout);

@@ -1,5 +1,7 @@
 /** The step that looks for phrases in pictures and videos. */
 import { dirname } from 'node:path';
+import { z } from 'zod';
+import { either, listOf, type OptionSchemas, optional, text, truth, wholeNumber } from '../base/check-options.ts';
 import type { Defaults } from '../base/defaults.ts';
 import { InputError, UsageError } from '../base/errors.ts';
 import { makeDirectory, writeAtomic } from '../base/files.ts';
@@ -7,20 +9,38 @@ import type { WorkOptions } from '../base/progress.ts';
 import { listSome } from '../data/datasets/leave-out.ts';
 import type { Image } from '../data/image.ts';
 import type { Phrases } from '../data/phrases.ts';
+import { maxPixelsSchema, type PixelLimitOptions } from '../data/pixel-limit.ts';
 import { clippedNotice } from '../data/rgb-image.ts';
 import { annotateImage } from '../detect/annotate.ts';
 import { type Detection, Detector } from '../detect/detector.ts';
-import { type BoxSelection, checkSelection } from '../detect/select-boxes.ts';
-import type { ReadOptions } from '../models/package/package.ts';
+import { type BoxSelection, boxSchemas } from '../detect/select-boxes.ts';
+import { type ReadOptions, readSchemas } from '../models/package/package.ts';
 import type { ProviderName } from '../runtime/options.ts';
-import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
+import type { ThreadOptions } from '../runtime/threads.ts';
 import { detectVideo } from './detect-video.ts';
 import { planDrawings, writtenFormat } from './drawing-paths.ts';
+import {
+  deviceSchema,
+  modelSchema,
+  optionalPath,
+  overwriteSchemas,
+  phrasesSchema,
+  threadSchemas,
+  workSchemas,
+} from './option-schemas.ts';
 import { findSources, type PictureBytes, type PictureSource, readSource } from './picture-sources.ts';
+import { runStep } from './run-step.ts';
 import { type ModelSource, openModel } from './sources.ts';
+import type { OverwriteOptions } from './step-files.ts';
 
 /** Options of `detect`. */
-export interface DetectOptions extends WorkOptions, ReadOptions, ThreadOptions, BoxSelection {
+export interface DetectOptions
+  extends WorkOptions,
+    ReadOptions,
+    ThreadOptions,
+    BoxSelection,
+    PixelLimitOptions,
+    OverwriteOptions {
   /** The model. */
   readonly model: ModelSource;
   /** Files of pictures and videos, folders, patterns such as `photos/**`, or pictures as bytes with a name. */
@@ -46,6 +66,30 @@ export interface DetectOptions extends WorkOptions, ReadOptions, ThreadOptions, 
 /** The defaults of `DetectOptions`. */
 export const DETECT_DEFAULTS: Defaults<DetectOptions, 'every'> = { every: 1 };
 
+const pictureBytes = z.object(
+  { name: text, bytes: z.instanceof(Uint8Array, { error: 'a Uint8Array' }) },
+  { error: 'an object with a name and bytes' },
+);
+
+const schemas: OptionSchemas<DetectOptions> = {
+  ...workSchemas,
+  ...readSchemas,
+  ...threadSchemas,
+  ...boxSchemas,
+  ...overwriteSchemas,
+  maxPixels: maxPixelsSchema,
+  model: modelSchema,
+  images: listOf(
+    'a list of paths and pictures',
+    either('a path, or a picture with its name and bytes', text, pictureBytes),
+  ),
+  phrases: phrasesSchema,
+  recursive: optional(truth),
+  every: optional(wholeNumber(1)),
+  device: deviceSchema,
+  drawInto: optionalPath,
+};
+
 /** The boxes of one picture, or of one frame of a video. */
 export interface DetectedImage {
   /** The path of the picture or video, or the name of a picture that was given as bytes. */
@@ -70,17 +114,18 @@ export interface DetectedImage {
  * const found = await detect({ model: 'tiny.int8.onnx', images: ['photos/'], phrases: ['forklift'] });
  */
 export async function detect(options: DetectOptions): Promise<DetectedImage[]> {
-  return withThreads(options.threads, async () => {
+  return runStep('detect', schemas, options, async () => {
     const { phrases, device, threads, onProgress, onNotice, signal } = options;
-    checkSelection(options);
+    const { threshold, textThreshold, maxOverlap, maxBoxes } = options;
+    const selection = { threshold, textThreshold, maxOverlap, maxBoxes };
     const { sources, targets, every } = await planDetection(options);
     await using detector = await Detector.create(await openModel(options.model, options), {
       threads,
       ...(device && { providers: [device] }),
     });
-    const prompt = await detector.encodePrompt(phrases);
+    const prompt = await detector.encodePrompt(phrases, signal);
     for (const sentence of prompt.prompt.warnings) onNotice?.(sentence);
-    const find = (image: Image) => detector.detect(image, prompt, options, signal);
+    const find = (image: Image) => detector.detect(image, prompt, selection, signal);
     const onSource = (done: number) => {
       if (sources.length > 1) onProgress?.({ label: 'Detecting', done, total: sources.length });
     };
@@ -112,13 +157,11 @@ function tellClipped(names: readonly string[], onNotice: DetectOptions['onNotice
 }
 
 /** Finds the inputs and the places of their copies, and checks them. */
-async function planDetection({ images, recursive, every, drawInto, model }: DetectOptions) {
+async function planDetection({ images, recursive, every, drawInto, model, overwrite }: DetectOptions) {
   const sources = await findSources(images, recursive);
-  if (every !== undefined && !(Number.isSafeInteger(every) && every >= 1))
-    throw new UsageError(`\`every\` must be a whole number of at least 1, not ${every}.`);
   if (every !== undefined && !sources.some(({ kind }) => kind === 'video'))
     throw new UsageError('`every` chooses frames of videos, and there is no video among the inputs; leave it out.');
-  const targets = drawInto === undefined ? [] : await planDrawings(sources, drawInto, model);
+  const targets = drawInto === undefined ? [] : await planDrawings(sources, drawInto, model, overwrite);
   return { sources, targets, every: every ?? DETECT_DEFAULTS.every };
 }
 

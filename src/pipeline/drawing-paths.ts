@@ -14,12 +14,14 @@ import type { ModelSource } from './sources.ts';
  * with the names that they have; of one source, `out` may be the file itself.
  *
  * @param out a folder, or a file by the extension of a picture or video
+ * @param overwrite whether a copy may take the place of a source
  * @throws UsageError if a copy would be written over a source or the model, or two copies to one file
  */
 export async function planDrawings(
   sources: readonly PictureSource[],
   out: string,
   model: ModelSource,
+  overwrite: boolean | undefined,
 ): Promise<string[]> {
   const isFile = (formatOfName(out) !== undefined || isVideoName(out)) && !(await isDirectory(out));
   const targets = isFile ? [fileFor(sources, out)] : await pathsBelow(sources, out);
@@ -27,7 +29,7 @@ export async function planDrawings(
     ...sources.map(({ path }) => path),
     ...(await filesReadWith(typeof model === 'string' ? model : model.source)),
   ];
-  await checkOutputs(targets, inputs, { makesFolders: !isFile });
+  await checkOutputs(targets, inputs, { makesFolders: !isFile, overwrite });
   return targets;
 }
 

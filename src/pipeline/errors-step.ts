@@ -1,11 +1,13 @@
 /** The step that explains what is wrong with the detections of any detector, and what changed from another one. */
+import { numberWithin, type OptionSchemas, optional } from '../base/check-options.ts';
 import type { Defaults } from '../base/defaults.ts';
-import { UsageError } from '../base/errors.ts';
 import { writeAtomic } from '../base/files.ts';
 import { DEFAULT_THRESHOLD } from '../detect/select-boxes.ts';
 import { analyzeErrors, type ErrorAnalysis } from '../evaluate/errors/error-gains.ts';
 import { type FoundChange, type FoundObjects, findChange, findObjects } from '../evaluate/errors/found-objects.ts';
 import { type JudgedDetectionsOptions, openJudgedDetections } from './judged-detections.ts';
+import { judgedDetectionsSchemas } from './option-schemas.ts';
+import { runStep } from './run-step.ts';
 
 /** Options of `explainErrors`. */
 export interface ErrorsStepOptions extends JudgedDetectionsOptions {
@@ -15,6 +17,11 @@ export interface ErrorsStepOptions extends JudgedDetectionsOptions {
 
 /** The defaults of `ErrorsStepOptions`. */
 export const ERRORS_DEFAULTS: Defaults<ErrorsStepOptions, 'threshold'> = { threshold: DEFAULT_THRESHOLD };
+
+const schemas: OptionSchemas<ErrorsStepOptions> = {
+  ...judgedDetectionsSchemas,
+  threshold: optional(numberWithin(0, 1)),
+};
 
 /** The result of `explainErrors`. */
 export interface ErrorsResult extends FoundObjects {
@@ -47,8 +54,11 @@ export interface ErrorsResult extends FoundObjects {
  * console.log(errors.causes.localization.gain, change?.lost);
  */
 export async function explainErrors(options: ErrorsStepOptions): Promise<ErrorsResult> {
+  return runStep('explainErrors', schemas, options, () => explainFiles(options));
+}
+
+async function explainFiles(options: ErrorsStepOptions): Promise<ErrorsResult> {
   const { output, signal, threshold = ERRORS_DEFAULTS.threshold } = options;
-  if (!(threshold >= 0 && threshold <= 1)) throw new UsageError(`\`threshold\` must be from 0 to 1, not ${threshold}.`);
   const { dataset, detections, against } = await openJudgedDetections(options);
   signal?.throwIfAborted();
   const change = against && findChange(dataset, against, detections, threshold);

@@ -1,22 +1,36 @@
 /** The step that scores a model by COCO's protocol. */
 
+import type { OptionSchemas } from '../base/check-options.ts';
 import { writeAtomic } from '../base/files.ts';
 import { stateBeside } from '../base/write-place.ts';
 import { Detector } from '../detect/detector.ts';
 import { writeDetections } from '../evaluate/detections-file.ts';
 import { openEvaluationJournal } from '../evaluate/evaluation-journal.ts';
 import { scoreDataset } from '../evaluate/score-dataset.ts';
-import type { ReadOptions } from '../models/package/package.ts';
+import { type ReadOptions, readSchemas } from '../models/package/package.ts';
 import type { ProviderName } from '../runtime/options.ts';
-import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
+import type { ThreadOptions } from '../runtime/threads.ts';
 import { type DetectionSource, openDetections } from './judged-detections.ts';
+import {
+  countSchema,
+  datasetSchema,
+  datasetSchemas,
+  deviceSchema,
+  modelSchema,
+  optionalDetections,
+  optionalPath,
+  overwriteSchemas,
+  seedSchema,
+  threadSchemas,
+} from './option-schemas.ts';
+import { runStep } from './run-step.ts';
 import { openLabelled } from './samples.ts';
 import { type ScoreResult, scoreDetections } from './score-step.ts';
 import { type DatasetOptions, type DatasetSource, type ModelSource, openModel, readSource } from './sources.ts';
-import { checkStepFiles } from './step-files.ts';
+import { checkStepFiles, type OverwriteOptions } from './step-files.ts';
 
 /** Options of `evaluate`. */
-export interface EvaluateOptions extends DatasetOptions, ReadOptions, ThreadOptions {
+export interface EvaluateOptions extends DatasetOptions, ReadOptions, ThreadOptions, OverwriteOptions {
   /** The model. */
   readonly model: ModelSource;
   /** The labelled images; the categories together are the prompt. */
@@ -38,6 +52,21 @@ export interface EvaluateOptions extends DatasetOptions, ReadOptions, ThreadOpti
   readonly seed?: number | undefined;
 }
 
+const schemas: OptionSchemas<EvaluateOptions> = {
+  ...datasetSchemas,
+  ...readSchemas,
+  ...threadSchemas,
+  ...overwriteSchemas,
+  model: modelSchema,
+  dataset: datasetSchema,
+  images: countSchema,
+  output: optionalPath,
+  device: deviceSchema,
+  saveDetections: optionalPath,
+  against: optionalDetections,
+  seed: seedSchema,
+};
+
 /** The result of `evaluate`. */
 export type EvaluateResult = ScoreResult;
 
@@ -51,13 +80,14 @@ export type EvaluateResult = ScoreResult;
  * console.log(100 * figures.AP);
  */
 export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult> {
-  return withThreads(options.threads, async () => {
+  return runStep('evaluate', schemas, options, async () => {
     const { threads, device, output, saveDetections, seed, onProgress, onNotice, signal } = options;
     const other = typeof options.against === 'string' ? options.against : undefined;
     await checkStepFiles({
       outputs: [output, saveDetections],
       models: [options.model],
       data: [options.dataset, other],
+      overwrite: options.overwrite,
     });
     const every = await readSource(options.dataset, options);
     const against = options.against === undefined ? undefined : await openDetections(options.against, every, options);

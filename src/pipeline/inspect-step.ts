@@ -1,24 +1,42 @@
 /** The step that lists the size, work, time and precision of each module of a model. */
 import { basename } from 'node:path';
+import { type OptionSchemas, optional, wholeNumber } from '../base/check-options.ts';
 import type { Defaults } from '../base/defaults.ts';
 import { UsageError } from '../base/errors.ts';
 import { writeAtomic } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import { readImage } from '../data/image.ts';
+import { maxPixelsSchema, type PixelLimitOptions } from '../data/pixel-limit.ts';
 import { Preprocessor } from '../data/preprocess.ts';
 import { type Inspection, inspectModel } from '../evaluate/inspect.ts';
 import type { LoadedModel } from '../models/family.ts';
 import { detectionOf } from '../models/family.ts';
-import { isPackage, type ReadOptions } from '../models/package/package.ts';
+import { isPackage, type ReadOptions, readSchemas } from '../models/package/package.ts';
 import type { Feeds } from '../runtime/session.ts';
-import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
+import type { ThreadOptions } from '../runtime/threads.ts';
 import { BLANK_TOKENS, type BlankInputOptions, blankInputs } from './blank-inputs.ts';
+import {
+  blankInputSchemas,
+  modelSchema,
+  optionalPath,
+  overwriteSchemas,
+  picturesSchema,
+  threadSchemas,
+  workSchemas,
+} from './option-schemas.ts';
+import { runStep } from './run-step.ts';
 import { openLabelledInputs, type PictureOptions, refuseUnusedPictures } from './samples.ts';
 import { type AnyModelSource, openAnyModel } from './sources.ts';
-import { checkStepFiles } from './step-files.ts';
+import { checkStepFiles, type OverwriteOptions } from './step-files.ts';
 
 /** Options of `inspect`. */
-export interface InspectStepOptions extends WorkOptions, ReadOptions, BlankInputOptions, ThreadOptions {
+export interface InspectStepOptions
+  extends WorkOptions,
+    ReadOptions,
+    BlankInputOptions,
+    ThreadOptions,
+    PixelLimitOptions,
+    OverwriteOptions {
   /** The model. */
   readonly model: AnyModelSource;
   /** The number of segments of a module path by which modules are told apart, from 1 to 64; 2 by default. */
@@ -42,6 +60,20 @@ export interface InspectResult extends Inspection {
 
 const MAX_DEPTH = 64;
 
+const schemas: OptionSchemas<InspectStepOptions> = {
+  ...workSchemas,
+  ...readSchemas,
+  ...blankInputSchemas,
+  ...threadSchemas,
+  ...overwriteSchemas,
+  maxPixels: maxPixelsSchema,
+  model: modelSchema,
+  depth: optional(wholeNumber(1, MAX_DEPTH)),
+  profile: optionalPath,
+  pictures: picturesSchema,
+  report: optionalPath,
+};
+
 /**
  * Counts parameters and multiply-adds of each module, and measures its time if there is an image to run on.
  *
@@ -50,10 +82,14 @@ const MAX_DEPTH = 64;
  * const { total } = await inspect({ model: 'tiny.int8.onnx', profile: 'street.jpg' });
  */
 export async function inspect(options: InspectStepOptions): Promise<InspectResult> {
-  return withThreads(options.threads, async () => {
+  return runStep('inspect', schemas, options, async () => {
     const { depth = INSPECT_DEFAULTS.depth, profile, report, signal } = options;
-    await checkStepFiles({ outputs: [report], models: [options.model], data: [profile] });
-    if (depth > MAX_DEPTH) throw new UsageError(`\`depth\` must be at most ${MAX_DEPTH}, not ${depth}.`);
+    await checkStepFiles({
+      outputs: [report],
+      models: [options.model],
+      data: [profile],
+      overwrite: options.overwrite,
+    });
     const source = await openAnyModel(options.model, options);
     refuseUnusedPictures(source, profile, options.pictures);
     if (options.shapes && profile !== undefined)

@@ -5,13 +5,13 @@ import { type CocoDataset, takeImages } from '../data/coco.ts';
 import type { CocoDetection } from '../evaluate/coco-detection.ts';
 import { readDetections } from '../evaluate/detections-file.ts';
 import { type DatasetSource, readSource } from './sources.ts';
-import { checkStepFiles } from './step-files.ts';
+import { checkStepFiles, type OverwriteOptions } from './step-files.ts';
 
 /** Detections: the path of a file in COCO's results format, or the list itself. */
 export type DetectionSource = string | readonly CocoDetection[];
 
 /** Options of every step that judges detections. */
-export interface JudgedDetectionsOptions extends WorkOptions {
+export interface JudgedDetectionsOptions extends WorkOptions, OverwriteOptions {
   /** The detections to judge. */
   readonly detections: DetectionSource;
   /** The labels: an annotation file, or a data set. No picture is read. */
@@ -40,7 +40,7 @@ export interface JudgedDetections {
 export async function openJudgedDetections(options: JudgedDetectionsOptions): Promise<JudgedDetections> {
   const { images, output, onProgress, onNotice, signal } = options;
   const files = [options.detections, options.against].filter((source) => typeof source === 'string');
-  await checkStepFiles({ outputs: [output], data: [options.annotations, ...files] });
+  await checkStepFiles({ outputs: [output], data: [options.annotations, ...files], overwrite: options.overwrite });
   const every = await readSource(options.annotations, { onNotice, onProgress, signal });
   const dataset = takeImages(every, images ?? Number.POSITIVE_INFINITY);
   const detections = await openDetections(options.detections, every, options);

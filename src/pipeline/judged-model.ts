@@ -13,10 +13,10 @@ import { type CalibrationOptions, resolveCalibration } from './calibration-optio
 import { GENERIC_RECIPE } from './default-recipe.ts';
 import { type InputSource, openLabelledInputs } from './samples.ts';
 import { type AnyModelSource, openAnyModel, openRecipe, type RecipeSource } from './sources.ts';
-import { checkStepFiles } from './step-files.ts';
+import { checkStepFiles, type OverwriteOptions } from './step-files.ts';
 
 /** The options of a step that judges parts of a model, as far as `openJudgedModel` reads them. */
-interface JudgingOptions extends WorkOptions, ReadOptions, CalibrationOptions {
+interface JudgingOptions extends WorkOptions, ReadOptions, CalibrationOptions, OverwriteOptions {
   readonly model: AnyModelSource;
   readonly dataset: InputSource;
   readonly recipe?: RecipeSource | undefined;
@@ -52,6 +52,7 @@ export async function openJudgedModel(options: JudgingOptions, images: number, s
     data: [options.dataset, options.calibration],
     recipe: options.recipe,
     statistics: [options.statistics],
+    overwrite: options.overwrite,
   });
   const source = await openAnyModel(options.model, options);
   const name = isPackage(source) ? standard : GENERIC_RECIPE;

@@ -1,6 +1,7 @@
 /** The step that looks for quantized places of a model that its runtime does not compute in integers. */
 
 import { extname } from 'node:path';
+import { type OptionSchemas, optional, text } from '../base/check-options.ts';
 import type { Defaults } from '../base/defaults.ts';
 import { UsageError } from '../base/errors.ts';
 import type { WorkOptions } from '../base/progress.ts';
@@ -8,8 +9,10 @@ import { readModel } from '../onnx/read.ts';
 import type { LintReport } from '../quant/targets/target.ts';
 import { findTarget } from '../quant/targets/targets.ts';
 import { kernelOptions } from '../runtime/kernels.ts';
-import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
+import type { ThreadOptions } from '../runtime/threads.ts';
 import { type BlankInputOptions, blankInputs } from './blank-inputs.ts';
+import { blankInputSchemas, modelSchema, threadSchemas, workSchemas } from './option-schemas.ts';
+import { runStep } from './run-step.ts';
 import { type AnyModelSource, openAnyModel } from './sources.ts';
 
 /** Options of `lint`. */
@@ -24,6 +27,15 @@ export interface LintStepOptions extends WorkOptions, BlankInputOptions, ThreadO
 
 /** The defaults of `LintStepOptions`. */
 export const LINT_DEFAULTS: Defaults<LintStepOptions, 'target'> = { target: 'ort-cpu' };
+
+const schemas: OptionSchemas<LintStepOptions> = {
+  ...workSchemas,
+  ...blankInputSchemas,
+  ...threadSchemas,
+  model: modelSchema,
+  target: optional(text),
+  version: optional(text),
+};
 
 /** Linters that read tables run nothing. They see the file as it is, not as dino8 reads it. */
 const noFeeds = () => ({});
@@ -42,7 +54,7 @@ export interface LintStepResult extends LintReport {
  * const { findings } = await lint({ model: 'tiny.int8.onnx' });
  */
 export async function lint(options: LintStepOptions): Promise<LintStepResult> {
-  return withThreads(options.threads, async () => {
+  return runStep('lint', schemas, options, async () => {
     const { target = LINT_DEFAULTS.target, version, signal } = options;
     const { operators, lint: lintFor } = findTarget(target);
     if (version !== undefined && !operators)

@@ -5,23 +5,35 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { z } from 'zod';
-import { startCommand } from '../base/command-process.ts';
+import { type OptionSchemas, optional, text as textSchema, wholeNumber } from '../base/check-options.ts';
+import { describeDeath, startCommand } from '../base/command-process.ts';
 import type { Defaults } from '../base/defaults.ts';
 import { InputError, messageOf, UsageError } from '../base/errors.ts';
 import { packageRoot } from '../base/package-root.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import { parseWith } from '../base/schema.ts';
 import { listPhrases, type Phrases } from '../data/phrases.ts';
+import { maxPixelsSchema, type PixelLimitOptions } from '../data/pixel-limit.ts';
 import { type Measurement, measureFeeds, measure as measureModel } from '../evaluate/measure.ts';
-import type { ReadOptions } from '../models/package/package.ts';
+import { type ReadOptions, readSchemas } from '../models/package/package.ts';
 import type { ProviderName } from '../runtime/options.ts';
-import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
+import type { ThreadOptions } from '../runtime/threads.ts';
 import { type BlankInputOptions, blankInputs } from './blank-inputs.ts';
+import {
+  blankInputSchemas,
+  deviceSchema,
+  inputSchema,
+  phrasesSchema,
+  picturesSchema,
+  threadSchemas,
+  workSchemas,
+} from './option-schemas.ts';
+import { runStep } from './run-step.ts';
 import { type InputSource, openLabelledInputs, type PictureOptions, refuseUnusedPictures } from './samples.ts';
 import { openAnyModel } from './sources.ts';
 
 /** Options of `measure`. */
-export interface MeasureStepOptions extends WorkOptions, ReadOptions, ThreadOptions {
+export interface MeasureStepOptions extends WorkOptions, ReadOptions, ThreadOptions, PixelLimitOptions {
   /** The path of the model. */
   readonly model: string;
   /** The path of an image. */
@@ -37,6 +49,25 @@ export interface MeasureStepOptions extends WorkOptions, ReadOptions, ThreadOpti
 /** The defaults of `MeasureStepOptions`. */
 export const MEASURE_DEFAULTS: Defaults<MeasureStepOptions, 'runs'> = { runs: 20 };
 
+/** The seconds of every run are kept. */
+export const MOST_RUNS = 1_000_000;
+
+const commonSchemas = {
+  ...workSchemas,
+  ...readSchemas,
+  ...threadSchemas,
+  maxPixels: maxPixelsSchema,
+  model: textSchema,
+  runs: optional(wholeNumber(1, MOST_RUNS)),
+  device: deviceSchema,
+};
+
+const schemas: OptionSchemas<MeasureStepOptions> = {
+  ...commonSchemas,
+  image: textSchema,
+  phrases: phrasesSchema,
+};
+
 /**
  * Loads a model and times it on one image, in this process. The peak memory is that of the whole process: call this in a
  * process of its own, or use `measureInProcess`.
@@ -46,7 +77,7 @@ export const MEASURE_DEFAULTS: Defaults<MeasureStepOptions, 'runs'> = { runs: 20
  * const { medianSeconds } = await measure({ model: 'tiny.int8.onnx', image: 'street.jpg', phrases: ['person'] });
  */
 export async function measure(options: MeasureStepOptions): Promise<Measurement> {
-  return withThreads(options.threads, async () => {
+  return runStep('measure', schemas, options, async () => {
     const { model, image, phrases, runs = MEASURE_DEFAULTS.runs, threads = availableParallelism() } = options;
     return measureModel(model, image, phrases, {
       onProgress: options.onProgress,
@@ -66,6 +97,7 @@ export interface MeasureInputsOptions
   extends WorkOptions,
     ReadOptions,
     ThreadOptions,
+    PixelLimitOptions,
     Pick<BlankInputOptions, 'shapes'> {
   /** The path of the model. */
   readonly model: string;
@@ -79,6 +111,13 @@ export interface MeasureInputsOptions
   readonly device?: ProviderName | undefined;
 }
 
+const inputSchemas: OptionSchemas<MeasureInputsOptions> = {
+  ...commonSchemas,
+  inputs: optional(inputSchema),
+  pictures: picturesSchema,
+  shapes: blankInputSchemas.shapes,
+};
+
 /**
  * Loads a model that is no detector of dino8, as it is in its file, and times it, in this process.
  *
@@ -87,7 +126,7 @@ export interface MeasureInputsOptions
  * const { medianSeconds } = await measureInputs({ model: 'model.int8.onnx', shapes: { x: [1, 3, 640, 640] } });
  */
 export async function measureInputs(options: MeasureInputsOptions): Promise<Measurement> {
-  return withThreads(options.threads, async () => {
+  return runStep('measureInputs', inputSchemas, options, async () => {
     const { model, inputs, pictures, shapes, runs = MEASURE_DEFAULTS.runs, threads = availableParallelism() } = options;
     const loaded = await openAnyModel(model, options);
     if (loaded.family.detection)
@@ -118,6 +157,10 @@ const measurementSchema = z.object({
  * const { peakMemoryBytes } = await measureInProcess({ model: 'tiny.int8.onnx', image: 'street.jpg', phrases: ['person'] });
  */
 export async function measureInProcess(options: MeasureStepOptions): Promise<Measurement> {
+  return runStep('measureInProcess', schemas, options, () => measureInChild(options));
+}
+
+async function measureInChild(options: MeasureStepOptions): Promise<Measurement> {
   const { model, image, phrases, runs = MEASURE_DEFAULTS.runs, threads = availableParallelism(), signal } = options;
   const entry = join(packageRoot, 'dist', 'cli.mjs');
   const list = listPhrases(phrases).map(({ name }) => `--phrase=${name}`);
@@ -125,6 +168,7 @@ export async function measureInProcess(options: MeasureStepOptions): Promise<Mea
   const read = [
     ...(options.ema ? ['--ema'] : []),
     ...(options.tokenizer === undefined ? [] : ['--tokenizer', options.tokenizer]),
+    ...(options.maxPixels === undefined ? [] : ['--max-pixels', `${options.maxPixels}`]),
   ];
   const flags = [...list, ...device, ...read, '--runs', `${runs}`, '--threads', `${threads}`, '--json'];
   signal?.throwIfAborted();
@@ -133,7 +177,12 @@ export async function measureInProcess(options: MeasureStepOptions): Promise<Mea
   signal?.addEventListener('abort', stop);
   try {
     if (!child.stdout || !child.stderr) throw new InputError('The process that measures has no output.');
-    const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')]);
+    const [stdout, stderr, [code, deadly]] = await Promise.all([
+      text(child.stdout),
+      text(child.stderr),
+      once(child, 'exit'),
+    ]);
+    if (typeof deadly === 'string') throw new InputError(describeDeath(deadly, '`threads`'));
     if (code !== 0) throw new InputError(stderr.trim() || `its process ended with ${code}`);
     return parseWith(measurementSchema, JSON.parse(stdout), 'The measurement');
   } catch (error) {

@@ -1,4 +1,5 @@
 /** The plan of quantization-aware training: the places that a recipe quantizes, with the scales to start from. */
+import { checkFields } from '../base/check-options.ts';
 import type { ModelPackage } from '../models/package/package.ts';
 import { planQuantization } from '../quant/plan.ts';
 import type { Recipe } from '../quant/recipe.ts';
@@ -20,6 +21,8 @@ export async function planQuantizedTraining(
   recipe: Recipe,
   calibration: ObserveOptions,
 ): Promise<TrainablePlan> {
+  checkFields('The model must be what `readPackage` returned', float, 'model', 'family');
+  checkFields('The recipe must be what `readRecipe` returned', recipe, 'rules', 'techniques');
   const bare = { ...recipe, techniques: [] };
   const plan = planQuantization(float.model, bare);
   const statistics = await observeFor(float, plan, calibration);

@@ -1,15 +1,23 @@
 /** The step that trains a checkpoint with quantization in place: quantization-aware training. */
+import { type OptionSchemas, text } from '../base/check-options.ts';
 import { sizeOf } from '../base/files.ts';
 import { buildPackage, writePackage } from '../models/package/package.ts';
 import { DEFAULT_RECIPE } from '../quant/recipe.ts';
-import { withThreads } from '../runtime/threads.ts';
 import { type CalibrationOptions, resolveCalibration } from './calibration-options.ts';
 import type { WrittenModel } from './convert-step.ts';
+import { calibrationSchemas, datasetSchema, recipeSchema } from './option-schemas.ts';
 import { planQuantizedTraining } from './plan-quantized-training.ts';
+import { runStep } from './run-step.ts';
 import { type DatasetSource, openCheckpoint, openRecipe, type RecipeSource } from './sources.ts';
 import { checkStepFiles } from './step-files.ts';
 import { openTrainingData } from './training-data.ts';
-import { runPreparedTraining, type TrainingResult, type TrainingStepOptions } from './training-options.ts';
+import {
+  checkUnused,
+  runPreparedTraining,
+  type TrainingResult,
+  type TrainingStepOptions,
+  trainingStepSchemas,
+} from './training-options.ts';
 
 /** Options of `qat`. */
 export type QatOptions = TrainingStepOptions &
@@ -23,6 +31,15 @@ export type QatOptions = TrainingStepOptions &
     /** The recipe, whose techniques are left out because training takes their place; `mixed` by default. */
     readonly recipe?: RecipeSource | undefined;
   };
+
+const schemas: OptionSchemas<QatOptions> = {
+  ...trainingStepSchemas,
+  ...calibrationSchemas,
+  checkpoint: text,
+  dataset: datasetSchema,
+  output: text,
+  recipe: recipeSchema,
+};
 
 /** The result of `qat`. */
 export interface QatResult extends TrainingResult, WrittenModel {
@@ -43,10 +60,11 @@ export interface QatResult extends TrainingResult, WrittenModel {
  * });
  */
 export async function qat(options: QatOptions): Promise<QatResult> {
-  return withThreads(options.threads, async () => {
+  return runStep('qat', schemas, options, async () => {
     const { checkpoint, dataset: data, output, recipe: asked = DEFAULT_RECIPE, ...others } = options;
     const { statistics, calibration, calibrationImages, calibrationPhrases, onNotice, ...training } = others;
     const { onProgress, signal, seed } = training;
+    checkUnused(options);
     await checkStepFiles({
       outputs: [training.report],
       modelOutput: output,
@@ -54,6 +72,7 @@ export async function qat(options: QatOptions): Promise<QatResult> {
       data: [data, training.validate, calibration],
       recipe: asked,
       statistics: [statistics],
+      overwrite: training.overwrite,
     });
     const source = await openCheckpoint(checkpoint, options);
     const recipe = await openRecipe(asked, onNotice);

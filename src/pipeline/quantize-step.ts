@@ -1,24 +1,40 @@
 /** The step from a float model to an INT8 model by a recipe. */
 
+import { type OptionSchemas, text } from '../base/check-options.ts';
 import { sizeOf } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
-import type { ReadOptions } from '../models/package/package.ts';
+import { type ReadOptions, readSchemas } from '../models/package/package.ts';
 import { writeLoadedModel } from '../models/package/write-loaded.ts';
 import type { Model } from '../onnx/read.ts';
 import { type PlanCounts, planQuantization, type QuantizationPlan } from '../quant/plan.ts';
 import type { PlanEntry } from '../quant/plan-entry.ts';
 import type { QuantizeOptions } from '../quant/quantize.ts';
-import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
+import type { ThreadOptions } from '../runtime/threads.ts';
 import { applyRecipe } from './apply-recipe.ts';
 import { type CalibrationOptions, resolveCalibration } from './calibration-options.ts';
 import { checkModel } from './check-model.ts';
 import type { WrittenModel } from './convert-step.ts';
 import { defaultRecipe } from './default-recipe.ts';
+import {
+  calibrationSchemas,
+  modelSchema,
+  overwriteSchemas,
+  recipeSchema,
+  targetSchema,
+  threadSchemas,
+  workSchemas,
+} from './option-schemas.ts';
+import { runStep } from './run-step.ts';
 import { type AnyModelSource, openAnyModel, openRecipe, type RecipeSource } from './sources.ts';
-import { checkStepFiles } from './step-files.ts';
+import { checkStepFiles, type OverwriteOptions } from './step-files.ts';
 
 /** Options of `quantize`. */
-export interface QuantizeStepOptions extends WorkOptions, ReadOptions, CalibrationOptions, ThreadOptions {
+export interface QuantizeStepOptions
+  extends WorkOptions,
+    ReadOptions,
+    CalibrationOptions,
+    ThreadOptions,
+    OverwriteOptions {
   /** The float model. */
   readonly model: AnyModelSource;
   /** The path to write: one ONNX file if it ends in `.onnx`, otherwise a folder as transformers.js reads it. */
@@ -28,6 +44,17 @@ export interface QuantizeStepOptions extends WorkOptions, ReadOptions, Calibrati
   /** The runtime that the model is made for; `ort-cpu` by default. */
   readonly target?: QuantizeOptions['target'];
 }
+
+const schemas: OptionSchemas<QuantizeStepOptions> = {
+  ...readSchemas,
+  ...calibrationSchemas,
+  ...threadSchemas,
+  ...overwriteSchemas,
+  model: modelSchema,
+  output: text,
+  recipe: recipeSchema,
+  target: targetSchema,
+};
 
 /** The result of `quantize`. */
 export interface QuantizeResult extends WrittenModel {
@@ -49,7 +76,7 @@ export interface QuantizeResult extends WrittenModel {
  * await quantize({ model: 'tiny.onnx', output: 'tiny.int8.onnx', statistics: 'statistics.json' });
  */
 export async function quantize(options: QuantizeStepOptions): Promise<QuantizeResult> {
-  return withThreads(options.threads, async () => {
+  return runStep('quantize', schemas, options, async () => {
     const { output, target, onNotice, onProgress, signal } = options;
     await checkStepFiles({
       outputs: [],
@@ -58,6 +85,7 @@ export async function quantize(options: QuantizeStepOptions): Promise<QuantizeRe
       data: [options.calibration],
       recipe: options.recipe,
       statistics: [options.statistics],
+      overwrite: options.overwrite,
     });
     const source = await openAnyModel(options.model, options);
     const recipe = await openRecipe(options.recipe ?? defaultRecipe(source), onNotice);
@@ -70,7 +98,9 @@ export async function quantize(options: QuantizeStepOptions): Promise<QuantizeRe
         onNotice?.(`The technique ${technique} is left out, because it needs images; name some with \`calibration\`.`),
     });
     for (const sentence of plan.notices) onNotice?.(sentence);
+    signal?.throwIfAborted();
     await checkModel(model, output);
+    signal?.throwIfAborted();
     await writeLoadedModel({ ...source, model }, output);
     const floatOperators = floatOperatorsOf(source.model, plan);
     const bytes = await sizeOf(output);
@@ -101,6 +131,15 @@ export interface ExplainOptions extends ReadOptions, ThreadOptions {
   readonly onNotice?: ((sentence: string) => void) | undefined;
 }
 
+const explainSchemas: OptionSchemas<ExplainOptions> = {
+  ...readSchemas,
+  ...threadSchemas,
+  model: modelSchema,
+  recipe: recipeSchema,
+  target: targetSchema,
+  onNotice: workSchemas.onNotice,
+};
+
 /** One layer, and how a recipe quantizes it. */
 export interface ExplainedLayer {
   /** The module path of a layer with weights, or the name of the node of an operator on activations. */
@@ -128,7 +167,7 @@ export interface ExplainedLayer {
  *   console.log(module, treatment);
  */
 export async function explainRecipe(options: ExplainOptions): Promise<ExplainedLayer[]> {
-  return withThreads(options.threads, async () => {
+  return runStep('explainRecipe', explainSchemas, options, async () => {
     const { target, onNotice } = options;
     const source = await openAnyModel(options.model, options);
     const recipe = await openRecipe(options.recipe ?? defaultRecipe(source), onNotice);

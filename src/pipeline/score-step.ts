@@ -1,4 +1,5 @@
 /** The step that scores the detections of any detector, and what it shares with the scoring of a model. */
+import type { OptionSchemas } from '../base/check-options.ts';
 import { writeAtomic } from '../base/files.ts';
 import type { Estimate } from '../base/statistics.ts';
 import type { CocoDataset } from '../data/coco.ts';
@@ -7,12 +8,16 @@ import type { CocoDetection } from '../evaluate/coco-detection.ts';
 import { matchDetections } from '../evaluate/matches.ts';
 import { type CocoFigures, scoreMatches } from '../evaluate/score-matches.ts';
 import { type JudgedDetectionsOptions, openJudgedDetections } from './judged-detections.ts';
+import { judgedDetectionsSchemas, seedSchema } from './option-schemas.ts';
+import { runStep } from './run-step.ts';
 
 /** Options of `score`. */
 export interface ScoreStepOptions extends JudgedDetectionsOptions {
   /** The seed of the confidence intervals; 0 by default. */
   readonly seed?: number | undefined;
 }
+
+const schemas: OptionSchemas<ScoreStepOptions> = { ...judgedDetectionsSchemas, seed: seedSchema };
 
 /** The average precision of one category. */
 export interface CategoryScore {
@@ -57,6 +62,10 @@ export interface ScoreResult {
  * console.log(figures.AP, change?.AP); // 0.4512 { value: -0.0007, low: -0.0019, high: 0.0004 }
  */
 export async function score(options: ScoreStepOptions): Promise<ScoreResult> {
+  return runStep('score', schemas, options, () => scoreFiles(options));
+}
+
+async function scoreFiles(options: ScoreStepOptions): Promise<ScoreResult> {
   const { output, onProgress, signal, seed, onNotice } = options;
   const { dataset, detections, against } = await openJudgedDetections(options);
   const found = new Set(detections.map(({ image_id }) => image_id));

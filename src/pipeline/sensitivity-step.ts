@@ -1,19 +1,37 @@
 /** The step that measures how much accuracy each part of a model loses when it alone is quantized. */
 import { basename } from 'node:path';
+import { type OptionSchemas, oneOf, optional } from '../base/check-options.ts';
 import type { Defaults } from '../base/defaults.ts';
 import { writeAtomic } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import { stateBeside } from '../base/write-place.ts';
-import { type Granularity, measureSensitivity, type Sensitivity } from '../evaluate/sensitivity.ts';
-import type { ReadOptions } from '../models/package/package.ts';
-import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
+import { GRANULARITIES, type Granularity, measureSensitivity, type Sensitivity } from '../evaluate/sensitivity.ts';
+import { type ReadOptions, readSchemas } from '../models/package/package.ts';
+import type { ThreadOptions } from '../runtime/threads.ts';
 import type { CalibrationOptions } from './calibration-options.ts';
 import { openJudgedModel } from './judged-model.ts';
+import {
+  calibrationSchemas,
+  countSchema,
+  inputSchema,
+  modelSchema,
+  optionalPath,
+  overwriteSchemas,
+  recipeSchema,
+  threadSchemas,
+} from './option-schemas.ts';
+import { runStep } from './run-step.ts';
 import type { InputSource } from './samples.ts';
 import type { AnyModelSource, RecipeSource } from './sources.ts';
+import type { OverwriteOptions } from './step-files.ts';
 
 /** Options of `sensitivity`. */
-export interface SensitivityStepOptions extends WorkOptions, ReadOptions, CalibrationOptions, ThreadOptions {
+export interface SensitivityStepOptions
+  extends WorkOptions,
+    ReadOptions,
+    CalibrationOptions,
+    ThreadOptions,
+    OverwriteOptions {
   /** The float model. */
   readonly model: AnyModelSource;
   /** The labelled images by which parts are judged. Of models that are no detectors of dino8: arrays or pictures. */
@@ -40,6 +58,20 @@ export const SENSITIVITY_DEFAULTS: Defaults<SensitivityStepOptions, 'images' | '
   by: 'block',
 };
 
+const schemas: OptionSchemas<SensitivityStepOptions> = {
+  ...readSchemas,
+  ...calibrationSchemas,
+  ...threadSchemas,
+  ...overwriteSchemas,
+  model: modelSchema,
+  dataset: inputSchema,
+  recipe: recipeSchema,
+  images: countSchema,
+  by: optional(oneOf(GRANULARITIES)),
+  output: optionalPath,
+  report: optionalPath,
+};
+
 /**
  * Quantizes one part of a model at a time, and measures the change of its outputs; for a detector these are boxes and scores,
  * and average precision is measured too.
@@ -49,7 +81,7 @@ export const SENSITIVITY_DEFAULTS: Defaults<SensitivityStepOptions, 'images' | '
  * const { parts } = await sensitivity({ model: 'tiny.onnx', dataset: 'coco/val2017', statistics: 'statistics.json' });
  */
 export async function sensitivity(options: SensitivityStepOptions): Promise<Sensitivity> {
-  return withThreads(options.threads, async () => {
+  return runStep('sensitivity', schemas, options, async () => {
     const { images = SENSITIVITY_DEFAULTS.images, by = SENSITIVITY_DEFAULTS.by, output, report } = options;
     const { onProgress, signal } = options;
     const judged = await openJudgedModel(options, images, SENSITIVITY_DEFAULTS.recipe);

@@ -133,8 +133,12 @@ export async function readSource(dataset: DatasetSource, options: OpenOptions): 
  */
 export async function openDataset(dataset: DatasetSource, options: OpenOptions = {}): Promise<CocoDataset> {
   const read = await readSource(dataset, options);
-  const taken = takeImages(read, options.images ?? Number.POSITIVE_INFINITY);
-  return inTermsOf(options, (worded) => checkPictures(taken, worded));
+  const { images = Number.POSITIVE_INFINITY, onProgress, signal, onNotice } = options;
+  const { skipUnreadable, onLeftOut, maxPixels } = options;
+  const checks = { onProgress, signal, onNotice, skipUnreadable, onLeftOut, maxPixels };
+  return inTermsOf({ of: options.of, ...checks }, ({ of: _, ...worded }) =>
+    checkPictures(takeImages(read, images), worded),
+  );
 }
 
 /**

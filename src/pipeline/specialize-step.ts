@@ -1,4 +1,5 @@
 /** The step from a model for any size to a model with static shapes. */
+import { type OptionSchemas, optional, text, truth, wholeNumber } from '../base/check-options.ts';
 import { UsageError } from '../base/errors.ts';
 import { sizeOf } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
@@ -6,16 +7,18 @@ import type { Phrases } from '../data/phrases.ts';
 import type { Size } from '../data/size.ts';
 import { fixPrompt } from '../detect/fix-prompt.ts';
 import { sizesOf } from '../models/family.ts';
-import { type ModelPackage, type ReadOptions, writePackage } from '../models/package/package.ts';
-import { specialize } from '../models/specialize.ts';
-import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
+import { type ModelPackage, type ReadOptions, readSchemas, writePackage } from '../models/package/package.ts';
+import { LARGEST_SIDE, MOST_IMAGES, specialize } from '../models/specialize.ts';
+import type { ThreadOptions } from '../runtime/threads.ts';
 import { checkModel } from './check-model.ts';
 import type { WrittenModel } from './convert-step.ts';
+import { modelSchema, overwriteSchemas, phrasesSchema, threadSchemas, workSchemas } from './option-schemas.ts';
+import { runStep } from './run-step.ts';
 import { type ModelSource, openModel } from './sources.ts';
-import { checkStepFiles } from './step-files.ts';
+import { checkStepFiles, type OverwriteOptions } from './step-files.ts';
 
 /** Options of `specializeModel`. */
-export interface SpecializeOptions extends WorkOptions, ReadOptions, ThreadOptions {
+export interface SpecializeOptions extends WorkOptions, ReadOptions, ThreadOptions, OverwriteOptions {
   /** The model, quantized or not. */
   readonly model: ModelSource;
   /** The ONNX file or folder to write. */
@@ -36,6 +39,23 @@ export interface SpecializeOptions extends WorkOptions, ReadOptions, ThreadOptio
   /** Keeps the mask of padded pixels as an input; by default all pixels count as image. */
   readonly padding?: boolean | undefined;
 }
+
+const side = optional(wholeNumber(1, LARGEST_SIDE));
+
+const schemas: OptionSchemas<SpecializeOptions> = {
+  ...workSchemas,
+  ...readSchemas,
+  ...threadSchemas,
+  ...overwriteSchemas,
+  model: modelSchema,
+  output: text,
+  phrases: phrasesSchema,
+  height: side,
+  width: side,
+  tokens: optional(wholeNumber(1, 65_536)),
+  batch: optional(wholeNumber(1, MOST_IMAGES)),
+  padding: optional(truth),
+};
 
 /** The model that `specializeModel` wrote. */
 export interface SpecializedModel extends WrittenModel {
@@ -58,10 +78,10 @@ export interface SpecializedModel extends WrittenModel {
  * await specializeModel({ model: 'tiny.int8.onnx', output: 'forklifts.onnx', phrases: ['forklift', 'person'] });
  */
 export async function specializeModel(options: SpecializeOptions): Promise<SpecializedModel> {
-  return withThreads(options.threads, async () => {
+  return runStep('specializeModel', schemas, options, async () => {
     const { output, height, width, tokens, batch = 1, padding = false, signal } = options;
     checkAsked(options);
-    await checkStepFiles({ outputs: [], modelOutput: output, models: [options.model] });
+    await checkStepFiles({ outputs: [], modelOutput: output, models: [options.model], overwrite: options.overwrite });
     const opened = await openModel(options.model, options);
     signal?.throwIfAborted();
     const source = await withPhrases(opened, options);
@@ -74,7 +94,9 @@ export async function specializeModel(options: SpecializeOptions): Promise<Speci
       ...(padding && { padding }),
     };
     const model = await specialize(source.model, size, sizesOf(source));
+    signal?.throwIfAborted();
     await checkModel(model, output);
+    signal?.throwIfAborted();
     await writePackage({ ...source, model }, output);
     const nodes = { before: opened.model.graph.node.length, after: model.graph.node.length };
     return { output, bytes: await sizeOf(output), nodes };

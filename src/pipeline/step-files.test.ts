@@ -1,13 +1,17 @@
 /** Every step that writes a file is asked to write it over one that it reads, and refuses before it begins. */
-import { cp, mkdtemp, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { cp, lstat, mkdir, mkdtemp, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { beforeAll, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { packageRoot } from '../base/package-root.ts';
 import { writeSmallCheckpoint } from '../models/grounding-dino/testing/small-checkpoint.ts';
+import { loadModel } from '../models/package/package.ts';
+import { getMetadata } from '../onnx/metadata.ts';
+import { readModel } from '../onnx/read.ts';
 import { calibrate, mergeStatistics } from './calibrate-step.ts';
 import { compare } from './compare-step.ts';
 import { convert } from './convert-step.ts';
+import { detect } from './detect-step.ts';
 import { evaluate } from './evaluate-step.ts';
 import { inspect } from './inspect-step.ts';
 import { qat } from './qat-step.ts';
@@ -92,4 +96,49 @@ test.each(steps)('%s is refused', async (_, step) => {
 test('a model may be written again where it was written before, beside its input', async () => {
   await convert({ checkpoint: at('checkpoint'), output: at('checkpoint/model.onnx') });
   await convert({ checkpoint: at('checkpoint'), output: at('checkpoint/model.onnx') });
+});
+
+describe('with `overwrite`', () => {
+  const inside = (name: string) => join(folder, 'own', name);
+  beforeAll(async () => {
+    await mkdir(inside('.'));
+    await cp(at('model.onnx'), inside('model.onnx'));
+    await symlink(inside('model.onnx'), inside('link.onnx'));
+    await cp(at('model'), inside('model'), { recursive: true });
+  });
+
+  test('a model is written over the one that it is made of, by a link too', async () => {
+    const before = await readFile(inside('model.onnx'));
+    await quantize({ model: inside('model.onnx'), output: inside('link.onnx'), recipe: 'dynamic', overwrite: true });
+    expect((await lstat(inside('link.onnx'))).isSymbolicLink()).toBe(true);
+    const { layers } = JSON.parse(getMetadata(await readModel(inside('model.onnx')), 'dino8.quantization') ?? '{}');
+    expect(layers).toBeDefined();
+    expect(before.equals(await readFile(inside('model.onnx')))).toBe(false);
+  });
+
+  test('a folder is written over itself', async () => {
+    await quantize({ model: inside('model'), output: inside('model'), recipe: 'dynamic', overwrite: true });
+    expect((await loadModel(inside('model'))).family.name).toBe('grounding-dino');
+  });
+
+  test('two results are still not one file', async () => {
+    const step = sensitivity({
+      model: at('model.onnx'),
+      dataset,
+      output: at('x.json'),
+      report: at('x.json'),
+      overwrite: true,
+    });
+    await expect(step).rejects.toThrow(/Two results/);
+  });
+
+  test('a picture is written over by its drawing', async () => {
+    await cp(join(dataset, '000001.jpg'), inside('x.jpg'));
+    const before = await readFile(inside('x.jpg'));
+    const options = { model: at('model.onnx'), images: [inside('x.jpg')], phrases: 'star', drawInto: inside('x.jpg') };
+    await expect(detect(options)).rejects.toThrow(/`overwrite`/);
+    expect(before.equals(await readFile(inside('x.jpg')))).toBe(true);
+    await detect({ ...options, overwrite: true });
+    expect(before.equals(await readFile(inside('x.jpg')))).toBe(false);
+  });
 });

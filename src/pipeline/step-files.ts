@@ -9,8 +9,14 @@ import type { SampleSource } from '../quant/observe/sample.ts';
 import type { Calibration } from '../quant/observe/statistics-file.ts';
 import { type AnyModelSource, type DatasetFiles, isDatasetFiles, type RecipeSource } from './sources.ts';
 
+/** The option of every step that writes files. */
+export interface OverwriteOptions {
+  /** Allows a result to take the place of a file that the step reads; by default that is refused before the work begins. */
+  readonly overwrite?: boolean | undefined;
+}
+
 /** The files of a step. What is given as an object was read before, and what was not asked for is undefined. */
-export interface StepFiles {
+export interface StepFiles extends OverwriteOptions {
   /** The files to write. */
   readonly outputs: readonly (string | undefined)[];
   /** The path of the model to write. */
@@ -25,7 +31,7 @@ export interface StepFiles {
   readonly statistics?: readonly (string | Calibration | undefined)[] | undefined;
 }
 
-/** @throws UsageError if an output has no folder, if two are the same file, or if one is an input */
+/** @throws UsageError if an output has no folder, if two are the same file, or if one is an input and `overwrite` is not set */
 export async function checkStepFiles(files: StepFiles): Promise<void> {
   const { outputs, modelOutput, models = [], recipe } = files;
   const inputs: (string | undefined)[] = [recipe, ...(files.statistics ?? [])].map(asPath);
@@ -34,7 +40,7 @@ export async function checkStepFiles(files: StepFiles): Promise<void> {
     if (output !== undefined && (await isDirectory(output)))
       throw new UsageError(`${output} is a directory where a file is needed; name a file in it.`);
   const written = modelOutput === undefined ? [] : await filesOfOutput(modelOutput);
-  await checkOutputs([...outputs, ...written], withData(inputs, files.data ?? []));
+  await checkOutputs([...outputs, ...written], withData(inputs, files.data ?? []), { overwrite: files.overwrite });
 }
 
 /** The files of a model that is to be written which exist, or else its path. */

@@ -1,12 +1,20 @@
 /** The step that trains a checkpoint on labelled images in 32-bit floating point. */
 
+import { type OptionSchemas, optional, text, truth } from '../base/check-options.ts';
 import { trainingOf } from '../models/family.ts';
-import { withThreads } from '../runtime/threads.ts';
 import { writeCheckpoint } from '../train/write-checkpoint.ts';
+import { datasetSchema } from './option-schemas.ts';
+import { runStep } from './run-step.ts';
 import { type DatasetSource, openCheckpoint } from './sources.ts';
 import { checkStepFiles } from './step-files.ts';
 import { openTrainingData } from './training-data.ts';
-import { runPreparedTraining, type TrainingResult, type TrainingStepOptions } from './training-options.ts';
+import {
+  checkUnused,
+  runPreparedTraining,
+  type TrainingResult,
+  type TrainingStepOptions,
+  trainingStepSchemas,
+} from './training-options.ts';
 
 /** Options of `train`. */
 export type TrainStepOptions = TrainingStepOptions & {
@@ -18,6 +26,14 @@ export type TrainStepOptions = TrainingStepOptions & {
   readonly output: string;
   /** Starts from random weights; the checkpoint then gives only its configuration. */
   readonly fromScratch?: boolean | undefined;
+};
+
+const schemas: OptionSchemas<TrainStepOptions> = {
+  ...trainingStepSchemas,
+  checkpoint: text,
+  dataset: datasetSchema,
+  output: text,
+  fromScratch: optional(truth),
 };
 
 /** The result of `train`. */
@@ -36,13 +52,15 @@ export interface TrainResult extends TrainingResult {
  * await train({ checkpoint: 'grounding-dino-tiny/', dataset: 'coco/train2017', output: 'tuned/', epochs: 2, batch: 1 });
  */
 export async function train(options: TrainStepOptions): Promise<TrainResult> {
-  return withThreads(options.threads, async () => {
+  return runStep('train', schemas, options, async () => {
     const { checkpoint, dataset: data, output, fromScratch = false, ...training } = options;
+    checkUnused(options);
     await checkStepFiles({
       outputs: [training.report],
       modelOutput: output,
       models: [checkpoint],
       data: [data, training.validate],
+      overwrite: training.overwrite,
     });
     const read = await openCheckpoint(checkpoint, options);
     const dataset = await openTrainingData(read, data, training);

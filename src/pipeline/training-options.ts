@@ -1,22 +1,40 @@
 /** The options of the steps that train, beside those of the training itself, and the run that both steps share. */
 
 import { basename, join } from 'node:path';
+import { callback, numberWithin, type OptionSchemas, optional } from '../base/check-options.ts';
 import type { Defaults } from '../base/defaults.ts';
 import { UsageError } from '../base/errors.ts';
 import { writeAtomic } from '../base/files.ts';
 import type { CocoDataset } from '../data/coco.ts';
-import type { CheckpointPackage, ReadOptions } from '../models/package/package.ts';
+import { type CheckpointPackage, type ReadOptions, readSchemas } from '../models/package/package.ts';
 import type { ProviderName } from '../runtime/options.ts';
 import type { ThreadOptions } from '../runtime/threads.ts';
 import { createTraining, type Training } from '../train/create-training.ts';
 import type { TrainablePlan } from '../train/learned-scales.ts';
 import { CHECKPOINT_MINUTES, type RunOptions, runTraining, type TrainingScore } from '../train/run-training.ts';
-import { resolveTrainingSettings, type TrainingKind, type TrainingOptions } from '../train/training-settings.ts';
+import {
+  resolveTrainingSettings,
+  type TrainingKind,
+  type TrainingOptions,
+  trainingOptionsOf,
+  trainingSchemas,
+} from '../train/training-settings.ts';
+import {
+  countSchema,
+  datasetSchema,
+  datasetSchemas,
+  deviceSchema,
+  optionalPath,
+  overwriteSchemas,
+  threadSchemas,
+} from './option-schemas.ts';
+
 import { openLabelled } from './samples.ts';
 import type { DatasetOptions, DatasetSource } from './sources.ts';
+import type { OverwriteOptions } from './step-files.ts';
 
 /** Options of the run of a training. The options of the training itself decide its numbers; these do not. */
-export interface TrainingRunOptions extends DatasetOptions, ReadOptions, ThreadOptions {
+export interface TrainingRunOptions extends DatasetOptions, ReadOptions, ThreadOptions, OverwriteOptions {
   /** Trains on the first images, this many; all by default. */
   readonly images?: number | undefined;
   /** The minutes between two saves of the state; 5 by default. */
@@ -43,8 +61,29 @@ export const TRAINING_RUN_DEFAULTS: Defaults<TrainingRunOptions, 'checkpointMinu
   device: 'cpu',
 };
 
+/** The label by which a training reports its steps as progress. */
+export const TRAINING_LABEL = 'Training';
+
 /** Options of a step that trains: those of the training, and those of its run. */
 export type TrainingStepOptions = TrainingOptions & TrainingRunOptions;
+
+/** What the options of a step that trains must be. */
+export const trainingStepSchemas: OptionSchemas<TrainingStepOptions> = {
+  ...trainingSchemas,
+  ...datasetSchemas,
+  ...readSchemas,
+  ...threadSchemas,
+  ...overwriteSchemas,
+  images: countSchema,
+  checkpointMinutes: optional(numberWithin(0, 1e6)),
+  validate: optional(datasetSchema),
+  validateEvery: countSchema,
+  validateImages: countSchema,
+  device: deviceSchema,
+  report: optionalPath,
+  onStep: optional(callback),
+  onScore: optional(callback),
+};
 
 /** A score on validation images during a training. */
 export interface StepScore extends TrainingScore {
@@ -81,28 +120,29 @@ export interface PreparedTraining {
   readonly write: (training: Training) => Promise<void>;
 }
 
+/** @throws UsageError if an option of a step that trains has no effect beside the others */
+export function checkUnused({ validate, validateEvery, validateImages }: TrainingStepOptions): void {
+  const unused = Object.entries({ validateEvery, validateImages }).find(([, value]) => value !== undefined);
+  if (validate === undefined && unused)
+    throw new UsageError(`\`${unused[0]}\` has no effect without \`validate\`; leave it out.`);
+}
+
 /** Runs a training from where it is to its end, and writes its result and its report. */
 export async function runPreparedTraining(prepared: PreparedTraining): Promise<TrainingResult> {
   const { kind, source, dataset, directory, quantized, output, write } = prepared;
-  // The options of the run are taken out, so that those of the training are left.
-  const { images: _, validate, validateEvery, validateImages, checkpointMinutes, ...others } = prepared.options;
-  const { device = TRAINING_RUN_DEFAULTS.device, threads, report, onStep, onScore, ...more } = others;
+  const { validate, validateEvery, validateImages, checkpointMinutes, threads, report, onStep, onScore } =
+    prepared.options;
   const {
+    device = TRAINING_RUN_DEFAULTS.device,
     onProgress,
     signal,
     skipUnreadable,
     onLeftOut,
     onNotice,
-    ema: _ema,
-    tokenizer: _tokenizer,
-    ...trainingOptions
-  } = more;
+  } = prepared.options;
   const checks = { onProgress, signal, skipUnreadable, onLeftOut, onNotice };
-  const unused = Object.entries({ validateEvery, validateImages }).find(([, value]) => value !== undefined);
-  if (validate === undefined && unused)
-    throw new UsageError(`\`${unused[0]}\` has no effect without \`validate\`; leave it out.`);
   const started = performance.now();
-  const settings = resolveTrainingSettings(source, dataset, kind, trainingOptions);
+  const settings = resolveTrainingSettings(source, dataset, kind, trainingOptionsOf(prepared.options));
   const validation =
     validate === undefined
       ? undefined
@@ -115,9 +155,9 @@ export async function runPreparedTraining(prepared: PreparedTraining): Promise<T
     onProgress,
     signal,
     onScore,
-    onStep: (report, speed) => {
-      onStep?.(report, speed);
-      onProgress?.({ label: 'Training', done: report.step, total: settings.steps });
+    onStep: (report, speed, steps) => {
+      onStep?.(report, speed, steps);
+      onProgress?.({ label: TRAINING_LABEL, done: report.step, total: steps });
     },
   });
   await write(training);

@@ -2,6 +2,7 @@
 
 import { basename } from 'node:path';
 import { stringify } from 'yaml';
+import { numberWithin, type OptionSchemas, oneOf, optional, text } from '../base/check-options.ts';
 import type { Defaults } from '../base/defaults.ts';
 import { UsageError } from '../base/errors.ts';
 import { writeAtomic } from '../base/files.ts';
@@ -9,20 +10,32 @@ import type { WorkOptions } from '../base/progress.ts';
 import { stateBeside } from '../base/write-place.ts';
 import type { CocoDataset } from '../data/coco.ts';
 import { createFeedsTimer, createVariantTimer, type VariantTimer } from '../evaluate/relative-timer.ts';
-import { type Granularity, measureSensitivity } from '../evaluate/sensitivity.ts';
+import { GRANULARITIES, type Granularity, measureSensitivity } from '../evaluate/sensitivity.ts';
 import { type Tuned, tune as tuneModel } from '../evaluate/tune.ts';
 import type { LoadedModel } from '../models/family.ts';
-import { isPackage, type ReadOptions } from '../models/package/package.ts';
+import { isPackage, type ReadOptions, readSchemas } from '../models/package/package.ts';
 import type { SampleSource } from '../quant/observe/sample.ts';
 import type { Recipe } from '../quant/recipe.ts';
-import { type ThreadOptions, withThreads } from '../runtime/threads.ts';
+import type { ThreadOptions } from '../runtime/threads.ts';
 import type { CalibrationOptions } from './calibration-options.ts';
 import { openJudgedModel } from './judged-model.ts';
+import {
+  calibrationSchemas,
+  countSchema,
+  inputSchema,
+  modelSchema,
+  optionalPath,
+  overwriteSchemas,
+  recipeSchema,
+  threadSchemas,
+} from './option-schemas.ts';
+import { runStep } from './run-step.ts';
 import type { InputSource } from './samples.ts';
 import type { AnyModelSource, RecipeSource } from './sources.ts';
+import type { OverwriteOptions } from './step-files.ts';
 
 /** Options of `tune`. */
-export interface TuneStepOptions extends WorkOptions, ReadOptions, CalibrationOptions, ThreadOptions {
+export interface TuneStepOptions extends WorkOptions, ReadOptions, CalibrationOptions, ThreadOptions, OverwriteOptions {
   /** The float model. */
   readonly model: AnyModelSource;
   /** The labelled images by which mixtures are judged. Of models that are no detectors of dino8: arrays or pictures. */
@@ -61,6 +74,21 @@ export const TUNE_DEFAULTS: Defaults<TuneStepOptions, 'maxDrop' | 'images' | 'by
   by: 'block',
 };
 
+const schemas: OptionSchemas<TuneStepOptions> = {
+  ...readSchemas,
+  ...calibrationSchemas,
+  ...threadSchemas,
+  ...overwriteSchemas,
+  model: modelSchema,
+  dataset: inputSchema,
+  output: text,
+  maxDrop: optional(numberWithin(0, Number.MAX_VALUE)),
+  recipe: recipeSchema,
+  images: countSchema,
+  by: optional(oneOf(GRANULARITIES)),
+  report: optionalPath,
+};
+
 /**
  * Makes the most sensitive parts of a recipe float again, as few as keep the accuracy, and writes the recipe. A detector is
  * judged by average precision, any other model by how far its outputs move.
@@ -72,10 +100,8 @@ export const TUNE_DEFAULTS: Defaults<TuneStepOptions, 'maxDrop' | 'images' | 'by
  * });
  */
 export async function tune(options: TuneStepOptions): Promise<Tuned> {
-  return withThreads(options.threads, async () => {
+  return runStep('tune', schemas, options, async () => {
     const { images = TUNE_DEFAULTS.images, by = TUNE_DEFAULTS.by, output, report, onProgress, signal } = options;
-    if (options.maxDrop !== undefined && !(options.maxDrop >= 0))
-      throw new UsageError(`\`maxDrop\` must be a number from 0 up, not ${options.maxDrop}.`);
     const judged = await openJudgedModel(options, images, TUNE_DEFAULTS.recipe);
     const { source, plan, samples, statistics, dataset, accuracy } = judged;
     const { maxDrop = dataset ? TUNE_DEFAULTS.maxDrop : TUNE_DEFAULTS.maxOutputChange } = options;

@@ -1,4 +1,5 @@
 /** Patterns for module paths: `*` stands for one segment or a part of it, `**` for any number of segments. */
+import { UsageError } from '../base/errors.ts';
 import { matchesWildcard } from '../base/wildcard.ts';
 
 /**
@@ -11,6 +12,8 @@ import { matchesWildcard } from '../base/wildcard.ts';
  * matchesPath('model.**.fc*', 'model.encoder.layers.0.fc1'); // true
  */
 export function matchesPath(pattern: string, path: string): boolean {
+  if (typeof pattern !== 'string' || typeof path !== 'string')
+    throw new UsageError('The pattern and the path must be texts.');
   const [wanted, segments] = [pattern.split('.'), path.split('.')];
   let [at, segment] = [0, 0];
   // The last `**` seen, and the first segment that it has not taken yet: a mismatch lets it take one more.

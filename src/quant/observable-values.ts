@@ -1,4 +1,5 @@
 /** The values that a calibration observes if it is not made for one recipe. */
+import { checkModelArgument } from '../onnx/check-model.ts';
 import type { Model } from '../onnx/read.ts';
 import { sourceOf } from './observe/same-values.ts';
 import { observedPorts } from './operators/operator.ts';
@@ -13,6 +14,7 @@ import { factsOf, findQuantizable } from './operators/operators.ts';
  * const statistics = await calibrate(model, observableValues(model), samples);
  */
 export function observableValues(model: Model, everything = false): string[] {
+  checkModelArgument(model);
   const graph = factsOf(model);
   const wanted = findQuantizable(model, graph).filter((each) => everything || each.isObservedByDefault);
   const ordered = [...wanted.filter(({ weight }) => weight), ...wanted.filter(({ weight }) => !weight)];

@@ -2,9 +2,12 @@
  * A summary of the plan that a model was quantized by. It travels in the model's metadata, so that reports and `inspect` say
  * what is quantized without working it out again.
  */
+
 import { z } from 'zod';
+import { checkFields } from '../base/check-options.ts';
 import { InputError, messageOf } from '../base/errors.ts';
 import { parseWith } from '../base/schema.ts';
+import { checkModelArgument } from '../onnx/check-model.ts';
 import { getMetadata, setMetadata } from '../onnx/metadata.ts';
 import type { Model } from '../onnx/read.ts';
 import { countModes, type PlanCounts, type QuantizationPlan } from './plan.ts';
@@ -58,6 +61,7 @@ export const planSummarySchema: z.ZodType<PlanSummary> = z.object({
  * const { floatLayers } = summarizePlan(planQuantization(model, recipe));
  */
 export function summarizePlan(plan: QuantizationPlan, techniques?: readonly string[]): PlanSummary {
+  checkFields('The plan must be what `planQuantization` returned', plan, 'entries', 'recipe');
   const floatLayers = new Map<string, number>();
   for (const { path, mode, operands } of plan.entries) {
     if (mode !== 'float' || operands !== 'weights') continue;
@@ -79,6 +83,7 @@ export function summarizePlan(plan: QuantizationPlan, techniques?: readonly stri
  * storePlanSummary(quantized, summarizePlan(plan));
  */
 export function storePlanSummary(model: Model, summary: PlanSummary): void {
+  checkModelArgument(model);
   setMetadata(model, METADATA_KEY, JSON.stringify(summary));
 }
 
@@ -91,6 +96,7 @@ export function storePlanSummary(model: Model, summary: PlanSummary): void {
  * const summary = readPlanSummary(await readModel('tiny.int8.onnx'));
  */
 export function readPlanSummary(model: Model): PlanSummary | undefined {
+  checkModelArgument(model);
   const text = getMetadata(model, METADATA_KEY);
   if (text === undefined) return undefined;
   try {

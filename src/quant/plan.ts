@@ -2,7 +2,9 @@
  * A recipe and a model → a quantization plan: which inputs and outputs of which nodes become integers, and how. The plan is
  * computed once; calibration, quantization, quantization-aware training, explanations, sensitivity and reports read it.
  */
+import { checkValue, objectWith } from '../base/check-options.ts';
 import { UsageError } from '../base/errors.ts';
+import { checkModelArgument } from '../onnx/check-model.ts';
 import type { Model } from '../onnx/read.ts';
 import { biasOf } from './bias.ts';
 import { checkConflicts } from './check-conflicts.ts';
@@ -72,6 +74,8 @@ export interface PlanOptions {
  * const { model: quantized } = await quantizeModel(model, resolveRanges(plan, { statistics }));
  */
 export function planQuantization(model: Model, recipe: Recipe, options: PlanOptions = {}): QuantizationPlan {
+  checkValue('The recipe', objectWith('what `readRecipe` returned', 'rules', 'techniques'), recipe);
+  checkModelArgument(model);
   const target = typeof options.target === 'string' ? findTarget(options.target) : (options.target ?? DEFAULT_TARGET);
   if (recipe.text?.treatment === 'buckets' && !target.looksUpByLength)
     throw new UsageError(
@@ -114,6 +118,8 @@ export function planQuantization(model: Model, recipe: Recipe, options: PlanOpti
  * const statistics = await calibrate(model, valuesToObserve(model, recipe), samples);
  */
 export function valuesToObserve(model: Model, recipe: Recipe, options: PlanOptions = {}): string[] {
+  checkValue('The recipe', objectWith('what `readRecipe` returned', 'rules', 'techniques'), recipe);
+  checkModelArgument(model);
   const { valuesToObserve: planned } = planQuantization(model, recipe, options);
   return [...new Set([...planned, ...valuesToPrepare(model, recipe)])];
 }

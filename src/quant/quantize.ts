@@ -1,5 +1,8 @@
 /** A model and a plan → an INT8 model. */
+
+import { checkFields } from '../base/check-options.ts';
 import { UsageError } from '../base/errors.ts';
+import { checkModelArgument } from '../onnx/check-model.ts';
 import { copyModel } from '../onnx/copy.ts';
 import { indexGraph } from '../onnx/graph-index.ts';
 import type { Model } from '../onnx/read.ts';
@@ -49,8 +52,12 @@ export interface QuantizeOptions extends RangeSources, PlanOptions {
 export async function quantizeModel(
   model: Model,
   plan: QuantizationPlan | Recipe,
-  { rounded, target, ...sources }: QuantizeOptions = {},
+  options: QuantizeOptions = {},
 ): Promise<Quantized> {
+  checkModelArgument(model);
+  checkFields('The plan must be what `planQuantization` or `readRecipe` returned', plan);
+  checkFields('The options must be an object', options);
+  const { rounded, target, ...sources } = options;
   checkTechniques('entries' in plan ? plan.recipe : plan, rounded !== undefined);
   const resolved = resolveRanges('entries' in plan ? plan : planQuantization(model, plan, { target }), sources);
   await checkWeights(resolved.entries);

@@ -2,10 +2,12 @@
  * A recipe says what is quantized and how: its rules lead from module paths and operator types to a mode. It is all that the
  * quantizer knows about a model.
  */
+
 import { readdirSync } from 'node:fs';
 import { basename, extname, join } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
+import { checkPath, checkValue } from '../base/check-options.ts';
 import { InputError, messageOf, UsageError } from '../base/errors.ts';
 import { readText } from '../base/files.ts';
 import { packageRoot } from '../base/package-root.ts';
@@ -14,10 +16,11 @@ import { observerSchema } from './observe/observer.ts';
 import { MODES } from './operators/operator.ts';
 import { OPERATOR_NAMES } from './operators/operators.ts';
 
-const matchSchema = z
-  .union([z.string().min(1), z.array(z.string().min(1)).min(1)])
-  .default('**')
-  .transform((value) => [value].flat());
+/** A pattern of module paths. Matching takes time in proportion to its length, for each node of a model. */
+const patternSchema = z.string().min(1).max(1024);
+const patternsSchema = z.union([patternSchema, z.array(patternSchema).min(1).max(1024)]);
+
+const matchSchema = patternsSchema.default('**').transform((value) => [value].flat());
 
 const weightsSchema = z.strictObject({
   /** 4-bit weights are computed with as 8-bit ones: the file is smaller, the speed the same. */
@@ -30,13 +33,16 @@ const weightsSchema = z.strictObject({
   observer: z.enum(['min-max', 'mse']).default('min-max'),
 });
 
+/** Ranges are of floats of 32 bits. */
+const float = z.number().min(-3.4e38).max(3.4e38);
+
 /** The name of the mode `weight-only` in recipes of the former version. */
 const FORMER_WEIGHT_ONLY = 'weights';
 
 const ruleSchema = z
   .strictObject({
     /** Patterns of module paths: `*` stands for one segment or a part of it, `**` for any number of segments. */
-    match: z.union([z.string().min(1), z.array(z.string().min(1)).min(1)]).transform((value) => [value].flat()),
+    match: patternsSchema.transform((value) => [value].flat()),
     /** Operator types; all that can be quantized if left out. */
     operators: z.array(z.enum(OPERATOR_NAMES)).optional(),
     /**
@@ -56,7 +62,7 @@ const ruleSchema = z
     symmetric: z.boolean().optional(),
     /** A range [minimum, maximum] that is known and takes the place of an observed one: after a softmax it is [0, 1]. */
     range: z
-      .tuple([z.number(), z.number()])
+      .tuple([float, float])
       .refine(([min, max]) => min <= max, 'the minimum of a range must not be above its maximum')
       .optional(),
     /** The results of a layer, such as sampling offsets, are clipped to this percentile of their magnitudes. */
@@ -134,7 +140,7 @@ const textSchema = z.strictObject({
   /** The value whose second dimension is the length of the text. */
   length: z.string().min(1),
   /** `treatment` applies to layers whose static range changes with the text by more than this factor. */
-  factor: z.number().min(1).default(1.5),
+  factor: z.number().min(1).max(1e6).default(1.5),
   /**
    * The ranges of these layers are found at each run (`dynamic`), or are looked up by the length (`buckets`), from the
    * minimum to the maximum that was observed. A layer that can do neither keeps one range, and a notice names it.
@@ -145,9 +151,9 @@ const textSchema = z.strictObject({
 const recipeSchema = z.strictObject({
   description: z.string().min(1),
   /** Of the rules that match a node, the last one applies. */
-  rules: z.array(ruleSchema).min(1),
+  rules: z.array(ruleSchema).min(1).max(1024),
   /** Techniques are applied in this order. */
-  techniques: z.array(techniqueSchema).default([]),
+  techniques: z.array(techniqueSchema).max(64).default([]),
   text: textSchema.optional(),
 });
 
@@ -198,6 +204,7 @@ export function bundledRecipes(): string[] {
  * const recipe = await readRecipe('mixed');
  */
 export async function readRecipe(nameOrPath: string): Promise<Recipe> {
+  checkPath(nameOrPath);
   const isPath = /[./\\]/.test(nameOrPath);
   if (!isPath && !bundledRecipes().includes(nameOrPath))
     throw new UsageError(
@@ -216,6 +223,8 @@ export async function readRecipe(nameOrPath: string): Promise<Recipe> {
  * const recipe = parseRecipe("description: All layers\nrules: [{ match: '**', treatment: static }]", 'all.yaml');
  */
 export function parseRecipe(text: string, source: string): Recipe {
+  checkValue('The recipe', z.string({ error: 'a text' }), text);
+  checkPath(source);
   let value: unknown;
   try {
     value = parse(text, { maxAliasCount: 100, logLevel: 'error' });

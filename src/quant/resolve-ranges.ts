@@ -1,4 +1,5 @@
 /** Fills in the parts of a plan that statistics determine: ranges of static activations, limits of clips, and means for biases. */
+import { checkFields } from '../base/check-options.ts';
 import type { Statistics } from './observe/calibrate.ts';
 import { binnedMagnitudes } from './observe/histogram.ts';
 import { DEFAULT_OBSERVER, estimateRange } from './observe/observer.ts';
@@ -44,10 +45,10 @@ class Lookup {
  * @example
  * const resolved = resolveRanges(plan, { statistics });
  */
-export function resolveRanges(
-  plan: QuantizationPlan,
-  { statistics = new Map(), ranges = new Map() }: RangeSources,
-): QuantizationPlan {
+export function resolveRanges(plan: QuantizationPlan, options: RangeSources): QuantizationPlan {
+  checkFields('The plan must be what `planQuantization` returned', plan, 'entries', 'recipe');
+  checkFields('The options must be an object with statistics or ranges', options);
+  const { statistics = new Map(), ranges = new Map() } = options;
   if (plan.isResolved) return plan;
   const { recipe } = plan;
   const lookup = new Lookup(statistics);

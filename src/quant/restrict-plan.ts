@@ -1,4 +1,5 @@
 /** A part of a quantization plan: some modules stay as planned, and all others become float. */
+import { checkFields } from '../base/check-options.ts';
 import { type QuantizationPlan, valuesOfEntries } from './plan.ts';
 import type { PlanEntry } from './plan-entry.ts';
 import type { Recipe, Rule } from './recipe.ts';
@@ -13,6 +14,7 @@ import type { Recipe, Rule } from './recipe.ts';
  * const decoder = restrictPlan(plan, (path) => path.startsWith('model.decoder.'));
  */
 export function restrictPlan(plan: QuantizationPlan, keep: (path: string) => boolean): QuantizationPlan {
+  checkFields('The plan must be what `planQuantization` returned', plan, 'entries', 'recipe');
   const isDropped = ({ path, mode }: PlanEntry) => mode !== 'float' && !keep(path);
   const dropped = plan.entries.filter(isDropped);
   const entries = plan.entries

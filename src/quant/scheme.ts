@@ -1,5 +1,6 @@
 /** The affine map between real numbers and integers: q = clamp(round(x / scale) + zeroPoint), x̂ = (q − zeroPoint) · scale. */
 
+import { checkFields } from '../base/check-options.ts';
 import { roundHalfToEven } from '../base/round.ts';
 
 /** A closed range of real numbers. */
@@ -66,6 +67,7 @@ export const SMALLEST_SCALE = 2 ** -100;
  * affineOf({ min: -1, max: 3 }, { lowest: 0, highest: 255, symmetric: false }); // { scale: 4 / 255, zeroPoint: 64 }
  */
 export function affineOf(range: Range, scheme: Scheme): Affine {
+  checkFields('The range must have a minimum and a maximum', range, 'min', 'max');
   const min = Math.min(0, range.min);
   const max = Math.max(0, range.max);
   const steps = scheme.highest - scheme.lowest;

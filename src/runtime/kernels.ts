@@ -1,9 +1,11 @@
 /** dino8's own kernels: a shared library of custom operators, built by the machine's compiler where there is one. */
+
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import koffi from 'koffi';
 import * as z from 'zod';
+import { checkOptions, optional, truth } from '../base/check-options.ts';
 import { DINO8_WARNING, messageOf, UsageError } from '../base/errors.ts';
 import { packageRoot, packageVersion } from '../base/package-root.ts';
 
@@ -108,6 +110,7 @@ export interface KernelOptions {
  * await using session = await Session.create('model.onnx', { threads: 2, ...kernelOptions() });
  */
 export function kernelOptions(options: { readonly training?: boolean } = {}): KernelOptions {
+  checkOptions('kernelOptions', { training: optional(truth) }, options);
   const library = kernelLibrary();
   if (library === undefined) return { customOperators: [] };
   return { customOperators: [library], flushSubnormals: library, trainingOperators: options.training ?? false };

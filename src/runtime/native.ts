@@ -8,6 +8,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import * as koffi from 'koffi';
+import { MemoryError, saysOutOfMemory } from '../base/errors.ts';
 import { commandLineLength, LONGEST_COMMAND_LINE } from './command-line.ts';
 import { RuntimeError } from './error.ts';
 
@@ -217,6 +218,10 @@ class OrtApi {
     if (!status) return;
     const message = String(this.call('GetErrorMessage', status as Pointer)); // a status is an address
     this.call('ReleaseStatus', status as Pointer); // as above
+    if (saysOutOfMemory(message))
+      throw new MemoryError(
+        `${context}: there is not enough memory; give the process more, or lower \`threads\`, the \`batch\` or the size of the pictures.`,
+      );
     throw new RuntimeError(`${context}: ${readable(message)}`);
   }
 }

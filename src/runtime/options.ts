@@ -1,9 +1,11 @@
 /** The options of a session, and their translation into ONNX Runtime's session options. */
+import { z } from 'zod';
+import { either, listOf, type OptionSchemas, oneOf, optional, text, truth } from '../base/check-options.ts';
 import { messageOf } from '../base/errors.ts';
 import { RuntimeError } from './error.ts';
 import { checkKernelPath, TRAINING_ENTRY } from './kernels.ts';
 import { ort, type Pointer, readString, viewMemory } from './native.ts';
-import { checkThreads, defaultThreads, type ThreadOptions } from './threads.ts';
+import { defaultThreads, type ThreadOptions, threadsSchema } from './threads.ts';
 
 /** How far ONNX Runtime optimizes a graph: each level includes the ones before it. */
 export type OptimizationLevel = 'none' | 'basic' | 'extended' | 'layout' | 'all';
@@ -67,6 +69,28 @@ const PROVIDERS: Record<ProviderName, string> = {
 /** The execution providers that dino8 knows. */
 export const PROVIDER_NAMES = Object.keys(PROVIDERS) as readonly ProviderName[]; // the keys of the record above
 
+const texts = z.record(z.string(), z.string({ error: 'a text' }), { error: 'an object of texts' });
+
+const providerSchema = either(
+  `the name of an execution provider, which are ${PROVIDER_NAMES.join(', ')}, or one with its options`,
+  oneOf(PROVIDER_NAMES),
+  z.strictObject({ name: oneOf(PROVIDER_NAMES), options: optional(texts) }),
+);
+
+/** What the options of a session must be. */
+export const sessionSchemas: OptionSchemas<SessionOptions> = {
+  threads: threadsSchema,
+  optimization: optional(oneOf(Object.keys(OPTIMIZATION))),
+  providers: optional(listOf('a list of execution providers', providerSchema)),
+  config: optional(texts),
+  customOperators: optional(listOf('a list of paths', text)),
+  trainingOperators: optional(truth),
+  optimizedModelPath: optional(text),
+  profilePrefix: optional(text),
+  memoryArena: optional(truth),
+  flushSubnormals: optional(text),
+};
+
 /**
  * Returns the execution providers that this ONNX Runtime was built with, in its own spelling. That one is built in does not
  * mean that it works on this machine.
@@ -116,7 +140,6 @@ function applyOptions(handle: Pointer, options: SessionOptions): void {
   const LOG_FATAL = 4; // errors are thrown, so ONNX Runtime need not print them too
   api.do(context, 'SetSessionLogSeverityLevel', handle, LOG_FATAL);
   const { threads = defaultThreads() } = options;
-  checkThreads(threads);
   api.do(context, 'SetIntraOpNumThreads', handle, threads);
   api.do(context, 'SetInterOpNumThreads', handle, 1);
   api.do(context, 'SetSessionGraphOptimizationLevel', handle, OPTIMIZATION[options.optimization ?? 'all']);

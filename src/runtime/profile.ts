@@ -1,10 +1,12 @@
 /** Profiles of runs: the time of each node, measured by ONNX Runtime's own profiler. */
+
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { checkOptions, checkValue, wholeNumber } from '../base/check-options.ts';
 import { readJsonAs } from '../base/schema.ts';
-import type { SessionOptions } from './options.ts';
+import { type SessionOptions, sessionSchemas } from './options.ts';
 import { type Feeds, Session } from './session.ts';
 
 /** One node of a profile. */
@@ -50,6 +52,8 @@ export async function profileRun(
   feeds: Feeds,
   runs = 1,
 ): Promise<ProfiledNode[]> {
+  checkOptions('profileRun', sessionSchemas, options);
+  checkValue('`runs`', wholeNumber(1), runs);
   const folder = await mkdtemp(join(tmpdir(), 'dino8-profile-'));
   try {
     await using session = await Session.create(model, { ...options, profilePrefix: join(folder, 'profile') });

@@ -1,17 +1,30 @@
 /** A loaded model that runs. Runs happen off the main thread; inputs and outputs are shared with ONNX Runtime, not copied. */
 import { access, constants, stat } from 'node:fs/promises';
-import { fileError } from '../base/files.ts';
+import { z } from 'zod';
+import {
+  abortSignal,
+  checkOptions,
+  checkValue,
+  either,
+  listOf,
+  type OptionSchemas,
+  objectWith,
+  optional,
+  text,
+} from '../base/check-options.ts';
+import { InputError } from '../base/errors.ts';
+import { fileError, irregularFile } from '../base/files.ts';
 import type { Model } from '../onnx/read.ts';
 import { DataType } from '../onnx/types.ts';
 import { RuntimeError } from './error.ts';
 import { mapWeights } from './mapped-weights.ts';
 import { addressOf, ort, ortEnvironment, type Pointer } from './native.ts';
 import { releaseValues, shareTensor, withSharedTensors } from './native-value.ts';
-import { type SessionOptions, withSessionOptions } from './options.ts';
+import { type SessionOptions, sessionSchemas, withSessionOptions } from './options.ts';
 import { Outputs } from './outputs.ts';
 import { shareWeights } from './shared-weights.ts';
 import { allocator, readSignature, type Signature, takeString } from './signature.ts';
-import { describeTensor, type Tensor } from './tensor.ts';
+import { describeTensor, type Tensor, tensorSchema } from './tensor.ts';
 
 /** The inputs of a run, by their names. */
 export type Feeds = Readonly<Record<string, Tensor>>;
@@ -30,6 +43,22 @@ export interface RunOptions {
   /** Stops the run between two nodes; the promise rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
+
+const feedsSchema = z.record(z.string(), tensorSchema, { error: 'an object with a tensor for each name' });
+
+const runSchemas: OptionSchemas<RunOptions> = {
+  outputs: optional(listOf('a list of names', text)),
+  from: optional(objectWith('the outputs of another run', 'handle')),
+  into: optional(feedsSchema),
+  signal: optional(abortSignal),
+};
+
+const modelSchema = either(
+  'a path, the bytes of a file in a Uint8Array, or a model in memory',
+  text,
+  z.instanceof(Uint8Array),
+  objectWith('', 'graph'),
+);
 
 /** Returns a text as C expects it; whoever holds the array keeps it alive. */
 const cString = (text: string) => Buffer.from(`${text}\0`);
@@ -88,6 +117,8 @@ export class Session implements AsyncDisposable {
     options: SessionOptions = {},
     name?: string,
   ): Promise<Session> {
+    checkValue('The model', modelSchema, model);
+    checkOptions('Session.create', sessionSchemas, options);
     const label = name ?? (typeof model === 'string' ? model : 'the model');
     const context = `${label} does not load`;
     const environment = ortEnvironment();
@@ -124,6 +155,8 @@ export class Session implements AsyncDisposable {
    * `options.signal` if that stopped the run
    */
   async run(feeds: Feeds, options: RunOptions = {}): Promise<Outputs> {
+    checkValue('The inputs of a run', feedsSchema, feeds);
+    checkOptions('Session.run', runSchemas, options);
     options.signal?.throwIfAborted();
     const work = this.#run(feeds, options);
     this.#running.add(work);
@@ -279,9 +312,11 @@ function encodingOf(model: string | Uint8Array | Model, options: SessionOptions)
 /** Checks that a model file can be read. ONNX Runtime's own messages name its source files instead of the path. */
 async function checkReadable(path: string): Promise<void> {
   try {
-    if ((await stat(path)).isDirectory()) throw Object.assign(new Error('is a directory'), { code: 'EISDIR' });
+    const found = await stat(path);
+    if (found.isDirectory()) throw Object.assign(new Error('is a directory'), { code: 'EISDIR' });
+    if (!found.isFile()) throw irregularFile(path);
     await access(path, constants.R_OK);
   } catch (error) {
-    throw fileError('read', path, error);
+    throw error instanceof InputError ? error : fileError('read', path, error);
   }
 }

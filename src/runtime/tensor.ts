@@ -1,4 +1,7 @@
 /** Tensors outside of a graph: the inputs and outputs of a session. */
+import type { z } from 'zod';
+import { checkValue, objectWith } from '../base/check-options.ts';
+import { UsageError } from '../base/errors.ts';
 import { bytesOf, type TypedArray, typeOfArray, viewAs } from '../onnx/tensor.ts';
 import { byteLength, DataType, elementCount } from '../onnx/types.ts';
 import { RuntimeError } from './error.ts';
@@ -13,6 +16,13 @@ export interface Tensor {
   readonly data: TypedArray;
 }
 
+/** What a tensor must be that a caller gives. */
+export const tensorSchema: z.ZodType = objectWith('a tensor, with its data, shape and type', 'data', 'shape', 'type');
+
+function checkTensorArgument(value: Tensor): void {
+  checkValue('The tensor', tensorSchema, value);
+}
+
 /**
  * Returns a tensor over `data`, which is shared.
  *
@@ -22,7 +32,15 @@ export interface Tensor {
  * @example
  * const x = tensor(new Uint8Array(12), [1, 3, 4]);
  */
-export function tensor(data: TypedArray, shape: readonly number[], type: DataType = typeOfArray(data)): Tensor {
+export function tensor(data: TypedArray, shape: readonly number[], type?: DataType): Tensor {
+  if (!ArrayBuffer.isView(data) || data instanceof DataView)
+    throw new UsageError('The elements of a tensor must be a typed array, such as a Float32Array.');
+  if (!Array.isArray(shape) || !shape.every((size) => Number.isSafeInteger(size) && size >= 0))
+    throw new UsageError('The shape of a tensor must be a list of whole numbers from 0 up.');
+  return checkedTensor(data, shape, type ?? typeOfArray(data));
+}
+
+function checkedTensor(data: TypedArray, shape: readonly number[], type: DataType): Tensor {
   const needed = byteLength(type, elementCount(shape));
   if (needed !== data.byteLength)
     throw new RuntimeError(
@@ -48,7 +66,10 @@ export const floats = (data: Float32Array, shape: readonly number[]): Tensor => 
  * const ids = integers([101, 2000, 102], [1, 3]);
  */
 export function integers(data: BigInt64Array | readonly number[], shape: readonly number[]): Tensor {
-  return tensor(data instanceof BigInt64Array ? data : BigInt64Array.from(data, BigInt), shape);
+  if (data instanceof BigInt64Array) return tensor(data, shape);
+  if (!Array.isArray(data) || !data.every(Number.isSafeInteger))
+    throw new UsageError('The elements of a tensor of integers must be a BigInt64Array or a list of whole numbers.');
+  return tensor(BigInt64Array.from(data, BigInt), shape);
 }
 
 /**
@@ -68,6 +89,7 @@ export const booleans = (data: Uint8Array, shape: readonly number[]): Tensor => 
  * const scores = floatData(outputs.get('scores'));
  */
 export function floatData(value: Tensor): Float32Array {
+  checkTensorArgument(value);
   if (value.data instanceof Float32Array) return value.data;
   throw new RuntimeError(`A float tensor is needed and ${DataType[value.type]} was given.`);
 }
@@ -78,7 +100,9 @@ export function floatData(value: Tensor): Float32Array {
  * @example
  * const kept = copyTensor(outputs.get('y'));
  */
-export function copyTensor({ type, shape, data }: Tensor): Tensor {
+export function copyTensor(value: Tensor): Tensor {
+  checkTensorArgument(value);
+  const { type, shape, data } = value;
   return { type, shape: [...shape], data: data.slice() };
 }
 
@@ -107,6 +131,12 @@ export interface TensorBytes {
  * @example
  * const weight = tensorOf({ type: DataType.FLOAT, shape: [1], bytes: new Uint8Array(4) });
  */
-export function tensorOf({ type, shape, bytes }: TensorBytes): Tensor {
+export function tensorOf(stored: TensorBytes): Tensor {
+  checkValue(
+    'The stored tensor',
+    objectWith('an object with a type, a shape and bytes', 'type', 'shape', 'bytes'),
+    stored,
+  );
+  const { type, shape, bytes } = stored;
   return tensor(viewAs(type, bytes), shape, type);
 }

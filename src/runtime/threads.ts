@@ -4,11 +4,14 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { availableParallelism } from 'node:os';
-import { UsageError } from '../base/errors.ts';
+import { checkValue, optional, wholeNumber } from '../base/check-options.ts';
+
+/** The number of threads that a session may have: more than any machine has cores, and few enough for its memory. */
+export const MOST_THREADS = 1024;
 
 /** The option of everything that runs ONNX Runtime. */
 export interface ThreadOptions {
-  /** Threads of ONNX Runtime; one for each core by default. */
+  /** Threads of ONNX Runtime, at most 1024; one for each core by default. */
   readonly threads?: number | undefined;
 }
 
@@ -18,7 +21,7 @@ const current = new AsyncLocalStorage<number>();
  * Does `work`, in which every session has `threads` threads unless its own options say otherwise.
  *
  * @param threads undefined leaves the number as it is around the call
- * @throws UsageError if `threads` is no whole number of at least 1
+ * @throws UsageError if `threads` is no whole number from 1 to 1024
  */
 export async function withThreads<T>(threads: number | undefined, work: () => Promise<T>): Promise<T> {
   if (threads === undefined) return work();
@@ -31,8 +34,10 @@ export function defaultThreads(): number {
   return current.getStore() ?? availableParallelism();
 }
 
-/** @throws UsageError if `threads` is no whole number of at least 1 */
+/** What `threads` must be. */
+export const threadsSchema = optional(wholeNumber(1, MOST_THREADS));
+
+/** @throws UsageError if `threads` is no whole number from 1 to 1024 */
 export function checkThreads(threads: number): void {
-  if (!Number.isSafeInteger(threads) || threads < 1)
-    throw new UsageError(`\`threads\` must be a whole number of at least 1, not ${threads}.`);
+  checkValue('`threads`', threadsSchema, threads);
 }

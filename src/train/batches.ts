@@ -113,7 +113,9 @@ export class Batches {
 
   async #sample(info: CocoImage, random: () => number): Promise<TrainingSample> {
     const changes = chooseAugmentation(this.#settings.augmentation, random);
-    const original = await readImage(this.#dataset.pathOf(info), this.#dataset);
+    const original = await readImage(this.#dataset.pathOf(info), {
+      ignoreOrientation: this.#dataset.ignoreOrientation,
+    });
     const all = this.#labels.get(info.id) ?? [];
     const { image, labels } = await augment(original, all, changes, this.#settings);
     const kept = labels.slice(0, this.#settings.targets);

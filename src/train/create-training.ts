@@ -1,9 +1,10 @@
 /** A training, made from a checkpoint, a dataset and settings. */
+import { checkFields } from '../base/check-options.ts';
 import { UsageError } from '../base/errors.ts';
 import type { CocoDataset } from '../data/coco.ts';
 import type { Checkpoint } from '../models/checkpoint/checkpoint.ts';
 import { withFloatTensors } from '../models/checkpoint/float-tensors.ts';
-import { detectionOf, trainingOf } from '../models/family.ts';
+import { checkFamilyArgument, detectionOf, trainingOf } from '../models/family.ts';
 import { buildPackage, type CheckpointPackage, type ModelPackage } from '../models/package/package.ts';
 import { createTokenizer } from '../models/tokenizer.ts';
 import { bytesOf } from '../onnx/tensor.ts';
@@ -57,8 +58,12 @@ export async function createTraining(
   stored: CheckpointPackage,
   dataset: CocoDataset,
   settings: TrainingSettings,
-  { quantized, ...options }: CreateTrainingOptions = {},
+  given: CreateTrainingOptions = {},
 ): Promise<Training> {
+  checkFamilyArgument(stored);
+  checkFields('The settings must be what `resolveTrainingSettings` returned', settings, 'kind', 'canvas');
+  checkFields('The options must be an object', given);
+  const { quantized, ...options } = given;
   if ((settings.kind === 'qat') !== (quantized !== undefined))
     throw new UsageError(
       settings.kind === 'qat'

@@ -2,7 +2,9 @@
  * Runs a training from where it is to its end: steps, the log, a state on disk every few minutes and at an interruption,
  * and scores on validation images in between.
  */
+
 import { join } from 'node:path';
+import { checkFields } from '../base/check-options.ts';
 import { InputError, messageOf } from '../base/errors.ts';
 import { makeDirectory } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
@@ -43,8 +45,8 @@ export interface RunOptions extends WorkOptions {
         readonly every?: number | undefined;
       }
     | undefined;
-  /** Called after each step. */
-  readonly onStep?: ((report: StepReport, imagesPerSecond: number) => void) | undefined;
+  /** Called after each step, with the number of all steps last. */
+  readonly onStep?: ((report: StepReport, imagesPerSecond: number, steps: number) => void) | undefined;
   /** Called after each score, with the number of finished steps. */
   readonly onScore?: ((score: TrainingScore, step: number) => void) | undefined;
   /** Called each time that the state was written, with the number of steps that it holds. */
@@ -76,6 +78,8 @@ export interface RunResult {
  * const { log } = await runTraining(training, { directory: 'tuned', onStep: ({ step, loss }) => console.log(step, loss) });
  */
 export async function runTraining(training: Training, options: RunOptions): Promise<RunResult> {
+  checkFields('The options must be an object with a directory', options, 'directory');
+  checkFields('The training must be what `createTraining` returned', training, 'trainer', 'settings');
   const { trainer, key, settings } = training;
   const { directory, signal, validation, checkpointMinutes = CHECKPOINT_MINUTES } = options;
   const every = validation?.every ?? training.stepsPerEpoch;
@@ -112,7 +116,7 @@ export async function runTraining(training: Training, options: RunOptions): Prom
       done = report.step;
       const imagesPerSecond = (1000 * training.imagesPerStep) / (performance.now() - started);
       await log.append(lineOf(report, training.stepsPerEpoch, imagesPerSecond));
-      options.onStep?.(report, imagesPerSecond);
+      options.onStep?.(report, imagesPerSecond, settings.steps);
       if (done % every === 0) await addScore();
       if (performance.now() - savedAt >= checkpointMinutes * 60_000) await save();
     }

@@ -1,4 +1,5 @@
 /** Schedules: how the learning rate changes over the steps of a training. */
+import { checkFields } from '../base/check-options.ts';
 
 /** The settings of a triangular schedule. */
 export interface Cycle {
@@ -74,6 +75,7 @@ const cosineBetween = (from: number, to: number, fraction: number) =>
  * learningRate({ kind: 'cosine', max: 1e-4, final: 0.01 }, 0, 100); // 1e-4
  */
 export function learningRate(schedule: Schedule, step: number, steps: number): number {
+  checkFields('The schedule must have a kind and a rate', schedule, 'kind', 'max');
   const last = Math.max(1, steps - 1);
   switch (schedule.kind) {
     case 'constant':

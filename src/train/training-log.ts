@@ -7,9 +7,9 @@ const stepSchema = z.object({
   /** The kind of the line. */
   kind: z.literal('step'),
   /** The number of the step, from 1. */
-  step: z.number(),
+  step: z.int().min(1),
   /** Passes through the images, with the fraction of the pass that is running. */
-  epoch: z.number(),
+  epoch: z.number().min(0),
   /** The loss that is minimised. */
   loss: z.number(),
   /** The parts of the loss of labelled boxes, without their weights: means over the heads. */
@@ -32,13 +32,13 @@ const scoreSchema = z.object({
   /** The kind of the line. */
   kind: z.literal('score'),
   /** The number of finished steps. */
-  step: z.number(),
+  step: z.int().min(0),
   /** Average precision on the validation images, in COCO's points (0 … 100). */
   AP: z.number(),
   /** Average precision at an IoU of 0.5. */
   AP50: z.number(),
   /** The number of validation images. */
-  images: z.number(),
+  images: z.int().min(0),
 });
 
 const lineSchema = z.discriminatedUnion('kind', [stepSchema, scoreSchema]);

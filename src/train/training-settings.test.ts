@@ -26,13 +26,13 @@ test('the canvas is large enough for every image, and the text length for all ca
 });
 
 test.each<readonly [TrainingKind, TrainingOptions, RegExp]>([
-  ['train', { batch: 0 }, /option batch/],
-  ['train', { mirror: 2 }, /option mirror/],
-  ['train', { learningRate: Number.NaN }, /option learningRate/],
-  ['train', { warmUp: 3 }, /warmUp is for quantization-aware training/],
-  ['train', { scaleRate: 0 }, /scaleRate is for quantization-aware training/],
-  ['qat', { baseRate: 1e-5 }, /baseRate is for the triangular schedules/],
-  ['qat', { steps: 3, epochs: 2 }, /epochs has no meaning beside steps/],
+  ['train', { batch: 0 }, /`batch` must be a whole number from 1 to 1024, not 0/],
+  ['train', { mirror: 2 }, /`mirror` must be a number from 0 to 1, not 2/],
+  ['train', { learningRate: Number.NaN }, /`learningRate` must be a number above 0, not NaN/],
+  ['train', { warmUp: 3 }, /`warmUp` is for quantization-aware training/],
+  ['train', { scaleRate: 0 }, /`scaleRate` is for quantization-aware training/],
+  ['qat', { baseRate: 1e-5 }, /`baseRate` is for the triangular schedules/],
+  ['qat', { steps: 3, epochs: 2 }, /`epochs` has no meaning beside steps/],
   ['qat', { labels: 0 }, /nothing to learn from/],
 ])('%s with %o is refused', (kind, options, message) => {
   expect(() => resolveTrainingSettings(source, dataset, kind, options)).toThrow(message);

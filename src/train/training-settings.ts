@@ -4,12 +4,23 @@
  */
 
 import { z } from 'zod';
+import {
+  checkOptions,
+  checkValue,
+  numberWithin,
+  type OptionSchemas,
+  oneOf,
+  optional,
+  truth,
+  wholeNumber,
+} from '../base/check-options.ts';
 import type { Defaults } from '../base/defaults.ts';
 import { UsageError } from '../base/errors.ts';
-import type { CocoDataset } from '../data/coco.ts';
+import { type CocoDataset, checkDatasetArgument } from '../data/coco.ts';
 import type { Size } from '../data/size.ts';
-import { trainingOf } from '../models/family.ts';
+import { checkFamilyArgument, trainingOf } from '../models/family.ts';
 import type { CheckpointPackage } from '../models/package/package.ts';
+import { LARGEST_SIDE } from '../models/specialize.ts';
 import type { DenoisingSettings } from '../models/training-family.ts';
 import type { AugmentationStrength } from './augment.ts';
 import { SCHEDULES, type Schedule } from './schedule.ts';
@@ -157,41 +168,55 @@ export interface TrainingSettings extends TrainerSettings {
   readonly denoising: DenoisingSettings;
 }
 
-const fraction = z.number().min(0).max(1).optional();
-const factor = z.number().min(0).optional();
-const positive = z.number().positive().optional();
-const count = z.int().min(1).optional();
-const countOrNone = z.int().min(0).optional();
+/** More steps than any training takes; the state counts them, and the log has a line for each. */
+const MOST_STEPS = 1_000_000_000;
 
-const optionsSchema: z.ZodType<TrainingOptions> = z.object({
-  epochs: positive,
-  steps: count,
-  batch: count,
-  accumulate: count,
-  learningRate: positive,
-  schedule: z.enum(SCHEDULES).optional(),
-  baseRate: positive,
-  cycleSteps: count,
+const fraction = optional(numberWithin(0, 1));
+const factor = optional(numberWithin(0, 1e6));
+const rate = optional(
+  z
+    .number({ error: 'a number above 0' })
+    .positive({ error: 'a number above 0' })
+    .max(1e6, { error: 'a number up to 1000000' }),
+);
+const countUpTo = (most: number) => optional(wholeNumber(1, most));
+const stepsUpTo = optional(wholeNumber(0, MOST_STEPS));
+
+/** What the options of a training must be. */
+export const trainingSchemas: OptionSchemas<TrainingOptions> = {
+  epochs: rate,
+  steps: countUpTo(MOST_STEPS),
+  batch: countUpTo(1024),
+  accumulate: countUpTo(65_536),
+  learningRate: rate,
+  schedule: optional(oneOf(SCHEDULES)),
+  baseRate: rate,
+  cycleSteps: countUpTo(MOST_STEPS),
   weightDecay: factor,
   backboneRate: factor,
-  clip: positive,
+  clip: rate,
   averageDecay: fraction,
-  height: count,
-  width: count,
-  textLength: count,
+  height: countUpTo(LARGEST_SIDE),
+  width: countUpTo(LARGEST_SIDE),
+  textLength: countUpTo(4096),
   mirror: fraction,
   crop: fraction,
   colour: fraction,
-  classWeight: positive,
-  denoising: countOrNone,
+  classWeight: rate,
+  denoising: optional(wholeNumber(0, 10_000)),
   labels: factor,
   distil: factor,
-  warmUp: countOrNone,
+  warmUp: stepsUpTo,
   scaleRate: factor,
-  freezeScales: countOrNone,
-  seed: countOrNone,
-  recompute: z.boolean().optional(),
-});
+  freezeScales: stepsUpTo,
+  seed: optional(wholeNumber(0)),
+  recompute: optional(truth),
+};
+
+/** The options of a training among those of a step. */
+export function trainingOptionsOf(options: TrainingOptions): TrainingOptions {
+  return Object.fromEntries(Object.entries(options).filter(([name]) => name in trainingSchemas));
+}
 
 /**
  * The settings of a training of `source` on `dataset`: the given options, and defaults for the others.
@@ -205,7 +230,10 @@ export function resolveTrainingSettings(
   kind: TrainingKind,
   options: TrainingOptions = {},
 ): TrainingSettings {
-  checkOptions(kind, options);
+  checkFamilyArgument(source);
+  checkDatasetArgument(dataset);
+  checkValue('The kind', oneOf(['train', 'qat']), kind);
+  checkTraining(kind, options);
   const given = { ...TRAINING_DEFAULTS[kind], ...withoutUndefined(options) };
   const stepsPerEpoch = Math.max(1, Math.floor(dataset.images.length / (given.batch * given.accumulate)));
   const weights = { class: given.classWeight, box: 5, giou: 2 };
@@ -244,16 +272,12 @@ const QAT_ONLY = ['warmUp', 'scaleRate', 'freezeScales'] as const;
 /** The options of the triangular schedules alone. */
 const TRIANGULAR_ONLY = ['baseRate', 'cycleSteps'] as const;
 
-function checkOptions(kind: TrainingKind, options: TrainingOptions): void {
-  const parsed = optionsSchema.safeParse(options);
-  if (!parsed.success) {
-    const [issue] = parsed.error.issues;
-    throw new UsageError(`The training option ${issue?.path.join('.') ?? ''} is not valid: ${issue?.message ?? ''}.`);
-  }
+function checkTraining(kind: TrainingKind, options: TrainingOptions): void {
+  checkOptions('A training', trainingSchemas, options);
   const defaults: TrainingOptions = TRAINING_DEFAULTS[kind];
   const isChanged = (name: keyof TrainingOptions) => options[name] !== undefined && options[name] !== defaults[name];
   const refuse = (name: keyof TrainingOptions | undefined, why: string) => {
-    if (name !== undefined) throw new UsageError(`The training option ${name} ${why}.`);
+    if (name !== undefined) throw new UsageError(`The training option \`${name}\` ${why}.`);
   };
   if (kind === 'train') refuse(QAT_ONLY.find(isChanged), 'is for quantization-aware training only; leave it out');
   if (!(options.schedule ?? defaults.schedule)?.startsWith('triangular'))

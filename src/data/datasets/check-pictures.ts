@@ -1,16 +1,27 @@
 /** Checks before long work begins that the pictures of a data set are there, can be read, and are those of the labels. */
-import { stat } from 'node:fs/promises';
-import { InputError, messageOf } from '../../base/errors.ts';
+import { abortSignal, callback, checkOptions, type OptionSchemas, optional, truth } from '../../base/check-options.ts';
+import { InputError, isOutOfMemory, messageOf } from '../../base/errors.ts';
+import { exists, isDirectory } from '../../base/files.ts';
 import { mapConcurrently } from '../../base/map-concurrently.ts';
 import type { WorkOptions } from '../../base/progress.ts';
-import { type CocoDataset, type CocoImage, keepImages } from '../coco.ts';
+import { type CocoDataset, type CocoImage, checkDatasetArgument, keepImages } from '../coco.ts';
 import { type PictureSizes, type ReadImageOptions, readImage, readPictureSizes } from '../image.ts';
+import { maxPixelsSchema, type PixelLimitOptions } from '../pixel-limit.ts';
 import { clippedNotice } from '../rgb-image.ts';
 import type { Size } from '../size.ts';
 import { type LeaveOutOptions, leaveOut, listSome } from './leave-out.ts';
 
 /** Options of `checkPictures`. */
-export interface CheckOptions extends WorkOptions, LeaveOutOptions {}
+export interface CheckOptions extends WorkOptions, LeaveOutOptions, PixelLimitOptions {}
+
+const checkSchemas: OptionSchemas<CheckOptions> = {
+  onProgress: optional(callback),
+  signal: optional(abortSignal),
+  onNotice: optional(callback),
+  skipUnreadable: optional(truth),
+  onLeftOut: optional(callback),
+  maxPixels: maxPixelsSchema,
+};
 
 /** Pictures that are looked at at the same time. */
 const CONCURRENT = 8;
@@ -22,8 +33,8 @@ const CONCURRENT = 8;
  */
 export async function checkExistence(dataset: CocoDataset, options: CheckOptions = {}): Promise<CocoDataset> {
   const work = { signal: options.signal, label: 'Looking for pictures', limit: CONCURRENT };
-  const isThere = await mapConcurrently(dataset.images, async (image) => isFile(dataset.pathOf(image)), work);
-  const missing = dataset.images.filter((_, index) => !isThere[index]);
+  const found = await mapConcurrently(dataset.images, (image) => isThere(dataset.pathOf(image)), work);
+  const missing = dataset.images.filter((_, index) => !found[index]);
   if (missing.length === 0) return dataset;
   const counted = `${missing.length} of ${dataset.images.length} pictures of ${dataset.source ?? 'the data set'} do not exist: ${listSome(missing.map(dataset.pathOf))}`;
   if (!options.skipUnreadable)
@@ -34,7 +45,7 @@ export async function checkExistence(dataset: CocoDataset, options: CheckOptions
   return notEmpty(
     keepImages(
       dataset,
-      dataset.images.filter((_, index) => isThere[index]),
+      dataset.images.filter((_, index) => found[index]),
     ),
     dataset.images.length,
   );
@@ -48,6 +59,8 @@ export async function checkExistence(dataset: CocoDataset, options: CheckOptions
  * const dataset = await checkPictures(await readDataset('coco/val2017'), { skipUnreadable: true });
  */
 export async function checkPictures(dataset: CocoDataset, options: CheckOptions = {}): Promise<CocoDataset> {
+  checkDatasetArgument(dataset);
+  checkOptions('checkPictures', checkSchemas, options);
   const existing = await checkExistence(dataset, options);
   const { images, ignoreOrientation } = existing;
   const examined = await examineAll(images.map(existing.pathOf), { ...options, ignoreOrientation });
@@ -82,10 +95,10 @@ export async function readablePaths(
 /** The sizes of the pictures in their order, undefined for those that cannot be read, which are left out or an error. */
 async function examineAll(
   paths: readonly string[],
-  { ignoreOrientation, ...options }: CheckOptions & ReadImageOptions,
+  { ignoreOrientation, maxPixels, ...options }: CheckOptions & ReadImageOptions,
 ): Promise<(PictureSizes | undefined)[]> {
   const work = { ...options, label: 'Checking pictures', limit: CONCURRENT };
-  const examined = await mapConcurrently(paths, (path) => examine(path, ignoreOrientation), work);
+  const examined = await mapConcurrently(paths, (path) => examine(path, { ignoreOrientation, maxPixels }), work);
   const unreadable = examined.flatMap((each) => (typeof each === 'string' ? [each] : []));
   leaveOut(unreadable, 'pictures', options);
   const clipped = paths.filter((_, index) => {
@@ -96,7 +109,7 @@ async function examineAll(
   return examined.map((each) => (typeof each === 'string' ? undefined : each));
 }
 
-const isFile = async (path: string): Promise<boolean> => (await stat(path).catch(() => undefined))?.isFile() ?? false;
+const isThere = async (path: string): Promise<boolean> => (await exists(path)) && !(await isDirectory(path));
 
 /** The data set, if any of its `listed` images is left. */
 function notEmpty(dataset: CocoDataset, listed: number): CocoDataset {
@@ -115,12 +128,13 @@ interface Examined extends PictureSizes {
 }
 
 /** The sizes of a picture that can be decoded, or the reason why it cannot, without a period. */
-async function examine(path: string, ignoreOrientation: boolean | undefined): Promise<Examined | string> {
+async function examine(path: string, options: ReadImageOptions): Promise<Examined | string> {
   try {
     const sizes = await readPictureSizes(path);
-    const { isClipped } = await readImage(path, { ignoreOrientation });
+    const { isClipped } = await readImage(path, options);
     return { ...sizes, isClipped };
   } catch (error) {
+    if (isOutOfMemory(error)) throw error;
     return messageOf(error).replace(/\.$/, '');
   }
 }

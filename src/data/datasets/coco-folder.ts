@@ -2,10 +2,9 @@
  * Where data sets in COCO's format have their annotations and their pictures: as COCO, Roboflow, Label Studio, CVAT, LVIS,
  * ODinW and Objects365 lay them out.
  */
-import { readdir } from 'node:fs/promises';
 import { basename, dirname, extname, join, resolve } from 'node:path';
 import { InputError, UsageError } from '../../base/errors.ts';
-import { exists, isDirectory } from '../../base/files.ts';
+import { entriesOf, exists, isDirectory, namesIn } from '../../base/files.ts';
 import type { CocoAnnotations, CocoDataset, CocoImage } from '../coco.ts';
 import { readAnnotations } from './coco-json.ts';
 import type { ReadDatasetOptions } from './dataset-options.ts';
@@ -38,7 +37,7 @@ export async function findAnnotationFiles(folder: string): Promise<AnnotationCan
   for (const place of [folder, join(folder, 'annotations')])
     for (const name of await jsonFiles(place)) candidates.push({ path: join(place, name), split: splitOf(name) });
   if (candidates.length > 0) return candidates;
-  const entries = await readdir(folder, { withFileTypes: true });
+  const entries = await entriesOf(folder);
   const subfolders = entries.filter((entry) => entry.isDirectory()).slice(0, MAX_SUBFOLDERS);
   for (const { name } of subfolders)
     for (const file of await jsonFiles(join(folder, name)))
@@ -51,7 +50,7 @@ const splitOf = (name: string) => basename(name, extname(name)).replace(/^instan
 
 async function jsonFiles(folder: string): Promise<string[]> {
   if (!(await isDirectory(folder))) return [];
-  const names = (await readdir(folder)).filter((name) => extname(name).toLowerCase() === '.json');
+  const names = (await namesIn(folder)).filter((name) => extname(name).toLowerCase() === '.json');
   return names.filter((name) => !OTHER_TASKS.test(name)).sort();
 }
 
@@ -66,7 +65,11 @@ export async function readCoco(
   folder: string | undefined,
   options: ReadDatasetOptions,
 ): Promise<CocoDataset> {
-  const annotations = await readAnnotations(path, options);
+  const annotations = await readAnnotations(path, {
+    onNotice: options.onNotice,
+    onProgress: options.onProgress,
+    signal: options.signal,
+  });
   const { finder, found } = await findPictures(path, folder, annotations, options);
   const paths = new Map<number, string>();
   const refused = new Set<number>();

@@ -3,12 +3,21 @@
  * Label Studio and CVAT have them. What has one meaning is read, such as a missing area or an id that is a text. What has
  * none, such as an id that two images have, is refused.
  */
+
 import { z } from 'zod';
+import {
+  abortSignal,
+  callback,
+  checkOptions,
+  checkPath,
+  type OptionSchemas,
+  optional,
+} from '../../base/check-options.ts';
 import { InputError } from '../../base/errors.ts';
 import type { WorkOptions } from '../../base/progress.ts';
 import { parseItems, parseWith } from '../../base/schema.ts';
 import type { CocoAnnotation, CocoAnnotations, CocoCategory, CocoImage } from '../coco.ts';
-import type { Box } from '../labelled-box.ts';
+import { type Box, isPossibleBox, LARGEST_COORDINATE } from '../labelled-box.ts';
 import { boxOfOutline } from './box-of-outline.ts';
 import { isLargeJson, type LooseListsOptions, readLooseJson, readLooseLists } from './loose-json.ts';
 import { type FileId, type NumberedId, numberIds } from './number-ids.ts';
@@ -22,13 +31,26 @@ const isTrue = z
   })
   .transform((value) => (typeof value === 'string' ? /^(?:1|true)$/i.test(value) : Boolean(value)));
 
+/** A number of pixels that is unknown is left out, 0, or not a number. */
+const side = number.refine((value) => !(value > LARGEST_COORDINATE), {
+  error: `expected a number of at most ${LARGEST_COORDINATE}`,
+});
+// What Python writes as NaN is read as that: pycocotools counts such an object as one that is never found.
+const area = number.refine((value) => !(value < 0 || value > LARGEST_COORDINATE ** 2), {
+  error: 'expected an area, a finite number from 0 up',
+});
+const coordinate = number.refine((value) => !(Math.abs(value) > LARGEST_COORDINATE), {
+  error: `expected a finite number of at most ${LARGEST_COORDINATE}`,
+});
+const coordinates = z.tuple([coordinate, coordinate, coordinate, coordinate]);
+
 const imageSchema = z.object({
   id: identifier,
   file_name: z.string().nullish(),
   /** Names the picture where there is no file name, in LVIS. */
   coco_url: z.string().nullish(),
-  width: number.nullish(),
-  height: number.nullish(),
+  width: side.nullish(),
+  height: side.nullish(),
   neg_category_ids: z.array(identifier).nullish(),
   not_exhaustive_category_ids: z.array(identifier).nullish(),
 });
@@ -37,9 +59,9 @@ const annotationSchema = z.object({
   id: identifier.nullish(),
   image_id: identifier,
   category_id: identifier,
-  bbox: z.union([z.tuple([number, number, number, number]), z.tuple([])], { error: 'expected four numbers' }).nullish(),
+  bbox: z.union([coordinates, z.tuple([])], { error: 'expected four numbers' }).nullish(),
   segmentation: z.unknown().optional(),
-  area: number.nullish(),
+  area: area.nullish(),
   iscrowd: isTrue.nullish(),
 });
 
@@ -65,6 +87,12 @@ const listsSchema = z.object({ images: z.array(z.unknown()), categories: z.array
 /** Options of `readAnnotations`. */
 export interface ReadAnnotationsOptions extends WorkOptions {}
 
+const readAnnotationsSchemas: OptionSchemas<ReadAnnotationsOptions> = {
+  onProgress: optional(callback),
+  signal: optional(abortSignal),
+  onNotice: optional(callback),
+};
+
 /**
  * Reads an annotation file. A large one is read a part at a time, so that it needs little more memory than its result.
  * @throws UsageError if it does not exist; InputError, which names the first wrong field, if it is not in COCO's format
@@ -72,6 +100,8 @@ export interface ReadAnnotationsOptions extends WorkOptions {}
  * const { categories } = await readAnnotations('annotations/instances_val2017.json');
  */
 export async function readAnnotations(path: string, options: ReadAnnotationsOptions = {}): Promise<CocoAnnotations> {
+  checkPath(path);
+  checkOptions('readAnnotations', readAnnotationsSchemas, options);
   if (await isLargeJson(path)) return readLargeAnnotations(path, options);
   return parseAnnotations(await readLooseJson(path), path, options);
 }
@@ -185,6 +215,10 @@ class AnnotationCollector {
       const category = this.#categoryIds.get(String(entry.category_id));
       const box = boxOf(entry);
       const place = this.#entries++;
+      if (box && !entry.bbox?.length && !isPossibleBox(box))
+        throw new InputError(
+          `${this.#path}: the outline of the annotation ${entry.id ?? place + 1} is not within ${LARGEST_COORDINATE} pixels.`,
+        );
       this.#keepsIds &&= Number.isSafeInteger(entry.id);
       if (image && category && box) {
         this.#annotations.push({
@@ -208,6 +242,8 @@ class AnnotationCollector {
     if (!this.#keepsIds) this.#numberByPlace();
     const tell = (count: number, what: string) =>
       count > 0 && this.#onNotice?.(`${path}: ${count} annotations ${what}.`);
+    const unknown = annotations.filter(({ bbox, area: known }) => [...bbox, known].some(Number.isNaN)).length;
+    tell(unknown, 'have a box or an area that is no number (NaN), and are never found, as in pycocotools');
     tell(this.#left.image, 'are of images that are not listed, and are left out');
     tell(this.#left.category, 'are of categories that are not listed, and are left out');
     tell(this.#left.box, 'have neither a box nor an outline, and are left out');

@@ -1,5 +1,6 @@
 /** The options of a reader of data sets, which are the same for every layout. */
 
+import { abortSignal, callback, type OptionSchemas, oneOf, optional, text, truth } from '../../base/check-options.ts';
 import type { WorkOptions } from '../../base/progress.ts';
 
 /** The purpose that images are read for. It decides which split is read if a data set has several and none is named. */
@@ -22,3 +23,16 @@ export interface ReadDatasetOptions extends WorkOptions {
   /** Called with one sentence for each thing that was left out or taken in a way that the caller should know. */
   readonly onNotice?: ((sentence: string) => void) | undefined;
 }
+
+/** What the options of `readDataset` must be. */
+export const readDatasetSchemas: OptionSchemas<ReadDatasetOptions> = {
+  annotations: optional(text),
+  imagesRoot: optional(text),
+  split: optional(text),
+  purpose: optional(oneOf(['training', 'scoring'])),
+  ignoreOrientation: optional(truth),
+  cleanNames: optional(truth),
+  onNotice: optional(callback),
+  onProgress: optional(callback),
+  signal: optional(abortSignal),
+};

@@ -5,15 +5,14 @@
  * width xmax − xmin + 1. Objects that are marked as difficult count neither as right nor as wrong, as crowds do, and are not
  * trained on.
  */
-import { readdir } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';
 import { parseXml, XmlElement } from '@rgrove/parse-xml';
 import { InputError, messageOf, UsageError } from '../../base/errors.ts';
-import { isDirectory, readText } from '../../base/files.ts';
+import { isDirectory, namesIn, readText } from '../../base/files.ts';
 import { mapConcurrently } from '../../base/map-concurrently.ts';
 import type { CocoAnnotation, CocoCategory, CocoDataset, CocoImage } from '../coco.ts';
 import { isPictureName } from '../find-images.ts';
-import type { Box } from '../labelled-box.ts';
+import { type Box, isPossibleBox } from '../labelled-box.ts';
 import { chooseSplit } from './choose-split.ts';
 import type { ReadDatasetOptions } from './dataset-options.ts';
 import { PictureFinder } from './picture-finder.ts';
@@ -30,7 +29,7 @@ const VOC_ANNOTATIONS = 'Annotations';
 export async function hasVocLayout(folder: string): Promise<boolean> {
   if (await isDirectory(join(folder, VOC_ANNOTATIONS)))
     return (await xmlFiles(join(folder, VOC_ANNOTATIONS))).length > 0;
-  const names = await readdir(folder);
+  const names = await namesIn(folder);
   return names.some(isXml) && names.some(isPictureName);
 }
 
@@ -100,7 +99,7 @@ const isXml = (name: string) => extname(name).toLowerCase() === '.xml';
 const stemOf = (name: string) => basename(name, extname(name));
 
 async function xmlFiles(folder: string): Promise<string[]> {
-  return (await readdir(folder)).filter(isXml).sort();
+  return (await namesIn(folder)).filter(isXml).sort();
 }
 
 /** The names without ending of the pictures of a split; undefined if the data set has no splits. */
@@ -108,7 +107,7 @@ async function stemsOfSplit(folder: string, options: ReadDatasetOptions): Promis
   const lists = join(folder, 'ImageSets', 'Main');
   // Files such as car_train.txt list the pictures of one class, with 1 or -1 behind each.
   const names = (await isDirectory(lists))
-    ? (await readdir(lists)).filter((name) => name.endsWith('.txt') && !name.includes('_')).map(stemOf)
+    ? (await namesIn(lists)).filter((name) => name.endsWith('.txt') && !name.includes('_')).map(stemOf)
     : [];
   if (names.length === 0) {
     if (options.split !== undefined)
@@ -160,7 +159,7 @@ async function readXml(path: string): Promise<Described> {
   const size = child(root, 'size');
   const side = (name: string) => {
     const value = Number(textOf(size, name));
-    return Number.isFinite(value) && value > 0 ? value : 0;
+    return isPossibleBox([value]) && value > 0 ? value : 0;
   };
   const objects = children(root, 'object').map((object, index) => {
     const name = textOf(object, 'name');
@@ -169,8 +168,8 @@ async function readXml(path: string): Promise<Described> {
     const [left, top, right, bottom] = ['xmin', 'ymin', 'xmax', 'ymax'].map((edge) => {
       const written = textOf(corners, edge);
       const value = written === '' ? Number.NaN : Number(written);
-      if (!Number.isFinite(value))
-        throw new InputError(`${path}: the object ${index + 1}, ${name}, has no number ${edge}.`);
+      if (!isPossibleBox([value]))
+        throw new InputError(`${path}: the object ${index + 1}, ${name}, has no number ${edge}, or an impossible one.`);
       return value;
     }) as [number, number, number, number]; // one for each edge
     const box: Box = [left - 1, top - 1, right - left + 1, bottom - top + 1];

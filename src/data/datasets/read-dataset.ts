@@ -1,12 +1,12 @@
 /** Reads a data set of any layout that is known. */
-import { readdir } from 'node:fs/promises';
 import { extname, join } from 'node:path';
+import { checkOptions, checkPath } from '../../base/check-options.ts';
 import { UsageError } from '../../base/errors.ts';
-import { exists, isDirectory, missingFile } from '../../base/files.ts';
+import { exists, isDirectory, missingFile, namesIn } from '../../base/files.ts';
 import type { CocoDataset } from '../coco.ts';
 import { cleanName } from '../phrases.ts';
 import { type AnnotationCandidate, findAnnotationFiles, readCoco } from './coco-folder.ts';
-import type { ReadDatasetOptions } from './dataset-options.ts';
+import { type ReadDatasetOptions, readDatasetSchemas } from './dataset-options.ts';
 import { hasVocLayout, readVoc } from './pascal-voc.ts';
 import { CLASSES_FILE, isYoloFile, readYolo } from './yolo.ts';
 
@@ -24,6 +24,8 @@ import { CLASSES_FILE, isYoloFile, readYolo } from './yolo.ts';
  * const { images, categories } = await readDataset('coco/val2017');
  */
 export async function readDataset(path: string, options: ReadDatasetOptions = {}): Promise<CocoDataset> {
+  checkPath(path);
+  checkOptions('readDataset', readDatasetSchemas, options);
   const asWritten = await read(path, options);
   const dataset = options.cleanNames ? withCleanNames(asWritten) : asWritten;
   if (dataset.annotations.length === 0) options.onNotice?.(`${dataset.source ?? path} has no labelled objects.`);
@@ -95,7 +97,7 @@ const splitsOf = (candidates: readonly AnnotationCandidate[]) =>
   [...new Set(candidates.map((candidate) => candidate.split))].join(', ');
 
 async function otherCandidates(folder: string, options: ReadDatasetOptions): Promise<Candidate[]> {
-  const names = (await readdir(folder)).sort();
+  const names = (await namesIn(folder)).sort();
   const candidates: Candidate[] = [];
   for (const path of names.filter(isYaml).map((name) => join(folder, name)))
     if (await isYoloFile(path)) candidates.push({ path, read: () => readYolo(path, options) });

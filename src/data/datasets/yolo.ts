@@ -4,12 +4,12 @@
  * `images/a/b.jpg` are in `labels/a/b.txt`, a line for each object: the class, and the centre, width and height of the box
  * or the corners of a polygon, as fractions of the picture as it is meant to be seen.
  */
-import { readdir, realpath } from 'node:fs/promises';
+import { realpath } from 'node:fs/promises';
 import { dirname, extname, join, relative, resolve, sep } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { InputError, messageOf, UsageError } from '../../base/errors.ts';
-import { exists, isDirectory, missingFile, readText } from '../../base/files.ts';
+import { entriesOf, exists, isDirectory, missingFile, readText } from '../../base/files.ts';
 import { mapConcurrently } from '../../base/map-concurrently.ts';
 import { parseWith } from '../../base/schema.ts';
 import type { CocoAnnotation, CocoCategory, CocoDataset, CocoImage } from '../coco.ts';
@@ -198,7 +198,7 @@ async function openTree(
   const picturesOf = async (entry: string): Promise<string[]> => {
     const found = await find(entry, [base, root]);
     if (await isDirectory(found)) {
-      const entries = await readdir(found, { recursive: true, withFileTypes: true });
+      const entries = await entriesOf(found, true);
       const pictures = entries.filter((each) => !each.isDirectory() && isPictureName(each.name));
       for (const each of pictures) if (each.isSymbolicLink()) await check(join(each.parentPath, each.name));
       return pictures.map((each) => join(each.parentPath, each.name));

@@ -3,7 +3,7 @@
  * 2020, section 2.3), with the arithmetic of its authors' package tidecv 1.0.1: AP at an overlap of 0.5, precision read at the
  * recalls 0, 0.01, … 1, and the mean over the categories that have an object or a detection that counts.
  */
-import type { CocoAnnotations } from '../../data/coco.ts';
+import { type CocoAnnotations, checkAnnotationsArgument, checkDetectionsArgument } from '../../data/coco.ts';
 import type { CocoDetection } from '../coco-detection.ts';
 import { ERROR_CAUSES, type ErrorCause, type FoundErrors, findErrors, type JudgedDetection } from './find-errors.ts';
 
@@ -39,6 +39,8 @@ export interface ErrorAnalysis {
  * console.log(causes.localization); // { count: 812, gain: 0.0631 }
  */
 export function analyzeErrors(truth: CocoAnnotations, detections: readonly CocoDetection[]): ErrorAnalysis {
+  checkAnnotationsArgument(truth);
+  checkDetectionsArgument(detections);
   const errors = findErrors(truth, detections);
   const AP50 = meanPrecision(pointsOf(errors), errors.objectsOf);
   const gain = (cause: ErrorCause) => {

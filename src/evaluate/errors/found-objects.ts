@@ -3,7 +3,12 @@
  * and what of that another detector, such as its INT8 form, does differently.
  */
 import { median } from '../../base/statistics.ts';
-import type { CocoAnnotation, CocoAnnotations } from '../../data/coco.ts';
+import {
+  type CocoAnnotation,
+  type CocoAnnotations,
+  checkAnnotationsArgument,
+  checkDetectionsArgument,
+} from '../../data/coco.ts';
 import type { CocoDetection } from '../coco-detection.ts';
 import { findErrors } from './find-errors.ts';
 import { OCCLUSIONS, type OcclusionGroup, occlusionOf, SIZES, type SizeGroup, sizeOf } from './object-groups.ts';
@@ -84,6 +89,8 @@ export function findObjects(
   detections: readonly CocoDetection[],
   minScore: number,
 ): FoundObjects {
+  checkAnnotationsArgument(truth);
+  checkDetectionsArgument(detections);
   const { detections: judged, unfound } = findErrors(truth, atLeast(detections, minScore));
   const found = judged.flatMap(({ object }) => (object ? [object] : []));
   const groups = byGroup(truth, (objects) => {
@@ -112,6 +119,9 @@ export function findChange(
   detections: readonly CocoDetection[],
   minScore: number,
 ): FoundChange {
+  checkAnnotationsArgument(truth);
+  checkDetectionsArgument(reference);
+  checkDetectionsArgument(detections);
   const scoresOf = (list: readonly CocoDetection[]) =>
     new Map(
       findErrors(truth, atLeast(list, minScore)).detections.flatMap(({ object, detection }) =>

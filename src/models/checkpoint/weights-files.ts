@@ -1,10 +1,9 @@
 /** Reads the weights of a checkpoint from the file or the files that hold them, in any format that dino8 knows. */
-import { readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { contentKind, foreignKind, isWeightsKind } from '../../base/content-kind.ts';
 import { InputError, UsageError } from '../../base/errors.ts';
-import { exists, isInsideFolderOf, readBytes } from '../../base/files.ts';
+import { exists, isInsideFolderOf, namesIn, readBytes } from '../../base/files.ts';
 import { readJsonAs } from '../../base/schema.ts';
 import { describeFolder } from './folder-contents.ts';
 import { parseSafetensors } from './safetensors.ts';
@@ -57,7 +56,7 @@ export async function readWeightsFolder(folder: string): Promise<WeightSet[]> {
     return name.endsWith('.index.json') ? [await readShards(folder, path)] : readWeightsFile(path);
   }
   throw new UsageError(
-    `${folder} has no weights (${WEIGHTS_FILES[0]} or ${WEIGHTS_FILES[2]}, or their shards): ${describeFolder(await readdir(folder))}`,
+    `${folder} has no weights (${WEIGHTS_FILES[0]} or ${WEIGHTS_FILES[2]}, or their shards): ${describeFolder(await namesIn(folder))}`,
   );
 }
 

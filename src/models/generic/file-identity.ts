@@ -1,7 +1,8 @@
 /** The identity of an input file: its name and its content. */
 import { createHash } from 'node:crypto';
-import { closeSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { basename } from 'node:path';
+import { READ_WITHOUT_WAITING } from '../../base/files.ts';
 
 const PIECE = 1 << 20;
 
@@ -14,7 +15,8 @@ export function fileIdentity(path: string): string {
   const piece = new Uint8Array(PIECE);
   let file: number | undefined;
   try {
-    file = openSync(path, 'r');
+    file = openSync(path, READ_WITHOUT_WAITING);
+    if (!fstatSync(file).isFile()) return `${basename(path)}\n`;
     for (let bytes = readSync(file, piece); bytes > 0; bytes = readSync(file, piece))
       hash.update(piece.subarray(0, bytes));
   } catch {

@@ -1,9 +1,12 @@
 /** Samples from pictures, for models with one input that is a picture. */
+
 import { createHash } from 'node:crypto';
+import { checkValue, listOf, objectWith, text } from '../../base/check-options.ts';
 import { UsageError } from '../../base/errors.ts';
 import { readImage } from '../../data/image.ts';
 import { ImageInput, type ImageInputSettings } from '../../data/image-input.ts';
 import type { Size } from '../../data/size.ts';
+import { checkModelArgument } from '../../onnx/check-model.ts';
 import type { Model } from '../../onnx/read.ts';
 import type { TensorInfo } from '../../onnx/types.ts';
 import type { SampleSource } from '../../quant/observe/sample.ts';
@@ -18,6 +21,16 @@ export interface ImageSampleOptions extends Omit<ImageInputSettings, 'size' | 't
   readonly input?: string | undefined;
 }
 
+const pathsSchema = listOf('a list of paths', text);
+const settingsSchema = objectWith(
+  'an object with mean, std, scale, layout and channels',
+  'mean',
+  'std',
+  'scale',
+  'layout',
+  'channels',
+);
+
 /**
  * Samples from pictures, each as a batch of one.
  *
@@ -30,6 +43,9 @@ export interface ImageSampleOptions extends Omit<ImageInputSettings, 'size' | 't
  * });
  */
 export function imageSamples(model: Model, paths: readonly string[], options: ImageSampleOptions): SampleSource {
+  checkValue('The paths', pathsSchema, paths);
+  checkValue('The settings of pictures', settingsSchema, options);
+  checkModelArgument(model);
   const inputs = modelInputs(model);
   const [name, info] = chooseInput(inputs, options.input);
   const others = [...inputs.keys()].filter((each) => each !== name);

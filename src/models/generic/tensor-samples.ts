@@ -1,11 +1,13 @@
 /** Samples from files of arrays: one file is one sample, and its arrays have the names of the model's inputs. */
+
 import { createHash } from 'node:crypto';
-import { readdir } from 'node:fs/promises';
 import { extname, join } from 'node:path';
+import { checkPath, checkValue, listOf, text } from '../../base/check-options.ts';
 import { UsageError } from '../../base/errors.ts';
-import { isDirectory, readBytes } from '../../base/files.ts';
+import { isDirectory, namesIn, readBytes } from '../../base/files.ts';
 import { parseNpy } from '../../data/npy.ts';
 import { parseNpz } from '../../data/npz.ts';
+import { checkModelArgument } from '../../onnx/check-model.ts';
 import type { Model } from '../../onnx/read.ts';
 import type { SampleSource } from '../../quant/observe/sample.ts';
 import { type Tensor, tensorOf } from '../../runtime/tensor.ts';
@@ -29,7 +31,8 @@ const LARGEST_FILE = 2 ** 31;
  * const files = await findTensorFiles('calibration/'); // ['calibration/000.npz', …]
  */
 export async function findTensorFiles(path: string): Promise<string[]> {
-  const names = (await isDirectory(path)) ? await readdir(path) : undefined;
+  checkPath(path);
+  const names = (await isDirectory(path)) ? await namesIn(path) : undefined;
   const found = names ? names.filter(isTensorFile).map((name) => join(path, name)) : [path].filter(isTensorFile);
   if (found.length === 0)
     throw new UsageError(`${path} names no arrays; give a .npz, .safetensors or .npy file, or a folder of them.`);
@@ -56,6 +59,8 @@ async function readTensorFile(path: string, input: () => string): Promise<Map<st
   }
 }
 
+const pathsSchema = listOf('a list of paths', text);
+
 /**
  * Samples from files of arrays. Every array must be an input of the model, with its name, element type and shape; batches
  * stay as they are in the file. A `.npy` file is the input of a model that has only one.
@@ -69,6 +74,8 @@ async function readTensorFile(path: string, input: () => string): Promise<Map<st
  * const statistics = await calibrate(model, plan.valuesToObserve, samples);
  */
 export function tensorSamples(model: Model, paths: readonly string[]): SampleSource {
+  checkValue('The paths', pathsSchema, paths);
+  checkModelArgument(model);
   const inputs = modelInputs(model);
   const hash = createHash('sha256');
   for (const path of paths) hash.update(fileIdentity(path));

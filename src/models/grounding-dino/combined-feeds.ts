@@ -1,5 +1,6 @@
 /** The inputs of the combined model: Hugging Face's interface, with masks of 64-bit integers. */
 
+import { checkFields } from '../../base/check-options.ts';
 import type { PreparedImages } from '../../data/preprocess.ts';
 import type { Feeds } from '../../runtime/session.ts';
 import { integers, type Tensor } from '../../runtime/tensor.ts';
@@ -12,7 +13,9 @@ import { integers, type Tensor } from '../../runtime/tensor.ts';
  * const prepared = await preprocessor.prepare([await readImage('photo.jpg')]);
  * const feeds = combinedFeeds(prepared, [101, 3899, 1012, 102]); // "cat."
  */
-export function combinedFeeds({ pixelValues, validPixels }: PreparedImages, tokens: readonly number[]): Feeds {
+export function combinedFeeds(prepared: PreparedImages, tokens: readonly number[]): Feeds {
+  checkFields('The image must be what `prepare` returned', prepared, 'pixelValues', 'validPixels');
+  const { pixelValues, validPixels } = prepared;
   return {
     pixel_values: pixelValues,
     pixel_mask: asIntegers(validPixels),

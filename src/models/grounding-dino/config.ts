@@ -11,6 +11,7 @@ export const MODEL_TYPES = ['grounding-dino', 'mm-grounding-dino'] as const;
 
 /** Sizes come from untrusted files. The bounds are well above any published model. */
 const count = z.number().int().min(1).max(65_536);
+const epsilon = z.number().positive().max(1);
 const layers = z.number().int().min(1).max(256);
 
 const swinSchema = z.object({
@@ -24,7 +25,7 @@ const swinSchema = z.object({
   mlp_ratio: z.number().positive().max(64).default(4),
   qkv_bias: z.literal(true).default(true),
   hidden_act: z.literal('gelu').default('gelu'),
-  layer_norm_eps: z.number().positive().default(1e-5),
+  layer_norm_eps: epsilon.default(1e-5),
   use_absolute_embeddings: z.literal(false).default(false),
   /** The stages whose maps are used. The first one's too in the large MM-Grounding-DINO and LLMDet. */
   out_indices: z
@@ -43,7 +44,7 @@ const bertSchema = z.object({
   max_position_embeddings: count.default(512),
   type_vocab_size: count.default(2),
   hidden_act: z.literal('gelu').default('gelu'),
-  layer_norm_eps: z.number().positive().default(1e-12),
+  layer_norm_eps: epsilon.default(1e-12),
 });
 
 const configSchema = z.object({
@@ -67,12 +68,12 @@ const configSchema = z.object({
   max_text_len: z.number().int().min(4).max(4096).default(256),
   activation_function: z.literal('relu').default('relu'),
   position_embedding_type: z.literal('sine').default('sine'),
-  positional_embedding_temperature: z.number().positive().default(20),
+  positional_embedding_temperature: z.number().positive().max(1e6).default(20),
   query_dim: z.literal(4).default(4),
   two_stage: z.literal(true).default(true),
   two_stage_bbox_embed_share: z.literal(false).default(false),
   embedding_init_target: z.literal(true).default(true),
-  layer_norm_eps: z.number().positive().default(1e-5),
+  layer_norm_eps: epsilon.default(1e-5),
   transformers_version: z.string().optional(),
 });
 

@@ -2,8 +2,11 @@
  * GroundingDINO as ONNX models. The combined model has the inputs of Hugging Face's model. It can be cut into two halves,
  * `text` and `detect`, at the text features, so that a prompt is encoded once for many images.
  */
+
+import { checkFields } from '../../base/check-options.ts';
 import { InputError } from '../../base/errors.ts';
 import { GraphBuilder, type Value } from '../../onnx/builder.ts';
+import { checkModelArgument } from '../../onnx/check-model.ts';
 import { extractModel } from '../../onnx/extract.ts';
 import type { Model } from '../../onnx/read.ts';
 import { removeUnused, sortTopologically } from '../../onnx/rewrite.ts';
@@ -43,7 +46,10 @@ export interface BuildOptions {
  * const model = await buildModel(await readHuggingFace('grounding-dino-tiny'));
  * await writeModel(model, 'tiny.onnx');
  */
-export async function buildModel({ config, tensors }: LoadedCheckpoint, options: BuildOptions = {}): Promise<Model> {
+export async function buildModel(checkpoint: LoadedCheckpoint, options: BuildOptions = {}): Promise<Model> {
+  checkFields('The checkpoint must be what `readCheckpoint` returned', checkpoint, 'config', 'tensors');
+  checkFields('The options must be an object', options);
+  const { config, tensors } = checkpoint;
   const b = new GraphBuilder('grounding-dino');
   const weights = new Weights(b, tensors);
   const stages = combinedGraph(new Network(b, weights), config);
@@ -67,6 +73,7 @@ export async function buildModel({ config, tensors }: LoadedCheckpoint, options:
  * const text = extractHalf(model, 'text');
  */
 export function extractHalf(model: Model, kind: 'text' | 'detect'): Model {
+  checkModelArgument(model);
   refuseFixedPrompt(model, model.graph.name);
   const made = new Set([
     ...model.graph.input.map(({ name }) => name),

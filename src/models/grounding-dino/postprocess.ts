@@ -1,5 +1,6 @@
 /** Post-processing: from the logits and boxes of one image to scored boxes in pixels, each with its phrase. */
 
+import { checkFields } from '../../base/check-options.ts';
 import type { Box } from '../../data/labelled-box.ts';
 import type { Size } from '../../data/size.ts';
 import type { PromptChunk, ScoredBox } from '../detection-family.ts';
@@ -74,6 +75,7 @@ export function groundedBoxes(raw: RawDetections, chunk: PromptChunk, size: Size
  * const boxes = rankedBoxes(raw, chunk, { height: 480, width: 640 }, 300);
  */
 export function rankedBoxes(raw: RawDetections, chunk: PromptChunk, size: Size, limit: number): ScoredBox[] {
+  checkFields('The outputs must be those of the detection half', raw, 'logits', 'boxes');
   const { mean } = scorePhrases(raw, chunk);
   const count = chunk.phrases.length;
   const order = Array.from(mean.keys()).sort((a, b) => (mean[b] ?? 0) - (mean[a] ?? 0) || a - b);

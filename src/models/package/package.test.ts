@@ -10,6 +10,9 @@ import { readDataset } from '../../data/datasets/read-dataset.ts';
 import { readImage } from '../../data/image.ts';
 import { Detector } from '../../detect/detector.ts';
 import { GraphBuilder } from '../../onnx/builder.ts';
+import { copyModel } from '../../onnx/copy.ts';
+import { removeMetadata, setMetadata } from '../../onnx/metadata.ts';
+import { readModel } from '../../onnx/read.ts';
 import { DataType } from '../../onnx/types.ts';
 import { writeModel } from '../../onnx/write.ts';
 import { detectionOf, trainingOf } from '../family.ts';
@@ -100,4 +103,24 @@ test('transformers.js runs the folder offline and finds the same boxes', async (
       expect(Math.abs(value - (corners[side] ?? Number.NaN))).toBeLessThan(2); // theirs are cut to whole pixels
   }
   await find.dispose();
+});
+
+test('halves of two models are refused, and so is a half beside one of no known model', async () => {
+  const other = { ...source, model: copyModel(source.model) };
+  setMetadata(other.model, 'dino8.note', 'another model');
+  const [first, second] = [join(folder, 'first'), join(folder, 'second')];
+  await writePackage(source, first, 'halves');
+  await writePackage(other, second, 'halves');
+  for (const half of ['text.onnx', 'detect.onnx']) {
+    const mixed = join(folder, `mixed-${half}`);
+    await cp(first, mixed, { recursive: true });
+    await cp(join(second, half), join(mixed, half));
+    await expect(loadModel(mixed)).rejects.toThrow(/holds halves of different models/);
+    const own = await readModel(join(first, half));
+    removeMetadata(own, 'dino8.half_of');
+    await rm(join(mixed, half));
+    await writeModel(own, join(mixed, half));
+    await expect(readPackage(mixed)).rejects.toThrow(/holds halves of different models/);
+  }
+  await loadModel(first);
 });

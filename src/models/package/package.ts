@@ -4,10 +4,19 @@
  * other three as metadata, or a folder of ONNX files with the three beside them (see package-folder.ts). Any other ONNX file
  * is a model of the generic family, without companions.
  */
-import { readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import {
+  checkOptions,
+  checkPath,
+  checkValue,
+  type OptionSchemas,
+  oneOf,
+  optional,
+  text,
+  truth,
+} from '../../base/check-options.ts';
 import { InputError, UsageError } from '../../base/errors.ts';
-import { exists, isDirectory } from '../../base/files.ts';
+import { exists, isDirectory, namesIn } from '../../base/files.ts';
 import { completeSettings, type Preprocessing, parsePreprocessing } from '../../data/preprocessing.ts';
 import { getMetadata, setMetadata } from '../../onnx/metadata.ts';
 import { type Model, readModel } from '../../onnx/read.ts';
@@ -15,7 +24,13 @@ import { writeModel } from '../../onnx/write.ts';
 import type { WeightOptions } from '../checkpoint/choose-weights.ts';
 import { describeFolder } from '../checkpoint/folder-contents.ts';
 import { findFamily, weightsFileFamily } from '../families.ts';
-import { detectionOf, type LoadedModel, type ModelFamily } from '../family.ts';
+import {
+  checkFamilyArgument,
+  checkLoadedArgument,
+  detectionOf,
+  type LoadedModel,
+  type ModelFamily,
+} from '../family.ts';
 import type { FamilyCheckpoint, FamilyDefinition } from '../family-definition.ts';
 import { openGeneric } from '../generic/family.ts';
 import type { TokenizerFiles } from '../tokenizer-schema.ts';
@@ -59,6 +74,9 @@ export interface ReadOptions extends WeightOptions {
   readonly tokenizer?: string | undefined;
 }
 
+/** What the options of reading a model must be. */
+export const readSchemas: OptionSchemas<ReadOptions> = { ema: optional(truth), tokenizer: optional(text) };
+
 /**
  * Reads any model, and finds its family from the file itself: a Hugging Face folder or one file of weights (with the
  * tokenizer's files beside it), whose graph is built; an ONNX file or a folder of them that dino8 wrote; or any other ONNX
@@ -70,6 +88,8 @@ export interface ReadOptions extends WeightOptions {
  * console.log(loaded.family.name);
  */
 export async function loadModel(path: string, options: ReadOptions = {}): Promise<LoadedModel> {
+  checkPath(path);
+  checkOptions('loadModel', readSchemas, options);
   if (await isDirectory(path)) return readFolder(path, options);
   if (await isWeightsFile(path)) return buildPackage(await readCheckpoint(path, options));
   refuseReadOptions(path, options);
@@ -141,6 +161,8 @@ async function checkPreprocessing(folder: string, carried: Preprocessing): Promi
  * const { tensors } = await readCheckpoint('grounding-dino-tiny/');
  */
 export async function readCheckpoint(path: string, options: ReadOptions = {}): Promise<CheckpointPackage> {
+  checkPath(path);
+  checkOptions('readCheckpoint', readSchemas, options);
   if (!(await isDirectory(path))) {
     if (!weightsFileFamily.readFile || !(await isWeightsFile(path)))
       throw new UsageError(
@@ -150,7 +172,7 @@ export async function readCheckpoint(path: string, options: ReadOptions = {}): P
   }
   const configPath = join(path, FILES.config[0]);
   if (!(await exists(configPath)))
-    throw new UsageError(`${path} has no config.json: ${describeFolder(await readdir(path))}`);
+    throw new UsageError(`${path} has no config.json: ${describeFolder(await namesIn(path))}`);
   const family = findFamily(await readCompanion(configPath), configPath);
   return withFiles(path, path, family, await family.readFolder(path, options), options);
 }
@@ -199,6 +221,7 @@ async function withFiles(
  * await writePackage(float, 'tiny.onnx');
  */
 export async function buildPackage(checkpoint: CheckpointPackage): Promise<ModelPackage> {
+  checkFamilyArgument(checkpoint);
   const { source, family, tensors, preprocessing, tokenizer, files, notices } = checkpoint;
   if (!family.buildModel) throw new UsageError(`${source} is a checkpoint whose graph dino8 cannot build.`);
   const model = await family.buildModel(tensors, source);
@@ -252,6 +275,9 @@ function assemble(source: string, model: Model, { config, tokenizer, ...files }:
  * await writePackage(float, 'web/'); // a folder as transformers.js reads it
  */
 export async function writePackage(loaded: LoadedModel, path: string, form: FolderForm = 'combined'): Promise<void> {
+  checkLoadedArgument(loaded);
+  checkPath(path);
+  checkValue('The form of a folder', oneOf(['combined', 'halves']), form);
   if (await isOneFile(path)) return writeModel(loaded.model, path);
   if (!isPackage(loaded))
     throw new UsageError(

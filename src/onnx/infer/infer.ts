@@ -1,5 +1,6 @@
 /** Shape inference for nodes, functions and whole graphs. */
 
+import { checkModelArgument } from '../check-model.ts';
 import type { Model } from '../read.ts';
 import { isExternal, tensorElements } from '../tensor.ts';
 import {
@@ -83,6 +84,7 @@ function setKnown(known: Infos, name: string, info: TensorInfo | undefined): voi
  * const shape = inferShapes(model).get('logits')?.shape; // ['batch', 900, 256]
  */
 export function inferShapes(model: Model): Infos {
+  checkModelArgument(model);
   const known = declaredInfos(model.graph);
   inferNodes(model.graph.node, known, functionFinder(model.functions));
   return known;

@@ -2,6 +2,8 @@
  * The portable form of a model: operators of the ONNX standard only, in a version that most runtimes know, without functions.
  * The model computes the same numbers.
  */
+import { checkOptions, type OptionSchemas, optional, truth, wholeNumber } from '../../base/check-options.ts';
+import { checkModelArgument } from '../check-model.ts';
 import type { Model } from '../read.ts';
 import { removeUnused } from '../rewrite.ts';
 import { dropDomains } from './drop-domains.ts';
@@ -17,6 +19,8 @@ export interface PortableForm {
   readonly layerNormalization?: boolean | undefined;
 }
 
+const formSchemas: OptionSchemas<PortableForm> = { opset: wholeNumber(17, 1000), layerNormalization: optional(truth) };
+
 /**
  * Brings a model into its portable form.
  *
@@ -28,11 +32,14 @@ export interface PortableForm {
  * lowerModel(model, { opset: 17 });
  * await writeModel(model, 'portable.onnx');
  */
-export function lowerModel(
-  model: Model,
-  { opset, layerNormalization = true }: PortableForm,
-  source: string = model.graph.name,
-): void {
+export function lowerModel(model: Model, form: PortableForm, source?: string): void {
+  checkModelArgument(model);
+  checkOptions('lowerModel', formSchemas, form);
+  const { opset, layerNormalization = true } = form;
+  lowerChecked(model, opset, layerNormalization, source ?? model.graph.name);
+}
+
+function lowerChecked(model: Model, opset: number, layerNormalization: boolean, source: string): void {
   inlineFunctions(model, source);
   dropDomains(model, source);
   lowerOpset(model, opset, source);

@@ -2,8 +2,10 @@
  * Calibration: a statistic of each value, seen over a stream of inputs. The graph itself reduces every value; memory does
  * not grow with the number of images.
  */
+
 import { InputError } from '../../base/errors.ts';
 import type { WorkOptions } from '../../base/progress.ts';
+import { checkModelArgument } from '../../onnx/check-model.ts';
 import type { Model } from '../../onnx/read.ts';
 import { kernelOptions } from '../../runtime/kernels.ts';
 import type { Outputs } from '../../runtime/outputs.ts';
@@ -47,6 +49,7 @@ export async function calibrate(
   source: SampleSource,
   options: CalibrationOptions = {},
 ): Promise<Statistics> {
+  checkModelArgument(model);
   const statistics = new Map(values.map((name) => [name, options.statistics?.get(name) ?? emptyStatistic()]));
   if (values.length === 0) return statistics;
   const { total } = source;

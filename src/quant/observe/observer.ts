@@ -1,5 +1,7 @@
 /** Observers: each makes a range of a statistic in its own way. An observer is a plain value. */
+
 import { z } from 'zod';
+import { checkFields } from '../../base/check-options.ts';
 import type { Range, Scheme } from '../scheme.ts';
 import { entropyMaximum, entropyRange } from './entropy.ts';
 import { type BinnedValues, binned, binnedMagnitudes } from './histogram.ts';
@@ -69,6 +71,7 @@ export const DEFAULT_OBSERVER = observerOf('mse');
  * if (statistic) estimateRange(statistic, DEFAULT_OBSERVER, { lowest: 0, highest: 255, symmetric: false });
  */
 export function estimateRange(statistic: Statistic, observer: Observer, scheme: Scheme): Range {
+  checkFields('The statistic must be one of a calibration', statistic, 'min', 'max', 'histogram');
   const seen = { min: statistic.min, max: statistic.max };
   const within = ({ min, max }: Range): Range => ({ min: Math.max(min, seen.min), max: Math.min(max, seen.max) });
   const magnitude = (limit: number) => within({ min: -limit, max: limit });

@@ -1,4 +1,5 @@
 /** Inputs of a model, one run at a time, wherever they come from: pictures with prompts, arrays in files, or noise. */
+import { checkValue, listOf, objectWith } from '../../base/check-options.ts';
 import type { Feeds } from '../../runtime/session.ts';
 
 /** Inputs of the model for one run, and its place in the order of the whole calibration. */
@@ -58,6 +59,7 @@ export const NO_RULES: ObservationRules = { maskLimit: Number.POSITIVE_INFINITY 
  * const samples = listedSamples([{ place: 0, feeds: { x: floats(Float32Array.of(1, 2), [1, 2]) } }]);
  */
 export function listedSamples(list: readonly Sample[], key = 'listed'): SampleSource {
+  checkValue('The samples', listOf('a list of samples', objectWith('a sample', 'place', 'feeds')), list);
   return {
     total: list.length,
     key,

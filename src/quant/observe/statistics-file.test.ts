@@ -40,14 +40,27 @@ test.each([
   [{ shard: { index: 3, count: 2 } }, /at shard: the part is beyond the number of parts/],
   [{ skipped: ['a.jpg', 'a.jpg'] }, /at skipped: a file occurs twice/],
   [{ format: 'other' }, /a file that dino8 calibrate wrote/],
+  [{ done: 3 }, /at done: more images are done than there are/],
+  [{ shard: { index: 1, count: 2 ** 40 } }, /at shard.count/],
 ])('%j is refused', async (change, message) => {
   const { content } = await written();
   expect(() => parseStatistics({ ...content, ...change }, 'it')).toThrow(message);
   expect(() => parseStatistics({ ...content, ...change }, 'it')).toThrow(InputError);
 });
 
+/** The channels of a file. */
+const channels = (min: readonly number[], max: readonly number[]) => {
+  const text = (array: Float32Array | Float64Array) => Buffer.from(array.buffer).toString('base64');
+  const mean = new Float64Array(min.length);
+  return { min: text(Float32Array.from(min)), max: text(Float32Array.from(max)), mean: text(mean) };
+};
+
 test.each([
   [{ min: 2, max: 1 }, /the minimum is above the maximum/],
+  [{ min: null, max: 1 }, /one of them is missing/],
+  [{ min: -1e308, max: 1e308 }, /\.min/],
+  [{ channels: channels([0, 1], [1, 0]) }, /has a channel whose minimum is above its maximum/],
+  [{ channels: channels([0], [Number.NaN]) }, /or no number/],
   [
     {
       lengths: [

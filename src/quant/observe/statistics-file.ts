@@ -2,7 +2,9 @@
  * The result of a calibration as a file. It holds statistics, not ranges, so that any observer can be applied to it later,
  * and parts made on different machines can be merged.
  */
+
 import { z } from 'zod';
+import { checkPath, checkValue, listOf, objectWith } from '../../base/check-options.ts';
 import { InputError, UsageError } from '../../base/errors.ts';
 import { readJson, writeAtomic } from '../../base/files.ts';
 import { parseWith } from '../../base/schema.ts';
@@ -16,6 +18,8 @@ const FORMAT = 'dino8-statistics-1';
 const FORMER_FORMAT = 'dino8-ranges-1';
 const LARGEST_FILE = 1 << 29;
 const MAXIMUM_CHANNELS = 1 << 16;
+/** More machines take part in no calibration. */
+export const MAXIMUM_SHARDS = 1_000_000;
 
 /** True if no item occurs twice. */
 function isUnique(items: readonly unknown[]): boolean {
@@ -24,25 +28,27 @@ function isUnique(items: readonly unknown[]): boolean {
 
 const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 const steps = z.number().int();
+/** What is observed are floats of 32 bits. */
+const LARGEST_FLOAT = 3.402_823_466_385_289e38;
+const float = z.number().min(-LARGEST_FLOAT).max(LARGEST_FLOAT);
 /** JSON has no infinity, so the bucket of the longest prompts has no maximum. */
 const tokens = z.union([count, z.null()]).transform((value) => value ?? Number.POSITIVE_INFINITY);
 
 const channelSchema = z.strictObject({ min: z.base64(), max: z.base64(), mean: z.base64() });
 
+/** A value of which nothing counted has neither a minimum nor a maximum. */
 const isRange = ({ min, max }: { min: number | null; max: number | null }) =>
-  min === null || max === null || min <= max;
-const REVERSED = { error: 'the minimum is above the maximum' };
+  min === null || max === null ? min === max : min <= max;
+const REVERSED = { error: 'the minimum is above the maximum, or one of them is missing' };
 
-const lengthSchema = z
-  .strictObject({ tokens, images: count, min: z.number(), max: z.number() })
-  .refine(isRange, REVERSED);
+const lengthSchema = z.strictObject({ tokens, images: count, min: float, max: float }).refine(isRange, REVERSED);
 
 const valueSchema = z
   .strictObject({
     images: count,
     excluded: count,
-    min: z.number().nullable(),
-    max: z.number().nullable(),
+    min: float.nullable(),
+    max: float.nullable(),
     movingMin: steps,
     movingMax: steps,
     histogram: z.strictObject({
@@ -63,23 +69,25 @@ const valueSchema = z
   .refine(isRange, REVERSED);
 
 const shardSchema = z
-  .strictObject({ index: z.number().int().min(1), count: z.number().int().min(1) })
+  .strictObject({ index: z.number().int().min(1), count: z.number().int().min(1).max(MAXIMUM_SHARDS) })
   .refine((shard) => shard.index <= shard.count, { error: 'the part is beyond the number of parts' });
 
-const fileSchema = z.strictObject({
-  format: z.literal([FORMAT, FORMER_FORMAT], { error: 'it must be a file that dino8 calibrate wrote' }),
-  /** Hash of the model that was observed. */
-  model: z.string(),
-  /** Hash of the images and prompts. */
-  plan: z.string(),
-  images: z.number().int().min(1),
-  /** Which part of the plan, from 1; all of it if null. */
-  shard: shardSchema.nullable(),
-  /** Images of the part that are done; all of them in a finished file. */
-  done: count,
-  skipped: z.array(z.string()).refine(isUnique, { error: 'a file occurs twice' }),
-  values: z.record(z.string(), valueSchema),
-});
+const fileSchema = z
+  .strictObject({
+    format: z.literal([FORMAT, FORMER_FORMAT], { error: 'it must be a file that dino8 calibrate wrote' }),
+    /** Hash of the model that was observed. */
+    model: z.string(),
+    /** Hash of the images and prompts. */
+    plan: z.string(),
+    images: z.number().int().min(1),
+    /** Which part of the plan, from 1; all of it if null. */
+    shard: shardSchema.nullable(),
+    /** Images of the part that are done; all of them in a finished file. */
+    done: count,
+    skipped: z.array(z.string()).refine(isUnique, { error: 'a file occurs twice' }),
+    values: z.record(z.string(), valueSchema),
+  })
+  .refine(({ done, images }) => done <= images, { error: 'more images are done than there are', path: ['done'] });
 
 /** One of several parts of a calibration, which can be done on several machines. */
 export interface Shard {
@@ -118,6 +126,8 @@ export interface Calibration extends CalibrationHead {
  * await writeStatistics(await readStatistics('statistics.json'), 'copy.json');
  */
 export async function writeStatistics(calibration: Calibration, path: string): Promise<void> {
+  checkPath(path);
+  checkValue('The calibration', objectWith('what `readStatistics` returned', 'statistics', 'model'), calibration);
   const { statistics, ...head } = calibration;
   const values = Object.fromEntries([...statistics].map(([name, statistic]) => [name, encode(statistic)]));
   await writeAtomic(path, `${JSON.stringify({ format: FORMAT, ...head, values })}\n`);
@@ -169,6 +179,7 @@ export function checkStatistics({ model, shard }: CalibrationHead, expected: str
  * await writeStatistics(mergeCalibrations(parts), 'statistics.json');
  */
 export function mergeCalibrations(parts: readonly (Calibration & { readonly path: string })[]): Calibration {
+  checkValue('The parts', listOf('a list of calibrations', objectWith('a calibration', 'statistics', 'path')), parts);
   const [first] = parts;
   if (!first?.shard)
     throw new UsageError(`${first?.path ?? 'Nothing'} is not a part of a calibration; nothing to merge.`);
@@ -247,6 +258,11 @@ function decode(value: z.output<typeof valueSchema>, source: string): Statistic 
 
 const toBase64 = (data: Float32Array | Float64Array) => Buffer.from(bytesOf(data)).toString('base64');
 
+/** A channel of which nothing counted has infinite extremes, the wrong way round. */
+const isChannelRange = (min: number, max = Number.NaN): boolean =>
+  (min <= max && Number.isFinite(min) && Number.isFinite(max)) ||
+  (min === Number.POSITIVE_INFINITY && max === Number.NEGATIVE_INFINITY);
+
 function decodeChannels({ min, max, mean }: z.output<typeof channelSchema>, source: string): ChannelStatistic {
   const bytes = (text: string) => Uint8Array.from(Buffer.from(text, 'base64'));
   const [low, high, middle] = [bytes(min), bytes(max), bytes(mean)] as const;
@@ -254,9 +270,17 @@ function decodeChannels({ min, max, mean }: z.output<typeof channelSchema>, sour
   const isSound = Number.isInteger(width) && width <= MAXIMUM_CHANNELS;
   if (!isSound || high.length !== low.length || middle.length !== 2 * low.length)
     throw new InputError(`${source} has channels that do not fit together; the file is damaged.`);
-  return {
+  const channels = {
     min: new Float32Array(low.buffer),
     max: new Float32Array(high.buffer),
     mean: new Float64Array(middle.buffer),
   };
+  if (
+    !channels.mean.every(Number.isFinite) ||
+    channels.min.some((value, at) => !isChannelRange(value, channels.max[at]))
+  )
+    throw new InputError(
+      `${source} has a channel whose minimum is above its maximum, or no number; the file is damaged.`,
+    );
+  return channels;
 }

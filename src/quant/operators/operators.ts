@@ -1,4 +1,5 @@
 /** The table of operators that can be quantized. A new operator is a file in this folder and a line in this table. */
+import { checkModelArgument } from '../../onnx/check-model.ts';
 import { indexGraph } from '../../onnx/graph-index.ts';
 import { inferShapes } from '../../onnx/infer/infer.ts';
 import type { Model } from '../../onnx/read.ts';
@@ -51,7 +52,9 @@ export function factsOf(model: Model): GraphFacts {
  * @example
  * const convolutions = findQuantizable(model).filter(({ operator }) => operator === 'Conv');
  */
-export function findQuantizable(model: Model, graph: GraphFacts = factsOf(model)): Quantizable[] {
+export function findQuantizable(model: Model, facts?: GraphFacts): Quantizable[] {
+  checkModelArgument(model);
+  const graph = facts ?? factsOf(model);
   return model.graph.node.flatMap((node) => {
     const operator = byType.get(`${node.domain}::${node.opType}`);
     const found = operator?.match(node, graph);

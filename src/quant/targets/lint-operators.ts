@@ -1,5 +1,7 @@
 /** Reads a model by the table of what its runtime takes. The model is not run. */
+
 import { UsageError } from '../../base/errors.ts';
+import { checkModelArgument } from '../../onnx/check-model.ts';
 import { indexGraph } from '../../onnx/graph-index.ts';
 import { type Infos, inferShapes } from '../../onnx/infer/infer.ts';
 import { isStandardDomain, operatorName, standardVersion } from '../../onnx/opset.ts';
@@ -35,6 +37,7 @@ export interface Violation {
  * const violations = operators ? lintOperators(await readModel('detector.onnx'), operators, '8.6') : [];
  */
 export function lintOperators(model: Model, table: OperatorTable, version?: string): Violation[] {
+  checkModelArgument(model);
   const wanted = version === undefined ? table.madeFor : [knownVersion(table, version)];
   const graphs = graphsOf(model);
   const found = wanted.flatMap((each) =>

@@ -3,6 +3,7 @@
  * uniform by Glorot and Bengio (2010, https://proceedings.mlr.press/v9/glorot10a.html) elsewhere, with the exceptions of
  * deformable attention and of the box heads.
  */
+import { checkFields } from '../../../base/check-options.ts';
 import { float } from '../../../onnx/attributes.ts';
 import { defined, GraphBuilder, type Value } from '../../../onnx/builder.ts';
 import { bytesOf } from '../../../onnx/tensor.ts';
@@ -29,6 +30,7 @@ const FUSION_SCALE = 1e-4;
  * const fresh = await initialWeights(tensors, config, 0);
  */
 export async function initialWeights(checkpoint: Checkpoint, config: Config, seed: number): Promise<Checkpoint> {
+  checkFields('The checkpoint must be a map of tensors', checkpoint, 'get', 'entries');
   const b = new GraphBuilder('initial-weights');
   const names = [...checkpoint.keys()];
   for (const [index, [name, { shape }]] of [...checkpoint].entries())

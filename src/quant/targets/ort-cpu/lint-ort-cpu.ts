@@ -1,5 +1,6 @@
 /** Finds, in the profile of a run, the quantized places that ONNX Runtime does not compute in integers, and their cost. */
 
+import { checkModelArgument } from '../../../onnx/check-model.ts';
 import { type GraphIndex, indexGraph } from '../../../onnx/graph-index.ts';
 import type { Model } from '../../../onnx/read.ts';
 import { modelBytes } from '../../../onnx/write.ts';
@@ -56,6 +57,7 @@ const INTEGER_PRODUCTS = new Set([
  * const { unfused } = await lintModel(model, feeds);
  */
 export async function lintModel(model: Model, feeds: Feeds, options: SessionOptions = {}): Promise<LintResult> {
+  checkModelArgument(model);
   const index = indexGraph(model.graph);
   const inputs = new Map(model.graph.node.map((node) => [node.name, node.input[0] ?? '']));
   const kindOf = (name: string, operator: string): Unfused['kind'] => {
