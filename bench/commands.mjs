@@ -1,4 +1,4 @@
-// The commands that work long, on the bundled model: what bench/interruption.mjs and bench/kills.mjs run.
+// The commands of dino8 on the bundled model, each with little work: what bench/interruption.mjs and bench/kills.mjs run.
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -9,29 +9,89 @@ const calib = join(root, 'assets/shapes/calib');
 const val = join(root, 'assets/shapes/val');
 const picture = join(val, '000082.jpg');
 
+const detections = join(root, 'test/fixtures/golden/coco/crowds_detections.json');
+const truth = join(root, 'test/fixtures/golden/coco/crowds_ground_truth.json');
+
 /** Options that make a training short. */
 const SHORT = ['--batch', '2', '--images', '8', '--text-length', '32', '--steps', '4', '--checkpoint-minutes', '0'];
 
-/** The arguments of each command that writes; everything that it writes is in or at `output`. */
+/** Options that make a compression short. */
+const BRIEF = [
+  '--recipes',
+  'dynamic',
+  '--set-aside',
+  '0.02',
+  '--images',
+  '4',
+  '--calibration-images',
+  '4',
+  '--runs',
+  '1',
+];
+
+/** The arguments of each command that writes; everything that it writes is in or at `output`. `model` is a checkpoint. */
 export const WRITING = {
-  convert: (output) => ['convert', nano, '-o', `${output}.onnx`],
-  halves: (output) => ['convert', nano, '-o', output],
-  folder: (output) => ['convert', nano, '--combined', '-o', output],
-  quantize: (output) => ['quantize', nano, '--recipe', 'dynamic', '-o', `${output}.onnx`],
-  calibrate: (output) => ['calibrate', nano, calib, '--images', '12', '-o', `${output}.json`],
-  specialize: (output) => ['specialize', nano, '--height', '256', '--width', '256', '-o', `${output}.onnx`],
-  eval: (output) => ['eval', nano, val, '--images', '12', '-o', `${output}.json`],
-  sensitivity: (output) => ['sensitivity', nano, val, '--images', '2', '--recipe', 'dynamic', '-o', `${output}.json`],
-  detect: (output) => ['detect', picture, '--phrases', 'red circle', '--model', nano, '--out', `${output}.png`],
-  train: (output) => ['train', nano, calib, '-o', output, ...SHORT],
-  qat: (output) => ['qat', nano, calib, '-o', `${output}.onnx`, ...SHORT],
+  convert: (output, model = nano) => ['convert', model, '-o', `${output}.onnx`],
+  halves: (output, model = nano) => ['convert', model, '-o', output],
+  folder: (output, model = nano) => ['convert', model, '--combined', '-o', output],
+  quantize: (output, model = nano) => ['quantize', model, '--recipe', 'dynamic', '-o', `${output}.onnx`],
+  calibrate: (output, model = nano) => ['calibrate', model, calib, '--images', '12', '-o', `${output}.json`],
+  specialize: (output, model = nano) => [
+    'specialize',
+    model,
+    '--height',
+    '256',
+    '--width',
+    '256',
+    '-o',
+    `${output}.onnx`,
+  ],
+  eval: (output, model = nano) => ['eval', model, val, '--images', '12', '-o', `${output}.json`],
+  detections: (output, model = nano) => ['eval', model, val, '--images', '12', '--save-detections', `${output}.json`],
+  score: (output) => ['score', detections, truth, '-o', `${output}.json`],
+  errors: (output) => ['errors', detections, truth, '-o', `${output}.json`],
+  inspect: (output, model = nano) => ['inspect', model, '--report', `${output}.html`],
+  compare: (output, model = nano) => [
+    'compare',
+    model,
+    model,
+    val,
+    '--images',
+    '2',
+    '--no-accuracy',
+    '--report',
+    `${output}.html`,
+  ],
+  sensitivity: (output, model = nano) => [
+    'sensitivity',
+    model,
+    val,
+    '--images',
+    '2',
+    '--recipe',
+    'dynamic',
+    '-o',
+    `${output}.json`,
+  ],
+  tune: (output, model = nano) => ['tune', model, val, '--images', '2', '--recipe', 'dynamic', '-o', `${output}.yaml`],
+  compress: (output, model = nano) => ['compress', model, val, ...BRIEF, '-o', output],
+  detect: (output, model = nano) => [
+    'detect',
+    picture,
+    '--phrases',
+    'red circle',
+    '--model',
+    model,
+    '--out',
+    `${output}.png`,
+  ],
+  train: (output, model = nano) => ['train', model, calib, '-o', output, ...SHORT],
+  qat: (output, model = nano) => ['qat', model, calib, '--recipe', 'dynamic', '-o', `${output}.onnx`, ...SHORT],
 };
 
 /** The commands that only read. */
 export const READING = {
   measure: () => ['measure', nano, picture, '--phrases', 'red circle', '--runs', '50'],
-  compare: () => ['compare', nano, nano, picture],
-  inspect: () => ['inspect', nano],
   lint: () => ['lint', nano],
 };
 

@@ -1,7 +1,7 @@
 // A long run with faults: detect, calibrate and eval in a loop in one process, with pictures that are damaged, a disk that is
 // full, commands that are killed, and a clock that jumps. It reports the slope of memory, file handles, and whether results
-// stay equal to the bit:
-//   node bench/soak.mjs [--minutes 60] [--seed 1]
+// stay equal to the bit. It measures the built dist/:
+//   node --expose-gc bench/soak.mjs [--minutes 60] [--seed 1]
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
@@ -113,6 +113,9 @@ async function fileHandles() {
   return (await readdir('/proc/self/fd').catch(() => [])).length;
 }
 
+/** What memory may grow by in megabytes a minute, and the file handles: a slope that measuring alone does not make. */
+const [MOST_GROWTH, MOST_HANDLES] = [1, 0.1];
+
 /** The slope of a straight line through points, by least squares. */
 function slope(points) {
   const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
@@ -167,4 +170,5 @@ console.log(`results: ${different === 0 ? 'all equal to the bit' : `${different}
 const left = (await readdir(folder, { recursive: true })).filter((name) => /\.(tmp|lock|partial)$/.test(name));
 console.log(`files left: ${left.length === 0 ? 'none' : left.join(', ')}`);
 await rm(folder, { recursive: true });
-process.exitCode = different > 0 || left.length > 0 ? 1 : 0;
+const grows = slope(settled(memory)) > MOST_GROWTH || slope(settled(handles)) > MOST_HANDLES;
+process.exitCode = different > 0 || left.length > 0 || grows ? 1 : 0;

@@ -3,7 +3,7 @@
 //   node kernels/fuzz.mjs                            1,000,000 cases, however long they take
 //   node kernels/fuzz.mjs --seconds 60               as many cases as fit a minute, as in CI
 //   node kernels/fuzz.mjs --operator Observe         one operator; --cases N, --seed S
-//   node kernels/fuzz.mjs --libfuzzer --seconds 600  the same inputs, steered by coverage; needs clang++
+//   node kernels/fuzz.mjs --libfuzzer --seconds 600  the same inputs, steered by coverage, for each operator; needs clang++
 import { execFile, execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
@@ -28,6 +28,55 @@ for (const name of ['cases', 'seconds', 'seed'])
   }
 
 const run = promisify(execFile);
+const env = {
+  ...process.env,
+  UBSAN_OPTIONS: 'print_stacktrace=1',
+  // Memory that is not there is an answer of malloc and not the end of the program.
+  ASAN_OPTIONS: 'allocator_may_return_null=1',
+};
+
+/** Cases from a generator, for all operators or one. @returns whether there was no fault */
+function fuzzByChance(executable) {
+  const { cases, seconds, seed, operator } = values;
+  const args = [cases, seconds, seed, ...(operator ? [operator] : [])];
+  const { status, signal } = spawnSync(executable, args, { stdio: 'inherit', env });
+  if (status !== 0) console.error(`The fuzzing failed (${signal ?? `exit code ${status}`}); the seed was ${seed}.`);
+  return status === 0;
+}
+
+/** Cases of libFuzzer, one target for each operator, which share cases and seconds. @returns whether there was no fault */
+function fuzzByCoverage(executable) {
+  const names = execFileSync(executable, { env: { ...env, DINO8_FUZZ_LIST: '1' }, encoding: 'utf8' })
+    .trim()
+    .split('\n');
+  const wanted = values.operator ? [values.operator] : names;
+  const share = (total) => Math.max(1, Math.ceil(Number(total) / wanted.length));
+  const args = [
+    `-max_total_time=${share(values.seconds)}`,
+    `-runs=${share(values.cases)}`,
+    `-seed=${values.seed}`,
+    '-max_len=4096',
+    '-print_final_stats=1',
+    `-artifact_prefix=${join(tmpdir(), 'dino8-fuzz-')}`,
+  ];
+  let total = 0;
+  for (const name of wanted) {
+    const { status, stderr } = spawnSync(executable, args, {
+      env: { ...env, DINO8_FUZZ_OPERATOR: name },
+      encoding: 'utf8',
+      maxBuffer: 1 << 28,
+    });
+    const cases = Number(/number_of_executed_units: (\d+)/.exec(stderr)?.[1] ?? 0);
+    const coverage = [...stderr.matchAll(/cov: (\d+)/g)].at(-1)?.[1] ?? '?';
+    total += cases;
+    console.log(`  ${name.padEnd(72)} ${String(cases).padStart(8)} cases, ${coverage} places reached`);
+    if (status === 0) continue;
+    console.error(stderr.slice(-6000));
+    return false;
+  }
+  console.log(`${total} cases of ${wanted.length} operators: no fault`);
+  return true;
+}
 const compiler = values.libfuzzer ? 'clang++' : findCompiler();
 if (compiler === undefined || spawnSync(compiler, ['--version'], { stdio: 'ignore' }).status !== 0) {
   console.log(`${compiler ?? 'A C++ compiler'} was not found, so that the operators were not fuzzed.`);
@@ -54,21 +103,8 @@ try {
   await Promise.all(Array.from({ length: availableParallelism() }, worker));
   const executable = join(folder, 'fuzz');
   execFileSync(compiler, [...sanitizers, ...fuzzer, ...objects, '-o', executable], { stdio: 'inherit' });
-  const { cases, seconds, seed, operator } = values;
-  const args = values.libfuzzer
-    ? [`-max_total_time=${seconds}`, `-runs=${cases}`, `-seed=${seed}`, '-max_len=4096']
-    : [cases, seconds, seed, ...(operator ? [operator] : [])];
-  console.log(`Fuzzing the operators with seed ${seed}.`);
-  const env = {
-    ...process.env,
-    ...(operator ? { DINO8_FUZZ_OPERATOR: operator } : {}),
-    UBSAN_OPTIONS: 'print_stacktrace=1',
-    // Memory that is not there is an answer of malloc and not the end of the program.
-    ASAN_OPTIONS: 'allocator_may_return_null=1',
-  };
-  const { status, signal } = spawnSync(executable, args, { stdio: 'inherit', env });
-  if (status !== 0) console.error(`The fuzzing failed (${signal ?? `exit code ${status}`}); the seed was ${seed}.`);
-  process.exitCode = status === 0 ? 0 : 1;
+  console.log(`Fuzzing the operators with seed ${values.seed}.`);
+  process.exitCode = (values.libfuzzer ? fuzzByCoverage(executable) : fuzzByChance(executable)) ? 0 : 1;
 } catch (error) {
   console.error(error.stderr || error.message);
   process.exitCode = 1;

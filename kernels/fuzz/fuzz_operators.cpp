@@ -413,6 +413,13 @@ std::vector<const OrtCustomOp*> operators_named(const std::string& wanted) {
 
 #ifdef DINO8_LIBFUZZER
 
+// With DINO8_FUZZ_LIST it only prints the names of the operators, each of which is a target of its own.
+extern "C" int LLVMFuzzerInitialize(int*, char***) {
+  if (std::getenv("DINO8_FUZZ_LIST") == nullptr) return 0;
+  for (const OrtCustomOp* op : operators_named("")) std::puts(op->GetName(op));
+  std::exit(0);
+}
+
 // DINO8_FUZZ_OPERATOR names the operator of this target; without it each case chooses one.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t count) {
   const char* wanted = std::getenv("DINO8_FUZZ_OPERATOR");

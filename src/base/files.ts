@@ -46,6 +46,12 @@ export function fileError(verb: 'read' | 'write', path: string, error: unknown):
     case 'EACCES':
     case 'EPERM':
       return new InputError(`${path} cannot be ${verb === 'read' ? 'read' : 'written'}: permission denied.`);
+    case 'ENAMETOOLONG':
+      return new UsageError(`${path} is a longer name than the file system takes; check the path.`);
+    case 'ELOOP':
+      return new InputError(`${path} runs through symbolic links that lead in a circle; check the path.`);
+    case 'ERR_INVALID_ARG_VALUE':
+      return new UsageError(`${path} is no path: it has a null character.`);
     case 'EROFS':
       return new InputError(`${path} cannot be written: its file system is read-only; write elsewhere.`);
     case 'ENOSPC':

@@ -53,3 +53,9 @@ test('the same process may reserve a place again', async () => {
   await second[Symbol.asyncDispose]();
   await expect(access(`${state}.lock`)).rejects.toThrow(/ENOENT/);
 });
+
+test('many reservations, one after another, leave one listener of the end of the process', async () => {
+  const before = process.listenerCount('exit');
+  for (let count = 0; count < 20; count++) await (await reserve(join(folder, `turn-${count}`)))[Symbol.asyncDispose]();
+  expect(process.listenerCount('exit')).toBeLessThanOrEqual(before + 1);
+});

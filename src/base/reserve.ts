@@ -25,6 +25,8 @@ interface Held {
 
 const held = new Map<string, Promise<Held>>();
 const descriptors = new Map<string, number>();
+/** Whether the end of the process gives back what is held: one listener for all that it ever holds. */
+let isListening = false;
 
 /**
  * Reserves a file or folder of state for this process by a lock file beside it, `<path>.lock`. Another process is refused, and
@@ -76,7 +78,8 @@ async function takeLock(path: string, place: string): Promise<Held> {
     if (isFileAt(place, descriptor)) {
       ftruncateSync(descriptor);
       writeSync(descriptor, `${process.pid}\n`, 0);
-      if (descriptors.size === 0) process.once('exit', giveAllBack);
+      if (!isListening) process.once('exit', giveAllBack);
+      isListening = true;
       descriptors.set(place, descriptor);
       return { descriptor, users: 0 };
     }

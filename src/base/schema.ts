@@ -32,8 +32,14 @@ function notAsExpected({ issues }: z.ZodError, source: string, place: readonly P
   const path = [...place, ...(first?.path ?? [])];
   const where = path.length > 0 ? ` at ${path.map(String).join('.')}` : '';
   const others = more.length ? ` (and ${more.length} more)` : '';
-  return new InputError(`${source} is not as expected${where}: ${first?.message ?? 'invalid'}${others}.`);
+  return new InputError(
+    `${source} is not as expected${where}: ${first ? described(first.message) : 'invalid'}${others}.`,
+  );
 }
+
+/** What zod says, without the word of JavaScript for a value that is not there. */
+const described = (message: string) =>
+  message.replace(/^Invalid input: (.*), received undefined$/, 'it is missing ($1)');
 
 /** Reads a JSON file and checks it against a schema. @throws UsageError or InputError if it cannot be read or is wrong */
 export async function readJsonAs<T extends z.ZodType>(

@@ -1,5 +1,6 @@
 /** The options by which commands take phrases. */
 import { Option } from '@commander-js/extra-typings';
+import { append } from '../base/append.ts';
 import { UsageError } from '../base/errors.ts';
 import { type ExactPhrase, readPhrases, splitPhrases } from '../data/phrases.ts';
 import { notice } from './notices.ts';
@@ -38,8 +39,8 @@ export async function phrasesOf({ phrases, phrase, phrasesFile }: PhraseValues):
   const listed = (phrases ?? []).flatMap(splitPhrases).map((exact) => ({ exact }));
   const own = (phrase ?? []).map((exact) => ({ exact }));
   for (const { exact } of own) warnOfSentences(exact);
-  const read = [];
-  for (const path of phrasesFile ?? []) read.push(...(await readPhrases(path)));
+  const read: ExactPhrase[] = [];
+  for (const path of phrasesFile ?? []) append(read, await readPhrases(path));
   const all = [...listed, ...own, ...read];
   if (all.length === 0)
     throw new UsageError('The prompt has no phrases; name what to find, as in --phrases "red circle, blue square".');

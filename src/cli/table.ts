@@ -1,5 +1,6 @@
 /** Compact tables that fit the width of the terminal. */
 import Table from 'cli-table3';
+import { append, maximum } from '../base/append.ts';
 import { printable } from '../base/printable.ts';
 
 /** The space between two columns. */
@@ -27,7 +28,7 @@ export function table(
 ): string {
   const cells = rows.map((row) => row.map(printable));
   const natural = heading.map((title, column) =>
-    Math.max(...[title, ...cells.map((row) => row[column] ?? '')].map(length)),
+    maximum([title, ...cells.map((row) => row[column] ?? '')].map(length)),
   );
   const widths = fitColumns(natural, alignments, width);
   const drawn = new Table({
@@ -38,7 +39,10 @@ export function table(
     colWidths: widths,
     wordWrap: true,
   });
-  drawn.push(...cells.map((row) => row.map((cell, column) => shorten(cell, widths[column] ?? 0))));
+  append(
+    drawn,
+    cells.map((row) => row.map((cell, column) => shorten(cell, widths[column] ?? 0))),
+  );
   return drawn
     .toString()
     .split('\n')

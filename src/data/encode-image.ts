@@ -1,9 +1,9 @@
 /** Encodes pictures in the format that is asked for, and lays drawings over them. */
-import sharp from 'sharp';
 import { InputError, messageOf } from '../base/errors.ts';
 import { encodeBitmap } from './bitmap.ts';
 import type { PictureFormat } from './file-kind.ts';
 import type { Image } from './image.ts';
+import { sharp } from './sharp.ts';
 
 /** Settings with which drawn text stays readable. TIFF has no loss. */
 const SETTINGS: Partial<Record<PictureFormat, object>> = {

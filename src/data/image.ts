@@ -1,11 +1,11 @@
 /**
  * Decodes pictures to 8-bit RGB, upright, with the numbers of Pillow's `convert('RGB')`, which is what Hugging Face's
- * processors work on. Settings of the process-wide sharp library are left alone.
+ * processors work on.
  */
-import sharp, { type Metadata, type Sharp } from 'sharp';
+import type { Metadata, Sharp } from 'sharp';
 import { z } from 'zod';
 import { checkOptions, checkValue, type OptionSchemas, optional, truth } from '../base/check-options.ts';
-import { InputError, isOutOfMemory, messageOf } from '../base/errors.ts';
+import { Dino8Error, InputError, isOutOfMemory } from '../base/errors.ts';
 import { readBytes } from '../base/files.ts';
 import { decodeBitmap, readBitmapHeader } from './bitmap.ts';
 import { fileKind, PICTURE_FORMATS, type PictureFormat, readHead } from './file-kind.ts';
@@ -13,6 +13,7 @@ import { withoutGifTransparency } from './gif.ts';
 import { wrongJpegMarker } from './jpeg-markers.ts';
 import { checkPixels, maxPixelsSchema, type PixelLimitOptions } from './pixel-limit.ts';
 import type { Image } from './rgb-image.ts';
+import { sharp } from './sharp.ts';
 import type { Size } from './size.ts';
 import { readTiffTags } from './tiff-tags.ts';
 
@@ -74,12 +75,13 @@ export async function readPictureSizes(path: string): Promise<PictureSizes> {
   }
 }
 
-/** The error for a picture that the image library does not decode. */
-function undecodable(error: unknown, kind: PictureFormat | 'heic', source: string): InputError {
+/** The error for a picture that the image library does not decode; an error of dino8 is one already. */
+function undecodable(error: unknown, kind: PictureFormat | 'heic', source: string): Dino8Error {
+  if (error instanceof Dino8Error) return error;
   return new InputError(
     kind === 'heic'
-      ? `${source} is a HEIC picture, which the image library here does not decode (${messageOf(error)}); convert it to JPEG, for instance with heif-convert.`
-      : `${source} cannot be decoded as an image (${messageOf(error)}).`,
+      ? `${source} is a HEIC picture, which the image library here does not decode (${reasonOf(error)}); convert it to JPEG, for instance with heif-convert.`
+      : `${source} cannot be decoded as an image (${reasonOf(error)}).`,
   );
 }
 
@@ -124,7 +126,7 @@ export async function decodeImage(bytes: Uint8Array, source: string, options: Re
     if (gray) return await decodeDeepGray(turned, gray);
     return await (metadata.space === 'cmyk' ? decodeInks(turned, source) : decodeColours(turned, source));
   } catch (error) {
-    if (error instanceof InputError || isOutOfMemory(error)) throw error;
+    if (isOutOfMemory(error)) throw error;
     throw undecodable(error, kind, source);
   }
 }
@@ -136,6 +138,13 @@ function decodableKind(head: Uint8Array, source: string): PictureFormat | 'heic'
     throw new InputError(`${source} cannot be decoded as an image: it is no ${PICTURE_FORMATS} file.`);
   if (kind === 'video') throw new InputError(`${source} is a video where a picture is needed.`);
   return kind;
+}
+
+/** The last complaint of libvips, which ended the decoding. It may have had others by the thousand, of tags that it does not know. */
+function reasonOf(error: unknown): string {
+  const lines = (error instanceof Error ? error.message : String(error)).trim().split('\n');
+  const last = (lines.at(-1) ?? '').trim();
+  return last.replace(/[.\s]+$/, '');
 }
 
 function checkDepth({ depth, space }: Metadata, source: string): void {

@@ -4,6 +4,7 @@
  * what a file leaves out has the default of the image processors of DETR and its descendants. docs/preprocessing.md is for users.
  */
 import { z } from 'zod';
+import { describeValue } from '../base/describe-value.ts';
 import { InputError } from '../base/errors.ts';
 import { parseWith } from '../base/schema.ts';
 import { RESAMPLING_FILTERS, type Resampling } from './resample.ts';
@@ -158,7 +159,7 @@ export function parsePreprocessing(value: unknown, source: string, processors?: 
   const type = settings.image_processor_type ?? settings.feature_extractor_type;
   if (typeof type === 'string' && processors && !processors.includes(type))
     throw new InputError(
-      `${source} is for the image processor ${JSON.stringify(type)}, which dino8 does not know for this model; it knows ${processors[0]}.`,
+      `${source} is for the image processor ${describeValue(type)}, which dino8 does not know for this model; it knows ${processors[0]}.`,
     );
   const do_pad = given.do_pad === undefined ? settings.pad_and_return_pixel_mask : settings.do_pad;
   const { pad_size } = parseWith(paddingSchema, do_pad ? given : {}, source);

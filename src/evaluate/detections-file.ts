@@ -11,6 +11,7 @@ import {
   objectWith,
   optional,
 } from '../base/check-options.ts';
+import { describeValue } from '../base/describe-value.ts';
 import { InputError } from '../base/errors.ts';
 import { writeAtomic } from '../base/files.ts';
 import type { JsonPart } from '../base/json-lists.ts';
@@ -166,7 +167,7 @@ class DetectionReader {
     const found = find(id);
     if (found !== undefined) return found;
     throw this.#error(
-      `has the ${name} ${JSON.stringify(id)}, which the annotations do not list; score detections with the annotations of their data set`,
+      `has the ${name} ${describeValue(id)}, which the annotations do not list; score detections with the annotations of their data set`,
     );
   }
 
@@ -204,8 +205,5 @@ class DetectionReader {
   }
 }
 
-/** A value as an error shows it. */
-function short(value: unknown): string {
-  const text = typeof value === 'string' ? value : JSON.stringify(value);
-  return text.length > 80 ? `${text.slice(0, 80)}…` : text;
-}
+/** A value as an error shows it. A text that stands for a number, as NaN does, is shown as such. */
+const short = (value: unknown): string => (typeof value === 'string' ? value.slice(0, 80) : describeValue(value));

@@ -1,5 +1,6 @@
 /** The table of model families. A model that no entry recognises is of the generic family. */
 import { z } from 'zod';
+import { describeValue } from '../base/describe-value.ts';
 import { InputError } from '../base/errors.ts';
 import type { FamilyDefinition } from './family-definition.ts';
 import { groundingDinoDefinition } from './grounding-dino/family.ts';
@@ -26,7 +27,7 @@ export function findFamily(config: unknown, source: string): FamilyDefinition {
   const known = FAMILIES.flatMap(({ modelTypes }) => modelTypes.map((type) => `"${type}"`)).join(' or ');
   throw new InputError(
     data
-      ? `${source}: model_type is ${JSON.stringify(data.model_type)}, which dino8 does not know; it must be ${known}.`
+      ? `${source}: model_type is ${describeValue(data.model_type)}, which dino8 does not know; it must be ${known}.`
       : `${source} has no model_type; it must be ${known}.`,
   );
 }

@@ -2,6 +2,7 @@
 
 import { create } from '@bufbuild/protobuf';
 import { NodeProtoSchema, OperatorSetIdProtoSchema } from 'onnx-buf';
+import { append } from '../base/append.ts';
 import { checkFields } from '../base/check-options.ts';
 import { InputError, UsageError } from '../base/errors.ts';
 import { type AttributeValue, makeAttribute } from './attributes.ts';
@@ -169,7 +170,7 @@ export function sortTopologically(graph: GraphProto): void {
         );
       else {
         state.set(node, 'open');
-        stack.push(...missing.toReversed());
+        append(stack, missing.toReversed());
       }
     }
   }

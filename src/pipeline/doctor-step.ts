@@ -41,7 +41,7 @@ export interface MachineReport {
   readonly dino8: string;
   /** The version of Node.js. */
   readonly 'Node.js': string;
-  /** The version of ONNX Runtime. */
+  /** The version of ONNX Runtime, or why it does not load. */
   readonly 'ONNX Runtime': string;
   /** The operating system and the architecture of the processor. */
   readonly platform: string;
@@ -73,15 +73,33 @@ export async function examineMachine(): Promise<MachineReport> {
   return {
     dino8: packageVersion(),
     'Node.js': process.version,
-    'ONNX Runtime': ort().version,
+    'ONNX Runtime': runtimeVersion(),
     platform: `${process.platform} ${process.arch}`,
     CPU: cpus()[0]?.model.trim() ?? 'unknown',
     cores: availableParallelism(),
     memory: `${(totalmem() / 1e6).toFixed(1)} MB`,
     'CPU features': cpuFeatures(),
     kernels: library === undefined ? missingKernels() : await tryKernels(library),
-    'execution providers': { ...providers, 'built in': availableProviders().join(', ') },
+    'execution providers': { ...providers, ...builtInProviders() },
   };
+}
+
+/** The version of ONNX Runtime, or why there is none on this platform. */
+function runtimeVersion(): string {
+  try {
+    return ort().version;
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
+/** The execution providers that ONNX Runtime was built with, if it loads. */
+function builtInProviders(): Record<string, string> {
+  try {
+    return { 'built in': availableProviders().join(', ') };
+  } catch {
+    return {};
+  }
 }
 
 /** Why there is no kernel library. The text has the compiler's message if the build failed. */

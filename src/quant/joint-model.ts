@@ -5,6 +5,7 @@
  */
 import { create } from '@bufbuild/protobuf';
 import { GraphProtoSchema, TensorProtoSchema } from 'onnx-buf';
+import { append } from '../base/append.ts';
 import { copyModel } from '../onnx/copy.ts';
 import { indexGraph } from '../onnx/graph-index.ts';
 import { raiseOpset } from '../onnx/import/raise-opset.ts';
@@ -58,14 +59,14 @@ export function jointModel(model: Model, quantized: Model, values: readonly stri
     );
     return [inner('signal'), inner('noise')];
   });
-  graph.node.push(...other.graph.node);
-  graph.initializer.push(...tensors);
+  append(graph.node, other.graph.node);
+  append(graph.initializer, tensors);
   const output = graph.output.flatMap((info) => {
     const type = valueInfoToTensorInfo(info)?.type ?? DataType.FLOAT;
     return [makeValueInfo(info.name, type, undefined), makeValueInfo(rename(info.name), type, undefined)];
   });
   if (values.length > 0) {
-    graph.node.push(...stack(squaredSums));
+    append(graph.node, stack(squaredSums));
     output.push(makeValueInfo(SQUARED_SUMS, DataType.FLOAT, undefined));
   }
   for (const body of other.functions)

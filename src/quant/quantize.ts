@@ -1,6 +1,7 @@
 /** A model and a plan → an INT8 model. */
 
 import { checkFields } from '../base/check-options.ts';
+import { append } from '../base/append.ts';
 import { UsageError } from '../base/errors.ts';
 import { checkModelArgument } from '../onnx/check-model.ts';
 import { copyModel } from '../onnx/copy.ts';
@@ -104,7 +105,7 @@ async function placeEntries(
     return entry ? target.place(entry, node, context) : [node];
   });
   graph.node = [...added.nodes, ...placed];
-  graph.initializer.push(...added.tensors);
+  append(graph.initializer, added.tensors);
   await foldConstants(model);
   await target.finish(model);
   removeUnused(model);

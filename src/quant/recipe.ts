@@ -5,13 +5,13 @@
 
 import { readdirSync } from 'node:fs';
 import { basename, extname, join } from 'node:path';
-import { parse } from 'yaml';
 import { z } from 'zod';
 import { checkPath, checkValue } from '../base/check-options.ts';
 import { InputError, messageOf, UsageError } from '../base/errors.ts';
 import { readText } from '../base/files.ts';
 import { packageRoot } from '../base/package-root.ts';
 import { parseWith } from '../base/schema.ts';
+import { parseYaml } from '../base/yaml.ts';
 import { observerSchema } from './observe/observer.ts';
 import { MODES } from './operators/operator.ts';
 import { OPERATOR_NAMES } from './operators/operators.ts';
@@ -227,7 +227,7 @@ export function parseRecipe(text: string, source: string): Recipe {
   checkPath(source);
   let value: unknown;
   try {
-    value = parse(text, { maxAliasCount: 100, logLevel: 'error' });
+    value = parseYaml(text);
   } catch (error) {
     throw new InputError(`${source} is not valid YAML (${messageOf(error)}).`);
   }

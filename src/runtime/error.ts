@@ -1,7 +1,8 @@
 import { Dino8Error } from '../base/errors.ts';
 
 /**
- * ONNX Runtime refused a request or failed. The message names the model and, where they are known, the node and shapes.
+ * ONNX Runtime refused a request or failed: the message names the model and, where they are known, the node and shapes. Or a
+ * library with native code does not load on this platform.
  * @example
  * try {
  *   await using session = await Session.create('model.onnx', { providers: ['cuda'] });

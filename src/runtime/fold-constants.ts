@@ -4,6 +4,7 @@
  */
 import { create } from '@bufbuild/protobuf';
 import { GraphProtoSchema, ModelProtoSchema } from 'onnx-buf';
+import { append } from '../base/append.ts';
 import { integerAttribute } from '../onnx/attributes.ts';
 import { inferShapes } from '../onnx/infer/infer.ts';
 import type { Model } from '../onnx/read.ts';
@@ -66,7 +67,7 @@ export async function foldConstants(model: Model, largest?: number): Promise<num
   const needed = new Set([...graph.node.flatMap((node) => node.input), ...graph.output.map((output) => output.name)]);
   const results = folded.flatMap((node) => node.output).filter((name) => needed.has(name));
   for (const batch of batches(folded, results, stored))
-    graph.initializer.push(...(await compute(model, batch.nodes, batch.results, stored)));
+    append(graph.initializer, await compute(model, batch.nodes, batch.results, stored));
   removeUnused(model);
   return folded.length;
 }
@@ -109,7 +110,7 @@ function batches(
       bytes += stored.get(name)?.rawData.length ?? 0;
       if (!node || needed.has(node)) continue;
       needed.add(node);
-      pending.push(...node.input);
+      append(pending, node.input);
     }
     const last = groups.at(-1);
     const isShared = last !== undefined && [...needed].some((node) => last.needed.has(node));

@@ -3,11 +3,11 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import koffi from 'koffi';
 import * as z from 'zod';
 import { checkOptions, optional, truth } from '../base/check-options.ts';
 import { DINO8_WARNING, messageOf, UsageError } from '../base/errors.ts';
 import { packageRoot, packageVersion } from '../base/package-root.ts';
+import { koffi } from './koffi.ts';
 
 const buildFolder = join(packageRoot, 'kernels', 'build');
 
@@ -63,7 +63,7 @@ export function libraryProblem(library: string): string | undefined {
   try {
     const sha256 = createHash('sha256').update(readFileSync(library)).digest('hex');
     if (sha256 !== record.sha256) return 'the file is damaged or incomplete';
-    koffi.load(library).func('const char *dino8_cpu_paths()')();
+    koffi().load(library).func('const char *dino8_cpu_paths()')();
     return undefined;
   } catch (error) {
     return `it does not load on this machine (${messageOf(error)})`;
@@ -127,7 +127,7 @@ export function kernelBuildError(): string | undefined {
  * them are "amx-int8", "avx512-vnni", "avx-vnni", "avx512", "avx2", "neon-i8mm", "neon-dot", "neon" and "scalar".
  */
 export function kernelCpuPaths(library: string): string[] {
-  const names: string = koffi.load(library).func('const char *dino8_cpu_paths()')();
+  const names: string = koffi().load(library).func('const char *dino8_cpu_paths()')();
   return names.split(',');
 }
 
@@ -137,7 +137,7 @@ export function kernelCpuPaths(library: string): string[] {
  * @throws UsageError if the variable names an instruction set that this machine does not have.
  */
 export function kernelCpuPath(library: string): string {
-  const path: string | null = koffi.load(library).func('const char *dino8_cpu_path()')();
+  const path: string | null = koffi().load(library).func('const char *dino8_cpu_path()')();
   if (path === null)
     throw new UsageError(
       `The environment variable ${PATH_VARIABLE} is "${process.env[PATH_VARIABLE]}", but the kernels on this machine run by ${kernelCpuPaths(library).join(', ')}; set it to one of these or unset it.`,
@@ -151,7 +151,7 @@ export function kernelCpuPath(library: string): string {
  * instruction set.
  */
 export function hasIntegerProducts(library: string): boolean {
-  return koffi.load(library).func('bool dino8_has_integer_products()')();
+  return koffi().load(library).func('bool dino8_has_integer_products()')();
 }
 
 /**

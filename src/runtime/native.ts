@@ -7,10 +7,13 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import * as koffi from 'koffi';
+import type { LibraryHandle } from 'koffi';
 import { MemoryError, saysOutOfMemory } from '../base/errors.ts';
+import { printable } from '../base/printable.ts';
 import { commandLineLength, LONGEST_COMMAND_LINE } from './command-line.ts';
 import { RuntimeError } from './error.ts';
+import { koffi } from './koffi.ts';
+import { firstLine, platformName, runtimeAdvice } from './load-library.ts';
 
 /** A native address. 0n is the null pointer. */
 export type Pointer = bigint;
@@ -105,18 +108,21 @@ interface NativeFunction {
   async(...args: [...Argument[], (error: unknown, result: Result) => void]): void;
 }
 
-/** Returns the path of ONNX Runtime's shared library. @throws RuntimeError if there is none for this platform. */
-function libraryPath(): string {
-  const manifest = createRequire(import.meta.url).resolve('onnxruntime-node/package.json');
-  const folder = join(dirname(manifest), 'bin', 'napi-v6', process.platform, process.arch);
+/** Loads ONNX Runtime's shared library. @throws RuntimeError if there is none for this platform. */
+function loadRuntime(): LibraryHandle {
   const names = { linux: 'libonnxruntime.so.1', darwin: 'libonnxruntime.1.dylib', win32: 'onnxruntime.dll' };
   const name = names[process.platform as keyof typeof names]; // other platforms give undefined, handled below
-  const path = name && join(folder, name);
-  if (!path || !existsSync(path))
+  try {
+    const manifest = createRequire(import.meta.url).resolve('onnxruntime-node/package.json');
+    const path = name && join(dirname(manifest), 'bin', 'napi-v6', process.platform, process.arch, name);
+    if (!path || !existsSync(path)) throw new Error('onnxruntime-node has no build for it');
+    return koffi().load(path);
+  } catch (error) {
+    if (error instanceof RuntimeError) throw error;
     throw new RuntimeError(
-      `onnxruntime-node has no ONNX Runtime for ${process.platform} ${process.arch}; dino8 needs one.`,
+      `ONNX Runtime does not load on ${platformName()} (${firstLine(error)}); ${runtimeAdvice()}.`,
     );
-  return path;
+  }
 }
 
 /** ONNX Runtime's functions; `ort()` returns the one instance. */
@@ -124,18 +130,18 @@ class OrtApi {
   /** ONNX Runtime's version, such as "1.30.0". */
   readonly version: string;
   /** Held as long as the process runs: koffi unloads a library whose handle is collected. */
-  readonly #library: koffi.LibraryHandle;
+  readonly #library: LibraryHandle;
   readonly #table: Pointer;
   readonly #functions = new Map<FunctionName, NativeFunction>();
   readonly #flushing = new Map<string, NativeFunction>();
   readonly #held = new Set<unknown>();
 
   constructor() {
-    this.#library = koffi.load(libraryPath());
+    this.#library = loadRuntime();
     const base: Pointer = this.#library.func('void *OrtGetApiBase()')();
-    const slot = (table: Pointer, index: number): Pointer => koffi.decode(table, index * POINTER_SIZE, 'void *');
-    this.version = koffi.call(slot(base, 1), koffi.proto('const char *GetVersionString()'));
-    this.#table = koffi.call(slot(base, 0), koffi.proto('void *GetApi(uint32_t version)'), API_VERSION);
+    const slot = (table: Pointer, index: number): Pointer => koffi().decode(table, index * POINTER_SIZE, 'void *');
+    this.version = koffi().call(slot(base, 1), koffi().proto('const char *GetVersionString()'));
+    this.#table = koffi().call(slot(base, 0), koffi().proto('void *GetApi(uint32_t version)'), API_VERSION);
     if (!this.#table)
       throw new RuntimeError(`ONNX Runtime ${this.version} is older than the 1.${API_VERSION} that dino8 needs.`);
   }
@@ -194,8 +200,8 @@ class OrtApi {
     if (known) return known;
     const [, prototype] = functions[name];
     const split = prototype.indexOf('(');
-    const type = koffi.proto(`${prototype.slice(0, split)} ${name}${prototype.slice(split)}`);
-    const decoded: NativeFunction = koffi.decode(this.#address(name), type);
+    const type = koffi().proto(`${prototype.slice(0, split)} ${name}${prototype.slice(split)}`);
+    const decoded: NativeFunction = koffi().decode(this.#address(name), type);
     this.#functions.set(name, decoded);
     return decoded;
   }
@@ -205,13 +211,13 @@ class OrtApi {
     const known = this.#flushing.get(key);
     if (known) return known;
     const prototype = functions[name][1].replace('(', `dino8_flushing_${name}(void *function, `);
-    const found: NativeFunction = koffi.load(library).func(prototype);
+    const found: NativeFunction = koffi().load(library).func(prototype);
     this.#flushing.set(key, found);
     return found;
   }
 
   #address(name: FunctionName): Pointer {
-    return koffi.decode(this.#table, functions[name][0] * POINTER_SIZE, 'void *');
+    return koffi().decode(this.#table, functions[name][0] * POINTER_SIZE, 'void *');
   }
 
   #check(status: Result, context: string): void {
@@ -228,8 +234,8 @@ class OrtApi {
 
 /** Returns ONNX Runtime's message on one line, without the paths of the machine that it was built on. */
 function readable(message: string): string {
-  return message
-    .replace(/\s+/g, ' ')
+  // Short words first: the message may repeat a name of a model that is as long as its file.
+  return printable(message)
     .replace(/\S+\.(?:cc|h):\d+ .*? was false\. /g, '')
     .replace(/\/\S*\/onnxruntime\/(\S+?:\d+)/g, '$1')
     .trim()
@@ -262,15 +268,15 @@ export function ortEnvironment(): Pointer {
 
 /** Returns the memory at an address as an ArrayBuffer, without a copy. */
 export function viewMemory(address: Pointer, bytes: number): ArrayBuffer {
-  return koffi.view(address, bytes);
+  return koffi().view(address, bytes);
 }
 
 /** Returns the NUL-terminated text at an address. */
 export function readString(address: Pointer): string {
-  return koffi.decode(address, 'char', -1);
+  return koffi().decode(address, 'char', -1);
 }
 
 /** Returns the address of the memory of a typed array. */
 export function addressOf(memory: Memory): Pointer {
-  return koffi.address(memory);
+  return koffi().address(memory);
 }

@@ -1,5 +1,5 @@
 /** A setting of glibc's malloc, by which large blocks go back to the system when they are freed. */
-import koffi from 'koffi';
+import { koffi } from './koffi.ts';
 
 /** mallopt's number for the size from which a block is mapped on its own (malloc.h). */
 const M_MMAP_THRESHOLD = -3;
@@ -15,7 +15,7 @@ const LARGE = 1 << 20;
 export function returnLargeBlocks(): boolean {
   if (process.platform !== 'linux') return false;
   try {
-    return koffi.load('libc.so.6').func('int mallopt(int, int)')(M_MMAP_THRESHOLD, LARGE) === 1;
+    return koffi().load('libc.so.6').func('int mallopt(int, int)')(M_MMAP_THRESHOLD, LARGE) === 1;
   } catch {
     return false; // another C library
   }

@@ -2,11 +2,12 @@
  * Augmentation: a training image is mirrored, cropped, resized and recoloured at random, and its boxes are changed with it.
  * The same choices give the same pixels.
  */
-import sharp, { type Sharp } from 'sharp';
+import type { Sharp } from 'sharp';
 import type { Image } from '../data/image.ts';
 import type { Box, LabelledBox } from '../data/labelled-box.ts';
 import type { Preprocessing } from '../data/preprocessing.ts';
 import { resample } from '../data/resample.ts';
+import { sharp } from '../data/sharp.ts';
 import { resizedSize, type Size } from '../data/size.ts';
 
 /** The changes of one image. */

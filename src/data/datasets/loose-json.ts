@@ -36,14 +36,14 @@ export function readLooseLists(path: string, options: LooseListsOptions = {}): A
 }
 
 /** Parses a text as `readLooseJson` does. `source` names it in errors. */
-function parseLooseJson(text: string, source: string): unknown {
-  const exact = LONG_NUMBER.test(text) ? quoted(text, TEXT_OR_LONG_NUMBER) : text;
+export function parseLooseJson(text: string, source: string): unknown {
+  const exact = LONG_NUMBER.test(text) ? quoteOutsideOfTexts(text, LONG_NUMBERS) : text;
   try {
     return JSON.parse(exact);
   } catch (error) {
     if (PYTHON_NUMBER.test(text)) {
       try {
-        return JSON.parse(quoted(exact, TEXT_OR_PYTHON_NUMBER));
+        return JSON.parse(quoteOutsideOfTexts(exact, PYTHON_NUMBERS));
       } catch {
         // The first error tells more than one about the changed text.
       }
@@ -52,11 +52,34 @@ function parseLooseJson(text: string, source: string): unknown {
   }
 }
 
-// A text, which stays as it is, or a bare word or number. Digits behind a point are no whole number.
+// Digits behind a point are no whole number.
 const LONG_NUMBER = /(?<![\w.+-])-?\d{16,}(?![\w.])/;
-const TEXT_OR_LONG_NUMBER = /"(?:[^"\\]|\\.)*"|(?<![\w.+-])-?\d{16,}(?![\w.])/g;
+const LONG_NUMBERS = new RegExp(LONG_NUMBER, 'g');
 const PYTHON_NUMBER = /\b(?:NaN|Infinity)\b/;
-const TEXT_OR_PYTHON_NUMBER = /"(?:[^"\\]|\\.)*"|\bNaN\b|-?\bInfinity\b/g;
+const PYTHON_NUMBERS = /\bNaN\b|-?\bInfinity\b/g;
 
-const quoted = (text: string, pattern: RegExp): string =>
-  text.replace(pattern, (part) => (part.startsWith('"') ? part : `"${part}"`));
+/**
+ * Puts quotation marks around what matches outside of the texts of a JSON text. One expression for texts and numbers would take
+ * quadratic time, or too much of the stack, for texts that do not end.
+ */
+function quoteOutsideOfTexts(text: string, pattern: RegExp): string {
+  const pieces: string[] = [];
+  for (let at = 0; at < text.length; ) {
+    const start = text.indexOf('"', at);
+    const bareEnd = start < 0 ? text.length : start;
+    pieces.push(text.slice(at, bareEnd).replace(pattern, '"$&"'));
+    at = start < 0 ? text.length : endOfText(text, start);
+    pieces.push(text.slice(bareEnd, at));
+  }
+  return pieces.join('');
+}
+
+/** The place behind the text that begins at `start`, or the end. */
+function endOfText(text: string, start: number): number {
+  for (let end = text.indexOf('"', start + 1); end >= 0; end = text.indexOf('"', end + 1)) {
+    let slashes = 0;
+    while (text[end - 1 - slashes] === '\\') slashes++;
+    if (slashes % 2 === 0) return end + 1;
+  }
+  return text.length;
+}

@@ -6,12 +6,12 @@
  */
 import { realpath } from 'node:fs/promises';
 import { dirname, extname, join, relative, resolve, sep } from 'node:path';
-import { parse } from 'yaml';
 import { z } from 'zod';
 import { InputError, messageOf, UsageError } from '../../base/errors.ts';
 import { entriesOf, exists, isDirectory, missingFile, readText } from '../../base/files.ts';
 import { mapConcurrently } from '../../base/map-concurrently.ts';
 import { parseWith } from '../../base/schema.ts';
+import { parseYaml } from '../../base/yaml.ts';
 import type { CocoAnnotation, CocoCategory, CocoDataset, CocoImage } from '../coco.ts';
 import { isPictureName } from '../find-images.ts';
 import { readPictureSizes } from '../image.ts';
@@ -109,7 +109,7 @@ export async function readYolo(path: string, options: ReadDatasetOptions): Promi
 /** True if the YAML file is that of a YOLO data set. */
 export async function isYoloFile(path: string): Promise<boolean> {
   const content: unknown = await readText(path, MAX_YAML_BYTES)
-    .then((text): unknown => parse(text))
+    .then(parseYaml)
     .catch(() => undefined);
   return typeof content === 'object' && content !== null && 'names' in content && SPLITS.some((key) => key in content);
 }
@@ -118,7 +118,7 @@ async function readYaml(path: string): Promise<YoloFile> {
   const text = await readText(path, MAX_YAML_BYTES);
   let content: unknown;
   try {
-    content = parse(text);
+    content = parseYaml(text);
   } catch (error) {
     throw new InputError(`${path} is not valid YAML (${messageOf(error)}).`);
   }

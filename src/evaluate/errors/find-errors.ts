@@ -4,6 +4,7 @@
  * differs from COCO's in details: it takes the 100 best detections of an image over all categories, and only regions with
  * `iscrowd` are ignored.
  */
+import { append } from '../../base/append.ts';
 import { type CocoAnnotation, type CocoAnnotations, groupByImage } from '../../data/coco.ts';
 import type { CocoDetection } from '../coco-detection.ts';
 import { overlap } from '../match.ts';
@@ -70,9 +71,9 @@ export function findErrors(truth: CocoAnnotations, detections: readonly CocoDete
     const best = (found.get(id) ?? []).toSorted((a, b) => b.score - a.score).slice(0, MAX_DETECTIONS);
     const crowds = all.filter(({ iscrowd }) => iscrowd === 1);
     const image = judgeImage(best, counted, crowds);
-    judged.push(...image.judged);
-    unfound.push(...image.unfound);
-    missed.push(...image.missed);
+    append(judged, image.judged);
+    append(unfound, image.unfound);
+    append(missed, image.missed);
   }
   return { detections: judged, unfound, missed, objectsOf };
 }

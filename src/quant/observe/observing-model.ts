@@ -1,6 +1,7 @@
 /** A model whose results are the observations of its values. */
 import { create } from '@bufbuild/protobuf';
 import { GraphProtoSchema } from 'onnx-buf';
+import { append } from '../../base/append.ts';
 import { copyModel } from '../../onnx/copy.ts';
 import { DOMAIN, OBSERVE } from '../../onnx/dino8-operators.ts';
 import { inferShapes } from '../../onnx/infer/infer.ts';
@@ -49,7 +50,7 @@ export function observingModel(model: Model, values: readonly string[], rules: O
       node.input[0] = inner('flat');
       added.unshift(makeNode('Reshape', inner('Reshape'), [name, 'dino8.column'], [inner('flat')]));
     }
-    graph.node.push(...observeBeforeUse(graph, name, added, inner));
+    append(graph.node, observeBeforeUse(graph, name, added, inner));
     if (infos.has(name)) graph.valueInfo.push(makeValueInfo(inner('value'), DataType.FLOAT, shape));
     return { counts: inner('counts'), summaries: inner('summary'), channels: inner('channels') };
   });

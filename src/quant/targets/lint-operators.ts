@@ -1,5 +1,6 @@
 /** Reads a model by the table of what its runtime takes. The model is not run. */
 
+import { append } from '../../base/append.ts';
 import { UsageError } from '../../base/errors.ts';
 import { checkModelArgument } from '../../onnx/check-model.ts';
 import { indexGraph } from '../../onnx/graph-index.ts';
@@ -89,7 +90,7 @@ function lintVersion(model: Model, graphs: readonly ReadGraph[], table: Operator
       if (defined.has(`${node.domain}::${node.opType}`)) continue;
       if (!hasOperator(node, table, version))
         refuse(prefix + node.name, operator, 'operator', `${operator} is not an operator that it has`);
-      else violations.push(...brokenRules(node, graph, table, version, prefix));
+      else append(violations, brokenRules(node, graph, table, version, prefix));
     }
   return violations;
 }

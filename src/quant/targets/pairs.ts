@@ -1,4 +1,5 @@
 /** Pairs of QuantizeLinear and DequantizeLinear around a node: the form of static quantization that runtimes share. */
+import { append } from '../../base/append.ts';
 import { copyNode, makeNode } from '../../onnx/rewrite.ts';
 import { makeTensor } from '../../onnx/tensor.ts';
 import type { NodeProto } from '../../onnx/types.ts';
@@ -45,7 +46,7 @@ export function placePairs(
     const isSecond = quantizable.form === 'activation-product' && activation.index === 1;
     const scheme = (isSecond ? format.secondOperand : undefined) ?? format.activations;
     const quantized = quantizeInput({ activation, value }, node.name, context, scheme);
-    nodes.push(...quantized.nodes);
+    append(nodes, quantized.nodes);
     if (!known) nodes.push(dequantize(quantized.quantized, result));
     context.shared.set(dequantizedKey(result), quantized.quantized);
     placed.input[activation.index] = result;

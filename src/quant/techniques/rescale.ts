@@ -1,4 +1,5 @@
 /** Shared by the techniques that move factors between layers: the model computes the same, with values that quantize better. */
+import { append } from '../../base/append.ts';
 import { indexGraph } from '../../onnx/graph-index.ts';
 import type { Model } from '../../onnx/read.ts';
 import { replaceUses, sortTopologically } from '../../onnx/rewrite.ts';
@@ -33,7 +34,7 @@ export class Rescaling {
     const { graph } = model;
     for (const [name, scaled] of this.#replaced) replaceUses(graph, name, scaled);
     graph.node = [...this.#added.nodes, ...graph.node];
-    graph.initializer.push(...this.#added.tensors);
+    append(graph.initializer, this.#added.tensors);
     sortTopologically(graph);
     await foldConstants(model);
   }

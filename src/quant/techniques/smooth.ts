@@ -2,6 +2,7 @@
  * SmoothQuant (Xiao et al. 2022, https://arxiv.org/abs/2211.10438): channels with large values after a layer normalisation
  * are divided by s, and the rows of the weights after it are multiplied by s = max|x|^α / max|w|^(1 − α).
  */
+import { append } from '../../base/append.ts';
 import { InputError } from '../../base/errors.ts';
 import { integersAttribute } from '../../onnx/attributes.ts';
 import { type GraphIndex, indexGraph } from '../../onnx/graph-index.ts';
@@ -55,7 +56,7 @@ function weightsBehind(value: string, channels: number, index: GraphIndex): stri
       const behind = weightsBehind(output, channels, index);
       if (!behind) return undefined;
       // A value that is cut and joined again is found along each of its parts.
-      found.push(...(node.opType === 'Concat' && node.input.indexOf(value) > 0 ? [] : behind));
+      append(found, node.opType === 'Concat' && node.input.indexOf(value) > 0 ? [] : behind);
     }
   }
   return found;

@@ -2,6 +2,7 @@
  * Integer products by stored weights become operators that dino8's library has kernels for, together with what surrounds them:
  * a product that reads nothing but the quantized results of another one, a residual sum with a layer normalization, and a mask.
  */
+import { append } from '../../../base/append.ts';
 import { findAttribute, integerAttribute, setAttribute } from '../../../onnx/attributes.ts';
 import { DOMAIN } from '../../../onnx/dino8-operators.ts';
 import {
@@ -79,8 +80,8 @@ export function fuseLinearBlocks(model: Model): number {
       if (packed.has(weight)) continue;
       packed.set(weight, `${weight}.packed`);
       const { nodes, tensors } = packWeight(weight, dims, `${weight}.packed`);
-      graph.node.push(...nodes);
-      graph.initializer.push(...tensors);
+      append(graph.node, nodes);
+      append(graph.initializer, tensors);
     }
     const behind = behindBlock(block, index, infos);
     // Where a sum is of two blocks, the first one has taken it.
@@ -93,7 +94,7 @@ export function fuseLinearBlocks(model: Model): number {
   }
   if (blocks.length === 0) return 0;
   graph.node = graph.node.map((node) => made.get(node) ?? node);
-  model.functions.push(...[...functions.values()].map(linearFunction));
+  append(model.functions, [...functions.values()].map(linearFunction));
   importDomain(model, DOMAIN);
   sortTopologically(graph);
   removeUnused(model);

@@ -2,6 +2,7 @@
  * Moves QuantizeLinear ahead of Transpose, Slice, Pad and other nodes that only move values, so that they copy bytes, not
  * floats. Each step swaps a QuantizeLinear with the node before it, which computes the same on bytes.
  */
+import { append } from '../../../base/append.ts';
 import { indexGraph } from '../../../onnx/graph-index.ts';
 import type { Model } from '../../../onnx/read.ts';
 import { copyNode, makeNode, removeUnused, sortTopologically } from '../../../onnx/rewrite.ts';
@@ -47,7 +48,7 @@ function step(model: Model): number {
     changes++;
     const quantizers = node.output.flatMap((name) => consumers.get(name) ?? []);
     for (const quantizer of quantizers) gone.add(quantizer);
-    nodes.push(...(isRelu ? quantizeInstead(node, quantizers) : moveBytes(node, quantizers, parameters)));
+    append(nodes, isRelu ? quantizeInstead(node, quantizers) : moveBytes(node, quantizers, parameters));
   }
   graph.node = nodes.filter((node) => !gone.has(node));
   return changes;

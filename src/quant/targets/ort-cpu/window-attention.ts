@@ -5,6 +5,7 @@
  * that these nodes are run and compared (window-regions.ts). Where the recipe has the products of the attention in integers, or
  * the residual sum in 8 bits, the operator computes them so.
  */
+import { append } from '../../../base/append.ts';
 import { DOMAIN } from '../../../onnx/dino8-operators.ts';
 import { indexGraph, isStandard } from '../../../onnx/graph-index.ts';
 import { inferShapes } from '../../../onnx/infer/infer.ts';
@@ -51,7 +52,7 @@ export async function fuseWindowAttention(model: Model): Promise<number> {
   }
   if (made.size === 0) return 0;
   graph.node = graph.node.map((node) => made.get(node) ?? node);
-  model.functions.push(...[...functions.values()].map(windowAttentionFunction));
+  append(model.functions, [...functions.values()].map(windowAttentionFunction));
   importDomain(model, DOMAIN);
   sortTopologically(graph);
   removeUnused(model);
@@ -87,8 +88,8 @@ function blockNode(model: Model, block: WindowBlock, shift: number, operator: st
   };
   const packed = (weight: string, dims: readonly [number, number], part: string) => {
     const { nodes, tensors } = packWeight(weight, dims, inner(part));
-    graph.node.push(...nodes);
-    graph.initializer.push(...tensors);
+    append(graph.node, nodes);
+    append(graph.initializer, tensors);
     return inner(part);
   };
   const layer = (product: NodeProto | undefined, weight: string, scale: string, bias: string) => [

@@ -1,6 +1,7 @@
 /** The parts of a graph that move values between a map and its windows, and whether they do what `WindowAttention` does. */
 import { create } from '@bufbuild/protobuf';
 import { GraphProtoSchema, ModelProtoSchema } from 'onnx-buf';
+import { append } from '../../../base/append.ts';
 import { integerAttribute } from '../../../onnx/attributes.ts';
 import { type GraphIndex, usedBy } from '../../../onnx/graph-index.ts';
 import type { Model } from '../../../onnx/read.ts';
@@ -42,7 +43,7 @@ export function regionBefore(
     if (node.opType === 'Shape' && node.domain === '') shapes.add(node);
     else if (!nodes.has(node)) {
       nodes.add(node);
-      pending.push(...usedBy(node));
+      append(pending, usedBy(node));
     }
   }
   const [input] = inputs;

@@ -1,0 +1,19 @@
+/** YAML of files that strangers may have written. */
+import { parse } from 'yaml';
+
+/** How often aliases may repeat what they stand for, which a small file can make grow without bound. */
+const MOST_ALIASES = 100;
+
+/**
+ * Parses a text of YAML. The library warns of odd anchors and keys by printing lines of the text to the terminal, which it must
+ * not: a stranger may have written them, and the schema that follows says what is wrong.
+ * @throws an error of the library if it is not YAML
+ */
+export function parseYaml(text: string): unknown {
+  try {
+    return parse(text, { maxAliasCount: MOST_ALIASES, logLevel: 'error' });
+  } catch (error) {
+    const isTooDeep = error instanceof Error && error.message.includes('call stack');
+    throw isTooDeep ? new Error('its lists are nested too deep', { cause: error }) : error;
+  }
+}
