@@ -1,7 +1,7 @@
 /** A model and a plan → an INT8 model. */
 
-import { checkFields } from '../base/check-options.ts';
 import { append } from '../base/append.ts';
+import { checkFields } from '../base/check-options.ts';
 import { UsageError } from '../base/errors.ts';
 import { checkModelArgument } from '../onnx/check-model.ts';
 import { copyModel } from '../onnx/copy.ts';
