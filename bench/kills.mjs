@@ -1,6 +1,6 @@
 // Kills every command that writes, at random and at chosen moments, runs it again, and compares the results byte by byte with
 // those of a run that was not killed:
-//   node bench/kills.mjs [--kills 500] [--seed 1] [--only convert,train]
+//   node bench/kills.mjs [--kills 500] [--minutes 600] [--seed 1] [--only convert,train]
 // Chosen moments are calls of node:fs in the process that works: a module that is loaded before the command kills it there. It
 // kills when a half of a file's bytes or of a journal's line is written, before or after a file gets its name, and so between
 // two files of a folder. A whole run tells which calls there are.
@@ -16,6 +16,7 @@ import { entry, numberOption, seededRandom, WRITING } from './commands.mjs';
 import { writeSmallCheckpoint } from './small-checkpoint.mjs';
 
 const kills = numberOption('kills', 500);
+const end = performance.now() + numberOption('minutes', 600) * 60_000;
 const random = seededRandom(numberOption('seed', 1));
 const { only } = parseArgs({ options: { only: { type: 'string' } }, strict: false }).values;
 const base = await mkdtemp(join(tmpdir(), 'dino8-kills-'));
@@ -141,7 +142,7 @@ for (const name of names) {
 
 const figures = new Map(names.map((name) => [name, { random: 0, chosen: 0, 'ended before': 0, wrong: 0 }]));
 let done = 0;
-for (let index = 0; done < kills; index++) {
+for (let index = 0; done < kills && performance.now() < end; index++) {
   const name = names[index % names.length];
   const { milliseconds, moments, contents: whole } = wholes.get(name);
   const count = figures.get(name);

@@ -44,7 +44,7 @@ bool has_amx() {
   constexpr long kRequestPermission = 0x1023, kTileData = 18;
   return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
 }
-#elif defined(__x86_64__)
+#elif defined(__x86_64__) && defined(DINO8_HAS_AMX_INT8)
 bool has_amx() { return false; }
 #endif
 

@@ -39,6 +39,8 @@ const PATHS = [
     arch: 'x64',
     flags: [...AVX512, '-mavx512vnni', '-mamx-tile', '-mamx-int8'],
     macro: 'DINO8_HAS_AMX_INT8',
+    // GCC passes the distance between rows as a long, which is no register of an address on Windows.
+    except: 'win32',
   },
   { file: 'paths/neon.cpp', arch: 'arm64' },
   { file: 'paths/neon_dot.cpp', arch: 'arm64', flags: ['-march=armv8.2-a+dotprod'] },
@@ -51,10 +53,11 @@ function takesFlags(compiler, flags) {
   return spawnSync(compiler, args, { input: '', stdio: ['pipe', 'ignore', 'ignore'] }).status === 0;
 }
 
-/** The source files that `compiler` can compile for an architecture, as `{ path, flags }`. */
-export function sources(compiler, architecture = process.arch) {
+/** The source files that `compiler` can compile for an architecture and a platform, as `{ path, flags }`. */
+export function sources(compiler, architecture = process.arch, platform = process.platform) {
   const paths = PATHS.filter(
-    ({ arch = architecture, macro, flags }) => arch === architecture && (!macro || takesFlags(compiler, flags)),
+    ({ arch = architecture, except, macro, flags }) =>
+      arch === architecture && except !== platform && (!macro || takesFlags(compiler, flags)),
   );
   const macros = paths.flatMap(({ macro }) => (macro ? [`-D${macro}`] : []));
   const common = readdirSync(here)

@@ -5,7 +5,7 @@ import { TooLarge } from './kinds.mjs';
 
 /** Texts of JavaScript and of Node.js that mean nothing to a user. */
 const RAW =
-  /Cannot (?:read|set|access|convert|destructure|mix|perform)|is not a (?:function|constructor)|is not iterable|\bundefined\b|\[object |Invalid array length|Maximum call stack|Invalid typed array|[Oo]ut of bounds|Invalid string length|[Oo]ffset is out|The value of "|Array buffer allocation|The argument|The "\w+" argument|TypeError|RangeError/;
+  /Cannot (?:read|set|destructure) propert|Cannot (?:access|convert|mix|perform)|is not a (?:function|constructor)|is not iterable|\bundefined\b|\[object |Invalid array length|Maximum call stack|Invalid typed array|[Oo]ut of bounds|Invalid string length|[Oo]ffset is out|The value of "|Array buffer allocation|The argument|The "\w+" argument|TypeError|RangeError/;
 /** Characters that move the cursor or change what is shown. */
 const HIDDEN = /[\p{Cc}\p{Bidi_Control}\u2028\u2029]|\p{Cs}/u;
 /** The longest message, in characters. */

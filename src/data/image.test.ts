@@ -106,3 +106,13 @@ describe('files that are no good', () => {
     );
   });
 });
+
+test('a TIFF file whose next page has no tags, which the library takes for a lack of memory, is refused as damaged', async () => {
+  const bytes = readFileSync(join(packageRoot, 'test/fixtures/pictures/rgb.tif'));
+  const first = bytes.readUInt32LE(4);
+  const end = Buffer.alloc(16);
+  bytes.writeUInt32LE(bytes.length, first + 2 + 12 * bytes.readUInt16LE(first));
+  await expect(decodeImage(Buffer.concat([bytes, end]), 'a.tif')).rejects.toThrow(
+    /^a\.tif cannot be decoded as an image \(tiff2vips: [^\n]*\)\.$/,
+  );
+});

@@ -5,7 +5,7 @@
 import type { Metadata, Sharp } from 'sharp';
 import { z } from 'zod';
 import { checkOptions, checkValue, type OptionSchemas, optional, truth } from '../base/check-options.ts';
-import { Dino8Error, InputError, isOutOfMemory } from '../base/errors.ts';
+import { Dino8Error, InputError, MemoryError, messageOf, withMemoryAdvice } from '../base/errors.ts';
 import { readBytes } from '../base/files.ts';
 import { decodeBitmap, readBitmapHeader } from './bitmap.ts';
 import { fileKind, PICTURE_FORMATS, type PictureFormat, readHead } from './file-kind.ts';
@@ -78,6 +78,9 @@ export async function readPictureSizes(path: string): Promise<PictureSizes> {
 /** The error for a picture that the image library does not decode; an error of dino8 is one already. */
 function undecodable(error: unknown, kind: PictureFormat | 'heic', source: string): Dino8Error {
   if (error instanceof Dino8Error) return error;
+  // libtiff says that it got no memory for a table of a damaged file that has no elements, or more than there can be.
+  const advised = messageOf(error).includes('TIFF directory') ? error : withMemoryAdvice(error, []);
+  if (advised instanceof MemoryError) return advised;
   return new InputError(
     kind === 'heic'
       ? `${source} is a HEIC picture, which the image library here does not decode (${reasonOf(error)}); convert it to JPEG, for instance with heif-convert.`
@@ -126,7 +129,6 @@ export async function decodeImage(bytes: Uint8Array, source: string, options: Re
     if (gray) return await decodeDeepGray(turned, gray);
     return await (metadata.space === 'cmyk' ? decodeInks(turned, source) : decodeColours(turned, source));
   } catch (error) {
-    if (isOutOfMemory(error)) throw error;
     throw undecodable(error, kind, source);
   }
 }

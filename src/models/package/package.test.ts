@@ -75,17 +75,6 @@ test('a configuration of a model that dino8 does not know is refused by its mode
   await expect(loadModel(path)).rejects.toThrow(/config\.json.*"owlv2"/);
 });
 
-test('halves of two models in one folder are refused', async () => {
-  const [one, other] = [join(folder, 'one'), join(folder, 'other')];
-  await writePackage(source, one, 'halves');
-  const model = copyModel(source.model);
-  model.graph.name = 'another';
-  await writePackage({ ...source, model }, other, 'halves');
-  await cp(join(other, 'text.onnx'), join(one, 'text.onnx'));
-  await expect(readPackage(one)).rejects.toThrow(/holds halves of different models, text\.onnx and detect\.onnx/);
-  await expect(readPackage(other)).resolves.toBeDefined();
-});
-
 test('a folder with a model in another form is not written to', async () => {
   const path = join(folder, 'taken');
   await writePackage(source, path, 'halves');
