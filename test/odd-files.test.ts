@@ -115,7 +115,7 @@ describe.skipIf(process.platform === 'win32')('a file of another kind', () => {
   });
 });
 
-// The administrator may read everything. By hand: setpriv --reuid 65534 --clear-groups npx vitest run test/odd-files.test.ts
+// The administrator may read everything: docs/reliability.md has the command for another user.
 describe.skipIf(process.platform === 'win32' || process.getuid?.() === 0)('what may not be read', () => {
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'dino8-locked-'));

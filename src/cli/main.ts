@@ -1,6 +1,6 @@
 /** The command line: finds the command, loads it, runs it, and turns every failure into one sentence and an exit code. */
 import { Command, CommanderError, type CommandUnknownOpts } from '@commander-js/extra-typings';
-import { Dino8Error, messageOf } from '../base/errors.ts';
+import { Dino8Error, messageOf, withMemoryAdvice } from '../base/errors.ts';
 import { packageVersion } from '../base/package-root.ts';
 import { printable } from '../base/printable.ts';
 import { COMMANDS, commandName } from './commands.ts';
@@ -53,7 +53,9 @@ export async function main(argv: readonly string[]): Promise<number> {
     if (summary === undefined) return 0;
     process.stderr.write(`dino8: ${summary}\n`);
     return 1;
-  } catch (error) {
+  } catch (thrown) {
+    // A step says itself what it has that can be lowered.
+    const error = withMemoryAdvice(thrown, ['`threads`']);
     // Commander has printed its own message: help, the version, or the argument that was wrong.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     // An error after an interruption comes of it, whatever it says: a helper program, for example, was ended by the same key.

@@ -21,7 +21,7 @@ export interface PixelLimitOptions {
 export const DEFAULT_MAX_PIXELS: number = 2 ** 26;
 
 /** The largest `maxPixels`: three bytes each of so many are what one array can hold everywhere. */
-export const LARGEST_MAX_PIXELS: number = 2 ** 30;
+const LARGEST_MAX_PIXELS: number = 2 ** 30;
 
 /** What `maxPixels` must be. */
 export const maxPixelsSchema = optional(wholeNumber(1, LARGEST_MAX_PIXELS));

@@ -226,7 +226,7 @@ class OrtApi {
     this.call('ReleaseStatus', status as Pointer); // as above
     if (saysOutOfMemory(message))
       throw new MemoryError(
-        `${context}: there is not enough memory; give the process more, or lower \`threads\`, the \`batch\` or the size of the pictures.`,
+        `${context}: there is not enough memory; give the process more, or lower \`threads\`, the number of images that are computed together or their size.`,
       );
     throw new RuntimeError(`${context}: ${readable(message)}`);
   }

@@ -38,6 +38,6 @@ export function defaultThreads(): number {
 export const threadsSchema = optional(wholeNumber(1, MOST_THREADS));
 
 /** @throws UsageError if `threads` is no whole number from 1 to 1024 */
-export function checkThreads(threads: number): void {
+function checkThreads(threads: number): void {
   checkValue('`threads`', threadsSchema, threads);
 }

@@ -173,18 +173,15 @@ const MOST_STEPS = 1_000_000_000;
 
 const fraction = optional(numberWithin(0, 1));
 const factor = optional(numberWithin(0, 1e6));
-const rate = optional(
-  z
-    .number({ error: 'a number above 0' })
-    .positive({ error: 'a number above 0' })
-    .max(1e6, { error: 'a number up to 1000000' }),
-);
+const POSITIVE = { error: 'a number above 0' };
+const rate = optional(z.number(POSITIVE).positive(POSITIVE));
+const epochs = optional(z.number(POSITIVE).positive(POSITIVE).max(1e6, { error: 'a number of at most 1000000' }));
 const countUpTo = (most: number) => optional(wholeNumber(1, most));
 const stepsUpTo = optional(wholeNumber(0, MOST_STEPS));
 
 /** What the options of a training must be. */
 export const trainingSchemas: OptionSchemas<TrainingOptions> = {
-  epochs: rate,
+  epochs,
   steps: countUpTo(MOST_STEPS),
   batch: countUpTo(1024),
   accumulate: countUpTo(65_536),
