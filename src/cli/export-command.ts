@@ -5,6 +5,7 @@ import { exportTensorRt, type TensorRtBundle } from '../pipeline/tensorrt/export
 import { TENSORRT_VERSIONS } from '../quant/targets/tensorrt/versions.ts';
 import { examples } from './examples.ts';
 import { megabytes } from './format.ts';
+import { maxPixelsOption } from './max-pixels-option.ts';
 import { print, printJson } from './output.ts';
 import { addPhraseOptions, phrasesOf } from './phrase-options.ts';
 import { work } from './progress-line.ts';
@@ -39,6 +40,7 @@ export const exportCommand = () =>
     .addOption(emaOption())
     .addOption(tokenizerOption())
     .addOption(threadsOption())
+    .addOption(maxPixelsOption())
     .addOption(jsonOption())
     .addHelpText(
       'after',

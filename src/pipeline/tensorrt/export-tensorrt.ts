@@ -1,22 +1,26 @@
 /** The step from a detector to a folder that runs on a device with TensorRT, without dino8. */
-import { readdir } from 'node:fs/promises';
+import { z } from 'zod';
+import { either, listOf, type OptionSchemas, text } from '../../base/check-options.ts';
 import { InputError, UsageError } from '../../base/errors.ts';
-import { exists, isDirectory } from '../../base/files.ts';
+import { exists, isDirectory, namesIn } from '../../base/files.ts';
 import type { WorkOptions } from '../../base/progress.ts';
 import { type Content, writeFolder } from '../../base/write-folder.ts';
 import { type Image, readImage } from '../../data/image.ts';
 import type { Phrases } from '../../data/phrases.ts';
+import { maxPixelsSchema, type PixelLimitOptions } from '../../data/pixel-limit.ts';
 import type { Size } from '../../data/size.ts';
 import { fixPrompt } from '../../detect/fix-prompt.ts';
 import { readFixedPrompt } from '../../models/fixed-prompt.ts';
-import type { ModelPackage, ReadOptions } from '../../models/package/package.ts';
+import { type ModelPackage, type ReadOptions, readSchemas } from '../../models/package/package.ts';
 import { standardVersion } from '../../onnx/opset.ts';
 import { modelFiles } from '../../onnx/write.ts';
 import { readPlanSummary } from '../../quant/plan-summary.ts';
 import { tensorRt } from '../../quant/targets/tensorrt/tensorrt.ts';
 import { findTensorRtVersion, type TensorRtVersion } from '../../quant/targets/tensorrt/versions.ts';
-import { type ThreadOptions, withThreads } from '../../runtime/threads.ts';
+import type { ThreadOptions } from '../../runtime/threads.ts';
 import { checkModel } from '../check-model.ts';
+import { modelSchema, optionalPath, phrasesSchema, threadSchemas, workSchemas } from '../option-schemas.ts';
+import { runStep } from '../run-step.ts';
 import { type ModelSource, openModel } from '../sources.ts';
 import { checkStepFiles } from '../step-files.ts';
 import { modelOfAnySize, modelOfSize, stretchedTo } from './bundle-models.ts';
@@ -43,7 +47,7 @@ import {
 } from './manifest.ts';
 
 /** Options of `exportTensorRt`. */
-export interface ExportTensorRtOptions extends WorkOptions, ReadOptions, ThreadOptions {
+export interface ExportTensorRtOptions extends WorkOptions, ReadOptions, ThreadOptions, PixelLimitOptions {
   /** The detector: quantized for the target `tensorrt`, or not quantized. */
   readonly model: ModelSource;
   /** The folder to write. */
@@ -57,6 +61,25 @@ export interface ExportTensorRtOptions extends WorkOptions, ReadOptions, ThreadO
   /** A picture in which there is what the phrases name, for the check on the device; a drawn one by default. */
   readonly picture?: string | undefined;
 }
+
+const sizeSchema = either(
+  'a side, or a height and a width',
+  z.number(),
+  z.strictObject({ height: z.number(), width: z.number() }),
+);
+
+const schemas: OptionSchemas<ExportTensorRtOptions> = {
+  ...workSchemas,
+  ...readSchemas,
+  ...threadSchemas,
+  maxPixels: maxPixelsSchema,
+  model: modelSchema,
+  output: text,
+  tensorrt: z.string({ error: 'a version' }),
+  sizes: listOf('a list of sizes', sizeSchema),
+  phrases: phrasesSchema,
+  picture: optionalPath,
+};
 
 /** The bundle that `exportTensorRt` wrote. */
 export interface TensorRtBundle {
@@ -95,7 +118,7 @@ const LEAST_SCORE = 0.25;
  * });
  */
 export async function exportTensorRt(options: ExportTensorRtOptions): Promise<TensorRtBundle> {
-  return withThreads(options.threads, async () => {
+  return runStep('exportTensorRt', schemas, options, async () => {
     const { output, onNotice, picture: path } = options;
     const version = findTensorRtVersion(options.tensorrt);
     await checkFolder(output);
@@ -196,7 +219,7 @@ async function checkFolder(output: string): Promise<void> {
   if (!(await exists(output))) return;
   if (!(await isDirectory(output)))
     throw new UsageError(`${output} is a file where a folder is needed; name another folder for the bundle.`);
-  if ((await readdir(output)).length > 0)
+  if ((await namesIn(output)).length > 0)
     throw new UsageError(
       `${output} already holds files, which would be taken for parts of the bundle; name a new folder, or empty it.`,
     );
