@@ -56,7 +56,7 @@ inline OrtStatus* create_kernel(const OrtCustomOp*, const void* table, const Ort
 // computation and, where there are other element types, `GetInputType` and `GetOutputType`.
 inline OrtCustomOp describe_cpu_operator() {
   OrtCustomOp op{};
-  op.version = kApiVersion - 1;  // the newest version in which every callback that is not set here is optional
+  op.version = kOperatorVersion;
   op.GetExecutionProviderType = [](const OrtCustomOp*) -> const char* { return "CPUExecutionProvider"; };
   op.GetInputType = op.GetOutputType = [](const OrtCustomOp*, size_t) { return kFloatElement; };
   op.GetInputCharacteristic = [](const OrtCustomOp*, size_t) { return kRequired; };

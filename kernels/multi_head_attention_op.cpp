@@ -32,7 +32,7 @@ void run_task(void* data, size_t index) {
 
 // Splits the queries of a head where there are few heads. A task has enough queries that reading the keys is not most of it.
 void split_queries(Work& work) {
-  constexpr int64_t kWantedTasks = 32, kFewestQueries = 48, kStep = 8;
+  constexpr int64_t kWantedTasks = 32, kFewestQueries = 96, kStep = 8;
   const MultiHeadAttention& a = work.attention;
   const int64_t parts = std::max<int64_t>(kWantedTasks / (a.batch * a.heads), 1);
   const int64_t queries = std::max((a.queries + parts - 1) / parts, kFewestQueries);

@@ -49,7 +49,8 @@ void load_head(const MultiHeadAttention& a, int64_t head, int64_t begin, int64_t
   const float* bias = a.bias + image * a.batch_stride + head % a.heads * a.head_stride + begin * a.query_stride;
   for (int64_t row = 0; row < scratch.bias_rows; row++, bias += a.query_stride) {
     float* to = scratch.bias.get() + row * scratch.padded;
-    for (int64_t at = 0; at < a.keys; at++) to[at] = bias[at * a.key_stride];
+    if (a.key_stride == 0) std::fill_n(to, a.keys, *bias);
+    else std::copy_n(bias, a.keys, to);
     std::fill(to + a.keys, to + scratch.padded, -std::numeric_limits<float>::infinity());
   }
 }

@@ -33,17 +33,16 @@ struct InputTensor {
 
 // Fills in `out` with the data and the dimensions of a tensor, which keeps its data.
 inline OrtStatus* read_tensor(const OrtApi& api, const OrtValue* value, InputTensor& out) {
-  OrtTensorTypeAndShapeInfo* info = nullptr;
+  const int64_t* dims = nullptr;
   void* data = nullptr;
+  int element_type = 0;
   if (OrtStatus* status = api.tensorData(const_cast<OrtValue*>(value), &data)) return status;
-  if (OrtStatus* status = api.typeAndShape(value, &info)) return status;
-  OrtStatus* status = api.dimensionsCount(info, &out.rank);
-  if (!status && out.rank > kMaxDimensions)
-    status = api.createStatus(kInvalidArgument, "an input of a dino8 operator has too many dimensions");
-  if (!status) status = api.dimensions(info, out.dims, out.rank);
-  api.releaseTypeAndShape(info);
+  if (OrtStatus* status = api.shape(value, &element_type, &dims, &out.rank)) return status;
+  if (out.rank > kMaxDimensions)
+    return api.createStatus(kInvalidArgument, "an input of a dino8 operator has too many dimensions");
+  std::copy(dims, dims + out.rank, out.dims);
   out.data = data;
-  return status;
+  return nullptr;
 }
 
 // Fills in `out` with an input of a run. The data belongs to ONNX Runtime.

@@ -1,5 +1,5 @@
 // The part of ONNX Runtime's C ABI that a custom operator needs, declared here because the npm package that brings the
-// shared library brings no headers. Source: onnxruntime_c_api.h, API version 17. The ABI is append-only: the function
+// shared library brings no headers. Source: onnxruntime_c_api.h, API version 24. The ABI is append-only: the function
 // table and OrtCustomOp only ever grow at their ends.
 #pragma once
 
@@ -8,7 +8,6 @@
 
 struct OrtStatus;
 struct OrtValue;
-struct OrtTensorTypeAndShapeInfo;
 struct OrtKernelInfo;
 struct OrtKernelContext;
 struct OrtCustomOpDomain;
@@ -26,7 +25,8 @@ struct OrtApiBase {
   const char* (*GetVersionString)();
 };
 
-constexpr uint32_t kApiVersion = 17;  // the first with KernelContext_ParallelFor
+constexpr uint32_t kApiVersion = 24;       // the first with GetTensorElementTypeAndShapeDataReference
+constexpr uint32_t kOperatorVersion = 16;  // the newest in which every callback of OrtCustomOp below is optional
 // ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT and others
 constexpr int kFloatElement = 1, kUint8Element = 2, kInt8Element = 3, kInt32Element = 6, kInt64Element = 7,
               kBoolElement = 9;
@@ -80,15 +80,6 @@ struct OrtApi {
   OrtStatus* tensorData(OrtValue* value, void** out) const {
     return at<OrtStatus* (*)(OrtValue*, void**)>(51)(value, out);
   }
-  OrtStatus* dimensionsCount(const OrtTensorTypeAndShapeInfo* info, size_t* out) const {
-    return at<OrtStatus* (*)(const OrtTensorTypeAndShapeInfo*, size_t*)>(61)(info, out);
-  }
-  OrtStatus* dimensions(const OrtTensorTypeAndShapeInfo* info, int64_t* out, size_t count) const {
-    return at<OrtStatus* (*)(const OrtTensorTypeAndShapeInfo*, int64_t*, size_t)>(62)(info, out, count);
-  }
-  OrtStatus* typeAndShape(const OrtValue* value, OrtTensorTypeAndShapeInfo** out) const {
-    return at<OrtStatus* (*)(const OrtValue*, OrtTensorTypeAndShapeInfo**)>(65)(value, out);
-  }
   OrtStatus* createCpuMemoryInfo(OrtMemoryInfo** out) const {
     constexpr int kArenaAllocator = 1, kDefault = 0;  // OrtArenaAllocator, OrtMemTypeDefault
     return at<OrtStatus* (*)(int, int, OrtMemoryInfo**)>(69)(kArenaAllocator, kDefault, out);
@@ -104,9 +95,6 @@ struct OrtApi {
                                                                                                  rank, out);
   }
   void releaseStatus(OrtStatus* status) const { at<void (*)(OrtStatus*)>(93)(status); }
-  void releaseTypeAndShape(OrtTensorTypeAndShapeInfo* info) const {
-    at<void (*)(OrtTensorTypeAndShapeInfo*)>(99)(info);
-  }
   void releaseAllocator(OrtAllocator* allocator) const { at<void (*)(OrtAllocator*)>(132)(allocator); }
   OrtStatus* hasConfigEntry(const OrtSessionOptions* options, const char* key, int* out) const {
     return at<OrtStatus* (*)(const OrtSessionOptions*, const char*, int*)>(237)(options, key, out);
@@ -121,5 +109,9 @@ struct OrtApi {
     constexpr size_t kAutomatic = 0;
     return at<OrtStatus* (*)(const OrtKernelContext*, void (*)(void*, size_t), size_t, size_t, void*)>(274)(
         context, task, total, kAutomatic, data);
+  }
+  // The dimensions belong to the value.
+  OrtStatus* shape(const OrtValue* value, int* element_type, const int64_t** dims, size_t* rank) const {
+    return at<OrtStatus* (*)(const OrtValue*, int*, const int64_t**, size_t*)>(414)(value, element_type, dims, rank);
   }
 };

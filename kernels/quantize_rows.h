@@ -71,10 +71,21 @@ inline int32_t quantize_row_and_sum(const float* from, int64_t count, ByteRange 
 // Quantizes a + b and, unless `sum` is null, keeps the sum as floats too.
 inline void add_quantize_row(const float* a, const float* b, int64_t count, ByteRange range, float* sum, uint8_t* to) {
   const float inverse = 1 / range.scale, zero_point = static_cast<float>(range.zero_point);
-  if (sum)
-    for (int64_t at = 0; at < count; at++) sum[at] = a[at] + b[at];
-  if (sum) return quantize_row(sum, count, range, to);
-  for (int64_t at = 0; at < count; at++) to[at] = to_byte(a[at] + b[at], inverse, zero_point);
+  int64_t at = 0;
+  for (; at + 16 <= count; at += 16) {
+    IntVector bytes[16 / kFloatLanes];
+    for (int64_t lane = 0; lane < 16; lane += kFloatLanes) {
+      const FloatVector both = load_floats(a + at + lane) + load_floats(b + at + lane);
+      if (sum) store_floats(sum + at + lane, both);
+      bytes[lane / kFloatLanes] = to_byte(both, inverse, zero_point);
+    }
+    store_bytes(to + at, bytes);
+  }
+  for (; at < count; at++) {
+    const float both = a[at] + b[at];
+    if (sum) sum[at] = both;
+    to[at] = to_byte(both, inverse, zero_point);
+  }
 }
 
 }  // namespace

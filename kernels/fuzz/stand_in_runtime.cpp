@@ -9,7 +9,7 @@ extern "C" OrtStatus* RegisterCustomOps(OrtSessionOptions* options, const OrtApi
 namespace dino8 {
 namespace {
 
-constexpr size_t kTableSize = 300;
+constexpr size_t kTableSize = 420;
 std::vector<const OrtCustomOpDomain*> added_domains;
 
 OrtStatus* create_status(int code, const char* message) { return new OrtStatus{code, message}; }
@@ -34,18 +34,8 @@ OrtStatus* tensor_data(OrtValue* value, void** out) {
   return nullptr;
 }
 
-OrtStatus* dimensions_count(const OrtTensorTypeAndShapeInfo* info, size_t* out) {
-  *out = info->dims.size();
-  return nullptr;
-}
-
-OrtStatus* dimensions(const OrtTensorTypeAndShapeInfo* info, int64_t* out, size_t count) {
-  for (size_t axis = 0; axis < count && axis < info->dims.size(); axis++) out[axis] = info->dims[axis];
-  return nullptr;
-}
-
-OrtStatus* type_and_shape(const OrtValue* value, OrtTensorTypeAndShapeInfo** out) {
-  *out = new OrtTensorTypeAndShapeInfo{value->dims};
+OrtStatus* shape(const OrtValue* value, int* element_type, const int64_t** dims, size_t* rank) {
+  *element_type = value->element_type, *dims = value->dims.data(), *rank = value->dims.size();
   return nullptr;
 }
 
@@ -70,8 +60,6 @@ OrtStatus* output(OrtKernelContext* context, size_t index, const int64_t* dims, 
   *out = context->outputs[index].get();
   return nullptr;
 }
-
-void release_type_and_shape(OrtTensorTypeAndShapeInfo* info) { delete info; }
 
 OrtStatus* has_config_entry(const OrtSessionOptions* options, const char*, int* out) {
   *out = options->has_training_entry ? 1 : 0;
@@ -122,19 +110,16 @@ std::array<const void*, kTableSize> make_table() {
   table[27] = address(add_operator);
   table[28] = address(add_domain);
   table[51] = address(tensor_data);
-  table[61] = address(dimensions_count);
-  table[62] = address(dimensions);
-  table[65] = address(type_and_shape);
   table[69] = address(create_memory_info);
   table[85] = address(float_attribute);
   table[90] = address(input);
   table[91] = address(output);
-  table[99] = address(release_type_and_shape);
   table[132] = address(release_allocator);
   table[237] = address(has_config_entry);
   table[249] = address(constant_input);
   table[253] = address(context_allocator);
   table[274] = address(parallel_for);
+  table[414] = address(shape);
   return table;
 }
 

@@ -25,10 +25,6 @@ struct OrtValue {
   int64_t bytes = 0;
 };
 
-struct OrtTensorTypeAndShapeInfo {
-  std::vector<int64_t> dims;
-};
-
 struct OrtSessionOptions {
   bool has_training_entry;
 };
