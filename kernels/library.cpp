@@ -38,15 +38,15 @@ OrtStatus* make_domain(const OrtApi& api, Contents contents, OrtCustomOpDomain**
   return dino8::add_observe(api, *domain);
 }
 
-// False where ONNX Runtime's own operators are faster, unless DINO8_KERNEL_PATH asks for an instruction set.
+// False where ONNX Runtime's own operators are faster and as exact, unless DINO8_KERNEL_PATH asks for an instruction set.
 bool has_linear_blocks(const dino8::CpuPath& path) {
-  return path.kernels->linear_block.has_dot_products || dino8::is_path_named();
+  return path.kernels->linear_block.is_preferred || dino8::is_path_named();
 }
 
 }  // namespace
 
-// Sessions share domains, which are never released. Some have the operators of linear layers, for machines whose
-// instructions make them faster than the operators of their bodies, or if DINO8_KERNEL_PATH asks for an instruction set.
+// Sessions share domains, which are never released. Some have the operators of linear layers, for machines on which they are
+// faster or more exact than the operators of their bodies, or if DINO8_KERNEL_PATH asks for an instruction set.
 // Some have the operators of calibration and training, for sessions that ask for them by the entry kTrainingEntry of their
 // configuration: a model of a stranger has no use for them. Fails if DINO8_KERNEL_PATH names an instruction set that this
 // machine does not have.

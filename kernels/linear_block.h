@@ -35,8 +35,8 @@ struct LinearBlock {
 };
 
 struct LinearBlockKernels {
-  // Without such instructions, ONNX Runtime's own operators are faster.
-  bool has_dot_products;
+  // See kIsPreferred in integer_tile.h.
+  bool is_preferred;
   // So many rows go through all layers at a time.
   int64_t rows_at_a_time;
   // Computes the rows from `begin` to before `end`.

@@ -27,7 +27,7 @@ struct OnePanelTile {
   static constexpr int kRows = 6;
   static constexpr int kPanels = 1;
   static constexpr int32_t kOffset = Panel::kOffset;
-  static constexpr bool kHasDotProducts = true;
+  static constexpr bool kIsPreferred = true;
 
   template <int Rows, int Panels>
   static void multiply(const uint8_t* a, int64_t stride, const int8_t* weight, int64_t, int64_t steps, int32_t* out) {

@@ -27,7 +27,7 @@ class AmxTile {
   static constexpr int64_t kRows = 32, kPanels = 2;
   static constexpr int64_t kRowsAtATime = 64;
   static constexpr int32_t kOffset = 0;
-  static constexpr bool kHasDotProducts = true;
+  static constexpr bool kIsPreferred = true;
   using Small = SizedTile<Avx512VnniTile>;
 
   // ONNX Runtime's own products keep a configuration in each of its threads, so that the one that is found here is put

@@ -17,7 +17,7 @@ struct Avx2Tile {
   static constexpr int kRows = 4;
   static constexpr int kPanels = 4;
   static constexpr int32_t kOffset = 0;
-  static constexpr bool kHasDotProducts = false;
+  static constexpr bool kIsPreferred = true;
 
   template <int Rows, int Panels>
   static void multiply(const uint8_t* a, int64_t stride, const int8_t* weight, int64_t panel_bytes, int64_t steps,

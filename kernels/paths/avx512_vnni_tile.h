@@ -15,7 +15,7 @@ struct Avx512VnniTile {
   static constexpr int kRows = 6;
   static constexpr int kPanels = 4;
   static constexpr int32_t kOffset = 0;
-  static constexpr bool kHasDotProducts = true;
+  static constexpr bool kIsPreferred = true;
 
   // Named variables in place of an array: GCC 12 keeps arrays of vectors in memory (half of the speed, measured).
   struct Sums {

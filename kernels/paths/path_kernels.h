@@ -23,7 +23,7 @@ template <class Vector, class Tile>
 constexpr CpuKernels path_kernels() {
   return {
       query_range<Vector>,
-      {Tile::kHasDotProducts, Tile::kRowsAtATime, linear_block_rows<Tile>, add_residual, quantize_row,
+      {Tile::kIsPreferred, Tile::kRowsAtATime, linear_block_rows<Tile>, add_residual, quantize_row,
        add_quantize_row},
       window_range<Vector, Tile>,
       {fusion_prepare, fusion_part<Vector, Tile>, fusion_merge},

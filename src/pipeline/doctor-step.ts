@@ -79,7 +79,7 @@ export async function examineMachine(): Promise<MachineReport> {
     cores: availableParallelism(),
     memory: `${(totalmem() / 1e6).toFixed(1)} MB`,
     'CPU features': cpuFeatures(),
-    kernels: library === undefined ? missingKernels() : await tryKernels(library),
+    kernels: `${library === undefined ? missingKernels() : await tryKernels(library)}${overflowNote(cpuFeatures())}`,
     'execution providers': { ...providers, ...builtInProviders() },
   };
 }
@@ -119,10 +119,17 @@ async function tryKernels(library: string): Promise<string> {
     await using _ = await Session.create(smallestModel(), { customOperators: [library] }, 'the kernel library');
     const path = `in use (${kernelCpuPath(library)}; this machine has ${kernelCpuPaths(library).join(', ')})`;
     if (hasIntegerProducts(library)) return path;
-    return `${path}\nlinear layers and attention in integers run by ONNX Runtime's operators, which are faster without dot products of bytes`;
+    return `${path}\nlinear layers and attention in integers run by ONNX Runtime's operators, which are faster on this processor`;
   } catch (error) {
     return `not in use: ${messageOf(error)}`;
   }
+}
+
+/** A line for processors on which ONNX Runtime adds two products of bytes in 16 bits, which can be too few. */
+function overflowNote(features: readonly string[]): string {
+  const hasDotProducts = features.some((feature) => feature.endsWith('vnni'));
+  if (!features.includes('avx2') || hasDotProducts) return '';
+  return '\nproducts of two activations in integers, as the recipe full has them, can overflow in ONNX Runtime on this processor; use fast, mixed or static';
 }
 
 function cpuFeatures(): string[] {

@@ -146,9 +146,9 @@ export function kernelCpuPath(library: string): string {
 }
 
 /**
- * Returns true if the kernels of `library` compute integer products, such as linear layers. They do not on processors
- * without dot products of bytes, where ONNX Runtime's own operators are faster, unless DINO8_KERNEL_PATH names an
- * instruction set.
+ * Returns true if the kernels of `library` compute integer products, such as linear layers. They do not where ONNX Runtime's
+ * own operators are faster and as exact, which is on ARM processors without dot products of bytes and on x86 processors
+ * without AVX2, unless DINO8_KERNEL_PATH names an instruction set.
  */
 export function hasIntegerProducts(library: string): boolean {
   return koffi().load(library).func('bool dino8_has_integer_products()')();

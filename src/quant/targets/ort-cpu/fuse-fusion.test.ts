@@ -210,7 +210,7 @@ function expectClose(found: Results, expected: Results, each: Case, feeds: Feeds
   }
 }
 
-// Without dot products the kernels run only where an instruction set is asked for.
+// On some processors the kernels run only where an instruction set is asked for.
 beforeEach(() => {
   process.env.DINO8_KERNEL_PATH = KERNEL_PATHS.find(hasKernelPath) ?? '';
 });

@@ -246,7 +246,7 @@ const isClose = (found: Float32Array, expected: Float32Array, tolerance: number)
 /** Whether ONNX Runtime 1.30 would crash: its own sum of two quantized tensors reads the element of an empty [0, 1]. */
 const crashesOnnxRuntime = ({ rows, columns, isRounded = false }: Block) => rows === 0 && columns === 1 && isRounded;
 
-// Without dot products the kernels run only where an instruction set is asked for.
+// On some processors the kernels run only where an instruction set is asked for.
 beforeEach(() => {
   process.env.DINO8_KERNEL_PATH = KERNEL_PATHS.find(hasKernelPath) ?? '';
 });

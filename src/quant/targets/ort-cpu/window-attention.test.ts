@@ -37,7 +37,7 @@ vi.mock(import('./window-attention.ts'), async (original) => {
 });
 
 const paths = KERNEL_PATHS.filter(hasKernelPath);
-// Without dot products the kernels run only where an instruction set is asked for.
+// On some processors the kernels run only where an instruction set is asked for.
 beforeEach(() => {
   process.env.DINO8_KERNEL_PATH = paths[0] ?? '';
 });
