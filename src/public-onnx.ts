@@ -9,6 +9,7 @@ export { copyModel } from './onnx/copy.ts';
 export { countMultiplyAdds, type MultiplyAdds } from './onnx/count-multiply-adds.ts';
 export { extractModel } from './onnx/extract.ts';
 export { type GraphIndex, indexGraph } from './onnx/graph-index.ts';
+export { raiseOpset } from './onnx/import/raise-opset.ts';
 export { type Infos, inferShapes } from './onnx/infer/infer.ts';
 export { lowerModel, type PortableForm } from './onnx/lower/lower.ts';
 export { getMetadata, setMetadata } from './onnx/metadata.ts';

@@ -5,6 +5,7 @@
  * @packageDocumentation
  */
 export type { Bias } from './quant/bias.ts';
+export { type HalfOptions, storeHalf } from './quant/half/store-half.ts';
 export { matchesPath } from './quant/match-path.ts';
 export { observableValues } from './quant/observable-values.ts';
 export { type CalibrationOptions, calibrate, type Statistics } from './quant/observe/calibrate.ts';

@@ -125,6 +125,15 @@ describe.each(VERSIONS)('with the trtexec of TensorRT %s', (version) => {
   });
 });
 
+test.each(['8.5', '8.6'])('the command of implicit quantization is taken by TensorRT %s', async (version) => {
+  const path = bundle(`by hand ${version}`, version);
+  const args = ['--onnx=model.onnx', '--saveEngine=e', '--int8', '--calib=calibration.cache', '--workspace=1024'];
+  const { code, stderr } = await run('bash', ['-c', 'cd "$1" && shift && exec "$@"', '-', path, trtexec, ...args], {
+    FAKE_TENSORRT: version,
+  });
+  expect([code, stderr]).toEqual([0, '']);
+});
+
 describe('build.sh', () => {
   test('prints what it would run, and the commands can be run as they are printed', async () => {
     const path = bundle('to print', '8.5');

@@ -77,6 +77,11 @@ export interface ModelFamily {
   readonly observation: ObservationRules;
   /** The parts that lose most in 8 bits, the strongest first. */
   readonly sensitiveParts: readonly SensitivePart[];
+  /**
+   * Patterns of module paths that are computed in float32 in a model of 16-bit floats: what 16 bits lose there changes the results;
+   * none by default.
+   */
+  readonly singlePrecision?: readonly string[] | undefined;
   /** The figures of `compareOutputs`, in the order in which tables show them. */
   readonly outputFigures: readonly OutputFigure[];
   /** Compares the outputs of a float model and of its quantized form for the same inputs. */

@@ -67,7 +67,7 @@ export async function foldConstants(model: Model, largest?: number): Promise<num
   const needed = new Set([...graph.node.flatMap((node) => node.input), ...graph.output.map((output) => output.name)]);
   const results = folded.flatMap((node) => node.output).filter((name) => needed.has(name));
   for (const batch of batches(folded, results, stored))
-    append(graph.initializer, await compute(model, batch.nodes, batch.results, stored));
+    append(graph.initializer, await computeConstants(model, batch.nodes, batch.results, stored));
   removeUnused(model);
   return folded.length;
 }
@@ -126,15 +126,23 @@ function batches(
   }));
 }
 
-/** Runs `nodes` in a model of their own, whose inputs are the initializers that they need: inputs are not copied. */
-async function compute(
+/**
+ * Computes values that depend on initializers alone. The nodes run in a model of their own, whose inputs are the initializers that
+ * they need: inputs are not copied.
+ *
+ * @param nodes need not be nodes of `model`, whose version of the operators they use
+ * @param results the names of the values to compute
+ * @param stored the initializers by their names
+ * @returns the values as initializers of these names
+ */
+export async function computeConstants(
   model: Model,
-  nodes: NodeProto[],
+  nodes: readonly NodeProto[],
   results: readonly string[],
   stored: ReadonlyMap<string, TensorProto>,
 ): Promise<TensorProto[]> {
   const needed = [...new Set(nodes.flatMap((node) => node.input))].flatMap((name) => stored.get(name) ?? []);
-  const graph = create(GraphProtoSchema, { name: 'constants', node: nodes });
+  const graph = create(GraphProtoSchema, { name: 'constants', node: [...nodes] });
   const feeds: Record<string, Tensor> = {};
   for (const initializer of needed) {
     const shape = initializer.dims.map(Number);

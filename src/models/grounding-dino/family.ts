@@ -13,6 +13,7 @@ import { groundingDinoDetection } from './detection.ts';
 import { addTokenTypes, buildModel } from './grounding-dino.ts';
 import { groundingDinoObservation } from './observation.ts';
 import { SENSITIVE_PARTS } from './sensitive.ts';
+import { SINGLE_PRECISION } from './single-precision.ts';
 import { groundingDinoSizes } from './sizes.ts';
 import { groundingDinoTraining } from './training/training.ts';
 
@@ -47,6 +48,7 @@ function groundingDino(config: Config, preprocessing: Preprocessing): ModelFamil
     name: 'grounding-dino',
     observation: groundingDinoObservation,
     sensitiveParts: SENSITIVE_PARTS,
+    singlePrecision: SINGLE_PRECISION,
     outputFigures,
     compareOutputs,
     outputLoss,

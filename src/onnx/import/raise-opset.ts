@@ -46,6 +46,8 @@ interface Change {
  * @param source names the model in errors
  * @returns the version that the model had
  * @throws InputError if the model is older than operator set 7, or has a node for which there is no rule
+ * @example
+ * const version = raiseOpset(model, 'model.onnx');
  */
 export function raiseOpset(model: Model, source: string): number {
   const version = standardVersion(model);

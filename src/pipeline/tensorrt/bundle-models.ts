@@ -5,18 +5,19 @@ import { sizesOf } from '../../models/family.ts';
 import type { ModelPackage } from '../../models/package/package.ts';
 import { FILES } from '../../models/package/package-folder.ts';
 import { specialize } from '../../models/specialize.ts';
+import { copyModel } from '../../onnx/copy.ts';
+import { raiseOpset } from '../../onnx/import/raise-opset.ts';
 import { lowerModel } from '../../onnx/lower/lower.ts';
 import { UniqueNames } from '../../onnx/lower/unique-names.ts';
 import { setMetadata } from '../../onnx/metadata.ts';
+import { standardVersion } from '../../onnx/opset.ts';
 import type { Model } from '../../onnx/read.ts';
 import { makeNode } from '../../onnx/rewrite.ts';
 import { makeTensor } from '../../onnx/tensor.ts';
 import { DataType } from '../../onnx/types.ts';
+import { storeHalf } from '../../quant/half/store-half.ts';
 import { storeFloatWeights } from '../../quant/targets/tensorrt/float-weights.ts';
 import type { TensorRtVersion } from '../../quant/targets/tensorrt/versions.ts';
-
-/** The newest version of the operators that every version of TensorRT takes with GridSample's modes as it reads them. */
-const OPSET = 17;
 
 /** The settings by which a picture of any size becomes the input of an engine: it is stretched to the engine's size. */
 export function stretchedTo(size: Size, { preprocessing }: ModelPackage): Preprocessing {
@@ -24,12 +25,26 @@ export function stretchedTo(size: Size, { preprocessing }: ModelPackage): Prepro
 }
 
 /**
- * A model for images of one size.
+ * The form of a model from which those of all sizes are made: without functions, so that what depends on the size alone becomes
+ * constant inside of them too.
+ *
  * @param source a model for fixed phrases
+ */
+export function portableForm(source: ModelPackage, { opset, layerNormalization }: TensorRtVersion): ModelPackage {
+  const model = copyModel(source.model);
+  // A quantized model has an older version, which is raised to the newest and lowered again.
+  if (standardVersion(model) < opset) raiseOpset(model, source.source);
+  lowerModel(model, { opset, layerNormalization }, source.source);
+  return { ...source, model };
+}
+
+/**
+ * A model for images of one size.
+ * @param source what `portableForm` returned
  */
 export async function modelOfSize(source: ModelPackage, size: Size, version: TensorRtVersion): Promise<ModelPackage> {
   const model = await specialize(source.model, { batch: 1, ...size }, sizesOf(source));
-  await finish(model, version, source.source);
+  await finish({ ...source, model }, version);
   const preprocessing = stretchedTo(size, source);
   // So that `detect` prepares pictures for it as the scripts of the bundle do.
   setMetadata(model, FILES.preprocessing[1], JSON.stringify(preprocessing));
@@ -38,19 +53,19 @@ export async function modelOfSize(source: ModelPackage, size: Size, version: Ten
 
 /**
  * A model for one image of any size, all of whose pixels count.
- * @param source a model for fixed phrases
+ * @param source what `portableForm` returned
  */
 export async function modelOfAnySize(source: ModelPackage, version: TensorRtVersion): Promise<ModelPackage> {
   const rules = sizesOf(source);
   const model = await specialize(source.model, { batch: 1 }, rules);
   countAllPixels(model, rules.validPixels);
-  await finish(model, version, source.source);
+  await finish({ ...source, model }, version);
   return { ...source, model };
 }
 
-async function finish(model: Model, version: TensorRtVersion, source: string): Promise<void> {
-  lowerModel(model, { opset: OPSET, layerNormalization: version.layerNormalization }, source);
+async function finish({ model, source, family }: ModelPackage, version: TensorRtVersion): Promise<void> {
   if (!version.integerWeights) await storeFloatWeights(model);
+  if (version.stronglyTyped) await storeHalf(model, { single: family.singlePrecision ?? [] }, source);
 }
 
 /** Makes the mask of pixels that count from the size of the image, in place of the input. */

@@ -10,7 +10,8 @@ import { readPackage } from '../../models/package/package.ts';
 import { setAttribute } from '../../onnx/attributes.ts';
 import { standardVersion } from '../../onnx/opset.ts';
 import { type Model, readModel } from '../../onnx/read.ts';
-import { DataType } from '../../onnx/types.ts';
+import { tensorElements } from '../../onnx/tensor.ts';
+import { DataType, type TensorProto } from '../../onnx/types.ts';
 import { detect } from '../detect-step.ts';
 import { lint } from '../lint-step.ts';
 import { quantize } from '../quantize-step.ts';
@@ -54,13 +55,15 @@ describe.each([
     const made = await exportTensorRt({ model: quantized, output, tensorrt, sizes, phrases: PHRASES });
     expect(made).toMatchObject({ tensorrt, precision: 'int8' });
     expect(made.engines.map(({ name }) => name)).toEqual(['64x96', '96x96', 'any']);
-    const models = readdirSync(output).filter((name) => name.endsWith('.onnx'));
+    const models = readdirSync(output).filter((name) => name.endsWith('.onnx') && !name.includes('implicit'));
     expect(models).toEqual(['model.96x96.onnx', 'model.any.onnx', 'model.onnx']);
     for (const name of models) {
       const path = join(output, name);
       expect((await lint({ model: path, target: 'tensorrt', version: tensorrt })).findings).toEqual([]);
       const model = await readModel(path);
-      expect([standardVersion(model), model.functions.length]).toEqual([17, 0]);
+      expect([standardVersion(model), model.functions.length]).toEqual([hasIntegerWeights ? 19 : 17, 0]);
+      const halves = model.graph.initializer.filter(({ dataType }) => dataType === DataType.FLOAT16);
+      expect(halves.length > 0).toBe(hasIntegerWeights);
       expect(count(model, 'LayerNormalization') > 0).toBe(hasLayerNormalization);
       const integers = model.graph.initializer.filter(
         ({ dataType, dims }) => dataType === DataType.INT8 && dims.length > 1,
@@ -83,6 +86,53 @@ describe.each([
     expect(readFileSync(join(output, 'README.md'), 'utf8')).not.toMatch(/\{\{/);
   });
 });
+
+/** The scales of a calibration cache, as `readScalesFromCalibrationCache` of NVIDIA's samples reads them. */
+function readCache(text: string): Map<string, number> {
+  const [, ...lines] = text.trimEnd().split('\n');
+  return new Map(
+    lines.map((line) => {
+      const colon = line.lastIndexOf(':');
+      const bits = new DataView(new ArrayBuffer(4));
+      bits.setUint32(0, Number.parseInt(line.slice(colon + 2, colon + 10), 16));
+      return [line.slice(0, colon), bits.getFloat32(0)];
+    }),
+  );
+}
+
+test.each(['8.5', '8.6'])(
+  'a bundle for TensorRT %s has the scales of its pairs as a calibration cache',
+  async (version) => {
+    const output = join(folder, `bundle ${version}`);
+    const cache = readFileSync(join(output, 'calibration.cache'), 'utf8');
+    expect(cache.split('\n')[0]).toMatch(/^TRT-8[56]02-EntropyCalibration2$/);
+    const scales = readCache(cache);
+    const path = join(output, 'model.implicit.onnx');
+    const implicit = await readModel(path);
+    expect([count(implicit, 'QuantizeLinear'), count(implicit, 'DequantizeLinear')]).toEqual([0, 0]);
+    expect((await lint({ model: path, target: 'tensorrt', version })).findings).toEqual([]);
+    const values = new Set([
+      ...implicit.graph.input.map(({ name }) => name),
+      ...implicit.graph.node.flatMap((node) => node.output),
+    ]);
+    for (const name of scales.keys()) expect(values).toContain(name);
+    // The scales are those of the activations in the model with pairs, each of a value of its own.
+    const explicit = await readModel(join(output, 'model.onnx'));
+    const stored = new Map(explicit.graph.initializer.map((tensor) => [tensor.name, tensor]));
+    const pairs = explicit.graph.node.filter(
+      ({ opType, input }) => opType === 'QuantizeLinear' && !stored.has(input[0] ?? ''),
+    );
+    const expected = new Map(
+      pairs.map(({ input: [value = '', scale = ''] }) => [
+        value,
+        Number(tensorElements(stored.get(scale) as TensorProto)[0]),
+      ]),
+    );
+    expect([...scales.values()].toSorted()).toEqual([...expected.values()].toSorted());
+    for (const name of ['10.3', '11'])
+      expect(existsSync(join(folder, `bundle ${name}`, 'calibration.cache'))).toBe(false);
+  },
+);
 
 describe('a bundle of the bundled model', () => {
   const output = join(folder, 'nano');

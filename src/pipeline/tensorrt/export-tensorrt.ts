@@ -12,9 +12,11 @@ import type { Size } from '../../data/size.ts';
 import { fixPrompt } from '../../detect/fix-prompt.ts';
 import { readFixedPrompt } from '../../models/fixed-prompt.ts';
 import { type ModelPackage, type ReadOptions, readSchemas } from '../../models/package/package.ts';
+import { copyModel } from '../../onnx/copy.ts';
 import { standardVersion } from '../../onnx/opset.ts';
 import { modelFiles } from '../../onnx/write.ts';
 import { readPlanSummary } from '../../quant/plan-summary.ts';
+import { calibrationCache, removePairs } from '../../quant/targets/tensorrt/calibration-cache.ts';
 import { tensorRt } from '../../quant/targets/tensorrt/tensorrt.ts';
 import { findTensorRtVersion, type TensorRtVersion } from '../../quant/targets/tensorrt/versions.ts';
 import type { ThreadOptions } from '../../runtime/threads.ts';
@@ -23,7 +25,7 @@ import { modelSchema, optionalPath, phrasesSchema, threadSchemas, workSchemas } 
 import { runStep } from '../run-step.ts';
 import { type ModelSource, openModel } from '../sources.ts';
 import { checkStepFiles } from '../step-files.ts';
-import { modelOfAnySize, modelOfSize, stretchedTo } from './bundle-models.ts';
+import { modelOfAnySize, modelOfSize, portableForm, stretchedTo } from './bundle-models.ts';
 import { bundleSizes } from './bundle-sizes.ts';
 import { bundleReadme, bundleScripts } from './bundle-templates.ts';
 import {
@@ -44,6 +46,7 @@ import {
   bundleEngines,
   bundleManifest,
   engineList,
+  MAIN_MODEL,
 } from './manifest.ts';
 
 /** Options of `exportTensorRt`. */
@@ -97,8 +100,11 @@ export interface TensorRtBundle {
   readonly golden: readonly { readonly engine: string; readonly boxes: number }[];
 }
 
-/** The limits within which the models of a bundle must agree with the model that they are made from, in ONNX Runtime. */
-const SAME = { overlap: 0.99, score: 1e-3 };
+/**
+ * The limits within which the models of a bundle must agree with the model that they are made from, in ONNX Runtime. Models with
+ * float16 round otherwise; they have the limits of a device.
+ */
+const SAME = { overlap: 0.99, score: 1e-3, share: 1 };
 /** If the best box of the golden check has a lower score, the check says little. */
 const LEAST_SCORE = 0.25;
 
@@ -142,6 +148,8 @@ export async function exportTensorRt(options: ExportTensorRtOptions): Promise<Te
       );
 
     const files = new Map<string, Content>(models.flatMap(({ files: own }) => [...own]));
+    for (const [name, content] of await implicitFiles(models, precision, version, { output, picture }))
+      files.set(name, content);
     const prompt = readFixedPrompt(fixed.model);
     const [first] = models;
     if (!first || !prompt) throw new Error('a bundle has an engine and phrases');
@@ -195,16 +203,18 @@ async function makeModels(
   { output, phrases, signal, onProgress }: ExportTensorRtOptions,
 ): Promise<MadeModel[]> {
   const models: MadeModel[] = [];
+  const portable = portableForm(fixed, version);
   const total = engines.length;
   for (const engine of engines) {
     signal?.throwIfAborted();
     onProgress?.({ label: 'Making models', done: models.length, total });
-    const made = await (engine.size ? modelOfSize(fixed, engine.size, version) : modelOfAnySize(fixed, version));
+    const made = await (engine.size ? modelOfSize(portable, engine.size, version) : modelOfAnySize(portable, version));
     await checkModel(made.model, `${output}/${engine.model}`, { target: tensorRt, version: version.name });
     const preprocessing = stretchedTo(engine.size ?? main, source);
     const expected = expectedBoxes(await findBoxes({ ...source, preprocessing }, picture, phrases));
     const found = await findBoxes({ ...made, preprocessing }, picture, undefined);
-    if (agreement(expected, found, SAME) < 1)
+    const limits = version.stronglyTyped ? DEVICE_LIMITS : SAME;
+    if (agreement(expected, found, limits) < limits.share)
       throw new InputError(
         `${output} is not written, because the model ${engine.model} does not find the boxes in the picture of the check that ${source.source} finds; this is a defect of dino8.`,
       );
@@ -213,6 +223,32 @@ async function makeModels(
   onProgress?.({ label: 'Making models', done: total, total });
   return models;
 }
+
+/** The main model for implicit quantization and its calibration cache, for versions that have it. */
+async function implicitFiles(
+  models: readonly MadeModel[],
+  precision: BundlePrecision,
+  { name: version, calibrationCache: number }: TensorRtVersion,
+  { output, picture }: { readonly output: string; readonly picture: Image },
+): Promise<Map<string, Content>> {
+  const main = models.find(({ engine }) => engine.model === MAIN_MODEL);
+  if (precision !== 'int8' || number === undefined || !main) return new Map();
+  const model = copyModel(main.made.model);
+  const scales = removePairs(model, output);
+  await checkModel(model, `${output}/${IMPLICIT_MODEL}`, { target: tensorRt, version });
+  const found = await findBoxes({ ...main.made, model }, picture, undefined);
+  if (agreement(main.expected, found, DEVICE_LIMITS) < DEVICE_LIMITS.share)
+    throw new InputError(
+      `${output} is not written, because its model without Q/DQ pairs does not find the boxes in the picture of the check; this is a defect of dino8.`,
+    );
+  return new Map<string, Content>([
+    ...modelFiles(model, IMPLICIT_MODEL),
+    ['calibration.cache', calibrationCache(scales, number)],
+  ]);
+}
+
+/** The model for which `calibration.cache` has the scales. */
+const IMPLICIT_MODEL = 'model.implicit.onnx';
 
 /** Engines of a former bundle would be taken for those of this one. @throws UsageError if the folder is not a new or empty one */
 async function checkFolder(output: string): Promise<void> {
@@ -252,6 +288,9 @@ function readmeFacts(
   opset: number,
 ): Record<string, string> {
   const fixed = engines.filter(({ size }) => size);
+  const rest = version.stronglyTyped
+    ? 'float16, with float32 where 16 bits are too few (sampling positions, box and class heads, softmax, fusion scores, selection of queries),'
+    : 'float32';
   return {
     tensorrt: version.name,
     range: version.range,
@@ -259,8 +298,8 @@ function readmeFacts(
     phrases: String(postprocessing.phrases.length),
     precision:
       precision === 'int8'
-        ? 'INT8 where Q/DQ pairs are, float elsewhere'
-        : 'float, because the model that it was made from is not quantized',
+        ? `INT8 where Q/DQ pairs are, ${rest} elsewhere`
+        : `${rest}, because the model that it was made from is not quantized`,
     typing: version.stronglyTyped
       ? 'The types in the files decide the precision of every layer (strong typing).'
       : 'TensorRT chooses among the precisions that `build.sh` allows (weak typing).',
@@ -270,6 +309,7 @@ function readmeFacts(
         ? '`bash build.sh any` builds one engine for all sizes from the smallest to the largest; it is slower than those for one size.\n\n'
         : '',
     flags: flagsByHand(version, precision),
+    implicit: precision === 'int8' && version.calibrationCache !== undefined ? IMPLICIT : '',
   };
 }
 
@@ -278,6 +318,16 @@ function flagsByHand({ name, stronglyTyped }: TensorRtVersion, precision: Bundle
   if (stronglyTyped) return `--memPoolSize=workspace:1024${name === '11' ? '' : ' --stronglyTyped'}`;
   return `--workspace=1024${precision === 'int8' ? ' --int8' : ''}`;
 }
+
+/** What the README says of implicit quantization, for bundles that have it. */
+const IMPLICIT = `
+The files \`model.implicit.onnx\` and \`calibration.cache\` are for implicit quantization, in which TensorRT chooses by itself what it
+computes in INT8; it is deprecated since TensorRT 10.1:
+
+\`\`\`sh
+/usr/src/tensorrt/bin/trtexec --onnx=model.implicit.onnx --saveEngine=implicit.engine --int8 --calib=calibration.cache --workspace=1024
+\`\`\`
+`;
 
 function lengthOf(content: Content): number {
   if (typeof content === 'string') return Buffer.byteLength(content);

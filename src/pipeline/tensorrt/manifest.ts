@@ -33,6 +33,8 @@ export interface BundleManifest {
   /** The version of TensorRT that the models are for. */
   readonly tensorrt: string;
   readonly precision: BundlePrecision;
+  /** The type of what is not in INT8; with float16, some parts stay in float32. */
+  readonly floats: 'float16' | 'float32';
   /** The name of the input: normalised pixels, float32 [1, 3, height, width]. */
   readonly input: string;
   /** The names of the results: logits [1, queries, tokens], and boxes (cx, cy, w, h) as parts of the picture [1, queries, 4]. */
@@ -96,6 +98,7 @@ export function bundleManifest(
     dino8: packageVersion(),
     tensorrt: settings.version.name,
     precision: settings.precision,
+    floats: settings.version.stronglyTyped ? 'float16' : 'float32',
     input,
     outputs,
     engines: settings.engines,

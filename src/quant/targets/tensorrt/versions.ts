@@ -7,6 +7,11 @@ export interface TensorRtVersion {
   readonly name: string;
   /** The versions that such models are for, in words. */
   readonly range: string;
+  /**
+   * The version of the operators: at most 17 for TensorRT 8, and 19, the first with pairs of float16, later. From 20 on GridSample's modes
+   * have names that no version reads as they are meant.
+   */
+  readonly opset: number;
   /** False if it does not have LayerNormalization, which is then written as its parts. */
   readonly layerNormalization: boolean;
   /**
@@ -15,17 +20,42 @@ export interface TensorRtVersion {
    * (https://docs.nvidia.com/deeplearning/tensorrt/latest/inference-library/work-quantized-types.html).
    */
   readonly integerWeights: boolean;
-  /** True if the types in the file decide the precision of every layer; false if TensorRT chooses among those that are allowed. */
+  /**
+   * The number by which a calibration cache names the version, for versions that quantize by such a file; undefined for others: it is
+   * deprecated since 10.1 and gone in 11.
+   */
+  readonly calibrationCache?: string | undefined;
+  /**
+   * True if the types in the file decide the precision of every layer, so that float16 is written into it; false if TensorRT chooses among
+   * those that are allowed.
+   */
   readonly stronglyTyped: boolean;
 }
 
 /** From the oldest to the newest. */
 export const TENSORRT_VERSIONS: readonly TensorRtVersion[] = [
-  { name: '8.5', range: '8.5', layerNormalization: false, integerWeights: false, stronglyTyped: false },
-  { name: '8.6', range: '8.6', layerNormalization: true, integerWeights: false, stronglyTyped: false },
+  {
+    name: '8.5',
+    range: '8.5',
+    opset: 17,
+    layerNormalization: false,
+    integerWeights: false,
+    calibrationCache: '8502',
+    stronglyTyped: false,
+  },
+  {
+    name: '8.6',
+    range: '8.6',
+    opset: 17,
+    layerNormalization: true,
+    integerWeights: false,
+    calibrationCache: '8602',
+    stronglyTyped: false,
+  },
   {
     name: '10.3',
     range: '10.3 and later versions 10',
+    opset: 19,
     layerNormalization: true,
     integerWeights: true,
     stronglyTyped: true,
@@ -33,6 +63,7 @@ export const TENSORRT_VERSIONS: readonly TensorRtVersion[] = [
   {
     name: '11',
     range: '11.0 and later versions 11',
+    opset: 19,
     layerNormalization: true,
     integerWeights: true,
     stronglyTyped: true,
