@@ -79,7 +79,7 @@ export async function examineMachine(): Promise<MachineReport> {
     cores: availableParallelism(),
     memory: `${(totalmem() / 1e6).toFixed(1)} MB`,
     'CPU features': cpuFeatures(),
-    kernels: `${library === undefined ? missingKernels() : await tryKernels(library)}${overflowNote(cpuFeatures())}`,
+    kernels: `${library === undefined ? missingKernels() : await tryKernels(library)}${overflowNote(cpuFeatures(), library)}`,
     'execution providers': { ...providers, ...builtInProviders() },
   };
 }
@@ -126,10 +126,12 @@ async function tryKernels(library: string): Promise<string> {
 }
 
 /** A line for processors on which ONNX Runtime adds two products of bytes in 16 bits, which can be too few. */
-function overflowNote(features: readonly string[]): string {
+function overflowNote(features: readonly string[], library: string | undefined): string {
   const hasDotProducts = features.some((feature) => feature.endsWith('vnni'));
   if (!features.includes('avx2') || hasDotProducts) return '';
-  return '\nproducts of two activations in integers, as the recipe full has them, can overflow in ONNX Runtime on this processor; use fast, mixed or static';
+  return library === undefined
+    ? '\nproducts of integers can overflow in ONNX Runtime on this processor, so that results differ; build the kernels, which are exact'
+    : '\nproducts of two activations in integers, as the recipe full has them, can overflow in ONNX Runtime on this processor; use fast, mixed or static';
 }
 
 function cpuFeatures(): string[] {

@@ -56,9 +56,6 @@ const OPTIMIZATION: Record<OptimizationLevel, number> = { none: 0, basic: 1, ext
 const CONFIG: Readonly<Record<string, string>> = {
   // The arena grows by powers of two and would hold weights with up to as much unused memory beside them.
   'session.use_device_allocator_for_initializers': '1',
-  // On x86 processors without dot products of bytes, ONNX Runtime would add two products of bytes in 16 bits, which are too
-  // few: by default it computes other numbers there than elsewhere. This turns stored weights into uint8, for exact sums.
-  'session.x64quantprecision': '1',
 };
 
 /** ONNX Runtime's names of the execution providers. */
