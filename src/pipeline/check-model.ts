@@ -25,9 +25,8 @@ export interface CheckedRuntime {
 export async function checkModel(model: Model, output: string, runtime = runtimeOf(model)): Promise<void> {
   if (runtime) checkByTable(model, output, runtime);
   try {
-    // Weights are not rearranged for a single run that does not come. Nor are they turned into uint8, which ONNX Runtime 1.30 does by
-    // itself nowhere, and at which it stops ("Attempt to replace the existing tensor") where it meets a tensor twice.
-    const config = { 'session.disable_prepacking': '1', 'session.x64quantprecision': '0' };
+    // Weights are not rearranged for a single run that does not come.
+    const config = { 'session.disable_prepacking': '1' };
     await using _ = await Session.create(model, { ...kernelOptions(), config }, output);
   } catch (error) {
     throw new InputError(`${output} is not written, because ONNX Runtime does not load it: ${messageOf(error)}`);
