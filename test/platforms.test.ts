@@ -26,7 +26,9 @@ function withLoader(load: string): string[] {
 
 /** What sharp, koffi and the system say on platforms without a build; advice about their own installation follows. */
 const without = (name: string, message: string) =>
-  withLoader(`(name, load) => { if (name === '${name}') throw new Error(${JSON.stringify(message)}); return load(); }`);
+  withLoader(
+    `(name, load) => { if (name === '${name}' || name.startsWith('@img/${name}-')) throw new Error(${JSON.stringify(message)}); return load(); }`,
+  );
 const noSharp = without(
   'sharp',
   'Could not load the "sharp" module using the linux-x64 runtime\nPossible solutions:\n',

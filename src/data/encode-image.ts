@@ -23,7 +23,7 @@ const rawPixels = ({ width, height, pixels }: Image) =>
 export async function encodeImage(image: Image, format: PictureFormat): Promise<Uint8Array> {
   if (format === 'bmp') return encodeBitmap(image);
   try {
-    return await rawPixels(image).toFormat(format, SETTINGS[format]).toBuffer();
+    return await (await rawPixels(image)).toFormat(format, SETTINGS[format]).toBuffer();
   } catch (error) {
     throw new InputError(`The image could not be encoded as ${format.toUpperCase()} (${messageOf(error)}).`);
   }
@@ -36,7 +36,7 @@ export async function encodeImage(image: Image, format: PictureFormat): Promise<
 export async function layOver(image: Image, drawing: string): Promise<Image> {
   const { width, height } = image;
   try {
-    const drawn = rawPixels(image).composite([{ input: Buffer.from(drawing), top: 0, left: 0 }]);
+    const drawn = (await rawPixels(image)).composite([{ input: Buffer.from(drawing), top: 0, left: 0 }]);
     return { width, height, pixels: await drawn.removeAlpha().raw().toBuffer() };
   } catch (error) {
     throw new InputError(`The boxes could not be drawn (${messageOf(error)}).`);

@@ -68,7 +68,7 @@ export async function readPictureSizes(path: string): Promise<PictureSizes> {
     return { upright: { width, height }, stored: { width, height } };
   }
   try {
-    const { width, height, autoOrient } = await sharp(path, { limitInputPixels: false }).metadata();
+    const { width, height, autoOrient } = await (await sharp(path, { limitInputPixels: false })).metadata();
     return { upright: { width: autoOrient.width, height: autoOrient.height }, stored: { width, height } };
   } catch (error) {
     throw undecodable(error, kind, path);
@@ -116,7 +116,7 @@ export async function decodeImage(bytes: Uint8Array, source: string, options: Re
       `${source} cannot be decoded as an image: it is damaged, with the marker 0x${marker.toString(16)} within its data.`,
     );
   try {
-    const input = sharp(kind === 'gif' ? withoutGifTransparency(bytes) : bytes, {
+    const input = await sharp(kind === 'gif' ? withoutGifTransparency(bytes) : bytes, {
       limitInputPixels: false,
       failOn: 'error',
       ignoreIcc: true,

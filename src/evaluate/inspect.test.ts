@@ -72,7 +72,9 @@ describe('each module of a model is listed', () => {
   test('products that a recipe makes INT8 are counted as INT8', async () => {
     const { model } = await quantizeModel(source.model, await readRecipe('dynamic'));
     const quantized = await inspectModel({ ...source, model }, { feeds, depth: 2, profile: false });
-    expect(quantized.total.multiplyAdds).toBe(inspected.total.multiplyAdds);
+    // The values of the decoder's first layer are those of 100 learned queries, 64 wide. As standard operators they are
+    // constants of a model of known size, and as an operator of dino8 they are computed in each run.
+    expect(quantized.total.multiplyAdds - inspected.total.multiplyAdds).toBe(100 * 64 * 64);
     expect(inspected.total.integerMultiplyAdds).toBe(0);
     const fraction = (path: string) => {
       const { integerMultiplyAdds = 0, multiplyAdds: all = 1 } =

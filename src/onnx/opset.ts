@@ -1,6 +1,7 @@
 /** The version of the standard operators that a model or a function uses. */
 import { create } from '@bufbuild/protobuf';
 import { OperatorSetIdProtoSchema } from 'onnx-buf';
+import { checkFields } from '../base/check-options.ts';
 import type { ModelProto, NodeProto } from './types.ts';
 
 /** True for the domain of the operators of the ONNX standard, which has two names. */
@@ -17,8 +18,9 @@ export function versionOf(imports: ModelProto['opsetImport']): number | undefine
  * @example
  * const version = standardVersion(await readModel('detector.onnx')); // 21
  */
-export function standardVersion({ opsetImport }: Pick<ModelProto, 'opsetImport'>): number {
-  return versionOf(opsetImport) ?? 0;
+export function standardVersion(model: Pick<ModelProto, 'opsetImport'>): number {
+  checkFields('The model must be what `readModel` returned', model, 'opsetImport');
+  return versionOf(model.opsetImport) ?? 0;
 }
 
 /** The import of a version of the standard operators. */

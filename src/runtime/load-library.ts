@@ -38,10 +38,15 @@ export function loadLibrary(name: string, purpose: string): unknown {
   try {
     return load(name);
   } catch (error) {
-    throw new RuntimeError(
-      `${name}, ${purpose}, does not load on ${platformName()} (${firstLine(error)}); ${INSTALL_AGAIN}.`,
-    );
+    throw doesNotLoad(name, purpose, error);
   }
+}
+
+/** The error of a package that has no build for this platform, or whose build does not load. */
+export function doesNotLoad(name: string, purpose: string, error: unknown): RuntimeError {
+  return new RuntimeError(
+    `${name}, ${purpose}, does not load on ${platformName()} (${firstLine(error)}); ${INSTALL_AGAIN}.`,
+  );
 }
 
 /** The first line of a message: advice of the library, which follows, is about its own installation. */

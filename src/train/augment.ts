@@ -113,7 +113,7 @@ export async function augment(
 
 /** Edits pixels by a pipeline of sharp. */
 async function edit({ width, height, pixels }: Image, change: (pipeline: Sharp) => Sharp): Promise<Image> {
-  const { data, info } = await change(sharp(pixels, { raw: { width, height, channels: 3 } }))
+  const { data, info } = await change(await sharp(pixels, { raw: { width, height, channels: 3 } }))
     .toColourspace('srgb')
     .removeAlpha()
     .raw()

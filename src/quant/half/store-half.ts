@@ -2,6 +2,7 @@
  * Writes 16-bit floats into a model: weights are stored and layers computed in float16, except for islands in float32. Runtimes
  * that take the types of the file as they are, such as TensorRT with strong typing, compute a model in 16 bits only if it says so.
  */
+import { checkFields } from '../../base/check-options.ts';
 import { InputError } from '../../base/errors.ts';
 import { integerAttribute, setAttribute } from '../../onnx/attributes.ts';
 import { type GraphIndex, indexGraph } from '../../onnx/graph-index.ts';
@@ -101,13 +102,14 @@ interface Rewriting {
  * @example
  * const count = await storeHalf(model, { single: ['**.bbox_embed.**'] }, 'detector.onnx');
  */
-export async function storeHalf(model: Model, { single }: HalfOptions, source: string): Promise<number> {
+export async function storeHalf(model: Model, options: HalfOptions, source: string): Promise<number> {
+  checkFields('The options must be an object with the nodes that stay `single`', options, 'single');
   if (standardVersion(model) < OLDEST) throw new Error(`pairs of float16 need version ${OLDEST} of the operators`);
   const { graph } = model;
   sortTopologically(graph);
   const index = indexGraph(graph);
   const rewriting: Rewriting = {
-    single,
+    single: options.single,
     infos: inferShapes(model),
     index,
     names: UniqueNames.of(graph),
