@@ -97,7 +97,12 @@ export interface TensorRtBundle {
   /** The engines that its `build.sh` builds. */
   readonly engines: readonly BundleEngine[];
   /** The number of boxes that each model was checked by in ONNX Runtime, and that the device is checked by. */
-  readonly golden: readonly { readonly engine: string; readonly boxes: number }[];
+  readonly golden: readonly {
+    /** The name of the engine. */
+    readonly engine: string;
+    /** The number of boxes that the check expects. */
+    readonly boxes: number;
+  }[];
 }
 
 /**

@@ -21,7 +21,16 @@ export interface BundleEngine {
   /** The size of its images; undefined for an engine for several sizes. */
   readonly size?: Size | undefined;
   /** The smallest, the usual and the largest size of an engine for several sizes. */
-  readonly profile?: { readonly min: Size; readonly opt: Size; readonly max: Size } | undefined;
+  readonly profile?:
+    | {
+        /** The smallest size. */
+        readonly min: Size;
+        /** The size that the engine is made for. */
+        readonly opt: Size;
+        /** The largest size. */
+        readonly max: Size;
+      }
+    | undefined;
 }
 
 /** The content of `bundle.json`. */
