@@ -192,7 +192,7 @@ describe.runIf(hasKernels)('the kernel', () => {
         const model = operator(attention);
         expectClose(await run(model, x, attention.shape, withKernels), await run(model, x, attention.shape), attention);
       }),
-      { numRuns: 20 },
+      { numRuns: 10 },
     );
   });
 
