@@ -3,10 +3,13 @@ import fc from 'fast-check';
 import { parseHTML } from 'linkedom';
 import { expect, test } from 'vitest';
 import { markup, trustedMarkup } from './markup.ts';
+import { showHidden } from './printable.ts';
 
 test('any text comes back as it was from content and from attributes', () => {
+  // Characters that cannot be seen, such as U+2028, do not come back; the last test is about them.
+  const visible = fc.string({ unit: 'grapheme' }).filter((text) => showHidden(text) === text);
   fc.assert(
-    fc.property(fc.string({ unit: 'grapheme' }), (text) => {
+    fc.property(visible, (text) => {
       const { document } = parseHTML(markup`<html><body><p title="${text}">${text}</p></body></html>`.toString());
       const paragraph = document.querySelector('p');
       expect(document.querySelectorAll('*')).toHaveLength(3);
