@@ -46,11 +46,10 @@ struct FusionAttention {
 
   // The integer products take whole panels of columns, and a depth of whole steps of the largest tiles.
   static constexpr int64_t kWholeDepth = 64;
-  static int64_t whole(int64_t count, int64_t step) { return (count + step - 1) / step * step; }
-  int64_t depth() const { return whole(width, kWholeDepth); }
-  int64_t columns() const { return whole(tokens, kPanelColumns); }  // of one head
-  int64_t image_depth() const { return whole(heads * columns(), kWholeDepth); }
-  int64_t image_columns() const { return whole(width, kPanelColumns); }
+  int64_t depth() const { return round_up(width, kWholeDepth); }
+  int64_t columns() const { return round_up(tokens, kPanelColumns); }  // of one head
+  int64_t image_depth() const { return round_up(heads * columns(), kWholeDepth); }
+  int64_t image_columns() const { return round_up(width, kPanelColumns); }
 
   int64_t blocks() const { return (positions + kFusionBlock - 1) / kFusionBlock; }
   int64_t parts() const { return blocks() < kFusionParts ? blocks() : kFusionParts; }
@@ -69,7 +68,7 @@ class Arena {
   template <class Element>
   Element* take(int64_t count) {
     char* const part = memory_ == nullptr ? nullptr : memory_ + size_;
-    size_ += FusionAttention::whole(count * static_cast<int64_t>(sizeof(Element)), 64);
+    size_ += round_up(count * static_cast<int64_t>(sizeof(Element)), 64);
     return reinterpret_cast<Element*>(part);
   }
   int64_t size() const { return size_; }

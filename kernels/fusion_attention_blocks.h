@@ -95,7 +95,7 @@ __attribute__((noinline)) int32_t sum_bytes(const uint8_t* bytes, int64_t count)
 // Reads `rows` positions from `start` on: their rows of x, transposed too, and what belongs to each. Returns the rows.
 inline const uint8_t* fusion_load(const FusionAttention& a, int64_t start, int64_t rows, FusionBlock& block) {
   const uint8_t* x = a.x + start * a.width;
-  const int64_t depth = a.depth(), whole_rows = FusionAttention::whole(rows, FusionAttention::kWholeDepth);
+  const int64_t depth = a.depth(), whole_rows = round_up(rows, FusionAttention::kWholeDepth);
   const int32_t zero_point = a.x_range.zero_point;
   transpose_bytes(x, rows, a.width, block.x_transposed, whole_rows);
   for (int64_t column = 0; column < a.width; column++) {
@@ -187,7 +187,7 @@ void fusion_head(const FusionAttention& a, const FusionOperands& operands, int64
                                  for (int64_t at = 0; at < kPanelColumns; at += kFloatLanes)
                                    store_floats(to + at, results.vector(at) - block.score_rest[row]);
                                });
-  const int64_t depth = FusionAttention::whole(rows, FusionAttention::kWholeDepth);
+  const int64_t depth = round_up(rows, FusionAttention::kWholeDepth);
   column_maxima(block.scores, block.position_bias, rows, columns, block.maximum);
   text_weights(block.scores, block.position_bias, rows, columns, depth, block);
   for (int64_t row = 0; row < rows; row++) {

@@ -23,8 +23,7 @@ struct MultiHeadAttention {
   int64_t channels() const { return heads * size; }
 };
 
-// Computes one head of one image for the queries from `begin` to before `end`; `head` counts the heads of all images. Returns
-// false if there is not enough memory.
-using MultiHeadAttentionRange = bool (*)(const MultiHeadAttention&, int64_t head, int64_t begin, int64_t end);
+// Computes one head of one image for the queries from `begin` to before `end`; `head` counts the heads of all images.
+using MultiHeadAttentionRange = void (*)(const MultiHeadAttention&, int64_t head, int64_t begin, int64_t end);
 
 }  // namespace dino8

@@ -3,7 +3,6 @@
 #include "multi_head_attention_op.h"
 
 #include <algorithm>
-#include <atomic>
 #include <string>
 
 #include "cpu_operator.h"
@@ -19,15 +18,14 @@ struct Work {
   MultiHeadAttention attention;
   MultiHeadAttentionRange run;
   int64_t queries_per_task, tasks_per_head;
-  std::atomic<bool> has_failed{false};
 };
 
 void run_task(void* data, size_t index) {
-  Work& work = *static_cast<Work*>(data);
+  const Work& work = *static_cast<const Work*>(data);
   const auto task = static_cast<int64_t>(index);
   const int64_t begin = task % work.tasks_per_head * work.queries_per_task;
   const int64_t end = std::min(begin + work.queries_per_task, work.attention.queries);
-  if (!work.run(work.attention, task / work.tasks_per_head, begin, end)) work.has_failed = true;
+  work.run(work.attention, task / work.tasks_per_head, begin, end);
 }
 
 // Splits the queries of a head where there are few heads. A task has enough queries that reading the keys is not most of it.
@@ -36,7 +34,7 @@ void split_queries(Work& work) {
   const MultiHeadAttention& a = work.attention;
   const int64_t parts = std::max<int64_t>(kWantedTasks / (a.batch * a.heads), 1);
   const int64_t queries = std::max((a.queries + parts - 1) / parts, kFewestQueries);
-  work.queries_per_task = (queries + kStep - 1) / kStep * kStep;
+  work.queries_per_task = round_up(queries, kStep);
   work.tasks_per_head = (a.queries + work.queries_per_task - 1) / work.queries_per_task;
 }
 
@@ -94,9 +92,7 @@ OrtStatus* compute(void* data, OrtKernelContext* context) {
     return nullptr;
   }
   split_queries(work);
-  if (OrtStatus* status = run_parts(kernel.api, context, work, a.batch * a.heads * work.tasks_per_head, run_task))
-    return status;
-  return work.has_failed ? no_memory(kernel.api) : nullptr;
+  return run_parts(kernel.api, context, work, a.batch * a.heads * work.tasks_per_head, run_task);
 }
 
 template <bool is_quantized>

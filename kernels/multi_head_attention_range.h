@@ -2,39 +2,37 @@
 #pragma once
 
 #include <limits>
+#include <memory>
 
 #include "attention_core.h"
 #include "multi_head_attention.h"
 #include "quantize_rows.h"
-#include "scratch.h"
 
 namespace dino8 {
 namespace {
 
-// The memory of a task, and the places of its numbers.
-template <class V>
+// So many numbers, all 0.
+inline std::unique_ptr<float[]> zeros(int64_t count) {
+  return std::unique_ptr<float[]>(new float[static_cast<size_t>(count)]());
+}
+
+// The memory of a task, see AttentionHead.
 struct HeadScratch {
   int64_t padded, padded_size, bias_rows;
   std::unique_ptr<float[]> queries, keys, values, bias, core;
 
-  // False if there is not enough memory.
-  bool set(const MultiHeadAttention& a, int64_t count) {
-    padded = round_up<V>(a.keys), padded_size = round_up<V>(a.size);
-    bias_rows = a.query_stride == 0 ? 1 : count;
-    return allocate(queries, count * a.size) && allocate(keys, a.size * padded) &&
-           allocate(values, a.keys * padded_size) && allocate(bias, bias_rows * padded) &&
-           allocate(core, kQueries * (padded + padded_size));
-  }
-
- private:
-  template <class Vector>
-  static int64_t round_up(int64_t count) {
-    return (count + Vector::Lanes - 1) / Vector::Lanes * Vector::Lanes;
-  }
+  HeadScratch(const MultiHeadAttention& a, int64_t count, int64_t lanes)
+      : padded(round_up(a.keys, lanes)),
+        padded_size(round_up(a.size, lanes)),
+        bias_rows(a.query_stride == 0 ? 1 : count),
+        queries(zeros(count * a.size)),
+        keys(zeros(a.size * padded)),
+        values(zeros(a.keys * padded_size)),
+        bias(zeros(bias_rows * padded)),
+        core(zeros(kQueries * (padded + padded_size))) {}
 };
 
-template <class V>
-void load_head(const MultiHeadAttention& a, int64_t head, int64_t begin, int64_t count, HeadScratch<V>& scratch) {
+inline void load_head(const MultiHeadAttention& a, int64_t head, int64_t begin, int64_t count, HeadScratch& scratch) {
   const int64_t image = head / a.heads, first = head % a.heads * a.size, channels = a.channels();
   for (int64_t row = 0; row < count; row++) {
     const float* from = a.query + (image * a.queries + begin + row) * channels + first;
@@ -57,10 +55,9 @@ void load_head(const MultiHeadAttention& a, int64_t head, int64_t begin, int64_t
 
 // See `MultiHeadAttentionRange`.
 template <class V>
-bool multi_head_attention_range(const MultiHeadAttention& a, int64_t head, int64_t begin, int64_t end) {
+void multi_head_attention_range(const MultiHeadAttention& a, int64_t head, int64_t begin, int64_t end) {
   const int64_t count = end - begin, image = head / a.heads;
-  HeadScratch<V> scratch;
-  if (!scratch.set(a, count)) return false;
+  HeadScratch scratch(a, count, V::Lanes);
   load_head(a, head, begin, count, scratch);
   float* const rows = scratch.queries.get();
   attend<V>({rows, a.size, scratch.keys.get(), scratch.values.get(), scratch.bias.get(),
@@ -71,7 +68,6 @@ bool multi_head_attention_range(const MultiHeadAttention& a, int64_t head, int64
     if (a.y) std::copy_n(rows + row * a.size, a.size, a.y + place);
     if (a.y_bytes) quantize_row(rows + row * a.size, a.size, a.y_range, a.y_bytes + place);
   }
-  return true;
 }
 
 }  // namespace

@@ -18,6 +18,9 @@ constexpr int64_t kStepBytes = kPanelColumns * kStepDepth;
 // The depth from which a sum of products of uint8 and int8 could exceed 32 bits.
 constexpr int64_t kMaxDepth = 65536;
 
+// The smallest multiple of `step` that is not below `count`.
+constexpr int64_t round_up(int64_t count, int64_t step) { return (count + step - 1) / step * step; }
+
 // The affine map of bytes: a byte q stands for (q − zero_point) · scale.
 struct ByteRange {
   float scale = 1;

@@ -31,7 +31,7 @@ struct WindowAttention {
   float* y = nullptr;  // [batch, height, width, channels]
 
   int64_t tokens() const { return window * window; }
-  int64_t padded_tokens() const { return (tokens() + kScoreStep - 1) / kScoreStep * kScoreStep; }
+  int64_t padded_tokens() const { return round_up(tokens(), kScoreStep); }
   int64_t head_size() const { return channels / heads; }
   int64_t rows() const { return (height + window - 1) / window; }    // of windows
   int64_t columns() const { return (width + window - 1) / window; }  // of windows

@@ -19,7 +19,7 @@ class WindowFloatHeads {
   bool set(const WindowAttention& attention, int64_t windows) {
     a_ = &attention;
     const int64_t tokens = a_->tokens(), padded = a_->padded_tokens(), all = windows * tokens;
-    padded_size_ = (a_->head_size() + V::Lanes - 1) / V::Lanes * V::Lanes;
+    padded_size_ = round_up(a_->head_size(), V::Lanes);
     if (!allocate(queries_, all * a_->channels) || !allocate(keys_, windows * a_->channels * padded) ||
         !allocate(values_, all * a_->heads * padded_size_) || !allocate(core_, kQueries * (padded + padded_size_)) ||
         !allocate(key_of_, all) || !allocate(value_of_, all) || !allocate(pieces_, 3 * a_->channels) ||
@@ -62,7 +62,7 @@ class WindowFloatHeads {
       dino8::attend<V>({rows + head * size, channels, keys_.get() + (window * channels + head * size) * padded,
                         values_.get() + (window * a_->heads + head) * tokens * padded_size_,
                         a_->position_bias + head * tokens * padded, padded, masks, tokens, tokens, padded, size,
-                        padded_size_,                         rows + head * size, core_.get()});
+                        padded_size_, rows + head * size, core_.get()});
     for (int64_t token = 0; token < tokens; token++)
       quantize_row(rows + token * channels, channels, a_->context, context + token * stride);
   }

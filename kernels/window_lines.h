@@ -2,7 +2,9 @@
 // namespace; see paths/path_kernels.h.
 #pragma once
 
-#include "scratch.h"
+#include <memory>
+#include <new>
+
 #include "window_attention.h"
 
 namespace dino8 {
@@ -13,6 +15,13 @@ constexpr float kAcrossBorders = -100;
 
 // Tokens of a shifted window are of up to four groups, by the borders of the map that lie between them.
 constexpr int64_t kGroups = 4;
+
+// Sets `memory` to so many numbers, all 0. Returns false if there is not enough memory.
+template <class Number>
+bool allocate(std::unique_ptr<Number[]>& memory, int64_t count) {
+  memory.reset(new (std::nothrow) Number[static_cast<size_t>(count)]());
+  return memory != nullptr;
+}
 
 // A row or a column of windows: where its tokens come from, and what shifting does to them.
 struct WindowLine {

@@ -30,10 +30,6 @@ duration=10
 trtexec=
 dry_run=0
 asked=()
-value() {
-  [[ $# -ge 2 && -n $2 ]] || fail "$1 needs a value; see --help." 2
-  printf '%s' "$2"
-}
 while [[ $# -gt 0 ]]; do
   case $1 in
     --engines)

@@ -8,6 +8,12 @@ fail() {
   exit "${2:-1}"
 }
 
+# Prints the value of an option: `value "$@"`, where the option comes first.
+value() {
+  [[ $# -ge 2 && -n $2 ]] || fail "$1 needs a value; see --help." 2
+  printf '%s' "$2"
+}
+
 # Sets `trtexec`: the program of --trtexec, of the variable TRTEXEC, of PATH, or where JetPack installs it.
 find_trtexec() {
   trtexec=${trtexec:-${TRTEXEC:-}}

@@ -319,11 +319,11 @@ bool compare_multi_head_attention(const CpuKernels& kernels) {
     a.y = results[at].data(), a.y_bytes = result_bytes[at].data();
     for (int64_t head = 0; head < a.batch * a.heads; head++) {
       const int64_t middle = whole(0, a.queries);
-      if (!each[at]->multi_head_attention(a, head, 0, middle)) return false;
-      if (!each[at]->multi_head_attention(a, head, middle, a.queries)) return false;
+      each[at]->multi_head_attention(a, head, 0, middle);
+      each[at]->multi_head_attention(a, head, middle, a.queries);
     }
   }
-  // What a processor makes of products of numbers that are none differs, and with it what counts as minus infinity.
+  // Instruction sets differ in which infinite or undefined products they turn into NaN, which counts as minus infinity.
   if (is_hostile) return true;
   for (size_t at = 0; at < query.size(); at++)
     if (std::abs(result_bytes[0][at] - result_bytes[1][at]) > 1) return false;

@@ -70,6 +70,7 @@ export async function examineMachine(): Promise<MachineReport> {
   const library = kernelProblem() === undefined ? kernelLibrary() : undefined;
   const tried = PROVIDERS.map(async (name) => [name, await tryProvider(name)] as const);
   const providers = Object.fromEntries(await Promise.all(tried));
+  const features = cpuFeatures();
   return {
     dino8: packageVersion(),
     'Node.js': process.version,
@@ -78,8 +79,8 @@ export async function examineMachine(): Promise<MachineReport> {
     CPU: cpus()[0]?.model.trim() ?? 'unknown',
     cores: availableParallelism(),
     memory: `${(totalmem() / 1e6).toFixed(1)} MB`,
-    'CPU features': cpuFeatures(),
-    kernels: `${library === undefined ? missingKernels() : await tryKernels(library)}${overflowNote(cpuFeatures(), library)}`,
+    'CPU features': features,
+    kernels: `${library === undefined ? missingKernels() : await tryKernels(library)}${overflowNote(features, library)}`,
     'execution providers': { ...providers, ...builtInProviders() },
   };
 }

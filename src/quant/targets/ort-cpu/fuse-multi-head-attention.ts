@@ -33,36 +33,34 @@ export function fuseMultiHeadAttention(model: Model): number {
   const { graph } = model;
   const index = indexGraph(graph);
   const infos = inferShapes(model);
-  const made = new Map(
-    graph.node.flatMap((node): (readonly [end: NodeProto, made: NodeProto])[] => {
-      const found = attentionOf(node, index, infos);
-      return found ? [found] : [];
-    }),
-  );
-  if (made.size === 0) return 0;
+  const found = graph.node.flatMap((node) => attentionOf(node, index, infos) ?? []);
+  if (found.length === 0) return 0;
+  const made = new Map(found.map(({ end, node }) => [end, node]));
   graph.node = graph.node.map((node) => made.get(node) ?? node);
-  const heads = new Set([...made.values()].map(({ input }) => input[HEADS] ?? ''));
+  const counts = [...new Set(found.map(({ heads }) => heads))];
   graph.initializer.push(
-    ...[...heads].map((name) => makeTensor(name, [1], BigInt64Array.of(BigInt(name.slice(HEADS_PREFIX.length))))),
+    ...counts.map((heads) => makeTensor(headsName(heads), [1], BigInt64Array.of(BigInt(heads)))),
     makeTensor(NO_BIAS, [1, 1, 1, 1], new Float32Array(1)),
   );
   model.functions.push(multiHeadAttentionFunction());
   importDomain(model, DOMAIN);
   sortTopologically(graph);
   removeUnused(model);
-  return made.size;
+  return found.length;
 }
 
-/** The input of the operator that is the number of heads, and the beginning of the names of these constants. */
-const HEADS = 5;
-const HEADS_PREFIX = 'dino8.heads_';
+/** The name of the constant that is a number of heads. */
+const headsName = (heads: number) => `dino8.heads_${heads}`;
 
-/** The node that ends an attention and the operator that takes its place; undefined if the softmax `weights` is of none. */
-function attentionOf(
-  weights: NodeProto,
-  index: GraphIndex,
-  infos: Infos,
-): [end: NodeProto, made: NodeProto] | undefined {
+/** An attention: the node that ends it, the operator that takes its place, and its number of heads. */
+interface Attention {
+  readonly end: NodeProto;
+  readonly node: NodeProto;
+  readonly heads: number;
+}
+
+/** The attention with the softmax `weights`; undefined if it is of none. */
+function attentionOf(weights: NodeProto, index: GraphIndex, infos: Infos): Attention | undefined {
   if (!isLastSoftmax(weights, 4)) return undefined;
   const scores = scoresOf(weights, index, infos);
   const product = onlyReader(weights, index);
@@ -78,10 +76,10 @@ function attentionOf(
   const names = [query, key, value].map(({ name }) => name);
   const isFloat = names.every((name) => infos.get(name)?.type === DataType.FLOAT && rankOf(name, infos) === 3);
   if (!isFloat) return undefined;
-  const inputs = [...names, scores.bias ?? NO_BIAS, scores.scale, `${HEADS_PREFIX}${query.heads}`];
+  const inputs = [...names, scores.bias ?? NO_BIAS, scores.scale, headsName(query.heads)];
   const node = makeNode(MULTI_HEAD_ATTENTION, scores.product.name, inputs, end.output);
   node.domain = DOMAIN;
-  return [end, node];
+  return { end, node, heads: query.heads };
 }
 
 /** The product of queries and keys, the number that it is multiplied by, and what is added to it before a softmax. */
