@@ -3,8 +3,8 @@ import { ERROR_CAUSES, type ErrorCause } from '../evaluate/errors/find-errors.ts
 import type { ByGroup } from '../evaluate/errors/found-objects.ts';
 import { points, signedPoints } from '../evaluate/points.ts';
 import { ERRORS_DEFAULTS, type ErrorsResult, explainErrors } from '../pipeline/errors-step.ts';
-import { addLabelOptions, separateDataset } from './dataset-options.ts';
-import { ANNOTATIONS_ARGUMENT, DETECTIONS_ARGUMENT } from './detections-arguments.ts';
+import { addLabelOptions } from './dataset-options.ts';
+import { ANNOTATIONS_ARGUMENT, DETECTIONS_ARGUMENT, withLabels } from './detections-arguments.ts';
 import { examples } from './examples.ts';
 import { percent } from './format.ts';
 import { print, printJson } from './output.ts';
@@ -45,10 +45,7 @@ export const errorsCommand = () =>
       ),
     )
     .action(async (detections, annotations, { json, ...given }) => {
-      const { named, others } = separateDataset(given);
-      // No picture is read, so that none is left out.
-      const { onLeftOut: _, ...options } = others;
-      const result = await explainErrors({ ...options, detections, annotations: named(annotations), ...work() });
+      const result = await explainErrors({ ...withLabels(given, annotations), detections, ...work() });
       if (json) return printJson(result);
       printCauses(result);
       printFound(result);

@@ -1,7 +1,7 @@
 import { Command } from '@commander-js/extra-typings';
 import { score } from '../pipeline/score-step.ts';
-import { addLabelOptions, separateDataset } from './dataset-options.ts';
-import { ANNOTATIONS_ARGUMENT, DETECTIONS_ARGUMENT } from './detections-arguments.ts';
+import { addLabelOptions } from './dataset-options.ts';
+import { ANNOTATIONS_ARGUMENT, DETECTIONS_ARGUMENT, withLabels } from './detections-arguments.ts';
 import { examples } from './examples.ts';
 import { printJson } from './output.ts';
 import { work } from './progress-line.ts';
@@ -36,10 +36,7 @@ export const scoreCommand = () =>
       ),
     )
     .action(async (detections, annotations, { json, ...given }) => {
-      const { named, others } = separateDataset(given);
-      // No picture is read, so that none is left out.
-      const { onLeftOut: _, ...options } = others;
-      const result = await score({ ...options, detections, annotations: named(annotations), ...work() });
+      const result = await score({ ...withLabels(given, annotations), detections, ...work() });
       if (json) return printJson(result);
       printScore(result);
     });

@@ -2,12 +2,13 @@ import { Command, Option } from '@commander-js/extra-typings';
 import { points, pointsInterval, signedInterval, verdict } from '../evaluate/points.ts';
 import type { Sensitivity } from '../evaluate/sensitivity.ts';
 import { SENSITIVITY_DEFAULTS, sensitivity } from '../pipeline/sensitivity-step.ts';
-import { addDatasetOptions, separateDataset } from './dataset-options.ts';
+import { addDatasetOptions } from './dataset-options.ts';
 import { examples } from './examples.ts';
 import { signed } from './format.ts';
 import { keepsOnInterruption } from './interruption.ts';
+import { judgedBy } from './judged-model.ts';
 import { print, printJson } from './output.ts';
-import { addPictureOptions, INPUTS_ARGUMENT, separatePictures } from './picture-options.ts';
+import { addPictureOptions, INPUTS_ARGUMENT } from './picture-options.ts';
 import { work } from './progress-line.ts';
 import {
   addCalibrationOptions,
@@ -16,7 +17,6 @@ import {
   overwriteOption,
   recipeForModelOption,
   seedOption,
-  statisticsOf,
   threadsOption,
   tokenizerOption,
   wholeNumber,
@@ -65,20 +65,9 @@ export const sensitivityCommand = () =>
         'dino8 sensitivity assets/nano assets/shapes/val --images 20 --calibration assets/shapes/calib -o sensitivity.json',
       ),
     )
-    .action(async (model, dataset, { json, ranges, ...given }) => {
-      const { pictures, others } = separatePictures(given);
-      const { named, calibration, others: options } = separateDataset(others);
-      keepsOnInterruption(options.output && `${options.output}.cache`);
-      const statistics = statisticsOf({ statistics: options.statistics, ranges });
-      const result = await sensitivity({
-        ...options,
-        model,
-        dataset: named(dataset),
-        calibration,
-        pictures,
-        statistics,
-        ...work(),
-      });
+    .action(async (model, dataset, { json, ...given }) => {
+      keepsOnInterruption(given.output && `${given.output}.cache`);
+      const result = await sensitivity({ ...judgedBy(given, dataset), model, ...work() });
       if (json) return printJson(result);
       print(sensitivityTable(result));
     });

@@ -2,12 +2,13 @@ import { Command } from '@commander-js/extra-typings';
 import { points, pointsInterval, signedInterval, verdict } from '../evaluate/points.ts';
 import type { Tuned } from '../evaluate/tune.ts';
 import { TUNE_DEFAULTS, tune } from '../pipeline/tune-step.ts';
-import { addDatasetOptions, separateDataset } from './dataset-options.ts';
+import { addDatasetOptions } from './dataset-options.ts';
 import { examples } from './examples.ts';
 import { milliseconds, signed } from './format.ts';
 import { keepsOnInterruption } from './interruption.ts';
+import { judgedBy } from './judged-model.ts';
 import { print, printJson } from './output.ts';
-import { addPictureOptions, INPUTS_ARGUMENT, separatePictures } from './picture-options.ts';
+import { addPictureOptions, INPUTS_ARGUMENT } from './picture-options.ts';
 import { work } from './progress-line.ts';
 import { granularityOption } from './sensitivity-command.ts';
 import {
@@ -18,7 +19,6 @@ import {
   overwriteOption,
   recipeForModelOption,
   seedOption,
-  statisticsOf,
   threadsOption,
   tokenizerOption,
   wholeNumber,
@@ -68,23 +68,13 @@ export const tuneCommand = () =>
         'dino8 tune assets/nano assets/shapes/val --images 20 --calibration assets/shapes/calib -o tuned.yaml --report pareto.html',
       ),
     )
-    .action(async (model, dataset, { json, ranges, ...given }) => {
-      const { pictures, others } = separatePictures(given);
-      const { named, calibration, others: options } = separateDataset(others);
-      keepsOnInterruption(`${options.output}.cache`);
-      const statistics = statisticsOf({ statistics: options.statistics, ranges });
-      const tuned = await tune({
-        ...options,
-        model,
-        dataset: named(dataset),
-        calibration,
-        pictures,
-        statistics,
-        ...work(),
-      });
-      if (json) return printJson({ recipe: options.output, chosen: tuned.chosen, mixtures: tuned.mixtures });
+    .action(async (model, dataset, { json, ...given }) => {
+      const { output } = given;
+      keepsOnInterruption(`${output}.cache`);
+      const tuned = await tune({ ...judgedBy(given, dataset), model, ...work() });
+      if (json) return printJson({ recipe: output, chosen: tuned.chosen, mixtures: tuned.mixtures });
       print(mixtureTable(tuned));
-      print(`The recipe is ${options.output}: quantize with --recipe ${options.output}.`);
+      print(`The recipe is ${output}: quantize with --recipe ${output}.`);
     });
 
 function mixtureTable({ mixtures, chosen }: Tuned): string {
