@@ -1,4 +1,4 @@
-/** What callers give is refused by name. */
+/** An option or argument that is not possible is refused, and the message names it. */
 import { expect, test } from 'vitest';
 import {
   abortSignal,

@@ -33,7 +33,7 @@ export function startCommand(
 }
 
 /**
- * How a process ended that a signal ended which nobody sent to stop it, as a sentence without its period.
+ * Describes the end of a process by a signal that was not sent to stop it, as a sentence without its period.
  * @param options the options that take memory, in the words of the caller
  */
 export function describeDeath(signal: string, options: string): string {

@@ -72,7 +72,7 @@ const MEMORY_CODES = new Set([
   'ERR_WORKER_OUT_OF_MEMORY',
   'ERR_STRING_TOO_LONG',
 ]);
-/** What V8, C++, the loader of libraries, ONNX Runtime and libvips say when they get no memory. */
+/** The messages of V8, C++, the loader of libraries, ONNX Runtime and libvips when an allocation fails. */
 const MEMORY_TEXT =
   /array buffer allocation failed|the value of "size" is out of range|invalid (?:typed )?array (?:buffer )?length|invalid string length|bad_alloc|bad allocation|failed to allocate memory|cannot allocate memory|unable to allocate|failed to map segment|out of memory/i;
 

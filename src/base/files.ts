@@ -379,8 +379,8 @@ export async function namesIn(path: string): Promise<string[]> {
 }
 
 /**
- * What is in a folder.
- * @param recursive whether what is in its subfolders counts too
+ * Lists the contents of a folder.
+ * @param recursive whether the contents of subfolders are listed too
  * @throws UsageError or InputError if it is no folder or cannot be read
  */
 export async function entriesOf(path: string, recursive = false): Promise<Dirent[]> {

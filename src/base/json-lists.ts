@@ -155,7 +155,7 @@ class ListReader {
     let isShort = true;
     while (!this.#findEnd(scan, COMMA)) {
       isShort &&= scan.at - this.#at <= SHORT_BYTES;
-      // Of a long value, what was passed over is not kept.
+      // The part of a long value that was passed over is dropped, so that memory stays small.
       if (!isShort) this.#at = scan.at;
       if (!(await this.#more(scan))) throw this.error('it ends within a value');
     }

@@ -37,7 +37,7 @@ function notAsExpected({ issues }: z.ZodError, source: string, place: readonly P
   );
 }
 
-/** What zod says, without the word of JavaScript for a value that is not there. */
+/** A message of zod, in which a missing value is called missing and not "undefined". */
 const described = (message: string) =>
   message.replace(/^Invalid input: (.*), received undefined$/, 'it is missing ($1)');
 

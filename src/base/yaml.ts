@@ -1,7 +1,7 @@
 /** YAML of files that strangers may have written. */
 import { parse } from 'yaml';
 
-/** How often aliases may repeat what they stand for, which a small file can make grow without bound. */
+/** The limit of expanded YAML aliases: nested aliases let a small file expand without bound. */
 const MOST_ALIASES = 100;
 
 /**

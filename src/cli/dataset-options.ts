@@ -149,7 +149,7 @@ type AllValues = DatasetValues &
     readonly validate?: string | undefined;
   };
 
-/** What `separateDataset` returns. */
+/** The options of a command, separated into data sets and the rest. */
 interface Separated<Options> {
   /** Turns the path of the data set that is an argument into the source that a step takes. */
   readonly named: (path: string) => string | DatasetFiles;

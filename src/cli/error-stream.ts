@@ -47,7 +47,7 @@ function writeSome(descriptor: number, bytes: Uint8Array): number {
   }
 }
 
-/** How the last words of V8 and of the C++ library begin. */
+/** The beginnings of the traces that V8 and the C++ library print when they end a process. */
 const LAST_WORDS = /<--- Last few GCs|FATAL ERROR|^#$|# Fatal|terminate called/m;
 /** More of them is not kept. */
 const KEPT = 1 << 16;

@@ -62,7 +62,7 @@ export async function supervise(entry: string, given: readonly string[]): Promis
     if (code !== stoppedCode) process.stderr.write(`dino8: ${interruptedSentence(kept)}\n`);
     return stoppedCode;
   }
-  // Of a process that died, they are the trace of a stack.
+  // The last words of a process that a signal ended are a stack trace, which only DINO8_DEBUG shows.
   if (lastWords() !== '' && (typeof code === 'number' || process.env.DINO8_DEBUG)) process.stderr.write(lastWords());
   if (typeof code === 'number') return code;
   process.stderr.write(`\ndino8: ${deathSentence(String(deadly), kept)}\n`);

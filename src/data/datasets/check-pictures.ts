@@ -122,7 +122,7 @@ function notEmpty(dataset: CocoDataset, listed: number): CocoDataset {
   );
 }
 
-/** What is known of a picture that was decoded. */
+/** The properties of a decoded picture. */
 interface Examined extends PictureSizes {
   readonly isClipped: boolean | undefined;
 }
