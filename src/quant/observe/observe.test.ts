@@ -14,11 +14,11 @@ import { profileRun } from '../../runtime/profile.ts';
 import { type Feeds, Session } from '../../runtime/session.ts';
 import { booleans, floatData, floats } from '../../runtime/tensor.ts';
 import { noise } from '../../testing/noise.ts';
-import { affineOf, dequantize, quantize, UINT8 } from '../scheme.ts';
+import { affineOf, dequantize, INT8, quantize, type Range, type Scheme, UINT8 } from '../scheme.ts';
 import { calibrate } from './calibrate.ts';
 import { entropyMaximum, entropyRange } from './entropy.ts';
-import { BINS_PER_SIDE, binned } from './histogram.ts';
-import { minimumErrorRange, squaredError } from './mean-squared-error.ts';
+import { BINS_PER_SIDE, type BinnedValues, binned } from './histogram.ts';
+import { minimumErrorRange } from './mean-squared-error.ts';
 import { COUNTERS, observeFunction } from './observe-function.ts';
 import { estimateRange, observerOf } from './observer.ts';
 import { observingModel } from './observing-model.ts';
@@ -243,6 +243,16 @@ describe("observers, beside onnxruntime.quantization's collectors and pytorch-qu
 });
 
 describe('observers', () => {
+  /** Σ count · (x − x̂)² over the middles of the bins. */
+  const squaredError = ({ counts, edges }: BinnedValues, range: Range, scheme: Scheme): number => {
+    const affine = affineOf(range, scheme);
+    const errorOf = (x: number) => (x - dequantize(quantize(x, affine, scheme), affine)) ** 2;
+    return Array.from(counts).reduce(
+      (sum, count, bin) => sum + count * errorOf(((edges[bin] ?? 0) + (edges[bin + 1] ?? 0)) / 2),
+      0,
+    );
+  };
+
   test('mse has at most the error of the whole range, and this error agrees with that of the numbers themselves', () => {
     fc.assert(
       fc.property(fc.array(float, { minLength: 2, maxLength: 300 }), (numbers) => {
@@ -251,6 +261,12 @@ describe('observers', () => {
         const seen = { min: statistic.min, max: statistic.max };
         const range = minimumErrorRange(bins, seen, UINT8);
         expect(squaredError(bins, range, UINT8)).toBeLessThanOrEqual(squaredError(bins, seen, UINT8));
+        for (const part of [0.9, 0.5, 0.1]) {
+          const narrower = { min: Math.min(seen.min, 0) * part, max: Math.max(seen.max, 0) * part };
+          expect(squaredError(bins, range, UINT8)).toBeLessThanOrEqual(squaredError(bins, narrower, UINT8));
+          const symmetric = squaredError(bins, minimumErrorRange(bins, seen, INT8), INT8);
+          expect(symmetric).toBeLessThanOrEqual(squaredError(bins, narrower, INT8));
+        }
         const affine = affineOf(range, UINT8);
         const error = numbers.reduce((sum, x) => sum + (x - dequantize(quantize(x, affine, UINT8), affine)) ** 2, 0);
         const width = 2 ** statistic.histogram.exponent;
