@@ -5,10 +5,9 @@
  */
 import { GraphBuilder, type Value } from '../../onnx/builder.ts';
 import { DataType } from '../../onnx/types.ts';
-import { modelBytes } from '../../onnx/write.ts';
-import { Session } from '../../runtime/session.ts';
 import { copyTensor, floats, type Tensor } from '../../runtime/tensor.ts';
 import { highestOf, type Rounder } from './rounding.ts';
+import { SharedSessions } from './shared-sessions.ts';
 
 /** The number of steps in one run. */
 const STEPS = 10;
@@ -21,12 +20,13 @@ const WEIGHT = 10;
 
 /** @param iterations the number of steps of Adam for each weight */
 export function adaround(iterations: number): Rounder {
-  return async ({ weight, divisor }, { scheme, moments }) => {
+  const sessions = new SharedSessions();
+  const round: Rounder['round'] = async ({ weight, divisor }, { scheme, moments }) => {
     const highest = highestOf(scheme);
     const shape = weight.shape;
-    await using start = await Session.create(modelBytes(startModel()));
-    await using session = await Session.create(modelBytes(stepModel(highest)));
-    await using end = await Session.create(modelBytes(endModel(highest)));
+    const start = await sessions.get('start', startModel);
+    const session = await sessions.get(`steps up to ${highest}`, () => stepModel(highest));
+    const end = await sessions.get(`end up to ${highest}`, () => endModel(highest));
     using first = await start.run({ weight, divisor, moments });
     const scale = copyTensor(first.get('scale'));
     let choice = copyTensor(first.get('choice'));
@@ -48,6 +48,7 @@ export function adaround(iterations: number): Rounder {
     using outputs = await end.run({ weight, divisor, moments, choice });
     return copyTensor(outputs.get('whole'));
   };
+  return { round, [Symbol.asyncDispose]: () => sessions[Symbol.asyncDispose]() };
 }
 
 const scalar = (value: number) => floats(Float32Array.of(value), []);

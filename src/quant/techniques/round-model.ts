@@ -62,7 +62,8 @@ export async function roundModel(
       return { weight: weight.weight, scheme: weight.scheme, moments: ofInput };
     });
     const label = technique.technique === 'gptq' ? 'GPTQ' : 'AdaRound';
-    for (const [name, weight] of await roundWeights(tasks, rounderOf(technique), options, label))
+    await using rounder = rounderOf(technique);
+    for (const [name, weight] of await roundWeights(tasks, rounder, options, label))
       rounded.set(name, weight);
   }
   return rounded;

@@ -33,21 +33,24 @@ interface Steps {
   readonly divisor: Tensor;
 }
 
-/** A technique: W [inputs, channels] → whole numbers of the same shape, as floats. */
-export type Rounder = (steps: Steps, task: RoundingTask) => Promise<Tensor>;
+/** A technique. It holds the sessions of its graphs until it is disposed of. */
+export interface Rounder extends AsyncDisposable {
+  /** W [inputs, channels] → whole numbers of the same shape, as floats. */
+  round(steps: Steps, task: RoundingTask): Promise<Tensor>;
+}
 
 /**
  * Rounds one weight.
  *
  * @throws RuntimeError that names the weight, if a graph of the technique does not run
  */
-export async function roundWeight(task: RoundingTask, round: Rounder): Promise<RoundedWeight> {
+export async function roundWeight(task: RoundingTask, rounder: Rounder): Promise<RoundedWeight> {
   const { weight, scheme } = task;
   const { name } = weight;
   try {
     const { divisor, scale, multipliers } = await chooseScales(weight, scheme);
     const [inputs = 0, channels = 0] = weight.dims.map(Number);
-    const whole = await round(
+    const whole = await rounder.round(
       { weight: tensor(tensorBytes(weight), [inputs, channels], DataType.FLOAT), divisor },
       task,
     );
@@ -103,7 +106,7 @@ export async function chooseScales(weight: TensorProto, scheme: WeightScheme, ax
 /** Rounds all `tasks`, one after the other. @returns the integers by the name of the weight */
 export async function roundWeights(
   tasks: readonly RoundingTask[],
-  round: Rounder,
+  rounder: Rounder,
   { onProgress, signal }: WorkOptions,
   label: string,
 ): Promise<Map<string, RoundedWeight>> {
@@ -111,7 +114,7 @@ export async function roundWeights(
   for (const [done, task] of tasks.entries()) {
     signal?.throwIfAborted();
     onProgress?.({ label, done, total: tasks.length });
-    result.set(task.weight.name, await roundWeight(task, round));
+    result.set(task.weight.name, await roundWeight(task, rounder));
   }
   onProgress?.({ label, done: tasks.length, total: tasks.length });
   return result;

@@ -84,7 +84,8 @@ function loss(error: Float64Array, moments: Float64Array): number {
 
 describe.each([4, 8] as const)('rounding to %i bits', (bits) => {
   const scheme: WeightScheme = { bits, block: 0, per: 'channel', observer: 'min-max' };
-  const errorsOf = async (round: Rounder, seed: number) => {
+  const errorsOf = async (made: Rounder, seed: number) => {
+    await using rounder = made;
     const weights = noise(INPUTS * CHANNELS, seed);
     const moments = momentsOf(layerInputs(200, seed));
     const task = {
@@ -92,7 +93,7 @@ describe.each([4, 8] as const)('rounding to %i bits', (bits) => {
       scheme,
       moments: floats(Float32Array.from(moments), [INPUTS, INPUTS]),
     };
-    const rounded = await roundWeight(task, round);
+    const rounded = await roundWeight(task, rounder);
     const [whole, divisor] = [rounded.values, rounded.divisor].map((tensor) => [...tensorElements(tensor)].map(Number));
     const error = (integers: readonly number[]) =>
       loss(
