@@ -63,8 +63,7 @@ export async function roundModel(
     });
     const label = technique.technique === 'gptq' ? 'GPTQ' : 'AdaRound';
     await using rounder = rounderOf(technique);
-    for (const [name, weight] of await roundWeights(tasks, rounder, options, label))
-      rounded.set(name, weight);
+    for (const [name, weight] of await roundWeights(tasks, rounder, options, label)) rounded.set(name, weight);
   }
   return rounded;
 }
