@@ -20,9 +20,10 @@ import {
   readRecipe,
   takeImages,
 } from '../dist/index.mjs';
-import { combinedFeeds, Preprocessor, rankedBoxes } from '../dist/models.mjs';
+import { combinedFeeds, Preprocessor } from '../dist/models.mjs';
 import { modelBytes } from '../dist/onnx.mjs';
 import { kernelOptions, Session } from '../dist/runtime.mjs';
+import { sessionDetector } from './session-detector.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const root = join(here, '..');
@@ -219,21 +220,7 @@ if (python && existsSync(python)) {
     ['ort-all', '… static on every operator it knows'],
   ]) {
     const session = await Session.create(at(`${file}.onnx`), kernelOptions());
-    const peer = {
-      encodePrompt: async () => prompt,
-      rank: async (image, _, most) => {
-        const prepared = await preprocessor.prepare([image]);
-        const feeds = combinedFeeds(prepared, chunk.tokens);
-        const wanted = Object.entries(feeds).filter(([name]) => session.inputs.has(name));
-        const outputs = await session.run(Object.fromEntries(wanted));
-        const [logits, boxes] = [outputs.get('logits'), outputs.get('pred_boxes')];
-        const raw = { logits: logits.data, boxes: boxes.data, queries: boxes.shape[1] };
-        const found = rankedBoxes(raw, chunk, image, most);
-        outputs.dispose();
-        return found;
-      },
-    };
-    const { detections } = await scoreDataset(peer, validation);
+    const { detections } = await scoreDataset(sessionDetector(session, preprocessor, prompt), validation);
     await session.close();
     const { precision, changed } = await judge(matchDetections(validation, detections));
     console.log(`${label} ${estimate(precision, number)}`);

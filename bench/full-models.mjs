@@ -101,8 +101,8 @@ export function makeOpenvino(python) {
   }
 }
 
-/** dino8's models of the checkpoint. */
-export function makeOwn() {
+/** dino8's models of the checkpoint; the one for OpenVINO only if it is wanted. */
+export function makeOwn({ forOpenvino = false } = {}) {
   // Calibration reads prompts; which words they have does not matter here.
   for (const name of ['tokenizer.json', 'tokenizer_config.json'])
     copyFileSync(join(assets, 'nano', name), at('hf', name));
@@ -112,6 +112,11 @@ export function makeOwn() {
     converted: kept('fp32.onnx', false, () => step('convert', at('hf'), at('fp32.onnx'))),
     quantized: kept('dynamic8.onnx', false, () => step('quantize', at('fp32.onnx'), at('dynamic8.onnx'))),
     calibrated: kept('int8.onnx', false, () => step('calibrate', at('fp32.onnx'), at('int8.onnx'), at('calib'))),
+    ...(forOpenvino && {
+      openvino: kept('int8.openvino.onnx', false, () =>
+        step('calibrate', at('fp32.onnx'), at('int8.openvino.onnx'), at('calib'), 'static', 'openvino'),
+      ),
+    }),
     specialized: kept('int8.specialized.onnx', false, () =>
       step('specialize', at('int8.onnx'), at('int8.specialized.onnx'), at('io.safetensors')),
     ),

@@ -21,10 +21,10 @@ const steps = {
       await sharp(join(images, name)).resize(320, 192, { fit: 'fill' }).toFile(join(output, name));
   },
   /** A few images are enough: speed and memory do not depend on ranges. */
-  calibrate: async (input, output, images) => {
+  calibrate: async (input, output, images, recipe = 'fast', target = undefined) => {
     const source = await readPackage(input);
     const plan = planCalibration(await readDataset(images), 3, 0);
-    const { model } = await applyRecipe(source, await readRecipe('fast'), { plan });
+    const { model } = await applyRecipe(source, await readRecipe(recipe), { plan, target });
     await writeModel(model, output);
   },
   specialize: async (input, output, io) => {

@@ -42,7 +42,8 @@ if (!python || !existsSync(python)) {
 mkdirSync(at('.'), { recursive: true });
 if (options.fresh) rmSync(at('measurements.jsonl'), { force: true });
 const published = makeExport(python);
-const own = makeOwn();
+const withOpenvino = wanted.includes('peers') ? makeOpenvino(python) : undefined;
+const own = makeOwn({ forOpenvino: withOpenvino !== undefined });
 const journal = openJournal(at('measurements.jsonl'));
 
 /** dino8 in a process of Node.js: model, inputs, runs, threads, batch. */
@@ -60,8 +61,21 @@ const openvino = (model, precision) => ({
   model: at('openvino', model.replace('.xml', '.bin')),
   command: [python, peer('bench_openvino.py'), at('openvino', model), at('io.safetensors'), RUNS, THREADS, precision],
 });
+/** dino8's file for OpenVINO, in OpenVINO. */
+const oursInOpenvino = (precision) => ({
+  model: at('int8.openvino.onnx'),
+  isOurs: true,
+  command: [
+    python,
+    peer('bench_openvino.py'),
+    at('int8.openvino.onnx'),
+    at('io.safetensors'),
+    RUNS,
+    THREADS,
+    precision,
+  ],
+});
 
-const withOpenvino = wanted.includes('peers') ? makeOpenvino(python) : undefined;
 const parts = {
   peers: {
     'HF export FP32': theirs('model.onnx'),
@@ -71,6 +85,8 @@ const parts = {
       'OpenVINO FP32, as by default': openvino('fp32.xml', 'default'),
       'OpenVINO INT8 (NNCF), rest in float32': openvino('int8.xml', 'f32'),
       'OpenVINO INT8 (NNCF), as by default': openvino('int8.xml', 'default'),
+      'OpenVINO INT8 (dino8), rest in float32': oursInOpenvino('f32'),
+      'OpenVINO INT8 (dino8), as by default': oursInOpenvino('default'),
     }),
     'dino8 FP32': ours('fp32.onnx'),
     'dino8 INT8 (fast)': ours('int8.onnx'),
@@ -196,6 +212,12 @@ const aims = [
   ['loading, INT8, seconds', '≤ 0.7', figures[fast] && single(quantile(figures[fast].loads, 0.5), 2)],
   ['INT8 / OpenVINO INT8, time', '≤ 0.9', ratio(fast, 'OpenVINO INT8 (NNCF), as by default')],
   ['INT8 / OpenVINO INT8 with the rest in float32, time', '', ratio(fast, 'OpenVINO INT8 (NNCF), rest in float32')],
+  [
+    "dino8's INT8 file / NNCF's, both in OpenVINO as by default, time",
+    '',
+    ratio('OpenVINO INT8 (dino8), as by default', 'OpenVINO INT8 (NNCF), as by default'),
+  ],
+  ["INT8 / dino8's INT8 file in OpenVINO as by default, time", '', ratio(fast, 'OpenVINO INT8 (dino8), as by default')],
   ['FP32 / OpenVINO FP32 in float32, time', '', ratio(fp32, 'OpenVINO FP32, in float32')],
   ['INT8 / OpenVINO INT8, peak memory', '', ratio(fast, 'OpenVINO INT8 (NNCF), as by default', 'peaks')],
   ['FP32 / HF FP32 export, time', '≤ 0.70', ratio(fp32, hf)],

@@ -1,0 +1,258 @@
+// The table of docs/deployment.md: what each target makes of each recipe on the bundled model, whether its runtime loads that, whether it
+// finds the same boxes, its AP and its size; and with PYTHON the same files in OpenVINO. Everything is kept in .dino8/targets, so that
+// a run that was interrupted goes on. Nothing is run in TensorRT: what says so was run in ONNX Runtime and read by tables.
+//
+//   node bench/targets.mjs                            (IMAGES=500; ONLY=openvino,bundles prints the tables of these targets alone)
+//   PYTHON=…/bin/python node bench/targets.mjs        (a Python that has openvino and numpy)
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { bootstrapScores, matchDetections, scoreDataset } from '../dist/evaluate.mjs';
+import {
+  applyRecipe,
+  categoryPhrases,
+  Detector,
+  exportTensorRt,
+  planCalibration,
+  readDataset,
+  readImage,
+  readPackage,
+  readRecipe,
+  takeImages,
+} from '../dist/index.mjs';
+import { Preprocessor } from '../dist/models.mjs';
+import { copyModel, lowerModel, modelBytes } from '../dist/onnx.mjs';
+import { lintOperators, TARGETS } from '../dist/quant.mjs';
+import { Session } from '../dist/runtime.mjs';
+import { compareQueries } from './agreement.mjs';
+import { build } from './full-models.mjs';
+import { openJournal } from './journal.mjs';
+import { OpenVinoSession } from './openvino-session.mjs';
+import { sessionDetector } from './session-detector.mjs';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+const work = join(root, '.dino8', 'targets');
+mkdirSync(work, { recursive: true });
+const IMAGES = Number(process.env.IMAGES ?? 500);
+const COMPARED = Math.min(IMAGES, 20);
+const CALIBRATION_IMAGES = 64;
+const python = process.env.PYTHON;
+
+const source = await readPackage(join(root, 'assets/nano'));
+const dataset = takeImages(await readDataset(join(root, 'assets/shapes/val')), IMAGES);
+const plan = planCalibration(await readDataset(join(root, 'assets/shapes/calib')), CALIBRATION_IMAGES, 0);
+const phrases = categoryPhrases(dataset.categories.toSorted((a, b) => a.id - b.id));
+const preprocessor = await Preprocessor.create(source.preprocessing);
+const detector = await Detector.create(source);
+const prompt = await detector.encodePrompt(phrases);
+const pictures = await Promise.all(dataset.images.slice(0, COMPARED).map((image) => readImage(dataset.pathOf(image))));
+const journal = openJournal(join(work, 'measurements.jsonl'));
+
+/** What `make` returns, kept from an earlier run of the same build. */
+async function kept(name, make) {
+  const key = [build, IMAGES, name].join(' | ');
+  if (!journal.get(key)) {
+    process.stderr.write(`${name}\n`);
+    journal.add(key, await make());
+  }
+  return journal.get(key);
+}
+
+const matchesOf = async (scored) => matchDetections(dataset, (await scoreDataset(scored, dataset)).detections);
+let floatMatches;
+
+/** AP and its change against the float model, with their intervals. */
+async function judge(session) {
+  floatMatches ??= await matchesOf(detector);
+  const matches = await matchesOf(sessionDetector(session, preprocessor, prompt));
+  const [, { figures, change }] = await bootstrapScores([floatMatches, matches]);
+  return { precision: figures.AP, change: change.figures.AP };
+}
+
+/** How far the boxes of one session are from those of another, query by query and by matching. */
+async function agreement(session, other) {
+  const [a, b] = [session, other].map((each) => sessionDetector(each, preprocessor, prompt));
+  const found = [];
+  for (const picture of pictures) {
+    const [outputs, others] = [await a.run(picture), await b.run(picture)];
+    const rows = (of) => ({ logits: of.get('logits'), boxes: of.get('pred_boxes') });
+    found.push(compareQueries(rows(outputs), rows(others)));
+    for (const each of [outputs, others]) each.dispose();
+  }
+  const mean = (key) => found.reduce((sum, each) => sum + each[key], 0) / found.length;
+  return { moved: mean('moved'), mean: mean('mean'), inOrder: mean('inOrder') };
+}
+
+const floatSession = await Session.create(source.model, { threads: 1 });
+const targetOf = (name) => TARGETS.find((each) => each.name === name);
+
+/** One file of a target: its size, the versions that load it, its boxes and its AP in ONNX Runtime. */
+async function examine(model, targetName, bytes) {
+  const { operators } = targetOf(targetName);
+  const broken = (version) => lintOperators(model, operators, version).filter(({ effect }) => effect !== 'float');
+  const versions = operators?.versions.map(({ name }) => name).filter((name) => broken(name).length === 0);
+  const session = await Session.create(model, { threads: 1 });
+  const found = await agreement(floatSession, session);
+  const judged = await judge(session);
+  await session.close();
+  return { bytes, versions, agreement: found, ...judged };
+}
+
+/** The model of a recipe in the form of a target; the form alone for the recipe `float`. */
+async function modelFor(target, recipe) {
+  if (recipe !== 'float') return (await applyRecipe(source, await readRecipe(recipe), { plan, target })).model;
+  const model = copyModel(source.model);
+  if (targetOf(target).operators) lowerModel(model, { opset: 17 }, 'nano');
+  return model;
+}
+
+/** The targets of this run; all of them write the page. */
+const only = process.env.ONLY?.split(',') ?? [...TARGETS.map(({ name }) => name), 'bundles'];
+/** Pairs have ranges that are known before a run, so recipes of dynamic layers leave most layers float in the other targets. */
+const recipesOf = (target) => ['float', 'static', 'fast', ...(target === 'ort-cpu' ? ['dynamic', 'smallest'] : [])];
+const rows = [];
+const openvino = [];
+for (const { name: target } of TARGETS.filter(({ name }) => only.includes(name)))
+  for (const recipe of recipesOf(target)) {
+    const models = [];
+    const model = async () => {
+      if (models.length === 0) models.push(await modelFor(target, recipe));
+      return models[0];
+    };
+    const row = await kept(`${target}, ${recipe}`, async () => {
+      try {
+        const made = await model();
+        return await examine(made, target, modelBytes(made).length);
+      } catch (error) {
+        if (error.name !== 'UsageError' && error.name !== 'InputError') throw error;
+        return { refused: error.message };
+      }
+    });
+    rows.push({ target, recipe, ...row });
+    if (target === 'openvino' && !row.refused && python)
+      for (const precision of ['f32', 'default'])
+        openvino.push({
+          recipe,
+          ...(await kept(`in OpenVINO, ${recipe}, ${precision}`, async () => inOpenVino(await model(), precision))),
+        });
+  }
+
+/** A file of the target openvino there, beside ONNX Runtime, which is also compared with itself without optimizations. */
+async function inOpenVino(model, precision) {
+  const session = await OpenVinoSession.create(python, model, precision);
+  const reference = await Session.create(model, { threads: 1 });
+  const plain = await Session.create(model, { threads: 1, optimization: 'none' });
+  const found = await agreement(reference, session);
+  const itself = await agreement(reference, plain);
+  const judged = await judge(session);
+  for (const each of [session, reference, plain]) await each.close();
+  return { ...session.facts, agreement: found, itself, judged };
+}
+
+/** The models of bundles for TensorRT, at the size of the bundled pictures and for their phrases. */
+for (const tensorrt of only.includes('bundles') ? ['8.5', '8.6', '10.3', '11'] : [])
+  for (const recipe of ['float', 'static']) {
+    const row = await kept(`bundle for TensorRT ${tensorrt}, ${recipe}`, async () => {
+      const output = join(work, 'bundle');
+      rmSync(output, { recursive: true, force: true });
+      const model = { ...source, model: recipe === 'float' ? source.model : await modelFor('tensorrt', recipe) };
+      await exportTensorRt({
+        model,
+        output,
+        tensorrt,
+        phrases,
+        sizes: [{ height: 192, width: 256 }],
+        picture: dataset.pathOf(dataset.images[0]),
+      });
+      const made = await readPackage(join(output, 'model.onnx'));
+      const own = readdirSync(output).filter((name) => name.startsWith('model.onnx'));
+      return examine(
+        made.model,
+        'tensorrt',
+        own.reduce((sum, name) => sum + statSync(join(output, name)).size, 0),
+      );
+    });
+    rows.push({ target: `bundle for TensorRT ${tensorrt}`, recipe, ...row });
+  }
+
+const number = (points) => points.toFixed(2);
+const signed = (points) => `${points >= 0 ? '+' : '−'}${Math.abs(points).toFixed(2)}`;
+const interval = ({ value, low, high }) => `${signed(100 * value)} (${signed(100 * low)} to ${signed(100 * high)})`;
+const table = (heading, lines) =>
+  [heading, heading.map(() => '---'), ...lines].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+
+/** What loads a file, and how that is known. */
+function loads({ target, versions }) {
+  if (!versions) return 'ONNX Runtime';
+  const { runtime } = targetOf(target.startsWith('bundle') ? 'tensorrt' : target).operators;
+  const list = versions.length > 0 ? versions.join(', ') : 'of no version';
+  return `ONNX Runtime; by the tables ${runtime} ${list}${runtime === 'TensorRT' ? ' (not run on a device)' : ''}`;
+}
+
+/** The number of products by the type that they compute in; OpenVINO names kernels as in `brgconv_avx512_amx_I8`. */
+function productsBy(kernels) {
+  const counts = {};
+  for (const [name, count] of Object.entries(kernels)) {
+    const type = name.split('_').at(-1).replace('I8', 'INT8');
+    counts[type] = (counts[type] ?? 0) + count;
+  }
+  return Object.entries(counts)
+    .toSorted(([, a], [, b]) => b - a)
+    .map(([type, count]) => `${count} ${type}`)
+    .join(', ');
+}
+
+const made = rows.filter(({ refused }) => !refused);
+const files = table(
+  ['target', 'recipe', 'loads in', 'boxes apart', `AP on ${IMAGES} images`, 'change against FP32', 'size'],
+  made.map((row) => [
+    row.target,
+    `\`${row.recipe}\``,
+    loads(row),
+    row.agreement.mean.toFixed(4),
+    number(100 * row.precision.value),
+    interval(row.change),
+    `${(row.bytes / 1e6).toFixed(1)} MB`,
+  ]),
+);
+const refusals = rows
+  .filter(({ refused }) => refused)
+  .map(({ target, recipe, refused }) => `- ${target}, \`${recipe}\`: ${refused}`);
+const inOpenvino = table(
+  [
+    'recipe',
+    'other floats',
+    'boxes apart',
+    'ONNX Runtime from itself without optimizations',
+    'queries in other places',
+    'AP',
+    'change against FP32',
+    'products in',
+  ],
+  openvino.map(({ recipe, precision, agreement: found, itself, products, judged }) => [
+    `\`${recipe}\``,
+    precision,
+    found.mean.toFixed(4),
+    itself.mean.toFixed(4),
+    `${found.moved.toFixed(0)} of 100, there ${itself.moved.toFixed(0)}`,
+    number(100 * judged.precision.value),
+    interval(judged.change),
+    productsBy(products),
+  ]),
+);
+const sections = [files, ...(refusals.length > 0 ? [`Not made:\n\n${refusals.join('\n')}`] : [])];
+const { openvino: version } = openvino[0] ?? {};
+if (version)
+  sections.push(`The files of the target openvino in OpenVINO ${version.split('-')[0]}, on a CPU:`, inOpenvino);
+const text = sections.join('\n\n');
+console.log(text);
+if (process.env.ONLY || !version) {
+  if (!version) console.log('\nNot written to docs/deployment.md, because the tables of OpenVINO need PYTHON.');
+  process.exit();
+}
+const path = join(root, 'docs/deployment.md');
+const marks = ['<!-- tables of bench/targets.mjs -->', '<!-- end of tables -->'];
+const [before, rest] = readFileSync(path, 'utf8').split(marks[0]);
+const after = rest?.split(marks[1])[1];
+if (after === undefined) throw new Error(`${path} has no place for the tables`);
+writeFileSync(path, `${before}${marks[0]}\n${text}\n${marks[1]}${after}`);
