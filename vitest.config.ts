@@ -7,8 +7,9 @@ export default defineConfig({
     // These limits end a test that hangs. No test may depend on them: a busy machine can be ten times slower.
     testTimeout: 900_000,
     hookTimeout: 900_000,
-    // Native sessions use every core themselves; two workers keep a two-core machine busy without thrashing.
+    // Two workers keep a two-core machine busy. Sessions with more threads than one would wait for each other by spinning.
     maxWorkers: 2,
+    env: { DINO8_THREADS: process.env.DINO8_THREADS ?? '1' },
     sequence: { sequencer: LongestFirst },
     pool: 'forks',
     execArgv: ['--expose-gc'],

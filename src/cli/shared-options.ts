@@ -54,9 +54,10 @@ export const jsonOption = () => new Option('--json', 'print the result as JSON')
 
 /** `--threads` */
 export const threadsOption = () =>
-  new Option('--threads <count>', 'number of threads of ONNX Runtime (default: one for each CPU core)').argParser(
-    wholeNumber('--threads'),
-  );
+  new Option(
+    '--threads <count>',
+    'number of threads of ONNX Runtime (default: $DINO8_THREADS, else one for each CPU core)',
+  ).argParser(wholeNumber('--threads'));
 
 /** `--overwrite` */
 export const overwriteOption = () =>

@@ -1,6 +1,5 @@
 /** The phases of `compress` that judge the models: score, compare, measure, inspect. */
 
-import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { hashJson } from '../base/hash-json.ts';
@@ -22,6 +21,7 @@ import { scoreDataset } from '../evaluate/score-dataset.ts';
 import { FIGURES } from '../evaluate/score-matches.ts';
 import { readPackage } from '../models/package/package.ts';
 import { modelHash } from '../onnx/hash.ts';
+import { defaultThreads } from '../runtime/threads.ts';
 import { at, type Context, type Made } from './compress-context.ts';
 import { agreementSchema, type CompressResult } from './compress-options.ts';
 import { measureInProcess } from './measure-step.ts';
@@ -206,7 +206,7 @@ export async function measureAll(context: Context, made: readonly Made[]): Promi
   const { onProgress, signal } = context.phase('measure each in a process of its own');
   const image = at(scoring.images, 0);
   const phrases = categoryPhrases(phraseCategories(scoring));
-  const { runs, threads = availableParallelism() } = options;
+  const { runs, threads = defaultThreads() } = options;
   const timings = made.map((): z.output<typeof timingSchema>[] => []);
   for (let round = 1; round <= ROUNDS; round++)
     for (const [index, { name, path, model }] of made.entries()) {

@@ -4,7 +4,7 @@
  */
 
 import { rm } from 'node:fs/promises';
-import { availableParallelism, cpus } from 'node:os';
+import { cpus } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { UsageError } from '../base/errors.ts';
 import { exists, makeDirectory, sizeOf, writeAtomic } from '../base/files.ts';
@@ -16,6 +16,7 @@ import { planCalibration } from '../data/calibration-plan.ts';
 import { type CocoDataset, takeImages } from '../data/coco.ts';
 import { identifyDataset } from '../evaluate/dataset-identity.ts';
 import type { ModelPackage } from '../models/package/package.ts';
+import { defaultThreads } from '../runtime/threads.ts';
 import { at, type Context } from './compress-context.ts';
 import {
   compareAll,
@@ -203,7 +204,7 @@ const nameOf = (source: string | DatasetFiles): string =>
   basename(resolve(typeof source === 'string' ? source : source.path));
 
 function summarize({ options, scoring, calibration, plan }: Context): string {
-  const { setAside, seed, runs, threads = availableParallelism() } = options;
+  const { setAside, seed, runs, threads = defaultThreads() } = options;
   // A report is passed on, so that it names folders and not where they are on this machine.
   const dataset = nameOf(options.dataset);
   const scored = `Scored on ${scoring.images.length} images of ${dataset}, with ${scoring.categories.length} phrases in one prompt.`;

@@ -1,7 +1,6 @@
 /** The step that measures latency and memory, here or in a process of its own. */
 
 import { once } from 'node:events';
-import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { z } from 'zod';
@@ -17,7 +16,7 @@ import { maxPixelsSchema, type PixelLimitOptions } from '../data/pixel-limit.ts'
 import { type Measurement, measureFeeds, measure as measureModel } from '../evaluate/measure.ts';
 import { type ReadOptions, readSchemas } from '../models/package/package.ts';
 import type { ProviderName } from '../runtime/options.ts';
-import type { ThreadOptions } from '../runtime/threads.ts';
+import { defaultThreads, type ThreadOptions } from '../runtime/threads.ts';
 import { type BlankInputOptions, blankInputs } from './blank-inputs.ts';
 import {
   blankInputSchemas,
@@ -78,7 +77,7 @@ const schemas: OptionSchemas<MeasureStepOptions> = {
  */
 export async function measure(options: MeasureStepOptions): Promise<Measurement> {
   return runStep('measure', schemas, options, async () => {
-    const { model, image, phrases, runs = MEASURE_DEFAULTS.runs, threads = availableParallelism() } = options;
+    const { model, image, phrases, runs = MEASURE_DEFAULTS.runs, threads = defaultThreads() } = options;
     return measureModel(model, image, phrases, {
       onProgress: options.onProgress,
       signal: options.signal,
@@ -127,7 +126,7 @@ const inputSchemas: OptionSchemas<MeasureInputsOptions> = {
  */
 export async function measureInputs(options: MeasureInputsOptions): Promise<Measurement> {
   return runStep('measureInputs', inputSchemas, options, async () => {
-    const { model, inputs, pictures, shapes, runs = MEASURE_DEFAULTS.runs, threads = availableParallelism() } = options;
+    const { model, inputs, pictures, shapes, runs = MEASURE_DEFAULTS.runs, threads = defaultThreads() } = options;
     const loaded = await openAnyModel(model, options);
     if (loaded.family.detection)
       throw new UsageError(`${model} is a detector, which is measured with an image and \`phrases\`.`);
@@ -161,7 +160,7 @@ export async function measureInProcess(options: MeasureStepOptions): Promise<Mea
 }
 
 async function measureInChild(options: MeasureStepOptions): Promise<Measurement> {
-  const { model, image, phrases, runs = MEASURE_DEFAULTS.runs, threads = availableParallelism(), signal } = options;
+  const { model, image, phrases, runs = MEASURE_DEFAULTS.runs, threads = defaultThreads(), signal } = options;
   const entry = join(packageRoot, 'dist', 'cli.mjs');
   const list = listPhrases(phrases).map(({ name }) => `--phrase=${name}`);
   const device = options.device === undefined ? [] : ['--device', options.device];

@@ -1,6 +1,6 @@
 /** The threads of this process, as Linux lists them, show how many a session starts. */
 import { existsSync, readdirSync } from 'node:fs';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { UsageError } from '../base/errors.ts';
 import { generic } from '../models/generic/family.ts';
 import { GraphBuilder } from '../onnx/builder.ts';
@@ -48,6 +48,16 @@ describe.skipIf(!existsSync(TASKS))('the number of threads', () => {
     expect([few.name, many.name]).toHaveLength(2);
   });
 
+  test('is that of the environment where nothing else states one', async () => {
+    vi.stubEnv('DINO8_THREADS', '4');
+    const before = countThreads();
+    await using ofEnvironment = await Session.create(bytes);
+    expect(countThreads() - before).toBe(3);
+    await using stated = await Session.create(bytes, { threads: 2 });
+    expect(countThreads() - before).toBe(3 + 1);
+    expect([ofEnvironment.name, stated.name]).toHaveLength(2);
+  });
+
   test('is an option of a step', async () => {
     const before = countThreads();
     const counts: number[] = [];
@@ -61,6 +71,17 @@ describe.skipIf(!existsSync(TASKS))('the number of threads', () => {
     });
     expect(counts).toEqual([5]);
   });
+});
+
+afterEach(() => {
+  vi.unstubAllEnvs();
+});
+
+test.each(['0', '1.5', 'many', '100000'])('DINO8_THREADS=%s is refused', async (value) => {
+  vi.stubEnv('DINO8_THREADS', value);
+  await expect(Session.create(bytes)).rejects.toThrow(
+    `DINO8_THREADS must be a whole number from 1 to 1024, not "${value}"`,
+  );
 });
 
 test.each([0, -1, 1.5, Number.NaN, 100_000])('%d threads are refused', async (threads) => {

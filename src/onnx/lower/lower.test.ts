@@ -21,6 +21,7 @@ import { readRecipe } from '../../quant/recipe.ts';
 import type { SessionOptions } from '../../runtime/options.ts';
 import { type Feeds, Session } from '../../runtime/session.ts';
 import { copyTensor, floats } from '../../runtime/tensor.ts';
+import { haveSameBytes } from '../../testing/difference.ts';
 import { noise } from '../../testing/noise.ts';
 import { float, makeAttribute } from '../attributes.ts';
 import { GraphBuilder } from '../builder.ts';
@@ -46,6 +47,14 @@ async function run(model: Model, feeds: Feeds, options: SessionOptions = {}): Pr
     return [name, new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice()] as const;
   });
   return Object.fromEntries(results);
+}
+
+function expectSame(found: Record<string, Uint8Array>, expected: Record<string, Uint8Array>): void {
+  const different = Object.entries(expected).filter(
+    ([name, bytes]) => !found[name] || !haveSameBytes(found[name], bytes),
+  );
+  expect(different.map(([name]) => name)).toEqual([]);
+  expect(Object.keys(found)).toEqual(Object.keys(expected));
 }
 
 /**
@@ -99,15 +108,16 @@ describe('the bundled model', () => {
     const feeds = await feedsOf();
     const model = await make();
     const size = { batch: 1, height: 192, width: 256, textLength: 11 };
+    // MatMulIntegerToFloat's own kernel adds in another order than the body that is inlined here.
+    const expected = name.startsWith('dynamic') ? undefined : await run(model, feeds);
     for (const opset of [17, 19]) {
       const low = lowered(model, opset);
       expect(standardVersion(low)).toBe(opset);
       expect([low.functions, low.opsetImport.length]).toEqual([[], 1]);
       expect([...operators(low)]).not.toContain('Gelu');
       expect(Number(low.irVersion)).toBe(opset === 17 ? 8 : 9);
-      // MatMulIntegerToFloat's own kernel adds in another order than the body that is inlined here.
-      if (name.startsWith('dynamic')) continue;
-      expect(await run(low, feeds)).toEqual(await run(model, feeds));
+      if (!expected) continue;
+      expectSame(await run(low, feeds), expected);
       if (opset !== 17) continue;
       const special = await specialize(low, size, sizesOf(source));
       for (const gone of ['Range', 'CumSum', 'Shape', 'Size']) expect([...operators(special)]).not.toContain(gone);
@@ -115,7 +125,7 @@ describe('the bundled model', () => {
       const pads = special.graph.node.filter(({ opType }) => opType === 'Pad');
       expect(pads.every(({ input }) => stored.has(input[1] ?? ''))).toBe(true);
       const original = await specialize(model, size, sizesOf(source));
-      expect(await run(special, feeds, WITHOUT_DEFECT)).toEqual(await run(original, feeds, WITHOUT_DEFECT));
+      expectSame(await run(special, feeds, WITHOUT_DEFECT), await run(original, feeds, WITHOUT_DEFECT));
       await run(special, feeds);
     }
   });

@@ -442,14 +442,15 @@ describe('the bundled model', () => {
   const meanDifference = (a: Float32Array | undefined, b: Float32Array | undefined) =>
     (a?.reduce((sum, x, at) => sum + Math.abs(x - (b?.[at] ?? Number.NaN)), 0) ?? Number.NaN) / (a?.length ?? 1);
 
-  test.for(['fast', 'full'])('changes by the kernels less than by its quantization: %s', async (name) => {
+  test('changes by the kernels less than by its quantization', async () => {
     const source = await readPackage(join(packageRoot, 'assets/nano'));
-    const plan = planCalibration(await readDataset(join(packageRoot, 'assets/shapes/calib')), 2, 0);
-    const recipe = await readRecipe(name);
+    const plan = planCalibration(await readDataset(join(packageRoot, 'assets/shapes/calib')), 1, 0);
+    // The recipe \`fast\` keeps the text's side in float, \`full\` quantizes every product.
+    const recipe = await readRecipe('full');
     const { statistics } = await calibrateDataset(source, valuesToObserve(source.model, recipe), plan);
     const { model: quantized } = await quantizeModel(source.model, recipe, { statistics });
     expect(quantized.graph.node.filter(({ opType }) => opType === FUSION_ATTENTION)).toHaveLength(2);
-    const samples = calibrationSamples(source, { items: plan.items.slice(0, 1), key: 'one' }).samples();
+    const samples = calibrationSamples(source, { items: plan.items, key: 'one' }).samples();
     const { value: sample } = await samples[Symbol.asyncIterator]().next();
     if (!sample) throw new Error('the plan has an image');
     const expected = await features(source.model, sample.feeds);
