@@ -69,7 +69,8 @@ export function deformableAttentionFunction(levels: number): FunctionProto {
     sums.reduce((sum, next) => b.add(sum, next)),
     valueScale,
   );
-  const joined = b.reshape(total, [b.dimension(value, 0), -1, queries]);
+  // The number of channels is written out, so that it is known without a run.
+  const joined = b.reshape(total, [b.dimension(value, 0), b.mul(b.dimension(value, 2), size), -1]);
   b.output('output', b.transpose(joined, [0, 2, 1]));
   return b.finishFunction(DOMAIN);
 }

@@ -62,6 +62,18 @@ test('inferred types, ranks and sizes of the bundled model agree with ONNX Runti
   expect(share).toBe(1); // the rank of each value that dino8 builds is known
 });
 
+test('the number of channels of what each layer of the bundled model reads is known without a run', async () => {
+  const { graph, ...rest } = await buildModel(await readHuggingFace(join(packageRoot, 'assets/nano')));
+  const infos = inferShapes({ graph, ...rest });
+  const stored = new Map(graph.initializer.map(({ name, dims }) => [name, dims.map(Number)]));
+  const layers = graph.node.filter(
+    ({ opType, input }) => opType === 'MatMul' && stored.get(input[1] ?? '')?.length === 2,
+  );
+  expect(layers.length).toBeGreaterThan(100);
+  const unknown = layers.filter(({ input: [x = '', w = ''] }) => infos.get(x)?.shape?.at(-1) !== stored.get(w)?.[0]);
+  expect(unknown.map(({ name }) => name)).toEqual([]);
+});
+
 type Step = (b: GraphBuilder, x: Value) => Value;
 
 /** Operators on a float tensor of any shape [a, b, 4], each of which keeps the rank and the last dimension. */

@@ -33,9 +33,13 @@ const reshape: Rule = ({ node, inputs: [x, target] }) => {
   const wanted = target?.values ?? (typeof length === 'number' ? unknownShape(length) : undefined);
   if (!wanted) return [{ type: x.type, shape: undefined }];
   const allowZero = integerAttribute(node, 'allowzero', 0) === 1;
-  const result = wanted.map((dimension, index) => (dimension === 0 && !allowZero ? x.shape?.[index] : dimension));
+  const isCopied = (index: number) => wanted[index] === 0 && !allowZero;
+  const result = wanted.map((dimension, index) => (isCopied(index) ? x.shape?.[index] : dimension));
   const inferred = result.indexOf(-1);
-  if (inferred >= 0) result[inferred] = remaining(x.shape, result.toSpliced(inferred, 1));
+  // Copied dimensions are the same on both sides, also where they are not known.
+  const left = x.shape?.filter((_, index) => !isCopied(index));
+  const others = result.filter((_, index) => index !== inferred && !isCopied(index));
+  if (inferred >= 0) result[inferred] = remaining(left, others);
   const keepsValues = x.values && x.values.length <= MAX_SHAPE_LENGTH && result.length <= 1;
   return [{ type: x.type, shape: result, ...(keepsValues ? { values: x.values } : {}) }];
 };
