@@ -51,7 +51,7 @@ describe('specialize', () => {
         if (value !== other)
           expect(Math.abs(value - (other ?? Number.NaN))).toBeLessThan(1e-5 * Math.max(1, Math.abs(value)));
       }
-    expect(special.graph.node.length).toBeLessThan(source.model.graph.node.length * 0.75);
+    expect(special.graph.node.length).toBeLessThan(source.model.graph.node.length * 0.8);
     expect(count(special, 'Shape')).toBeLessThan(count(source.model, 'Shape') / 4);
     if (!('padding' in size))
       expect(extractHalf(special, 'detect').graph.input.map(({ name }) => name)).not.toContain('valid_pixels');

@@ -6,8 +6,9 @@ import { type Config, GROUPS } from './config.ts';
 import { decoder, type ExtraQueries } from './decoder.ts';
 import { deformableAttentionFunction } from './deformable-attention.ts';
 import { encoder } from './encoder.ts';
+import { describeLevels } from './levels.ts';
 import type { Network } from './network.ts';
-import { centers, imagePositions, type Level, resizeMask, sineTable, TEMPERATURE, validExtents } from './positions.ts';
+import { sineTable, TEMPERATURE } from './positions.ts';
 import { additiveMask, proposals, selectQueries } from './query-selection.ts';
 import type { Stages } from './stages.ts';
 import { swin } from './swin.ts';
@@ -52,40 +53,18 @@ function detectorBody(network: Network, config: Config, inputs: DetectInputs): S
   const { b } = network;
   const maps = b.scope('backbone.conv_encoder.model', () => swin(network, config.backbone_config, inputs.pixels));
   const projections = projectMaps(network, config, maps);
-  const { levels, positions } = b.scope('levels', () =>
-    describeLevels(network, config, projections, inputs.validPixels),
-  );
-
-  const shared = b.scope('levels', () => {
-    const mask = b.concat(
-      levels.map((level) => b.reshape(level.mask, [0, -1, 1])),
-      1,
-    );
-    const spatialShapes = b.concat(
-      levels.map((level) => b.unsqueeze(level.size, [0])),
-      0,
-    );
-    const sizes = b.unsqueeze(b.cast(b.gather(spatialShapes, b.integers(1, 0), 1), DataType.FLOAT), [0]); // (w, h)
-    const valid = b.concat(
-      levels.map((level) => b.unsqueeze(b.concat([level.validWidth, level.validHeight], 1), [1])),
-      1,
-    );
-    const validRatios = b.unsqueeze(b.div(valid, sizes), [1]); // [batch, 1, levels, 2]
-    const points = b.unsqueeze(
-      b.concat(
-        levels.map((level) => centers(network, level)),
-        1,
-      ),
-      [2],
-    );
+  const { levels, references, validRatios, imageMask } = b.scope('levels', () => {
+    const levels = describeLevels(network, config, projections, inputs.validPixels);
+    const { sizes, mask, centers } = levels;
+    const extents = b.unsqueeze(b.cast(b.gather(sizes, b.integers(1, 0), 1), DataType.FLOAT), [0]); // (width, height)
+    const validRatios = b.unsqueeze(levels.validRatios, [1]); // [batch, 1, levels, 2]
     return {
-      mask,
-      spatialShapes,
-      validRatios,
+      levels,
       references: {
-        points: b.mul(points, validRatios),
-        offsetScale: b.unsqueeze(b.div(1, sizes), [0]), // [1, 1, levels, 2]
+        points: b.mul(b.unsqueeze(centers, [2]), validRatios),
+        offsetScale: b.unsqueeze(b.div(1, extents), [0]), // [1, 1, levels, 2]
       },
+      validRatios: b.concat([validRatios, validRatios], 3),
       imageMask: additiveMask(network, b.unsqueeze(b.greater(b.squeeze(mask, [2]), 0), [1, 2])),
     };
   });
@@ -97,35 +76,29 @@ function detectorBody(network: Network, config: Config, inputs: DetectInputs): S
   }));
   const textMask = b.scope('text', () => b.unsqueeze(text.mask, [1]));
 
-  const image = b.scope('levels', () =>
-    b.concat(
-      levels.map((level) => level.features),
-      1,
-    ),
-  );
   const encoded = encoder(
     network,
     config,
-    { image, text: inputs.textFeatures },
+    { image: levels.features, text: inputs.textFeatures },
     {
-      imagePositions: positions,
-      imageMask: shared.imageMask,
-      validPositions: shared.mask,
-      spatialShapes: shared.spatialShapes,
-      references: shared.references,
+      imagePositions: levels.embeddings,
+      imageMask,
+      validPositions: levels.mask,
+      spatialShapes: levels.sizes,
+      references,
       textPositions: text.positions,
       textMask,
       phraseMask: text.phraseMask,
     },
   );
 
-  const proposal = b.scope('proposals', () => proposals(network, levels, shared.mask));
+  const proposal = b.scope('proposals', () => proposals(network, config, levels));
   const selection = selectQueries(network, config, encoded.image, encoded.text, text.mask, proposal);
   const layers = decoder(network, config, network.detach(selection.boxes), {
-    memory: { features: encoded.image, mask: shared.mask, spatialShapes: shared.spatialShapes },
+    memory: { features: encoded.image, mask: levels.mask, spatialShapes: levels.sizes },
     text: encoded.text,
     textMask,
-    validRatios: b.scope('levels', () => b.concat([shared.validRatios, shared.validRatios], 3)),
+    validRatios,
     extra: inputs.extra?.build(encoded.text),
   });
   const last = layers.at(-1);
@@ -201,34 +174,6 @@ function groupNorm(network: Network, x: Value, width: number): Value {
   const perChannel = (name: string) => b.reshape(network.parameter(name, [width]), [width, 1, 1]);
   const normed = b.reshape(grouped, [b.shapeOf(x)]);
   return b.add(b.mul(normed, perChannel('weight')), perChannel('bias'));
-}
-
-/** The levels in the form that deformable attention reads, and their position embeddings [batch, positions, d_model]. */
-function describeLevels(network: Network, config: Config, maps: readonly Value[], pixelMask: Value) {
-  const { b } = network;
-  const width = config.d_model;
-  const embedding = b.outside(() =>
-    b.scope('model', () => network.parameter('level_embed', [config.num_feature_levels, width])),
-  );
-  const described = maps.map((map, index) => {
-    const size = b.shapeOf(map, 2, 4);
-    const mask = b.cast(resizeMask(network, pixelMask, size), DataType.FLOAT);
-    const level: Level = {
-      features: b.transpose(b.reshape(map, [0, width, -1]), [0, 2, 1]),
-      mask,
-      size,
-      ...validExtents(network, mask),
-    };
-    const sine = imagePositions(network, mask, width, config.positional_embedding_temperature);
-    return { level, position: b.add(sine, b.gather(embedding, b.integer(index), 0)) };
-  });
-  return {
-    levels: described.map(({ level }) => level),
-    positions: b.concat(
-      described.map(({ position }) => position),
-      1,
-    ),
-  };
 }
 
 /** Looks up the embeddings of positions within phrases: from [batch, tokens] to [batch, tokens, d_model]. */

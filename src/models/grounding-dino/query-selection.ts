@@ -4,8 +4,8 @@
  */
 import type { Value } from '../../onnx/builder.ts';
 import type { Config } from './config.ts';
+import type { Levels } from './levels.ts';
 import { MASKED, type Network } from './network.ts';
-import { centers, type Level } from './positions.ts';
 
 /** Width and height in 0..1 of a proposal on the finest level; they double with each level. */
 const SMALLEST_PROPOSAL = 0.05;
@@ -32,21 +32,15 @@ export interface Selection {
   readonly indices: Value;
 }
 
-/**
- * Builds the proposals of all levels.
- *
- * @param validPositions 1 for valid positions, [batch, positions, 1]
- */
-export function proposals(network: Network, levels: readonly Level[], validPositions: Value): Proposals {
+/** Builds the proposals: a square at each position, whose side depends on the level. */
+export function proposals(network: Network, config: Config, { centers, levelOf, mask }: Levels): Proposals {
   const { b } = network;
-  const boxes = levels.map((level, index) => {
-    const center = centers(network, level);
-    const size = b.scalar(SMALLEST_PROPOSAL * 2 ** index);
-    return b.concat([center, b.expand(size, [b.shapeOf(center)])], 2);
-  });
-  const box = b.concat(boxes, 1);
+  const sides = Float32Array.from({ length: config.num_feature_levels }, (_, level) => SMALLEST_PROPOSAL * 2 ** level);
+  const side = b.unsqueeze(b.gather(b.constant(sides, [sides.length]), levelOf, 0), [1]); // [positions, 1]
+  const extent = b.expand(side, [b.shapeOf(centers)]);
+  const box = b.concat([centers, extent], 2);
   const inside = b.and(b.greater(b.reduceMin(box, [2]), BORDER), b.less(b.reduceMax(box, [2]), 1 - BORDER));
-  const valid = b.and(inside, b.greater(validPositions, 0));
+  const valid = b.and(inside, b.greater(mask, 0));
   return { logits: b.where(valid, b.log(b.div(box, b.sub(1, box))), INVALID), valid };
 }
 
