@@ -14,6 +14,8 @@ export type { OnProgress, Progress, WorkOptions } from './base/progress.ts';
 
 // Making models: the steps from a checkpoint to a model in 8 bits.
 
+export type { BundleOptions, WrittenBundle } from './pipeline/bundles/bundle.ts';
+export type { BundleEngine, BundlePrecision } from './pipeline/bundles/manifest.ts';
 export {
   CALIBRATE_DEFAULTS,
   type CalibrateOptions,
@@ -25,6 +27,7 @@ export {
 } from './pipeline/calibrate-step.ts';
 export { CALIBRATION_DEFAULTS, type CalibrationOptions } from './pipeline/calibration-options.ts';
 export { type ConvertOptions, convert, type WrittenModel } from './pipeline/convert-step.ts';
+export { exportOpenVino } from './pipeline/openvino/export-openvino.ts';
 export { type QatOptions, type QatResult, qat } from './pipeline/qat-step.ts';
 export {
   type ExplainedLayer,
@@ -40,7 +43,6 @@ export {
   exportTensorRt,
   type TensorRtBundle,
 } from './pipeline/tensorrt/export-tensorrt.ts';
-export type { BundleEngine, BundlePrecision } from './pipeline/tensorrt/manifest.ts';
 export { type TrainResult, type TrainStepOptions, train } from './pipeline/train-step.ts';
 export {
   type StepScore,

@@ -122,7 +122,7 @@ const WRITES = /\b(?:output|report|drawInto|saveDetections)\b/;
 const READS_PICTURES = /\b(?:dataset|calibration|images, phrases|profile|image|inputs)\b/;
 
 /** It writes into new folders only. */
-const NEVER_OVERWRITES = ['exportTensorRt'];
+const NEVER_OVERWRITES = ['exportOpenVino', 'exportTensorRt'];
 
 test('every step that writes takes `overwrite`, and every one that reads pictures `maxPixels`', async () => {
   for (const [name, step] of steps()) {

@@ -236,12 +236,18 @@ test.skipIf(!(await works('shellcheck', '--version')))('shellcheck finds nothing
 
 const python = process.env.PYTHON ?? 'python3';
 
-test.skipIf(!(await works(python, '--version')))('the Python scripts are valid, and run.py is short', async () => {
-  for (const name of ['run.py', 'compare.py']) {
-    const check = `import ast, sys; ast.parse(open(sys.argv[1]).read(), feature_version=(3, 8))`;
-    expect(await run(python, ['-c', check, join(templates, name)])).toEqual({ code: 0, stdout: '', stderr: '' });
-  }
-  expect(readFileSync(join(templates, 'run.py'), 'utf8').split('\n').length).toBeLessThan(150);
+const pythonScripts = ['python', 'openvino', 'tensorrt'].flatMap((name) => {
+  const path = join(packageRoot, 'bundles', name);
+  return readdirSync(path)
+    .filter((script) => script.endsWith('.py'))
+    .map((script) => join(path, script));
+});
+
+test.skipIf(!(await works(python, '--version')))('the Python scripts are valid, and short', async () => {
+  expect(pythonScripts.length).toBeGreaterThan(3);
+  const check = 'import ast, sys; [ast.parse(open(path).read(), feature_version=(3, 8)) for path in sys.argv[1:]]';
+  expect(await run(python, ['-c', check, ...pythonScripts])).toEqual({ code: 0, stdout: '', stderr: '' });
+  for (const script of pythonScripts) expect(readFileSync(script, 'utf8').split('\n').length).toBeLessThan(120);
 });
 
 const hasOnnxRuntime = await works(python, '-c', 'import onnxruntime');
@@ -284,7 +290,7 @@ describe.skipIf(!(await works(python, '-c', 'import numpy, PIL')))('run.py', () 
     const found = await inFolder(`
 import json
 from PIL import Image
-from run import BUNDLE, prepare
+from detection import BUNDLE, prepare
 image = Image.open(sys.argv[2])
 pixels = prepare(image, BUNDLE["preprocessing"], {"height": 320, "width": 320})
 print(json.dumps({"shape": pixels.shape, "values": pixels.ravel()[::997].tolist()}))`);
@@ -299,7 +305,7 @@ print(json.dumps({"shape": pixels.shape, "values": pixels.ravel()[::997].tolist(
     const found = await inFolder(`
 import json
 from PIL import Image
-from run import detector
+from detection import detector
 from compare import OnnxRuntime
 detect = detector(OnnxRuntime(sys.argv[1] + "/model.onnx"), "192x256")
 print(json.dumps(detect(Image.open(sys.argv[2]), 0.3)))`);

@@ -115,6 +115,6 @@ for index in "${chosen[@]}"; do
   fi
   [[ -s $partial ]] || fail "trtexec wrote no engine for $name; the log is $output/$name.log."
   mv -- "$partial" "$engine"
-  printf 'Built %s. Check it: python3 compare.py --engine %s\n' "$engine" "$name"
+  printf 'Built %s. Check it: python3 compare.py --size %s\n' "$engine" "$name"
 done
 partial=

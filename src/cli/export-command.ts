@@ -1,7 +1,9 @@
 import { Command, Option } from '@commander-js/extra-typings';
 import { UsageError } from '../base/errors.ts';
 import type { Size } from '../data/size.ts';
-import { exportTensorRt, type TensorRtBundle } from '../pipeline/tensorrt/export-tensorrt.ts';
+import type { WrittenBundle } from '../pipeline/bundles/bundle.ts';
+import { exportOpenVino } from '../pipeline/openvino/export-openvino.ts';
+import { exportTensorRt } from '../pipeline/tensorrt/export-tensorrt.ts';
 import { TENSORRT_VERSIONS } from '../quant/targets/tensorrt/versions.ts';
 import { examples } from './examples.ts';
 import { megabytes } from './format.ts';
@@ -16,16 +18,18 @@ export const exportCommand = () =>
   addPhraseOptions(
     new Command('export')
       .description(
-        'Write a folder for a device: models for its runtime, scripts that build, measure and run them without dino8, pre- and post-processing as data, and a check that compares the boxes on the device with those of dino8. The models are checked in ONNX Runtime; nothing is run on a device.',
+        'Write a folder for a device: models for its runtime, scripts that run them without dino8, pre- and post-processing as data, and a check that compares the boxes on the device with those of dino8. For TensorRT there are scripts that build and measure engines too. The models are checked in ONNX Runtime; nothing is run on a device.',
       )
-      .argument('<model>', 'a model that dino8 quantized with --target tensorrt, a float one, or a checkpoint')
+      .argument('<model>', 'a model that dino8 quantized with the same --target, a float one, or a checkpoint')
       .requiredOption('-o, --output <folder>', 'the folder to write')
       .addOption(
-        new Option('--target <runtime>', 'the runtime of the device').choices(['tensorrt']).makeOptionMandatory(),
+        new Option('--target <runtime>', 'the runtime of the device')
+          .choices(['tensorrt', 'openvino'])
+          .makeOptionMandatory(),
       )
       .option(
         '--tensorrt <version>',
-        `the version of TensorRT on the device: ${TENSORRT_VERSIONS.map(({ name }) => name).join(', ')} (JetPack 5.1 has 8.5, 6.0 has 8.6, 6.1 and 6.2 have 10.3; "dpkg -l libnvinfer-dev" tells)`,
+        `the version of TensorRT on the device, for --target tensorrt: ${TENSORRT_VERSIONS.map(({ name }) => name).join(', ')} (JetPack 5.1 has 8.5, 6.0 has 8.6, 6.1 and 6.2 have 10.3; "dpkg -l libnvinfer-dev" tells)`,
       )
       .requiredOption(
         '--sizes <list>',
@@ -46,20 +50,20 @@ export const exportCommand = () =>
       'after',
       examples(
         'dino8 export assets/nano --target tensorrt --tensorrt 10.3 --sizes 192x256 --phrases "red circle, blue square" -o bundle/',
+        'dino8 export assets/nano --target openvino --sizes 192x256,320 --phrases "red circle, blue square" -o bundle/',
         'dino8 quantize assets/nano --recipe static --calibration assets/shapes/calib --target tensorrt -o nano.trt.onnx && dino8 export nano.trt.onnx --target tensorrt --tensorrt 8.6 --sizes 320,640,1280 --phrases "red circle" -o bundle/',
       ),
     )
-    .action(async (model, { json, phrases, phrase, phrasesFile, target: _, tensorrt = '', ...options }) => {
-      const asked = await phrasesOf({ phrases, phrase, phrasesFile });
-      const result = await exportTensorRt({
-        ...options,
-        tensorrt,
-        phrases: asked,
-        model,
-        ...work(),
-      });
+    .action(async (model, { json, phrases, phrase, phrasesFile, target, tensorrt, ...options }) => {
+      const asked = { ...options, model, phrases: await phrasesOf({ phrases, phrase, phrasesFile }), ...work() };
+      if (target === 'openvino' && tensorrt !== undefined)
+        throw new UsageError('--tensorrt is the version of another runtime; leave it out with --target openvino.');
+      const result =
+        target === 'openvino'
+          ? await exportOpenVino(asked)
+          : await exportTensorRt({ ...asked, tensorrt: tensorrt ?? '' });
       if (json) printJson(result);
-      else printBundle(result);
+      else printBundle(result, target === 'openvino' ? 'OpenVINO' : `TensorRT ${tensorrt}`);
     });
 
 /** Sizes in a list, such as `320,480x640`. */
@@ -74,13 +78,13 @@ function parseSizes(text: string): (number | Size)[] {
   });
 }
 
-function printBundle({ output, bytes, tensorrt, precision, engines, golden }: TensorRtBundle): void {
+function printBundle({ output, bytes, precision, engines, golden }: WrittenBundle, runtime: string): void {
   const names = engines.map(({ name }) => name).join(', ');
   const boxes = golden.reduce((sum, each) => sum + each.boxes, 0);
   print(
-    `${output}: ${megabytes(bytes)}, for TensorRT ${tensorrt} in ${precision === 'int8' ? 'INT8 and float' : 'float'}, with engines for ${names}.`,
+    `${output}: ${megabytes(bytes)}, for ${runtime} in ${precision === 'int8' ? 'INT8 and float' : 'float'}, with models for ${names}.`,
   );
   print(
-    `In ONNX Runtime its models find the ${boxes} boxes that the model finds in the picture of the check. Not run on a device.`,
+    `In ONNX Runtime its models find the ${boxes} boxes that the model finds in the picture of the check. Run compare.py on the device before you use them.`,
   );
 }

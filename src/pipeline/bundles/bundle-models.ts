@@ -1,4 +1,4 @@
-/** The models of a bundle: for one size of image, or for any, in the form that a version of TensorRT takes. */
+/** The models of a bundle: for one size of image, or for any. */
 import type { Preprocessing } from '../../data/preprocessing.ts';
 import type { Size } from '../../data/size.ts';
 import { sizesOf } from '../../models/family.ts';
@@ -7,7 +7,7 @@ import { FILES } from '../../models/package/package-folder.ts';
 import { specialize } from '../../models/specialize.ts';
 import { copyModel } from '../../onnx/copy.ts';
 import { raiseOpset } from '../../onnx/import/raise-opset.ts';
-import { lowerModel } from '../../onnx/lower/lower.ts';
+import { lowerModel, type PortableForm } from '../../onnx/lower/lower.ts';
 import { UniqueNames } from '../../onnx/lower/unique-names.ts';
 import { setMetadata } from '../../onnx/metadata.ts';
 import { standardVersion } from '../../onnx/opset.ts';
@@ -15,9 +15,6 @@ import type { Model } from '../../onnx/read.ts';
 import { makeNode } from '../../onnx/rewrite.ts';
 import { makeTensor } from '../../onnx/tensor.ts';
 import { DataType } from '../../onnx/types.ts';
-import { storeHalf } from '../../quant/half/store-half.ts';
-import { storeFloatWeights } from '../../quant/targets/tensorrt/float-weights.ts';
-import type { TensorRtVersion } from '../../quant/targets/tensorrt/versions.ts';
 
 /** The settings by which a picture of any size becomes the input of an engine: it is stretched to the engine's size. */
 export function stretchedTo(size: Size, { preprocessing }: ModelPackage): Preprocessing {
@@ -30,7 +27,7 @@ export function stretchedTo(size: Size, { preprocessing }: ModelPackage): Prepro
  *
  * @param source a model for fixed phrases
  */
-export function portableForm(source: ModelPackage, { opset, layerNormalization }: TensorRtVersion): ModelPackage {
+export function portableForm(source: ModelPackage, { opset, layerNormalization }: PortableForm): ModelPackage {
   const model = copyModel(source.model);
   // A quantized model has an older version, which is raised to the newest and lowered again.
   if (standardVersion(model) < opset) raiseOpset(model, source.source);
@@ -42,9 +39,8 @@ export function portableForm(source: ModelPackage, { opset, layerNormalization }
  * A model for images of one size.
  * @param source what `portableForm` returned
  */
-export async function modelOfSize(source: ModelPackage, size: Size, version: TensorRtVersion): Promise<ModelPackage> {
+export async function modelOfSize(source: ModelPackage, size: Size): Promise<ModelPackage> {
   const model = await specialize(source.model, { batch: 1, ...size }, sizesOf(source));
-  await finish({ ...source, model }, version);
   const preprocessing = stretchedTo(size, source);
   // So that `detect` prepares pictures for it as the scripts of the bundle do.
   setMetadata(model, FILES.preprocessing[1], JSON.stringify(preprocessing));
@@ -55,17 +51,11 @@ export async function modelOfSize(source: ModelPackage, size: Size, version: Ten
  * A model for one image of any size, all of whose pixels count.
  * @param source what `portableForm` returned
  */
-export async function modelOfAnySize(source: ModelPackage, version: TensorRtVersion): Promise<ModelPackage> {
+export async function modelOfAnySize(source: ModelPackage): Promise<ModelPackage> {
   const rules = sizesOf(source);
   const model = await specialize(source.model, { batch: 1 }, rules);
   countAllPixels(model, rules.validPixels);
-  await finish({ ...source, model }, version);
   return { ...source, model };
-}
-
-async function finish({ model, source, family }: ModelPackage, version: TensorRtVersion): Promise<void> {
-  if (!version.integerWeights) await storeFloatWeights(model);
-  if (version.stronglyTyped) await storeHalf(model, { single: family.singlePrecision ?? [] }, source);
 }
 
 /** Makes the mask of pixels that count from the size of the image, in place of the input. */

@@ -1,18 +1,16 @@
 /** What the scripts of a bundle read: pre- and post-processing, phrases and engines, as data. */
-import { InputError } from '../../base/errors.ts';
 import { packageVersion } from '../../base/package-root.ts';
 import type { Size } from '../../data/size.ts';
 import { DEFAULT_THRESHOLD } from '../../detect/select-boxes.ts';
 import { detectionOf } from '../../models/family.ts';
 import type { FixedPrompt } from '../../models/fixed-prompt.ts';
 import type { ModelPackage } from '../../models/package/package.ts';
-import type { TensorRtVersion } from '../../quant/targets/tensorrt/versions.ts';
 import { type BundleSizes, sizeName } from './bundle-sizes.ts';
 
 /** The precision of a bundle's models: products in INT8 by Q/DQ pairs, or no quantization. */
 export type BundlePrecision = 'int8' | 'float';
 
-/** An engine that `build.sh` builds. */
+/** A model of a bundle, or an engine that is built of it on the device. */
 export interface BundleEngine {
   /** Its name: its size, or `any`. */
   readonly name: string;
@@ -39,11 +37,7 @@ export interface BundleManifest {
   readonly format: 1;
   /** The version of dino8 that wrote it. */
   readonly dino8: string;
-  /** The version of TensorRT that the models are for. */
-  readonly tensorrt: string;
   readonly precision: BundlePrecision;
-  /** The type of what is not in INT8; with float16, some parts stay in float32. */
-  readonly floats: 'float16' | 'float32';
   /** The name of the input: normalised pixels, float32 [1, 3, height, width]. */
   readonly input: string;
   /** The names of the results: logits [1, queries, tokens], and boxes (cx, cy, w, h) as parts of the picture [1, queries, 4]. */
@@ -71,13 +65,13 @@ export interface BundleManifest {
 export const MAIN_MODEL = 'model.onnx';
 const ANY_SIZE = 'any';
 
-/** The engines of a bundle: one for each size, and one for all if there are several. */
-export function bundleEngines({ all, main }: BundleSizes): BundleEngine[] {
+/** The engines of a bundle: one for each size, and one for all if there are several and it is wanted. */
+export function bundleEngines({ all, main }: BundleSizes, hasAnySize: boolean): BundleEngine[] {
   const fixed = all.map((size) => {
     const name = sizeName(size);
     return { name, size, model: size === main ? MAIN_MODEL : `model.${name}.onnx` };
   });
-  if (all.length === 1) return fixed;
+  if (all.length === 1 || !hasAnySize) return fixed;
   const limit = (choose: (...sides: number[]) => number): Size => ({
     height: choose(...all.map(({ height }) => height)),
     width: choose(...all.map(({ width }) => width)),
@@ -89,9 +83,12 @@ export function bundleEngines({ all, main }: BundleSizes): BundleEngine[] {
 /** @param source a model for fixed phrases, quantized or not, in the form in which it is in the bundle */
 export function bundleManifest(
   source: ModelPackage,
-  { phrases, chunk }: FixedPrompt,
-  settings: {
-    readonly version: TensorRtVersion;
+  {
+    prompt: { phrases, chunk },
+    precision,
+    engines,
+  }: {
+    readonly prompt: FixedPrompt;
     readonly precision: BundlePrecision;
     readonly engines: readonly BundleEngine[];
   },
@@ -105,12 +102,10 @@ export function bundleManifest(
   return {
     format: 1,
     dino8: packageVersion(),
-    tensorrt: settings.version.name,
-    precision: settings.precision,
-    floats: settings.version.stronglyTyped ? 'float16' : 'float32',
+    precision,
     input,
     outputs,
-    engines: settings.engines,
+    engines,
     preprocessing: {
       resample,
       scale: do_rescale ? rescale_factor : 1,
@@ -122,32 +117,4 @@ export function bundleManifest(
       phrases: chunk.phrases.map(({ phrase, begin, end }) => ({ label: phrases[phrase] ?? '', begin, end })),
     },
   };
-}
-
-/** Names in `engines.txt` are separated by spaces and read by a shell. */
-const PLAIN_NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/;
-
-/**
- * The content of `engines.txt`, the part of the manifest that shell scripts read: a line for each setting and engine.
- * @throws InputError if the model has an input of a name that a shell could take for something else
- */
-export function engineList({ tensorrt, precision, input, engines }: BundleManifest, stronglyTyped: boolean): string {
-  if (!PLAIN_NAME.test(input))
-    throw new InputError(
-      `The input ${JSON.stringify(input.slice(0, 60))} of the model has a name that scripts cannot carry; give it one of letters, digits, dots and dashes.`,
-    );
-  const shape = ({ height, width }: Size) => `1x3x${height}x${width}`;
-  const lines = engines.map(({ name, model, profile }) => {
-    const shapes = profile ? [profile.min, profile.opt, profile.max].map(shape) : ['-', '-', '-'];
-    return ['engine', name, model, ...shapes].join(' ');
-  });
-  return [
-    '# Read by build.sh and bench.sh: engine NAME MODEL MIN OPT MAX, with - where the size is fixed.',
-    `tensorrt ${tensorrt}`,
-    `precision ${precision}`,
-    `typing ${stronglyTyped ? 'strong' : 'weak'}`,
-    `input ${input}`,
-    ...lines,
-    '',
-  ].join('\n');
 }

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Compares the boxes of an engine with those that dino8 found in the picture of golden.json. Run it before you use an engine:
-a runtime can build a model without a warning and compute something else.
+"""Compares the boxes that a model finds here with those that dino8 found in the picture of golden.json. Run it before you use a
+model: a runtime can load it without a warning and compute something else.
 
-  python3 compare.py                          the engine of the main size
-  python3 compare.py --engine 320x320
-  python3 compare.py --onnx                   ONNX Runtime in place of the engine
+  python3 compare.py                          the model of the main size
+  python3 compare.py --size 320x320
+  python3 compare.py --onnx                   ONNX Runtime in place of the runtime of this bundle
 """
 import base64
 import io
@@ -13,7 +13,8 @@ import sys
 
 from PIL import Image
 
-from run import BUNDLE, FOLDER, TensorRt, arguments, detector, read_json
+from detection import FOLDER, SIZES, arguments, detector, read_json
+from runtime import add_options, load
 
 
 class OnnxRuntime:
@@ -47,17 +48,17 @@ def agreeing(expected, found, limits):
 
 def main():
     parser = arguments(__doc__)
-    parser.add_argument("--onnx", action="store_true", help="run the model in ONNX Runtime in place of the engine")
+    add_options(parser)
+    parser.add_argument("--onnx", action="store_true", help="run the model in ONNX Runtime")
     asked = parser.parse_args()
     golden = read_json("golden.json")
-    expected = golden["boxes"][asked.engine]
-    model = next(each["model"] for each in BUNDLE["engines"] if each["name"] == asked.engine)
-    path = os.path.join(FOLDER, model) if asked.onnx else os.path.join(asked.engines, f"{asked.engine}.engine")
-    detect = detector((OnnxRuntime if asked.onnx else TensorRt)(path), asked.engine)
+    expected = golden["boxes"][asked.size]
+    model = SIZES[asked.size]["model"]
+    detect = detector(OnnxRuntime(os.path.join(FOLDER, model)) if asked.onnx else load(asked), asked.size)
     found = detect(Image.open(io.BytesIO(base64.b64decode(golden["picture"]))), 0)
     agreed = agreeing(expected, found, golden["limits"])
     share = sum(box["score"] for box in agreed) / sum(box["score"] for box in expected)
-    print(f"{len(agreed)} of the {len(expected)} boxes that dino8 found are found by {path}: {share:.0%} by their scores.")
+    print(f"{len(agreed)} of the {len(expected)} boxes that dino8 found are found by {model}: {share:.0%} by their scores.")
     if share < golden["limits"]["share"]:
         sys.exit("This runtime computes something else than dino8: do not use it. The README says what to try.")
 

@@ -1,0 +1,36 @@
+"""Runs a model in OpenVINO. Needs openvino and numpy."""
+import os
+import sys
+
+from detection import FOLDER, SIZES
+
+
+class OpenVino:
+    """A model on a device of OpenVINO."""
+
+    def __init__(self, path, device, precision):
+        import openvino
+
+        settings = {"INFERENCE_PRECISION_HINT": "f32"} if precision == "f32" else {}
+        devices = openvino.Core().available_devices
+        if device.split(".")[0] not in {each.split(".")[0] for each in devices}:
+            sys.exit(f"OpenVINO has no device {device} here; it has {', '.join(devices)}.")
+        self.model = openvino.Core().compile_model(path, device, settings)
+
+    def run(self, feeds):
+        found = self.model(feeds)
+        return {name: found[port] for port in self.model.outputs for name in port.names}
+
+
+def add_options(parser):
+    parser.add_argument("--device", default="CPU", help="a device of OpenVINO, such as CPU or GPU (default: CPU)")
+    parser.add_argument(
+        "--precision",
+        choices=["default", "f32"],
+        default="default",
+        help="what is not in INT8: as OpenVINO chooses, which is bfloat16 on processors with AMX and float16 on GPUs, or float32",
+    )
+
+
+def load(asked):
+    return OpenVino(os.path.join(FOLDER, SIZES[asked.size]["model"]), asked.device, asked.precision)

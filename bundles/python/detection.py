@@ -1,0 +1,61 @@
+"""What run.py and compare.py share: pictures as the model's input, results as boxes, and the options by which a model is chosen."""
+import argparse
+import json
+import os
+
+import numpy as np
+
+FOLDER = os.path.dirname(os.path.abspath(__file__))
+
+
+def read_json(name):
+    with open(os.path.join(FOLDER, name), encoding="utf-8") as file:
+        return json.load(file)
+
+
+BUNDLE = read_json("bundle.json")
+SIZES = {each["name"]: each for each in BUNDLE["engines"] if "size" in each}
+
+
+def prepare(image, settings, size):
+    """A picture as the model's input, float32 [1, 3, height, width]."""
+    stretched = image.convert("RGB").resize((size["width"], size["height"]), settings["resample"])
+    scaled = np.asarray(stretched, dtype=np.float32) * np.float32(settings["scale"])
+    normal = (scaled - np.float32(settings["mean"])) / np.float32(settings["deviation"])
+    return np.ascontiguousarray(normal.transpose(2, 0, 1)[None])
+
+
+def find(logits, boxes, phrases, threshold):
+    """What the model's results say: boxes as left, top, width and height in parts of the picture, the best first."""
+    probability = 1 / (1 + np.exp(-logits[0].astype(np.float64)))
+    mean = np.stack([probability[:, each["begin"] : each["end"]].mean(1) for each in phrases], 1)
+    highest = np.stack([probability[:, each["begin"] : each["end"]].max(1) for each in phrases], 1)
+    best = mean.argmax(1)
+    score = highest[np.arange(len(best)), best]
+    found = []
+    for query in np.argsort(-score, kind="stable"):
+        if score[query] < threshold:
+            break
+        x, y, width, height = (float(value) for value in boxes[0, query])
+        box = [x - width / 2, y - height / 2, width, height]
+        found.append({"phrase": int(best[query]), "score": float(score[query]), "box": box})
+    return found
+
+
+def arguments(description):
+    """A parser with the options by which a model is chosen."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    main_name = next(name for name, each in SIZES.items() if each["model"] == "model.onnx")
+    parser.add_argument("--size", choices=SIZES, default=main_name, help=f"height x width of the model (default: {main_name})")
+    return parser
+
+
+def detector(model, name):
+    """A function from a picture and a threshold to boxes, for the model of a size."""
+
+    def detect(image, threshold):
+        results = model.run({BUNDLE["input"]: prepare(image, BUNDLE["preprocessing"], SIZES[name]["size"])})
+        logits, boxes = (results[BUNDLE["outputs"][each]] for each in ("logits", "boxes"))
+        return find(logits, boxes, BUNDLE["postprocessing"]["phrases"], threshold)
+
+    return detect
