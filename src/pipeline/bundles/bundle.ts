@@ -114,7 +114,7 @@ export const SAME: GoldenLimits = { overlap: 0.99, score: 1e-3, share: 1 };
 const LEAST_SCORE = 0.25;
 
 /** A model of a bundle, and what it has to find in the picture of the check. */
-export interface MadeModel {
+interface MadeModel {
   readonly engine: BundleEngine;
   readonly made: ModelPackage;
   readonly files: ReadonlyMap<string, Uint8Array[]>;
