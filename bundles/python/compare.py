@@ -23,6 +23,8 @@ class OnnxRuntime:
     def __init__(self, path):
         import onnxruntime
 
+        if "plugin" in os.path.basename(path):
+            sys.exit(f"ONNX Runtime does not have the plug-in of {path}; choose another model with --size.")
         self.session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
 
     def run(self, feeds):

@@ -39,7 +39,8 @@ function runtimeOf(model: Model): CheckedRuntime | undefined {
   return target && { target };
 }
 
-function checkByTable(model: Model, output: string, { target, version }: CheckedRuntime): void {
+/** Reads a model by the table of its runtime. @throws InputError if the runtime refuses it or computes something else */
+export function checkByTable(model: Model, output: string, { target, version }: CheckedRuntime): void {
   if (!target.operators) return;
   const broken = lintOperators(model, target.operators, version).filter(({ effect }) => effect !== 'float');
   const [first] = broken;

@@ -12,6 +12,7 @@ import { standardVersion } from '../../onnx/opset.ts';
 import { type Model, readModel } from '../../onnx/read.ts';
 import { tensorElements } from '../../onnx/tensor.ts';
 import { DataType, type TensorProto } from '../../onnx/types.ts';
+import { withPluginBodies } from '../../quant/targets/tensorrt/attention-plugin.ts';
 import { agreement, decodePicture, findBoxes, type GoldenCheck } from '../bundles/golden.ts';
 import { detect } from '../detect-step.ts';
 import { lint } from '../lint-step.ts';
@@ -56,10 +57,11 @@ describe.each([
     const sizes = isForSeveral ? [96, { height: 64, width: 96 }] : [96];
     const made = await exportTensorRt({ model: quantized, output, tensorrt, sizes, phrases: PHRASES });
     expect(made).toMatchObject({ tensorrt, precision: 'int8' });
-    const names = isForSeveral ? ['64x96', '96x96', 'any'] : ['96x96'];
+    const names = isForSeveral ? ['64x96', '96x96', 'any', '64x96.plugin'] : ['96x96', '96x96.plugin'];
     expect(made.engines.map(({ name }) => name)).toEqual(names);
     const models = readdirSync(output).filter((name) => name.endsWith('.onnx') && !name.includes('implicit'));
-    expect(models).toEqual(isForSeveral ? ['model.96x96.onnx', 'model.any.onnx', 'model.onnx'] : ['model.onnx']);
+    const others = isForSeveral ? ['model.96x96.onnx', 'model.any.onnx'] : [];
+    expect(models).toEqual([...others, 'model.onnx', 'model.plugin.onnx']);
     for (const name of models) {
       const path = join(output, name);
       expect((await lint({ model: path, target: 'tensorrt', version: tensorrt })).findings).toEqual([]);
@@ -162,8 +164,36 @@ describe('a bundle of the bundled model', () => {
     expect(manifest).toMatchObject({ format: 1, tensorrt: '8.5', precision: 'float', input: 'pixel_values' });
     expect(manifest.postprocessing.phrases.map(({ label }) => label)).toEqual(PHRASES);
     expect(manifest.preprocessing).toMatchObject({ resample: 2, mean: [0.485, 0.456, 0.406] });
-    expect(manifest.engines).toEqual([{ name: '192x256', size, model: 'model.onnx' }]);
+    expect(manifest.engines).toEqual([
+      { name: '192x256', size, model: 'model.onnx' },
+      { name: '192x256.plugin', size, model: 'model.plugin.onnx' },
+    ]);
     expect(readFileSync(join(output, 'golden.json')).length).toBeLessThan(200_000);
+  });
+
+  test('has a model with the inputs that the plug-in of TensorRT documents, which finds the same', async () => {
+    // https://github.com/NVIDIA/TensorRT/blob/main/plugin/multiscaleDeformableAttnPlugin/README.md
+    const { model, ...source } = await readPackage(join(output, 'model.plugin.onnx'));
+    const stored = new Map(model.graph.initializer.map((tensor) => [tensor.name, tensor]));
+    const calls = model.graph.node.filter(({ opType }) => opType === 'MultiscaleDeformableAttnPlugin_TRT');
+    expect(calls.length).toBe(count((await readPackage(join(output, 'model.onnx'))).model, 'GridSample') / 4);
+    expect([count(model, 'GridSample'), model.functions.length]).toEqual([0, 0]);
+    for (const { domain, input, attribute } of calls) {
+      const [shapes, starts] = input.slice(1, 3).map((name) => stored.get(name));
+      expect([domain, input.length, shapes?.dataType, starts?.dataType]).toEqual([
+        '',
+        5,
+        DataType.INT32,
+        DataType.INT32,
+      ]);
+      // The maps of a picture of 192x256, and the sums of the positions before each.
+      expect([...tensorElements(shapes as TensorProto)]).toEqual([24, 32, 12, 16, 6, 8, 3, 4]);
+      expect([...tensorElements(starts as TensorProto)]).toEqual([0, 768, 960, 1008]);
+      expect(attribute.map(({ name }) => name)).toEqual(['plugin_version', 'plugin_namespace']);
+    }
+    const check: GoldenCheck = readJson(join(output, 'golden.json'));
+    const found = await findBoxes({ ...source, model: withPluginBodies(model) }, await decodePicture(check), undefined);
+    expect(agreement(check.boxes['192x256.plugin'] ?? [], found, { overlap: 0.999, score: 1e-5 })).toBe(1);
   });
 
   test('has a check that fails if GridSample takes the nearest pixel, as TensorRT does with the newer name of the mode', async () => {

@@ -7,6 +7,7 @@ import { copyModel } from '../../onnx/copy.ts';
 import { standardVersion } from '../../onnx/opset.ts';
 import { modelFiles } from '../../onnx/write.ts';
 import { storeHalf } from '../../quant/half/store-half.ts';
+import { useAttentionPlugin, withPluginBodies } from '../../quant/targets/tensorrt/attention-plugin.ts';
 import { calibrationCache, removePairs } from '../../quant/targets/tensorrt/calibration-cache.ts';
 import { storeFloatWeights } from '../../quant/targets/tensorrt/float-weights.ts';
 import { tensorRt } from '../../quant/targets/tensorrt/tensorrt.ts';
@@ -25,7 +26,7 @@ import { portableForm } from '../bundles/bundle-models.ts';
 import { bundleReadme } from '../bundles/bundle-templates.ts';
 import { agreement, DEVICE_LIMITS, findBoxes } from '../bundles/golden.ts';
 import { type BundlePrecision, bundleManifest, MAIN_MODEL } from '../bundles/manifest.ts';
-import { checkModel } from '../check-model.ts';
+import { checkByTable, checkModel } from '../check-model.ts';
 import { runStep } from '../run-step.ts';
 import { engineList, type TensorRtManifest } from './engine-list.ts';
 
@@ -65,7 +66,7 @@ export async function exportTensorRt(options: ExportTensorRtOptions): Promise<Te
   return runStep('exportTensorRt', schemas, options, async () => {
     const version = findTensorRtVersion(options.tensorrt);
     const runtime = runtimeOf(version);
-    const made = await makeBundle(options, runtime);
+    const made = await withPlugin(await makeBundle(options, runtime), options.output, runtime);
     const manifest: TensorRtManifest = {
       ...bundleManifest(made.first, made),
       tensorrt: version.name,
@@ -93,6 +94,30 @@ const runtimeOf = (version: TensorRtVersion): BundleRuntime => ({
     if (version.stronglyTyped) await storeHalf(model, { single: family.singlePrecision ?? [] }, source);
   },
 });
+
+/** The file of the model with TensorRT's plug-in, and the end of the name of its engine. */
+const PLUGIN_MODEL = 'model.plugin.onnx';
+const PLUGIN = 'plugin';
+
+/**
+ * Adds the main model with deformable attention by TensorRT's plug-in. ONNX Runtime, which has no such plug-in, checks it with a body
+ * in its place.
+ */
+async function withPlugin(bundle: MadeBundle, output: string, runtime: BundleRuntime): Promise<MadeBundle> {
+  const main = bundle.models.find(({ engine }) => engine.model === MAIN_MODEL);
+  if (!main) throw new Error('a bundle has a main model');
+  const model = copyModel(main.made.model);
+  if (useAttentionPlugin(model) === 0) return bundle;
+  checkByTable(model, `${output}/${PLUGIN_MODEL}`, runtime);
+  const found = await findBoxes({ ...main.made, model: withPluginBodies(model) }, bundle.picture, undefined);
+  if (agreement(main.expected, found, runtime.limits) < runtime.limits.share)
+    throw new InputError(
+      `${output} is not written, because its model with the plug-in of TensorRT does not find the boxes in the picture of the check; this is a defect of dino8.`,
+    );
+  const engine = { ...main.engine, name: `${main.engine.name}.${PLUGIN}`, model: PLUGIN_MODEL };
+  const added = { ...main, engine, made: { ...main.made, model }, files: modelFiles(model, PLUGIN_MODEL) };
+  return { ...bundle, models: [...bundle.models, added], engines: [...bundle.engines, engine] };
+}
 
 /** The main model for implicit quantization and its calibration cache, for versions that have it. */
 async function implicitFiles(
