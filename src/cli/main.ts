@@ -5,7 +5,7 @@ import { packageVersion } from '../base/package-root.ts';
 import { printable } from '../base/printable.ts';
 import { COMMANDS, commandName } from './commands.ts';
 import { layOutHelp } from './help-format.ts';
-import { interruptedCode, interruptedSentence, listenForInterrupts } from './interruption.ts';
+import { interruptedCode, interruptedSentence, listenForInterrupts, noteArguments } from './interruption.ts';
 import { forgetLeftOut, leftOutSummary } from './left-out.ts';
 import { printWarnings, setRunningCommand, withFlags } from './notices.ts';
 
@@ -39,7 +39,9 @@ async function program(argv: readonly string[]): Promise<CommandUnknownOpts> {
  * @returns the exit code: 0 if all is done, 1 if it failed, 2 if it was misused, 130 or 143 if it was interrupted
  */
 export async function main(argv: readonly string[]): Promise<number> {
+  noteArguments(argv.slice(2));
   listenForInterrupts();
+  noteArguments(argv.slice(2));
   printWarnings();
   forgetLeftOut();
   try {

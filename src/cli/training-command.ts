@@ -1,5 +1,6 @@
 /** The part that the commands `train` and `qat` share: their options, the line of progress and the summary. */
 import { Command, Option } from '@commander-js/extra-typings';
+import { printable } from '../base/printable.ts';
 import type { Progress } from '../base/progress.ts';
 import { TRAINING_LABEL, TRAINING_RUN_DEFAULTS, type TrainingResult } from '../pipeline/training-options.ts';
 import type { TrainingScore } from '../train/run-training.ts';
@@ -7,6 +8,7 @@ import { SCHEDULES } from '../train/schedule.ts';
 import type { StepReport } from '../train/trainer.ts';
 import { TRAINING_DEFAULTS, type TrainingKind } from '../train/training-settings.ts';
 import { duration } from './format.ts';
+import { commandLine, interruption } from './interruption.ts';
 import { print } from './output.ts';
 import { Estimate, lineWriter, work } from './progress-line.ts';
 import {
@@ -141,6 +143,19 @@ export function trainingCommand(kind: TrainingKind) {
       'score on only the first <count> images of --validate (default: all)',
       wholeNumber('--validate-images'),
     )
+    .option(
+      '--patience <scores>',
+      'end the training after this number of scores in a row that were not above the best one (default: never)',
+      wholeNumber('--patience'),
+    )
+    .option(
+      '--finish',
+      'take no further step: write the result of the steps that the interrupted training in --output has taken',
+    )
+    .option(
+      '--longer',
+      'continue a training that was planned for another number of --steps or --epochs; the learning rates follow the new plan',
+    )
     .addOption(
       new Option('--device <device>', 'execution provider of ONNX Runtime that computes the training')
         .choices(['cpu', 'cuda', 'webgpu'] as const)
@@ -154,7 +169,7 @@ export function trainingCommand(kind: TrainingKind) {
       '--recompute',
       'compute the layers of the encoder again in the backward pass: needs less memory and more time',
     )
-    .option('--report <file>', 'write the curves of the training as an HTML page')
+    .option('--report <file>', 'write the curves of the training as an HTML page, again at each score and each save')
     .addOption(jsonOption())
     .optionsGroup(kind === 'qat' ? 'Quantization:' : 'Options:');
 }
@@ -165,6 +180,7 @@ export function trainingProgress() {
   const estimate = new Estimate();
   const { onProgress, ...others } = work();
   let isFirst = true;
+  let planned: number | undefined;
   return {
     ...others,
     // The steps have a line of their own, which says more.
@@ -174,6 +190,7 @@ export function trainingProgress() {
     onStep: ({ step, loss, parts, rate }: StepReport, speed: number, total: number) => {
       const left = estimate.secondsLeft({ done: step, total }, performance.now());
       const isLast = step >= total;
+      planned = total;
       const line = () =>
         [
           `step ${step}/${total}`,
@@ -185,18 +202,30 @@ export function trainingProgress() {
       write(line, isFirst, isLast);
       isFirst = false;
     },
-    onScore: ({ AP, AP50 }: TrainingScore, step: number) => {
-      process.stderr.write(
-        `${process.stderr.isTTY ? '\r\x1b[2K' : ''}step ${step}: AP ${AP.toFixed(2)}, AP50 ${AP50.toFixed(2)}\n`,
+    onScore: ({ AP, AP50 }: TrainingScore, step: number) =>
+      say(`step ${step}: AP ${AP.toFixed(2)}, AP50 ${AP50.toFixed(2)}`),
+    onSave: (step: number) => {
+      if (!interruption().aborted) return;
+      say(
+        `The state after step ${step}${planned === undefined ? '' : ` of ${planned}`} is saved. To go on: ${commandLine()}`,
       );
+      say(`To end here and write the result: ${commandLine()} --finish`);
     },
   };
 }
 
+/** Writes a line to the standard error, in place of the line of progress. */
+function say(sentence: string): void {
+  process.stderr.write(`${process.stderr.isTTY ? '\r\x1b[2K' : ''}${printable(sentence)}\n`);
+}
+
 /** Prints how long a training took, how the score changed, and where its log is. */
-export function printTraining(output: string, { steps, resumedAt, seconds, log, scores }: TrainingResult): void {
+export function printTraining(output: string, result: TrainingResult): void {
+  const { steps, finished, resumedAt, seconds, log, scores, best } = result;
   const [first, last] = [scores[0], scores.at(-1)];
   const change = first && last ? `; AP ${first.AP.toFixed(2)} → ${last.AP.toFixed(2)}` : '';
-  print(`${output}: ${steps - resumedAt} steps in ${duration(seconds)}${change}`);
+  const ended = finished < steps ? `; the training ended at step ${finished} of ${steps}` : '';
+  print(`${output}: ${finished - resumedAt} steps in ${duration(seconds)}${change}${ended}`);
+  if (best) print(`The best AP was ${best.AP.toFixed(2)} after step ${best.step}; its weights are in ${best.path}.`);
   print(`The log of the steps is ${log}.`);
 }

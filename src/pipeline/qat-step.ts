@@ -1,4 +1,5 @@
 /** The step that trains a checkpoint with quantization in place: quantization-aware training. */
+import { join } from 'node:path';
 import { type OptionSchemas, text } from '../base/check-options.ts';
 import { sizeOf } from '../base/files.ts';
 import { buildPackage, writePackage } from '../models/package/package.ts';
@@ -99,7 +100,8 @@ export async function qat(options: QatOptions): Promise<QatResult> {
       options: { ...training, onNotice },
       quantized,
       output,
-      write: async (trained) => writePackage(await trained.package('averages'), output),
+      pathOf: (name) => join(`${output}.training`, `${name}.onnx`),
+      write: async (trained, path) => writePackage(await trained.package('averages'), path),
     });
     return { output, bytes: await sizeOf(output), recipe: recipe.name, ...result };
   });

@@ -1,5 +1,6 @@
 /** The step that trains a checkpoint on labelled images in 32-bit floating point. */
 
+import { join } from 'node:path';
 import { type OptionSchemas, optional, text, truth } from '../base/check-options.ts';
 import { trainingOf } from '../models/family.ts';
 import { writeCheckpoint } from '../train/write-checkpoint.ts';
@@ -75,7 +76,8 @@ export async function train(options: TrainStepOptions): Promise<TrainResult> {
       directory: output,
       options: training,
       output,
-      write: (trained) => writeCheckpoint(source, trained.checkpoint('averages'), output),
+      pathOf: (name) => join(output, name),
+      write: (trained, folder) => writeCheckpoint(source, trained.checkpoint('averages'), folder),
     });
     return { output, ...result };
   });

@@ -1,7 +1,7 @@
 /** The options of the steps that train, beside those of the training itself, and the run that both steps share. */
 
 import { basename, join } from 'node:path';
-import { callback, numberWithin, type OptionSchemas, optional } from '../base/check-options.ts';
+import { callback, numberWithin, type OptionSchemas, optional, truth } from '../base/check-options.ts';
 import type { Defaults } from '../base/defaults.ts';
 import { UsageError } from '../base/errors.ts';
 import { writeAtomic } from '../base/files.ts';
@@ -11,7 +11,15 @@ import type { ProviderName } from '../runtime/options.ts';
 import type { ThreadOptions } from '../runtime/threads.ts';
 import { createTraining, type Training } from '../train/create-training.ts';
 import type { TrainablePlan } from '../train/learned-scales.ts';
-import { CHECKPOINT_MINUTES, type RunOptions, runTraining, type TrainingScore } from '../train/run-training.ts';
+import {
+  bestScore,
+  CHECKPOINT_MINUTES,
+  type KeptWeights,
+  type RunOptions,
+  runTraining,
+  type TrainingScore,
+} from '../train/run-training.ts';
+import type { LogLine } from '../train/training-log.ts';
 import {
   resolveTrainingSettings,
   type TrainingKind,
@@ -47,12 +55,20 @@ export interface TrainingRunOptions extends DatasetOptions, ReadOptions, ThreadO
   readonly validateImages?: number | undefined;
   /** The execution provider that computes; `cpu` by default. */
   readonly device?: ProviderName | undefined;
-  /** The HTML file to write with the curves of the training. */
+  /** Ends the training after so many scores on `validate` in a row that were not above the best one; by default it does not. */
+  readonly patience?: number | undefined;
+  /** Takes no further step, and writes the result of the steps that an interrupted training has taken. */
+  readonly finish?: boolean | undefined;
+  /** Continues a training that was planned for another number of steps or epochs. */
+  readonly longer?: boolean | undefined;
+  /** The HTML file to write with the curves of the training, at each score and each save. */
   readonly report?: string | undefined;
   /** Called after each step. */
   readonly onStep?: RunOptions['onStep'];
   /** Called after each score on `validate`, with the number of finished steps. */
   readonly onScore?: RunOptions['onScore'];
+  /** Called each time that the state was written, with the number of steps that it holds. */
+  readonly onSave?: RunOptions['onSave'];
 }
 
 /** The defaults of `TrainingRunOptions`. */
@@ -80,7 +96,11 @@ export const trainingStepSchemas: OptionSchemas<TrainingStepOptions> = {
   validateEvery: countSchema,
   validateImages: countSchema,
   device: deviceSchema,
+  patience: countSchema,
+  finish: optional(truth),
+  longer: optional(truth),
   report: optionalPath,
+  onSave: optional(callback),
   onStep: optional(callback),
   onScore: optional(callback),
 };
@@ -93,8 +113,10 @@ export interface StepScore extends TrainingScore {
 
 /** The result of a training. */
 export interface TrainingResult {
-  /** The number of steps of the whole training. */
+  /** The number of steps that were planned. */
   readonly steps: number;
+  /** The number of finished steps: all, unless `patience` or `finish` ended the training before. */
+  readonly finished: number;
   /** The step at which this run began: 0 unless it continued an interrupted training. */
   readonly resumedAt: number;
   /** The seconds that this run took. */
@@ -103,6 +125,8 @@ export interface TrainingResult {
   readonly log: string;
   /** The scores on `validate`. */
   readonly scores: readonly StepScore[];
+  /** The best score on `validate`, and where its weights are: undefined without scores after the first step. */
+  readonly best?: (StepScore & { readonly path: string }) | undefined;
 }
 
 /** A training that a step of the pipeline has prepared. */
@@ -116,22 +140,23 @@ export interface PreparedTraining {
   readonly quantized?: TrainablePlan | undefined;
   /** Names the training in the report. */
   readonly output: string;
-  /** Writes the result of the training. */
-  readonly write: (training: Training) => Promise<void>;
+  /** Where the best and the last weights are written while the training runs. */
+  readonly pathOf: (name: KeptWeights) => string;
+  /** Writes the moving average of the weights. */
+  readonly write: (training: Training, path: string) => Promise<void>;
 }
 
 /** @throws UsageError if an option of a step that trains has no effect beside the others */
-export function checkUnused({ validate, validateEvery, validateImages }: TrainingStepOptions): void {
-  const unused = Object.entries({ validateEvery, validateImages }).find(([, value]) => value !== undefined);
+export function checkUnused({ validate, validateEvery, validateImages, patience }: TrainingStepOptions): void {
+  const unused = Object.entries({ validateEvery, validateImages, patience }).find(([, value]) => value !== undefined);
   if (validate === undefined && unused)
     throw new UsageError(`\`${unused[0]}\` has no effect without \`validate\`; leave it out.`);
 }
 
 /** Runs a training from where it is to its end, and writes its result and its report. */
 export async function runPreparedTraining(prepared: PreparedTraining): Promise<TrainingResult> {
-  const { kind, source, dataset, directory, quantized, output, write } = prepared;
-  const { validate, validateEvery, validateImages, checkpointMinutes, threads, report, onStep, onScore } =
-    prepared.options;
+  const { kind, source, dataset, directory, quantized, output, pathOf, write } = prepared;
+  const { validate, validateEvery, validateImages, threads, report, onStep } = prepared.options;
   const {
     device = TRAINING_RUN_DEFAULTS.device,
     onProgress,
@@ -148,24 +173,42 @@ export async function runPreparedTraining(prepared: PreparedTraining): Promise<T
       ? undefined
       : await openLabelled(source, validate, { ...checks, images: validateImages, of: 'validate' });
   await using training = await createTraining(source, dataset, settings, { providers: [device], threads, quantized });
-  const { log, resumedAt } = await runTraining(training, {
+  const { checkpointMinutes, patience, finish, longer, onScore, onSave } = prepared.options;
+  const writeReport = async (lines: readonly LogLine[]) => {
+    if (report === undefined) return;
+    const { renderTraining } = await import('../report/training-page.ts');
+    await writeAtomic(report, renderTraining(basename(output), lines));
+  };
+  const { log, resumedAt, finished } = await runTraining(training, {
     directory,
     checkpointMinutes,
     validation: validation && { dataset: validation, every: validateEvery },
+    patience,
+    finish,
+    longer,
+    keep: (name) => write(training, pathOf(name)),
     onProgress,
     signal,
     onScore,
+    onSave,
+    onLog: writeReport,
     onStep: (report, speed, steps) => {
       onStep?.(report, speed, steps);
       onProgress?.({ label: TRAINING_LABEL, done: report.step, total: steps });
     },
   });
-  await write(training);
-  if (report !== undefined) {
-    const { renderTraining } = await import('../report/training-page.ts');
-    await writeAtomic(report, renderTraining(basename(output), log));
-  }
+  await write(training, output);
+  await writeReport(log);
+  const best = bestScore(log);
   const scores = log.filter((line) => line.kind === 'score');
   const seconds = (performance.now() - started) / 1000;
-  return { steps: settings.steps, resumedAt, seconds, log: join(directory, 'log.jsonl'), scores };
+  return {
+    steps: settings.steps,
+    finished,
+    resumedAt,
+    seconds,
+    log: join(directory, 'log.jsonl'),
+    scores,
+    best: best && best.step > 0 ? { ...best, path: pathOf('best') } : undefined,
+  };
 }

@@ -45,6 +45,16 @@ export interface RunOptions extends WorkOptions {
         readonly every?: number | undefined;
       }
     | undefined;
+  /** Ends the training after so many scores in a row that were not above the best one before; needs `validation`. */
+  readonly patience?: number | undefined;
+  /** Takes no further step: the training ends at the state in `directory`, which must be there. */
+  readonly finish?: boolean | undefined;
+  /** Continues a training that was planned for another number of steps. The learning rates follow the new plan from there. */
+  readonly longer?: boolean | undefined;
+  /** Writes the moving average of the weights: `best` at a score above all before, `last` each time that the state is written. */
+  readonly keep?: ((name: KeptWeights) => Promise<void>) | undefined;
+  /** Called with the whole log after each score, and each time that the state was written. */
+  readonly onLog?: ((log: readonly LogLine[]) => Promise<void>) | undefined;
   /** Called after each step, with the number of all steps last. */
   readonly onStep?: ((report: StepReport, imagesPerSecond: number, steps: number) => void) | undefined;
   /** Called after each score, with the number of finished steps. */
@@ -52,6 +62,9 @@ export interface RunOptions extends WorkOptions {
   /** Called each time that the state was written, with the number of steps that it holds. */
   readonly onSave?: ((step: number) => void) | undefined;
 }
+
+/** The weights that are written while a training runs. */
+export type KeptWeights = 'best' | 'last';
 
 /** The default of `checkpointMinutes`. */
 export const CHECKPOINT_MINUTES = 5;
@@ -65,6 +78,8 @@ export interface RunResult {
   readonly log: readonly LogLine[];
   /** The number of steps that an earlier run had finished. */
   readonly resumedAt: number;
+  /** The number of finished steps: all, unless `patience` or `finish` ended the training before. */
+  readonly finished: number;
 }
 
 /**
@@ -82,11 +97,18 @@ export async function runTraining(training: Training, options: RunOptions): Prom
   checkFields('The training must be what `createTraining` returned', training, 'trainer', 'settings');
   const { trainer, key, settings } = training;
   const { directory, signal, validation, checkpointMinutes = CHECKPOINT_MINUTES } = options;
+  const { patience = Number.POSITIVE_INFINITY, finish = false, longer = false } = options;
   const every = validation?.every ?? training.stepsPerEpoch;
   await makeDirectory(directory);
   const path = join(directory, STATE_FILE);
   await using _ = await reserve(path);
-  const resumedAt = await readTrainingState(trainer.store, key, path);
+  const resumedAt = await readTrainingState(trainer.store, key, path, { longer });
+  if (finish && resumedAt === 0)
+    throw new InputError(
+      `${directory} has no state of a training that could be finished; train at least until a save.`,
+    );
+  if (resumedAt > settings.steps)
+    throw new InputError(`${path} is at step ${resumedAt}, beyond the ${settings.steps} that are asked for.`);
   await using log = await openTrainingLog(join(directory, LOG_FILE), resumedAt);
   let done = resumedAt;
   let saved = resumedAt;
@@ -95,21 +117,29 @@ export async function runTraining(training: Training, options: RunOptions): Prom
     if (saved !== done || done === 0) {
       await writeTrainingState(trainer.store, { step: done, key }, path);
       options.onSave?.(done);
+      // An interrupted training ends at once; the state holds these weights too.
+      if (!signal?.aborted && done > 0) await options.keep?.('last');
     }
     saved = done;
     savedAt = performance.now();
+    if (!signal?.aborted) await options.onLog?.(log.entries);
   };
   const lastState = () => (saved > 0 || resumedAt > 0 ? `${path} holds step ${saved}` : 'no step was saved yet');
   const addScore = async () => {
     if (!validation || log.entries.some((line) => line.kind === 'score' && line.step === done)) return;
     const score = await scoreTraining(training, validation.dataset, options);
+    // The weights are written before the line is: a run that is killed in between scores again, and writes them then.
+    const isBest = scoresOf(log.entries).every(({ AP }) => score.AP > AP);
+    if (isBest && done > 0) await options.keep?.('best');
     await log.append({ kind: 'score', step: done, ...score });
     options.onScore?.(score, done);
+    await options.onLog?.(log.entries);
   };
+  const isOver = () => finish || done >= settings.steps || scoresSinceBest(log.entries) >= patience;
   try {
     // An earlier run may have been interrupted between a step and its score.
     if (done % every === 0) await addScore();
-    while (done < settings.steps) {
+    while (!isOver()) {
       signal?.throwIfAborted();
       const started = performance.now();
       const report = await trainer.step(done + 1);
@@ -135,7 +165,25 @@ export async function runTraining(training: Training, options: RunOptions): Prom
       throw new InputError(`${withoutStop(error)}; ${lastState()}: remove the cause and start again.`);
     throw error;
   }
-  return { log: log.entries, resumedAt };
+  return { log: log.entries, resumedAt, finished: done };
+}
+
+type ScoreLine = Extract<LogLine, { kind: 'score' }>;
+
+const scoresOf = (log: readonly LogLine[]): ScoreLine[] => log.filter((line) => line.kind === 'score');
+
+/** The first of the highest scores in the log of a training; undefined if there is none. */
+export function bestScore(log: readonly LogLine[]): ScoreLine | undefined {
+  return scoresOf(log).reduce<ScoreLine | undefined>(
+    (best, line) => (best && best.AP >= line.AP ? best : line),
+    undefined,
+  );
+}
+
+/** The number of scores after the best one. */
+function scoresSinceBest(log: readonly LogLine[]): number {
+  const best = bestScore(log);
+  return scoresOf(log).filter(({ step }) => best !== undefined && step > best.step).length;
 }
 
 const withoutStop = (error: Error) => messageOf(error).replace(/\.$/, '');

@@ -42,17 +42,28 @@ export async function writeTrainingState(store: ParameterStore, head: TrainingHe
 
 /**
  * Fills the blocks of `store` from a file.
+ * @param longer also takes the state of a training that was planned for another number of steps
  * @returns the number of finished steps, 0 if there is no file
  * @throws InputError if the file is damaged or belongs to another training, naming what differs
  */
-export async function readTrainingState(store: ParameterStore, key: TrainingKey, path: string): Promise<number> {
+export async function readTrainingState(
+  store: ParameterStore,
+  key: TrainingKey,
+  path: string,
+  { longer = false }: { longer?: boolean } = {},
+): Promise<number> {
   if (!(await exists(path))) return 0;
   const expected = BLOCKS.reduce((sum, name) => sum + store.blocks[name].byteLength, 0);
   const { head, tensors } = parseTrainingState(await readBytes(path, expected + LARGEST_HEAD), path);
-  const difference = keyDifference(head.key, key);
+  const planned = { ...key, ...(head.key.steps !== undefined && { steps: head.key.steps }) };
+  const difference = keyDifference(head.key, planned);
   if (difference !== undefined)
     throw new InputError(
       `${path} belongs to another training: ${difference}; give the same data and settings, remove it to start anew, or write elsewhere.`,
+    );
+  if (!longer && head.key.steps !== key.steps)
+    throw new InputError(
+      `${path} belongs to a training of ${head.key.steps} steps, and ${key.steps} are asked for; give the same number, or set \`longer\` to continue it to another end.`,
     );
   for (const name of BLOCKS) {
     const stored = tensors.get(name);
