@@ -113,12 +113,18 @@ export async function runTraining(training: Training, options: RunOptions): Prom
   let done = resumedAt;
   let saved = resumedAt;
   let savedAt = performance.now();
+  let kept: number | undefined;
+  const keepLast = async () => {
+    if (kept !== done && done > 0) await options.keep?.('last');
+    kept = done;
+  };
   const save = async () => {
+    // An interrupted training ends at once; the state holds the last weights too. They are written before it: a run that is
+    // killed in between writes both again.
+    if (!signal?.aborted) await keepLast();
     if (saved !== done || done === 0) {
       await writeTrainingState(trainer.store, { step: done, key }, path);
       options.onSave?.(done);
-      // An interrupted training ends at once; the state holds these weights too.
-      if (!signal?.aborted && done > 0) await options.keep?.('last');
     }
     saved = done;
     savedAt = performance.now();
