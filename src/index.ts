@@ -14,6 +14,14 @@ export type { OnProgress, Progress, WorkOptions } from './base/progress.ts';
 
 // Making models: the steps from a checkpoint to a model in 8 bits.
 
+export {
+  BENCH_DEFAULTS,
+  type BenchedModel,
+  type BenchOptions,
+  type BenchResult,
+  bench,
+  type Spread,
+} from './pipeline/bench-step.ts';
 export type { BundleOptions, WrittenBundle } from './pipeline/bundles/bundle.ts';
 export type { BundleEngine, BundlePrecision } from './pipeline/bundles/manifest.ts';
 export {

@@ -110,6 +110,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./measure-command.ts')).measureCommand(),
   },
   {
+    name: 'bench',
+    summary: 'time several models beside each other, with the spread of the measurements',
+    group: JUDGE,
+    load: async () => (await import('./bench-command.ts')).benchCommand(),
+  },
+  {
     name: 'compare',
     summary: 'compare a quantized model with its float model, layer by layer and box by box',
     group: JUDGE,

@@ -61,7 +61,8 @@ const commonSchemas = {
   device: deviceSchema,
 };
 
-const schemas: OptionSchemas<MeasureStepOptions> = {
+/** What the options of `measure` must be. */
+export const measureSchemas: OptionSchemas<MeasureStepOptions> = {
   ...commonSchemas,
   image: textSchema,
   phrases: phrasesSchema,
@@ -76,7 +77,7 @@ const schemas: OptionSchemas<MeasureStepOptions> = {
  * const { medianSeconds } = await measure({ model: 'tiny.int8.onnx', image: 'street.jpg', phrases: ['person'] });
  */
 export async function measure(options: MeasureStepOptions): Promise<Measurement> {
-  return runStep('measure', schemas, options, async () => {
+  return runStep('measure', measureSchemas, options, async () => {
     const { model, image, phrases, runs = MEASURE_DEFAULTS.runs, threads = defaultThreads() } = options;
     return measureModel(model, image, phrases, {
       onProgress: options.onProgress,
@@ -156,7 +157,7 @@ const measurementSchema = z.object({
  * const { peakMemoryBytes } = await measureInProcess({ model: 'tiny.int8.onnx', image: 'street.jpg', phrases: ['person'] });
  */
 export async function measureInProcess(options: MeasureStepOptions): Promise<Measurement> {
-  return runStep('measureInProcess', schemas, options, () => measureInChild(options));
+  return runStep('measureInProcess', measureSchemas, options, () => measureInChild(options));
 }
 
 async function measureInChild(options: MeasureStepOptions): Promise<Measurement> {

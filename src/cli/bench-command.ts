@@ -1,0 +1,81 @@
+import { basename } from 'node:path';
+import { Command } from '@commander-js/extra-typings';
+import { UsageError } from '../base/errors.ts';
+import { BENCH_DEFAULTS, type BenchedModel, type BenchResult, bench, type Spread } from '../pipeline/bench-step.ts';
+import { deviceOption } from './device-option.ts';
+import { examples } from './examples.ts';
+import { megabytes, milliseconds } from './format.ts';
+import { interruption } from './interruption.ts';
+import { maxPixelsOption } from './max-pixels-option.ts';
+import { notice } from './notices.ts';
+import { print, printJson } from './output.ts';
+import { addPhraseOptions, phrasesOf } from './phrase-options.ts';
+import { work } from './progress-line.ts';
+import { emaOption, jsonOption, threadsOption, tokenizerOption, wholeNumber } from './shared-options.ts';
+import { table } from './table.ts';
+
+/** `dino8 bench` */
+export const benchCommand = () =>
+  addPhraseOptions(
+    new Command('bench')
+      .description(
+        'Time models beside each other on one image: in turns, each time in a process of its own, so that what else the machine does meets all of them. The first model is the one that the others are compared with.',
+      )
+      .argument('<image>', 'a picture')
+      .argument('<models...>', 'ONNX files that dino8 wrote, folders that it wrote, or checkpoints'),
+  )
+    .option('--rounds <count>', 'number of processes of each model', wholeNumber('--rounds'), BENCH_DEFAULTS.rounds)
+    .option(
+      '--runs <count>',
+      'number of timed runs in each process, after a few that are not timed',
+      wholeNumber('--runs'),
+      BENCH_DEFAULTS.runs,
+    )
+    .addOption(deviceOption())
+    .addOption(emaOption())
+    .addOption(tokenizerOption())
+    .addOption(threadsOption())
+    .addOption(maxPixelsOption())
+    .addOption(jsonOption())
+    .addHelpText(
+      'after',
+      examples(
+        'dino8 bench assets/shapes/val/000082.jpg nano.onnx nano.int8.onnx --phrases "white star, orange ring" --threads 1',
+      ),
+    )
+    .action(async (image, models, { json, phrases: list, phrase, phrasesFile, ...options }) => {
+      const phrases = await phrasesOf({ phrases: list, phrase, phrasesFile });
+      if (phrases === undefined)
+        throw new UsageError('A detector needs phrases; give --phrases, --phrase or --phrases-file.');
+      const progress = json ? { signal: interruption(), onNotice: notice } : work();
+      const result = await bench({ ...options, ...progress, image, models, phrases });
+      if (json) return printJson(result);
+      printBench(result);
+    });
+
+const range = ({ median, lowest, highest }: Spread, text: (value: number) => string) =>
+  `${text(median)} (${text(lowest)}–${text(highest)})`;
+
+const HEADING = ['model', 'time of a run', 'time / first', 'peak memory', 'load', 'file'];
+
+function rowOf({ model, seconds, ratio, isDistinct, peakMemoryBytes, loadSeconds, bytes }: BenchedModel): string[] {
+  const compared = ratio && `${range(ratio, (value) => value.toFixed(2))}${isDistinct ? '' : ' ?'}`;
+  return [
+    basename(model),
+    range(seconds, milliseconds),
+    compared ?? '',
+    megabytes(peakMemoryBytes),
+    milliseconds(loadSeconds.median),
+    megabytes(bytes),
+  ];
+}
+
+/** Prints the figures of each model, and what they mean. */
+function printBench({ models, rounds, runs, threads }: BenchResult): void {
+  print(table(HEADING, models.map(rowOf)));
+  print(
+    `Medians of ${rounds} processes of ${runs} runs each, with ${threads} ${threads === 1 ? 'thread' : 'threads'}; in brackets the lowest and the highest of the ${rounds}.`,
+  );
+  if (models.some(({ isDistinct }) => isDistinct === false))
+    print('?: the processes do not agree on which model is faster; the difference may be chance.');
+}

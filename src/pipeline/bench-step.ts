@@ -1,0 +1,149 @@
+/** The step that times several models beside each other. */
+import { loadavg } from 'node:os';
+import { callback, listOf, type OptionSchemas, optional, text, wholeNumber } from '../base/check-options.ts';
+import type { Defaults } from '../base/defaults.ts';
+import { InputError, UsageError } from '../base/errors.ts';
+import { exists, sizeOf } from '../base/files.ts';
+import { median } from '../base/statistics.ts';
+import type { Measurement } from '../evaluate/measure.ts';
+import { defaultThreads } from '../runtime/threads.ts';
+import { MEASURE_DEFAULTS, type MeasureStepOptions, measureInProcess, measureSchemas } from './measure-step.ts';
+import { phrasesSchema } from './option-schemas.ts';
+import { runStep } from './run-step.ts';
+
+/** Options of `bench`. */
+export interface BenchOptions extends Omit<MeasureStepOptions, 'model'> {
+  /** The paths of the models, the one that the others are compared with first. */
+  readonly models: readonly string[];
+  /** The number of processes of each model; 5 by default. */
+  readonly rounds?: number | undefined;
+}
+
+/** The defaults of `BenchOptions`. */
+export const BENCH_DEFAULTS: Defaults<BenchOptions, 'rounds' | 'runs'> = { rounds: 5, runs: MEASURE_DEFAULTS.runs };
+
+/** The middle of some measurements, and the range that they are in. */
+export interface Spread {
+  /** The median. */
+  readonly median: number;
+  /** The lowest. */
+  readonly lowest: number;
+  /** The highest. */
+  readonly highest: number;
+}
+
+/** The figures of one model. */
+export interface BenchedModel {
+  /** The path of the model. */
+  readonly model: string;
+  /** The size of its file, or of its folder. */
+  readonly bytes: number;
+  /** The median time of a run in each round. */
+  readonly seconds: Spread;
+  /** The time to load the model. */
+  readonly loadSeconds: Spread;
+  /** The largest resident size of its processes. */
+  readonly peakMemoryBytes: number;
+  /** Its time divided by that of the first model in the same round; undefined for the first model. */
+  readonly ratio: Spread | undefined;
+  /** Whether all rounds agree that it is faster than the first model, or slower; undefined for the first model. */
+  readonly isDistinct: boolean | undefined;
+}
+
+/** The result of `bench`. */
+export interface BenchResult {
+  /** The models in the order in which they were given. */
+  readonly models: readonly BenchedModel[];
+  /** The number of processes of each model. */
+  readonly rounds: number;
+  /** The number of timed runs in each process. */
+  readonly runs: number;
+  /** The number of threads of ONNX Runtime. */
+  readonly threads: number;
+  /** The programs that wanted to run on this machine before the measurement, averaged over a minute. */
+  readonly loadBefore: number;
+}
+
+/** A machine with a higher load than this does something else, too. */
+const QUIET = 0.5;
+const MOST_ROUNDS = 1000;
+
+const { model: _, ...shared } = measureSchemas;
+const schemas: OptionSchemas<BenchOptions> = {
+  ...shared,
+  phrases: phrasesSchema,
+  models: listOf('a list of paths of models', text),
+  rounds: optional(wholeNumber(1, MOST_ROUNDS)),
+  onProgress: optional(callback),
+};
+
+/**
+ * Times models on one picture, in turns and each time in a process of its own: what else the machine does then meets all of
+ * them. Ratios are of measurements in the same round.
+ *
+ * @throws UsageError without models; InputError if one cannot be measured
+ * @example
+ * const { models } = await bench({ models: ['tiny.onnx', 'tiny.int8.onnx'], image: 'street.jpg', phrases: ['person'] });
+ */
+export async function bench(options: BenchOptions): Promise<BenchResult> {
+  return runStep('bench', schemas, options, async () => {
+    const {
+      models,
+      rounds = BENCH_DEFAULTS.rounds,
+      runs = BENCH_DEFAULTS.runs,
+      onNotice,
+      onProgress,
+      ...others
+    } = options;
+    const { threads = defaultThreads(), signal } = options;
+    if (models.length === 0) throw new UsageError('`models` names no model; give at least one.');
+    for (const path of [options.image, ...models])
+      if (!(await exists(path))) throw new InputError(`${path} does not exist; check the path.`);
+    const [loadBefore = 0] = loadavg();
+    if (loadBefore > QUIET)
+      onNotice?.(
+        `other programs use this machine (a load of ${loadBefore.toFixed(1)} over the last minute); times are longer than they would be, and ratios less sure`,
+      );
+    const measured = models.map((): Measurement[] => []);
+    for (let round = 0; round < rounds; round++)
+      for (const [index, model] of models.entries()) {
+        signal?.throwIfAborted();
+        onProgress?.({ label: 'Timing', done: round * models.length + index, total: rounds * models.length });
+        measured[index]?.push(await measureInProcess({ ...others, model, runs, threads }));
+      }
+    onProgress?.({ label: 'Timing', done: rounds * models.length, total: rounds * models.length });
+    const sizes = await Promise.all(models.map((model) => sizeOf(model)));
+    const figures = models.map((model, index) =>
+      summarize(model, sizes[index] ?? 0, measured[index] ?? [], index === 0 ? undefined : measured[0]),
+    );
+    return { models: figures, rounds, runs, threads, loadBefore };
+  });
+}
+
+/** @param reference the measurements of the first model, in the same order; undefined for the first model itself */
+export function summarize(
+  model: string,
+  bytes: number,
+  measured: readonly Measurement[],
+  reference: readonly Measurement[] | undefined,
+): BenchedModel {
+  const ratios = reference?.map(
+    ({ medianSeconds }, round) => (measured[round]?.medianSeconds ?? Number.NaN) / medianSeconds,
+  );
+  const ratio = ratios && spreadOf(ratios);
+  return {
+    model,
+    bytes,
+    seconds: spreadOf(measured.map(({ medianSeconds }) => medianSeconds)),
+    loadSeconds: spreadOf(measured.map(({ loadSeconds }) => loadSeconds)),
+    peakMemoryBytes: Math.max(...measured.map(({ peakMemoryBytes }) => peakMemoryBytes)),
+    ratio,
+    isDistinct: ratio && measured.length > 1 && (ratio.highest < 1 || ratio.lowest > 1),
+  };
+}
+
+const spreadOf = (values: readonly number[]): Spread => ({
+  median: median(values),
+  lowest: Math.min(...values),
+  highest: Math.max(...values),
+});
