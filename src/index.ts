@@ -53,6 +53,7 @@ export {
 } from './pipeline/tensorrt/export-tensorrt.ts';
 export { type TrainResult, type TrainStepOptions, train } from './pipeline/train-step.ts';
 export {
+  type BestScore,
   type StepScore,
   TRAINING_RUN_DEFAULTS,
   type TrainingResult,

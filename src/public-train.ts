@@ -13,7 +13,13 @@ export type { OptimizerSettings } from './train/optimizer.ts';
 export type { ParameterGroup, TrainedParameter } from './train/parameter.ts';
 export type { GroupSettings } from './train/parameter-groups.ts';
 export { BLOCKS, type BlockName, type GroupRange, ParameterStore } from './train/parameter-store.ts';
-export { type RunOptions, type RunResult, runTraining, type TrainingScore } from './train/run-training.ts';
+export {
+  type KeptWeights,
+  type RunOptions,
+  type RunResult,
+  runTraining,
+  type TrainingScore,
+} from './train/run-training.ts';
 export {
   type ConstantSchedule,
   type CosineSchedule,

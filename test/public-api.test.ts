@@ -140,6 +140,7 @@ test('every step that takes a signal stops before it begins', async () => {
     // A step whose other options are missing says so; those that are given are refused later than the signal.
     const given = {
       model: 'x',
+      models: ['x'],
       checkpoint: 'x',
       dataset: 'x',
       images: ['x'],

@@ -111,6 +111,12 @@ export interface StepScore extends TrainingScore {
   readonly step: number;
 }
 
+/** The best score of a training. */
+export interface BestScore extends StepScore {
+  /** The weights of that step. */
+  readonly path: string;
+}
+
 /** The result of a training. */
 export interface TrainingResult {
   /** The number of steps that were planned. */
@@ -126,7 +132,7 @@ export interface TrainingResult {
   /** The scores on `validate`. */
   readonly scores: readonly StepScore[];
   /** The best score on `validate`, and where its weights are: undefined without scores after the first step. */
-  readonly best?: (StepScore & { readonly path: string }) | undefined;
+  readonly best?: BestScore | undefined;
 }
 
 /** A training that a step of the pipeline has prepared. */
