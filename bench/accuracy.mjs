@@ -92,13 +92,11 @@ async function measure(recipe, label) {
     .update(JSON.stringify(['intervals', packageVersion, dataset, images, recipe.rules, recipe.techniques]))
     .digest('hex');
   if (cache[key]) return { ...cache[key], label };
-  const start = performance.now();
   const { model } = await applyRecipe(source, recipe, { plan });
-  const seconds = (performance.now() - start) / 1000;
   const judged = await judge(await score(model));
   const bytes = modelBytes(model).length;
   console.log(`${label.padEnd(40)} ${estimate(judged.precision, number)} ${estimate(judged.changed, change)}`);
-  cache[key] = { label, ...judged, seconds, bytes };
+  cache[key] = { label, ...judged, bytes };
   writeFileSync(cachePath, JSON.stringify(cache));
   return cache[key];
 }
@@ -114,14 +112,13 @@ for (const name of ['dynamic', 'static', 'mixed', 'fast', 'full', 'smallest'])
   byRecipe.push(await measure(await readRecipe(name), name));
 table(
   `Recipes (FP32: ${estimate(floatIntervals.figures.AP, number)} AP)`,
-  ['recipe', 'AP', 'change', '', 'file', 'made in'],
-  byRecipe.map(({ label, precision, changed, bytes, seconds }) => [
+  ['recipe', 'AP', 'change', '', 'file'],
+  byRecipe.map(({ label, precision, changed, bytes }) => [
     `\`${label}\``,
     estimate(precision, number),
     estimate(changed, change),
     verdict(changed),
     `${(bytes / 1e6).toFixed(1)} MB`,
-    `${seconds.toFixed(0)} s`,
   ]),
 );
 
