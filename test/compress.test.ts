@@ -4,27 +4,39 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { packageRoot } from '../src/base/package-root.ts';
+import { writeSmallCheckpoint } from '../src/models/grounding-dino/testing/small-checkpoint.ts';
 import { run, runHere, signalledAt } from './run-cli.ts';
 
-const nano = join(packageRoot, 'assets/nano');
 const validation = join(packageRoot, 'assets/shapes/val');
 const calibration = join(packageRoot, 'assets/shapes/calib');
 let folder: string;
+let checkpoint: string;
 let args: string[];
 const at = (...parts: string[]) => join(folder, ...parts);
 
 /** A recipe of one layer, so that quantizing takes no time. */
-const recipe = (layer: number) => `description: One layer of the encoder.
+const recipe = (layer: 'fc1' | 'fc2') => `description: One layer of the encoder.
 rules:
-  - match: 'model.encoder.layers.${layer}.deformable_layer.fc1'
+  - match: 'model.encoder.layers.0.deformable_layer.${layer}'
     operators: [MatMul]
     treatment: static
 `;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'dino8-compress-'));
-  await writeFile(at('one.yaml'), recipe(0));
-  args = ['compress', nano, validation, '--calibration', calibration, '--calibration-images', '2', '--images', '6'];
+  await writeFile(at('one.yaml'), recipe('fc1'));
+  checkpoint = await writeSmallCheckpoint(at('checkpoint'));
+  args = [
+    'compress',
+    checkpoint,
+    validation,
+    '--calibration',
+    calibration,
+    '--calibration-images',
+    '2',
+    '--images',
+    '6',
+  ];
   args.push('--recipes', at('one.yaml'), '--runs', '1', '-o', at('out'));
 });
 
@@ -56,16 +68,15 @@ describe('compress', () => {
 
     const results = JSON.parse(done.stdout);
     expect(results.variants.map(({ name }: { name: string }) => name)).toEqual(['FP32', 'one']);
-    const { figures } = JSON.parse((await runHere(['eval', nano, validation, '--images', '6', '--json'])).stdout);
+    const { figures } = JSON.parse((await runHere(['eval', checkpoint, validation, '--images', '6', '--json'])).stdout);
     expect(results.variants[0].figures).toEqual(figures);
-    expect(figures.AP).toBeGreaterThan(0.4);
     expect(JSON.parse(await readFile(at('out/results.json'), 'utf8'))).toEqual(results);
     expect(await readFile(at('out/report.html'), 'utf8')).toContain('One layer of the encoder.');
   });
 
   test('repeats only the steps that a change affects, and names the change', async () => {
     const before = await steps();
-    await writeFile(at('one.yaml'), recipe(1));
+    await writeFile(at('one.yaml'), recipe('fc2'));
     const changed = await run(args);
     expect(changed.code, changed.stderr).toBe(0);
     expect(changed.stderr).toMatch(/note: The step "make one" is done again, because "recipe" changed/);
@@ -80,7 +91,7 @@ describe('compress', () => {
     [['--recipes', 'none'], 2, /There is no recipe none/],
     [['--recipes', 'dynamic,dynamic'], 2, /name each recipe once/],
   ])('%j is refused in one sentence', async (extra, code, message) => {
-    const refused = await runHere(['compress', nano, validation, '-o', at('none'), ...extra]);
+    const refused = await runHere(['compress', checkpoint, validation, '-o', at('none'), ...extra]);
     expect(refused.stderr).toMatch(message);
     expect(refused.code).toBe(code);
   });
