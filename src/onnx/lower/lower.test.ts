@@ -118,7 +118,8 @@ describe('the bundled model', () => {
       expect(Number(low.irVersion)).toBe(opset === 17 ? 8 : 9);
       if (!expected) continue;
       expectSame(await run(low, feeds), expected);
-      if (opset !== 17) continue;
+      // The form for TensorRT is the one with pairs that is specialised for a device.
+      if (opset !== 17 || name === 'static, by pairs') continue;
       const special = await specialize(low, size, sizesOf(source));
       for (const gone of ['Range', 'CumSum', 'Shape', 'Size']) expect([...operators(special)]).not.toContain(gone);
       const stored = new Set(special.graph.initializer.map((tensor) => tensor.name));
