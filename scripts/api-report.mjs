@@ -16,12 +16,15 @@ const entries = Object.values(exports).flatMap((entry) => (entry.types ? [join(r
 
 const temporary = mkdtempSync(join(tmpdir(), 'dino8-api-'));
 
+/** The entry point for browsers, whose types are other ones: some have the names of types of dino8, such as Image. */
+const isForBrowsers = (entry) => basename(entry) === 'web.d.mts';
+
 /** API Extractor's configuration for the types of one entry point. */
 function configOf(entry) {
   const compilerOptions = {
     module: 'nodenext',
     target: 'es2023',
-    lib: ['ES2023', 'ESNext.Disposable'],
+    lib: ['ES2023', 'ESNext.Disposable', ...(isForBrowsers(entry) ? ['DOM'] : [])],
     types: ['node'],
     strict: true,
     skipLibCheck: true,
@@ -32,7 +35,7 @@ function configOf(entry) {
     configObject: {
       projectFolder: root,
       mainEntryPointFilePath: entry,
-      compiler: { overrideTsconfig: { compilerOptions, files: entries } },
+      compiler: { overrideTsconfig: { compilerOptions, files: isForBrowsers(entry) ? [entry] : entries } },
       apiReport: {
         enabled: true,
         reportFileName: basename(entry, '.d.mts'),
@@ -57,21 +60,22 @@ function configOf(entry) {
 
 /** The names that a report lists as exported. */
 function exportedNames(report) {
-  return [...report.matchAll(/^export (?:abstract |declare )*(?:\w+) (\w+)|^export \{ (\w+) \}/gm)].map(
+  return [...report.matchAll(/^export (?:abstract |declare )*(?:\w+) (\w+)|^export \{ (?:\w+ as )?(\w+) \}/gm)].map(
     ([, declared, listed]) => declared ?? listed,
   );
 }
 
 mkdirSync(reportFolder, { recursive: true });
 const configs = entries.map(configOf);
-const compilerState = CompilerState.create(configs[0], { additionalEntryPoints: entries.slice(1) });
+const inNode = entries.filter((entry) => !isForBrowsers(entry));
+const compilerState = CompilerState.create(configs[0], { additionalEntryPoints: inNode.slice(1) });
 const exported = new Set();
 const forgotten = new Map();
 const stale = [];
 for (const [index, config] of configs.entries()) {
   const { errorCount, apiReportChanged } = Extractor.invoke(config, {
     localBuild: !isCheck,
-    compilerState,
+    ...(isForBrowsers(entries[index]) ? {} : { compilerState }),
     messageCallback: (message) => {
       const [, symbol] = message.text.match(/^The symbol "(\w+?)(?:_\d+)?" needs to be exported/) ?? [];
       // A type that is inferred from a schema is complete without the schema.

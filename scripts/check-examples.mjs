@@ -85,8 +85,15 @@ host.readFile = (file) => texts.get(file) ?? readFile(file);
 host.getSourceFile = (file, version) =>
   texts.has(file) ? ts.createSourceFile(file, texts.get(file), version) : getSourceFile(file, version);
 const variables = join(root, 'scripts', 'example-variables.ts');
-const program = ts.createProgram([variables, ...texts.keys()], options, host);
-for (const { file, start, messageText } of ts.getPreEmitDiagnostics(program)) {
+/** Examples for browsers have their types, which hide variables of the others, such as `prompt`. */
+const isForBrowsers = (file) => files.get(file).module === 'dino8/web';
+const names = [...texts.keys()];
+const inBrowsers = { ...options, lib: [...options.lib, 'lib.dom.d.ts'] };
+const programs = [
+  ts.createProgram([variables, ...names.filter((name) => !isForBrowsers(name))], options, host),
+  ts.createProgram(names.filter(isForBrowsers), inBrowsers, host),
+];
+for (const { file, start, messageText } of programs.flatMap((program) => ts.getPreEmitDiagnostics(program))) {
   const message = ts.flattenDiagnosticMessageText(messageText, ' ');
   const example = file && files.get(file.fileName);
   if (!example) problems.push(`${file?.fileName ?? ''}: ${message}`);

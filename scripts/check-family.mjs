@@ -53,8 +53,8 @@ const FAMILIES = {
   ],
 };
 
-/** Files that may name a family: the table of families, and the public face of `dino8/models`. */
-const ALLOWED = new Set(['models/families.ts', 'public-models.ts']);
+/** Files that may name a family: the tables of families, and the public face of `dino8/models`. */
+const ALLOWED = new Set(['models/families.ts', 'models/detection-steps.ts', 'public-models.ts']);
 
 /** Names in commands that a help text shows are names of files, not of model families. */
 const withoutExamples = (text) => text.replaceAll(/\$ dino8 [^'"`]*/g, '');

@@ -1,5 +1,6 @@
-// Enforces two rules of docs/architecture.md. A room may import only from the rooms listed for it, and from itself; and
-// no files may import each other in a circle, not even types: files of a circle can only be understood together.
+// Enforces three rules of docs/architecture.md. A room may import only from the rooms listed for it, and from itself; no files may
+// import each other in a circle, not even types: files of a circle can only be understood together; and what runs in a browser
+// imports nothing that needs Node.js, however far below.
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -24,8 +25,9 @@ const allowed = {
   detect: model,
   evaluate: [...model, 'detect'],
   train: [...model, 'detect', 'evaluate'],
+  web: [...run, 'data', 'models', 'detect'],
   report: apply,
-  pipeline: [...apply, 'report'],
+  pipeline: [...apply, 'report', 'web'],
   cli: [...apply, 'report', 'pipeline'],
 };
 
@@ -79,9 +81,39 @@ function circles() {
   return problems;
 }
 
-const problems = [...layeringProblems(), ...circles()];
+/** The entry point for browsers, and the packages that it may import at run time. */
+const BROWSER_ENTRY = 'public-web.ts';
+const BROWSER_PACKAGES = ['zod', '@huggingface/tokenizers', '@bufbuild/protobuf', 'onnx-buf'];
+
+/** What a file imports when it runs: types are gone then. */
+function runtimeImportsOf(file) {
+  const text = readFileSync(join(source, file), 'utf8').replaceAll(/\/\*[\s\S]*?\*\//g, '');
+  const statements = text.matchAll(/^(?:import|export)\s+(?!type\b)(?:([^'";]*?)\sfrom\s+)?['"]([^'"]+)['"]/gm);
+  return [...statements].flatMap(([, names, specifier]) => {
+    const listed = /^\{([^}]*)\}$/.exec(names?.trim() ?? '')?.[1];
+    const isTypesOnly = listed?.split(',').every((name) => name.trim() === '' || name.trim().startsWith('type '));
+    return isTypesOnly ? [] : [specifier];
+  });
+}
+
+/** One message for each import of a package that a browser does not have, with the way to it. */
+function browserProblems() {
+  const problems = [];
+  const ways = new Map([[BROWSER_ENTRY, [BROWSER_ENTRY]]]);
+  for (const [file, way] of ways)
+    for (const specifier of runtimeImportsOf(file)) {
+      if (specifier.startsWith('.')) {
+        const target = relative(source, normalize(join(source, dirname(file), specifier)));
+        if (!ways.has(target)) ways.set(target, [...way, target]);
+      } else if (!BROWSER_PACKAGES.includes(specifier))
+        problems.push(`${way.join(' -> ')} imports ${specifier}, which a page does not have`);
+    }
+  return problems;
+}
+
+const problems = [...layeringProblems(), ...circles(), ...browserProblems()];
 if (problems.length > 0) {
   console.error(problems.join('\n'));
   process.exit(1);
 }
-console.log('Imports follow the layering, and none form a circle.');
+console.log('Imports follow the layering, none form a circle, and those for browsers need no Node.js.');

@@ -1,7 +1,7 @@
 /**
  * Quantizes models, judges them, and detects objects with them. The steps of the pipeline are functions with one options
  * object each; the subpaths `dino8/onnx`, `dino8/runtime`, `dino8/autodiff`, `dino8/quant`, `dino8/models`,
- * `dino8/evaluate` and `dino8/train` have the parts that the steps are made of.
+ * `dino8/evaluate` and `dino8/train` have the parts that the steps are made of. `dino8/web` is the detector in browsers.
  *
  * @packageDocumentation
  */
@@ -60,6 +60,7 @@ export {
   type TrainingRunOptions,
   type TrainingStepOptions,
 } from './pipeline/training-options.ts';
+export { type ExportWebOptions, exportWeb, type WebPage } from './pipeline/web/export-web.ts';
 
 // Judging models.
 
@@ -113,18 +114,19 @@ export {
   type ExactPhrase,
   type PhraseInput,
   type Phrases,
-  readPhrases,
   splitPhrases,
 } from './data/phrases.ts';
 export { DEFAULT_MAX_PIXELS, type PixelLimitOptions } from './data/pixel-limit.ts';
+export { readPhrases } from './data/read-phrases.ts';
 export { annotateImage } from './detect/annotate.ts';
 export {
+  BaseDetector,
   type Detection,
-  Detector,
-  type DetectorOptions,
+  type DetectorParts,
   type EncodedChunk,
   type EncodedPrompt,
-} from './detect/detector.ts';
+} from './detect/base-detector.ts';
+export { Detector, type DetectorOptions } from './detect/detector.ts';
 export { type BoxSelection, DEFAULT_THRESHOLD } from './detect/select-boxes.ts';
 export { DETECT_DEFAULTS, type DetectedImage, type DetectOptions, detect } from './pipeline/detect-step.ts';
 export type { PictureBytes } from './pipeline/picture-sources.ts';

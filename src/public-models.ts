@@ -11,7 +11,8 @@ export {
   type Layout,
 } from './data/image-input.ts';
 export type { Box, LabelledBox } from './data/labelled-box.ts';
-export { type PreparedImages, Preprocessor } from './data/preprocess.ts';
+export type { PreparedImages } from './data/prepare-images.ts';
+export { Preprocessor } from './data/preprocess.ts';
 export { type Preprocessing, parsePreprocessing } from './data/preprocessing.ts';
 export { RESAMPLING_FILTERS, type Resampling } from './data/resample.ts';
 export type { Size, SizeRule } from './data/size.ts';
@@ -21,6 +22,7 @@ export { readSafetensors } from './models/checkpoint/safetensors.ts';
 export type {
   DetectionFamily,
   DetectionResults,
+  DetectionSteps,
   Half,
   PhraseSpan,
   Prompt,

@@ -5,6 +5,7 @@
  */
 export { RuntimeError } from './runtime/error.ts';
 export { type KernelOptions, kernelOptions } from './runtime/kernels.ts';
+export type { ModelRunner, RunResults } from './runtime/model-runner.ts';
 export type { Pointer } from './runtime/native.ts';
 export {
   availableProviders,

@@ -12,6 +12,9 @@ import { DataType } from '../src/onnx/types.ts';
 import { modelBytes } from '../src/onnx/write.ts';
 import { Session } from '../src/runtime/session.ts';
 
+/** Its types are those of browsers, which are not checked here. */
+const WEB = '../src/public-web.ts';
+
 const MODULES = {
   '.': await import('../src/index.ts'),
   evaluate: await import('../src/public-evaluate.ts'),
@@ -21,6 +24,7 @@ const MODULES = {
   train: await import('../src/public-train.ts'),
   onnx: await import('../src/public-onnx.ts'),
   autodiff: await import('../src/public-autodiff.ts'),
+  web: (await import(WEB)) as Record<string, unknown>,
 };
 
 /** Values of all types. A path that does not exist is among them, and none that does. */
@@ -122,7 +126,7 @@ const WRITES = /\b(?:output|report|drawInto|saveDetections)\b/;
 const READS_PICTURES = /\b(?:dataset|calibration|images, phrases|profile|image|inputs)\b/;
 
 /** It writes into new folders only. */
-const NEVER_OVERWRITES = ['exportOpenVino', 'exportTensorRt'];
+const NEVER_OVERWRITES = ['exportOpenVino', 'exportTensorRt', 'exportWeb'];
 
 test('every step that writes takes `overwrite`, and every one that reads pictures `maxPixels`', async () => {
   for (const [name, step] of steps()) {

@@ -1,7 +1,6 @@
 /** Validation of input with zod: data from files is checked once, when it is read. */
 import type { z } from 'zod';
 import { InputError } from './errors.ts';
-import { readJson } from './files.ts';
 import type { JsonPart } from './json-lists.ts';
 
 /**
@@ -40,12 +39,3 @@ function notAsExpected({ issues }: z.ZodError, source: string, place: readonly P
 /** A message of zod, in which a missing value is called missing and not "undefined". */
 const described = (message: string) =>
   message.replace(/^Invalid input: (.*), received undefined$/, 'it is missing ($1)');
-
-/** Reads a JSON file and checks it against a schema. @throws UsageError or InputError if it cannot be read or is wrong */
-export async function readJsonAs<T extends z.ZodType>(
-  schema: T,
-  path: string,
-  maxBytes?: number,
-): Promise<z.output<T>> {
-  return parseWith(schema, await readJson(path, maxBytes), path);
-}

@@ -2,7 +2,7 @@ import { basename } from 'node:path';
 import { Command } from '@commander-js/extra-typings';
 import { InputError } from '../base/errors.ts';
 import { bundledModel } from '../data/bundled.ts';
-import type { Detection } from '../detect/detector.ts';
+import type { Detection } from '../detect/base-detector.ts';
 import { type DetectedImage, detect } from '../pipeline/detect-step.ts';
 import { addBoxOptions, separateBoxes } from './box-options.ts';
 import { deviceOption } from './device-option.ts';

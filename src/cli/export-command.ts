@@ -1,9 +1,11 @@
+import { join } from 'node:path';
 import { Command, Option } from '@commander-js/extra-typings';
 import { UsageError } from '../base/errors.ts';
 import type { Size } from '../data/size.ts';
 import type { WrittenBundle } from '../pipeline/bundles/bundle.ts';
 import { exportOpenVino } from '../pipeline/openvino/export-openvino.ts';
 import { exportTensorRt } from '../pipeline/tensorrt/export-tensorrt.ts';
+import { exportWeb, type WebPage } from '../pipeline/web/export-web.ts';
 import { TENSORRT_VERSIONS } from '../quant/targets/tensorrt/versions.ts';
 import { examples } from './examples.ts';
 import { megabytes } from './format.ts';
@@ -18,22 +20,28 @@ export const exportCommand = () =>
   addPhraseOptions(
     new Command('export')
       .description(
-        'Write a folder for a device: models for its runtime, scripts that run them without dino8, pre- and post-processing as data, and a check that compares the boxes on the device with those of dino8. For TensorRT there are scripts that build and measure engines too. The models are checked in ONNX Runtime; nothing is run on a device.',
+        'Write a folder that detects without dino8, on a device or as a page in a browser, with a check that compares its boxes with those of dino8. For a device it has models for its runtime, scripts that run them, and pre- and post-processing as data, for TensorRT also scripts that build and measure engines; these models are checked in ONNX Runtime, and nothing is run on a device. For a browser it has all that a web server needs to send, and the model is checked in onnxruntime-web.',
       )
-      .argument('<model>', 'a model that dino8 quantized with the same --target, a float one, or a checkpoint')
+      .argument(
+        '<model>',
+        'a model that dino8 quantized with the same --target (for web: without --target), a float one, or a checkpoint',
+      )
       .requiredOption('-o, --output <folder>', 'the folder to write')
       .addOption(
-        new Option('--target <runtime>', 'the runtime of the device')
-          .choices(['tensorrt', 'openvino'])
+        new Option(
+          '--target <runtime>',
+          'the runtime of the device; with web, a static page that runs the model in the browser by onnxruntime-web',
+        )
+          .choices(['tensorrt', 'openvino', 'web'])
           .makeOptionMandatory(),
       )
       .option(
         '--tensorrt <version>',
         `the version of TensorRT on the device, for --target tensorrt: ${TENSORRT_VERSIONS.map(({ name }) => name).join(', ')} (JetPack 5.1 has 8.5, 6.0 has 8.6, 6.1 and 6.2 have 10.3; "dpkg -l libnvinfer-dev" tells)`,
       )
-      .requiredOption(
+      .option(
         '--sizes <list>',
-        'sizes of images, separated by commas, each in multiples of 32 pixels: the side of a square, or height x width as in 480x640. Pictures are stretched to the size, so one of the shape of your pictures is best',
+        'sizes of images, separated by commas, each in multiples of 32 pixels: the side of a square, or height x width as in 480x640. Pictures are stretched to the size, so one of the shape of your pictures is best. Needed for a device; a page has one at most (default for web: the size that the model was trained for)',
         parseSizes,
       ),
   )
@@ -51,20 +59,35 @@ export const exportCommand = () =>
       examples(
         'dino8 export assets/nano --target tensorrt --tensorrt 10.3 --sizes 192x256 --phrases "red circle, blue square" -o bundle/',
         'dino8 export assets/nano --target openvino --sizes 192x256,320 --phrases "red circle, blue square" -o bundle/',
+        'dino8 quantize assets/nano --recipe dynamic -o nano.int8.onnx && dino8 export nano.int8.onnx --target web -o site/ && node site/server.mjs',
         'dino8 quantize assets/nano --recipe static --calibration assets/shapes/calib --target tensorrt -o nano.trt.onnx && dino8 export nano.trt.onnx --target tensorrt --tensorrt 8.6 --sizes 320,640,1280 --phrases "red circle" -o bundle/',
       ),
     )
-    .action(async (model, { json, phrases, phrase, phrasesFile, target, tensorrt, ...options }) => {
+    .action(async (model, { json, phrases, phrase, phrasesFile, target, tensorrt, sizes, ...options }) => {
       const asked = { ...options, model, phrases: await phrasesOf({ phrases, phrase, phrasesFile }), ...work() };
-      if (target === 'openvino' && tensorrt !== undefined)
-        throw new UsageError('--tensorrt is the version of another runtime; leave it out with --target openvino.');
+      if (target !== 'tensorrt' && tensorrt !== undefined)
+        throw new UsageError(`--tensorrt is the version of another runtime; leave it out with --target ${target}.`);
+      if (target === 'web') {
+        const page = await exportWeb({ ...asked, size: oneSize(sizes) });
+        if (json) printJson(page);
+        else printPage(page);
+        return;
+      }
+      if (!sizes) throw new UsageError(`--target ${target} needs --sizes, as in --sizes 640.`);
       const result =
         target === 'openvino'
-          ? await exportOpenVino(asked)
-          : await exportTensorRt({ ...asked, tensorrt: tensorrt ?? '' });
+          ? await exportOpenVino({ ...asked, sizes })
+          : await exportTensorRt({ ...asked, sizes, tensorrt: tensorrt ?? '' });
       if (json) printJson(result);
       else printBundle(result, target === 'openvino' ? 'OpenVINO' : `TensorRT ${tensorrt}`);
     });
+
+/** The size of a page. @throws UsageError if there are several */
+function oneSize(sizes: readonly (number | Size)[] | undefined) {
+  if (sizes && sizes.length > 1)
+    throw new UsageError(`--sizes has ${sizes.length} sizes, and a page is made for one; name one, or none.`);
+  return sizes?.[0];
+}
 
 /** Sizes in a list, such as `320,480x640`. */
 function parseSizes(text: string): (number | Size)[] {
@@ -87,4 +110,12 @@ function printBundle({ output, bytes, precision, engines, golden }: WrittenBundl
   print(
     `In ONNX Runtime its models find the ${boxes} boxes that the model finds in the picture of the check. Run compare.py on the device before you use them.`,
   );
+}
+
+function printPage({ output, pageBytes, modelBytes, precision, runtime, golden }: WebPage): void {
+  print(`${output}: a page of ${megabytes(pageBytes)} and a model of ${megabytes(modelBytes)} (${precision}).`);
+  print(
+    `In onnxruntime-web ${runtime}, ${golden.agreeing} of ${golden.expected} boxes agree with those that the model finds in the picture of the check.`,
+  );
+  print(`Try it with: node ${join(output, 'server.mjs')}`);
 }

@@ -2,7 +2,8 @@
 import { Option } from '@commander-js/extra-typings';
 import { append } from '../base/append.ts';
 import { UsageError } from '../base/errors.ts';
-import { type ExactPhrase, readPhrases, splitPhrases } from '../data/phrases.ts';
+import { type ExactPhrase, splitPhrases } from '../data/phrases.ts';
+import { readPhrases } from '../data/read-phrases.ts';
 import { notice } from './notices.ts';
 import { optionGroup } from './option-group.ts';
 

@@ -15,6 +15,7 @@ import { checkPixels, maxPixelsSchema, type PixelLimitOptions } from './pixel-li
 import type { Image } from './rgb-image.ts';
 import { sharp } from './sharp.ts';
 import type { Size } from './size.ts';
+import { pixelLimit } from './step-pixel-limit.ts';
 import { readTiffTags } from './tiff-tags.ts';
 
 export type { Image };
@@ -102,7 +103,7 @@ export async function decodeImage(bytes: Uint8Array, source: string, options: Re
   checkValue('The picture', bytesSchema, bytes);
   checkValue('The name of the picture', z.string({ error: 'a text' }), source);
   checkOptions('decodeImage', readImageSchemas, options);
-  const { ignoreOrientation = false, maxPixels } = options;
+  const { ignoreOrientation = false, maxPixels = pixelLimit() } = options;
   const kind = decodableKind(bytes, source);
   if (kind === 'bmp') {
     const header = readBitmapHeader(bytes, source);

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { InputError, UsageError } from '../base/errors.ts';
-import { cleanName, listPhrases, readPhrases, splitPhrases } from './phrases.ts';
+import { cleanName, listPhrases, splitPhrases } from './phrases.ts';
+import { readPhrases } from './read-phrases.ts';
 
 describe('a text', () => {
   test.each([

@@ -4,9 +4,7 @@
  */
 import { z } from 'zod';
 import { checkValue, listOf, objectWith } from '../base/check-options.ts';
-import { InputError, messageOf, UsageError } from '../base/errors.ts';
-import { readText } from '../base/files.ts';
-import { parseWith } from '../base/schema.ts';
+import { UsageError } from '../base/errors.ts';
 
 /** A phrase that is taken as it is, whatever punctuation is inside. */
 export interface ExactPhrase {
@@ -25,7 +23,7 @@ export type Phrases = string | readonly PhraseInput[];
 /** The number of characters that a phrase may have. No model reads more than some hundred words of one. */
 const LONGEST_PHRASE = 4096;
 /** The number of characters that a text of phrases may have, and of bytes that a file of them may. */
-const LONGEST_TEXT = 1 << 22;
+export const LONGEST_TEXT = 1 << 22;
 
 /** Punctuation that separates phrases wherever it stands in a text, that of Chinese, Japanese and Arabic included. */
 const SEPARATOR = /[,;\n\r，；、。．｡،؛]/;
@@ -162,30 +160,6 @@ const categoriesSchema = listOf('a list of categories', objectWith('a category w
 export function categoryPhrases(categories: readonly { readonly name: string }[]): ExactPhrase[] {
   checkValue('The categories', categoriesSchema, categories);
   return categories.map(({ name }) => ({ exact: name, called: 'category' }));
-}
-
-/**
- * Reads phrases from a file: one a line, or a list of strings in JSON. Each is taken as it is.
- *
- * @throws UsageError if the file does not exist or holds no phrases; InputError if it is not UTF-8 text or a wrong list
- * @example
- * const prompt = await detector.encodePrompt(await readPhrases('phrases.txt'));
- */
-export async function readPhrases(path: string): Promise<ExactPhrase[]> {
-  const text = (await readText(path, LONGEST_TEXT)).replace(/^\uFEFF/, '');
-  const isJson = /^\s*[[{]/.test(text) && (path.toLowerCase().endsWith('.json') || /\]\s*$/.test(text));
-  const names = isJson ? parseList(text, path) : text.split(/\r\n|\n|\r/).filter((line) => line.trim() !== '');
-  if (names.length === 0) throw new UsageError(`${path} holds no phrases; write one a line, or a list in JSON.`);
-  return names.map((exact) => ({ exact, called: `phrase of ${path}` }));
-}
-
-function parseList(text: string, path: string): string[] {
-  try {
-    return parseWith(z.array(z.string()), JSON.parse(text), path);
-  } catch (error) {
-    if (error instanceof InputError) throw error;
-    throw new InputError(`${path} is not valid JSON (${messageOf(error)}).`);
-  }
 }
 
 /**

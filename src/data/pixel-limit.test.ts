@@ -11,8 +11,9 @@ import { detect } from '../pipeline/detect-step.ts';
 import { encodeBitmap } from './bitmap.ts';
 import { checkPictures } from './datasets/check-pictures.ts';
 import { decodeImage, readImage } from './image.ts';
-import { DEFAULT_MAX_PIXELS, withPixelLimit } from './pixel-limit.ts';
+import { DEFAULT_MAX_PIXELS } from './pixel-limit.ts';
 import { probeVideo, readVideo } from './read-video.ts';
+import { withPixelLimit } from './step-pixel-limit.ts';
 
 let folder: string;
 const at = (name: string) => join(folder, name);

@@ -1,9 +1,7 @@
 /**
  * The number of pixels that a picture or a frame of a video may have. A file of a few kilobytes can be a picture of a billion
- * pixels, so that each is measured before it is decoded. The limit of a step holds for every picture that is read within it,
- * however far below its options, so it is kept beside the calls, as the number of threads is.
+ * pixels, so that each is measured before it is decoded.
  */
-import { AsyncLocalStorage } from 'node:async_hooks';
 import { optional, wholeNumber } from '../base/check-options.ts';
 import { InputError } from '../base/errors.ts';
 import type { Size } from './size.ts';
@@ -26,21 +24,11 @@ const LARGEST_MAX_PIXELS: number = 2 ** 30;
 /** What `maxPixels` must be. */
 export const maxPixelsSchema = optional(wholeNumber(1, LARGEST_MAX_PIXELS));
 
-const current = new AsyncLocalStorage<number>();
-
-/** Does `work`, in which pictures may have `maxPixels`; undefined leaves the limit as it is around the call. */
-export function withPixelLimit<T>(maxPixels: number | undefined, work: () => Promise<T>): Promise<T> {
-  return maxPixels === undefined ? work() : current.run(maxPixels, work);
-}
-
-/** The number of pixels that a picture may have that is read here. */
-export const pixelLimit = (): number => current.getStore() ?? DEFAULT_MAX_PIXELS;
-
 /**
  * @param source the picture, as a message names it
  * @throws InputError if a picture of this size has too many pixels
  */
-export function checkPixels({ width, height }: Size, source: string, maxPixels: number = pixelLimit()): void {
+export function checkPixels({ width, height }: Size, source: string, maxPixels: number): void {
   if (width * height > maxPixels)
     throw new InputError(
       `${source} has ${width}x${height} pixels, more than the ${maxPixels} that are decoded; make it smaller, or allow more with \`maxPixels\`.`,

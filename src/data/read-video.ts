@@ -7,7 +7,8 @@ import { parseWith } from '../base/schema.ts';
 import { isStream } from '../base/write-place.ts';
 import { inputArguments, Program } from './ffmpeg.ts';
 import type { Image } from './image.ts';
-import { checkPixels, type PixelLimitOptions, pixelLimit } from './pixel-limit.ts';
+import { checkPixels, type PixelLimitOptions } from './pixel-limit.ts';
+import { pixelLimit } from './step-pixel-limit.ts';
 
 /** The properties of a video that are known before it is read. */
 export interface VideoInfo {
@@ -65,7 +66,7 @@ export async function probeVideo(path: string, signal?: AbortSignal): Promise<Vi
   const { streams, format } = parseWith(probeSchema, JSON.parse(Buffer.concat(parts).toString()), path);
   const [stream] = streams;
   if (!stream) throw new InputError(`${path} has no video in it.`);
-  checkPixels({ width: stream.width ?? 0, height: stream.height ?? 0 }, path);
+  checkPixels({ width: stream.width ?? 0, height: stream.height ?? 0 }, path, pixelLimit());
   const [numerator = 0, denominator = 0] = (stream.avg_frame_rate ?? '').split('/').map(Number);
   const perSecond = numerator / denominator;
   const hasRate = Number.isFinite(perSecond) && perSecond > 0;

@@ -5,7 +5,7 @@
  * image library for JavaScript has these numbers, hence loops over pixels here.
  * The definition of the filters: https://pillow.readthedocs.io/en/stable/handbook/concepts.html#filters
  */
-import type { Image } from './image.ts';
+import type { Image } from './rgb-image.ts';
 import type { Size } from './size.ts';
 
 /** Pillow's filters, by the numbers that preprocessor_config.json has for them. */

@@ -7,7 +7,7 @@ import type { PictureFormat } from '../data/file-kind.ts';
 import type { Image } from '../data/image.ts';
 import { checkImage } from '../data/rgb-image.ts';
 import type { Size } from '../data/size.ts';
-import type { Detection } from './detector.ts';
+import type { Detection } from './base-detector.ts';
 
 /** Colours that are distinct and readable on photographs. A phrase has the same colour in all images of a prompt. */
 const COLOURS = [

@@ -1,7 +1,7 @@
 /** The interface of a family of open-vocabulary detectors: prompts, feeds and post-processing. `Detector` uses it. */
 import type { Box } from '../data/labelled-box.ts';
 import type { Phrases } from '../data/phrases.ts';
-import type { PreparedImages } from '../data/preprocess.ts';
+import type { PreparedImages } from '../data/prepare-images.ts';
 import type { Size } from '../data/size.ts';
 import type { Model } from '../onnx/read.ts';
 import type { TensorInfo } from '../onnx/types.ts';
@@ -58,12 +58,47 @@ export interface DetectionResults {
   readonly boxes: string;
 }
 
-/** The detection capability of a family, for one configuration of its models. */
-export interface DetectionFamily {
+/** What happens before and after the runs of the two halves of a detector: prompts, feeds and post-processing. */
+export interface DetectionSteps {
   /** The names of the results of the half `detect`. */
   readonly results: DetectionResults;
   /** The maximum number of tokens of a prompt, special tokens included. */
   readonly longestPrompt: number;
+  /**
+   * Tokenizes phrases, and splits those that exceed `longest` tokens into chunks of whole phrases.
+   *
+   * @param phrases a list, or one text in which periods, commas or semicolons separate the phrases
+   * @param longest the maximum number of tokens of a chunk; `longestPrompt` by default
+   * @throws UsageError if there is no phrase, or one that has no words, holds several phrases or does not fit
+   */
+  createPrompt(phrases: Phrases, tokenizer: Tokenizer, longest?: number): Prompt;
+  /** The number of tokens that a half with these inputs takes; undefined if it takes any number. */
+  fixedPromptLength(inputs: ReadonlyMap<string, TensorInfo>): number | undefined;
+  /** Inputs of the half `text` for one chunk, padded to `length` tokens (by default, not padded). */
+  textFeeds(chunk: PromptChunk, length?: number): Feeds;
+  /**
+   * Inputs of the half `detect` that depend on the prompt alone, copied so that they outlive the run of the half `text`.
+   *
+   * @param encoded results of the half `text` for the feeds that `textFeeds` gave for the same chunk and length
+   */
+  promptFeeds(chunk: PromptChunk, encoded: NamedOutputs, length?: number): Feeds;
+  /** Inputs of the half `detect` that come from images. `takes` says whether the half has an input of a name. */
+  imageFeeds(images: PreparedImages, takes: (input: string) => boolean): Feeds;
+  /**
+   * Boxes for a user: each query at most once, with the phrase that it fits best.
+   *
+   * @param outputs results of the half `detect` for one image and one chunk
+   * @param size of the original image, in pixels
+   * @param threshold the minimum score
+   * @returns boxes in descending order of their scores
+   */
+  groundedBoxes(outputs: NamedOutputs, chunk: PromptChunk, size: Size, threshold: number): ScoredBox[];
+  /** The `limit` best pairs of query and phrase, as the evaluation on COCO ranks them; parameters as for `groundedBoxes`. */
+  rankedBoxes(outputs: NamedOutputs, chunk: PromptChunk, size: Size, limit: number): ScoredBox[];
+}
+
+/** The detection capability of a family, for one configuration of its models. */
+export interface DetectionFamily extends DetectionSteps {
   /**
    * Cuts one half out of a model, quantized or not. The half shares the model's weights.
    *
@@ -82,41 +117,10 @@ export interface DetectionFamily {
    * @param prompt what `promptFeeds` gave for the prompt
    */
   fixPrompt(model: Model, prompt: Feeds): Model;
-  /**
-   * Tokenizes phrases, and splits those that exceed `longest` tokens into chunks of whole phrases.
-   *
-   * @param phrases a list, or one text in which periods, commas or semicolons separate the phrases
-   * @param longest the maximum number of tokens of a chunk; `longestPrompt` by default
-   * @throws UsageError if there is no phrase, or one that has no words, holds several phrases or does not fit
-   */
-  createPrompt(phrases: Phrases, tokenizer: Tokenizer, longest?: number): Prompt;
   /** A prompt of `tokens` tokens without meaning, for measurements. @throws UsageError if no prompt has that length */
   blankPrompt(tokens: number): number[];
-  /** The number of tokens that a half with these inputs takes; undefined if it takes any number. */
-  fixedPromptLength(inputs: ReadonlyMap<string, TensorInfo>): number | undefined;
-  /** Inputs of the half `text` for one chunk, padded to `length` tokens (by default, not padded). */
-  textFeeds(chunk: PromptChunk, length?: number): Feeds;
-  /**
-   * Inputs of the half `detect` that depend on the prompt alone, copied so that they outlive the run of the half `text`.
-   *
-   * @param encoded results of the half `text` for the feeds that `textFeeds` gave for the same chunk and length
-   */
-  promptFeeds(chunk: PromptChunk, encoded: NamedOutputs, length?: number): Feeds;
   /** The size itself, or a larger one where it is too small for the queries of the model; such images are padded. */
   canvasFor(size: Size): Size;
-  /** Inputs of the half `detect` that come from images. `takes` says whether the half has an input of a name. */
-  imageFeeds(images: PreparedImages, takes: (input: string) => boolean): Feeds;
   /** Inputs of the combined model for one image and the tokens of one prompt. */
   combinedFeeds(image: PreparedImages, tokens: readonly number[]): Feeds;
-  /**
-   * Boxes for a user: each query at most once, with the phrase that it fits best.
-   *
-   * @param outputs results of the half `detect` for one image and one chunk
-   * @param size of the original image, in pixels
-   * @param threshold the minimum score
-   * @returns boxes in descending order of their scores
-   */
-  groundedBoxes(outputs: NamedOutputs, chunk: PromptChunk, size: Size, threshold: number): ScoredBox[];
-  /** The `limit` best pairs of query and phrase, as the evaluation on COCO ranks them; parameters as for `groundedBoxes`. */
-  rankedBoxes(outputs: NamedOutputs, chunk: PromptChunk, size: Size, limit: number): ScoredBox[];
 }

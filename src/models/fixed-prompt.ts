@@ -23,7 +23,8 @@ export interface FixedPrompt {
 
 const index = z.number().int().min(0).max(MOST);
 
-const promptSchema = z
+/** What the prompt of a model must be. */
+export const promptSchema = z
   .object({
     phrases: z.array(z.string()).min(1).max(MOST).readonly(),
     chunk: z.object({

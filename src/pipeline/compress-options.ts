@@ -14,7 +14,7 @@ import {
 } from '../base/check-options.ts';
 import type { Defaults } from '../base/defaults.ts';
 import { UsageError } from '../base/errors.ts';
-import type { Detection } from '../detect/detector.ts';
+import type { Detection } from '../detect/base-detector.ts';
 import type { Inspection } from '../evaluate/inspect.ts';
 import type { OutputFigure } from '../models/family.ts';
 import { type ReadOptions, readSchemas } from '../models/package/package.ts';

@@ -6,7 +6,7 @@ import type { Image } from '../data/image.ts';
 import { probeVideo, readVideo } from '../data/read-video.ts';
 import { VideoWriter } from '../data/write-video.ts';
 import { drawInto } from '../detect/annotate.ts';
-import type { Detection } from '../detect/detector.ts';
+import type { Detection } from '../detect/base-detector.ts';
 
 /** The boxes of one frame. */
 export interface DetectedFrame {

@@ -1,7 +1,7 @@
 /** What every step of the pipeline does around its work. */
 import { checkOptions, type OptionSchemas } from '../base/check-options.ts';
 import { withMemoryAdvice } from '../base/errors.ts';
-import { withPixelLimit } from '../data/pixel-limit.ts';
+import { withPixelLimit } from '../data/step-pixel-limit.ts';
 import { withThreads } from '../runtime/threads.ts';
 
 /** The options that `runStep` itself reads. */

@@ -2,7 +2,7 @@
 import { type Markup, markup } from '../base/markup.ts';
 import { type Estimate, isChance, quantile } from '../base/statistics.ts';
 import { drawBoxes } from '../detect/annotate.ts';
-import type { Detection } from '../detect/detector.ts';
+import type { Detection } from '../detect/base-detector.ts';
 import type { Inspection } from '../evaluate/inspect.ts';
 import { CHANCE, points, pointsInterval, signedInterval, signedPoints, verdict } from '../evaluate/points.ts';
 import type { OutputFigure } from '../models/family.ts';

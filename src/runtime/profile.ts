@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { checkOptions, checkValue, wholeNumber } from '../base/check-options.ts';
-import { readJsonAs } from '../base/schema.ts';
+import { readJsonAs } from '../base/read-json-as.ts';
 import { type SessionOptions, sessionSchemas } from './options.ts';
 import { type Feeds, Session } from './session.ts';
 

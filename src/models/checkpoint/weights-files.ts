@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { contentKind, foreignKind, isWeightsKind } from '../../base/content-kind.ts';
 import { InputError, UsageError } from '../../base/errors.ts';
 import { exists, isInsideFolderOf, namesIn, readBytes } from '../../base/files.ts';
-import { readJsonAs } from '../../base/schema.ts';
+import { readJsonAs } from '../../base/read-json-as.ts';
 import { describeFolder } from './folder-contents.ts';
 import { parseSafetensors } from './safetensors.ts';
 import { parseTorchFile } from './torch-file.ts';

@@ -1,6 +1,6 @@
 /** Inputs of the combined model without meaning, for measurements that depend on sizes alone. */
 import { UsageError } from '../../base/errors.ts';
-import type { PreparedImages } from '../../data/preprocess.ts';
+import type { PreparedImages } from '../../data/prepare-images.ts';
 import { type Preprocessing, typicalSize } from '../../data/preprocessing.ts';
 import type { Feeds } from '../../runtime/session.ts';
 import { booleans, floats } from '../../runtime/tensor.ts';

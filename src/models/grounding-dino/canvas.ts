@@ -3,7 +3,7 @@
  * positions as the model has queries. Very small and very narrow pictures have fewer and are padded.
  */
 import { InputError } from '../../base/errors.ts';
-import type { PreparedImages } from '../../data/preprocess.ts';
+import type { PreparedImages } from '../../data/prepare-images.ts';
 import type { Size } from '../../data/size.ts';
 import { booleans, floatData, floats } from '../../runtime/tensor.ts';
 import type { Config } from './config.ts';

@@ -1,7 +1,7 @@
 /** The inputs of the combined model: Hugging Face's interface, with masks of 64-bit integers. */
 
 import { checkFields } from '../../base/check-options.ts';
-import type { PreparedImages } from '../../data/preprocess.ts';
+import type { PreparedImages } from '../../data/prepare-images.ts';
 import type { Feeds } from '../../runtime/session.ts';
 import { integers, type Tensor } from '../../runtime/tensor.ts';
 

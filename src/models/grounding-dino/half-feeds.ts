@@ -1,5 +1,5 @@
 /** Inputs of the halves `text` and `detect`. */
-import type { PreparedImages } from '../../data/preprocess.ts';
+import type { PreparedImages } from '../../data/prepare-images.ts';
 import type { TensorInfo } from '../../onnx/types.ts';
 import type { Feeds } from '../../runtime/session.ts';
 import { booleans, copyTensor, integers } from '../../runtime/tensor.ts';

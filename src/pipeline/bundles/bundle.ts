@@ -5,7 +5,6 @@
 import { z } from 'zod';
 import { either, listOf, type OptionSchemas, text } from '../../base/check-options.ts';
 import { InputError, UsageError } from '../../base/errors.ts';
-import { exists, isDirectory, namesIn } from '../../base/files.ts';
 import type { WorkOptions } from '../../base/progress.ts';
 import { type Content, writeFolder } from '../../base/write-folder.ts';
 import { type Image, readImage } from '../../data/image.ts';
@@ -19,6 +18,7 @@ import { modelFiles } from '../../onnx/write.ts';
 import { readPlanSummary } from '../../quant/plan-summary.ts';
 import type { ThreadOptions } from '../../runtime/threads.ts';
 import { type CheckedRuntime, checkModel } from '../check-model.ts';
+import { checkNewFolder } from '../new-folder.ts';
 import { modelSchema, optionalPath, phrasesSchema, threadSchemas, workSchemas } from '../option-schemas.ts';
 import { type ModelSource, openModel } from '../sources.ts';
 import { checkStepFiles } from '../step-files.ts';
@@ -140,7 +140,7 @@ export interface MadeBundle {
  */
 export async function makeBundle(options: BundleOptions, runtime: BundleRuntime): Promise<MadeBundle> {
   const { output, onNotice, picture: path } = options;
-  await checkFolder(output);
+  await checkNewFolder(output, 'bundle');
   await checkStepFiles({ outputs: [], models: [options.model], data: [path] });
   const source = await openModel(options.model, options);
   const precision = precisionOf(source, runtime);
@@ -234,17 +234,6 @@ async function makeModels(
   }
   onProgress?.({ label: 'Making models', done: total, total });
   return models;
-}
-
-/** Engines of a former bundle would be taken for those of this one. @throws UsageError if the folder is not a new or empty one */
-async function checkFolder(output: string): Promise<void> {
-  if (!(await exists(output))) return;
-  if (!(await isDirectory(output)))
-    throw new UsageError(`${output} is a file where a folder is needed; name another folder for the bundle.`);
-  if ((await namesIn(output)).length > 0)
-    throw new UsageError(
-      `${output} already holds files, which would be taken for parts of the bundle; name a new folder, or empty it.`,
-    );
 }
 
 /** @throws UsageError if the model is quantized for another runtime */

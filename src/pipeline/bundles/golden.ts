@@ -105,7 +105,7 @@ export async function findBoxes(
 }
 
 /** The boxes that a check expects, of all that a model finds. */
-export function expectedBoxes(found: readonly GoldenBox[]): GoldenBox[] {
+export function expectedBoxes<Found extends GoldenBox>(found: readonly Found[]): Found[] {
   const least = (found[0]?.score ?? 0) * LEAST_PART;
   return found.filter(({ score }) => score >= least).slice(0, MOST_BOXES);
 }

@@ -1,0 +1,36 @@
+/** What happens before and after the runs of GroundingDINO's halves. Nothing here builds or reads a graph, so it runs in a browser. */
+import type { Size } from '../../data/size.ts';
+import { floatData } from '../../runtime/tensor.ts';
+import type { DetectionSteps, PromptChunk } from '../detection-family.ts';
+import type { NamedOutputs } from '../named-outputs.ts';
+import { padForQueries } from './canvas.ts';
+import { type Config, longestText } from './config.ts';
+import { fixedPromptLength, imageFeeds, promptFeeds, textFeeds } from './half-feeds.ts';
+import { groundedBoxes, type RawDetections, rankedBoxes } from './postprocess.ts';
+import { createPrompt } from './prompt.ts';
+
+const RESULTS = { logits: 'logits', boxes: 'pred_boxes' };
+
+/** What happens before and after the runs of the halves of models with this configuration. */
+export function groundingDinoSteps(config: Config): DetectionSteps {
+  const longestPrompt = longestText(config);
+  return {
+    results: RESULTS,
+    longestPrompt,
+    createPrompt: (phrases, tokenizer, longest = longestPrompt) => createPrompt(phrases, tokenizer, longest),
+    fixedPromptLength,
+    textFeeds,
+    promptFeeds,
+    imageFeeds: (images, takes) => imageFeeds(padForQueries(config, images), takes),
+    groundedBoxes: (outputs: NamedOutputs, chunk: PromptChunk, size: Size, threshold: number) =>
+      groundedBoxes(rawDetections(outputs), chunk, size, threshold),
+    rankedBoxes: (outputs: NamedOutputs, chunk: PromptChunk, size: Size, limit: number) =>
+      rankedBoxes(rawDetections(outputs), chunk, size, limit),
+  };
+}
+
+/** The results of the half `detect` for one image. */
+function rawDetections(outputs: NamedOutputs): RawDetections {
+  const [logits, boxes] = [outputs.get(RESULTS.logits), outputs.get(RESULTS.boxes)];
+  return { logits: floatData(logits), boxes: floatData(boxes), queries: boxes.shape[1] ?? 0 };
+}

@@ -1,0 +1,249 @@
+/** The step from a detector to a static page that runs it in a browser, without a build step. */
+import { z } from 'zod';
+import { either, type OptionSchemas, optional, text } from '../../base/check-options.ts';
+import { InputError, UsageError } from '../../base/errors.ts';
+import type { WorkOptions } from '../../base/progress.ts';
+import { type Content, writeFolder } from '../../base/write-folder.ts';
+import { type Image, readImage } from '../../data/image.ts';
+import type { Phrases } from '../../data/phrases.ts';
+import { maxPixelsSchema, type PixelLimitOptions } from '../../data/pixel-limit.ts';
+import type { Size } from '../../data/size.ts';
+import type { Detection } from '../../detect/base-detector.ts';
+import { Detector } from '../../detect/detector.ts';
+import { fixPrompt } from '../../detect/fix-prompt.ts';
+import { sizesOf } from '../../models/family.ts';
+import { readFixedPrompt } from '../../models/fixed-prompt.ts';
+import type { ModelPackage, ReadOptions } from '../../models/package/package.ts';
+import { readSchemas } from '../../models/package/package.ts';
+import { specialize } from '../../models/specialize.ts';
+import { readPlanSummary } from '../../quant/plan-summary.ts';
+import { ortCpu } from '../../quant/targets/ort-cpu/ort-cpu.ts';
+import { qdq } from '../../quant/targets/qdq/qdq.ts';
+import type { ThreadOptions } from '../../runtime/threads.ts';
+import { Detector as WebDetector } from '../../web/detector.ts';
+import { MANIFEST, manifestText, type WebPackage } from '../../web/manifest.ts';
+import { stretchedTo } from '../bundles/bundle-models.ts';
+import { bundleSizes } from '../bundles/bundle-sizes.ts';
+import { bundleReadme } from '../bundles/bundle-templates.ts';
+import {
+  agreement,
+  drawnPicture,
+  encodePicture,
+  expectedBoxes,
+  type GoldenLimits,
+  goldenPicture,
+} from '../bundles/golden.ts';
+import { checkNewFolder } from '../new-folder.ts';
+import { modelSchema, optionalPath, phrasesSchema, threadSchemas, workSchemas } from '../option-schemas.ts';
+import { runStep } from '../run-step.ts';
+import { type ModelSource, openModel } from '../sources.ts';
+import { checkStepFiles } from '../step-files.ts';
+import { type InstalledRuntime, installedRuntime, pageFiles } from './page-files.ts';
+import { webPackage } from './web-models.ts';
+
+/** Options of `exportWeb`. */
+export interface ExportWebOptions extends WorkOptions, ReadOptions, ThreadOptions, PixelLimitOptions {
+  /** The detector: quantized for the target `ort-cpu` or `qdq`, or not quantized. */
+  readonly model: ModelSource;
+  /** The folder to write. */
+  readonly output: string;
+  /**
+   * The phrases to look for, which become part of the model, so that the text encoder is left out; by default the page takes any phrases.
+   * A model that is made for phrases takes none.
+   */
+  readonly phrases?: Phrases | undefined;
+  /**
+   * The size that all pictures are stretched to: the side of a square, or a height and a width. The model is then made for this size and
+   * is faster. By default pictures get the size that the preprocessing of the model asks for.
+   */
+  readonly size?: number | Size | undefined;
+  /** A picture in which there is what the phrases name, for the check in the browser; a drawn one by default. It needs `phrases`. */
+  readonly picture?: string | undefined;
+}
+
+const schemas: OptionSchemas<ExportWebOptions> = {
+  ...workSchemas,
+  ...readSchemas,
+  ...threadSchemas,
+  maxPixels: maxPixelsSchema,
+  model: modelSchema,
+  output: text,
+  phrases: phrasesSchema,
+  size: optional(
+    either('a side, or a height and a width', z.number(), z.strictObject({ height: z.number(), width: z.number() })),
+  ),
+  picture: optionalPath,
+};
+
+/** The page that `exportWeb` wrote. */
+export interface WebPage {
+  /** The folder. */
+  readonly output: string;
+  /** The bytes that a browser downloads before the model: the page, dino8 and onnxruntime-web. */
+  readonly pageBytes: number;
+  /** The bytes of the model. */
+  readonly modelBytes: number;
+  /** What the model computes in, in words. */
+  readonly precision: string;
+  /** The version of onnxruntime-web that runs the model. */
+  readonly runtime: string;
+  /** The check in onnxruntime-web, which the page can repeat in a browser. */
+  readonly golden: {
+    /** The number of boxes that dino8 finds. */
+    readonly expected: number;
+    /** The number of them that onnxruntime-web finds too. */
+    readonly agreeing: number;
+  };
+}
+
+/** Phrases for the drawn picture, for pages that take any phrases. */
+const DRAWN = ['red circle', 'blue square', 'green triangle', 'orange ring', 'yellow rectangle'];
+
+/**
+ * The limits within which a browser agrees. WebAssembly adds products in another order than a processor's own instructions do, and
+ * steps of 8-bit numbers then fall on another side now and then.
+ */
+const LIMITS: GoldenLimits = { overlap: 0.9, score: 0.05, share: 0.9 };
+
+/** The files that a browser does not load. */
+const NOT_LOADED = new Set([
+  'README.md',
+  'golden.json',
+  '_headers',
+  '.htaccess',
+  'nginx.conf',
+  'serve.json',
+  'server.mjs',
+]);
+
+/**
+ * Writes a static page that detects in the browser. The model is checked in onnxruntime-web, in Node.js.
+ *
+ * @throws UsageError if the model is made for another runtime, or if the phrases or the size are not possible
+ * @throws RuntimeError if onnxruntime-web is not installed
+ * @throws InputError if onnxruntime-web does not find the boxes that the model finds in Node.js
+ * @example
+ * await exportWeb({
+ *   model: 'tiny.int8.onnx',
+ *   output: 'site/',
+ *   phrases: ['forklift', 'person without helmet'],
+ *   size: 640,
+ * });
+ */
+export async function exportWeb(options: ExportWebOptions): Promise<WebPage> {
+  return runStep('exportWeb', schemas, options, async () => {
+    const { output, phrases, picture: path, size, onNotice, onProgress, signal } = options;
+    await checkNewFolder(output, 'page');
+    await checkStepFiles({ outputs: [], models: [options.model], data: [path] });
+    const runtime = await installedRuntime();
+    const source = await openModel(options.model, options);
+    const precision = precisionOf(source);
+    const fixed = phrases === undefined ? source : await withPhrases(source, phrases, onNotice);
+    const prompt = readFixedPrompt(fixed.model);
+    if (path !== undefined && !prompt)
+      throw new UsageError(
+        'A `picture` for the check needs `phrases`, which it is looked through for; a page for any phrases is checked with a drawn picture.',
+      );
+    const sized = size === undefined ? fixed : await ofSize(fixed, size);
+    const picture = goldenPicture(path === undefined ? await drawnPicture() : await readImage(path));
+
+    const steps = ['Optimizing the model', 'Checking the page'];
+    const progress = (done: number) => onProgress?.({ label: steps[done] ?? 'Writing the page', done, total: 3 });
+    progress(0);
+    const page = await webPackage(sized, precision);
+    signal?.throwIfAborted();
+    progress(1);
+    const asked = prompt?.phrases ?? DRAWN;
+    const golden = await checkPage({ sized, page, runtime, picture, phrases: prompt ? undefined : asked }, output);
+    progress(2);
+
+    const files = await pageFiles(runtime);
+    const pageBytes = sizeOf([...files].filter(([name]) => !NOT_LOADED.has(name)));
+    const modelBytes = Object.values(page.manifest.files).reduce((sum, file) => sum + (file?.bytes ?? 0), 0);
+    const check = {
+      picture: await encodePicture(picture),
+      phrases: asked,
+      limits: LIMITS,
+      boxes: golden.expected.map(({ phrase, score, box }) => ({ phrase, score, box })),
+    };
+    files.set('golden.json', `${JSON.stringify(check, undefined, 1)}\n`);
+    for (const [key, { name }] of Object.entries(page.manifest.files))
+      files.set(`model/${name}`, [page.files[key as keyof WebPackage['files']] as Uint8Array]); // the same keys
+    files.set(`model/${MANIFEST}`, manifestText(page.manifest));
+    const counts = { expected: golden.expected.length, agreeing: golden.agreeing };
+    const readme = {
+      precision,
+      phrases: prompt ? `for the phrases ${prompt.phrases.join(', ')}` : 'for any phrases',
+      runtime: runtime.version,
+      page: megabytes(pageBytes),
+      model: megabytes(modelBytes),
+      agreeing: String(counts.agreeing),
+      expected: String(counts.expected),
+    };
+    files.set('README.md', await bundleReadme('web', readme));
+    signal?.throwIfAborted();
+    await writeFolder(output, files, [`model/${MANIFEST}`]);
+    progress(3);
+    return { output, pageBytes, modelBytes, precision, runtime: runtime.version, golden: counts };
+  });
+}
+
+const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
+
+function sizeOf(files: readonly (readonly [string, Content])[]): number {
+  const length = (content: Content) =>
+    typeof content === 'string' ? Buffer.byteLength(content) : [...content].reduce((sum, part) => sum + part.length, 0);
+  return files.reduce((sum, [, content]) => sum + length(content), 0);
+}
+
+/** @throws UsageError if the model is quantized for another runtime */
+function precisionOf({ model, source }: ModelPackage): string {
+  const summary = readPlanSummary(model);
+  if (!summary) return 'float, because it is not quantized';
+  if (summary.target === ortCpu.name || summary.target === qdq.name) return `INT8 by the recipe ${summary.recipe}`;
+  throw new UsageError(
+    `${source} is quantized for the target ${summary.target}, which a browser does not compute in 8 bits; quantize the float model for the target ${ortCpu.name}, or export the float model.`,
+  );
+}
+
+async function withPhrases(
+  source: ModelPackage,
+  phrases: Phrases,
+  onNotice: ExportWebOptions['onNotice'],
+): Promise<ModelPackage> {
+  const { model, warnings } = await fixPrompt(source, phrases);
+  for (const sentence of warnings) onNotice?.(sentence);
+  return model;
+}
+
+/** A model for one size, which pictures are stretched to. */
+async function ofSize(source: ModelPackage, asked: number | Size): Promise<ModelPackage> {
+  const { main } = bundleSizes(source, [asked]);
+  const model = await specialize(source.model, { batch: 1, ...main }, sizesOf(source));
+  return { ...source, model, preprocessing: stretchedTo(main, source) };
+}
+
+/** What is compared. */
+interface Comparison {
+  readonly sized: ModelPackage;
+  readonly page: WebPackage;
+  readonly runtime: InstalledRuntime;
+  readonly picture: Image;
+  readonly phrases: readonly string[] | undefined;
+}
+
+/** Compares the boxes of onnxruntime-web with those of ONNX Runtime in Node.js. @throws InputError if they differ */
+async function checkPage({ sized, page, runtime, picture, phrases }: Comparison, output: string) {
+  const find = async (detector: Detector | WebDetector): Promise<Detection[]> =>
+    detector.detect(picture, await detector.encodePrompt(phrases), 0);
+  await using inNode = await Detector.create(sized);
+  await using inWeb = await WebDetector.create(page, { runtime: runtime.library });
+  const expected = expectedBoxes(await find(inNode));
+  const found = await find(inWeb);
+  const agrees = (wanted: Detection) => agreement([wanted], found, LIMITS) === 1;
+  if (agreement(expected, found, LIMITS) < LIMITS.share)
+    throw new InputError(
+      `${output} is not written, because onnxruntime-web does not find the boxes that ${sized.source} finds in the picture of the check; this is a defect of dino8.`,
+    );
+  return { expected, agreeing: expected.filter(agrees).length };
+}

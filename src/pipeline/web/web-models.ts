@@ -1,0 +1,84 @@
+/** The models of a page: optimized once, here, so that a browser loads them without folding constants or fusing nodes. */
+import { createHash } from 'node:crypto';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { InputError } from '../../base/errors.ts';
+import { packageVersion } from '../../base/package-root.ts';
+import { preprocessingGraph } from '../../data/preprocess.ts';
+import type { Half } from '../../models/detection-family.ts';
+import { detectionOf } from '../../models/family.ts';
+import { readFixedPrompt } from '../../models/fixed-prompt.ts';
+import type { ModelPackage } from '../../models/package/package.ts';
+import { FILES } from '../../models/package/package-folder.ts';
+import { getMetadata } from '../../onnx/metadata.ts';
+import type { Model } from '../../onnx/read.ts';
+import { modelBytes } from '../../onnx/write.ts';
+import { Session } from '../../runtime/session.ts';
+import { LARGEST_MODEL, type WebFile, type WebFiles, type WebPackage } from '../../web/manifest.ts';
+
+/**
+ * A detector in the form in which a browser loads it.
+ * @param precision what the layers compute in, in words
+ * @throws InputError if a model is too large for a page
+ */
+export async function webPackage(source: ModelPackage, precision: string): Promise<WebPackage> {
+  const { model, preprocessing, tokenizer } = source;
+  const prompt = readFixedPrompt(model);
+  const detection = detectionOf(source);
+  const half = (part: Half) => optimized(detection.extractHalf(model, part), source.source);
+  const files: WebFiles<Uint8Array<ArrayBuffer>> = {
+    ...(!prompt && { text: await half('text') }),
+    detect: prompt ? await optimized(model, source.source) : await half('detect'),
+    pixels: await optimized(preprocessingGraph(preprocessing), source.source),
+  };
+  const config = JSON.parse(getMetadata(model, FILES.config[1]) ?? 'null');
+  return {
+    source: source.source,
+    files,
+    manifest: {
+      dino8: packageVersion(),
+      name: model.graph.name,
+      backend: 'wasm',
+      precision,
+      config,
+      preprocessing,
+      tokenizer,
+      ...(prompt && { prompt }),
+      files: {
+        ...(files.text && { text: describe('text.onnx', files.text) }),
+        detect: describe('detect.onnx', files.detect),
+        pixels: describe('pixels.onnx', files.pixels),
+      },
+    },
+  };
+}
+
+const describe = (name: string, bytes: Uint8Array): WebFile => ({
+  name,
+  bytes: bytes.length,
+  sha256: createHash('sha256').update(bytes).digest('hex'),
+});
+
+/**
+ * A model as ONNX Runtime optimizes it for any processor. Functions are inlined, constants are folded, weights of 4 bits are unpacked
+ * to 8, and nodes are fused to operators that onnxruntime-web has too.
+ */
+async function optimized(model: Model | Uint8Array, source: string): Promise<Uint8Array<ArrayBuffer>> {
+  const folder = await mkdtemp(join(tmpdir(), 'dino8-web-'));
+  try {
+    const path = join(folder, 'optimized.onnx');
+    const bytes = model instanceof Uint8Array ? model : modelBytes(model);
+    // Level `all` would arrange weights for the vectors of this machine's processor.
+    const session = await Session.create(bytes, { optimization: 'extended', optimizedModelPath: path }, source);
+    await session.close();
+    const result = new Uint8Array(await readFile(path));
+    if (result.length > LARGEST_MODEL)
+      throw new InputError(
+        `${source} has more bytes than a page can load; quantize it, or export it for fixed phrases.`,
+      );
+    return result;
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}

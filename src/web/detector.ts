@@ -1,0 +1,110 @@
+/** The detector in a browser, where onnxruntime-web runs it. */
+import {
+  checkOptions,
+  checkValue,
+  type OptionSchemas,
+  objectWith,
+  optional,
+  wholeNumber,
+} from '../base/check-options.ts';
+import { UsageError } from '../base/errors.ts';
+import { prepareImages } from '../data/prepare-images.ts';
+import { BaseDetector, type DetectorParts, MAX_WAITING } from '../detect/base-detector.ts';
+import { findDetectionSteps } from '../models/detection-steps.ts';
+import { createTokenizer } from '../models/tokenizer.ts';
+import { RuntimeError } from '../runtime/error.ts';
+import { BACKENDS, type Backend, type WebPackage } from './manifest.ts';
+import { type OnnxRuntimeWeb, useThreads } from './onnx-runtime.ts';
+import { WebSession } from './web-session.ts';
+
+/** Options of `Detector.create`. */
+export interface DetectorOptions {
+  /** onnxruntime-web: what `import * as runtime from 'onnxruntime-web/wasm'` gives, or another of its builds. */
+  readonly runtime: OnnxRuntimeWeb;
+  /**
+   * The number of threads of ONNX Runtime. By default one for each core, up to eight, on a page that is isolated from others, and a
+   * single one on all other pages, which may not have more.
+   */
+  readonly threads?: number | undefined;
+  /** The number of calls of `detect` and `rank` that may wait while one runs; 1024 by default. The next one is refused. */
+  readonly maxWaiting?: number | undefined;
+}
+
+const detectorSchemas: OptionSchemas<DetectorOptions> = {
+  runtime: objectWith('onnxruntime-web, as `import * as` gives it', 'env', 'InferenceSession', 'Tensor'),
+  threads: optional(wholeNumber(1, 64)),
+  maxWaiting: optional(wholeNumber(0)),
+};
+
+const packageSchema = objectWith('what `readPackage` of dino8/web returned', 'manifest', 'files');
+
+/**
+ * A loaded detector in a browser. Create it in a worker: while it runs, its thread does nothing else.
+ * @example
+ * import * as runtime from 'onnxruntime-web/wasm';
+ *
+ * const detector = await Detector.create(await readPackage('model/'), { runtime });
+ * const prompt = await detector.encodePrompt(['person', 'hard hat']);
+ * const photo = await (await fetch('photo.jpg')).blob();
+ * const found = await detector.detect(await readImage(photo), prompt);
+ */
+export class Detector extends BaseDetector {
+  /** The number of threads that it runs on. */
+  readonly threads: number;
+  /** The execution provider of onnxruntime-web that runs it. */
+  readonly backend: Backend;
+
+  private constructor(parts: DetectorParts, threads: number, backend: Backend) {
+    super(parts);
+    this.threads = threads;
+    this.backend = backend;
+  }
+
+  /**
+   * Loads a model.
+   *
+   * @throws UsageError if an option is not possible on this page; RuntimeError if the browser lacks what the model needs, or if the
+   * model does not load; MemoryError if there is too little memory for it; InputError if the package is damaged
+   */
+  static async create(modelPackage: WebPackage, options: DetectorOptions): Promise<Detector> {
+    checkValue('The model', packageSchema, modelPackage);
+    checkOptions('Detector.create', detectorSchemas, options);
+    const { source, files, manifest } = modelPackage;
+    const { runtime, maxWaiting = MAX_WAITING } = options;
+    const { backend, preprocessing, prompt: fixedPrompt } = manifest;
+    const steps = findDetectionSteps(manifest.config, source);
+    const tokenizer = createTokenizer(manifest.tokenizer, source);
+    await checkBackend(backend);
+    const threads = useThreads(runtime, options.threads);
+    const load = (model: Uint8Array, provider: Backend) => WebSession.create(runtime, model, provider, source);
+    const text = files.text && (await load(files.text, 'wasm'));
+    const detect = await load(files.detect, backend);
+    const pixels = await load(files.pixels, 'wasm');
+    const preparation = {
+      prepare: (images: Parameters<typeof prepareImages>[0]) => prepareImages(images, preprocessing, pixels),
+      close: () => pixels.close(),
+    };
+    return new Detector(
+      { text, detect, preparation, tokenizer, steps, fixedPrompt, callsAtOnce: 1, maxWaiting },
+      threads,
+      backend,
+    );
+  }
+}
+
+/** What is read of a browser's global scope. */
+interface BrowserScope {
+  readonly navigator?: { readonly gpu?: { requestAdapter(): Promise<object | null> } };
+}
+
+/** @throws RuntimeError if the browser does not have the execution provider that a model is for */
+async function checkBackend(backend: Backend): Promise<void> {
+  if (!BACKENDS.includes(backend)) throw new UsageError(`There is no execution provider ${String(backend)}.`);
+  if (backend !== 'webgpu') return;
+  const { navigator } = globalThis as BrowserScope;
+  const gpu = navigator?.gpu;
+  if (!(await gpu?.requestAdapter()))
+    throw new RuntimeError(
+      'The model is for WebGPU, which this browser does not have; use a browser with WebGPU, or a model that was exported for wasm.',
+    );
+}

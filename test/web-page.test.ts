@@ -1,0 +1,189 @@
+/** The page that `dino8 export --target web` writes, in Chromium: it finds what dino8 finds in Node.js, by pixels that are the same. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { extname, join } from 'node:path';
+import { type Browser, chromium, type Page } from 'playwright-core';
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { UsageError } from '../src/base/errors.ts';
+import { packageRoot } from '../src/base/package-root.ts';
+import { decodeImage, readImage } from '../src/data/image.ts';
+import { Detector } from '../src/detect/detector.ts';
+import { type ModelPackage, readPackage } from '../src/models/package/package.ts';
+import { copyModel } from '../src/onnx/copy.ts';
+import { setMetadata } from '../src/onnx/metadata.ts';
+import { exportWeb, type WebPage } from '../src/pipeline/web/export-web.ts';
+
+const program = ['chromium', 'chromium-browser', 'google-chrome-stable', 'google-chrome']
+  .map((name) => join('/usr/bin', name))
+  .find(existsSync);
+const isBuilt = existsSync(join(packageRoot, 'dist/web-page.mjs'));
+const folder = mkdtempSync(join(tmpdir(), 'dino8-web-page-'));
+const site = join(folder, 'site');
+const photo = join(packageRoot, 'assets/shapes/val/000004.jpg');
+const phrases = 'red square, white cross, blue ring';
+
+let source: ModelPackage;
+let written: WebPage;
+
+beforeAll(async () => {
+  source = await readPackage(join(packageRoot, 'assets/nano'));
+  if (isBuilt) written = await exportWeb({ model: source, output: site });
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+describe.skipIf(!isBuilt)('the folder (it needs `npm run build`)', () => {
+  test('onnxruntime-web finds every box of the check, and the page is small', () => {
+    expect(written.golden.expected).toBeGreaterThan(2);
+    expect(written.golden.agreeing).toBe(written.golden.expected);
+    expect(written.pageBytes).toBeLessThan(15e6);
+    expect(written.modelBytes).toBe(
+      readdirSync(join(site, 'model'))
+        .filter((name) => name.endsWith('.onnx'))
+        .reduce((sum, name) => sum + statSync(join(site, 'model', name)).size, 0),
+    );
+  });
+
+  test('every server gets the headers that allow threads, and nothing comes from another server', () => {
+    for (const name of ['_headers', '.htaccess', 'nginx.conf', 'serve.json', 'server.mjs']) {
+      const text = readFileSync(join(site, name), 'utf8');
+      expect(text).toMatch(
+        /Cross-Origin-Opener-Policy"?:?"? .*same-origin|Cross-Origin-Opener-Policy",\s+"value": "same-origin/,
+      );
+      expect(text).toMatch(/require-corp/);
+    }
+    for (const name of ['index.html', 'page.js', 'worker.js', 'style.css'])
+      expect(readFileSync(join(site, name), 'utf8')).not.toMatch(/https?:\/\//);
+    expect(readFileSync(join(site, 'index.html'), 'utf8')).toContain("default-src 'none'");
+  });
+});
+
+describe('is refused in one sentence', () => {
+  const output = join(folder, 'none');
+  const refused = (options: object) => exportWeb({ model: source, output, ...options });
+
+  test('for a model that is quantized for another target', async () => {
+    const model = copyModel(source.model);
+    const layers = { float: 0, dynamic: 0, static: 1, 'weight-only': 0, activations: {} };
+    const summary = { recipe: 'static', target: 'tensorrt', layers, techniques: [], floatLayers: [] };
+    setMetadata(model, 'dino8.quantization', JSON.stringify(summary));
+    await expect(refused({ model: { ...source, model } })).rejects.toThrow(
+      /quantized for the target tensorrt, which a browser does not compute in 8 bits/,
+    );
+  });
+
+  test('for a folder with files, a size that the model cannot take, and a picture without phrases', async () => {
+    await expect(refused({ output: packageRoot })).rejects.toThrow(/already holds files/);
+    await expect(refused({ size: 100 })).rejects.toThrow(/multiples of 32/);
+    await expect(refused({ picture: photo })).rejects.toThrow(/needs `phrases`/);
+    await expect(refused({ sizes: [320] })).rejects.toThrow(UsageError);
+    expect(existsSync(output)).toBe(false);
+  });
+});
+
+const why = program ? 'in Chromium' : 'in Chromium, which is not installed here';
+describe.skipIf(!program || !isBuilt)(why, () => {
+  let browser: Browser;
+  let isolated: ChildProcess;
+  let plain: Server;
+  let page: Page;
+  let address: string;
+  const requests: string[] = [];
+
+  beforeAll(async () => {
+    isolated = spawn(process.execPath, [join(site, 'server.mjs'), '0'], { stdio: ['ignore', 'pipe', 'inherit'] });
+    address = await new Promise((resolve) => isolated.stdout?.once('data', (line) => resolve(String(line).trim())));
+    plain = createServer((request, response) => {
+      const path = join(site, request.url === '/' ? 'index.html' : (request.url ?? ''));
+      const type = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css' }[extname(path)];
+      response.setHeader('Content-Type', type ?? 'application/octet-stream');
+      response.end(existsSync(path) ? readFileSync(path) : '');
+    });
+    await new Promise<void>((resolve) => plain.listen(0, '127.0.0.1', resolve));
+    browser = await chromium.launch({ executablePath: program ?? '', args: ['--no-sandbox'] });
+    page = await browser.newPage();
+    page.on('request', (request) => requests.push(request.url()));
+    await open(page, address);
+  });
+  afterAll(async () => {
+    await browser?.close();
+    isolated?.kill();
+    plain?.close();
+  });
+
+  /** Opens the page, and returns what it says when the model is ready. */
+  async function open(tab: Page, url: string): Promise<string> {
+    await tab.goto(url);
+    return saying(tab, /^Ready|\.$/);
+  }
+
+  /** What the page says once it matches. */
+  async function saying(tab: Page, expected: RegExp): Promise<string> {
+    const locator = tab.locator('#status', { hasText: expected });
+    await locator.waitFor({ timeout: 120_000 });
+    return (await locator.textContent()) ?? '';
+  }
+
+  test('the page finds the boxes of Node.js in a JPEG file, and asks nobody else', async () => {
+    await page.fill('#phrases', phrases);
+    await page.setInputFiles('#file', photo);
+    await saying(page, /box(es)? in/);
+    const shown = await page.locator('#boxes li').allTextContents();
+    await using detector = await Detector.create(source);
+    const found = await detector.detect(await readImage(photo), await detector.encodePrompt(phrases));
+    expect(found.length).toBeGreaterThan(0);
+    expect(shown).toHaveLength(found.length);
+    for (const [index, { label, score }] of found.entries()) {
+      expect(shown[index]).toContain(label);
+      expect(Math.abs(Number(/[\d.]+$/.exec(shown[index] ?? '')?.[0]) - score)).toBeLessThan(0.01);
+    }
+    expect(new Set(requests.map((url) => new URL(url).origin))).toEqual(new Set([new URL(address).origin]));
+  });
+
+  test('it computes the boxes of the check, with threads', async () => {
+    expect(await page.locator('#notices').textContent()).not.toContain('one thread');
+    await page.click('summary');
+    await page.click('#check');
+    expect(await saying(page, /of the check/)).toMatch(/computes the same as dino8/);
+    expect(await page.locator('#about').textContent()).toContain('wasm');
+  });
+
+  test('the model comes from the cache the second time', async () => {
+    requests.length = 0;
+    await open(page, address);
+    expect(requests.filter((url) => url.includes('/model/')).map((url) => url.split('/').at(-1))).toEqual([
+      'model.json',
+    ]);
+  });
+
+  test('a page without isolation runs on one thread, and says so', async () => {
+    const tab = await browser.newPage();
+    expect(await open(tab, `http://127.0.0.1:${(plain.address() as AddressInfo).port}/`)).toContain('1 thread');
+    expect(await tab.locator('#notices').textContent()).toContain('does not isolate this page');
+    await tab.close();
+  });
+
+  test('pictures have the pixels of Node.js: transparent ones, with an orientation, with a profile', async () => {
+    const side = 64;
+    const noise = Buffer.from(Array.from({ length: side * side * 4 }, (_, at) => (at * 2654435761) >>> 24));
+    const raw = sharp(noise, { raw: { width: side, height: side, channels: 4 } });
+    const files = {
+      transparent: await raw.clone().png().toBuffer(),
+      profiled: await raw.clone().removeAlpha().withIccProfile('p3').png().toBuffer(),
+      turned: await raw.clone().removeAlpha().withMetadata({ orientation: 6 }).png().toBuffer(),
+    };
+    for (const [name, bytes] of Object.entries(files)) {
+      const expected = await decodeImage(bytes, name);
+      // As a text, because the test runner rewrites imports.
+      const pixels = await page.evaluate(`(async () => {
+        const { readImage } = await import(new URL('dino8.js', document.baseURI));
+        const bytes = Uint8Array.from(atob('${bytes.toString('base64')}'), (character) => character.charCodeAt(0));
+        return [...(await readImage(new Blob([bytes]))).pixels];
+      })()`);
+      expect(pixels, name).toEqual([...expected.pixels]);
+    }
+  });
+});
