@@ -11,11 +11,9 @@ import type { Size } from '../../data/size.ts';
 import type { Detection } from '../../detect/base-detector.ts';
 import { Detector } from '../../detect/detector.ts';
 import { fixPrompt } from '../../detect/fix-prompt.ts';
-import { sizesOf } from '../../models/family.ts';
 import { readFixedPrompt } from '../../models/fixed-prompt.ts';
 import type { ModelPackage, ReadOptions } from '../../models/package/package.ts';
 import { readSchemas } from '../../models/package/package.ts';
-import { specialize } from '../../models/specialize.ts';
 import { readPlanSummary } from '../../quant/plan-summary.ts';
 import { ortCpu } from '../../quant/targets/ort-cpu/ort-cpu.ts';
 import { qdq } from '../../quant/targets/qdq/qdq.ts';
@@ -53,8 +51,8 @@ export interface ExportWebOptions extends WorkOptions, ReadOptions, ThreadOption
    */
   readonly phrases?: Phrases | undefined;
   /**
-   * The size that all pictures are stretched to: the side of a square, or a height and a width. The model is then made for this size and
-   * is faster. By default pictures get the size that the preprocessing of the model asks for.
+   * The size that all pictures are stretched to: the side of a square, or a height and a width. By default pictures get the size that the
+   * preprocessing of the model asks for.
    */
   readonly size?: number | Size | undefined;
   /** A picture in which there is what the phrases name, for the check in the browser; a drawn one by default. It needs `phrases`. */
@@ -144,7 +142,7 @@ export async function exportWeb(options: ExportWebOptions): Promise<WebPage> {
       throw new UsageError(
         'A `picture` for the check needs `phrases`, which it is looked through for; a page for any phrases is checked with a drawn picture.',
       );
-    const sized = size === undefined ? fixed : await ofSize(fixed, size);
+    const sized = size === undefined ? fixed : ofSize(fixed, size);
     const picture = goldenPicture(path === undefined ? await drawnPicture() : await readImage(path));
 
     const steps = ['Optimizing the model', 'Checking the page'];
@@ -216,11 +214,13 @@ async function withPhrases(
   return model;
 }
 
-/** A model for one size, which pictures are stretched to. */
-async function ofSize(source: ModelPackage, asked: number | Size): Promise<ModelPackage> {
+/**
+ * A model whose pictures are stretched to one size. Its graph takes any size still: what would be constant for one size, such as masks of
+ * windows, is larger than the weights of a small model, and a browser has to download it.
+ */
+function ofSize(source: ModelPackage, asked: number | Size): ModelPackage {
   const { main } = bundleSizes(source, [asked]);
-  const model = await specialize(source.model, { batch: 1, ...main }, sizesOf(source));
-  return { ...source, model, preprocessing: stretchedTo(main, source) };
+  return { ...source, preprocessing: stretchedTo(main, source) };
 }
 
 /** What is compared. */
