@@ -1,0 +1,135 @@
+/** A detector is read from a server as it was exported, or refused in one sentence that names the file. */
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { InputError, UsageError } from '../base/errors.ts';
+import { packageRoot } from '../base/package-root.ts';
+import { Detector } from './detector.ts';
+import { useThreads } from './onnx-runtime.ts';
+import { readImage } from './read-image.ts';
+import { readPackage } from './read-package.ts';
+import { undecodableAlike } from './undecodable-alike.ts';
+
+const nano = (name: string) => JSON.parse(readFileSync(join(packageRoot, 'assets/nano', name), 'utf8'));
+const detect = Buffer.from('the half that detects');
+const pixels = Buffer.from('the model of pixels');
+const describeFile = (name: string, bytes: Uint8Array) => ({
+  name,
+  bytes: bytes.length,
+  sha256: createHash('sha256').update(bytes).digest('hex'),
+});
+const prompt = {
+  phrases: ['x'],
+  chunk: { tokens: [101, 1060, 1012, 102], phrases: [{ phrase: 0, begin: 1, end: 2 }] },
+};
+const manifest = {
+  format: 1,
+  dino8: '0.1.0',
+  name: 'nano',
+  backend: 'wasm',
+  precision: 'float',
+  config: nano('config.json'),
+  preprocessing: nano('preprocessor_config.json'),
+  tokenizer: { tokenizer: nano('tokenizer.json'), config: nano('tokenizer_config.json') },
+  prompt,
+  files: { detect: describeFile('detect.onnx', detect), pixels: describeFile('pixels.onnx', pixels) },
+};
+
+let server: Server;
+let address: string;
+let files: Map<string, Buffer | string>;
+beforeAll(async () => {
+  server = createServer((request, response) => {
+    const content = files.get((request.url ?? '').replace(/^\/model\//, ''));
+    response.statusCode = content === undefined ? 404 : 200;
+    response.end(content);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  address = `http://127.0.0.1:${(server.address() as AddressInfo).port}/model`;
+});
+afterAll(() => server.close());
+beforeEach(() => {
+  files = new Map<string, Buffer | string>([
+    ['model.json', JSON.stringify(manifest)],
+    ['detect.onnx', detect],
+    ['pixels.onnx', pixels],
+  ]);
+});
+
+test('its files and its description arrive, with the progress of the download', async () => {
+  const steps: number[] = [];
+  const notices: string[] = [];
+  const { files: read, manifest: found } = await readPackage(address, {
+    onProgress: ({ done, total }) => steps.push(done / total),
+    onNotice: (sentence) => notices.push(sentence),
+  });
+  expect(Buffer.from(read.detect)).toEqual(detect);
+  expect(Buffer.from(read.pixels)).toEqual(pixels);
+  expect(found.prompt).toEqual(prompt);
+  expect(steps.at(-1)).toBe(1);
+  // Node.js has no cache of pages.
+  expect(notices.join()).toMatch(/is not kept by the browser .* downloaded each time/);
+});
+
+describe('is refused', () => {
+  test.each([
+    [
+      'another file of the same length',
+      'detect.onnx',
+      Buffer.from('the half that detectz'),
+      /detect\.onnx .* SHA-256 differs/,
+    ],
+    ['a file that is cut off', 'detect.onnx', detect.subarray(3), /detect\.onnx .* fewer than 21 bytes/],
+    ['a file that is too long', 'detect.onnx', Buffer.concat([detect, detect]), /detect\.onnx .* more than 21 bytes/],
+    ['a page in place of the description', 'model.json', '<html>', /model\.json is no JSON .* --target web/],
+  ])('%s', async (_, name, content, message) => {
+    files.set(name, content);
+    await expect(readPackage(address)).rejects.toThrow(message);
+    await expect(readPackage(address)).rejects.toThrow(InputError);
+  });
+
+  test.each([
+    ['a file in another folder', { files: { ...manifest.files, detect: describeFile('../detect.onnx', detect) } }],
+    ['a size without end', { files: { ...manifest.files, detect: { ...manifest.files.detect, bytes: 2 ** 40 } } }],
+    ['a later form', { format: 2 }],
+    ['neither text encoder nor phrases', { prompt: undefined }],
+    ['a phrase outside of the prompt', { prompt: { ...prompt, phrases: [] } }],
+  ])('a description with %s', async (_, change) => {
+    files.set('model.json', JSON.stringify({ ...manifest, ...change }));
+    await expect(readPackage(address)).rejects.toThrow(/model\.json is not as expected/);
+  });
+
+  test('a file that is missing, a server that does not answer, and a download that was stopped', async () => {
+    files.delete('pixels.onnx');
+    await expect(readPackage(address)).rejects.toThrow(/pixels\.onnx cannot be downloaded: the server answers 404/);
+    await expect(readPackage('http://127.0.0.1:9/model')).rejects.toThrow(/cannot be downloaded \(/);
+    const reason = new Error('enough');
+    await expect(readPackage(address, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+  });
+
+  test('threads on a page without isolation, and a model for WebGPU where there is none', async () => {
+    const runtime = { env: { wasm: {} }, InferenceSession: {}, Tensor: {} } as never;
+    expect(() => useThreads(runtime, 4)).toThrow(/Cross-Origin-Opener-Policy/);
+    expect(() => useThreads(runtime, 4)).toThrow(UsageError);
+    expect(useThreads(runtime, undefined)).toBe(1);
+    files.set('model.json', JSON.stringify({ ...manifest, backend: 'webgpu' }));
+    await expect(Detector.create(await readPackage(address), { runtime })).rejects.toThrow(
+      /WebGPU, which this browser/,
+    );
+  });
+
+  test('pictures of which a browser makes other colours', async () => {
+    const picture = sharp({ create: { width: 8, height: 8, channels: 3, background: 'teal' } });
+    const inks = await picture.clone().toColourspace('cmyk').withIccProfile('cmyk').jpeg().toBuffer();
+    const deep = await picture.clone().toColourspace('grey16').png().toBuffer();
+    await expect(readImage(new Blob([new Uint8Array(inks)]))).rejects.toThrow(/stores inks \(CMYK\)/);
+    await expect(readImage(new Blob([new Uint8Array(deep)]))).rejects.toThrow(/grayscale of 16 bits/);
+    expect(undecodableAlike(await picture.clone().jpeg().toBuffer())).toBeUndefined();
+    expect(undecodableAlike(await picture.clone().png().toBuffer())).toBeUndefined();
+    expect(undecodableAlike(new Uint8Array([0xff, 0xd8, 0xff, 0xe0, 0, 0]))).toBeUndefined();
+  });
+});
