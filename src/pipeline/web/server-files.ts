@@ -74,7 +74,7 @@ import { fileURLToPath } from 'node:url';
 
 const folder = fileURLToPath(new URL('.', import.meta.url));
 const headers = ${JSON.stringify(HEADERS, undefined, 2)};
-const types = ${JSON.stringify({ html: 'text/html; charset=utf-8', css: 'text/css', js: 'text/javascript', json: 'application/json', ...TYPES }, undefined, 2)};
+const types = ${JSON.stringify({ html: 'text/html; charset=utf-8', css: 'text/css', js: 'text/javascript', mjs: 'text/javascript', json: 'application/json', ...TYPES }, undefined, 2)};
 
 /** The file that a request asks for, with its size; undefined if there is none in this folder. */
 function find(request) {
