@@ -28,7 +28,7 @@ const allowed = {
   web: [...run, 'data', 'models', 'detect'],
   report: apply,
   pipeline: [...apply, 'report', 'web'],
-  cli: [...apply, 'report', 'pipeline'],
+  cli: [...apply, 'report', 'web', 'pipeline'],
 };
 
 /** The relative imports of a file, of types too, as paths below src/. */

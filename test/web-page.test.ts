@@ -73,6 +73,9 @@ describe('is refused in one sentence', () => {
     await expect(refused({ model: { ...source, model } })).rejects.toThrow(
       /quantized for the target tensorrt, which a browser does not compute in 8 bits/,
     );
+    await expect(refused({ model: { ...source, model }, backend: 'webgpu' })).rejects.toThrow(
+      /WebGPU computes nothing/,
+    );
   });
 
   test('for a folder with files, a size that the model cannot take, and a picture without phrases', async () => {

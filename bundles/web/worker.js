@@ -1,12 +1,12 @@
 // Runs the model apart from the page, which stays usable while it runs. It answers each message with one of the same `id`:
 // { type: 'done', … } or { type: 'failed', message }, and tells the progress of the download and notices meanwhile.
 import { canUseThreads, Detector, readImage, readPackage } from './dino8.js';
-import * as runtime from './onnxruntime/ort.wasm.min.js';
+import * as runtime from './onnxruntime/ort.js';
 
 const here = (path) => new URL(path, import.meta.url).href;
 runtime.env.wasm.wasmPaths = {
-  mjs: here('onnxruntime/ort-wasm-simd-threaded.js'),
-  wasm: here('onnxruntime/ort-wasm-simd-threaded.wasm'),
+  mjs: here('onnxruntime/ort-wasm.js'),
+  wasm: here('onnxruntime/ort-wasm.wasm'),
 };
 runtime.env.logLevel = 'error';
 

@@ -7,6 +7,7 @@ import { exportOpenVino } from '../pipeline/openvino/export-openvino.ts';
 import { exportTensorRt } from '../pipeline/tensorrt/export-tensorrt.ts';
 import { exportWeb, type WebPage } from '../pipeline/web/export-web.ts';
 import { TENSORRT_VERSIONS } from '../quant/targets/tensorrt/versions.ts';
+import { BACKENDS } from '../web/manifest.ts';
 import { examples } from './examples.ts';
 import { megabytes } from './format.ts';
 import { maxPixelsOption } from './max-pixels-option.ts';
@@ -45,6 +46,12 @@ export const exportCommand = () =>
         parseSizes,
       ),
   )
+    .addOption(
+      new Option(
+        '--backend <name>',
+        'with --target web, what runs the model: wasm in every browser, webgpu in browsers that have it, for a model that is not quantized (default: wasm)',
+      ).choices(BACKENDS),
+    )
     .option(
       '--picture <image>',
       'a picture in which there is what the phrases name, for the check on the device (default: a drawn picture of shapes)',
@@ -63,12 +70,14 @@ export const exportCommand = () =>
         'dino8 quantize assets/nano --recipe static --calibration assets/shapes/calib --target tensorrt -o nano.trt.onnx && dino8 export nano.trt.onnx --target tensorrt --tensorrt 8.6 --sizes 320,640,1280 --phrases "red circle" -o bundle/',
       ),
     )
-    .action(async (model, { json, phrases, phrase, phrasesFile, target, tensorrt, sizes, ...options }) => {
+    .action(async (model, { json, phrases, phrase, phrasesFile, target, tensorrt, sizes, backend, ...options }) => {
       const asked = { ...options, model, phrases: await phrasesOf({ phrases, phrase, phrasesFile }), ...work() };
       if (target !== 'tensorrt' && tensorrt !== undefined)
         throw new UsageError(`--tensorrt is the version of another runtime; leave it out with --target ${target}.`);
+      if (target !== 'web' && backend !== undefined)
+        throw new UsageError(`--backend is for --target web; leave it out with --target ${target}.`);
       if (target === 'web') {
-        const page = await exportWeb({ ...asked, size: oneSize(sizes) });
+        const page = await exportWeb({ ...asked, backend, size: oneSize(sizes) });
         if (json) printJson(page);
         else printPage(page);
         return;

@@ -37,6 +37,7 @@ export interface WebFiles<File> {
 
 /** The execution provider of onnxruntime-web that a model is for. */
 export type Backend = 'wasm' | 'webgpu';
+/** All of them, the default first. */
 export const BACKENDS: readonly [Backend, ...Backend[]] = ['wasm', 'webgpu'];
 
 /** What is known of a detector before its models are loaded. */

@@ -53,6 +53,8 @@ export class WebSession implements ModelRunner {
         executionProviders: [backend],
         // The model was optimized when it was exported, so that a page does not have to.
         graphOptimizationLevel: backend === 'wasm' ? 'disabled' : 'all',
+        // Errors only: it warns that sizes are computed by the processor.
+        logSeverityLevel: 3,
       });
       return new WebSession(session, runtime, name);
     } catch (error) {

@@ -1,6 +1,6 @@
 /** The step from a detector to a static page that runs it in a browser, without a build step. */
 import { z } from 'zod';
-import { either, type OptionSchemas, optional, text } from '../../base/check-options.ts';
+import { either, type OptionSchemas, oneOf, optional, text } from '../../base/check-options.ts';
 import { InputError, UsageError } from '../../base/errors.ts';
 import type { WorkOptions } from '../../base/progress.ts';
 import { type Content, writeFolder } from '../../base/write-folder.ts';
@@ -19,7 +19,7 @@ import { ortCpu } from '../../quant/targets/ort-cpu/ort-cpu.ts';
 import { qdq } from '../../quant/targets/qdq/qdq.ts';
 import type { ThreadOptions } from '../../runtime/threads.ts';
 import { Detector as WebDetector } from '../../web/detector.ts';
-import { MANIFEST, manifestText, type WebPackage } from '../../web/manifest.ts';
+import { BACKENDS, type Backend, MANIFEST, manifestText, type WebPackage } from '../../web/manifest.ts';
 import { stretchedTo } from '../bundles/bundle-models.ts';
 import { bundleSizes } from '../bundles/bundle-sizes.ts';
 import { bundleReadme } from '../bundles/bundle-templates.ts';
@@ -55,6 +55,11 @@ export interface ExportWebOptions extends WorkOptions, ReadOptions, ThreadOption
    * preprocessing of the model asks for.
    */
   readonly size?: number | Size | undefined;
+  /**
+   * What runs the model: `wasm`, the default, which every browser has, or `webgpu`, which needs a browser with WebGPU and a model that is
+   * not quantized.
+   */
+  readonly backend?: Backend | undefined;
   /** A picture in which there is what the phrases name, for the check in the browser; a drawn one by default. It needs `phrases`. */
   readonly picture?: string | undefined;
 }
@@ -70,6 +75,7 @@ const schemas: OptionSchemas<ExportWebOptions> = {
   size: optional(
     either('a side, or a height and a width', z.number(), z.strictObject({ height: z.number(), width: z.number() })),
   ),
+  backend: optional(oneOf(BACKENDS)),
   picture: optionalPath,
 };
 
@@ -130,12 +136,12 @@ const NOT_LOADED = new Set([
  */
 export async function exportWeb(options: ExportWebOptions): Promise<WebPage> {
   return runStep('exportWeb', schemas, options, async () => {
-    const { output, phrases, picture: path, size, onNotice, onProgress, signal } = options;
+    const { output, phrases, picture: path, size, backend = 'wasm', onNotice, onProgress, signal } = options;
     await checkNewFolder(output, 'page');
     await checkStepFiles({ outputs: [], models: [options.model], data: [path] });
     const runtime = await installedRuntime();
     const source = await openModel(options.model, options);
-    const precision = precisionOf(source);
+    const precision = precisionOf(source, backend);
     const fixed = phrases === undefined ? source : await withPhrases(source, phrases, onNotice);
     const prompt = readFixedPrompt(fixed.model);
     if (path !== undefined && !prompt)
@@ -148,14 +154,14 @@ export async function exportWeb(options: ExportWebOptions): Promise<WebPage> {
     const steps = ['Optimizing the model', 'Checking the page'];
     const progress = (done: number) => onProgress?.({ label: steps[done] ?? 'Writing the page', done, total: 3 });
     progress(0);
-    const page = await webPackage(sized, precision);
+    const page = await webPackage(sized, precision, backend);
     signal?.throwIfAborted();
     progress(1);
     const asked = prompt?.phrases ?? DRAWN;
     const golden = await checkPage({ sized, page, runtime, picture, phrases: prompt ? undefined : asked }, output);
     progress(2);
 
-    const files = await pageFiles(runtime);
+    const files = await pageFiles(runtime, backend);
     const pageBytes = sizeOf([...files].filter(([name]) => !NOT_LOADED.has(name)));
     const modelBytes = Object.values(page.manifest.files).reduce((sum, file) => sum + (file?.bytes ?? 0), 0);
     const check = {
@@ -195,8 +201,12 @@ function sizeOf(files: readonly (readonly [string, Content])[]): number {
 }
 
 /** @throws UsageError if the model is quantized for another runtime */
-function precisionOf({ model, source }: ModelPackage): string {
+function precisionOf({ model, source }: ModelPackage, backend: Backend): string {
   const summary = readPlanSummary(model);
+  if (summary && backend === 'webgpu')
+    throw new UsageError(
+      `${source} is quantized, and WebGPU computes nothing in 8 bits; export the float model, or leave out \`backend\`.`,
+    );
   if (!summary) return 'float, because it is not quantized';
   if (summary.target === ortCpu.name || summary.target === qdq.name) return `INT8 by the recipe ${summary.recipe}`;
   throw new UsageError(
@@ -232,12 +242,18 @@ interface Comparison {
   readonly phrases: readonly string[] | undefined;
 }
 
-/** Compares the boxes of onnxruntime-web with those of ONNX Runtime in Node.js. @throws InputError if they differ */
+/**
+ * Compares the boxes of onnxruntime-web, in WebAssembly, with those of ONNX Runtime in Node.js. Node.js has no WebGPU, which the page itself checks.
+ * @throws InputError if they differ
+ */
 async function checkPage({ sized, page, runtime, picture, phrases }: Comparison, output: string) {
   const find = async (detector: Detector | WebDetector): Promise<Detection[]> =>
     detector.detect(picture, await detector.encodePrompt(phrases), 0);
   await using inNode = await Detector.create(sized);
-  await using inWeb = await WebDetector.create(page, { runtime: runtime.library });
+  await using inWeb = await WebDetector.create(
+    { ...page, manifest: { ...page.manifest, backend: 'wasm' } },
+    { runtime: runtime.library },
+  );
   const expected = expectedBoxes(await find(inNode));
   const found = await find(inWeb);
   const agrees = (wanted: Detection) => agreement([wanted], found, LIMITS) === 1;

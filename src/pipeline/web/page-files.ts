@@ -6,6 +6,7 @@ import { exists, readText } from '../../base/files.ts';
 import { packageRoot } from '../../base/package-root.ts';
 import type { Content } from '../../base/write-folder.ts';
 import { RuntimeError } from '../../runtime/error.ts';
+import type { Backend } from '../../web/manifest.ts';
 import type { OnnxRuntimeWeb } from '../../web/onnx-runtime.ts';
 import { contentSecurityPolicy, serverFiles } from './server-files.ts';
 
@@ -18,12 +19,14 @@ const LIBRARY = join(packageRoot, 'dist', 'web-page.mjs');
 const RUNTIME_VERSION = '1.30.0';
 const INSTALL = `npm install onnxruntime-web@${RUNTIME_VERSION}`;
 
-/** The files of onnxruntime-web that a page needs. Some servers do not know that .mjs is JavaScript, so that the page calls them .js. */
-const RUNTIME_FILES: Readonly<Record<string, string>> = {
-  'ort.wasm.min.mjs': 'ort.wasm.min.js',
-  'ort-wasm-simd-threaded.mjs': 'ort-wasm-simd-threaded.js',
-  'ort-wasm-simd-threaded.wasm': 'ort-wasm-simd-threaded.wasm',
+/** The files of onnxruntime-web that a page needs: the library, and WebAssembly with its loader. */
+const RUNTIME_FILES: Readonly<Record<Backend, readonly [library: string, loader: string, binary: string]>> = {
+  wasm: ['ort.wasm.min.mjs', 'ort-wasm-simd-threaded.mjs', 'ort-wasm-simd-threaded.wasm'],
+  webgpu: ['ort.webgpu.min.mjs', 'ort-wasm-simd-threaded.asyncify.mjs', 'ort-wasm-simd-threaded.asyncify.wasm'],
 };
+
+/** Their names in a page. Some servers do not know that .mjs is JavaScript. */
+const RUNTIME_NAMES = ['ort.js', 'ort-wasm.js', 'ort-wasm.wasm'] as const;
 
 /** onnxruntime-web as it is installed beside dino8. */
 export interface InstalledRuntime {
@@ -56,15 +59,15 @@ export async function installedRuntime(): Promise<InstalledRuntime> {
 }
 
 /** The files of a page by their paths in its folder, but for those of the model. */
-export async function pageFiles(runtime: InstalledRuntime): Promise<Map<string, Content>> {
+export async function pageFiles(runtime: InstalledRuntime, backend: Backend): Promise<Map<string, Content>> {
   if (!(await exists(LIBRARY)))
     throw new RuntimeError('dino8 for browsers is not built; run `npm run build` in the folder of dino8.');
   const files = new Map<string, Content>();
   for (const name of (await readdir(SOURCES)).filter((each) => each !== README).toSorted())
     files.set(name, (await readText(join(SOURCES, name))).replaceAll('{{policy}}', contentSecurityPolicy));
   files.set('dino8.js', await readText(LIBRARY));
-  for (const [from, to] of Object.entries(RUNTIME_FILES))
-    files.set(`onnxruntime/${to}`, [await readFile(join(runtime.folder, from))]);
+  for (const [index, name] of RUNTIME_NAMES.entries())
+    files.set(`onnxruntime/${name}`, [await readFile(join(runtime.folder, RUNTIME_FILES[backend][index] ?? ''))]);
   for (const [name, content] of serverFiles()) files.set(name, content);
   return files;
 }
