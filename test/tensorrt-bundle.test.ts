@@ -18,9 +18,13 @@ import { packageRoot } from '../src/base/package-root.ts';
 import { encodeImage } from '../src/data/encode-image.ts';
 import { readImage } from '../src/data/image.ts';
 import { Preprocessor } from '../src/data/preprocess.ts';
+import { detectionOf } from '../src/models/family.ts';
+import { readFixedPrompt } from '../src/models/fixed-prompt.ts';
+import { writeSmallCheckpoint } from '../src/models/grounding-dino/testing/small-checkpoint.ts';
 import { readPackage } from '../src/models/package/package.ts';
 import { detect } from '../src/pipeline/detect-step.ts';
 import { exportTensorRt } from '../src/pipeline/tensorrt/export-tensorrt.ts';
+import { Session } from '../src/runtime/session.ts';
 import { floatData } from '../src/runtime/tensor.ts';
 import type { Result } from './run-cli.ts';
 
@@ -318,5 +322,103 @@ print(json.dumps(detect(Image.open(sys.argv[2]), 0.3)))`);
       for (const [side, value] of box.entries())
         expect(Math.abs(found[at].box[side] * (side % 2 ? height : width) - value)).toBeLessThan(0.05);
     }
+  });
+});
+
+const compiler = process.env.CXX ?? 'c++';
+
+describe.skipIf(!(await works(compiler, '--version')))('detect.cpp', () => {
+  const headers = join(packageRoot, 'test/fixtures/tensorrt-headers');
+  const program = join(folder, 'detect');
+  const path = join(folder, 'for detect');
+  const ppm = join(folder, 'picture.ppm');
+  const photo = join(packageRoot, 'assets/shapes/val/000082.jpg');
+  const compile = (...options: string[]) =>
+    run(compiler, [
+      '-std=c++17',
+      '-Wall',
+      '-Wextra',
+      '-Werror',
+      '-I',
+      headers,
+      join(templates, 'detect.cpp'),
+      ...options,
+    ]);
+  const engine = join(folder, 'stub.engine');
+  const inputFile = join(folder, 'input.bin');
+  beforeAll(async () => {
+    expect(await compile('-o', program)).toMatchObject({ code: 0, stderr: '' });
+    const { width, height, pixels } = await readImage(photo);
+    writeFileSync(ppm, Buffer.concat([Buffer.from(`P6\n# a comment\n${width} ${height}\n255\n`), pixels]));
+    const model = await writeSmallCheckpoint(join(folder, 'small'));
+    await exportTensorRt({
+      model,
+      output: path,
+      tensorrt: '8.6',
+      sizes: [96],
+      phrases: ['red circle', { exact: 'a "quoted" square' }],
+      threads: 1,
+    });
+  });
+
+  test('compiles with the 32-bit dimensions of TensorRT 8', async () => {
+    expect(await compile('-fsyntax-only', '-DSTUB_DIMENSION=std::int32_t')).toMatchObject({ code: 0, stderr: '' });
+  });
+
+  test('prepares pictures as dino8 does, and makes the same boxes of the results of the engine', async () => {
+    const source = await readPackage(join(path, 'model.onnx'));
+    await using preprocessor = await Preprocessor.create(source.preprocessing, 1);
+    const { pixelValues } = await preprocessor.prepare([await readImage(photo)]);
+    await using session = await Session.create(source.model, { threads: 1 });
+    using outputs = await session.run({ pixel_values: pixelValues });
+    const lines = [`input pixel_values ${inputFile} 1 3 96 96`];
+    for (const name of ['logits', 'pred_boxes']) {
+      const { data, shape } = outputs.get(name);
+      const file = join(folder, `${name}.bin`);
+      writeFileSync(file, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+      lines.push(`output ${name} ${file} ${shape.join(' ')}`);
+    }
+    writeFileSync(engine, lines.join('\n'));
+    const settings = join(folder, 'detect.txt');
+    const own = readFileSync(join(path, 'detect.txt'), 'utf8');
+    writeFileSync(settings, own.replace(/^threshold .*$/m, 'threshold 0.05'));
+    const { code, stdout, stderr } = await run(program, [engine, settings, ppm]);
+    expect([code, stderr]).toEqual([0, '']);
+
+    const bytes = new Uint8Array(readFileSync(inputFile));
+    const pixels = new Float32Array(bytes.buffer);
+    const differences = floatData(pixelValues).map((value, at) => Math.abs(value - (pixels[at] ?? Number.NaN)));
+    expect(differences.length).toBe(pixels.length);
+    expect(Math.max(...differences)).toBeLessThan(1e-5);
+
+    const chunk = readFixedPrompt(source.model)?.chunk ?? { tokens: [], phrases: [] };
+    const expected = detectionOf(source).groundedBoxes(outputs, chunk, await readImage(photo), 0.05);
+    const { detections } = JSON.parse(stdout);
+    expect(detections.length).toBe(expected.length);
+    expect(expected.length).toBeGreaterThan(1);
+    for (const [at, { phrase, score, box }] of expected.entries()) {
+      expect(detections[at].label).toBe(['red circle', 'a "quoted" square'][phrase]);
+      expect(Math.abs(detections[at].score - score)).toBeLessThan(1e-5);
+      for (const [side, value] of box.entries()) expect(Math.abs(detections[at].box[side] - value)).toBeLessThan(0.01);
+    }
+  });
+
+  test.each([
+    [
+      'a picture of another format',
+      () => [engine, join(path, 'detect.txt'), join(packageRoot, 'assets/shapes/val/000082.jpg')],
+      /no binary PPM file/,
+    ],
+    ['an engine of another device', () => [ppm, join(path, 'detect.txt'), ppm], /is no engine for this device/],
+    [
+      'an engine that is not there',
+      () => ['/nowhere.engine', join(path, 'detect.txt'), ppm],
+      /cannot be read; build it/,
+    ],
+    ['settings that are damaged', () => [engine, ppm, ppm], /has the unknown setting P6/],
+  ])('says what is wrong: %s', async (_, args, message) => {
+    const { code, stdout, stderr } = await run(program, args());
+    expect([code, stdout]).toEqual([1, '']);
+    expect(stderr).toMatch(message);
   });
 });

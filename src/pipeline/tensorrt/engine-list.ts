@@ -11,8 +11,8 @@ export interface TensorRtManifest extends BundleManifest {
   readonly floats: 'float16' | 'float32';
 }
 
-/** Names in `engines.txt` are separated by spaces and read by a shell. */
-const PLAIN_NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/;
+/** Names in texts of lines are separated by spaces and read by a shell. */
+export const PLAIN_NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/;
 
 /**
  * The content of `engines.txt`, the part of the manifest that shell scripts read: a line for each setting and engine.

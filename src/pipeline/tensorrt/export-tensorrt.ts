@@ -28,6 +28,7 @@ import { agreement, DEVICE_LIMITS, findBoxes } from '../bundles/golden.ts';
 import { type BundlePrecision, bundleManifest, MAIN_MODEL } from '../bundles/manifest.ts';
 import { checkByTable, checkModel } from '../check-model.ts';
 import { runStep } from '../run-step.ts';
+import { detectSettings } from './detect-settings.ts';
 import { engineList, type TensorRtManifest } from './engine-list.ts';
 
 /** Options of `exportTensorRt`. */
@@ -76,6 +77,7 @@ export async function exportTensorRt(options: ExportTensorRtOptions): Promise<Te
     const own = new Map<string, Content>([
       ...(await implicitFiles(made, version, options.output)),
       ['engines.txt', engineList(manifest, version.stronglyTyped)],
+      ['detect.txt', detectSettings(manifest)],
       ['README.md', await bundleReadme(runtime.name, facts)],
     ]);
     return { ...(await writeBundle(options.output, made, runtime, manifest, own)), tensorrt: version.name };
