@@ -79,3 +79,28 @@ test('a learned factor, which neither of the two models computes, is refused by 
   const set = await withHeads((name) => name.replace(/(cls_branches\.\d)\.bias/, '$1.log_scale'), 0.5);
   expect(() => networkTensors([set], 'a.pth', {})).toThrow(/cls_branches\.0\.log_scale is a learned scale.*0\.5/);
 });
+
+test('what LLMDet stores beside the detector does not count: its language model and what connects it', async () => {
+  const [set] = await readWeightsFile(file);
+  if (!set) throw new Error('there are weights');
+  // The names that transformers' conversion of mm_grounding_dino leaves out.
+  const others = [
+    'lmm.model.embed_tokens.weight',
+    'lmm.model.layers.0.self_attn.q_proj.weight',
+    'connector.0.weight',
+    'region_connector.0.weight',
+    'image_seperate.weight',
+    'ref_point_head.layers.0.weight',
+    'language_model.language_backbone.body.model.embeddings.position_ids',
+  ];
+  const whole = { ...set, names: new Set([...set.names, ...others]) };
+  const read = whole.read;
+  whole.read = (name) => {
+    if (others.includes(name) && !name.endsWith('position_ids')) throw new Error(`${name} was read`);
+    return read(others.includes(name) ? 'level_embed' : name);
+  };
+  const expected = networkTensors([set], 'a.pth', {}).tensors;
+  const { tensors } = networkTensors([whole], 'a.pth', {});
+  const shapes = (of: typeof tensors) => Object.fromEntries([...of].map(([name, { shape }]) => [name, shape]));
+  expect(shapes(tensors)).toEqual(shapes(expected));
+});
