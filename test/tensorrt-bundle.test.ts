@@ -255,6 +255,7 @@ test.skipIf(!(await works(python, '--version')))('the Python scripts are valid, 
 });
 
 const hasOnnxRuntime = await works(python, '-c', 'import onnxruntime');
+const hasTensorRt = await works(python, '-c', 'import tensorrt');
 const PHRASES = ['red circle', 'blue square', 'green triangle'];
 /** A picture without loss, since decoders of JPEG differ. */
 const picture = join(folder, 'picture.png');
@@ -301,6 +302,12 @@ print(json.dumps({"shape": pixels.shape, "values": pixels.ravel()[::997].tolist(
     expect(found.shape).toEqual([1, 3, size.height, size.width]);
     for (const [at, value] of (found.values as number[]).entries())
       expect(Math.abs(value - (values[at * 997] ?? Number.NaN))).toBeLessThan(1e-5);
+  });
+
+  test.skipIf(hasTensorRt)('says in a sentence that there is no TensorRT', async () => {
+    const { code, stdout, stderr } = await run(python, [join(path, 'run.py'), picture]);
+    expect([code, stdout]).toEqual([1, '']);
+    expect(stderr).toMatch(/^This Python \(.*\) does not have tensorrt; JetPack installs it.*\n$/);
   });
 
   test.skipIf(!hasOnnxRuntime)('and compare.py find the boxes that dino8 finds', async () => {

@@ -2,15 +2,14 @@
 import os
 import sys
 
-from detection import FOLDER, SIZES
+from detection import FOLDER, SIZES, needed
 
 
 class OpenVino:
     """A model on a device of OpenVINO."""
 
     def __init__(self, path, device, precision):
-        import openvino
-
+        openvino = needed("openvino", "install it with pip install openvino")
         settings = {"INFERENCE_PRECISION_HINT": "f32"} if precision == "f32" else {}
         devices = openvino.Core().available_devices
         if device.split(".")[0] not in {each.split(".")[0] for each in devices}:

@@ -13,7 +13,7 @@ import sys
 
 from PIL import Image
 
-from detection import FOLDER, SIZES, arguments, detector, read_json
+from detection import FOLDER, SIZES, arguments, detector, needed, read_json
 from runtime import add_options, load
 
 
@@ -21,8 +21,7 @@ class OnnxRuntime:
     """The model itself, on the CPU."""
 
     def __init__(self, path):
-        import onnxruntime
-
+        onnxruntime = needed("onnxruntime", "install it with pip install onnxruntime")
         if "plugin" in os.path.basename(path):
             sys.exit(f"ONNX Runtime does not have the plug-in of {path}; choose another model with --size.")
         self.session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])

@@ -1,11 +1,21 @@
 """What run.py and compare.py share: pictures as the model's input, results as boxes, and the options by which a model is chosen."""
 import argparse
+import importlib
 import json
 import os
+import sys
 
 import numpy as np
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
+
+
+def needed(name, package):
+    """A module, or a sentence that says how to get it."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        sys.exit(f"This Python ({sys.executable}) does not have {name}; {package}.")
 
 
 def read_json(name):

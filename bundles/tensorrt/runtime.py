@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 
-from detection import FOLDER
+from detection import FOLDER, needed
 
 
 def load_cuda():
@@ -21,7 +21,7 @@ class TensorRt:
     """An engine on the device. Memory is managed by the CUDA runtime, which JetPack installs."""
 
     def __init__(self, path):
-        import tensorrt
+        tensorrt = needed("tensorrt", "JetPack installs it for the system's python3 (package python3-libnvinfer)")
         self.cuda = load_cuda()
         runtime = tensorrt.Runtime(tensorrt.Logger(tensorrt.Logger.WARNING))
         tensorrt.init_libnvinfer_plugins(None, "")
