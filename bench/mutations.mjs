@@ -6,13 +6,14 @@
 //   node bench/mutations.mjs --seed S --from N --cases 1 --kind K a finding again, by its seed, number and kind
 // The mutated file of each finding is kept in the folder that is printed (--findings FOLDER names another).
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { caseOf, kindOf } from './mutations/cases.mjs';
 import { KINDS } from './mutations/kinds.mjs';
+import { STATE } from './mutations/state.mjs';
 
 const { values } = parseArgs({
   options: {
@@ -43,8 +44,9 @@ const LONGEST_WAIT = 900;
 const MOST_MEMORY = 1.6e9;
 /** The private memory that a process may have in kilobytes, so that a model that asks for more is refused by the system. */
 const SYSTEM_LIMIT = 3_500_000;
-/** The cases after which a process is replaced, since native caches grow. */
-const CASES_OF_A_PROCESS = 3000;
+/** The cases after which a process is replaced, and its memory at which it is replaced before, since native caches grow. */
+const CASES_OF_A_PROCESS = 5000;
+const REPLACED_AT = 700e6;
 /** How often a fault that was found before, but for its numbers and names, is printed. */
 const MOST_ALIKE = 3;
 
@@ -66,34 +68,48 @@ function start(args, env = {}) {
   return child;
 }
 
-/** Waits for the end of a case. */
-function answerOf(child) {
+/**
+ * Runs the cases from `first` up to `last` in a process, as far as it comes. Returns what became of each, in order (a STATE),
+ * the faults by the number of the case, and `end`: the fault by which the process ended within its last case, if it did.
+ */
+async function runCases(first, last, env) {
+  const record = join(prepared, 'record');
+  writeFileSync(record, '');
+  const child = start([record], env);
+  const faults = new Map();
+  child.on('message', ({ number, fault }) => faults.set(number, fault));
+  child.send({ kinds, seed, first, last, most: MOST_MEMORY, replacedAt: REPLACED_AT }, () => undefined);
+  const end = await endOf(child, record);
+  const states = [...readFileSync(record)];
+  rmSync(record);
+  return { states, faults, end };
+}
+
+/** Waits for the end of a process. Returns what was wrong with it; undefined if it ended by itself between two cases. */
+function endOf(child, record) {
   return new Promise((resolve) => {
-    let isInRuntime = false;
-    const settle = (answer) => {
-      clearInterval(watch);
-      child.off('message', hear).off('exit', die);
-      resolve({ isInRuntime, ...answer });
+    let known = { length: -1, processor: 0, time: 0 };
+    let fault;
+    const stop = (reason) => {
+      fault ??= reason;
+      child.kill('SIGKILL');
     };
-    const hear = (message) => {
-      if (message.isInRuntime) isInRuntime = true;
-      else settle(message);
-    };
-    const die = (code, signal) =>
-      settle({
-        isDead: true,
-        fault: `the process died (${signal ?? `exit code ${code}`}): ${child.said.trim().slice(-600)}`,
-      });
-    const begun = processorTime(child.pid);
-    const latest = performance.now() + LONGEST_WAIT * 1000;
     const watch = setInterval(() => {
+      const { size: length } = statSync(record);
+      const processor = processorTime(child.pid);
+      if (length !== known.length) known = { length, processor, time: performance.now() };
       const memory = residentMemory(child.pid);
-      const seconds = processorTime(child.pid) - begun;
-      if (memory > 2 * MOST_MEMORY) settle({ isDead: true, fault: `${(memory / 1e6).toFixed(0)} MB of memory` });
-      else if (seconds > LONGEST || performance.now() > latest)
-        settle({ isDead: true, fault: `no end within ${seconds.toFixed(0)} seconds of processor time` });
+      const seconds = processor - known.processor;
+      if (memory > 2 * MOST_MEMORY) stop(`${(memory / 1e6).toFixed(0)} MB of memory`);
+      else if (seconds > LONGEST || performance.now() - known.time > LONGEST_WAIT * 1000)
+        stop(`no end within ${seconds.toFixed(0)} seconds of processor time`);
     }, 500);
-    child.on('message', hear).on('exit', die);
+    // `close` comes after the last message and the last text.
+    child.on('close', (code, signal) => {
+      clearInterval(watch);
+      const died = `the process died (${signal ?? `exit code ${code}`}): ${child.said.trim().slice(-600)}`;
+      resolve(code === 0 ? undefined : (fault ?? died));
+    });
   });
 }
 
@@ -130,13 +146,9 @@ function report(kind, number, fault) {
 }
 
 /** Whether a case ends a process without dino8's kernels too: then ONNX Runtime itself does not bear the model. */
-async function diesWithoutKernels(kind, number) {
-  const child = start([], { DINO8_NO_KERNELS: '1' });
-  await answerOf(child);
-  child.send({ kind, seed, number });
-  const { isDead } = await answerOf(child);
-  child.kill('SIGKILL');
-  return isDead === true;
+async function diesWithoutKernels(number) {
+  const { end } = await runCases(number, number + 1, { DINO8_NO_KERNELS: '1' });
+  return end !== undefined;
 }
 
 function printTable() {
@@ -144,51 +156,50 @@ function printTable() {
 }
 
 console.log(`Mutating files with the seed ${seed}, from case ${from}.`);
-const preparing = start(['prepare']);
+const preparing = start([]);
 await new Promise((done) => preparing.on('exit', done));
 if (!existsSync(join(prepared, 'operators'))) refuse(`The valid files were not made: ${preparing.said}`);
-process.on('SIGINT', () => {
-  printTable();
-  process.exit(130);
-});
-
-let child;
-let left = 0;
 let done = 0;
+const total = () => [...counts.values()].reduce((sum, each) => sum + each.findings, 0);
+function printResult() {
+  printTable();
+  console.log(`${done} cases, ${total()} findings of ${alike.size} patterns`);
+  for (const [pattern, times] of alike) console.log(`  ${times} × ${pattern}`);
+  rmSync(prepared, { recursive: true, force: true });
+}
+for (const [signal, code] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+])
+  process.on(signal, () => {
+    printResult();
+    process.exit(code);
+  });
+
 let printed = performance.now();
-for (; done < cases && performance.now() < end; done++) {
-  if (left-- === 0 || !child) {
-    child?.kill('SIGKILL');
-    child = start([]);
-    await answerOf(child);
-    left = CASES_OF_A_PROCESS;
+while (done < cases && performance.now() < end) {
+  const first = from + done;
+  const { states, faults, end: death } = await runCases(first, from + Math.min(cases, done + CASES_OF_A_PROCESS));
+  if (states.length === 0) refuse(`The process that opens the files does not start: ${death}`);
+  for (const [index, state] of states.entries()) {
+    const number = first + index;
+    const kind = kindOf(kinds, seed, number);
+    const count = counts.get(kind);
+    const isLast = index === states.length - 1;
+    const fault = faults.get(number) ?? (isLast ? death : undefined);
+    count.cases++;
+    // The process ended within its last case if this one is not over.
+    const isDeadInRuntime = state === STATE.isInRuntime && (await diesWithoutKernels(number));
+    if (state === STATE.tooLarge || isDeadInRuntime) count['ended in ONNX Runtime']++;
+    else {
+      count[state === STATE.read ? 'read' : 'refused']++;
+      if (fault !== undefined) report(kind, number, fault);
+    }
   }
-  const number = from + done;
-  const kind = kindOf(kinds, seed, number);
-  child.send({ kind, seed, number }, () => undefined);
-  const { outcome = 'refused', fault, memory = 0, isDead, isInRuntime } = await answerOf(child);
-  const count = counts.get(kind);
-  count.cases++;
-  const isTooLarge = memory > MOST_MEMORY;
-  if (isDead || isTooLarge) {
-    child.kill('SIGKILL');
-    child = undefined;
-  }
-  if (isInRuntime && ((isDead && (await diesWithoutKernels(kind, number))) || isTooLarge))
-    count['ended in ONNX Runtime']++;
-  else {
-    count[outcome]++;
-    if (fault !== undefined) report(kind, number, fault);
-    else if (isTooLarge) report(kind, number, `${(memory / 1e6).toFixed(0)} MB of memory`);
-  }
+  done += states.length;
   if (performance.now() - printed < 300_000) continue;
   printed = performance.now();
-  console.log(`${done + 1} cases, ${[...counts.values()].reduce((sum, each) => sum + each.findings, 0)} findings`);
+  console.log(`${done} cases, ${total()} findings`);
 }
-child?.kill('SIGKILL');
-rmSync(prepared, { recursive: true, force: true });
-printTable();
-const total = [...counts.values()].reduce((sum, each) => sum + each.findings, 0);
-console.log(`${done} cases, ${total} findings of ${alike.size} patterns`);
-for (const [pattern, times] of alike) console.log(`  ${times} × ${pattern}`);
-process.exitCode = total === 0 ? 0 : 1;
+printResult();
+process.exitCode = total() === 0 ? 0 : 1;

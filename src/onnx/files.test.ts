@@ -42,7 +42,11 @@ const tensor = fc
 
 /** Models with parts that dino8 does not use: docs, metadata, subgraphs, functions, unknown operators and fields. */
 const anyModel = fc
-  .record({ tensors: fc.array(tensor, { maxLength: 5 }), names: fc.array(name, { maxLength: 5 }), doc: fc.string() })
+  .record({
+    tensors: fc.array(tensor, { maxLength: 5 }),
+    names: fc.uniqueArray(name, { maxLength: 5 }),
+    doc: fc.string(),
+  })
   .map(({ tensors, names, doc }) => {
     const subgraph = create(GraphProtoSchema, { name: 'inner', docString: doc, initializer: tensors.slice(0, 1) });
     const nodes = names.map((each) =>
@@ -197,6 +201,16 @@ describe('files from untrusted sources', () => {
     model.functions = functions;
     model.graph?.node.push(create(NodeProtoSchema, { opType: 'F0', domain: 'd', input: ['x'], output: ['y'] }));
     expect(() => parseModel(toBinary(ModelProtoSchema, model), 'it')).toThrow(message);
+  });
+
+  test('a value that two nodes compute is refused, in functions too', () => {
+    const node = create(NodeProtoSchema, { opType: 'Relu', input: ['x'], output: ['y'] });
+    const model = modelWith([]);
+    model.graph?.node.push(node, node);
+    expect(() => parseModel(toBinary(ModelProtoSchema, model), 'it')).toThrow(/two nodes compute the value y/);
+    const called = modelWith([]);
+    called.functions = [create(FunctionProtoSchema, { name: 'F', domain: 'd', node: [node, node] })];
+    expect(() => parseModel(toBinary(ModelProtoSchema, called), 'it')).toThrow(/two nodes compute the value y/);
   });
 
   test('external data beyond the end of its file is refused', async () => {

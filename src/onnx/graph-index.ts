@@ -27,7 +27,11 @@ export function indexGraph(graph: Pick<GraphProto, 'node' | 'initializer' | 'out
   const consumers = new Map<string, NodeProto[]>();
   for (const node of graph.node) {
     for (const name of node.output) if (name) producer.set(name, node);
-    for (const name of usedBy(node)) consumers.set(name, [...(consumers.get(name) ?? []), node]);
+    for (const name of usedBy(node)) {
+      const readers = consumers.get(name);
+      if (readers) readers.push(node);
+      else consumers.set(name, [node]);
+    }
   }
   return {
     producer,

@@ -8,6 +8,7 @@ import { ModelProtoSchema, TensorProtoSchema } from 'onnx-buf';
 import { InputError, messageOf } from '../base/errors.ts';
 import { isInsideFolderOf, readBytes } from '../base/files.ts';
 import { checkCalls } from './check-calls.ts';
+import { checkValues } from './check-values.ts';
 import { checkTensorSize, isExternal } from './tensor.ts';
 import { tensorsOf } from './traverse.ts';
 import type { GraphProto, ModelProto, TensorProto } from './types.ts';
@@ -55,6 +56,7 @@ export function parseModel(bytes: Uint8Array, source: string): Model {
     throw new InputError(`${source}: ${messageOf(error)}`);
   }
   checkCalls(model, source);
+  checkValues(model, source);
   return Object.assign(model, { graph: model.graph });
 }
 

@@ -19,15 +19,14 @@ import { DataType, type NodeProto } from '../types.ts';
 export function findHardSwish(model: Model): number {
   const { graph } = model;
   let found = 0;
-  for (const match of [matchHardSwish, matchHardSigmoid])
-    for (const node of [...graph.node]) {
-      const index = indexGraph(graph);
-      const replacement = match(node, index);
-      if (!replacement) continue;
-      graph.node[graph.node.indexOf(node)] = replacement;
-      removeUnused(model);
-      found++;
-    }
+  for (const match of [matchHardSwish, matchHardSigmoid]) {
+    // The nodes within a match have one reader, so that no match changes another of the same kind.
+    const index = indexGraph(graph);
+    const replacements = new Map(graph.node.map((node) => [node, match(node, index)]));
+    graph.node = graph.node.map((node) => replacements.get(node) ?? node);
+    found += [...replacements.values()].filter(Boolean).length;
+    removeUnused(model);
+  }
   if (found > 0) sortTopologically(graph);
   return found;
 }

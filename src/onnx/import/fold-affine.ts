@@ -5,11 +5,12 @@
  * computes once.
  */
 import { findAttribute, integerAttribute, integersAttribute } from '../attributes.ts';
-import { type GraphIndex, indexGraph } from '../graph-index.ts';
+import { ChangingIndex } from '../changing-index.ts';
+import type { GraphIndex } from '../graph-index.ts';
 import type { Model } from '../read.ts';
 import { makeNode, sortTopologically } from '../rewrite.ts';
 import { makeTensor } from '../tensor.ts';
-import { DataType, type GraphProto, type NodeProto } from '../types.ts';
+import { DataType, type NodeProto } from '../types.ts';
 
 /** A layer whose result has its channels on one axis. */
 interface Layer {
@@ -38,28 +39,29 @@ interface Affine {
  * @returns the number of nodes that were folded
  */
 export function foldAffine(model: Model): number {
-  const { graph } = model;
+  const index = new ChangingIndex(model.graph);
   let folded = 0;
-  for (const node of [...graph.node]) for (; foldNext(graph, node); ) folded++;
-  for (const node of graph.node.toReversed()) if (foldForward(graph, node)) folded++;
-  if (folded > 0) sortTopologically(graph);
+  for (const node of [...model.graph.node]) for (; foldNext(index, node); ) folded++;
+  index.finish();
+  for (const node of model.graph.node.toReversed()) if (foldForward(index, node)) folded++;
+  index.finish();
+  if (folded > 0) sortTopologically(model.graph);
   return folded;
 }
 
-/** Folds the node behind `node` into it if possible. The index is made anew at each call, since each fold changes the graph. */
-function foldNext(graph: GraphProto, node: NodeProto): boolean {
+/** Folds the node behind `node` into it if possible. */
+function foldNext(index: ChangingIndex, node: NodeProto): boolean {
   if (!['Conv', 'ConvTranspose', 'Gemm'].includes(node.opType) || node.domain !== '') return false;
-  const index = indexGraph(graph);
   const [result = ''] = node.output;
   const [next, ...others] = index.consumers.get(result) ?? [];
   const layer = next && others.length === 0 && !index.outputs.has(result) ? layerOf(node, index) : undefined;
   if (!next || !layer) return false;
-  const emit = emitter(graph, `${next.name || next.output[0]}.folded`);
+  const emit = emitter(index, `${next.name || next.output[0]}.folded`);
   const affine = affineOf(next, result, layer, index, emit);
   if (!affine) return false;
-  apply(layer, affine, emit);
-  node.output = [next.output[0] ?? ''];
-  graph.node = graph.node.filter((each) => each !== next);
+  const inputs = newInputs(layer, affine, emit);
+  index.remove(next);
+  index.change(node, inputs, [next.output[0] ?? '']);
   return true;
 }
 
@@ -70,13 +72,13 @@ type Emit = (
   attributes?: Parameters<typeof makeNode>[4],
 ) => string;
 
-function emitter(graph: GraphProto, prefix: string): Emit {
+function emitter(index: ChangingIndex, prefix: string): Emit {
   let count = 0;
   return (operator, inputs, attributes = {}) => {
     const names = inputs.map((input) => {
       if (typeof input === 'string') return input;
       const name = `${prefix}.constant_${count++}`;
-      graph.initializer.push(
+      index.addInitializer(
         typeof input === 'number'
           ? makeTensor(name, [1], Float32Array.of(input))
           : makeTensor(name, [input.length], BigInt64Array.from(input, BigInt)),
@@ -84,7 +86,7 @@ function emitter(graph: GraphProto, prefix: string): Emit {
       return name;
     });
     const output = `${prefix}.${operator}_${count++}`;
-    graph.node.push(makeNode(operator, output, names, [output], attributes));
+    index.add(makeNode(operator, output, names, [output], attributes));
     return output;
   };
 }
@@ -117,11 +119,13 @@ function layerOf(node: NodeProto, index: GraphIndex): Layer | undefined {
 
 /** Returns the initializer that a value is or, through the first inputs of nodes of earlier folds, is computed from. */
 function originalWeight(name: string, index: GraphIndex): string | undefined {
-  if (index.initializer.has(name)) return name;
-  const node = index.producer.get(name);
-  return node && FOLDING.has(node.opType) && name.includes('.folded')
-    ? originalWeight(node.input[0] ?? '', index)
-    : undefined;
+  let original = name;
+  while (!index.initializer.has(original)) {
+    const node = index.producer.get(original);
+    if (!node || !FOLDING.has(node.opType) || !original.includes('.folded')) return undefined;
+    original = node.input[0] ?? '';
+  }
+  return original;
 }
 
 const FOLDING = new Set(['Mul', 'Add', 'Reshape', 'Expand', 'ReduceSum']);
@@ -165,23 +169,23 @@ function batchNormalization(node: NodeProto, layer: Layer, index: GraphIndex, em
   return { scale, shift: emit('Sub', [beta, emit('Mul', [mean, scale])]) };
 }
 
-function apply({ node, channels, weightShape }: Layer, { scale, shift }: Affine, emit: Emit): void {
+/** Returns the inputs of a layer that computes what the layer and the map behind it do. */
+function newInputs({ node, channels, weightShape }: Layer, { scale, shift }: Affine, emit: Emit): string[] {
   const [x = '', weight = '', bias] = node.input;
   const byChannel = (vector: string) => emit('Expand', [vector, [channels]]);
   const flatBias = bias ? emit('Reshape', [bias, [-1]]) : undefined;
   const scaled = flatBias && scale ? emit('Mul', [flatBias, scale]) : flatBias;
   const moved = scaled && shift ? emit('Add', [scaled, shift]) : (scaled ?? shift);
   const newWeight = scale ? emit('Mul', [weight, emit('Reshape', [byChannel(scale), weightShape])]) : weight;
-  node.input = moved === undefined ? [x, newWeight] : [x, newWeight, byChannel(moved)];
+  return moved === undefined ? [x, newWeight] : [x, newWeight, byChannel(moved)];
 }
 
 /**
  * Folds a multiplication by a constant, or an addition of one, into the convolutions that read its result. An addition stays
  * before a convolution that pads: its zeros are put around the sum, so that the constant must not be added to them.
  */
-function foldForward(graph: GraphProto, node: NodeProto): boolean {
+function foldForward(index: ChangingIndex, node: NodeProto): boolean {
   if (node.domain !== '' || !['Mul', 'Add'].includes(node.opType)) return false;
-  const index = indexGraph(graph);
   const [a = '', b = ''] = node.input;
   const [constant, x] = constantShape(a, index) ? [a, b] : [b, a];
   const [result = ''] = node.output;
@@ -197,19 +201,19 @@ function foldForward(graph: GraphProto, node: NodeProto): boolean {
     (isMul || !pads(reader));
   if (!isSingle || constantShape(x, index) || index.outputs.has(result) || readers.length === 0) return false;
   if (!readers.every(canTake)) return false;
-  for (const reader of readers) {
-    const emit = emitter(graph, `${reader.name}.${node.name || result}.folded`);
+  for (const reader of [...readers]) {
+    const emit = emitter(index, `${reader.name}.${node.name || result}.folded`);
     const [, weight = '', bias] = reader.input;
     const scalar = emit('Reshape', [constant, [1]]);
-    if (isMul) reader.input = [x, emit('Mul', [weight, scalar]), ...(bias ? [bias] : [])];
+    if (isMul) index.change(reader, [x, emit('Mul', [weight, scalar]), ...(bias ? [bias] : [])]);
     else {
       const axes = otherAxes(originalWeight(weight, index) ?? '', index);
       const sums = emit('ReduceSum', [weight, axes], { keepdims: 0 });
       const shift = emit('Mul', [sums, scalar]);
-      reader.input = [x, weight, bias ? emit('Add', [bias, shift]) : shift];
+      index.change(reader, [x, weight, bias ? emit('Add', [bias, shift]) : shift]);
     }
   }
-  graph.node = graph.node.filter((each) => each !== node);
+  index.remove(node);
   return true;
 }
 

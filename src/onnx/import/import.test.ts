@@ -286,6 +286,18 @@ describe('folding operations that scale and shift channels', () => {
     for (const [index, value] of after.data.entries()) expect(value).toBeCloseTo(before.data[index] ?? Number.NaN, 3);
   });
 
+  // With an index made anew for each, this takes minutes.
+  test('thousands of layers take time in proportion', () => {
+    const count = 3000;
+    const layers = Array.from({ length: count }, (_, at) => [
+      makeNode('Conv', `c${at}`, [at === 0 ? 'x' : `m${at - 1}`, 'w'], [`c${at}`]),
+      makeNode('Mul', `m${at}`, [`c${at}`, 's'], [at === count - 1 ? 'y' : `m${at}`]),
+    ]);
+    const model = modelOf(17, [1, 3, 5, 5], layers.flat(), [makeTensor('w', [3, 3, 1, 1], noise(9, 2)), scalar]);
+    expect(foldAffine(model)).toBe(count);
+    expect(model.graph.node.filter(({ opType }) => opType === 'Conv')).toHaveLength(count);
+  });
+
   test.each([0, 1])('a Gemm with transB=%i keeps its results', async (transB) => {
     const nodes = [
       makeNode('Gemm', 'gemm', ['x', 'w', 'b'], ['c'], { transB }),
