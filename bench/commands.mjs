@@ -29,13 +29,19 @@ const BRIEF = [
   '1',
 ];
 
-/** The arguments of each command that writes; everything that it writes is in or at `output`. `model` is a checkpoint. */
+/** The arguments of a command that judges the network of toy-model.mjs with its inputs. */
+const calibrated = ({ model, inputs }) => [model, inputs, '--recipe', 'generic', '--calibration', inputs];
+
+/**
+ * The arguments of each command that writes; everything that it writes is in or at `output`. `model` is a checkpoint; the last
+ * argument has the paths of the network of toy-model.mjs and of inputs of it.
+ */
 export const WRITING = {
   convert: (output, model = nano) => ['convert', model, '-o', `${output}.onnx`],
   halves: (output, model = nano) => ['convert', model, '-o', output],
   folder: (output, model = nano) => ['convert', model, '--combined', '-o', output],
   quantize: (output, model = nano) => ['quantize', model, '--recipe', 'dynamic', '-o', `${output}.onnx`],
-  calibrate: (output, model = nano) => ['calibrate', model, calib, '--images', '12', '-o', `${output}.json`],
+  calibrate: (output, model = nano) => ['calibrate', model, calib, '--images', '6', '-o', `${output}.json`],
   specialize: (output, model = nano) => [
     'specialize',
     model,
@@ -46,10 +52,24 @@ export const WRITING = {
     '-o',
     `${output}.onnx`,
   ],
-  eval: (output, model = nano) => ['eval', model, val, '--images', '12', '-o', `${output}.json`],
-  detections: (output, model = nano) => ['eval', model, val, '--images', '12', '--save-detections', `${output}.json`],
+  eval: (output, model = nano) => ['eval', model, val, '--images', '6', '-o', `${output}.json`],
+  detections: (output, model = nano) => ['eval', model, val, '--images', '6', '--save-detections', `${output}.json`],
   score: (output) => ['score', detections, truth, '-o', `${output}.json`],
   errors: (output) => ['errors', detections, truth, '-o', `${output}.json`],
+  export: (output, model = nano) => [
+    'export',
+    model,
+    '--target',
+    'tensorrt',
+    '--tensorrt',
+    '10.3',
+    '--sizes',
+    '64',
+    '--phrases',
+    'red circle',
+    '-o',
+    output,
+  ],
   inspect: (output, model = nano) => ['inspect', model, '--report', `${output}.html`],
   compare: (output, model = nano) => [
     'compare',
@@ -62,18 +82,16 @@ export const WRITING = {
     '--report',
     `${output}.html`,
   ],
-  sensitivity: (output, model = nano) => [
+  // These two measure each layer in turn, so they get a model of a few.
+  sensitivity: (output, _, toy) => [
     'sensitivity',
-    model,
-    val,
-    '--images',
-    '2',
-    '--recipe',
-    'dynamic',
+    ...calibrated(toy),
     '-o',
     `${output}.json`,
+    '--report',
+    `${output}.html`,
   ],
-  tune: (output, model = nano) => ['tune', model, val, '--images', '2', '--recipe', 'dynamic', '-o', `${output}.yaml`],
+  tune: (output, _, toy) => ['tune', ...calibrated(toy), '-o', `${output}.yaml`],
   compress: (output, model = nano) => ['compress', model, val, ...BRIEF, '-o', output],
   detect: (output, model = nano) => [
     'detect',

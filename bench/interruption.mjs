@@ -7,11 +7,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { entry, numberOption, READING, seededRandom, WRITING } from './commands.mjs';
+import { writeToy } from './toy-model.mjs';
 
 const CODES = { SIGINT: 130, SIGTERM: 143 };
 const times = numberOption('times', 5);
 const random = seededRandom(numberOption('seed', 1));
 const folder = await mkdtemp(join(tmpdir(), 'dino8-interruption-'));
+const toy = await writeToy(folder);
 
 async function runOnce(args, signal, after) {
   const child = spawn(process.execPath, [entry, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
@@ -30,11 +32,11 @@ async function runOnce(args, signal, after) {
 let failures = 0;
 console.log('command       signalled   ended before   slowest end   wrong');
 for (const [name, of] of Object.entries({ ...WRITING, ...READING })) {
-  const whole = await runOnce(of(join(folder, `${name}-whole`)));
+  const whole = await runOnce(of(join(folder, `${name}-whole`), undefined, toy));
   let [signalled, slowest, wrong] = [0, 0, 0];
   for (let index = 0; index < times; index++) {
     const signal = index % 2 === 0 ? 'SIGINT' : 'SIGTERM';
-    const args = of(join(folder, `${name}-${index}`));
+    const args = of(join(folder, `${name}-${index}`), undefined, toy);
     const { code, said, isRunning, milliseconds } = await runOnce(args, signal, random() * whole.milliseconds);
     if (!isRunning) continue;
     signalled++;

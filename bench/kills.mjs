@@ -14,6 +14,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { entry, numberOption, seededRandom, WRITING } from './commands.mjs';
 import { writeSmallCheckpoint } from './small-checkpoint.mjs';
+import { writeToy } from './toy-model.mjs';
 
 const kills = numberOption('kills', 500);
 const end = performance.now() + numberOption('minutes', 600) * 60_000;
@@ -123,7 +124,8 @@ function differences(found, whole) {
 /** The arguments of a command that writes into a folder. Reports name their own path, so that it is the same each time. */
 const small = join(base, 'small');
 await writeSmallCheckpoint(small);
-const argumentsOf = (name, folder) => WRITING[name](join(folder, 'result'), small);
+const toy = await writeToy(base);
+const argumentsOf = (name, folder) => WRITING[name](join(folder, 'result'), small, toy);
 const names = only ? only.split(',') : Object.keys(WRITING);
 const wholes = new Map();
 for (const name of names) {
@@ -140,10 +142,19 @@ for (const name of names) {
   );
 }
 
+/** The next command: quick ones come more often, by the root of their time, so that no command takes most of the time. */
+const runs = new Map(names.map((name) => [name, 0]));
+function nextName() {
+  const cost = (name) => (runs.get(name) + 1) * Math.sqrt(wholes.get(name).milliseconds);
+  const name = names.reduce((best, each) => (cost(each) < cost(best) ? each : best));
+  runs.set(name, runs.get(name) + 1);
+  return name;
+}
+
 const figures = new Map(names.map((name) => [name, { random: 0, chosen: 0, 'ended before': 0, wrong: 0 }]));
 let done = 0;
 for (let index = 0; done < kills && performance.now() < end; index++) {
-  const name = names[index % names.length];
+  const name = nextName();
   const { milliseconds, moments, contents: whole } = wholes.get(name);
   const count = figures.get(name);
   const folder = join(base, name);

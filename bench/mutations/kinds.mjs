@@ -34,6 +34,7 @@ import { DataType, extractModel, GraphBuilder, modelBytes, readModel, writeModel
 import { listedSamples, readPlanSummary, readStatistics } from '../../dist/quant.mjs';
 import { floats, integers, kernelOptions, Session, tensorOf } from '../../dist/runtime.mjs';
 import { safetensors, writeSmallCheckpoint } from '../small-checkpoint.mjs';
+import { toyModel } from '../toy-model.mjs';
 import { mutateBytes, mutateJson, mutateProtobuf, mutateText, mutateZip, writeZip } from './mutate.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
@@ -79,33 +80,6 @@ async function run(model, { random, enterRuntime }) {
   } finally {
     await session.close();
   }
-}
-
-/** A network of a few small layers of the operators that dino8 knows. */
-function toyModel() {
-  let seed = 1;
-  const b = new GraphBuilder('toy');
-  const noise = (shape) => {
-    const count = shape.reduce((product, size) => product * size, 1);
-    return b.constant(
-      Float32Array.from({ length: count }, () => Math.sin(seed++ * 12.9898) / 2),
-      shape,
-    );
-  };
-  const linear = (name, x, from, to) => b.scope(name, () => b.add(b.matmul(x, noise([from, to])), noise([to])));
-  const image = b.input('image', DataType.FLOAT, ['batch', 3, 8, 8]);
-  const ids = b.input('ids', DataType.INT64, ['batch', 'tokens']);
-  const patches = b.scope('patches', () => b.conv(image, noise([8, 3, 2, 2]), noise([8]), 2, 2, 0));
-  const rows = b.transpose(b.reshape(patches, [0, 8, -1]), [0, 2, 1]);
-  const words = b.scope('embedding', () => b.gather(noise([10, 8]), b.clip(ids, b.integer(0), b.integer(9)), 0));
-  const keys = b.transpose(linear('key', rows, 8, 8), [0, 2, 1]);
-  const weights = b.softmax(b.mul(b.matmul(linear('query', words, 8, 8), keys), 0.35));
-  const sum = b.add(words, linear('output', b.matmul(weights, linear('value', rows, 8, 8)), 8, 8));
-  const normal = b.layerNormalization(sum, noise([8]), noise([8]), 1e-5);
-  const result = b.add(normal, linear('fc2', b.gelu(linear('fc1', normal, 8, 16)), 16, 8));
-  b.output('result', result);
-  b.output('best', b.topk(b.reduceMax(result, [-1], false), b.integers(1), -1).values);
-  return b.finish();
 }
 
 const toySamples = () =>
