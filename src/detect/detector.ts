@@ -1,5 +1,6 @@
 /** The detector in Node.js, where ONNX Runtime's C API runs it with dino8's kernels. */
 import {
+  abortSignal,
   checkOptions,
   checkValue,
   type OptionSchemas,
@@ -19,13 +20,15 @@ import { type SessionOptions, sessionSchemas } from '../runtime/options.ts';
 import { Session } from '../runtime/session.ts';
 import { BaseDetector, MAX_WAITING } from './base-detector.ts';
 
-/** Options of `Detector.create`. All but `maxWaiting` are passed to ONNX Runtime. */
+/** Options of `Detector.create`. All but `maxWaiting` and `signal` are passed to ONNX Runtime. */
 export interface DetectorOptions extends Pick<SessionOptions, 'threads' | 'providers' | 'config' | 'optimization'> {
   /**
    * The number of calls of `detect` and `rank` that may wait while others run; 1024 by default. The next one is refused, so that
    * a server with more work than it can do says so before its memory is full.
    */
   readonly maxWaiting?: number | undefined;
+  /** Stops loading: before it begins and after each half of the model. What was loaded is closed. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 const detectorSchemas: OptionSchemas<DetectorOptions> = {
@@ -34,6 +37,7 @@ const detectorSchemas: OptionSchemas<DetectorOptions> = {
   config: sessionSchemas.config,
   optimization: sessionSchemas.optimization,
   maxWaiting: optional(wholeNumber(0)),
+  signal: optional(abortSignal),
 };
 
 const packageSchema = objectWith('what `readPackage` returned', 'model', 'family', 'preprocessing', 'tokenizer');
@@ -54,34 +58,48 @@ export class Detector extends BaseDetector {
   /**
    * Loads a model. dino8's kernels are used if they were built.
    *
-   * @throws UsageError if the model is no detector or an option is not possible; InputError or RuntimeError if it does not load
+   * @throws UsageError if the model is no detector or an option is not possible; InputError or RuntimeError if it does not load;
+   * the reason of `options.signal` if it was aborted
    */
   static async create(modelPackage: ModelPackage, options: DetectorOptions = {}): Promise<Detector> {
     checkValue('The model', packageSchema, modelPackage);
     checkOptions('Detector.create', detectorSchemas, options);
     const { model, preprocessing, source } = modelPackage;
-    const { maxWaiting = MAX_WAITING, ...others } = options;
+    const { maxWaiting = MAX_WAITING, signal, ...others } = options;
+    signal?.throwIfAborted();
     const steps = detectionOf(modelPackage);
     const settings: SessionOptions = { ...others, ...kernelOptions() };
     const tokenizer = createTokenizer(modelPackage.tokenizer, source);
-    const load = (part: Model) => Session.create(modelBytes(part), settings, source);
-    const fixedPrompt = readFixedPrompt(model);
-    const text = fixedPrompt ? undefined : await load(steps.extractHalf(model, 'text'));
-    const detect = await load(fixedPrompt ? model : steps.extractHalf(model, 'detect'));
-    const preprocessor = await Preprocessor.create(preprocessing, options.threads);
-    const preparation = {
-      prepare: (images: Parameters<Preprocessor['prepare']>[0]) => preprocessor.prepare(images),
-      close: () => preprocessor[Symbol.asyncDispose](),
+    const opened: AsyncDisposable[] = [];
+    const keep = async <T extends AsyncDisposable>(opening: Promise<T>): Promise<T> => {
+      const part = await opening;
+      opened.push(part);
+      signal?.throwIfAborted();
+      return part;
     };
-    return new Detector({
-      text,
-      detect,
-      preparation,
-      tokenizer,
-      steps,
-      fixedPrompt,
-      callsAtOnce: CALLS_AT_ONCE,
-      maxWaiting,
-    });
+    const load = (part: Model) => keep(Session.create(modelBytes(part), settings, source));
+    const fixedPrompt = readFixedPrompt(model);
+    try {
+      const text = fixedPrompt ? undefined : await load(steps.extractHalf(model, 'text'));
+      const detect = await load(fixedPrompt ? model : steps.extractHalf(model, 'detect'));
+      const preprocessor = await keep(Preprocessor.create(preprocessing, options.threads));
+      const preparation = {
+        prepare: (images: Parameters<Preprocessor['prepare']>[0]) => preprocessor.prepare(images),
+        close: () => preprocessor[Symbol.asyncDispose](),
+      };
+      return new Detector({
+        text,
+        detect,
+        preparation,
+        tokenizer,
+        steps,
+        fixedPrompt,
+        callsAtOnce: CALLS_AT_ONCE,
+        maxWaiting,
+      });
+    } catch (error) {
+      await Promise.all(opened.map((part) => part[Symbol.asyncDispose]()));
+      throw error;
+    }
   }
 }

@@ -85,7 +85,11 @@ export async function measure(
   checkPath(imagePath);
   checkOptions('measure', measureSchemas, options);
   const start = performance.now();
-  const source = await readPackage(modelPath, { ema: options.ema, tokenizer: options.tokenizer });
+  const source = await readPackage(modelPath, {
+    ema: options.ema,
+    tokenizer: options.tokenizer,
+    signal: options.signal,
+  });
   for (const sentence of source.notices ?? []) options.onNotice?.(sentence);
   await using detector = await Detector.create(source, sessionOptions(options));
   const prompt = await detector.encodePrompt(phrases);

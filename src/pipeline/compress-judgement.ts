@@ -101,7 +101,7 @@ export async function scoreVariant(context: Context, made: Made): Promise<Varian
     schema: scoreSchema,
     run: async () => {
       const source = await readPackage(path);
-      await using detector = await Detector.create(source, { threads: options.threads });
+      await using detector = await Detector.create(source, { threads: options.threads, signal: options.signal });
       const partial = join(state, `score-${hashJson(key).slice(0, 16)}.partial`);
       await using journal = await openEvaluationJournal(partial, source, scoring, { identity });
       const scored = await scoreDataset(detector, scoring, { ...work, journal });

@@ -122,6 +122,7 @@ export async function detect(options: DetectOptions): Promise<DetectedImage[]> {
     const { sources, targets, every } = await planDetection(options);
     await using detector = await Detector.create(await openModel(options.model, options), {
       threads,
+      signal,
       ...(device && { providers: [device] }),
     });
     const prompt = await detector.encodePrompt(phrases, signal);

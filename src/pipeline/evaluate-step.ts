@@ -93,7 +93,7 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult
     const against = options.against === undefined ? undefined : await openDetections(options.against, every, options);
     const source = await openModel(options.model, options);
     const dataset = await openLabelled(source, every, options);
-    await using detector = await Detector.create(source, { threads, ...(device && { providers: [device] }) });
+    await using detector = await Detector.create(source, { threads, signal, ...(device && { providers: [device] }) });
     const partial = (await stateBeside(output, '.partial')) ?? (await stateBeside(saveDetections, '.partial'));
     await using journal =
       partial === undefined ? undefined : await openEvaluationJournal(partial, source, dataset, { onProgress, signal });

@@ -66,10 +66,10 @@ export async function openCheckpoint(path: string, options: OpenModelOptions): P
 
 async function opened<T extends { readonly source: string; readonly notices?: readonly string[] | undefined }>(
   model: string | T,
-  { ema, tokenizer, onNotice }: OpenModelOptions,
+  { ema, tokenizer, signal, onNotice }: OpenModelOptions,
   read: (path: string, options: ReadOptions) => Promise<T>,
 ): Promise<T> {
-  if (typeof model === 'string') return announced(await read(model, { ema, tokenizer }), onNotice);
+  if (typeof model === 'string') return announced(await read(model, { ema, tokenizer, signal }), onNotice);
   refuseReadOptions(model.source, { ema, tokenizer });
   return announced(model, onNotice);
 }

@@ -178,7 +178,12 @@ export async function runPreparedTraining(prepared: PreparedTraining): Promise<T
     validate === undefined
       ? undefined
       : await openLabelled(source, validate, { ...checks, images: validateImages, of: 'validate' });
-  await using training = await createTraining(source, dataset, settings, { providers: [device], threads, quantized });
+  await using training = await createTraining(source, dataset, settings, {
+    providers: [device],
+    threads,
+    quantized,
+    signal,
+  });
   const { checkpointMinutes, patience, finish, longer, onScore, onSave } = prepared.options;
   const writeReport = async (lines: readonly LogLine[]) => {
     if (report === undefined) return;

@@ -1,5 +1,5 @@
 /** A training, made from a checkpoint, a dataset and settings. */
-import { checkFields } from '../base/check-options.ts';
+import { abortSignal, checkFields, checkValue, optional } from '../base/check-options.ts';
 import { UsageError } from '../base/errors.ts';
 import type { CocoDataset } from '../data/coco.ts';
 import type { Checkpoint } from '../models/checkpoint/checkpoint.ts';
@@ -42,12 +42,15 @@ export interface Training extends AsyncDisposable {
 export interface CreateTrainingOptions extends Omit<TrainerOptions, 'lowMemory'> {
   /** The plan whose rounding is trained, with its scales: see `planQuantizedTraining`. For settings of the kind `qat`. */
   readonly quantized?: TrainablePlan | undefined;
+  /** Stops before the graphs are built, before they are loaded, and after that, when they are closed. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
  * Builds the graphs of a training step and loads them, with the weights of a checkpoint as the start.
  * @throws UsageError if `quantized` is missing for settings of the kind `qat`, or given for those of the kind `train`
  * @throws InputError if the dataset has nothing to learn from, or the checkpoint lacks tensors
+ * @throws the reason of `signal` if it was aborted
  * @example
  * const settings = resolveTrainingSettings(checkpoint, dataset, 'train', { epochs: 1 });
  * await using training = await createTraining(checkpoint, dataset, settings);
@@ -63,7 +66,9 @@ export async function createTraining(
   checkFamilyArgument(stored);
   checkFields('The settings must be what `resolveTrainingSettings` returned', settings, 'kind', 'canvas');
   checkFields('The options must be an object', given);
-  const { quantized, ...options } = given;
+  checkValue('The signal', optional(abortSignal), given.signal);
+  const { quantized, signal, ...options } = given;
+  signal?.throwIfAborted();
   if ((settings.kind === 'qat') !== (quantized !== undefined))
     throw new UsageError(
       settings.kind === 'qat'
@@ -75,6 +80,7 @@ export async function createTraining(
   const family = { detection: detectionOf(source), training: trainingOf(source) };
   const groups = family.training.denoising.groups(settings.denoising, targets);
   const size = { ...settings.canvas, batch: settings.batch, textLength: settings.textLength, targets, groups };
+  signal?.throwIfAborted();
   const models = await buildStepModels(source, size, settings.loss, quantized);
   const batches = new Batches(dataset, createTokenizer(source.tokenizer, source.source), family, {
     ...settings,
@@ -85,10 +91,15 @@ export async function createTraining(
   const initial = new Map(source.tensors);
   for (const { name, initial: scale } of quantized?.scales ?? [])
     initial.set(name, { type: DataType.FLOAT, shape: scale.shape, bytes: bytesOf(scale.data) });
+  signal?.throwIfAborted();
   const trainer = await Trainer.create(models, initial, batches, settings, {
     ...options,
     lowMemory: settings.loss.recompute,
   });
+  if (signal?.aborted) {
+    await trainer[Symbol.asyncDispose]();
+    throw signal.reason;
+  }
   const checkpoint = (block: BlockName) => trainedCheckpoint(source, trainer, block);
   const build = async (block: BlockName): Promise<ModelPackage> => {
     const float = await buildPackage({ ...source, tensors: checkpoint(block) });

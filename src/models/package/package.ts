@@ -6,6 +6,7 @@
  */
 import { dirname, join } from 'node:path';
 import {
+  abortSignal,
   checkOptions,
   checkPath,
   checkValue,
@@ -72,17 +73,24 @@ type Companions = Readonly<Record<FileKey, unknown>>;
 export interface ReadOptions extends WeightOptions {
   /** A folder with the files of the tokenizer; by default the checkpoint's own folder, or else the folder above it. */
   readonly tokenizer?: string | undefined;
+  /** Stops between reading the files and building the graph, and before and after each; what was read is dropped. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** What the options of reading a model must be. */
-export const readSchemas: OptionSchemas<ReadOptions> = { ema: optional(truth), tokenizer: optional(text) };
+export const readSchemas: OptionSchemas<ReadOptions> = {
+  ema: optional(truth),
+  tokenizer: optional(text),
+  signal: optional(abortSignal),
+};
 
 /**
  * Reads any model, and finds its family from the file itself: a Hugging Face folder or one file of weights (with the
  * tokenizer's files beside it), whose graph is built; an ONNX file or a folder of them that dino8 wrote; or any other ONNX
  * file, which is of the generic family.
  *
- * @throws UsageError if the path names no model; InputError if a file is damaged or of an unknown family
+ * @throws UsageError if the path names no model; InputError if a file is damaged or of an unknown family; the reason of
+ * `options.signal` if it was aborted
  * @example
  * const loaded = await loadModel('detector.onnx');
  * console.log(loaded.family.name);
@@ -90,10 +98,18 @@ export const readSchemas: OptionSchemas<ReadOptions> = { ema: optional(truth), t
 export async function loadModel(path: string, options: ReadOptions = {}): Promise<LoadedModel> {
   checkPath(path);
   checkOptions('loadModel', readSchemas, options);
+  options.signal?.throwIfAborted();
+  const loaded = await loadAny(path, options);
+  options.signal?.throwIfAborted();
+  return loaded;
+}
+
+async function loadAny(path: string, options: ReadOptions): Promise<LoadedModel> {
   if (await isDirectory(path)) return readFolder(path, options);
-  if (await isWeightsFile(path)) return buildPackage(await readCheckpoint(path, options));
+  if (await isWeightsFile(path)) return buildFrom(path, options);
   refuseReadOptions(path, options);
   const model = await readModel(path);
+  options.signal?.throwIfAborted();
   const isPackage = getMetadata(model, FILES.config[1]) !== undefined;
   return isPackage ? assemble(path, model, companionsOf(path, model)) : openGeneric(path, model);
 }
@@ -107,6 +123,12 @@ export async function loadModel(path: string, options: ReadOptions = {}): Promis
  */
 export async function readPackage(path: string, options: ReadOptions = {}): Promise<ModelPackage> {
   return asPackage(await loadModel(path, options));
+}
+
+async function buildFrom(path: string, options: ReadOptions): Promise<ModelPackage> {
+  const checkpoint = await readCheckpoint(path, options);
+  options.signal?.throwIfAborted();
+  return buildPackage(checkpoint);
 }
 
 /** `loaded` as a detector. @throws UsageError if it is none */
@@ -133,7 +155,7 @@ export function refuseReadOptions(path: string, { ema, tokenizer }: ReadOptions)
 
 async function readFolder(path: string, options: ReadOptions): Promise<ModelPackage> {
   const found = await readModelFolder(path);
-  if (!found) return buildPackage(await readCheckpoint(path, options));
+  if (!found) return buildFrom(path, options);
   refuseReadOptions(path, options);
   const first = found.form === 'combined' ? found.model : found.text;
   const loaded = assemble(path, first, companionsOf(path, first));
