@@ -21,6 +21,7 @@ import {
   jsonOption,
   overwriteOption,
   seedOption,
+  shardOption,
   threadsOption,
   tokenizerOption,
   wholeNumber,
@@ -56,7 +57,7 @@ export const calibrateCommand = () =>
             'observe only the values that this recipe needs (default: those that any bundled recipe but full needs)',
           )
           .option('--everything', 'observe every value that any recipe may need; takes longer')
-          .option('--shard <i/n>', 'do only part i of n, for instance on one of n machines', parseShard)
+          .addOption(shardOption())
           .option('--merge', 'join the statistics files of all parts'),
       ),
     ),
@@ -89,12 +90,6 @@ export const calibrateCommand = () =>
       if (json) return printJson(result);
       report(result);
     });
-
-function parseShard(text: string): { index: number; count: number } {
-  const [, index = 0, count = 0] = (/^(\d{1,6})\/(\d{1,6})$/.exec(text) ?? []).map(Number);
-  if (index < 1 || index > count) throw new UsageError(`--shard must be like 1/4, part 1 of 4, not "${text}".`);
-  return { index, count };
-}
 
 function modelAndInputs([model, dataset, ...rest]: readonly string[], named: (path: string) => string | DatasetFiles) {
   if (model === undefined || dataset === undefined || rest.length > 0)

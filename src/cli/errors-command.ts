@@ -4,7 +4,13 @@ import type { ByGroup } from '../evaluate/errors/found-objects.ts';
 import { points, signedPoints } from '../evaluate/points.ts';
 import { ERRORS_DEFAULTS, type ErrorsResult, explainErrors } from '../pipeline/errors-step.ts';
 import { addLabelOptions } from './dataset-options.ts';
-import { ANNOTATIONS_ARGUMENT, DETECTIONS_ARGUMENT, withLabels } from './detections-arguments.ts';
+import {
+  ANNOTATIONS_ARGUMENT,
+  allDetections,
+  DETECTIONS_ARGUMENT,
+  mergeOption,
+  withLabels,
+} from './detections-arguments.ts';
 import { examples } from './examples.ts';
 import { percent } from './format.ts';
 import { print, printJson } from './output.ts';
@@ -24,6 +30,7 @@ export const errorsCommand = () =>
       )
       .argument('<detections>', DETECTIONS_ARGUMENT)
       .argument('<annotations>', ANNOTATIONS_ARGUMENT)
+      .addOption(mergeOption())
       .option('--against <detections>', 'another file of detections in the same images, to find the changes from')
       .option(
         '--threshold <score>',
@@ -44,7 +51,8 @@ export const errorsCommand = () =>
         'dino8 errors int8.json assets/shapes/annotations/instances_val.json --against fp32.json',
       ),
     )
-    .action(async (detections, annotations, { json, ...given }) => {
+    .action(async (first, annotations, { json, merge, ...given }) => {
+      const detections = allDetections(first, merge);
       const result = await explainErrors({ ...withLabels(given, annotations), detections, ...work() });
       if (json) return printJson(result);
       printCauses(result);

@@ -12,6 +12,7 @@ import {
   jsonOption,
   overwriteOption,
   seedOption,
+  shardOption,
   threadsOption,
   tokenizerOption,
   wholeNumber,
@@ -26,7 +27,8 @@ export const evalCommand = () =>
       )
       .argument('<model>', 'an ONNX file or folder that dino8 wrote, or a checkpoint')
       .argument('<dataset>', DATASET_ARGUMENT)
-      .option('--images <count>', 'score only the first <count> images (default: all)', wholeNumber('--images')),
+      .option('--images <count>', 'score only the first <count> images (default: all)', wholeNumber('--images'))
+      .addOption(shardOption()),
   )
     .addOption(deviceOption())
     .option(
@@ -52,6 +54,7 @@ export const evalCommand = () =>
         'dino8 eval int8.onnx assets/shapes/val --images 100 --against fp32.json',
         'dino8 eval assets/nano assets/shapes/annotations/instances_val.json --images 100',
         'dino8 eval assets/nano assets/shapes --split val --images 100',
+        'dino8 eval assets/nano assets/shapes/val --images 100 --shard 1/2 --save-detections part1.json',
       ),
     )
     .action(async (model, dataset, { json, ...given }) => {

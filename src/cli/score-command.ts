@@ -1,7 +1,13 @@
 import { Command } from '@commander-js/extra-typings';
 import { score } from '../pipeline/score-step.ts';
 import { addLabelOptions } from './dataset-options.ts';
-import { ANNOTATIONS_ARGUMENT, DETECTIONS_ARGUMENT, withLabels } from './detections-arguments.ts';
+import {
+  ANNOTATIONS_ARGUMENT,
+  allDetections,
+  DETECTIONS_ARGUMENT,
+  mergeOption,
+  withLabels,
+} from './detections-arguments.ts';
 import { examples } from './examples.ts';
 import { printJson } from './output.ts';
 import { work } from './progress-line.ts';
@@ -17,6 +23,7 @@ export const scoreCommand = () =>
       )
       .argument('<detections>', DETECTIONS_ARGUMENT)
       .argument('<annotations>', ANNOTATIONS_ARGUMENT)
+      .addOption(mergeOption())
       .option(
         '--against <detections>',
         'another file of detections in the same images, to compute the differences from',
@@ -33,9 +40,11 @@ export const scoreCommand = () =>
         'dino8 eval assets/nano assets/shapes/val --images 50 --save-detections fp32.json',
         'dino8 score fp32.json assets/shapes/annotations/instances_val.json --images 50',
         'dino8 score int8.json assets/shapes/annotations/instances_val.json --against fp32.json',
+        'dino8 score part1.json assets/shapes/annotations/instances_val.json --merge part2.json',
       ),
     )
-    .action(async (detections, annotations, { json, ...given }) => {
+    .action(async (first, annotations, { json, merge, ...given }) => {
+      const detections = allDetections(first, merge);
       const result = await score({ ...withLabels(given, annotations), detections, ...work() });
       if (json) return printJson(result);
       printScore(result);

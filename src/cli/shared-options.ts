@@ -80,6 +80,16 @@ export const tokenizerOption = () =>
     "take the tokenizer of a checkpoint from this folder (default: the checkpoint's own folder, or else the folder above it)",
   );
 
+/** `--shard` */
+export const shardOption = () =>
+  new Option('--shard <i/n>', 'do only part i of n, for instance on one of n machines').argParser(parseShard);
+
+function parseShard(text: string): { index: number; count: number } {
+  const [, index = 0, count = 0] = (/^(\d{1,6})\/(\d{1,6})$/.exec(text) ?? []).map(Number);
+  if (index < 1 || index > count) throw new UsageError(`--shard must be like 1/4, part 1 of 4, not "${text}".`);
+  return { index, count };
+}
+
 /** `--seed` */
 export const seedOption = () =>
   new Option('--seed <number>', 'seed of every random choice; the same seed makes the same choices')

@@ -1,7 +1,6 @@
 /** The step that runs a model on images and records the statistics from which ranges of activations are chosen. */
 
-import { z } from 'zod';
-import { listOf, type OptionSchemas, optional, text, truth, wholeNumber } from '../base/check-options.ts';
+import { listOf, type OptionSchemas, optional, text, truth } from '../base/check-options.ts';
 import type { Defaults } from '../base/defaults.ts';
 import { InputError } from '../base/errors.ts';
 import { stateBeside } from '../base/write-place.ts';
@@ -11,7 +10,6 @@ import { type ReadOptions, readSchemas } from '../models/package/package.ts';
 import { observableValues } from '../quant/observable-values.ts';
 import {
   type Calibration,
-  MAXIMUM_SHARDS,
   mergeCalibrations,
   readStatistics,
   type Shard,
@@ -31,6 +29,7 @@ import {
   picturesSchema,
   recipeSchema,
   seedSchema,
+  shardSchema,
   threadSchemas,
   workSchemas,
 } from './option-schemas.ts';
@@ -66,8 +65,6 @@ export interface CalibrateOptions extends DatasetOptions, ReadOptions, ThreadOpt
 /** The defaults of `CalibrateOptions`. */
 export const CALIBRATE_DEFAULTS: Defaults<CalibrateOptions, 'images' | 'seed'> = { images: 500, seed: 0 };
 
-const shard = wholeNumber(1, MAXIMUM_SHARDS);
-
 const schemas: OptionSchemas<CalibrateOptions> = {
   ...datasetSchemas,
   ...readSchemas,
@@ -81,13 +78,7 @@ const schemas: OptionSchemas<CalibrateOptions> = {
   seed: seedSchema,
   recipe: recipeSchema,
   everything: optional(truth),
-  shard: optional(
-    z
-      .strictObject({ index: shard, count: shard }, { error: 'an object with an index and a count' })
-      .refine(({ index, count }) => Number(index) <= Number(count), {
-        error: 'a part that is not beyond the number of parts',
-      }),
-  ),
+  shard: shardSchema,
   phrases: phrasesSchema,
 };
 

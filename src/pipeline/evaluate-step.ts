@@ -1,16 +1,19 @@
 /** The step that scores a model by COCO's protocol. */
 
 import type { OptionSchemas } from '../base/check-options.ts';
+import { UsageError } from '../base/errors.ts';
 import { writeAtomic } from '../base/files.ts';
 import { stateBeside } from '../base/write-place.ts';
+import { type CocoDataset, keepImages, takeImages } from '../data/coco.ts';
 import { Detector } from '../detect/detector.ts';
 import { writeDetections } from '../evaluate/detections-file.ts';
 import { openEvaluationJournal } from '../evaluate/evaluation-journal.ts';
 import { scoreDataset } from '../evaluate/score-dataset.ts';
 import { type ReadOptions, readSchemas } from '../models/package/package.ts';
+import type { Shard } from '../quant/observe/statistics-file.ts';
 import type { ProviderName } from '../runtime/options.ts';
 import type { ThreadOptions } from '../runtime/threads.ts';
-import { type DetectionSource, openDetections } from './judged-detections.ts';
+import { type DetectionSource, openDetections, pathsOf } from './judged-detections.ts';
 import {
   countSchema,
   datasetSchema,
@@ -21,6 +24,7 @@ import {
   optionalPath,
   overwriteSchemas,
   seedSchema,
+  shardSchema,
   threadSchemas,
 } from './option-schemas.ts';
 import { runStep } from './run-step.ts';
@@ -37,6 +41,11 @@ export interface EvaluateOptions extends DatasetOptions, ReadOptions, ThreadOpti
   readonly dataset: DatasetSource;
   /** Scores only the first images, this many; all by default. */
   readonly images?: number | undefined;
+  /**
+   * Scores one part of the images, numbered from 1, for instance on one of several machines. `score` takes the detections of all
+   * parts that `saveDetections` names, and its result is that of an evaluation of all images to the bit.
+   */
+  readonly shard?: Shard | undefined;
   /** The JSON file to write. With it, an interrupted evaluation keeps its state in `OUTPUT.partial` and continues there. */
   readonly output?: string | undefined;
   /** Where the model runs; `cpu` by default. */
@@ -60,6 +69,7 @@ const schemas: OptionSchemas<EvaluateOptions> = {
   model: modelSchema,
   dataset: datasetSchema,
   images: countSchema,
+  shard: shardSchema,
   output: optionalPath,
   device: deviceSchema,
   saveDetections: optionalPath,
@@ -81,18 +91,20 @@ export type EvaluateResult = ScoreResult;
  */
 export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult> {
   return runStep('evaluate', schemas, options, async () => {
-    const { threads, device, output, saveDetections, seed, onProgress, onNotice, signal } = options;
-    const other = typeof options.against === 'string' ? options.against : undefined;
+    const { threads, device, output, saveDetections, shard, seed, onProgress, onNotice, signal } = options;
+    if (shard && saveDetections === undefined)
+      throw new UsageError('A part of an evaluation is of use by its detections: give `saveDetections` with `shard`.');
     await checkStepFiles({
       outputs: [output, saveDetections],
       models: [options.model],
-      data: [options.dataset, other],
+      data: [options.dataset, ...pathsOf(options.against)],
       overwrite: options.overwrite,
     });
     const every = await readSource(options.dataset, options);
     const against = options.against === undefined ? undefined : await openDetections(options.against, every, options);
     const source = await openModel(options.model, options);
-    const dataset = await openLabelled(source, every, options);
+    const chosen = shard ? imagesOfShard(takeImages(every, options.images ?? Number.POSITIVE_INFINITY), shard) : every;
+    const dataset = await openLabelled(source, chosen, shard ? { ...options, images: undefined } : options);
     await using detector = await Detector.create(source, { threads, signal, ...(device && { providers: [device] }) });
     const partial = (await stateBeside(output, '.partial')) ?? (await stateBeside(saveDetections, '.partial'));
     await using journal =
@@ -104,4 +116,16 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult
     await journal?.remove();
     return result;
   });
+}
+
+/** The images of a part: every `count`-th one, so that parts take about as long as each other. */
+function imagesOfShard(dataset: CocoDataset, { index, count }: Shard): CocoDataset {
+  if (count > dataset.images.length)
+    throw new UsageError(
+      `\`shard\` has ${count} parts of ${dataset.images.length} images; ask for at most one for each image.`,
+    );
+  return keepImages(
+    dataset,
+    dataset.images.filter((_, place) => place % count === index - 1),
+  );
 }

@@ -1,5 +1,6 @@
 /** The detections of one or two detectors and the labels of their images, with which the steps that judge detections begin. */
-import { InputError } from '../base/errors.ts';
+import { append } from '../base/append.ts';
+import { InputError, UsageError } from '../base/errors.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import { type CocoDataset, takeImages } from '../data/coco.ts';
 import type { CocoDetection } from '../evaluate/coco-detection.ts';
@@ -7,8 +8,8 @@ import { readDetections } from '../evaluate/detections-file.ts';
 import { type DatasetSource, readSource } from './sources.ts';
 import { checkStepFiles, type OverwriteOptions } from './step-files.ts';
 
-/** Detections: the path of a file in COCO's results format, or the list itself. */
-export type DetectionSource = string | readonly CocoDetection[];
+/** Detections: the path of a file in COCO's results format, those of several files of different images, or the list itself. */
+export type DetectionSource = string | readonly string[] | readonly CocoDetection[];
 
 /** Options of every step that judges detections. */
 export interface JudgedDetectionsOptions extends WorkOptions, OverwriteOptions {
@@ -39,7 +40,7 @@ export interface JudgedDetections {
  */
 export async function openJudgedDetections(options: JudgedDetectionsOptions): Promise<JudgedDetections> {
   const { images, output, onProgress, onNotice, signal } = options;
-  const files = [options.detections, options.against].filter((source) => typeof source === 'string');
+  const files = [options.detections, options.against].flatMap(pathsOf);
   await checkStepFiles({ outputs: [output], data: [options.annotations, ...files], overwrite: options.overwrite });
   const every = await readSource(options.annotations, { onNotice, onProgress, signal });
   const dataset = takeImages(every, images ?? Number.POSITIVE_INFINITY);
@@ -52,11 +53,43 @@ export async function openJudgedDetections(options: JudgedDetectionsOptions): Pr
   return { dataset, detections, against };
 }
 
-/** Reads detections that are given by their path. @throws as `readDetections` */
+/** The paths by which detections are given; none for the list itself. */
+export function pathsOf(source: DetectionSource | undefined): readonly string[] {
+  if (typeof source === 'string') return [source];
+  return isPaths(source) ? source : [];
+}
+
+const isPaths = (source: DetectionSource | undefined): source is readonly string[] =>
+  Array.isArray(source) && typeof source[0] === 'string';
+
+/**
+ * Reads detections that are given by paths.
+ *
+ * @throws as `readDetections`, and UsageError if two files have detections in one image, so that they are no parts of one whole
+ */
 export async function openDetections(
   source: DetectionSource,
   dataset: CocoDataset,
   { onProgress, signal }: WorkOptions,
 ): Promise<readonly CocoDetection[]> {
-  return typeof source === 'string' ? readDetections(source, dataset, { onProgress, signal }) : source;
+  const paths = pathsOf(source);
+  if (!paths[0]) return source as readonly CocoDetection[]; // a list without paths
+  const repeated = paths.find((path, index) => paths.indexOf(path) !== index);
+  if (repeated !== undefined) throw new UsageError(`${repeated} is named twice; name each part once.`);
+  const detections: CocoDetection[] = [];
+  const fileOf = new Map<number, string>();
+  for (const path of paths) {
+    const part = await readDetections(path, dataset, { onProgress, signal });
+    if (paths.length === 1) return part;
+    for (const { image_id } of part) {
+      const other = fileOf.get(image_id) ?? path;
+      if (other !== path)
+        throw new UsageError(
+          `${other} and ${path} both have detections in the image ${image_id}; parts of one whole are of different images.`,
+        );
+      fileOf.set(image_id, path);
+    }
+    append(detections, part);
+  }
+  return detections;
 }

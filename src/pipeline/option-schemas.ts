@@ -16,6 +16,7 @@ import type { WorkOptions } from '../base/progress.ts';
 import { CHANNEL_ORDERS, LAYOUTS } from '../data/image-input.ts';
 import { maxPixelsSchema } from '../data/pixel-limit.ts';
 import { LARGEST_SIDE } from '../models/specialize.ts';
+import { MAXIMUM_SHARDS } from '../quant/observe/statistics-file.ts';
 import { PROVIDER_NAMES } from '../runtime/options.ts';
 import { type ThreadOptions, threadsSchema } from '../runtime/threads.ts';
 import type { BlankInputOptions } from './blank-inputs.ts';
@@ -153,8 +154,23 @@ export const blankInputSchemas: OptionSchemas<BlankInputOptions> = {
   ),
 };
 
+const partOfShards = wholeNumber(1, MAXIMUM_SHARDS);
+
+/** One part of a work that is done in several. */
+export const shardSchema = optional(
+  z
+    .strictObject({ index: partOfShards, count: partOfShards }, { error: 'an object with an index and a count' })
+    .refine(({ index, count }) => Number(index) <= Number(count), {
+      error: 'a part that is not beyond the number of parts',
+    }),
+);
+
 const detectionList = z.custom((value) => Array.isArray(value), { error: 'a list' });
-const detectionsSchema = either('the path of a file of detections, or a list of them', text, detectionList);
+const detectionsSchema = either(
+  'the path of a file of detections, or a list of paths or detections',
+  text,
+  detectionList,
+);
 
 /** Detections, by the path of their file or as a list. */
 export const optionalDetections = optional(detectionsSchema);
