@@ -45,6 +45,7 @@ export {
   type EvaluationJournalOptions,
   openEvaluationJournal,
 } from './evaluate/evaluation-journal.ts';
+export { type FederatedFigures, type FederatedResult, federatedPrecision } from './evaluate/federated.ts';
 export {
   type Inspection,
   type InspectOptions,

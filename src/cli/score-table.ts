@@ -7,7 +7,7 @@ import { print } from './output.ts';
 import { table } from './table.ts';
 
 /** Prints the figures, those of each category, and what the intervals are. */
-export function printScore({ images, figures, intervals, change, categories }: ScoreResult): void {
+export function printScore({ images, figures, intervals, change, federated, categories }: ScoreResult): void {
   const heading = (first: string, second: string) => [
     first,
     second,
@@ -28,6 +28,10 @@ export function printScore({ images, figures, intervals, change, categories }: S
     ),
   );
   print('');
+  if (federated) {
+    const rows = Object.entries(federated).map(([name, value]) => [name, points(value)]);
+    print(`By LVIS's federated protocol:\n${table(['figure', 'points'], rows)}\n`);
+  }
   print(
     table(
       heading('category', 'AP'),

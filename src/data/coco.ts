@@ -48,6 +48,8 @@ export interface CocoCategory {
   readonly name: string;
   /** The name of a group of categories. */
   readonly supercategory?: string | undefined;
+  /** In LVIS: whether the category is rare, common or frequent in the images for training. */
+  readonly frequency?: 'r' | 'c' | 'f' | undefined;
   /** The id in the file, if that is not a whole number. `id` is then its position among the sorted ids, counted from 1. */
   readonly sourceId?: string | undefined;
   /** False if the category is no phrase of the prompt, because its name is none. Its objects count in scores nevertheless. */

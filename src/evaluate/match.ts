@@ -5,7 +5,7 @@
 import type { CocoAnnotation } from '../data/coco.ts';
 import type { Box } from '../data/labelled-box.ts';
 import type { CocoDetection } from './coco-detection.ts';
-import { AREA_NAMES, AREAS, IOU_THRESHOLDS, MAX_DETECTIONS } from './coco-settings.ts';
+import { AREA_NAMES, AREAS, IOU_THRESHOLDS } from './coco-settings.ts';
 
 /** The number of overlaps, each of which has a bit in `Outcome`. */
 const THRESHOLDS = IOU_THRESHOLDS.length;
@@ -29,12 +29,12 @@ export const isIgnored = (outcome: Outcome): boolean => ignoredOf(outcome) === E
 const RANGES = AREA_NAMES.map((area) => AREAS[area]);
 const NO_POSITIVES: readonly number[] = AREA_NAMES.map(() => 0);
 
-/** The detections of one image and category that count, the best first. */
-export function bestDetections(found: readonly CocoDetection[]): readonly CocoDetection[] {
+/** The detections of one image and category that count, at most `most` of them, the best first. */
+export function bestDetections(found: readonly CocoDetection[], most: number): readonly CocoDetection[] {
   if (found.length <= 1) return found;
   // The sort is stable, as that of pycocotools is.
   const sorted = found.toSorted((a, b) => b.score - a.score);
-  return sorted.length > MAX_DETECTIONS[2] ? sorted.slice(0, MAX_DETECTIONS[2]) : sorted;
+  return sorted.length > most ? sorted.slice(0, most) : sorted;
 }
 
 /**
@@ -42,6 +42,8 @@ export function bestDetections(found: readonly CocoDetection[]): readonly CocoDe
  * @param best the detections that `bestDetections` returns
  * @param outcomes where the outcomes are written, for each range of area in the order of `AREA_NAMES`
  * @param start the place of the best detection's outcomes; those of the others follow
+ * @param isPartial whether not every object of the category is labelled in the image, so that a detection of no object does not
+ * count
  * @returns the number of objects to be found in each range of area
  */
 export function matchImage(
@@ -49,6 +51,7 @@ export function matchImage(
   best: readonly CocoDetection[],
   outcomes: readonly Outcomes[],
   start: number,
+  isPartial: boolean,
 ): readonly number[] {
   for (let index = 0; index < RANGES.length; index++) {
     const [minimum = 0, maximum = 0] = RANGES[index] ?? [];
@@ -56,7 +59,7 @@ export function matchImage(
     for (let rank = 0; written && rank < best.length; rank++) {
       const [, , width = 0, height = 0] = best[rank]?.bbox ?? [];
       const area = width * height;
-      written[start + rank] = area < minimum || area > maximum ? EVERY_THRESHOLD << THRESHOLDS : 0;
+      written[start + rank] = isPartial || area < minimum || area > maximum ? EVERY_THRESHOLD << THRESHOLDS : 0;
     }
   }
   // Most categories have no object in an image.

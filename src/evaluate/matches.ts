@@ -52,7 +52,7 @@ export interface AreaMatches {
   };
   /** For each threshold, twice the index of each event that is a hit, and twice plus one that of each that does not count. */
   readonly events: readonly Uint32Array[];
-  /** The hits with at most 1, 10 and 100 detections in an image, by threshold: the image of each. */
+  /** The hits with at most 1, 10 and 100 detections in an image (those of the protocol), by threshold: the image of each. */
   readonly hits: readonly (readonly Uint32Array[])[];
   /** The images with objects to be found, and the number of objects in each. */
   readonly positives: {
@@ -84,6 +84,24 @@ export function matchDetections(
 ): Matches {
   checkAnnotationsArgument(truth);
   checkDetectionsArgument(detections);
+  return matchBy(truth, detections, options, { limits: MAX_DETECTIONS, isPartial: () => false });
+}
+
+/** In what a protocol differs from others. */
+export interface MatchingProtocol {
+  /** The numbers of best detections of an image and category for which hits are counted; no more than the last one count. */
+  readonly limits: readonly number[];
+  /** Whether not every object of a category is labelled in an image, which are given by their ids. */
+  readonly isPartial: (image: number, category: number) => boolean;
+}
+
+/** Matches by a protocol. */
+export function matchBy(
+  truth: CocoAnnotations,
+  detections: readonly CocoDetection[],
+  options: ScoreOptions,
+  protocol: MatchingProtocol,
+): Matches {
   const images = truth.images.map(({ id }) => id).sort((a, b) => a - b);
   const ids = new Set(options.categories ?? truth.categories.map(({ id }) => id));
   const categories = [...ids].sort((a, b) => a - b);
@@ -92,7 +110,7 @@ export function matchDetections(
   const detectionsOf = group(detections, indexOf);
   return {
     images,
-    categories: categories.map((id) => matchCategory(id, images.length, objectsOf.get(id), detectionsOf.get(id))),
+    categories: categories.map((id) => matchCategory(id, images, objectsOf.get(id), detectionsOf.get(id), protocol)),
   };
 }
 
@@ -137,7 +155,7 @@ interface Rows {
   readonly scores: Float64Array;
   readonly images: Uint32Array;
   /** The number of better detections in the image. */
-  readonly ranks: Uint8Array;
+  readonly ranks: Uint16Array;
   /** What became of each in the ranges of area, in the order of `AREA_NAMES`. */
   readonly outcomes: readonly Outcomes[];
   /** The detections in the order of their scores. */
@@ -148,21 +166,23 @@ const NOTHING: readonly never[] = [];
 
 function matchCategory(
   id: number,
-  imageCount: number,
+  ids: readonly number[],
   objects: Group<CocoAnnotation> | undefined,
   detections: Group<CocoDetection> | undefined,
+  { limits, isPartial }: MatchingProtocol,
 ): CategoryMatches {
+  const imageCount = ids.length;
   const [objectsOf, detectionsOf] = [byImage(imageCount, objects), byImage(imageCount, detections)];
   const most = detections?.items.length ?? 0;
-  const [scores, images, ranks] = [new Float64Array(most), new Uint32Array(most), new Uint8Array(most)];
+  const [scores, images, ranks] = [new Float64Array(most), new Uint32Array(most), new Uint16Array(most)];
   const outcomes = AREA_NAMES.map(() => new Uint32Array(most));
   const positives = AREA_NAMES.map(() => ({ images: [] as number[], counts: [] as number[] }));
   let length = 0;
   for (let image = 0; image < imageCount; image++) {
     const [truth = NOTHING, found = NOTHING] = [objectsOf[image], detectionsOf[image]];
     if (truth.length + found.length === 0) continue;
-    const best = bestDetections(found);
-    const toFind = matchImage(truth, best, outcomes, length);
+    const best = bestDetections(found, limits.at(-1) ?? 0);
+    const toFind = matchImage(truth, best, outcomes, length, isPartial(ids[image] ?? 0, id));
     for (let rank = 0; rank < best.length; rank++, length++) {
       scores[length] = best[rank]?.score ?? 0;
       images[length] = image;
@@ -179,7 +199,7 @@ function matchCategory(
   const areas = AREA_NAMES.map((name, area) => {
     const { images: withObjects = [], counts = [] } = positives[area] ?? {};
     const toFind = { images: Uint32Array.from(withObjects), counts: Uint32Array.from(counts) };
-    return [name, { ...collectArea(rows, area), positives: toFind }] as const;
+    return [name, { ...collectArea(rows, area, limits), positives: toFind }] as const;
   });
   return { id, areas: Object.fromEntries(areas) as CategoryMatches['areas'] }; // AREA_NAMES has every area
 }
@@ -190,12 +210,12 @@ function orderOf(scores: Float64Array): Uint32Array {
   return order.sort((a, b) => (scores[b] ?? 0) - (scores[a] ?? 0) || a - b);
 }
 
-function collectArea(rows: Rows, area: number): Omit<AreaMatches, 'positives'> {
+function collectArea(rows: Rows, area: number, limits: readonly number[]): Omit<AreaMatches, 'positives'> {
   const outcomes = rows.outcomes[area] ?? new Uint32Array();
   const counted = rows.order.filter((row) => !isIgnored(outcomes[row] ?? 0));
   const [ends, before, count]: [number[], number[], number[]] = [[], [], []];
   const events = IOU_THRESHOLDS.map((): number[] => []);
-  const hits = MAX_DETECTIONS.map(() => IOU_THRESHOLDS.map((): number[] => []));
+  const hits = limits.map(() => IOU_THRESHOLDS.map((): number[] => []));
   for (let index = 0; index < counted.length; index++) {
     const row = counted[index] ?? 0;
     const [hit, ignored] = [hitsOf(outcomes[row] ?? 0), ignoredOf(outcomes[row] ?? 0)];
@@ -203,7 +223,7 @@ function collectArea(rows: Rows, area: number): Omit<AreaMatches, 'positives'> {
     for (const bit of bitsOf(ignored)) events[bit]?.push(2 * ends.length + 1);
     for (const bit of bitsOf(hit)) {
       events[bit]?.push(2 * ends.length);
-      for (const limit of limitsOf(rows.ranks[row] ?? 0)) hits[limit]?.[bit]?.push(rows.images[row] ?? 0);
+      for (const limit of withinLimits(rows.ranks[row] ?? 0, limits)) hits[limit]?.[bit]?.push(rows.images[row] ?? 0);
     }
     const tie = tieOf(rows, counted, index);
     ends.push(index + 1);
@@ -219,8 +239,9 @@ function collectArea(rows: Rows, area: number): Omit<AreaMatches, 'positives'> {
   };
 }
 
-/** The indices of the limits of `MAX_DETECTIONS` within which a detection is, by the number of better ones in its image. */
-const limitsOf = (rank: number): number[] => MAX_DETECTIONS.flatMap((most, limit) => (rank < most ? [limit] : []));
+/** The indices of the limits within which a detection is, by the number of better ones in its image. */
+const withinLimits = (rank: number, limits: readonly number[]): number[] =>
+  limits.flatMap((most, limit) => (rank < most ? [limit] : []));
 
 /** The indices of the thresholds whose bits are set. */
 const bitsOf = (bits: number): number[] => IOU_THRESHOLDS.flatMap((_, bit) => ((bits >> bit) & 1 ? [bit] : []));

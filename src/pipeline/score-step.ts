@@ -5,6 +5,7 @@ import type { Estimate } from '../base/statistics.ts';
 import type { CocoDataset } from '../data/coco.ts';
 import { type BootstrapOptions, bootstrapScores, type FigureMap } from '../evaluate/bootstrap.ts';
 import type { CocoDetection } from '../evaluate/coco-detection.ts';
+import { type FederatedFigures, federatedPrecision, isFederated } from '../evaluate/federated.ts';
 import { matchDetections } from '../evaluate/matches.ts';
 import { type CocoFigures, scoreMatches } from '../evaluate/score-matches.ts';
 import { type JudgedDetectionsOptions, openJudgedDetections } from './judged-detections.ts';
@@ -46,6 +47,8 @@ export interface ScoreResult {
   readonly intervals: FigureMap<Estimate>;
   /** The difference of each figure from the other detections, with its interval; undefined without them. */
   readonly change?: FigureMap<Estimate> | undefined;
+  /** The figures by LVIS's federated protocol, if the data set is federated, as LVIS is. */
+  readonly federated?: FederatedFigures | undefined;
   /** The score of each category. */
   readonly categories: readonly CategoryScore[];
 }
@@ -96,6 +99,7 @@ export async function scoreDetections(
     figures,
     intervals: intervals?.figures ?? {},
     change: intervals?.change?.figures,
+    ...(isFederated(dataset) && { federated: federatedPrecision(dataset, detections).figures }),
     categories: dataset.categories.map(({ id, name }) => ({
       id,
       name,

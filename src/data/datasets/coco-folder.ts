@@ -94,7 +94,7 @@ export async function readCoco(
     );
   if (annotations.images.some(({ neg_category_ids: negative }) => negative))
     options.onNotice?.(
-      `${path} is a federated data set, as LVIS is; figures are COCO's, which take categories of which nothing is known in an image as absent.`,
+      `${path} is a federated data set, as LVIS is; COCO's figures take categories of which nothing is known in an image as absent.`,
     );
   const pathOf = ({ id, file_name }: CocoImage) => {
     if (refused.has(id)) throw finder.refusal(file_name);

@@ -69,6 +69,7 @@ const categorySchema = z.object({
   id: identifier,
   name: z.union([z.string(), z.number().transform(String)], { error: 'expected a text' }).nullish(),
   supercategory: z.string().nullish().catch(undefined),
+  frequency: z.enum(['r', 'c', 'f']).nullish().catch(undefined),
 });
 
 const fileSchema = z.object({
@@ -185,10 +186,11 @@ class AnnotationCollector {
     this.#imageIds = idsOf(images, 'images');
     this.#categoryIds = idsOf(categories, 'categories');
     this.#images = images.map((image) => this.#image(image));
-    this.#categories = categories.map(({ id, name, supercategory }) => ({
+    this.#categories = categories.map(({ id, name, supercategory, frequency }) => ({
       ...numberOf(this.#categoryIds, id),
       name: name ?? '',
       ...(supercategory && { supercategory }),
+      ...(frequency && { frequency }),
     }));
   }
 
