@@ -24,7 +24,7 @@ struct ByteRows {
   ByteRows(int64_t rows, int64_t columns, int64_t unused)
       : lines(new CacheLine[static_cast<size_t>(rows * (cache_lines(columns) + unused))]),
         stride((cache_lines(columns) + unused) * 64) {}
-  uint8_t* row(int64_t index) const { return lines[0].bytes + index * stride; }
+  uint8_t* row(int64_t index) const { return bytes_of(lines.get()) + index * stride; }
 };
 
 inline FloatVector unchanged(FloatVector x) { return x; }

@@ -39,7 +39,7 @@ struct WindowScratch {
            allocate(normalized, a.channels) && allocate(places, all);
   }
 
-  uint8_t* bytes(int64_t row) { return lines[0].bytes + row * stride; }
+  uint8_t* bytes(int64_t row) { return bytes_of(lines.get()) + row * stride; }
 };
 
 template <class Heads>

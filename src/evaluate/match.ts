@@ -64,74 +64,110 @@ export function matchImage(
   }
   // Most categories have no object in an image.
   if (truth.length === 0) return NO_POSITIVES;
-  const overlaps = best.map(({ bbox }) => truth.map((object) => overlap(bbox, object.bbox, object.iscrowd === 1)));
-  const candidates = overlaps.flatMap((row, index) => (row.some((value) => value >= 0.5) ? [index] : []));
+  const overlaps = new OverlapTable(truth, best);
   return RANGES.map(([minimum, maximum], index) => {
-    const isOutside = ({ area }: CocoAnnotation) => area < minimum || area > maximum;
-    // Objects that count come first; the sort is stable, as that of pycocotools is.
-    const objects = truth
-      .map((object, column) => ({ object, column, ignored: object.iscrowd === 1 || isOutside(object) }))
-      .sort((a, b) => Number(a.ignored) - Number(b.ignored));
+    const isIgnored = ({ iscrowd, area }: CocoAnnotation) => iscrowd === 1 || area < minimum || area > maximum;
+    // Objects that count come first, each in the order of the labels, as a stable sort gives them.
+    const counted: number[] = [];
+    const ignored: number[] = [];
+    for (const [column, object] of truth.entries()) (isIgnored(object) ? ignored : counted).push(column);
     const written = outcomes[index];
-    if (written) matchArea(written.subarray(start, start + best.length), objects, overlaps, candidates);
-    return objects.filter(({ ignored }) => !ignored).length;
+    const columns = [...counted, ...ignored];
+    if (written && overlaps.candidates.length > 0)
+      matchArea(written, start, truth, { columns, counted: counted.length }, overlaps);
+    return counted.length;
   });
+}
+
+/** The overlap of each detection of an image and category with each object. */
+class OverlapTable {
+  readonly columns: number;
+  /** By rows of detections. */
+  readonly values: Float64Array;
+  /** The indices of the detections that overlap an object enough, in order. */
+  readonly candidates: readonly number[];
+  /** The highest overlap of each detection; infinite if one is not a number, which no threshold is above. */
+  readonly highest: Float64Array;
+
+  constructor(truth: readonly CocoAnnotation[], best: readonly CocoDetection[]) {
+    this.columns = truth.length;
+    this.values = new Float64Array(best.length * truth.length);
+    this.highest = new Float64Array(best.length);
+    const candidates: number[] = [];
+    for (const [row, { bbox }] of best.entries()) {
+      let highest = 0;
+      let isNumber = true;
+      for (const [column, object] of truth.entries()) {
+        const value = overlap(bbox, object.bbox, object.iscrowd === 1);
+        this.values[row * truth.length + column] = value;
+        if (value > highest) highest = value;
+        isNumber &&= !Number.isNaN(value);
+      }
+      this.highest[row] = isNumber ? highest : Number.POSITIVE_INFINITY;
+      if (highest >= (IOU_THRESHOLDS[0] ?? 0)) candidates.push(row);
+    }
+    this.candidates = candidates;
+  }
+}
+
+/** The columns of the objects of an image and category: those that count, and then the others. */
+interface ObjectOrder {
+  readonly columns: readonly number[];
+  /** The number of those that count. */
+  readonly counted: number;
 }
 
 /**
  * Matches detections in one range of area.
- * @param outcomes the outcome of each detection if it matches no object, which the matches change
- * @param candidates the indices of the detections that overlap an object enough, in order
+ * @param outcomes the outcome of each detection if it matches no object, from `start` on, which the matches change
  */
 function matchArea(
   outcomes: Outcomes,
-  objects: readonly Candidate[],
-  overlaps: readonly (readonly number[])[],
-  candidates: readonly number[],
+  start: number,
+  truth: readonly CocoAnnotation[],
+  order: ObjectOrder,
+  table: OverlapTable,
 ): void {
-  for (const [bit, threshold] of IOU_THRESHOLDS.entries()) {
-    const taken = objects.map(() => false);
-    for (const index of candidates) {
-      const chosen = chooseObject(overlaps[index] ?? [], objects, taken, threshold);
-      const match = objects[chosen];
-      if (!match) continue;
-      taken[chosen] = true;
+  // By object, the bits of the thresholds at which it is taken.
+  const taken = new Uint32Array(order.columns.length);
+  for (let bit = 0; bit < THRESHOLDS; bit++) {
+    const threshold = Math.min(IOU_THRESHOLDS[bit] ?? 1, 1 - 1e-10);
+    for (const row of table.candidates) {
+      if ((table.highest[row] ?? 0) < threshold) continue;
+      const chosen = chooseObject(row, truth, order, table, { taken, bit, threshold });
+      if (chosen < 0) continue;
+      taken[chosen] = (taken[chosen] ?? 0) | (1 << bit);
       const [hit, ignored] = [1 << bit, 1 << (THRESHOLDS + bit)];
       // pycocotools uses the id 0 for "not matched", so that an annotation with this id always counts as missed.
-      const isHit = match.object.id !== 0;
-      const before = outcomes[index] ?? 0;
+      const isHit = truth[order.columns[chosen] ?? 0]?.id !== 0;
+      const before = outcomes[start + row] ?? 0;
       const counted = isHit ? (before & ~ignored) | hit : before;
-      outcomes[index] = match.ignored ? counted | ignored : counted;
+      outcomes[start + row] = chosen >= order.counted ? counted | ignored : counted;
     }
   }
 }
 
-/** An object with its column in the table of overlaps. */
-interface Candidate {
-  readonly object: CocoAnnotation;
-  readonly column: number;
-  readonly ignored: boolean;
-}
-
 /**
- * The index of the free object with the highest overlap of at least `threshold`; −1 if there is none. Crowds are always free,
+ * The place of the free object with the highest overlap of at least the threshold; −1 if there is none. Crowds are always free,
  * and objects that count take precedence over ignored ones.
  */
 function chooseObject(
-  overlaps: readonly number[],
-  objects: readonly Candidate[],
-  taken: readonly boolean[],
-  threshold: number,
+  row: number,
+  truth: readonly CocoAnnotation[],
+  { columns, counted }: ObjectOrder,
+  table: OverlapTable,
+  { taken, bit, threshold }: { taken: Uint32Array; bit: number; threshold: number },
 ): number {
-  let best = Math.min(threshold, 1 - 1e-10);
+  let best = threshold;
   let chosen = -1;
-  for (const [index, { object, column, ignored }] of objects.entries()) {
-    if (taken[index] && object.iscrowd !== 1) continue;
-    if (chosen >= 0 && !objects[chosen]?.ignored && ignored) break;
-    const value = overlaps[column] ?? 0;
+  for (let place = 0; place < columns.length; place++) {
+    const column = columns[place] ?? 0;
+    if (((taken[place] ?? 0) >> bit) & 1 && truth[column]?.iscrowd !== 1) continue;
+    if (chosen >= 0 && chosen < counted && place >= counted) break;
+    const value = table.values[row * table.columns + column] ?? 0;
     if (value < best) continue;
     best = value;
-    chosen = index;
+    chosen = place;
   }
   return chosen;
 }

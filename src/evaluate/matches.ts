@@ -216,14 +216,18 @@ function collectArea(rows: Rows, area: number, limits: readonly number[]): Omit<
   const [ends, before, count]: [number[], number[], number[]] = [[], [], []];
   const events = IOU_THRESHOLDS.map((): number[] => []);
   const hits = limits.map(() => IOU_THRESHOLDS.map((): number[] => []));
+  const addHit = (bit: number, row: number) => {
+    for (let limit = limits.length - 1; limit >= 0 && (rows.ranks[row] ?? 0) < (limits[limit] ?? 0); limit--)
+      hits[limit]?.[bit]?.push(rows.images[row] ?? 0);
+  };
   for (let index = 0; index < counted.length; index++) {
     const row = counted[index] ?? 0;
     const [hit, ignored] = [hitsOf(outcomes[row] ?? 0), ignoredOf(outcomes[row] ?? 0)];
     if ((hit | ignored) === 0) continue;
-    for (const bit of bitsOf(ignored)) events[bit]?.push(2 * ends.length + 1);
-    for (const bit of bitsOf(hit)) {
+    for (const bit of BITS[ignored] ?? []) events[bit]?.push(2 * ends.length + 1);
+    for (const bit of BITS[hit] ?? []) {
       events[bit]?.push(2 * ends.length);
-      for (const limit of withinLimits(rows.ranks[row] ?? 0, limits)) hits[limit]?.[bit]?.push(rows.images[row] ?? 0);
+      addHit(bit, row);
     }
     const tie = tieOf(rows, counted, index);
     ends.push(index + 1);
@@ -239,12 +243,10 @@ function collectArea(rows: Rows, area: number, limits: readonly number[]): Omit<
   };
 }
 
-/** The indices of the limits within which a detection is, by the number of better ones in its image. */
-const withinLimits = (rank: number, limits: readonly number[]): number[] =>
-  limits.flatMap((most, limit) => (rank < most ? [limit] : []));
-
-/** The indices of the thresholds whose bits are set. */
-const bitsOf = (bits: number): number[] => IOU_THRESHOLDS.flatMap((_, bit) => ((bits >> bit) & 1 ? [bit] : []));
+/** The indices of the thresholds whose bits are set, for each number of as many bits as there are thresholds. */
+const BITS: readonly (readonly number[])[] = Array.from({ length: 1 << IOU_THRESHOLDS.length }, (_, bits) =>
+  IOU_THRESHOLDS.flatMap((_threshold, bit) => ((bits >> bit) & 1 ? [bit] : [])),
+);
 
 /** Where the detections of the same image and score start and end, of which one is at `index`. */
 function tieOf({ scores, images }: Rows, counted: Uint32Array, index: number): { start: number; end: number } {
