@@ -5,8 +5,8 @@ import { fileURLToPath } from 'node:url';
 const root = join(fileURLToPath(new URL('.', import.meta.url)), '..');
 export const entry = join(root, 'dist/cli.mjs');
 const nano = join(root, 'assets/nano');
-const calib = join(root, 'assets/shapes/calib');
-const val = join(root, 'assets/shapes/val');
+export const calib = join(root, 'assets/shapes/calib');
+export const val = join(root, 'assets/shapes/val');
 const picture = join(val, '000082.jpg');
 
 const detections = join(root, 'test/fixtures/golden/coco/crowds_detections.json');
