@@ -77,6 +77,7 @@ async function runCases(first, last, env) {
   writeFileSync(record, '');
   const child = start([record], env);
   const faults = new Map();
+  running = { first, record, child, faults };
   child.on('message', ({ number, fault }) => faults.set(number, fault));
   child.send({ kinds, seed, first, last, most: MOST_MEMORY, replacedAt: REPLACED_AT }, () => undefined);
   const end = await endOf(child, record);
@@ -84,6 +85,9 @@ async function runCases(first, last, env) {
   rmSync(record);
   return { states, faults, end };
 }
+
+/** The process that opens files, for an end by a signal. */
+let running;
 
 /** Waits for the end of a process. Returns what was wrong with it; undefined if it ended by itself between two cases. */
 function endOf(child, record) {
@@ -151,6 +155,25 @@ async function diesWithoutKernels(number) {
   return end !== undefined;
 }
 
+/** Counts what became of cases, from `first` on. `death` is the fault by which the process ended within the last one. */
+async function count(first, states, faults, death) {
+  for (const [index, state] of states.entries()) {
+    const number = first + index;
+    const kind = kindOf(kinds, seed, number);
+    const figures = counts.get(kind);
+    const isLast = index === states.length - 1;
+    const fault = faults.get(number) ?? (isLast ? death : undefined);
+    figures.cases++;
+    // The process ended within its last case if this one is not over.
+    const isDeadInRuntime = state === STATE.isInRuntime && (await diesWithoutKernels(number));
+    if (state === STATE.tooLarge || isDeadInRuntime) figures['ended in ONNX Runtime']++;
+    else {
+      figures[state === STATE.read ? 'read' : 'refused']++;
+      if (fault !== undefined) report(kind, number, fault);
+    }
+  }
+}
+
 function printTable() {
   console.table(Object.fromEntries([...counts].filter(([, { cases: done }]) => done > 0)));
 }
@@ -171,7 +194,14 @@ for (const [signal, code] of [
   ['SIGINT', 130],
   ['SIGTERM', 143],
 ])
-  process.on(signal, () => {
+  process.on(signal, async () => {
+    running?.child.kill('SIGKILL');
+    if (running && existsSync(running.record)) {
+      // The last case is not over.
+      const states = [...readFileSync(running.record)].slice(0, -1);
+      await count(running.first, states, running.faults);
+      done += states.length;
+    }
     printResult();
     process.exit(code);
   });
@@ -181,21 +211,7 @@ while (done < cases && performance.now() < end) {
   const first = from + done;
   const { states, faults, end: death } = await runCases(first, from + Math.min(cases, done + CASES_OF_A_PROCESS));
   if (states.length === 0) refuse(`The process that opens the files does not start: ${death}`);
-  for (const [index, state] of states.entries()) {
-    const number = first + index;
-    const kind = kindOf(kinds, seed, number);
-    const count = counts.get(kind);
-    const isLast = index === states.length - 1;
-    const fault = faults.get(number) ?? (isLast ? death : undefined);
-    count.cases++;
-    // The process ended within its last case if this one is not over.
-    const isDeadInRuntime = state === STATE.isInRuntime && (await diesWithoutKernels(number));
-    if (state === STATE.tooLarge || isDeadInRuntime) count['ended in ONNX Runtime']++;
-    else {
-      count[state === STATE.read ? 'read' : 'refused']++;
-      if (fault !== undefined) report(kind, number, fault);
-    }
-  }
+  await count(first, states, faults, death);
   done += states.length;
   if (performance.now() - printed < 300_000) continue;
   printed = performance.now();
