@@ -23,6 +23,8 @@ const program = ['chromium', 'chromium-browser', 'google-chrome-stable', 'google
 const isBuilt = existsSync(join(packageRoot, 'dist/web-page.mjs'));
 const folder = mkdtempSync(join(tmpdir(), 'dino8-web-page-'));
 const site = join(folder, 'site');
+/** A page for fixed phrases, which a server sends without headers. */
+const fixed = join(folder, 'fixed');
 const photo = join(packageRoot, 'assets/shapes/val/000004.jpg');
 const phrases = 'red square, white cross, blue ring';
 
@@ -31,7 +33,9 @@ let written: WebPage;
 
 beforeAll(async () => {
   source = await readPackage(join(packageRoot, 'assets/nano'));
-  if (isBuilt) written = await exportWeb({ model: source, output: site });
+  if (!isBuilt) return;
+  written = await exportWeb({ model: source, output: site });
+  if (program) await exportWeb({ model: source, output: fixed, phrases, size: { height: 192, width: 256 } });
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
@@ -100,7 +104,7 @@ describe.skipIf(!program || !isBuilt)(why, () => {
     isolated = spawn(process.execPath, [join(site, 'server.mjs'), '0'], { stdio: ['ignore', 'pipe', 'inherit'] });
     address = await new Promise((resolve) => isolated.stdout?.once('data', (line) => resolve(String(line).trim())));
     plain = createServer((request, response) => {
-      const path = join(site, request.url === '/' ? 'index.html' : (request.url ?? ''));
+      const path = join(fixed, request.url === '/' ? 'index.html' : (request.url ?? ''));
       const type = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css' }[extname(path)];
       response.setHeader('Content-Type', type ?? 'application/octet-stream');
       response.end(existsSync(path) ? readFileSync(path) : '');
@@ -162,10 +166,13 @@ describe.skipIf(!program || !isBuilt)(why, () => {
     ]);
   });
 
-  test('a page without isolation runs on one thread, and says so', async () => {
+  test('a page without isolation runs on one thread, and says so; one for fixed phrases needs none', async () => {
     const tab = await browser.newPage();
     expect(await open(tab, `http://127.0.0.1:${(plain.address() as AddressInfo).port}/`)).toContain('1 thread');
     expect(await tab.locator('#notices').textContent()).toContain('does not isolate this page');
+    await tab.setInputFiles('#file', photo);
+    expect(await saying(tab, /box(es)? in/)).not.toMatch(/^0/);
+    expect(await tab.inputValue('#phrases')).toBe(phrases);
     await tab.close();
   });
 

@@ -44,7 +44,7 @@ async function load() {
 }
 
 async function encode(phrases) {
-  const key = JSON.stringify(phrases);
+  const key = JSON.stringify(phrases ?? null);
   if (prompt?.key !== key) prompt = { key, encoded: await detector.encodePrompt(phrases) };
   return prompt.encoded;
 }
