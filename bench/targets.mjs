@@ -2,8 +2,8 @@
 // finds the same boxes, its AP and its size; and with PYTHON the same files in OpenVINO. Everything is kept in .dino8/targets, so that
 // a run that was interrupted goes on. Nothing is run in TensorRT: what says so was run in ONNX Runtime and read by tables.
 //
-//   node bench/targets.mjs                            (IMAGES=500; ONLY=openvino,bundles prints the tables of these targets alone)
-//   PYTHON=…/bin/python node bench/targets.mjs        (a Python that has openvino and numpy)
+//   npm run bench:targets                             (IMAGES=500; ONLY=openvino,bundles prints the tables of these targets alone)
+//   PYTHON=…/bin/python npm run bench:targets         (a Python that has openvino and numpy)
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -98,6 +98,16 @@ async function examine(model, targetName, bytes) {
   return { bytes, versions, agreement: found, ...judged };
 }
 
+/** What `examined` returns, or the sentence by which dino8 refuses to make the model. */
+async function orRefused(examined) {
+  try {
+    return await examined();
+  } catch (error) {
+    if (error.name !== 'UsageError' && error.name !== 'InputError') throw error;
+    return { refused: error.message };
+  }
+}
+
 /** The model of a recipe in the form of a target; the form alone for the recipe `float`. */
 async function modelFor(target, recipe) {
   if (recipe !== 'float') return (await applyRecipe(source, await readRecipe(recipe), { plan, target })).model;
@@ -119,15 +129,12 @@ for (const { name: target } of TARGETS.filter(({ name }) => only.includes(name))
       if (models.length === 0) models.push(await modelFor(target, recipe));
       return models[0];
     };
-    const row = await kept(`${target}, ${recipe}`, async () => {
-      try {
+    const row = await kept(`${target}, ${recipe}`, () =>
+      orRefused(async () => {
         const made = await model();
-        return await examine(made, target, modelBytes(made).length);
-      } catch (error) {
-        if (error.name !== 'UsageError' && error.name !== 'InputError') throw error;
-        return { refused: error.message };
-      }
-    });
+        return examine(made, target, modelBytes(made).length);
+      }),
+    );
     rows.push({ target, recipe, ...row });
     if (target === 'openvino' && !row.refused && python)
       for (const precision of ['f32', 'default'])
@@ -152,26 +159,28 @@ async function inOpenVino(model, precision) {
 /** The models of bundles for TensorRT, at the size of the bundled pictures and for their phrases. */
 for (const tensorrt of only.includes('bundles') ? ['8.5', '8.6', '10.3', '11'] : [])
   for (const recipe of ['float', 'static']) {
-    const row = await kept(`bundle for TensorRT ${tensorrt}, ${recipe}`, async () => {
-      const output = join(work, 'bundle');
-      rmSync(output, { recursive: true, force: true });
-      const model = { ...source, model: recipe === 'float' ? source.model : await modelFor('tensorrt', recipe) };
-      await exportTensorRt({
-        model,
-        output,
-        tensorrt,
-        phrases,
-        sizes: [{ height: 192, width: 256 }],
-        picture: dataset.pathOf(dataset.images[0]),
-      });
-      const made = await readPackage(join(output, 'model.onnx'));
-      const own = readdirSync(output).filter((name) => name.startsWith('model.onnx'));
-      return examine(
-        made.model,
-        'tensorrt',
-        own.reduce((sum, name) => sum + statSync(join(output, name)).size, 0),
-      );
-    });
+    const row = await kept(`bundle for TensorRT ${tensorrt}, ${recipe}`, () =>
+      orRefused(async () => {
+        const output = join(work, 'bundle');
+        rmSync(output, { recursive: true, force: true });
+        const model = { ...source, model: recipe === 'float' ? source.model : await modelFor('tensorrt', recipe) };
+        await exportTensorRt({
+          model,
+          output,
+          tensorrt,
+          phrases,
+          sizes: [{ height: 192, width: 256 }],
+          picture: dataset.pathOf(dataset.images[0]),
+        });
+        const made = await readPackage(join(output, 'model.onnx'));
+        const own = readdirSync(output).filter((name) => name.startsWith('model.onnx'));
+        return examine(
+          made.model,
+          'tensorrt',
+          own.reduce((sum, name) => sum + statSync(join(output, name)).size, 0),
+        );
+      }),
+    );
     rows.push({ target: `bundle for TensorRT ${tensorrt}`, recipe, ...row });
   }
 

@@ -97,8 +97,8 @@ export interface BundleRuntime extends CheckedRuntime {
   readonly name: string;
   /** True if there is also one model for all sizes from the smallest to the largest. */
   readonly hasAnySize: boolean;
-  /** Limits within which the models must find, in ONNX Runtime, what the model finds that they are made from. */
-  readonly limits: GoldenLimits;
+  /** Limits within which models of a precision must find, in ONNX Runtime, what the model finds that they are made from. */
+  limits(precision: BundlePrecision): GoldenLimits;
   /** The form of the model for fixed phrases from which those of all sizes are made. */
   portable(fixed: ModelPackage): ModelPackage;
   /** The last changes to a model of one size. */
@@ -152,7 +152,8 @@ export async function makeBundle(options: BundleOptions, runtime: BundleRuntime)
       `${source.source} is not quantized, so the bundle computes nothing in INT8; quantize it for the target ${runtime.target.name} first for a bundle that does.`,
     );
   const engines = bundleEngines(sizes, runtime.hasAnySize);
-  const models = await makeModels({ source, fixed, runtime, engines, main: sizes.main, picture }, options);
+  const making = { source, fixed, runtime, precision, engines, main: sizes.main, picture };
+  const models = await makeModels(making, options);
   const best = Math.max(...models.map(({ expected }) => expected[0]?.score ?? 0));
   if (best < LEAST_SCORE)
     onNotice?.(
@@ -204,6 +205,7 @@ interface Making {
   readonly source: ModelPackage;
   readonly fixed: ModelPackage;
   readonly runtime: BundleRuntime;
+  readonly precision: BundlePrecision;
   readonly engines: readonly BundleEngine[];
   readonly main: Size;
   readonly picture: Image;
@@ -211,11 +213,12 @@ interface Making {
 
 /** @throws InputError if a model would not load in the runtime, or does not find what the model finds that it is made from */
 async function makeModels(
-  { source, fixed, runtime, engines, main, picture }: Making,
+  { source, fixed, runtime, precision, engines, main, picture }: Making,
   { output, phrases, signal, onProgress }: BundleOptions,
 ): Promise<MadeModel[]> {
   const models: MadeModel[] = [];
   const portable = runtime.portable(fixed);
+  const limits = runtime.limits(precision);
   const total = engines.length;
   for (const engine of engines) {
     signal?.throwIfAborted();
@@ -226,7 +229,7 @@ async function makeModels(
     const preprocessing = stretchedTo(engine.size ?? main, source);
     const expected = expectedBoxes(await findBoxes({ ...source, preprocessing }, picture, phrases));
     const found = await findBoxes({ ...made, preprocessing }, picture, undefined);
-    if (agreement(expected, found, runtime.limits) < runtime.limits.share)
+    if (agreement(expected, found, limits) < limits.share)
       throw new InputError(
         `${output} is not written, because the model ${engine.model} does not find the boxes in the picture of the check that ${source.source} finds; this is a defect of dino8.`,
       );

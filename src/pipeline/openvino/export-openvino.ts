@@ -19,7 +19,7 @@ const RUNTIME: BundleRuntime = {
   name: 'openvino',
   target: openVino,
   hasAnySize: false,
-  limits: SAME,
+  limits: () => SAME,
   portable: (fixed) => portableForm(fixed, { opset: 17 }),
   finish: async () => {},
 };

@@ -89,7 +89,9 @@ const runtimeOf = (version: TensorRtVersion): BundleRuntime => ({
   target: tensorRt,
   version: version.name,
   hasAnySize: true,
-  limits: version.stronglyTyped ? DEVICE_LIMITS : SAME,
+  // A normalization that is written as its parts rounds otherwise, and moves steps of 8-bit numbers, as float16 does.
+  limits: (precision) =>
+    version.stronglyTyped || (precision === 'int8' && !version.layerNormalization) ? DEVICE_LIMITS : SAME,
   portable: (fixed) => portableForm(fixed, version),
   finish: async ({ model, source, family }) => {
     if (!version.integerWeights) await storeFloatWeights(model);
@@ -112,7 +114,8 @@ async function withPlugin(bundle: MadeBundle, output: string, runtime: BundleRun
   if (useAttentionPlugin(model) === 0) return bundle;
   checkByTable(model, `${output}/${PLUGIN_MODEL}`, runtime);
   const found = await findBoxes({ ...main.made, model: withPluginBodies(model) }, bundle.picture, undefined);
-  if (agreement(main.expected, found, runtime.limits) < runtime.limits.share)
+  const limits = runtime.limits(bundle.precision);
+  if (agreement(main.expected, found, limits) < limits.share)
     throw new InputError(
       `${output} is not written, because its model with the plug-in of TensorRT does not find the boxes in the picture of the check; this is a defect of dino8.`,
     );
