@@ -41,7 +41,6 @@ async function program(argv: readonly string[]): Promise<CommandUnknownOpts> {
 export async function main(argv: readonly string[]): Promise<number> {
   noteArguments(argv.slice(2));
   listenForInterrupts();
-  noteArguments(argv.slice(2));
   printWarnings();
   forgetLeftOut();
   try {

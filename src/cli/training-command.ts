@@ -125,7 +125,7 @@ export function trainingCommand(kind: TrainingKind) {
     .addOption(seedOption())
     .option(
       '--checkpoint-minutes <minutes>',
-      'minutes between two saves of the state; it is also saved at Ctrl-C',
+      'minutes between two saves of the state; it is also saved at each best score and at Ctrl-C',
       notNegative('--checkpoint-minutes'),
       minutes,
     )
@@ -209,7 +209,7 @@ export function trainingProgress() {
       say(
         `The state after step ${step}${planned === undefined ? '' : ` of ${planned}`} is saved. To go on: ${commandLine()}`,
       );
-      say(`To end here and write the result: ${commandLine()} --finish`);
+      if (step > 0) say(`To end here and write the result: ${commandLine()} --finish`);
     },
   };
 }

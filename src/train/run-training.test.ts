@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { UsageError } from '../base/errors.ts';
 import type { CocoDataset } from '../data/coco.ts';
 import type { Training } from './create-training.ts';
 import { BLOCKS } from './parameter-store.ts';
@@ -60,10 +61,29 @@ const validation = { dataset: {} as CocoDataset, every: 1 }; // it is not read
 test('the best weights are written at each score above all before, the last at each save', async () => {
   scores = [10, 12, 11, 12, 30];
   const { kept, finished, log, lengths } = await run(4, { validation, checkpointMinutes: 0 });
-  expect(kept).toEqual(['best 1', 'last 1', 'last 2', 'last 3', 'best 4', 'last 4']);
+  expect(kept).toEqual(['last 1', 'best 1', 'last 2', 'last 3', 'last 4', 'best 4']);
   expect(finished).toBe(4);
   expect(bestScore(log)).toMatchObject({ step: 4, AP: 30 });
   expect(lengths.at(-1)).toBe(9); // five scores and four steps
+});
+
+test('best weights are never those of a step that the state is behind', async () => {
+  scores = [10, 12, 30];
+  const stop = new Error('killed');
+  const keep = async (name: string) => {
+    if (name === 'best') throw stop;
+  };
+  await expect(run(4, { validation, keep })).rejects.toBe(stop);
+  // The state is at the step of the score, which is measured again.
+  scores = [12];
+  const again = await run(4, { validation, finish: true });
+  expect([again.resumedAt, again.kept]).toEqual([1, ['last 0', 'best 0']]); // no step in this run
+  expect(bestScore(again.log)).toMatchObject({ step: 1, AP: 12 });
+});
+
+test('patience without scores is refused', async () => {
+  await expect(run(2, { patience: 3 })).rejects.toThrow(/`patience` has no effect without `validation`/);
+  await expect(run(2, { validation, patience: 0 })).rejects.toThrow(UsageError);
 });
 
 test('of equal scores the first is the best', async () => {
@@ -79,7 +99,7 @@ test('a training without improvement ends when its patience does, also if it was
   expect([again.finished, again.resumedAt, scores]).toEqual([4, 4, [40]]);
   scores = [40];
   const further = await run(6, { validation, patience: 4 });
-  expect([further.finished, further.kept]).toEqual([6, ['best 5', 'last 6']]);
+  expect([further.finished, further.kept]).toEqual([6, ['last 5', 'best 5', 'last 6']]);
 });
 
 test('an interrupted training is finished where it is, or goes on longer than planned if that is asked for', async () => {

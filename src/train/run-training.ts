@@ -4,8 +4,8 @@
  */
 
 import { join } from 'node:path';
-import { checkFields } from '../base/check-options.ts';
-import { InputError, messageOf } from '../base/errors.ts';
+import { checkFields, checkValue, optional, truth, wholeNumber } from '../base/check-options.ts';
+import { InputError, messageOf, UsageError } from '../base/errors.ts';
 import { makeDirectory } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import { reserve } from '../base/reserve.ts';
@@ -51,7 +51,10 @@ export interface RunOptions extends WorkOptions {
   readonly finish?: boolean | undefined;
   /** Continues a training that was planned for another number of steps. The learning rates follow the new plan from there. */
   readonly longer?: boolean | undefined;
-  /** Writes the moving average of the weights: `best` at a score above all before, `last` each time that the state is written. */
+  /**
+   * Writes the moving average of the weights: `best` at a score above all before, when the state is written too, and `last` each
+   * time that the state is written.
+   */
   readonly keep?: ((name: KeptWeights) => Promise<void>) | undefined;
   /** Called with the whole log after each score, and each time that the state was written. */
   readonly onLog?: ((log: readonly LogLine[]) => Promise<void>) | undefined;
@@ -85,6 +88,7 @@ export interface RunResult {
 /**
  * Takes the remaining steps of a training. If the folder holds a state of the same training, the training continues from
  * there, with the same numbers on the same machine as if it had not been interrupted.
+ * @throws UsageError if an option is not possible, or `patience` is given without `validation`
  * @throws DivergenceError if a loss or gradient is not finite, InputError if a file cannot be read or written; the
  * messages name the state to go back to
  * @throws the reason of the signal if it was aborted
@@ -96,6 +100,11 @@ export async function runTraining(training: Training, options: RunOptions): Prom
   checkFields('The options must be an object with a directory', options, 'directory');
   checkFields('The training must be what `createTraining` returned', training, 'trainer', 'settings');
   const { trainer, key, settings } = training;
+  checkValue('`patience`', optional(wholeNumber(1)), options.patience);
+  checkValue('`finish`', optional(truth), options.finish);
+  checkValue('`longer`', optional(truth), options.longer);
+  if (options.patience !== undefined && !options.validation)
+    throw new UsageError('`patience` has no effect without `validation`; leave it out.');
   const { directory, signal, validation, checkpointMinutes = CHECKPOINT_MINUTES } = options;
   const { patience = Number.POSITIVE_INFINITY, finish = false, longer = false } = options;
   const every = validation?.every ?? training.stepsPerEpoch;
@@ -134,9 +143,13 @@ export async function runTraining(training: Training, options: RunOptions): Prom
   const addScore = async () => {
     if (!validation || log.entries.some((line) => line.kind === 'score' && line.step === done)) return;
     const score = await scoreTraining(training, validation.dataset, options);
-    // The weights are written before the line is: a run that is killed in between scores again, and writes them then.
+    // The state is written first, and the line last: a run that is killed in between goes on at this step, scores again and
+    // writes the weights then. From an older state, the log would lose this score while the file has its weights.
     const isBest = scoresOf(log.entries).every(({ AP }) => score.AP > AP);
-    if (isBest && done > 0) await options.keep?.('best');
+    if (isBest && done > 0) {
+      await save();
+      await options.keep?.('best');
+    }
     await log.append({ kind: 'score', step: done, ...score });
     options.onScore?.(score, done);
     await options.onLog?.(log.entries);
