@@ -76,19 +76,30 @@ export class Detector extends BaseDetector {
     const tokenizer = createTokenizer(manifest.tokenizer, source);
     await checkBackend(backend);
     const threads = useThreads(runtime, options.threads);
-    const load = (model: Uint8Array, provider: Backend) => WebSession.create(runtime, model, provider, source);
-    const text = files.text && (await load(files.text, 'wasm'));
-    const detect = await load(files.detect, backend);
-    const pixels = await load(files.pixels, 'wasm');
-    const preparation = {
-      prepare: (images: Parameters<typeof prepareImages>[0]) => prepareImages(images, preprocessing, pixels),
-      close: () => pixels.close(),
+    const opened: WebSession[] = [];
+    const load = async (model: Uint8Array, provider: Backend) => {
+      const session = await WebSession.create(runtime, model, provider, source);
+      opened.push(session);
+      return session;
     };
-    return new Detector(
-      { text, detect, preparation, tokenizer, steps, fixedPrompt, callsAtOnce: 1, maxWaiting },
-      threads,
-      backend,
-    );
+    try {
+      const text = files.text && (await load(files.text, 'wasm'));
+      const detect = await load(files.detect, backend);
+      const pixels = await load(files.pixels, 'wasm');
+      const preparation = {
+        prepare: (images: Parameters<typeof prepareImages>[0]) => prepareImages(images, preprocessing, pixels),
+        close: () => pixels.close(),
+      };
+      return new Detector(
+        { text, detect, preparation, tokenizer, steps, fixedPrompt, callsAtOnce: 1, maxWaiting },
+        threads,
+        backend,
+      );
+    } catch (error) {
+      // The browser does not free the memory of WebAssembly by itself.
+      await Promise.all(opened.map((session) => session.close()));
+      throw error;
+    }
   }
 }
 

@@ -92,6 +92,41 @@ describe('is refused', () => {
     await expect(readPackage(address)).rejects.toThrow(InputError);
   });
 
+  test('a description without end, which is not read to its end, and a download that breaks off', async () => {
+    let sent = 0;
+    const endless = createServer((request, response) => {
+      if (request.url?.endsWith('model.json')) {
+        const part = Buffer.alloc(1 << 20, ' ');
+        const send = () => {
+          while (!response.destroyed && sent++ < 512 && response.write(part));
+        };
+        response.on('drain', send);
+        send();
+      } else response.end();
+    });
+    const broken = createServer((_, response) => {
+      response.writeHead(200, { 'Content-Length': 1000 });
+      response.write('{', () => response.destroy());
+    });
+    try {
+      for (const each of [endless, broken])
+        await new Promise<void>((resolve) => each.listen(0, '127.0.0.1', resolve));
+      const of = (each: Server) => `http://127.0.0.1:${(each.address() as AddressInfo).port}/`;
+      await expect(readPackage(of(endless))).rejects.toThrow(/too large for a model\.json/);
+      expect(sent).toBeLessThan(200);
+      await expect(readPackage(of(broken))).rejects.toThrow(/model\.json cannot be downloaded \(/);
+    } finally {
+      for (const each of [endless, broken]) each.close().closeAllConnections();
+    }
+  });
+
+  test('the address of a folder that begins with two slashes is of the same server', async () => {
+    await expect(readPackage(`${new URL(address).origin}//other.invalid/model`)).rejects.toThrow(
+      /127\.0\.0\.1:\d+\/\/other\.invalid\/model\/model\.json cannot be downloaded: the server answers 404/,
+    );
+    await expect(readPackage('data:text/plain,x')).rejects.toThrow(/no address of a folder/);
+  });
+
   test.each([
     ['a file in another folder', { files: { ...manifest.files, detect: describeFile('../detect.onnx', detect) } }],
     ['a size without end', { files: { ...manifest.files, detect: { ...manifest.files.detect, bytes: 2 ** 40 } } }],

@@ -70,7 +70,8 @@ function folderAddress(address: string | URL): URL {
   const base = globalThis.location?.href;
   try {
     const url = new URL(address, base);
-    return url.pathname.endsWith('/') ? url : new URL(`${url.pathname}/${url.search}`, url);
+    if (!url.pathname.endsWith('/')) url.pathname += '/';
+    return new URL('.', url);
   } catch {
     throw new InputError(
       `${String(address)} is no address of a folder; give one such as model/ or https://host/model/.`,
@@ -81,8 +82,14 @@ function folderAddress(address: string | URL): URL {
 async function readManifest(url: URL, options: ReadPackageOptions): Promise<WebManifest> {
   // The server is asked each time whether it has changed, so that it describes the files that are there now.
   const response = await get(url, { cache: 'no-cache', signal: options.signal });
-  const content = await response.text();
-  if (content.length > LARGEST_MANIFEST) throw new InputError(`${url.href} is too large for a ${MANIFEST}.`);
+  const parts: Uint8Array<ArrayBuffer>[] = [];
+  let length = 0;
+  for await (const part of partsOf(response, url, options)) {
+    length += part.length;
+    if (length > LARGEST_MANIFEST) throw new InputError(`${url.href} is too large for a ${MANIFEST}.`);
+    parts.push(part);
+  }
+  const content = await new Blob(parts).text();
   try {
     return parseManifest(JSON.parse(content), url.href);
   } catch (error) {
@@ -98,16 +105,42 @@ async function get(url: URL, { signal, cache }: { signal?: AbortSignal | undefin
   try {
     response = await fetch(url, { ...(signal && { signal }), ...(cache && { cache }) });
   } catch (error) {
-    signal?.throwIfAborted();
-    throw new InputError(
-      `${url.href} cannot be downloaded (${messageOf(error)}); check the connection, and that the server allows this page to read it.`,
-    );
+    throw notDownloaded(url, error, signal);
   }
   if (!response.ok)
     throw new InputError(
       `${url.href} cannot be downloaded: the server answers ${response.status} ${response.statusText}.`,
     );
   return response;
+}
+
+/** The error of a download that failed on its way. @throws the reason of `signal` if that stopped it */
+function notDownloaded(url: URL, error: unknown, signal: AbortSignal | undefined): InputError {
+  signal?.throwIfAborted();
+  return new InputError(
+    `${url.href} cannot be downloaded (${messageOf(error)}); check the connection, and that the server allows this page to read it.`,
+  );
+}
+
+/** The content of an answer as it arrives. What is not asked for any more is not downloaded. */
+async function* partsOf(
+  { body }: Response,
+  url: URL,
+  { signal }: ReadPackageOptions,
+): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  const reader = body?.getReader();
+  const next = async () => {
+    try {
+      return await reader?.read();
+    } catch (error) {
+      throw notDownloaded(url, error, signal);
+    }
+  };
+  try {
+    for (let part = await next(); part && !part.done; part = await next()) yield part.value;
+  } finally {
+    await reader?.cancel().catch(() => undefined);
+  }
 }
 
 /** The browser's cache; undefined where nothing is kept, of which the caller is told. */
@@ -169,15 +202,11 @@ async function download(
     );
   }
   let length = 0;
-  const reader = response.body?.getReader();
-  for (let part = await reader?.read(); part && !part.done; part = await reader?.read()) {
-    if (length + part.value.length > size) {
-      await reader?.cancel();
-      throw other('more');
-    }
-    bytes.set(part.value, length);
-    length += part.value.length;
-    advance(part.value.length);
+  for await (const part of partsOf(response, url, options)) {
+    if (length + part.length > size) throw other('more');
+    bytes.set(part, length);
+    length += part.length;
+    advance(part.length);
   }
   if (length < size) throw other('fewer');
   return bytes;
