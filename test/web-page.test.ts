@@ -1,5 +1,5 @@
 /** The page that `dino8 export --target web` writes, in Chromium: it finds what dino8 finds in Node.js, by pixels that are the same. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -63,6 +63,11 @@ describe.skipIf(!isBuilt)('the folder (it needs `npm run build`)', () => {
       expect(readFileSync(join(site, name), 'utf8')).not.toMatch(/https?:\/\//);
     expect(readFileSync(join(site, 'index.html'), 'utf8')).toContain("default-src 'none'");
   });
+});
+
+test.skipIf(!isBuilt)('the server refuses what is no port in one sentence', () => {
+  const { status, stderr } = spawnSync(process.execPath, [join(site, 'server.mjs'), 'web'], { encoding: 'utf8' });
+  expect([status, stderr]).toEqual([1, 'web is no port; give a number such as 8080.\n']);
 });
 
 describe('is refused in one sentence', () => {
@@ -148,6 +153,11 @@ describe.skipIf(!program || !isBuilt)(why, () => {
       expect(Math.abs(Number(/[\d.]+$/.exec(shown[index] ?? '')?.[0]) - score)).toBeLessThan(0.01);
     }
     expect(new Set(requests.map((url) => new URL(url).origin))).toEqual(new Set([new URL(address).origin]));
+  });
+
+  test('its server sends the files of the folder alone', async () => {
+    for (const path of ['..%2f..%2fetc/passwd', '%2e%2e/fixed/index.html', '..%5cfixed', '%00', '%'])
+      expect((await fetch(new URL(path, address))).status, path).toBe(404);
   });
 
   test('it computes the boxes of the check, with threads', async () => {

@@ -155,7 +155,7 @@ function draw({ image, boxes: found, width, height }) {
 /** What is looked for: the list of a fixed model, or the text. */
 const wanted = () => (phrases.readOnly ? undefined : phrases.value);
 
-/** What the worker found last, with the picture. */
+/** What was found in the picture that is shown, with the picture. */
 let last;
 
 /** Draws the boxes that have the minimum score, and says how many. */
@@ -168,15 +168,16 @@ function show() {
 }
 
 /** Boxes of all scores that the page can show, so that another minimum needs no other run. */
-const search = (shown, image, transfer) =>
-  ask('detect', { picture: image, phrases: wanted(), threshold: Number(threshold.min) }, transfer).then((answer) => {
-    last = { ...answer, image: shown };
-  });
+async function search(shown, image, transfer) {
+  const answer = await ask('detect', { picture: image, phrases: wanted(), threshold: Number(threshold.min) }, transfer);
+  return { ...answer, image: shown };
+}
 
 /** Finds the phrases in the picture that was chosen last. */
 async function run() {
   if (!picture) return say('Choose a picture first.');
-  const { file: chosen, bitmap } = picture;
+  const asked = picture;
+  const { file: chosen, bitmap } = asked;
   if (wanted()?.trim() === '') {
     draw({ image: bitmap, boxes: [], width: bitmap.width, height: bitmap.height });
     return say('Name what to look for, then press Find.');
@@ -184,10 +185,13 @@ async function run() {
   try {
     find.disabled = true;
     say('Looking …');
-    await search(bitmap, chosen);
+    const found = await search(bitmap, chosen);
+    // Another picture was chosen meanwhile, whose boxes may have come before these.
+    if (picture !== asked) return;
+    last = found;
     show();
   } catch (error) {
-    say(error.message, true);
+    if (picture === asked) say(error.message, true);
   } finally {
     find.disabled = false;
   }
@@ -196,7 +200,7 @@ async function run() {
 async function choose(chosen) {
   if (!chosen) return;
   stopCamera();
-  last = undefined;
+  picture = last = undefined;
   try {
     picture = { file: chosen, bitmap: await createImageBitmap(chosen) };
   } catch {
@@ -236,16 +240,23 @@ function stopCamera() {
 }
 
 async function startCamera() {
+  // A second press while the browser asks for permission would open a second stream, which nothing stops.
+  camera.disabled = true;
   try {
     stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: 'environment' } });
+    video.srcObject = stream;
+    await video.play();
   } catch (error) {
+    stopCamera();
     return say(`The camera is not available (${error.message}); allow it in the settings of the browser.`, true);
+  } finally {
+    camera.disabled = false;
   }
+  const own = stream;
   picture = last = undefined;
   camera.textContent = 'Stop';
-  video.srcObject = stream;
-  await video.play();
-  while (stream) {
+  // The camera may be stopped, and started again, while a frame is looked at.
+  while (stream === own) {
     if (wanted()?.trim() === '') {
       say('Name what to look for.');
       await new Promise((resolve) => setTimeout(resolve, 300));
@@ -253,11 +264,13 @@ async function startCamera() {
     }
     try {
       const [frame, shown] = await Promise.all([createImageBitmap(video), createImageBitmap(video)]);
+      const found = await search(shown, frame, [frame]);
+      if (stream !== own) return shown.close();
       last?.image.close();
-      await search(shown, frame, [frame]);
-      if (!stream) return;
+      last = found;
       show();
     } catch (error) {
+      if (stream !== own) return;
       stopCamera();
       return say(error.message, true);
     }

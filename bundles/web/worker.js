@@ -59,7 +59,10 @@ async function detect({ picture, phrases, threshold }) {
 
 /** Compares what is found here in the picture of golden.json with what dino8 found in it when it made this folder. */
 async function check() {
-  const golden = await (await fetch(here('golden.json'))).json();
+  const response = await fetch(here('golden.json'));
+  if (!response.ok)
+    throw new Error('The server has no golden.json, which the check needs; copy the whole folder to it.');
+  const golden = await response.json();
   const bytes = Uint8Array.from(atob(golden.picture), (character) => character.charCodeAt(0));
   const image = await readImage(new Blob([bytes], { type: 'image/png' }), { name: 'golden.json' });
   const found = await detector.detect(image, await encode(golden.phrases), { threshold: 0 });

@@ -109,8 +109,7 @@ describe('is refused', () => {
       response.write('{', () => response.destroy());
     });
     try {
-      for (const each of [endless, broken])
-        await new Promise<void>((resolve) => each.listen(0, '127.0.0.1', resolve));
+      for (const each of [endless, broken]) await new Promise<void>((resolve) => each.listen(0, '127.0.0.1', resolve));
       const of = (each: Server) => `http://127.0.0.1:${(each.address() as AddressInfo).port}/`;
       await expect(readPackage(of(endless))).rejects.toThrow(/too large for a model\.json/);
       expect(sent).toBeLessThan(200);

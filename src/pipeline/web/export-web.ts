@@ -177,7 +177,8 @@ export async function exportWeb(options: ExportWebOptions): Promise<WebPage> {
     const counts = { expected: golden.expected.length, agreeing: golden.agreeing };
     const readme = {
       precision,
-      phrases: prompt ? `for the phrases ${prompt.phrases.join(', ')}` : 'for any phrases',
+      // Their number, as in the READMEs of other bundles: they are text of others, which a README would render.
+      phrases: prompt ? `for ${prompt.phrases.length} fixed phrases, which the page shows` : 'for any phrases',
       runtime: runtime.version,
       page: megabytes(pageBytes),
       model: megabytes(modelBytes),

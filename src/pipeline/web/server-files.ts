@@ -70,6 +70,7 @@ function serverScript(): string {
 import { createReadStream, statSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { extname, join, normalize } from 'node:path';
+import { pipeline } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 
 const folder = fileURLToPath(new URL('.', import.meta.url));
@@ -88,14 +89,23 @@ function find(request) {
   }
 }
 
-createServer((request, response) => {
+const port = Number(process.argv[2] ?? 8080);
+if (!Number.isInteger(port) || port < 0 || port > 65535) fail(\`\${process.argv[2]} is no port; give a number such as 8080.\`);
+
+function fail(sentence) {
+  console.error(sentence);
+  process.exit(1);
+}
+
+const server = createServer((request, response) => {
   const found = find(request);
-  if (!found) return response.writeHead(404, headers).end('There is no such file.');
+  if (!found) return response.writeHead(404, { ...headers, 'Content-Type': 'text/plain' }).end('There is no such file.');
   const type = types[extname(found.file).slice(1)] ?? 'application/octet-stream';
   response.writeHead(200, { ...headers, 'Content-Type': type, 'Content-Length': found.size });
-  createReadStream(found.file).pipe(response);
-}).listen(Number(process.argv[2] ?? 8080), '127.0.0.1', function () {
-  console.log(\`http://localhost:\${this.address().port}/\`);
+  // A browser that goes away, or a file that cannot be read, ends this answer and not the server.
+  pipeline(createReadStream(found.file), response, () => response.destroy());
 });
+server.on('error', ({ message }) => fail(\`The page is not served (\${message}); name another port, as in: node server.mjs 8081\`));
+server.listen(port, '127.0.0.1', () => console.log(\`http://localhost:\${server.address().port}/\`));
 `;
 }

@@ -4,6 +4,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { InputError } from '../../base/errors.ts';
+import { sizeOf } from '../../base/files.ts';
 import { packageVersion } from '../../base/package-root.ts';
 import { preprocessingGraph } from '../../data/preprocess.ts';
 import type { Half } from '../../models/detection-family.ts';
@@ -89,12 +90,11 @@ async function optimized(
     const bytes = model instanceof Uint8Array ? model : modelBytes(model);
     const session = await Session.create(bytes, { optimization, optimizedModelPath: path }, source);
     await session.close();
-    const result = new Uint8Array(await readFile(path));
-    if (result.length > LARGEST_MODEL)
+    if ((await sizeOf(path)) > LARGEST_MODEL)
       throw new InputError(
         `${source} has more bytes than a page can load; quantize it, or export it for fixed phrases.`,
       );
-    return result;
+    return new Uint8Array(await readFile(path));
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
