@@ -416,6 +416,15 @@ describe.skipIf(!(await works(compiler, '--version')))('detect.cpp', () => {
       () => [engine, join(path, 'detect.txt'), join(packageRoot, 'assets/shapes/val/000082.jpg')],
       /no binary PPM file/,
     ],
+    [
+      'a picture that asks for much memory',
+      () => {
+        const large = join(folder, 'large.ppm');
+        writeFileSync(large, 'P6 32768 32768 255\n');
+        return [engine, join(path, 'detect.txt'), large];
+      },
+      /has more than 67,108,864 pixels/,
+    ],
     ['an engine of another device', () => [ppm, join(path, 'detect.txt'), ppm], /is no engine for this device/],
     [
       'an engine that is not there',

@@ -94,6 +94,8 @@ Picture readPicture(const std::string &path) {
   const auto isSide = [](int side) { return side > 0 && side <= 1 << 15; };
   if (!file || !isSide(picture.width) || !isSide(picture.height) || highest != 255)
     fail(path + " has no sides of 1 to 32,768 pixels with 8 bits for each colour.");
+  // As in dino8: a header of a few bytes may not ask for more memory than this.
+  if (std::int64_t(picture.width) * picture.height > 1 << 26) fail(path + " has more than 67,108,864 pixels; make it smaller.");
   file.get();
   picture.pixels.resize(std::size_t(3) * picture.width * picture.height);
   if (!file.read(reinterpret_cast<char *>(picture.pixels.data()), std::streamsize(picture.pixels.size())))

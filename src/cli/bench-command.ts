@@ -77,5 +77,9 @@ function printBench({ models, rounds, runs, threads }: BenchResult): void {
     `Medians of ${rounds} processes of ${runs} runs each, with ${threads} ${threads === 1 ? 'thread' : 'threads'}; in brackets the lowest and the highest of the ${rounds}.`,
   );
   if (models.some(({ isDistinct }) => isDistinct === false))
-    print('?: the processes do not agree on which model is faster; the difference may be chance.');
+    print(
+      rounds === 1
+        ? '?: one process of each model does not tell whether the difference is chance; give more --rounds.'
+        : '?: the processes do not agree on which model is faster; the difference may be chance.',
+    );
 }

@@ -46,7 +46,10 @@ export interface BenchedModel {
   readonly peakMemoryBytes: number;
   /** Its time divided by that of the first model in the same round; undefined for the first model. */
   readonly ratio: Spread | undefined;
-  /** Whether all rounds agree that it is faster than the first model, or slower; undefined for the first model. */
+  /**
+   * Whether all rounds agree that it is faster than the first model, or slower; false for a single round, and undefined for the
+   * first model.
+   */
   readonly isDistinct: boolean | undefined;
 }
 

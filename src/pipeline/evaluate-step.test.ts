@@ -1,5 +1,5 @@
 /** Parts of an evaluation, scored together, are the evaluation of all images to the bit. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -49,6 +49,14 @@ test('two parts of the images make the result of all, to the bit', async () => {
   // The order of the parts does not count.
   expect(await score({ detections: parts.toReversed(), annotations: dataset })).toEqual(whole);
   const [first = ''] = parts;
+  const notices: string[] = [];
+  const onNotice = (sentence: string) => notices.push(sentence);
+  await score({ detections: parts, annotations: dataset, onNotice });
+  expect(notices).toEqual([]);
+  const empty = join(folder, 'empty.json');
+  await writeFile(empty, '[]');
+  await score({ detections: [first, empty], annotations: dataset, onNotice });
+  expect(notices.join()).toMatch(/^The detections are of 3 of 5 images; in the others nothing counts as found\.$/);
   await expect(score({ detections: [first, first], annotations: dataset })).rejects.toThrow(/is named twice/);
 });
 

@@ -60,7 +60,7 @@ export function pathsOf(source: DetectionSource | undefined): readonly string[] 
 }
 
 const isPaths = (source: DetectionSource | undefined): source is readonly string[] =>
-  Array.isArray(source) && typeof source[0] === 'string';
+  Array.isArray(source) && source.length > 0 && source.every((each) => typeof each === 'string');
 
 /**
  * Reads detections that are given by paths.
@@ -73,7 +73,7 @@ export async function openDetections(
   { onProgress, signal }: WorkOptions,
 ): Promise<readonly CocoDetection[]> {
   const paths = pathsOf(source);
-  if (!paths[0]) return source as readonly CocoDetection[]; // a list without paths
+  if (paths.length === 0) return source as readonly CocoDetection[]; // a list without paths
   const repeated = paths.find((path, index) => paths.indexOf(path) !== index);
   if (repeated !== undefined) throw new UsageError(`${repeated} is named twice; name each part once.`);
   const detections: CocoDetection[] = [];
