@@ -58,10 +58,13 @@ const range = ({ median, lowest, highest }: Spread, text: (value: number) => str
 
 const HEADING = ['model', 'time of a run', 'time / first', 'peak memory', 'load', 'file'];
 
-function rowOf({ model, seconds, ratio, isDistinct, peakMemoryBytes, loadSeconds, bytes }: BenchedModel): string[] {
+function rowOf(
+  { model, seconds, ratio, isDistinct, peakMemoryBytes, loadSeconds, bytes }: BenchedModel,
+  nameOf: (path: string) => string,
+): string[] {
   const compared = ratio && `${range(ratio, (value) => value.toFixed(2))}${isDistinct ? '' : ' ?'}`;
   return [
-    basename(model),
+    nameOf(model),
     range(seconds, milliseconds),
     compared ?? '',
     megabytes(peakMemoryBytes),
@@ -72,7 +75,15 @@ function rowOf({ model, seconds, ratio, isDistinct, peakMemoryBytes, loadSeconds
 
 /** Prints the figures of each model, and what they mean. */
 function printBench({ models, rounds, runs, threads }: BenchResult): void {
-  print(table(HEADING, models.map(rowOf)));
+  // Models of one name in several folders are told apart by their paths.
+  const isUnique = new Set(models.map(({ model }) => basename(model))).size === models.length;
+  const nameOf = (path: string) => (isUnique ? basename(path) : path);
+  print(
+    table(
+      HEADING,
+      models.map((model) => rowOf(model, nameOf)),
+    ),
+  );
   print(
     `Medians of ${rounds} processes of ${runs} runs each, with ${threads} ${threads === 1 ? 'thread' : 'threads'}; in brackets the lowest and the highest of the ${rounds}.`,
   );

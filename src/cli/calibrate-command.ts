@@ -57,7 +57,7 @@ export const calibrateCommand = () =>
             'observe only the values that this recipe needs (default: those that any bundled recipe but full needs)',
           )
           .option('--everything', 'observe every value that any recipe may need; takes longer')
-          .addOption(shardOption())
+          .addOption(shardOption('--merge joins the files of all parts'))
           .option('--merge', 'join the statistics files of all parts'),
       ),
     ),

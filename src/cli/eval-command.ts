@@ -28,7 +28,7 @@ export const evalCommand = () =>
       .argument('<model>', 'an ONNX file or folder that dino8 wrote, or a checkpoint')
       .argument('<dataset>', DATASET_ARGUMENT)
       .option('--images <count>', 'score only the first <count> images (default: all)', wholeNumber('--images'))
-      .addOption(shardOption()),
+      .addOption(shardOption('needs --save-detections, and dino8 score --merge scores the files of all parts as one')),
   )
     .addOption(deviceOption())
     .option(

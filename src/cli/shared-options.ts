@@ -80,9 +80,11 @@ export const tokenizerOption = () =>
     "take the tokenizer of a checkpoint from this folder (default: the checkpoint's own folder, or else the folder above it)",
   );
 
-/** `--shard` */
-export const shardOption = () =>
-  new Option('--shard <i/n>', 'do only part i of n, for instance on one of n machines').argParser(parseShard);
+/** `--shard` @param joined what makes one result of the parts */
+export const shardOption = (joined: string) =>
+  new Option('--shard <i/n>', `do only part i of n, for instance on one of n machines; ${joined}`).argParser(
+    parseShard,
+  );
 
 function parseShard(text: string): { index: number; count: number } {
   const [, index = 0, count = 0] = (/^(\d{1,6})\/(\d{1,6})$/.exec(text) ?? []).map(Number);

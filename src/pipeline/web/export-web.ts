@@ -19,7 +19,7 @@ import { ortCpu } from '../../quant/targets/ort-cpu/ort-cpu.ts';
 import { qdq } from '../../quant/targets/qdq/qdq.ts';
 import type { ThreadOptions } from '../../runtime/threads.ts';
 import { Detector as WebDetector } from '../../web/detector.ts';
-import { BACKENDS, type Backend, MANIFEST, manifestText, type WebPackage } from '../../web/manifest.ts';
+import { BACKENDS, type Backend, MANIFEST, manifestText, parseManifest, type WebPackage } from '../../web/manifest.ts';
 import { stretchedTo } from '../bundles/bundle-models.ts';
 import { bundleSizes } from '../bundles/bundle-sizes.ts';
 import { bundleReadme } from '../bundles/bundle-templates.ts';
@@ -173,7 +173,10 @@ export async function exportWeb(options: ExportWebOptions): Promise<WebPage> {
     files.set('golden.json', `${JSON.stringify(check, undefined, 1)}\n`);
     for (const [key, { name }] of Object.entries(page.manifest.files))
       files.set(`model/${name}`, [page.files[key as keyof WebPackage['files']] as Uint8Array]); // the same keys
-    files.set(`model/${MANIFEST}`, manifestText(page.manifest));
+    const description = manifestText(page.manifest);
+    // What a page would refuse is not written.
+    parseManifest(JSON.parse(description), `${output}/model/${MANIFEST}`);
+    files.set(`model/${MANIFEST}`, description);
     const counts = { expected: golden.expected.length, agreeing: golden.agreeing };
     const readme = {
       precision,
