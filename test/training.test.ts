@@ -1,5 +1,5 @@
 /** Training as a user meets it: killed, interrupted, gone astray, on a full disk. */
-import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -210,6 +210,14 @@ describe('bad input is one sentence', () => {
     expect(result).toMatchObject({ code, stderr: expect.stringMatching(stderr) });
     expect(result.stderr.trim().split('\n').at(-1)).toMatch(/^dino8: /);
     expect(result.stderr).not.toMatch(/^\s+at /m);
+  });
+
+  test('weights on the way take the place of no checkpoint that the training starts from', async () => {
+    const best = at('again', 'best');
+    await cp(checkpoint, best, { recursive: true });
+    const result = await runHere(['train', best, images, '-o', at('again')]);
+    expect(result).toMatchObject({ code: 2, stderr: expect.stringMatching(/again\/best.*--overwrite/s) });
+    expect(await exists(at('again', 'training-state.safetensors'))).toBe(false);
   });
 
   test('images without boxes are refused', async () => {

@@ -2,7 +2,9 @@
 
 import { join } from 'node:path';
 import { type OptionSchemas, optional, text, truth } from '../base/check-options.ts';
+import { exists } from '../base/files.ts';
 import { trainingOf } from '../models/family.ts';
+import { KEPT_WEIGHTS, type KeptWeights } from '../train/run-training.ts';
 import { writeCheckpoint } from '../train/write-checkpoint.ts';
 import { datasetSchema } from './option-schemas.ts';
 import { runStep } from './run-step.ts';
@@ -56,13 +58,12 @@ export async function train(options: TrainStepOptions): Promise<TrainResult> {
   return runStep('train', schemas, options, async () => {
     const { checkpoint, dataset: data, output, fromScratch = false, ...training } = options;
     checkUnused(options);
-    await checkStepFiles({
-      outputs: [training.report],
-      modelOutput: output,
-      models: [checkpoint],
-      data: [data, training.validate],
-      overwrite: training.overwrite,
-    });
+    const pathOf = (name: KeptWeights) => join(output, name);
+    const files = { models: [checkpoint], data: [data, training.validate], overwrite: training.overwrite };
+    await checkStepFiles({ ...files, outputs: [training.report], modelOutput: output });
+    // A training may start from the best weights of an earlier one in the same folder.
+    for (const name of KEPT_WEIGHTS)
+      if (await exists(pathOf(name))) await checkStepFiles({ ...files, outputs: [], modelOutput: pathOf(name) });
     const read = await openCheckpoint(checkpoint, options);
     const dataset = await openTrainingData(read, data, training);
     // The seed of the weights differs from that of the batches, so that the two choices are independent.
@@ -76,7 +77,7 @@ export async function train(options: TrainStepOptions): Promise<TrainResult> {
       directory: output,
       options: training,
       output,
-      pathOf: (name) => join(output, name),
+      pathOf,
       write: (trained, folder) => writeCheckpoint(source, trained.checkpoint('averages'), folder),
     });
     return { output, ...result };

@@ -68,6 +68,8 @@ export interface RunOptions extends WorkOptions {
 
 /** The weights that are written while a training runs. */
 export type KeptWeights = 'best' | 'last';
+/** All of them. */
+export const KEPT_WEIGHTS: readonly KeptWeights[] = ['best', 'last'];
 
 /** The default of `checkpointMinutes`. */
 export const CHECKPOINT_MINUTES = 5;
