@@ -77,7 +77,7 @@ export interface QuantizeResult extends WrittenModel {
  */
 export async function quantize(options: QuantizeStepOptions): Promise<QuantizeResult> {
   return runStep('quantize', schemas, options, async () => {
-    const { output, target, onNotice, onProgress, signal } = options;
+    const { output, signal } = options;
     await checkStepFiles({
       outputs: [],
       modelOutput: output,
@@ -87,25 +87,52 @@ export async function quantize(options: QuantizeStepOptions): Promise<QuantizeRe
       statistics: [options.statistics],
       overwrite: options.overwrite,
     });
-    const source = await openAnyModel(options.model, options);
-    const recipe = await openRecipe(options.recipe ?? defaultRecipe(source), onNotice);
-    const { model, counts, plan } = await applyRecipe(source, recipe, {
-      ...(await resolveCalibration(source, options)),
-      onProgress,
-      signal,
-      target,
-      onLeftOut: (technique) =>
-        onNotice?.(`The technique ${technique} is left out, because it needs images; name some with \`calibration\`.`),
-    });
-    for (const sentence of plan.notices) onNotice?.(sentence);
+    const { quantized, ...facts } = await quantizeOpened(options);
     signal?.throwIfAborted();
-    await checkModel(model, output);
+    await checkModel(quantized.model, output);
     signal?.throwIfAborted();
-    await writeLoadedModel({ ...source, model }, output);
-    const floatOperators = floatOperatorsOf(source.model, plan);
-    const bytes = await sizeOf(output);
-    return { output, bytes, recipe: recipe.name, layers: counts, explained: explain(plan), floatOperators };
+    await writeLoadedModel(quantized, output);
+    return { output, bytes: await sizeOf(output), ...facts };
   });
+}
+
+/** The quantized model, and what was done. When this returns, nothing refers to the weights of the float model any more. */
+async function quantizeOpened(options: QuantizeStepOptions) {
+  const { target, onNotice, onProgress, signal } = options;
+  const source = await openAnyModel(options.model, options);
+  const recipe = await openRecipe(options.recipe ?? defaultRecipe(source), onNotice);
+  const { model, counts, plan } = await applyRecipe(source, recipe, {
+    ...(await resolveCalibration(source, options)),
+    onProgress,
+    signal,
+    target,
+    onLeftOut: (technique) =>
+      onNotice?.(`The technique ${technique} is left out, because it needs images; name some with \`calibration\`.`),
+  });
+  for (const sentence of plan.notices) onNotice?.(sentence);
+  const floatOperators = floatOperatorsOf(source.model, plan);
+  ownSmallWeights(model);
+  return {
+    quantized: { ...source, model },
+    recipe: recipe.name,
+    layers: counts,
+    explained: explain(plan),
+    floatOperators,
+  };
+}
+
+/** The fraction of the bytes of a file below which its weights are copied, so that the rest of the file can be freed. */
+const SMALL = 1 / 4;
+
+/** Copies the weights that are parts of the float model's file, if they are a small part of it, so that they do not keep it. */
+function ownSmallWeights({ graph }: Model): void {
+  const used = new Map<ArrayBufferLike, number>();
+  for (const { rawData } of graph.initializer)
+    used.set(rawData.buffer, (used.get(rawData.buffer) ?? 0) + rawData.byteLength);
+  for (const tensor of graph.initializer) {
+    const { buffer } = tensor.rawData;
+    if ((used.get(buffer) ?? 0) < SMALL * buffer.byteLength) tensor.rawData = tensor.rawData.slice();
+  }
 }
 
 /** The nodes of a model that a plan does not quantize, counted by operator. Operators of other domains have them in front. */
