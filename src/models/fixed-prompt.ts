@@ -38,7 +38,7 @@ export const promptSchema = z
   .refine(
     ({ phrases, chunk }) =>
       chunk.phrases.every(
-        ({ phrase, begin, end }) => phrase < phrases.length && begin <= end && end <= chunk.tokens.length,
+        ({ phrase, begin, end }) => phrase < phrases.length && begin < end && end <= chunk.tokens.length,
       ),
     'a phrase is not among the tokens',
   );

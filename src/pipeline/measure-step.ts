@@ -160,6 +160,15 @@ export async function measureInProcess(options: MeasureStepOptions): Promise<Mea
   return runStep('measureInProcess', measureSchemas, options, () => measureInChild(options));
 }
 
+/** The sentence with which a command ended, without the name in front. */
+const lastSentence = (said: string): string | undefined =>
+  said
+    .trim()
+    .split('\n')
+    .at(-1)
+    ?.replace(/^dino8: /, '')
+    .replace(/\.$/, '') || undefined;
+
 async function measureInChild(options: MeasureStepOptions): Promise<Measurement> {
   const { model, image, phrases, runs = MEASURE_DEFAULTS.runs, threads = defaultThreads(), signal } = options;
   const entry = join(packageRoot, 'dist', 'cli.mjs');
@@ -183,7 +192,7 @@ async function measureInChild(options: MeasureStepOptions): Promise<Measurement>
       once(child, 'exit'),
     ]);
     if (typeof deadly === 'string') throw new InputError(describeDeath(deadly, '`threads`'));
-    if (code !== 0) throw new InputError(stderr.trim() || `its process ended with ${code}`);
+    if (code !== 0) throw new InputError(lastSentence(stderr) ?? `its process ended with ${code}`);
     return parseWith(measurementSchema, JSON.parse(stdout), 'The measurement');
   } catch (error) {
     signal?.throwIfAborted();
