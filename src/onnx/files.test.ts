@@ -246,3 +246,11 @@ test('a write that fails leaves nothing behind', async () => {
   expect(await readdir(place)).toEqual(['taken']);
   expect(await readFile(target, 'utf8')).toBe('precious');
 });
+
+test('a file that ends within a number is refused in words about the file', () => {
+  // A graph with a node with an attribute, whose number of four bytes has two.
+  const bytes = Uint8Array.of(0x3a, 7, 0x0a, 5, 0x2a, 3, 0x15, 0, 0);
+  expect(() => parseModel(bytes, 'cut.onnx')).toThrow(
+    'cut.onnx is not a readable ONNX model (it ends within a number)',
+  );
+});

@@ -46,7 +46,10 @@ export function parseModel(bytes: Uint8Array, source: string): Model {
   try {
     model = fromBinary(ModelProtoSchema, bytes);
   } catch (error) {
-    throw new InputError(`${source} is not a readable ONNX model (${messageOf(error)}); is the file complete?`);
+    // A number that begins before the end of the file and ends behind it is an error of JavaScript, with a text about arrays.
+    const what =
+      error instanceof RangeError && /DataView/.test(error.message) ? 'it ends within a number' : messageOf(error);
+    throw new InputError(`${source} is not a readable ONNX model (${what}); is the file complete?`);
   }
   if (!model.graph || model.irVersion === 0n)
     throw new InputError(`${source} is not an ONNX model: it has no graph or no IR version.`);
