@@ -1,14 +1,14 @@
 /** The step that times several models beside each other. */
 import { loadavg } from 'node:os';
-import { callback, listOf, type OptionSchemas, optional, text, wholeNumber } from '../base/check-options.ts';
+import { listOf, type OptionSchemas, optional, text, wholeNumber } from '../base/check-options.ts';
 import type { Defaults } from '../base/defaults.ts';
 import { InputError, UsageError } from '../base/errors.ts';
 import { exists, sizeOf } from '../base/files.ts';
 import { median } from '../base/statistics.ts';
 import type { Measurement } from '../evaluate/measure.ts';
 import { defaultThreads } from '../runtime/threads.ts';
+import { measureInTurns } from './in-turns.ts';
 import { MEASURE_DEFAULTS, type MeasureStepOptions, measureInProcess, measureSchemas } from './measure-step.ts';
-import { phrasesSchema } from './option-schemas.ts';
 import { runStep } from './run-step.ts';
 
 /** Options of `bench`. */
@@ -74,10 +74,8 @@ const MOST_ROUNDS = 1000;
 const { model: _, ...shared } = measureSchemas;
 const schemas: OptionSchemas<BenchOptions> = {
   ...shared,
-  phrases: phrasesSchema,
   models: listOf('a list of paths of models', text),
   rounds: optional(wholeNumber(1, MOST_ROUNDS)),
-  onProgress: optional(callback),
 };
 
 /**
@@ -107,14 +105,8 @@ export async function bench(options: BenchOptions): Promise<BenchResult> {
       onNotice?.(
         `other programs use this machine (a load of ${loadBefore.toFixed(1)} over the last minute); times are longer than they would be, and ratios less sure`,
       );
-    const measured = models.map((): Measurement[] => []);
-    for (let round = 0; round < rounds; round++)
-      for (const [index, model] of models.entries()) {
-        signal?.throwIfAborted();
-        onProgress?.({ label: 'Timing', done: round * models.length + index, total: rounds * models.length });
-        measured[index]?.push(await measureInProcess({ ...others, model, runs, threads }));
-      }
-    onProgress?.({ label: 'Timing', done: rounds * models.length, total: rounds * models.length });
+    const measureOne = (model: string) => measureInProcess({ ...others, model, runs, threads });
+    const measured = await measureInTurns(models, rounds, measureOne, { onProgress, signal });
     const sizes = await Promise.all(models.map((model) => sizeOf(model)));
     const figures = models.map((model, index) =>
       summarize(model, sizes[index] ?? 0, measured[index] ?? [], index === 0 ? undefined : measured[0]),

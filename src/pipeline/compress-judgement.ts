@@ -24,6 +24,7 @@ import { modelHash } from '../onnx/hash.ts';
 import { defaultThreads } from '../runtime/threads.ts';
 import { at, type Context, type Made } from './compress-context.ts';
 import { agreementSchema, type CompressResult } from './compress-options.ts';
+import { measureInTurns } from './in-turns.ts';
 import { measureInProcess } from './measure-step.ts';
 
 /** Every variant is timed in turns, so that a drift of the machine affects all of them. */
@@ -207,34 +208,18 @@ export async function measureAll(context: Context, made: readonly Made[]): Promi
   const image = at(scoring.images, 0);
   const phrases = categoryPhrases(phraseCategories(scoring));
   const { runs, threads = defaultThreads() } = options;
-  const timings = made.map((): z.output<typeof timingSchema>[] => []);
-  for (let round = 1; round <= ROUNDS; round++)
-    for (const [index, { name, path, model }] of made.entries()) {
-      const key: JournalKey = {
-        model,
-        image: image.file_name,
-        phrases: hashJson(phrases.map(({ exact }) => exact)),
-        threads,
-        runs,
-      };
-      const run = async () => {
-        onProgress?.({ label: 'Timing', done: (round - 1) * made.length + index, total: ROUNDS * made.length });
-        return measureInProcess({
-          model: path,
-          image: scoring.pathOf(image),
-          phrases,
-          runs,
-          threads,
-          signal,
-        });
-      };
-      signal?.throwIfAborted();
-      timings[index]?.push(
-        await records.do({ name: `measure ${name}, round ${round}`, key, schema: timingSchema, run }),
-      );
-    }
-  onProgress?.({ label: 'Timing', done: ROUNDS * made.length, total: ROUNDS * made.length });
-  return timings;
+  const measureOne = ({ name, path, model }: Made, round: number) => {
+    const key: JournalKey = {
+      model,
+      image: image.file_name,
+      phrases: hashJson(phrases.map(({ exact }) => exact)),
+      threads,
+      runs,
+    };
+    const run = () => measureInProcess({ model: path, image: scoring.pathOf(image), phrases, runs, threads, signal });
+    return records.do({ name: `measure ${name}, round ${round}`, key, schema: timingSchema, run });
+  };
+  return measureInTurns(made, ROUNDS, measureOne, { onProgress, signal });
 }
 
 /** The modules of the last variant, with their time. */
