@@ -142,6 +142,8 @@ export async function runTraining(training: Training, options: RunOptions): Prom
     if (!signal?.aborted) await options.onLog?.(log.entries);
   };
   const lastState = () => (saved > 0 || resumedAt > 0 ? `${path} holds step ${saved}` : 'no step was saved yet');
+  // The log is long, and only a score changes what it says about the best one.
+  let sinceBest = scoresSinceBest(log.entries);
   const addScore = async () => {
     if (!validation || log.entries.some((line) => line.kind === 'score' && line.step === done)) return;
     const score = await scoreTraining(training, validation.dataset, options);
@@ -153,10 +155,11 @@ export async function runTraining(training: Training, options: RunOptions): Prom
       await options.keep?.('best');
     }
     await log.append({ kind: 'score', step: done, ...score });
+    sinceBest = scoresSinceBest(log.entries);
     options.onScore?.(score, done);
     await options.onLog?.(log.entries);
   };
-  const isOver = () => finish || done >= settings.steps || scoresSinceBest(log.entries) >= patience;
+  const isOver = () => finish || done >= settings.steps || sinceBest >= patience;
   try {
     // An earlier run may have been interrupted between a step and its score.
     if (done % every === 0) await addScore();
