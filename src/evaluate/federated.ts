@@ -7,7 +7,7 @@ import { UsageError } from '../base/errors.ts';
 import { type CocoAnnotations, checkAnnotationsArgument, checkDetectionsArgument, groupByImage } from '../data/coco.ts';
 import type { CocoDetection } from './coco-detection.ts';
 import { matchBy } from './matches.ts';
-import { type CocoResult, scoreMatches } from './score-matches.ts';
+import { type CocoFigures, type CocoResult, scoreMatches } from './score-matches.ts';
 
 /** The number of best detections of an image that count, over all categories together. */
 const MOST_OF_IMAGE = 300;
@@ -18,19 +18,7 @@ const LIMITS = [1, 10, MOST_OF_IMAGE];
  * The 13 figures in the order of the package lvis, each from 0 to 1, and −1 if there is no ground truth for it. AP is average
  * precision and AR average recall, over IoU from 0.50 to 0.95 unless the name says otherwise.
  */
-export interface FederatedFigures {
-  /** Average precision over all objects. */
-  readonly AP: number;
-  /** Average precision at an IoU of 0.50. */
-  readonly AP50: number;
-  /** Average precision at an IoU of 0.75. */
-  readonly AP75: number;
-  /** Average precision of objects of less than 32² pixels. */
-  readonly APsmall: number;
-  /** Average precision of objects from 32² to 96² pixels. */
-  readonly APmedium: number;
-  /** Average precision of objects of more than 96² pixels. */
-  readonly APlarge: number;
+export interface FederatedFigures extends Omit<CocoFigures, 'AR1' | 'AR10' | 'AR100'> {
   /** Average precision of the categories that are rare in the images for training. */
   readonly APrare: number;
   /** Average precision of the categories that are common there. */
@@ -39,12 +27,6 @@ export interface FederatedFigures {
   readonly APfrequent: number;
   /** Average recall with 300 detections in each image. */
   readonly AR300: number;
-  /** Average recall of objects of less than 32² pixels. */
-  readonly ARsmall: number;
-  /** Average recall of objects from 32² to 96² pixels. */
-  readonly ARmedium: number;
-  /** Average recall of objects of more than 96² pixels. */
-  readonly ARlarge: number;
 }
 
 /** The figures of a federated data set. */
