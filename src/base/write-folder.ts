@@ -9,6 +9,14 @@ import { removeLeftovers, temporaryBeside } from './temporary.ts';
 /** The content of a file, as `writeAtomic` takes it. */
 export type Content = string | Iterable<Uint8Array>;
 
+/** The number of bytes that a file with this content has. */
+export function contentLength(content: Content): number {
+  if (typeof content === 'string') return Buffer.byteLength(content);
+  let length = 0;
+  for (const piece of content) length += piece.length;
+  return length;
+}
+
 /**
  * Writes files into a folder, which is made if it does not exist. Other files in it stay.
  *

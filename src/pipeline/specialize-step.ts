@@ -5,13 +5,13 @@ import { sizeOf } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import type { Phrases } from '../data/phrases.ts';
 import type { Size } from '../data/size.ts';
-import { fixPrompt } from '../detect/fix-prompt.ts';
 import { sizesOf } from '../models/family.ts';
 import { type ModelPackage, type ReadOptions, readSchemas, writePackage } from '../models/package/package.ts';
 import { LARGEST_SIDE, MOST_IMAGES, specialize } from '../models/specialize.ts';
 import type { ThreadOptions } from '../runtime/threads.ts';
 import { checkModel } from './check-model.ts';
 import type { WrittenModel } from './convert-step.ts';
+import { withFixedPhrases } from './fixed-phrases.ts';
 import { modelSchema, overwriteSchemas, phrasesSchema, threadSchemas, workSchemas } from './option-schemas.ts';
 import { runStep } from './run-step.ts';
 import { type ModelSource, openModel } from './sources.ts';
@@ -84,7 +84,8 @@ export async function specializeModel(options: SpecializeOptions): Promise<Speci
     await checkStepFiles({ outputs: [], modelOutput: output, models: [options.model], overwrite: options.overwrite });
     const opened = await openModel(options.model, options);
     signal?.throwIfAborted();
-    const source = await withPhrases(opened, options);
+    const { phrases } = options;
+    const source = phrases === undefined ? opened : await withFixedPhrases(opened, phrases, options);
     if (!padding && height !== undefined && width !== undefined) checkNoPadding(source, { height, width });
     const size = {
       batch,
@@ -111,13 +112,6 @@ function checkAsked({ phrases, height, width, tokens, batch = 1 }: SpecializeOpt
   if (tokens !== undefined)
     throw new UsageError('The number of `tokens` follows from the `phrases`; leave out one of them.');
   if (batch !== 1) throw new UsageError('A model for fixed `phrases` takes one image at a time; leave out `batch`.');
-}
-
-async function withPhrases(source: ModelPackage, { phrases, onNotice }: SpecializeOptions): Promise<ModelPackage> {
-  if (phrases === undefined) return source;
-  const { model, warnings } = await fixPrompt(source, phrases);
-  for (const sentence of warnings) onNotice?.(sentence);
-  return model;
 }
 
 /** The preprocessing of a model can pad every image, which the mask must then say. */

@@ -1,10 +1,19 @@
 /** The sizes of images that a bundle has engines for. */
+import { z } from 'zod';
+import { either } from '../../base/check-options.ts';
 import { UsageError } from '../../base/errors.ts';
 import type { Size } from '../../data/size.ts';
 import { type LoadedModel, sizesOf } from '../../models/family.ts';
 
 /** More engines would take days to build. */
 const MOST_SIZES = 16;
+
+/** What a size must be, as options have it. */
+export const sizeSchema = either(
+  'a side, or a height and a width',
+  z.number(),
+  z.strictObject({ height: z.number(), width: z.number() }),
+);
 
 /** The sizes of a bundle, in ascending order of their areas. */
 export interface BundleSizes {

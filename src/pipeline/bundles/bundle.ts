@@ -1,29 +1,28 @@
 /**
- * What bundles for all runtimes share: a folder that works on a device without dino8, with a model for each size in which the phrases
- * are constants, scripts, pre- and post-processing as data, and a check of the boxes.
+ * Bundles for all runtimes: a bundle is a folder that detects on a device without dino8. It has a model for each size, in which the
+ * phrases are constants, scripts, pre- and post-processing as data, and a check of the boxes.
  */
-import { z } from 'zod';
-import { either, listOf, type OptionSchemas, text } from '../../base/check-options.ts';
+import { listOf, type OptionSchemas, text } from '../../base/check-options.ts';
 import { InputError, UsageError } from '../../base/errors.ts';
 import type { WorkOptions } from '../../base/progress.ts';
-import { type Content, writeFolder } from '../../base/write-folder.ts';
+import { type Content, contentLength, writeFolder } from '../../base/write-folder.ts';
 import { type Image, readImage } from '../../data/image.ts';
 import type { Phrases } from '../../data/phrases.ts';
 import { maxPixelsSchema, type PixelLimitOptions } from '../../data/pixel-limit.ts';
 import type { Size } from '../../data/size.ts';
-import { fixPrompt } from '../../detect/fix-prompt.ts';
 import { type FixedPrompt, readFixedPrompt } from '../../models/fixed-prompt.ts';
 import { type ModelPackage, type ReadOptions, readSchemas } from '../../models/package/package.ts';
 import { modelFiles } from '../../onnx/write.ts';
 import { readPlanSummary } from '../../quant/plan-summary.ts';
 import type { ThreadOptions } from '../../runtime/threads.ts';
 import { type CheckedRuntime, checkModel } from '../check-model.ts';
+import { withFixedPhrases } from '../fixed-phrases.ts';
 import { checkNewFolder } from '../new-folder.ts';
 import { modelSchema, optionalPath, phrasesSchema, threadSchemas, workSchemas } from '../option-schemas.ts';
 import { type ModelSource, openModel } from '../sources.ts';
 import { checkStepFiles } from '../step-files.ts';
 import { modelOfAnySize, modelOfSize, stretchedTo } from './bundle-models.ts';
-import { bundleSizes } from './bundle-sizes.ts';
+import { bundleSizes, sizeSchema } from './bundle-sizes.ts';
 import { bundleScripts } from './bundle-templates.ts';
 import {
   agreement,
@@ -52,12 +51,6 @@ export interface BundleOptions extends WorkOptions, ReadOptions, ThreadOptions, 
   /** A picture in which there is what the phrases name, for the check on the device; a drawn one by default. */
   readonly picture?: string | undefined;
 }
-
-const sizeSchema = either(
-  'a side, or a height and a width',
-  z.number(),
-  z.strictObject({ height: z.number(), width: z.number() }),
-);
 
 /** The schemas of `BundleOptions`. */
 export const bundleSchemas: OptionSchemas<BundleOptions> = {
@@ -91,7 +84,7 @@ export interface WrittenBundle {
   }[];
 }
 
-/** What a runtime asks of the models of a bundle. */
+/** A runtime that bundles are made for: the form of its models, and the limits of their check. */
 export interface BundleRuntime extends CheckedRuntime {
   /** The folder of its scripts in `bundles/`. */
   readonly name: string;
@@ -195,12 +188,12 @@ export async function writeBundle(
     ...(await bundleScripts(name)),
   ]);
   await writeFolder(output, files, [MANIFEST]);
-  const bytes = [...files.values()].reduce((sum, content) => sum + lengthOf(content), 0);
+  const bytes = [...files.values()].reduce((sum, content) => sum + contentLength(content), 0);
   const golden = models.map(({ engine, expected }) => ({ engine: engine.name, boxes: expected.length }));
   return { output, bytes, precision, engines, golden };
 }
 
-/** What all models of a bundle are made from. */
+/** The model, the runtime and the sizes from which all models of a bundle are made. */
 interface Making {
   readonly source: ModelPackage;
   readonly fixed: ModelPackage;
@@ -250,20 +243,12 @@ function precisionOf({ model, source }: ModelPackage, { target }: BundleRuntime)
   );
 }
 
-async function withPhrases(source: ModelPackage, { phrases, onNotice }: BundleOptions): Promise<ModelPackage> {
+async function withPhrases(source: ModelPackage, options: BundleOptions): Promise<ModelPackage> {
+  const { phrases } = options;
   if (phrases === undefined && readFixedPrompt(source.model)) return source;
   if (phrases === undefined)
     throw new UsageError(
       'A bundle is made for fixed phrases, which become part of its models; name them with `phrases`, as in "forklift, person".',
     );
-  const { model, warnings } = await fixPrompt(source, phrases);
-  for (const sentence of warnings) onNotice?.(sentence);
-  return model;
-}
-
-function lengthOf(content: Content): number {
-  if (typeof content === 'string') return Buffer.byteLength(content);
-  let length = 0;
-  for (const piece of content) length += piece.length;
-  return length;
+  return withFixedPhrases(source, phrases, options);
 }

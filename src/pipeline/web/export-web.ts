@@ -1,16 +1,14 @@
 /** The step from a detector to a static page that runs it in a browser, without a build step. */
-import { z } from 'zod';
-import { either, type OptionSchemas, oneOf, optional, text } from '../../base/check-options.ts';
+import { type OptionSchemas, oneOf, optional, text } from '../../base/check-options.ts';
 import { InputError, UsageError } from '../../base/errors.ts';
 import type { WorkOptions } from '../../base/progress.ts';
-import { type Content, writeFolder } from '../../base/write-folder.ts';
+import { contentLength, writeFolder } from '../../base/write-folder.ts';
 import { type Image, readImage } from '../../data/image.ts';
 import type { Phrases } from '../../data/phrases.ts';
 import { maxPixelsSchema, type PixelLimitOptions } from '../../data/pixel-limit.ts';
 import type { Size } from '../../data/size.ts';
 import type { Detection } from '../../detect/base-detector.ts';
 import { Detector } from '../../detect/detector.ts';
-import { fixPrompt } from '../../detect/fix-prompt.ts';
 import { readFixedPrompt } from '../../models/fixed-prompt.ts';
 import type { ModelPackage, ReadOptions } from '../../models/package/package.ts';
 import { readSchemas } from '../../models/package/package.ts';
@@ -21,7 +19,7 @@ import type { ThreadOptions } from '../../runtime/threads.ts';
 import { Detector as WebDetector } from '../../web/detector.ts';
 import { BACKENDS, type Backend, MANIFEST, manifestText, parseManifest, type WebPackage } from '../../web/manifest.ts';
 import { stretchedTo } from '../bundles/bundle-models.ts';
-import { bundleSizes } from '../bundles/bundle-sizes.ts';
+import { bundleSizes, sizeSchema } from '../bundles/bundle-sizes.ts';
 import { bundleReadme } from '../bundles/bundle-templates.ts';
 import {
   agreement,
@@ -31,6 +29,7 @@ import {
   type GoldenLimits,
   goldenPicture,
 } from '../bundles/golden.ts';
+import { withFixedPhrases } from '../fixed-phrases.ts';
 import { checkNewFolder } from '../new-folder.ts';
 import { modelSchema, optionalPath, phrasesSchema, threadSchemas, workSchemas } from '../option-schemas.ts';
 import { runStep } from '../run-step.ts';
@@ -56,8 +55,8 @@ export interface ExportWebOptions extends WorkOptions, ReadOptions, ThreadOption
    */
   readonly size?: number | Size | undefined;
   /**
-   * What runs the model: `wasm`, the default, which every browser has, or `webgpu`, which needs a browser with WebGPU and a model that is
-   * not quantized.
+   * The execution provider that runs the model: `wasm`, the default, which every browser has, or `webgpu`, which needs a browser with
+   * WebGPU and a model that is not quantized.
    */
   readonly backend?: Backend | undefined;
   /** A picture in which there is what the phrases name, for the check in the browser; a drawn one by default. It needs `phrases`. */
@@ -72,9 +71,7 @@ const schemas: OptionSchemas<ExportWebOptions> = {
   model: modelSchema,
   output: text,
   phrases: phrasesSchema,
-  size: optional(
-    either('a side, or a height and a width', z.number(), z.strictObject({ height: z.number(), width: z.number() })),
-  ),
+  size: optional(sizeSchema),
   backend: optional(oneOf(BACKENDS)),
   picture: optionalPath,
 };
@@ -87,7 +84,7 @@ export interface WebPage {
   readonly pageBytes: number;
   /** The bytes of the model. */
   readonly modelBytes: number;
-  /** What the model computes in, in words. */
+  /** The precision in which the model computes, in words. */
   readonly precision: string;
   /** The version of onnxruntime-web that runs the model. */
   readonly runtime: string;
@@ -136,13 +133,13 @@ const NOT_LOADED = new Set([
  */
 export async function exportWeb(options: ExportWebOptions): Promise<WebPage> {
   return runStep('exportWeb', schemas, options, async () => {
-    const { output, phrases, picture: path, size, backend = 'wasm', onNotice, onProgress, signal } = options;
+    const { output, phrases, picture: path, size, backend = 'wasm', onProgress, signal } = options;
     await checkNewFolder(output, 'page');
     await checkStepFiles({ outputs: [], models: [options.model], data: [path] });
     const runtime = await installedRuntime();
     const source = await openModel(options.model, options);
     const precision = precisionOf(source, backend);
-    const fixed = phrases === undefined ? source : await withPhrases(source, phrases, onNotice);
+    const fixed = phrases === undefined ? source : await withFixedPhrases(source, phrases, options);
     const prompt = readFixedPrompt(fixed.model);
     if (path !== undefined && !prompt)
       throw new UsageError(
@@ -162,7 +159,8 @@ export async function exportWeb(options: ExportWebOptions): Promise<WebPage> {
     progress(2);
 
     const files = await pageFiles(runtime, backend);
-    const pageBytes = sizeOf([...files].filter(([name]) => !NOT_LOADED.has(name)));
+    const loaded = [...files].filter(([name]) => !NOT_LOADED.has(name));
+    const pageBytes = loaded.reduce((sum, [, content]) => sum + contentLength(content), 0);
     const modelBytes = Object.values(page.manifest.files).reduce((sum, file) => sum + (file?.bytes ?? 0), 0);
     const check = {
       picture: await encodePicture(picture),
@@ -198,12 +196,6 @@ export async function exportWeb(options: ExportWebOptions): Promise<WebPage> {
 
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
 
-function sizeOf(files: readonly (readonly [string, Content])[]): number {
-  const length = (content: Content) =>
-    typeof content === 'string' ? Buffer.byteLength(content) : [...content].reduce((sum, part) => sum + part.length, 0);
-  return files.reduce((sum, [, content]) => sum + length(content), 0);
-}
-
 /** @throws UsageError if the model is quantized for another runtime */
 function precisionOf({ model, source }: ModelPackage, backend: Backend): string {
   const summary = readPlanSummary(model);
@@ -216,16 +208,6 @@ function precisionOf({ model, source }: ModelPackage, backend: Backend): string 
   throw new UsageError(
     `${source} is quantized for the target ${summary.target}, which a browser does not compute in 8 bits; quantize the float model for the target ${ortCpu.name}, or export the float model.`,
   );
-}
-
-async function withPhrases(
-  source: ModelPackage,
-  phrases: Phrases,
-  onNotice: ExportWebOptions['onNotice'],
-): Promise<ModelPackage> {
-  const { model, warnings } = await fixPrompt(source, phrases);
-  for (const sentence of warnings) onNotice?.(sentence);
-  return model;
 }
 
 /**

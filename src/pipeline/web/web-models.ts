@@ -25,7 +25,7 @@ const WEBGPU_OPSET = 19;
 
 /**
  * A detector in the form in which a browser loads it.
- * @param precision what the layers compute in, in words
+ * @param precision the precision in which the layers compute, in words
  * @param backend what runs the half that detects; all else runs in WebAssembly
  * @throws InputError if a model is too large for a page
  */
