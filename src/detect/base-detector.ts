@@ -43,7 +43,7 @@ const promptSchema = objectWith('what `encodePrompt` returned, not the phrases t
 const preparedSchema = objectWith('what `prepare` returned', 'pixelValues', 'validPixels');
 const signalSchema = optional(abortSignal);
 
-/** What a detector is made of. */
+/** The parts of a detector: the sessions that run its model, and the steps around the runs. */
 export interface DetectorParts {
   /** Runs the half `text`; undefined for a model of fixed phrases. */
   readonly text: ModelRunner | undefined;
@@ -58,7 +58,7 @@ export interface DetectorParts {
   };
   /** The tokenizer of the model. */
   readonly tokenizer: Tokenizer;
-  /** What happens before and after the runs. */
+  /** Make the inputs of the runs from prompts and images, and boxes from their results. */
   readonly steps: DetectionSteps;
   /** The prompt of a model for fixed phrases. */
   readonly fixedPrompt: FixedPrompt | undefined;

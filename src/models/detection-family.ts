@@ -58,7 +58,7 @@ export interface DetectionResults {
   readonly boxes: string;
 }
 
-/** What happens before and after the runs of the two halves of a detector: prompts, feeds and post-processing. */
+/** The steps around the runs of a detector's two halves: they make the prompts and the inputs, and turn the results into boxes. */
 export interface DetectionSteps {
   /** The names of the results of the half `detect`. */
   readonly results: DetectionResults;

@@ -23,7 +23,7 @@ export interface FixedPrompt {
 
 const index = z.number().int().min(0).max(MOST);
 
-/** What the prompt of a model must be. */
+/** The schema of the prompt in the metadata of a model for fixed phrases. */
 export const promptSchema = z
   .object({
     phrases: z.array(z.string()).min(1).max(MOST).readonly(),

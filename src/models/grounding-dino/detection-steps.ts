@@ -1,4 +1,4 @@
-/** What happens before and after the runs of GroundingDINO's halves. Nothing here builds or reads a graph, so it runs in a browser. */
+/** The steps around the runs of GroundingDINO's two halves. They build and read no graph, so that they run in a browser too. */
 import type { Size } from '../../data/size.ts';
 import { floatData } from '../../runtime/tensor.ts';
 import type { DetectionSteps, PromptChunk } from '../detection-family.ts';
@@ -11,7 +11,7 @@ import { createPrompt } from './prompt.ts';
 
 const RESULTS = { logits: 'logits', boxes: 'pred_boxes' };
 
-/** What happens before and after the runs of the halves of models with this configuration. */
+/** Returns the steps around the runs of models with this configuration. */
 export function groundingDinoSteps(config: Config): DetectionSteps {
   const longestPrompt = longestText(config);
   return {
