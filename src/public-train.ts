@@ -8,6 +8,7 @@ export type { Batch, BatchSize } from './train/assemble-batch.ts';
 export type { AugmentationStrength, Placement } from './train/augment.ts';
 export { Batches, type BatchFamily, type BatchSettings } from './train/batches.ts';
 export { type CreateTrainingOptions, createTraining, type Training } from './train/create-training.ts';
+export { defaultPlan, type PlanChoices, type PlannedFor, type TrainingPlan } from './train/default-plan.ts';
 export type { LearnedScale, TrainablePlan } from './train/learned-scales.ts';
 export type { OptimizerSettings } from './train/optimizer.ts';
 export type { ParameterGroup, TrainedParameter } from './train/parameter.ts';
@@ -44,10 +45,12 @@ export type { TrainingKey } from './train/training-key.ts';
 export type { LogLine } from './train/training-log.ts';
 export {
   type DefaultedOption,
+  describePlan,
   resolveTrainingSettings,
   TRAINING_DEFAULTS,
   type TrainingKind,
   type TrainingOptions,
   type TrainingSettings,
+  type TrainingStart,
 } from './train/training-settings.ts';
 export { writeCheckpoint } from './train/write-checkpoint.ts';

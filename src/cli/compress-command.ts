@@ -31,9 +31,7 @@ import {
 } from './shared-options.ts';
 import { table } from './table.ts';
 
-/** The epochs of training: fewer than those of `dino8 qat`, because all other results of the comparison wait for it. */
-const QAT_EPOCHS: number = 3;
-const qatDefaults: Record<'batch' | 'accumulate' | 'learningRate' | 'distil', number> = TRAINING_DEFAULTS.qat;
+const qatDistil: number = TRAINING_DEFAULTS.distil;
 const images: number = COMPRESS_DEFAULTS.images;
 const calibrationImages: number = COMPRESS_DEFAULTS.calibrationImages;
 
@@ -99,31 +97,32 @@ export const compressCommand = () =>
     .optionsGroup('Quantization-aware training:')
     .option('--qat', 'train one more model with quantization in place, which is the longest step')
     .option('--qat-recipe <recipe>', 'the recipe that is trained', COMPRESS_DEFAULTS.qatRecipe)
-    .option('--qat-epochs <count>', 'number of passes over the training images', positive('--qat-epochs'), QAT_EPOCHS)
+    .option(
+      '--qat-epochs <count>',
+      'number of passes over the training images (default: as many as dino8 qat chooses for their number)',
+      positive('--qat-epochs'),
+    )
     .option('--qat-steps <count>', 'number of training steps, in place of --qat-epochs', wholeNumber('--qat-steps'))
     .option(
       '--qat-batch <images>',
-      'number of images that are computed together',
+      'number of images that are computed together (default: as dino8 qat chooses)',
       wholeNumber('--qat-batch'),
-      qatDefaults.batch,
     )
     .option(
       '--qat-accumulate <batches>',
-      'number of batches whose gradients are added up for one training step',
+      'number of batches whose gradients are added up for one training step (default: as dino8 qat chooses)',
       wholeNumber('--qat-accumulate'),
-      qatDefaults.accumulate,
     )
     .option(
       '--qat-learning-rate <rate>',
-      'maximum learning rate of the training',
+      'maximum learning rate of the training (default: as dino8 qat chooses for the width of the model)',
       positive('--qat-learning-rate'),
-      qatDefaults.learningRate,
     )
     .option(
       '--qat-distil <weight>',
       'weight of the distillation loss, by which the model learns from the FP32 checkpoint; 0 trains without it',
       notNegative('--qat-distil'),
-      qatDefaults.distil,
+      qatDistil,
     )
     .option(
       '--qat-recompute',
@@ -133,7 +132,7 @@ export const compressCommand = () =>
       'after',
       examples(
         'dino8 compress assets/nano assets/shapes/val --images 50 --recipes dynamic,mixed -o compressed/',
-        'dino8 compress assets/nano assets/shapes/val --calibration assets/shapes/calib --qat --qat-batch 12 --qat-steps 240 -o compressed/',
+        'dino8 compress assets/nano assets/shapes/val --calibration assets/shapes/calib --qat --qat-steps 240 -o compressed/',
       ),
     )
     .action(async (checkpoint, dataset, { json, qat, ...given }) => {
@@ -152,7 +151,8 @@ export const compressCommand = () =>
       } = options;
       const training = {
         recipe: qatRecipe,
-        ...(qatSteps === undefined ? { epochs: qatEpochs } : { steps: qatSteps }),
+        epochs: qatEpochs,
+        steps: qatSteps,
         batch: qatBatch,
         accumulate: qatAccumulate,
         learningRate: qatLearningRate,

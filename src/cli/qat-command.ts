@@ -14,8 +14,7 @@ import { printJson } from './output.ts';
 import { addCalibrationOptions, notNegative, recipeOption, statisticsOf, wholeNumber } from './shared-options.ts';
 import { printTraining, trainingCommand, trainingProgress } from './training-command.ts';
 
-const { warmUp, scaleRate, labels, distil }: Record<'warmUp' | 'scaleRate' | 'labels' | 'distil', number> =
-  TRAINING_DEFAULTS.qat;
+const { warmUp, labels, distil }: Record<'warmUp' | 'labels' | 'distil', number> = TRAINING_DEFAULTS;
 
 /** `dino8 qat` */
 export const qatCommand = () =>
@@ -41,9 +40,8 @@ export const qatCommand = () =>
           )
           .option(
             '--scale-rate <factor>',
-            'factor on the learning rate of quantization scales; 0 leaves them as calibrated',
+            'factor on the learning rate of quantization scales; 0 leaves them as calibrated (default: 1 for models of the published width of 256 channels, and less for narrower ones)',
             notNegative('--scale-rate'),
-            scaleRate,
           )
           .option(
             '--freeze-scales <step>',
@@ -68,7 +66,7 @@ export const qatCommand = () =>
     .addHelpText(
       'after',
       examples(
-        'dino8 qat assets/nano assets/shapes/calib --calibration assets/shapes/calib --recipe full --batch 12 --steps 240 -o nano.int8.onnx',
+        'dino8 qat assets/nano assets/shapes/calib --calibration assets/shapes/calib --recipe full --steps 240 -o nano.int8.onnx',
       ),
     )
     .action(async (checkpoint, dataset, { json, ranges, ...given }) => {

@@ -27,25 +27,26 @@ import {
 /** A command with the options that both kinds of training have; the defaults are those of the kind. */
 export function trainingCommand(kind: TrainingKind) {
   // Without this type, options would be of the type of one number.
-  const defaults: Record<
-    'epochs' | 'batch' | 'accumulate' | 'learningRate' | 'baseRate' | 'cycleSteps' | 'weightDecay' | 'backboneRate',
-    number
-  > &
-    Record<'clip' | 'averageDecay' | 'mirror' | 'crop' | 'colour' | 'classWeight' | 'denoising', number> =
-    TRAINING_DEFAULTS[kind];
+  const defaults: Record<'baseRate' | 'cycleSteps' | 'weightDecay' | 'clip' | 'mirror' | 'crop' | 'colour', number> &
+    Record<'classWeight' | 'denoising', number> = TRAINING_DEFAULTS;
   const minutes: number = TRAINING_RUN_DEFAULTS.checkpointMinutes;
-  const differs = kind === 'train' ? 'qat' : 'train';
-  const other = TRAINING_DEFAULTS[differs];
   return new Command(kind)
     .optionsGroup('Length and data:')
-    .option('--epochs <count>', 'number of passes over the images', positive('--epochs'), defaults.epochs)
+    .option(
+      '--epochs <count>',
+      'number of passes over the images (default: more for few images than for many: 35 for 200 images, 10 for 1,000 to 10,000)',
+      positive('--epochs'),
+    )
     .option('--steps <count>', 'number of steps of the optimizer, in place of --epochs', wholeNumber('--steps'))
-    .option('--batch <images>', 'number of images that are computed together', wholeNumber('--batch'), defaults.batch)
+    .option(
+      '--batch <images>',
+      'number of images that are computed together (default: 12, or as many as some 4 GB hold)',
+      wholeNumber('--batch'),
+    )
     .option(
       '--accumulate <batches>',
-      'number of batches whose gradients are added up for one step',
+      'number of batches whose gradients are added up for one step (default: enough for 12 images; 1 beside --batch)',
       wholeNumber('--accumulate'),
-      defaults.accumulate,
     )
     .option('--images <count>', 'train on only the first <count> images (default: all)', wholeNumber('--images'))
     .option(
@@ -72,11 +73,20 @@ export function trainingCommand(kind: TrainingKind) {
       defaults.colour,
     )
     .optionsGroup('Optimizer and losses:')
-    .option('--learning-rate <rate>', 'maximum learning rate', positive('--learning-rate'), defaults.learningRate)
+    .option(
+      '--learning-rate <rate>',
+      'maximum learning rate (default: 1e-4 at the published width of 256 channels, and higher for narrower models)',
+      positive('--learning-rate'),
+    )
     .addOption(
       new Option('--schedule <kind>', 'how the learning rate changes over the training')
         .choices(SCHEDULES)
-        .default(TRAINING_DEFAULTS[kind].schedule),
+        .default(TRAINING_DEFAULTS.schedule),
+    )
+    .option(
+      '--rise <fraction>',
+      'fraction of the steps in which the learning rate rises to its maximum (default: 0.05 of cosine, 0.3 of one-cycle)',
+      fraction('--rise'),
     )
     .option(
       '--base-rate <rate>',
@@ -98,16 +108,14 @@ export function trainingCommand(kind: TrainingKind) {
     )
     .option(
       '--backbone-rate <factor>',
-      `factor on the learning rate of the image and text backbones; dino8 ${differs} has ${other.backboneRate}`,
+      'factor on the learning rate of the image and text backbones (default: 0.1 for models of the published width of 256 channels, and 1 for narrower ones and random weights)',
       notNegative('--backbone-rate'),
-      defaults.backboneRate,
     )
     .option('--clip <norm>', 'maximum norm of the gradient', positive('--clip'), defaults.clip)
     .option(
       '--average-decay <fraction>',
-      `fraction that the moving average of the weights, which is the result, keeps at each step; 0 keeps no average; dino8 ${differs} has ${other.averageDecay}`,
+      'fraction that the moving average of the weights, which is the result, keeps at each step; 0 keeps no average (default: an average over a tenth of the steps)',
       fraction('--average-decay'),
-      defaults.averageDecay,
     )
     .option(
       '--class-weight <weight>',
@@ -167,7 +175,7 @@ export function trainingCommand(kind: TrainingKind) {
     .addOption(overwriteOption())
     .option(
       '--recompute',
-      'compute the layers of the encoder again in the backward pass: needs less memory and more time',
+      'compute the layers of the encoder again in the backward pass: needs less memory and more time (default: for images of which one needs more than some 4 GB)',
     )
     .option('--report <file>', 'write the curves of the training as an HTML page, again at each score and each save')
     .addOption(jsonOption())

@@ -160,6 +160,8 @@ export interface ParameterTraits {
 
 /** The training capability of a family, for one configuration of its models. */
 export interface TrainingFamily {
+  /** The number of channels of the network between its backbones and its heads. Good learning rates fall with it. */
+  readonly width: number;
   /** The number of queries of the network for an image. */
   readonly queries: number;
   /** Names of the training graph's inputs that come from data, with their shapes in the comments of the interface. */

@@ -76,6 +76,7 @@ export async function train(options: TrainStepOptions): Promise<TrainResult> {
       dataset,
       directory: output,
       options: training,
+      fromScratch,
       output,
       pathOf,
       write: (trained, folder) => writeCheckpoint(source, trained.checkpoint('averages'), folder),

@@ -21,6 +21,7 @@ import {
 } from '../train/run-training.ts';
 import type { LogLine } from '../train/training-log.ts';
 import {
+  describePlan,
   resolveTrainingSettings,
   type TrainingKind,
   type TrainingOptions,
@@ -143,6 +144,8 @@ export interface PreparedTraining {
   /** The folder of the state and the log. */
   readonly directory: string;
   readonly options: TrainingStepOptions;
+  /** Whether the weights of the source are random. */
+  readonly fromScratch?: boolean | undefined;
   readonly quantized?: TrainablePlan | undefined;
   /** Names the training in the report. */
   readonly output: string;
@@ -173,7 +176,9 @@ export async function runPreparedTraining(prepared: PreparedTraining): Promise<T
   } = prepared.options;
   const checks = { onProgress, signal, skipUnreadable, onLeftOut, onNotice };
   const started = performance.now();
-  const settings = resolveTrainingSettings(source, dataset, kind, trainingOptionsOf(prepared.options));
+  const { fromScratch } = prepared;
+  const settings = resolveTrainingSettings(source, dataset, kind, trainingOptionsOf(prepared.options), { fromScratch });
+  onNotice?.(describePlan(settings, dataset.images.length));
   const validation =
     validate === undefined
       ? undefined

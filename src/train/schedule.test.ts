@@ -15,6 +15,12 @@ test('the cosine schedule has the rates of CosineAnnealingLR(T_max=99, eta_min=1
     [0.001, 0.0009752852032817679, 0.00049714634790177, 1e-5],
   ));
 
+test('a rising cosine has the rates of SequentialLR(LinearLR(start_factor=1/6, total_iters=5), CosineAnnealingLR(T_max=94))', () =>
+  close(
+    rates({ kind: 'cosine', max: 1e-3, rise: 0.05, final: 0.01 }, 100, [0, 3, 4, 5, 50, 99]),
+    [0.00016666666666666666, 0.0006666666666666668, 0.0008333333333333335, 0.001, 0.000538062353703835, 1e-5],
+  ));
+
 test('the one-cycle schedule has the rates of OneCycleLR(max_lr=1e-3, total_steps=100, pct_start=0.3)', () =>
   close(
     rates({ kind: 'one-cycle', max: 1e-3, rise: 0.3 }, 100, [0, 10, 29, 60, 99]),

@@ -14,8 +14,8 @@ export interface Cycle {
 /**
  * A schedule with its settings.
  * - `constant`: the rate is always `max`.
- * - `cosine`: the rate falls from `max` along half a cosine to `max` · `final` (Loshchilov and Hutter 2016,
- *   https://arxiv.org/abs/1608.03983).
+ * - `cosine`: the rate rises along a line to `max` in the fraction `rise` of the steps, and then falls along half a cosine to
+ *   `max` · `final` (Loshchilov and Hutter 2016, https://arxiv.org/abs/1608.03983).
  * - `one-cycle`: the rate rises to `max` in the fraction `rise` of the steps, and then falls to almost 0 (Smith and Topin
  *   2017, https://arxiv.org/abs/1708.07120).
  * - `triangular`: the rate moves up and down between `base` and `max` (Smith 2015, https://arxiv.org/abs/1506.01186).
@@ -31,12 +31,14 @@ export interface ConstantSchedule {
   readonly max: number;
 }
 
-/** The rate falls along half a cosine. */
+/** The rate rises along a line and falls along half a cosine. */
 export interface CosineSchedule {
   /** The name of the schedule. */
   readonly kind: 'cosine';
-  /** The learning rate of the first step. */
+  /** The maximum of the learning rate. */
   readonly max: number;
+  /** The fraction of the steps in which the rate rises, from 0 to 1; 0 by default, when the first step has the maximum. */
+  readonly rise?: number | undefined;
   /** The learning rate of the last step, as a fraction of `max`. */
   readonly final: number;
 }
@@ -76,12 +78,11 @@ const cosineBetween = (from: number, to: number, fraction: number) =>
  */
 export function learningRate(schedule: Schedule, step: number, steps: number): number {
   checkFields('The schedule must have a kind and a rate', schedule, 'kind', 'max');
-  const last = Math.max(1, steps - 1);
   switch (schedule.kind) {
     case 'constant':
       return schedule.max;
     case 'cosine':
-      return cosineBetween(schedule.max, schedule.max * schedule.final, step / last);
+      return risingCosine(schedule, step, steps);
     case 'one-cycle':
       return oneCycle(schedule, step, steps);
     case 'triangular':
@@ -92,6 +93,12 @@ export function learningRate(schedule: Schedule, step: number, steps: number): n
       return schedule.base + (schedule.max - schedule.base) * Math.max(0, 1 - distance) * height;
     }
   }
+}
+
+function risingCosine({ max, final, rise = 0 }: CosineSchedule, step: number, steps: number): number {
+  const rising = Math.floor(rise * steps);
+  if (step < rising) return (max * (step + 1)) / (rising + 1);
+  return cosineBetween(max, max * final, (step - rising) / Math.max(1, steps - 1 - rising));
 }
 
 function oneCycle({ max, rise }: { max: number; rise: number }, step: number, steps: number): number {

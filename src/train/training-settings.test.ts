@@ -5,7 +5,7 @@ import { packageRoot } from '../base/package-root.ts';
 import { readDataset } from '../data/datasets/read-dataset.ts';
 import { readCheckpoint } from '../models/package/package.ts';
 import { keyDifference } from './training-key.ts';
-import { resolveTrainingSettings, type TrainingKind, type TrainingOptions } from './training-settings.ts';
+import { describePlan, resolveTrainingSettings, type TrainingKind, type TrainingOptions } from './training-settings.ts';
 
 const source = await readCheckpoint(join(packageRoot, 'assets/nano'));
 const dataset = await readDataset(join(packageRoot, 'assets/shapes/calib'));
@@ -25,6 +25,22 @@ test('the canvas is large enough for every image, and the text length for all ca
   expect([canvas.width % 32, canvas.height % 32, textLength % 8]).toEqual([0, 0, 0]);
 });
 
+test('what a training chose is one sentence with the names of the options that set others', () => {
+  const { length } = dataset.images;
+  const settings = resolveTrainingSettings(source, dataset, 'train', { steps: 30 });
+  expect(describePlan(settings, length)).toMatch(
+    new RegExp(`^${length} images: 30 steps of 12 images .* 4\\.0e-4 .*\\. \`steps\`.*\\.$`),
+  );
+});
+
+test('random weights are trained longer, and at the full rate everywhere', () => {
+  const [stored, fresh] = [false, true].map((fromScratch) =>
+    resolveTrainingSettings(source, dataset, 'train', {}, { fromScratch }),
+  );
+  expect(fresh?.steps).toBeGreaterThan(stored?.steps ?? 0);
+  expect(fresh?.groups.backboneRate).toBe(1);
+});
+
 test.each<readonly [TrainingKind, TrainingOptions, RegExp]>([
   ['train', { batch: 0 }, /`batch` must be a whole number from 1 to 1024, not 0/],
   ['train', { mirror: 2 }, /`mirror` must be a number from 0 to 1, not 2/],
@@ -32,6 +48,7 @@ test.each<readonly [TrainingKind, TrainingOptions, RegExp]>([
   ['train', { warmUp: 3 }, /`warmUp` is for quantization-aware training/],
   ['train', { scaleRate: 0 }, /`scaleRate` is for quantization-aware training/],
   ['qat', { baseRate: 1e-5 }, /`baseRate` is for the triangular schedules/],
+  ['train', { schedule: 'constant', rise: 0.1 }, /`rise` is for the schedules cosine and one-cycle/],
   ['qat', { steps: 3, epochs: 2 }, /`epochs` has no meaning beside steps/],
   ['qat', { labels: 0 }, /nothing to learn from/],
 ])('%s with %o is refused', (kind, options, message) => {

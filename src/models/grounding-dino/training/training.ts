@@ -14,6 +14,7 @@ import { buildTrainingGraph, EXTRA_INPUTS, extraHeads, trainedHeads } from './tr
 export function groundingDinoTraining(config: Config): TrainingFamily {
   const heads = trainedHeads(config);
   return {
+    width: config.d_model,
     queries: config.num_queries,
     inputs: { pixels: 'pixel_values', pixelMask: 'pixel_mask', tokens: 'input_ids', tokenMask: 'attention_mask' },
     heads,
