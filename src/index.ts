@@ -11,6 +11,7 @@
 export type { Defaults } from './base/defaults.ts';
 export { Dino8Error, InputError, MemoryError, UsageError } from './base/errors.ts';
 export type { OnProgress, Progress, WorkOptions } from './base/progress.ts';
+export type { Spread } from './base/statistics.ts';
 
 // Making models: the steps from a checkpoint to a model in 8 bits.
 
@@ -20,7 +21,6 @@ export {
   type BenchOptions,
   type BenchResult,
   bench,
-  type Spread,
 } from './pipeline/bench-step.ts';
 export type { BundleOptions, WrittenBundle } from './pipeline/bundles/bundle.ts';
 export type { BundleEngine, BundlePrecision } from './pipeline/bundles/manifest.ts';
@@ -75,6 +75,12 @@ export {
   type CompressTraining,
 } from './pipeline/compress-options.ts';
 export { compress } from './pipeline/compress-step.ts';
+export {
+  CONTRIBUTION_DEFAULTS,
+  type ContributionOptions,
+  type ContributionResult,
+  contribution,
+} from './pipeline/contribution-step.ts';
 export {
   ERRORS_DEFAULTS,
   type ErrorsResult,

@@ -23,6 +23,13 @@ export {
   type LayerNoise,
   type SampleDifference,
 } from './evaluate/compare.ts';
+export {
+  type ModuleContribution,
+  NO_MODULE,
+  type PrecisionContribution,
+  type PrecisionSummary,
+  type Saving,
+} from './evaluate/contribution.ts';
 export { type DatasetIdentity, identifyDataset } from './evaluate/dataset-identity.ts';
 export { readDetections, writeDetections } from './evaluate/detections-file.ts';
 export { analyzeErrors, type ErrorAnalysis, type ErrorGain } from './evaluate/errors/error-gains.ts';

@@ -50,6 +50,7 @@ export { type Config, parseConfig } from './models/grounding-dino/config.ts';
 export { type BuildOptions, buildModel, extractHalf, type GraphKind } from './models/grounding-dino/grounding-dino.ts';
 export { type RawDetections, rankedBoxes } from './models/grounding-dino/postprocess.ts';
 export { initialWeights } from './models/grounding-dino/training/initial-weights.ts';
+export type { ModelModule } from './models/model-modules.ts';
 export type { NamedOutputs } from './models/named-outputs.ts';
 export {
   buildPackage,

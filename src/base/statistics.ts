@@ -17,6 +17,23 @@ export function quantile(values: readonly number[], fraction: number): number {
 /** The median of values; the mean of the middle two if their number is even. @returns NaN if there are no values */
 export const median = (values: readonly number[]): number => quantile(values, 0.5);
 
+/** The middle of some measurements, and the range that they are in. */
+export interface Spread {
+  /** The median. */
+  readonly median: number;
+  /** The lowest. */
+  readonly lowest: number;
+  /** The highest. */
+  readonly highest: number;
+}
+
+/** The median and the range of measurements. */
+export const spreadOf = (values: readonly number[]): Spread => ({
+  median: median(values),
+  lowest: Math.min(...values),
+  highest: Math.max(...values),
+});
+
 /** A value with the ends of its 95 % confidence interval. */
 export interface Estimate {
   /** The value that was measured. */

@@ -1,7 +1,8 @@
 import { basename } from 'node:path';
 import { Command } from '@commander-js/extra-typings';
 import { UsageError } from '../base/errors.ts';
-import { BENCH_DEFAULTS, type BenchedModel, type BenchResult, bench, type Spread } from '../pipeline/bench-step.ts';
+import type { Spread } from '../base/statistics.ts';
+import { BENCH_DEFAULTS, type BenchedModel, type BenchResult, bench } from '../pipeline/bench-step.ts';
 import { deviceOption } from './device-option.ts';
 import { examples } from './examples.ts';
 import { megabytes, milliseconds } from './format.ts';

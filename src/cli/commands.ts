@@ -128,6 +128,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./sensitivity-command.ts')).sensitivityCommand(),
   },
   {
+    name: 'contribution',
+    summary: 'say how much of what INT8 saves and costs is due to each module of a detector',
+    group: JUDGE,
+    load: async () => (await import('./contribution-command.ts')).contributionCommand(),
+  },
+  {
     name: 'inspect',
     summary: 'list the size, work, time and precision of each module of a model',
     group: JUDGE,

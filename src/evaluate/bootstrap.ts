@@ -23,7 +23,7 @@ import { UsageError } from '../base/errors.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import { type Estimate, quantile } from '../base/statistics.ts';
 import type { Area } from './coco-settings.ts';
-import type { CategoryMatches, Matches } from './matches.ts';
+import type { Matches } from './matches.ts';
 import { type CocoFigures, type CocoResult, createScorer, FIGURES } from './score-matches.ts';
 
 /** The probability with which an interval holds what it is an interval of. */
@@ -101,13 +101,58 @@ export async function bootstrapScores(
 ): Promise<readonly ScoreIntervals[]> {
   checkValue('The detectors', detectorsSchema, detectors);
   checkOptions('bootstrapScores', bootstrapScoresSchemas, options);
-  const { resamples = RESAMPLES, seed = 0, onProgress, signal } = options;
+  const [reference] = detectors;
+  if (!reference) return [];
+  const drawn = detectors.map((): Float64Array[] => []);
+  const actual = await drawScores(detectors, options, (results) => {
+    for (const [index, result] of results.entries()) drawn[index]?.push(vectorOf(result));
+  });
+  const hasEnough = columnsWithEnoughImages(reference);
+  const estimate = (values: readonly Float64Array[], vector: Float64Array) =>
+    named(reference, (column) => (hasEnough[column] ? estimateOf(values, vector, column) : undefined));
+  const vectors = actual.map(vectorOf);
+  return drawn.map((samples, index) => {
+    const intervals = estimate(samples, vectors[index] ?? NOTHING);
+    if (index === 0) return intervals;
+    const differences = samples.map((vector, at) => subtract(vector, drawn[0]?.[at] ?? NOTHING));
+    return { ...intervals, change: estimate(differences, subtract(vectors[index] ?? NOTHING, vectors[0] ?? NOTHING)) };
+  });
+}
+
+/**
+ * Computes 95 % intervals of numbers that follow from the scores of several detectors on the same images, such as the mean over
+ * some categories or the sum of two differences.
+ *
+ * @param compute the numbers of one sample, from the scores of each detector; NaN where there is nothing to tell from
+ * @throws UsageError if the detectors were scored on different images or categories
+ */
+export async function bootstrapNumbers(
+  detectors: readonly Matches[],
+  compute: (results: readonly CocoResult[]) => readonly number[],
+  options: BootstrapOptions = {},
+): Promise<readonly Estimate[]> {
+  const drawn: Float64Array[] = [];
+  const actual = await drawScores(detectors, options, (results) => drawn.push(Float64Array.from(compute(results))));
+  const values = Float64Array.from(compute(actual));
+  return Array.from(values, (_, column) => estimateOf(drawn, values, column));
+}
+
+/**
+ * Scores all detectors on the same samples of the images.
+ *
+ * @param visit is called with the scores of each sample
+ * @returns the scores on the images as they are
+ */
+async function drawScores(
+  detectors: readonly Matches[],
+  { resamples = RESAMPLES, seed = 0, onProgress, signal }: BootstrapOptions,
+  visit: (results: readonly CocoResult[]) => void,
+): Promise<readonly CocoResult[]> {
   const [reference] = detectors;
   if (!reference) return [];
   checkComparable(detectors, reference);
-  const { images } = reference;
-  const scored = detectors.map((matches) => ({ score: createScorer(matches), samples: [] as Float64Array[] }));
-  const sample = imageSampler(images.length, seed);
+  const scorers = detectors.map(createScorer);
+  const sample = imageSampler(reference.images.length, seed);
   let paused = performance.now();
   for (let done = 0; done < resamples; done++) {
     if (performance.now() - paused > SLICE_MS) {
@@ -117,20 +162,11 @@ export async function bootstrapScores(
       paused = performance.now();
     }
     const draws = sample();
-    for (const { score, samples } of scored) samples.push(vectorOf(score(draws)));
+    visit(scorers.map((score) => score(draws)));
   }
   onProgress?.({ label: 'Confidence intervals', done: resamples, total: resamples });
-  const hasEnough = columnsWithEnoughImages(reference);
-  const estimate = (values: readonly Float64Array[], actual: Float64Array) =>
-    named(reference, (column) => (hasEnough[column] ? estimateOf(values, actual, column) : undefined));
-  const everyImage = new Uint32Array(images.length).fill(1);
-  const actual = scored.map(({ score }) => vectorOf(score(everyImage)));
-  return scored.map(({ samples }, index) => {
-    const intervals = estimate(samples, actual[index] ?? NOTHING);
-    if (index === 0) return intervals;
-    const differences = samples.map((vector, at) => subtract(vector, scored[0]?.samples[at] ?? NOTHING));
-    return { ...intervals, change: estimate(differences, subtract(actual[index] ?? NOTHING, actual[0] ?? NOTHING)) };
-  });
+  const everyImage = new Uint32Array(reference.images.length).fill(1);
+  return scorers.map((score) => score(everyImage));
 }
 
 const NOTHING = new Float64Array();
@@ -164,13 +200,28 @@ function vectorOf({ figures, averagePrecisionOf }: CocoResult): Float64Array {
   return Float64Array.from(values, (value) => (value < 0 ? Number.NaN : value));
 }
 
+/**
+ * Whether enough images for an interval show an object.
+ *
+ * @param counts whether the objects of a category count; by default all do
+ * @param area the objects that count by their size
+ */
+export function hasEnoughImages(
+  { categories }: Matches,
+  counts: (category: number) => boolean = () => true,
+  area: Area = 'all',
+): boolean {
+  const shown = new Set<number>();
+  for (const { id, areas } of categories)
+    if (counts(id)) for (const image of areas[area].positives.images) shown.add(image);
+  return shown.size >= MIN_IMAGES;
+}
+
 /** For each column of `vectorOf`, whether enough images show an object that counts for it. */
-function columnsWithEnoughImages({ categories }: Matches): boolean[] {
-  const enough = (area: Area, of: readonly CategoryMatches[]) =>
-    new Set(of.flatMap(({ areas }) => [...areas[area].positives.images])).size >= MIN_IMAGES;
+function columnsWithEnoughImages(matches: Matches): boolean[] {
   return [
-    ...FIGURES.map(({ area }) => enough(area, categories)),
-    ...categories.map((category) => enough('all', [category])),
+    ...FIGURES.map(({ area }) => hasEnoughImages(matches, () => true, area)),
+    ...matches.categories.map(({ id }) => hasEnoughImages(matches, (category) => category === id)),
   ];
 }
 

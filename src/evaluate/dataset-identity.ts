@@ -47,6 +47,10 @@ export async function identifyDataset(dataset: CocoDataset, options: WorkOptions
   return {
     images: hash.digest('hex'),
     annotations: hashJson(dataset.annotations),
-    prompt: hashJson(promptCategories(dataset).map(({ id, name }) => [id, name])),
+    prompt: identifyPrompt(dataset),
   };
 }
+
+/** A hash of the ids and phrases of the prompt of all categories, in order. */
+export const identifyPrompt = (dataset: CocoDataset): string =>
+  hashJson(promptCategories(dataset).map(({ id, name }) => [id, name]));

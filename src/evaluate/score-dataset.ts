@@ -11,9 +11,10 @@ import {
 } from '../base/check-options.ts';
 import { UsageError } from '../base/errors.ts';
 import type { WorkOptions } from '../base/progress.ts';
-import { type CocoDataset, checkDatasetArgument } from '../data/coco.ts';
+import { type CocoCategory, type CocoDataset, type CocoImage, checkDatasetArgument } from '../data/coco.ts';
 import { readImage } from '../data/image.ts';
 import { categoryPhrases } from '../data/phrases.ts';
+import type { EncodedPrompt } from '../detect/base-detector.ts';
 import type { Detector } from '../detect/detector.ts';
 import { averagePrecision } from './average-precision.ts';
 import type { CocoDetection } from './coco-detection.ts';
@@ -64,12 +65,35 @@ export async function scoreDataset(
   checkValue('The detector', objectWith('a Detector', 'rank', 'encodePrompt'), detector);
   checkDatasetArgument(dataset);
   checkOptions('scoreDataset', scoreDatasetSchemas, options);
-  const { onProgress, signal, label = 'Scoring', journal, onNotice } = options;
+  const { signal, onNotice } = options;
   if (dataset.images.length === 0 || dataset.categories.length === 0)
     throw new UsageError('The data set has no images or no categories; there is nothing to score.');
   const categories = promptCategories(dataset);
-  const prompt = await detector.encodePrompt(categoryPhrases(categories), signal);
-  for (const sentence of prompt.prompt.warnings) onNotice?.(sentence);
+  const encoded = await detector.encodePrompt(categoryPhrases(categories), signal);
+  for (const sentence of encoded.prompt.warnings) onNotice?.(sentence);
+  const detections = await detectImages(detector, dataset, async () => ({ categories, encoded }), options);
+  return { ...averagePrecision(dataset, detections), images: dataset.images.length, detections };
+}
+
+/** The categories that are looked for in an image, and the prompt of their phrases in the same order. */
+export interface ImagePrompt {
+  /** The categories. */
+  readonly categories: readonly Pick<CocoCategory, 'id'>[];
+  /** The prompt. */
+  readonly encoded: EncodedPrompt;
+}
+
+/**
+ * Detects the categories of a prompt in every image: at most 300 boxes for each image, the best.
+ *
+ * @param promptOf the prompt for an image; undefined if nothing is looked for in it
+ */
+export async function detectImages(
+  detector: Detector,
+  dataset: CocoDataset,
+  promptOf: (image: CocoImage) => Promise<ImagePrompt | undefined>,
+  { onProgress, signal, label = 'Scoring', journal }: ScoreDatasetOptions,
+): Promise<CocoDetection[]> {
   const known = new Map(journal?.entries.map(({ image, detections }) => [image, detections]));
   const detections: CocoDetection[] = [];
   for (const [done, image] of dataset.images.entries()) {
@@ -78,15 +102,26 @@ export async function scoreDataset(
     if (!found) {
       // Images of an earlier run are not reported, so that an estimate counts only the work of this one.
       onProgress?.({ label, done, total: dataset.images.length });
-      const picture = await readImage(dataset.pathOf(image), { ignoreOrientation: dataset.ignoreOrientation });
-      const boxes = await detector.rank(picture, prompt, BOXES_PER_IMAGE, signal);
-      found = boxes.map(({ phrase, score, box }): CocoDetection => {
-        return { image_id: image.id, category_id: categories[phrase]?.id ?? -1, bbox: box, score };
-      });
+      const prompt = await promptOf(image);
+      found = prompt ? await detectImage(detector, dataset, image, prompt, signal) : [];
       await journal?.append({ image: image.id, detections: found });
     }
     detections.push(...found);
   }
   onProgress?.({ label, done: dataset.images.length, total: dataset.images.length });
-  return { ...averagePrecision(dataset, detections), images: dataset.images.length, detections };
+  return detections;
+}
+
+async function detectImage(
+  detector: Detector,
+  dataset: CocoDataset,
+  image: CocoImage,
+  { categories, encoded }: ImagePrompt,
+  signal: AbortSignal | undefined,
+): Promise<CocoDetection[]> {
+  const picture = await readImage(dataset.pathOf(image), { ignoreOrientation: dataset.ignoreOrientation });
+  const boxes = await detector.rank(picture, encoded, BOXES_PER_IMAGE, signal);
+  return boxes.map(({ phrase, score, box }) => {
+    return { image_id: image.id, category_id: categories[phrase]?.id ?? -1, bbox: box, score };
+  });
 }

@@ -9,6 +9,7 @@ import type { ObservationRules } from '../quant/observe/sample.ts';
 import type { Feeds } from '../runtime/session.ts';
 import type { Checkpoint } from './checkpoint/checkpoint.ts';
 import type { DetectionFamily } from './detection-family.ts';
+import type { ModelModule } from './model-modules.ts';
 import type { NamedOutputs } from './named-outputs.ts';
 import type { SizeRules } from './specialize.ts';
 import type { TrainingFamily } from './training-family.ts';
@@ -77,6 +78,8 @@ export interface ModelFamily {
   readonly observation: ObservationRules;
   /** The parts that lose most in 8 bits, the strongest first. */
   readonly sensitiveParts: readonly SensitivePart[];
+  /** The modules that the network consists of, in the order of computation; none if the family does not know them. */
+  readonly modules: readonly ModelModule[];
   /**
    * Patterns of module paths that are computed in float32 in a model of 16-bit floats: what 16 bits lose there changes the results;
    * none by default.

@@ -4,7 +4,7 @@ import { listOf, type OptionSchemas, optional, text, wholeNumber } from '../base
 import type { Defaults } from '../base/defaults.ts';
 import { InputError, UsageError } from '../base/errors.ts';
 import { exists, sizeOf } from '../base/files.ts';
-import { median } from '../base/statistics.ts';
+import { type Spread, spreadOf } from '../base/statistics.ts';
 import type { Measurement } from '../evaluate/measure.ts';
 import { defaultThreads } from '../runtime/threads.ts';
 import { measureInTurns } from './in-turns.ts';
@@ -21,16 +21,6 @@ export interface BenchOptions extends Omit<MeasureStepOptions, 'model'> {
 
 /** The defaults of `BenchOptions`. */
 export const BENCH_DEFAULTS: Defaults<BenchOptions, 'rounds' | 'runs'> = { rounds: 5, runs: MEASURE_DEFAULTS.runs };
-
-/** The middle of some measurements, and the range that they are in. */
-export interface Spread {
-  /** The median. */
-  readonly median: number;
-  /** The lowest. */
-  readonly lowest: number;
-  /** The highest. */
-  readonly highest: number;
-}
 
 /** The figures of one model. */
 export interface BenchedModel {
@@ -136,9 +126,3 @@ export function summarize(
     isDistinct: ratio && measured.length > 1 && (ratio.highest < 1 || ratio.lowest > 1),
   };
 }
-
-const spreadOf = (values: readonly number[]): Spread => ({
-  median: median(values),
-  lowest: Math.min(...values),
-  highest: Math.max(...values),
-});

@@ -94,6 +94,7 @@ export const generic: ModelFamily = {
   name: 'generic',
   observation: NO_RULES,
   sensitiveParts: [],
+  modules: [],
   outputFigures,
   compareOutputs,
   outputLoss: ({ relativeError = 0 }) => relativeError,

@@ -11,6 +11,7 @@ import { compareOutputs, outputFigures, outputLoss } from './compare-outputs.ts'
 import { type Config, MODEL_TYPES, parseConfig } from './config.ts';
 import { groundingDinoDetection } from './detection.ts';
 import { addTokenTypes, buildModel } from './grounding-dino.ts';
+import { MODULES } from './modules.ts';
 import { groundingDinoObservation } from './observation.ts';
 import { SENSITIVE_PARTS } from './sensitive.ts';
 import { SINGLE_PRECISION } from './single-precision.ts';
@@ -48,6 +49,7 @@ function groundingDino(config: Config, preprocessing: Preprocessing): ModelFamil
     name: 'grounding-dino',
     observation: groundingDinoObservation,
     sensitiveParts: SENSITIVE_PARTS,
+    modules: MODULES,
     singlePrecision: SINGLE_PRECISION,
     outputFigures,
     compareOutputs,
