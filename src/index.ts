@@ -73,6 +73,7 @@ export {
   type CompressOptions,
   type CompressResult,
   type CompressTraining,
+  RESULTS_FORMAT,
 } from './pipeline/compress-options.ts';
 export { compress } from './pipeline/compress-step.ts';
 export {
@@ -99,7 +100,8 @@ export {
   measureInProcess,
   measureInputs,
 } from './pipeline/measure-step.ts';
-export { type ReportOptions, report } from './pipeline/report-step.ts';
+export type { ResultSource } from './pipeline/report-sources.ts';
+export { type ReportOptions, type ReportResult, report } from './pipeline/report-step.ts';
 export {
   type CategoryScore,
   type ScoreResult,
@@ -108,7 +110,9 @@ export {
 } from './pipeline/score-step.ts';
 export { SENSITIVITY_DEFAULTS, type SensitivityStepOptions, sensitivity } from './pipeline/sensitivity-step.ts';
 export { TUNE_DEFAULTS, type TuneStepOptions, tune } from './pipeline/tune-step.ts';
-export type { Agreement, Variant } from './report/variants.ts';
+export type { Provenance } from './report/provenance.ts';
+export type { Agreement, ErrorChange, ReportedVariant, Variant, VariantErrors } from './report/variants.ts';
+export type { Verdict } from './report/verdict.ts';
 
 // Detection.
 

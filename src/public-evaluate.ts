@@ -6,6 +6,7 @@
 export type { Journal, JournalKey, JournalOptions } from './base/json-lines.ts';
 export type { Estimate } from './base/statistics.ts';
 export { type Accuracy, type AccuracyMeasure, detectionAccuracy } from './evaluate/accuracy.ts';
+export type { ActivationRange, ActivationRanges } from './evaluate/activation-ranges.ts';
 export { averagePrecision } from './evaluate/average-precision.ts';
 export {
   type BootstrapOptions,
@@ -30,7 +31,12 @@ export {
   type PrecisionSummary,
   type Saving,
 } from './evaluate/contribution.ts';
-export { type DatasetIdentity, identifyDataset } from './evaluate/dataset-identity.ts';
+export {
+  type DatasetIdentity,
+  identifyDataset,
+  identifyLabels,
+  type LabelsIdentity,
+} from './evaluate/dataset-identity.ts';
 export { readDetections, writeDetections } from './evaluate/detections-file.ts';
 export { analyzeErrors, type ErrorAnalysis, type ErrorGain } from './evaluate/errors/error-gains.ts';
 export { ERROR_CAUSES, type ErrorCause } from './evaluate/errors/find-errors.ts';
@@ -68,6 +74,15 @@ export {
   type ScoreOptions,
 } from './evaluate/matches.ts';
 export { type Measurement, type MeasureOptions, measure } from './evaluate/measure.ts';
+export {
+  type Candidate,
+  DEFAULT_ALLOWED_DROP,
+  type Decision,
+  type DropStatus,
+  type JudgedVariant,
+  type Recommendation,
+  recommendVariant,
+} from './evaluate/recommendation.ts';
 export { createFeedsTimer, createVariantTimer, type VariantTimer } from './evaluate/relative-timer.ts';
 export { type DatasetScore, type ScoreDatasetOptions, scoreDataset } from './evaluate/score-dataset.ts';
 export { type CocoFigures, type CocoResult, scoreMatches } from './evaluate/score-matches.ts';

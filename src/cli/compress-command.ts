@@ -4,7 +4,9 @@ import { points, pointsInterval, signedInterval, signedPoints, verdict } from '.
 import { COMPRESS_DEFAULTS, type CompressedVariant, type CompressResult } from '../pipeline/compress-options.ts';
 import { compress } from '../pipeline/compress-step.ts';
 import { bundledRecipes } from '../quant/recipe.ts';
+import { decide } from '../report/verdict.ts';
 import { TRAINING_DEFAULTS } from '../train/training-settings.ts';
+import { commandLine } from './command-line.ts';
 import {
   addCalibrationDatasetOptions,
   addDatasetOptions,
@@ -18,6 +20,7 @@ import { keepsOnInterruption } from './interruption.ts';
 import { print, printJson } from './output.ts';
 import { work } from './progress-line.ts';
 import {
+  allowedDropOption,
   emaOption,
   fraction,
   jsonOption,
@@ -91,6 +94,7 @@ export const compressCommand = () =>
     .addOption(tokenizerOption())
     .addOption(threadsOption())
     .addOption(overwriteOption())
+    .addOption(allowedDropOption().default(COMPRESS_DEFAULTS.allowedDrop))
     .option('--report <file>', 'the HTML file of the report (default: report.html in the folder of -o)')
     .option('--fresh', 'forget what an earlier command did in this folder, and do every step again')
     .addOption(jsonOption())
@@ -165,6 +169,7 @@ export const compressCommand = () =>
         checkpoint,
         dataset: named(dataset),
         calibration,
+        command: commandLine(),
         qat: qat ? training : undefined,
       });
       if (json) return printJson(results);
@@ -172,10 +177,12 @@ export const compressCommand = () =>
     });
 
 /** Prints the tables of the variants, and where the report is. */
-export function printResults({ variants, report, outputFigures }: CompressResult, output: string): void {
+export function printResults({ variants, report, outputFigures, allowedDrop }: CompressResult, output: string): void {
   print(costTable(variants));
   print('');
   print(accuracyTable(variants, outputFigures));
+  const { answer, advice } = decide(variants, allowedDrop);
+  print(`\n${answer}${advice === undefined ? '' : `\n${advice}`}`);
   print(`\nThe report is ${report}. The models and results.json are in ${join(output, '')}`);
 }
 

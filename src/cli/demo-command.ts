@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { Command } from '@commander-js/extra-typings';
 import { bundledCalibration, bundledModel, bundledValidation } from '../data/bundled.ts';
 import { compress } from '../pipeline/compress-step.ts';
+import { commandLine } from './command-line.ts';
 import { printResults } from './compress-command.ts';
 import { examples } from './examples.ts';
 import { keepsOnInterruption } from './interruption.ts';
@@ -47,6 +48,7 @@ export const demoCommand = () =>
         dataset: bundledValidation(),
         calibration: bundledCalibration(),
         output: out,
+        command: commandLine(),
         title: 'dino8: GroundingDINO in 8 bits',
         qat: quick ? undefined : TRAINING,
       });

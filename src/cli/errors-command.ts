@@ -1,8 +1,9 @@
 import { Command } from '@commander-js/extra-typings';
-import { ERROR_CAUSES, type ErrorCause } from '../evaluate/errors/find-errors.ts';
+import { ERROR_CAUSES } from '../evaluate/errors/find-errors.ts';
 import type { ByGroup } from '../evaluate/errors/found-objects.ts';
 import { points, signedPoints } from '../evaluate/points.ts';
 import { ERRORS_DEFAULTS, type ErrorsResult, explainErrors } from '../pipeline/errors-step.ts';
+import { CAUSES, rowsOfGroups } from '../report/error-words.ts';
 import { addLabelOptions } from './dataset-options.ts';
 import {
   ANNOTATIONS_ARGUMENT,
@@ -60,15 +61,6 @@ export const errorsCommand = () =>
       if (result.change) printChange(result, result.change);
     });
 
-const CAUSES: Readonly<Record<ErrorCause, string>> = {
-  classification: 'classification: on an object of another category',
-  localization: 'localization: the right category, beside the object',
-  both: 'both: another category, and beside the object',
-  duplicate: 'duplicate: the object was found before',
-  background: 'background: on no object',
-  missed: 'missed: an object that no box is near',
-};
-
 function printCauses({ errors, errorsBefore }: ErrorsResult): void {
   const rows = ERROR_CAUSES.map((cause) => {
     const { count, gain } = errors.causes[cause];
@@ -120,16 +112,6 @@ function printChange(
   print(`\n${table(heading('image'), named(change.images, imageNames))}`);
 }
 
-const GROUPS = {
-  small: 'small, less than 32² pixels',
-  medium: 'medium, up to 96² pixels',
-  large: 'large',
-  free: 'not covered by another object',
-  partly: 'partly covered, by a tenth or more',
-  mostly: 'covered by half or more',
-} as const;
-
-function rowsOf<T>({ size, occlusion }: ByGroup<T>, cells: (value: T) => readonly string[]): string[][] {
-  const values = { ...size, ...occlusion };
-  return Object.entries(GROUPS).map(([group, title]) => [title, ...cells(values[group as keyof typeof GROUPS])]); // GROUPS has these keys
+function rowsOf<T>(groups: ByGroup<T>, cells: (value: T) => readonly string[]): string[][] {
+  return rowsOfGroups(groups).map(({ title, value }) => [title, ...cells(value)]);
 }

@@ -49,6 +49,13 @@ export function notNegative(option: string): (text: string) => number {
   };
 }
 
+/** `--allowed-drop` */
+export const allowedDropOption = () =>
+  new Option(
+    '--allowed-drop <points>',
+    'points of AP that a variant may lose, at the lower end of its 95 % interval, for the report to recommend it',
+  ).argParser(notNegative('--allowed-drop'));
+
 /** `--json` */
 export const jsonOption = () => new Option('--json', 'print the result as JSON');
 

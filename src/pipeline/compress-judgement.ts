@@ -2,6 +2,7 @@
 
 import { join } from 'node:path';
 import { z } from 'zod';
+import { hashFile } from '../base/hash-files.ts';
 import { hashJson } from '../base/hash-json.ts';
 import type { JournalKey } from '../base/json-lines.ts';
 import { packageVersion } from '../base/package-root.ts';
@@ -11,21 +12,26 @@ import { readImage } from '../data/image.ts';
 import { categoryPhrases } from '../data/phrases.ts';
 import { calibrationSamples } from '../detect/calibration-feeds.ts';
 import { Detector } from '../detect/detector.ts';
+import { DEFAULT_THRESHOLD } from '../detect/select-boxes.ts';
 import { bootstrapScores } from '../evaluate/bootstrap.ts';
+import type { CocoDetection } from '../evaluate/coco-detection.ts';
 import { compareModels } from '../evaluate/compare.ts';
 import { readDetections, writeDetections } from '../evaluate/detections-file.ts';
+import { analyzeErrors } from '../evaluate/errors/error-gains.ts';
+import { findChange, findObjects } from '../evaluate/errors/found-objects.ts';
 import { openEvaluationJournal } from '../evaluate/evaluation-journal.ts';
 import { inspectModel } from '../evaluate/inspect.ts';
 import { type Matches, matchDetections } from '../evaluate/matches.ts';
 import { scoreDataset } from '../evaluate/score-dataset.ts';
-import { FIGURES } from '../evaluate/score-matches.ts';
 import { readPackage } from '../models/package/package.ts';
 import { modelHash } from '../onnx/hash.ts';
+import type { VariantErrors } from '../report/variants.ts';
 import { defaultThreads } from '../runtime/threads.ts';
 import { at, type Context, type Made } from './compress-context.ts';
 import { agreementSchema, type CompressResult } from './compress-options.ts';
 import { measureInTurns } from './in-turns.ts';
 import { measureInProcess } from './measure-step.ts';
+import { detectionSchema, estimatesSchema, figuresSchema, variantErrorsSchema } from './result-schemas.ts';
 
 /** Every variant is timed in turns, so that a drift of the machine affects all of them. */
 export const ROUNDS = 3;
@@ -37,34 +43,9 @@ const MAX_COMPARED = 32;
 const PROFILE_TOKENS = 64;
 
 const scoreSchema = z.object({
-  figures: z.object({
-    AP: z.number(),
-    AP50: z.number(),
-    AP75: z.number(),
-    APsmall: z.number(),
-    APmedium: z.number(),
-    APlarge: z.number(),
-    AR1: z.number(),
-    AR10: z.number(),
-    AR100: z.number(),
-    ARsmall: z.number(),
-    ARmedium: z.number(),
-    ARlarge: z.number(),
-  }),
+  figures: figuresSchema,
   categories: z.array(z.object({ id: z.number(), name: z.string(), AP: z.number() })),
-  shown: z.array(
-    z.object({
-      path: z.string(),
-      found: z.array(
-        z.object({
-          phrase: z.number(),
-          label: z.string(),
-          score: z.number(),
-          box: z.tuple([z.number(), z.number(), z.number(), z.number()]),
-        }),
-      ),
-    }),
-  ),
+  shown: z.array(z.object({ path: z.string(), hash: z.string(), found: z.array(detectionSchema) })),
 });
 
 /** The score of a variant, and the boxes that it finds in the images of the report. */
@@ -75,11 +56,6 @@ const timingSchema = z.object({
   runSeconds: z.array(z.number()).readonly(),
   peakMemoryBytes: z.number(),
 });
-
-const estimatesSchema = z.partialRecord(
-  z.enum(FIGURES.map(({ name }) => name)),
-  z.object({ value: z.number(), low: z.number(), high: z.number() }),
-);
 
 const intervalsSchema = z.array(z.object({ intervals: estimatesSchema, change: estimatesSchema.optional() }));
 
@@ -121,6 +97,7 @@ export async function scoreVariant(context: Context, made: Made): Promise<Varian
         );
         shown.push({
           path: imagePath,
+          hash: await hashFile(imagePath),
           found: found.map(({ phrase, label, score: value, box }) => ({
             phrase,
             label,
@@ -169,6 +146,39 @@ function imagesToShow({ images, annotations }: CocoDataset): CocoDataset['images
   return images
     .toSorted((a, b) => (objects.get(b.id) ?? 0) - (objects.get(a.id) ?? 0) || a.id - b.id)
     .slice(0, MAX_SHOWN);
+}
+
+/** Finds the causes of the errors of each variant, and the objects that it loses and gains against the float model. */
+export async function explainAll(context: Context, made: readonly Made[]): Promise<VariantErrors[]> {
+  const { records, scoring, scoringIdentity } = context;
+  const [reference] = made;
+  const results: VariantErrors[] = [];
+  let before: readonly CocoDetection[] | undefined;
+  for (const variant of made) {
+    const key: JournalKey = {
+      version: packageVersion(),
+      ...scoringIdentity,
+      model: variant.model,
+      against: reference?.model ?? null,
+    };
+    const run = async (): Promise<VariantErrors> => {
+      const detections = await readDetections(detectionsOf(context, variant), scoring);
+      if (variant !== reference) before ??= await readDetections(detectionsOf(context, at(made, 0)), scoring);
+      const { groups } = findObjects(scoring, detections, DEFAULT_THRESHOLD);
+      const change =
+        variant === reference || !before ? undefined : findChange(scoring, before, detections, DEFAULT_THRESHOLD);
+      return {
+        threshold: DEFAULT_THRESHOLD,
+        analysis: analyzeErrors(scoring, detections),
+        groups,
+        ...(change && {
+          change: { lost: change.lost, gained: change.gained, groups: change.groups, lostMargin: change.lostMargin },
+        }),
+      };
+    };
+    results.push(await records.do({ name: `explain ${variant.name}`, key, schema: variantErrorsSchema, run }));
+  }
+  return results;
 }
 
 /** Compares each quantized variant with the float model; a trained one too, although its weights differ by the training as well. */

@@ -15,15 +15,19 @@ import {
 import type { Defaults } from '../base/defaults.ts';
 import { UsageError } from '../base/errors.ts';
 import type { Detection } from '../detect/base-detector.ts';
+import type { ActivationRanges } from '../evaluate/activation-ranges.ts';
 import type { Inspection } from '../evaluate/inspect.ts';
+import { DEFAULT_ALLOWED_DROP, type Recommendation } from '../evaluate/recommendation.ts';
 import type { OutputFigure } from '../models/family.ts';
 import { type ReadOptions, readSchemas } from '../models/package/package.ts';
+import type { Provenance } from '../report/provenance.ts';
 import type { Variant } from '../report/variants.ts';
 import type { ThreadOptions } from '../runtime/threads.ts';
 import { type TrainingOptions, trainingSchemas } from '../train/training-settings.ts';
 import { CALIBRATION_DEFAULTS } from './calibration-options.ts';
 import { MEASURE_DEFAULTS, MOST_RUNS } from './measure-step.ts';
 import {
+  allowedDropSchema,
   countSchema,
   datasetFilesSchema,
   datasetSchemas,
@@ -71,10 +75,14 @@ export interface CompressOptions extends DatasetOptions, ReadOptions, ThreadOpti
   readonly qat?: CompressTraining | undefined;
   /** The number of timed runs in each of the three processes in which a model is measured; 20 by default. */
   readonly runs?: number | undefined;
+  /** The points of AP that a variant may lose to be recommended by the report; 0.5 by default, as for `tune`. */
+  readonly allowedDrop?: number | undefined;
   /** The HTML file of the report; `report.html` in `output` by default. */
   readonly report?: string | undefined;
   /** The title of the report. */
   readonly title?: string | undefined;
+  /** The command that started this, which the report shows to those who want to repeat it. */
+  readonly command?: string | undefined;
   /** Forgets what an earlier call did in `output`, and does everything again. */
   readonly fresh?: boolean | undefined;
 }
@@ -96,8 +104,10 @@ export const compressSchemas: OptionSchemas<CompressOptions> = {
   seed: seedSchema,
   qat: optional(objectWith('an object with the options of the training')),
   runs: optional(wholeNumber(1, MOST_RUNS)),
+  allowedDrop: allowedDropSchema,
   report: optionalPath,
   title: optional(text),
+  command: optional(text),
   fresh: optional(truth),
 };
 
@@ -106,7 +116,7 @@ const qatSchemas: OptionSchemas<CompressTraining> = { ...trainingSchemas, recipe
 /** The defaults of `CompressOptions`. */
 export const COMPRESS_DEFAULTS: Defaults<
   CompressOptions,
-  'calibrationImages' | 'images' | 'recipes' | 'seed' | 'setAside' | 'runs'
+  'calibrationImages' | 'images' | 'recipes' | 'seed' | 'setAside' | 'runs' | 'allowedDrop'
 > & {
   /** The recipe of `qat`. */
   readonly qatRecipe: string;
@@ -118,6 +128,7 @@ export const COMPRESS_DEFAULTS: Defaults<
   seed: CALIBRATION_DEFAULTS.seed,
   qatRecipe: 'full',
   runs: MEASURE_DEFAULTS.runs,
+  allowedDrop: DEFAULT_ALLOWED_DROP,
 };
 
 /** How well the outputs of a quantized model agree with those of the float model. */
@@ -146,6 +157,8 @@ export interface CompressedVariant extends Variant {
 export interface CompressedImage {
   /** The path of the image. */
   readonly path: string;
+  /** The hash of the file: a report shows no other picture than the one in which the boxes were found. */
+  readonly hash: string;
   /** The boxes of each model. */
   readonly detections: readonly {
     /** The name of the model. */
@@ -155,8 +168,13 @@ export interface CompressedImage {
   }[];
 }
 
+/** The form of `results.json`, by which its readers know it. */
+export const RESULTS_FORMAT = 'dino8-results-1';
+
 /** The result of `compress`, which is also the content of `results.json`. */
 export interface CompressResult {
+  /** The form of the file. */
+  readonly format: typeof RESULTS_FORMAT;
   /** The version of dino8. */
   readonly version: string;
   /** The title of the report. */
@@ -167,6 +185,10 @@ export interface CompressResult {
   readonly report: string;
   /** The meaning of the figures in `agreement`. */
   readonly outputFigures: readonly OutputFigure[];
+  /** The points of AP that a variant may lose to be recommended. */
+  readonly allowedDrop: number;
+  /** The variant to ship, and why. */
+  readonly recommendation: Recommendation;
   /** The models; the first is the float model. */
   readonly variants: readonly CompressedVariant[];
   /** Some images with the boxes that each model found in them. */
@@ -178,6 +200,10 @@ export interface CompressResult {
     /** Its modules. */
     readonly inspection: Inspection;
   };
+  /** The values of the last variant with fixed ranges that fit them worst; undefined if no variant has fixed ranges. */
+  readonly activations?: ActivationRanges | undefined;
+  /** How all this was made. */
+  readonly provenance: Provenance;
 }
 
 /** The options with every default filled in. */
@@ -188,6 +214,7 @@ export interface ResolvedCompress extends CompressOptions {
   readonly images: number;
   readonly seed: number;
   readonly runs: number;
+  readonly allowedDrop: number;
   readonly report: string;
   readonly title: string;
   readonly onNotice: (sentence: string) => void;
@@ -210,6 +237,7 @@ export function resolveCompressOptions(options: CompressOptions): ResolvedCompre
     images: options.images ?? COMPRESS_DEFAULTS.images,
     seed: options.seed ?? COMPRESS_DEFAULTS.seed,
     runs: options.runs ?? COMPRESS_DEFAULTS.runs,
+    allowedDrop: options.allowedDrop ?? COMPRESS_DEFAULTS.allowedDrop,
     report: options.report ?? join(output, 'report.html'),
     title: options.title ?? `${basename(resolve(options.checkpoint))}: precisions compared`,
     onNotice: options.onNotice ?? (() => undefined),

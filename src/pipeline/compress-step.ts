@@ -4,7 +4,6 @@
  */
 
 import { rm } from 'node:fs/promises';
-import { cpus } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { UsageError } from '../base/errors.ts';
 import { exists, makeDirectory, sizeOf, writeAtomic } from '../base/files.ts';
@@ -14,12 +13,16 @@ import { reserve } from '../base/reserve.ts';
 import { median } from '../base/statistics.ts';
 import { planCalibration } from '../data/calibration-plan.ts';
 import { type CocoDataset, takeImages } from '../data/coco.ts';
-import { identifyDataset } from '../evaluate/dataset-identity.ts';
-import type { ModelPackage } from '../models/package/package.ts';
+import { identifyDataset, identifyLabels } from '../evaluate/dataset-identity.ts';
+import { configurationHash, type ModelPackage } from '../models/package/package.ts';
+import { modelHash } from '../onnx/hash.ts';
+import type { Provenance } from '../report/provenance.ts';
+import { decide } from '../report/verdict.ts';
 import { defaultThreads } from '../runtime/threads.ts';
 import { at, type Context } from './compress-context.ts';
 import {
   compareAll,
+  explainAll,
   findIntervals,
   inspectLast,
   measureAll,
@@ -33,10 +36,12 @@ import {
   type CompressOptions,
   type CompressResult,
   compressSchemas,
+  RESULTS_FORMAT,
   type ResolvedCompress,
   resolveCompressOptions,
 } from './compress-options.ts';
-import { makeVariants, needsImages, planVariants } from './compress-variants.ts';
+import { fitOfRanges, makeVariants, needsImages, planVariants } from './compress-variants.ts';
+import { describeMachine } from './describe-machine.ts';
 import { withContents } from './plan-contents.ts';
 import { report } from './report-step.ts';
 import { runStep } from './run-step.ts';
@@ -79,7 +84,7 @@ async function compressModels(given: CompressOptions): Promise<CompressResult> {
   if (options.fresh) await rm(state, { recursive: true, force: true });
   await makeDirectory(state);
   const needsCalibration = planned.some(({ recipe }) => recipe && needsImages(recipe));
-  const phases = phaseCounter(options, 5 + planned.length + (planned.length - 1) + (needsCalibration ? 1 : 0));
+  const phases = phaseCounter(options, 6 + planned.length + (planned.length - 1) + (needsCalibration ? 1 : 0));
   const reading = phases('read the checkpoint and the images');
   const float = await openModel(options.checkpoint, options);
   reading.signal?.throwIfAborted();
@@ -101,6 +106,7 @@ async function compressModels(given: CompressOptions): Promise<CompressResult> {
   const scores: VariantScore[] = [];
   for (const variant of made) scores.push(await scoreVariant(context, variant));
   const intervals = await findIntervals(context, made);
+  const errors = await explainAll(context, made);
   const agreements = await compareAll(context, made);
   const timings = await measureAll(context, made);
   context.phase('write the report');
@@ -118,33 +124,42 @@ async function compressModels(given: CompressOptions): Promise<CompressResult> {
         peakMemoryBytes: median(rounds.map((timing) => timing.peakMemoryBytes)),
         medianSeconds: median(runSeconds),
         runSeconds,
+        roundSeconds: rounds.map((timing) => median(timing.runSeconds)),
         figures,
         ...at(intervals, index),
         categories,
         plan,
         agreement: agreements[index],
+        errors: at(errors, index),
       };
     }),
   );
-  const images = at(scores, 0).shown.map(({ path }, image): CompressedImage => {
+  const images = at(scores, 0).shown.map(({ path, hash }, image): CompressedImage => {
     const detections = made.map(({ name }, index) => ({
       variant: name,
       found: at(scores, index).shown[image]?.found ?? [],
     }));
-    return { path, detections };
+    return { path, hash, detections };
   });
+  const { allowedDrop } = options;
   const results: CompressResult = {
+    format: RESULTS_FORMAT,
     version: packageVersion(),
     title: options.title,
     summary: summarize(context),
     report: options.report,
     outputFigures: float.family.outputFigures,
+    allowedDrop,
+    recommendation: decide(variants, allowedDrop).recommendation,
     variants,
     images,
     inspected: await inspectLast(made),
+    activations: await fitOfRanges(context, made),
+    provenance: provenanceOf(context),
   };
   await writeAtomic(resultsFile, `${JSON.stringify(results, undefined, 2)}\n`);
-  await report({ results, output: options.report, overwrite: options.overwrite });
+  const { missingImages } = await report({ results, output: options.report, overwrite: options.overwrite });
+  for (const sentence of missingImages) options.onNotice(sentence);
   return results;
 }
 
@@ -204,7 +219,7 @@ const nameOf = (source: string | DatasetFiles): string =>
   basename(resolve(typeof source === 'string' ? source : source.path));
 
 function summarize({ options, scoring, calibration, plan }: Context): string {
-  const { setAside, seed, runs, threads = defaultThreads() } = options;
+  const { setAside, seed } = options;
   // A report is passed on, so that it names folders and not where they are on this machine.
   const dataset = nameOf(options.dataset);
   const scored = `Scored on ${scoring.images.length} images of ${dataset}, with ${scoring.categories.length} phrases in one prompt.`;
@@ -213,6 +228,24 @@ function summarize({ options, scoring, calibration, plan }: Context): string {
       ? `Calibrated on ${plan.items.length} of ${calibration.images.length} images that were set aside from it (a fraction of ${setAside}, chosen with the seed ${seed}) and are not among those scored.`
       : `Calibrated on ${plan.items.length} of ${calibration.images.length} images of ${nameOf(options.calibration)}.`;
   const trained = options.qat ? ` QAT was trained on all ${calibration.images.length} of them.` : '';
-  const measured = `Latency is the median of ${ROUNDS * runs} runs of the model on one image, in ${ROUNDS} processes in turns, with ${threads} threads; memory is the peak of a process of its own.`;
-  return `${scored} ${other}${trained} ${measured} ${cpus()[0]?.model.trim() ?? ''}, dino8 ${packageVersion()}.`;
+  return `${scored} ${other}${trained} Latency is the median of runs of the model on one image; memory is the peak of a process of its own.`;
+}
+
+function provenanceOf({ options, float, scoring, plan }: Context): Provenance {
+  const { command, seed, runs, threads = defaultThreads(), calibration, dataset, checkpoint } = options;
+  return {
+    ...describeMachine(),
+    command,
+    threads,
+    rounds: ROUNDS,
+    runs,
+    seed,
+    checkpoint: {
+      name: basename(resolve(checkpoint)),
+      hash: modelHash(float.model),
+      network: configurationHash(float.model),
+    },
+    dataset: identifyLabels(scoring, nameOf(dataset)),
+    calibration: { name: nameOf(calibration ?? dataset), images: plan.items.length, hash: plan.key },
+  };
 }

@@ -9,6 +9,7 @@ import { hashJson } from '../base/hash-json.ts';
 import type { JournalKey } from '../base/json-lines.ts';
 import { packageVersion } from '../base/package-root.ts';
 import type { WorkOptions } from '../base/progress.ts';
+import { type ActivationRanges, worstRanges } from '../evaluate/activation-ranges.ts';
 import { type ModelPackage, readPackage, writePackage } from '../models/package/package.ts';
 import { modelHash } from '../onnx/hash.ts';
 import type { Model } from '../onnx/read.ts';
@@ -17,12 +18,14 @@ import { readStatistics, writeStatistics } from '../quant/observe/statistics-fil
 import { planQuantization, type QuantizationPlan } from '../quant/plan.ts';
 import { planSummarySchema, readPlanSummary } from '../quant/plan-summary.ts';
 import type { Recipe } from '../quant/recipe.ts';
+import { resolveRanges } from '../quant/resolve-ranges.ts';
 import { withoutPreparation } from '../quant/techniques/prepare.ts';
 import { applyRecipe } from './apply-recipe.ts';
 import { calibrateDataset, removeKept } from './calibrate-dataset.ts';
 import type { Context, Made, Planned } from './compress-context.ts';
 import { COMPRESS_DEFAULTS, type ResolvedCompress } from './compress-options.ts';
 import { qat } from './qat-step.ts';
+import { activationsSchema } from './result-schemas.ts';
 import { openRecipe } from './sources.ts';
 
 const writtenSchema = z.object({
@@ -117,6 +120,38 @@ export async function makeVariants(
     made.push({ ...variant, ...written });
   }
   return made;
+}
+
+/** The number of values whose histograms a report shows. */
+const SHOWN_RANGES = 10;
+
+/**
+ * How the ranges fit that calibration chose for the last variant with fixed ranges; undefined if there is none. A recipe that
+ * changes weights first, and one that is trained, have other values than those that were calibrated together.
+ */
+export async function fitOfRanges(context: Context, made: readonly Made[]): Promise<ActivationRanges | undefined> {
+  const { records, float, plan, state } = context;
+  const variant = made.findLast(
+    ({ recipe, isTrained }) =>
+      recipe &&
+      !isTrained &&
+      withoutPreparation(recipe) === recipe &&
+      recipe.rules.some(({ treatment }) => treatment === 'static'),
+  );
+  if (!variant?.recipe) return undefined;
+  const { name, recipe } = variant;
+  const key: JournalKey = {
+    version: packageVersion(),
+    checkpoint: modelHash(float.model),
+    recipe: hashJson(recipe),
+    calibration: plan.key,
+  };
+  const run = async () => {
+    const { statistics } = await readStatistics(join(state, 'statistics.json'));
+    const resolved = resolveRanges(planQuantization(float.model, recipe), { statistics });
+    return { variant: name, ...worstRanges(resolved, statistics, SHOWN_RANGES) };
+  };
+  return records.do({ name: 'fit of ranges', key, schema: activationsSchema, run });
 }
 
 async function identifyTrainingImages({ calibration, options }: Context): Promise<string> {

@@ -14,10 +14,10 @@ import {
   kernelLibrary,
   kernelProblem,
 } from '../runtime/kernels.ts';
-import { ort } from '../runtime/native.ts';
 import { availableProviders, type ProviderName } from '../runtime/options.ts';
 import { Session } from '../runtime/session.ts';
 import { tryProvider } from '../runtime/try-provider.ts';
+import { runtimeVersion } from './describe-machine.ts';
 
 /** The CPU features that matter to quantized models. */
 const FEATURES = [
@@ -83,15 +83,6 @@ export async function examineMachine(): Promise<MachineReport> {
     kernels: `${library === undefined ? missingKernels() : await tryKernels(library)}${overflowNote(features, library)}`,
     'execution providers': { ...providers, ...builtInProviders() },
   };
-}
-
-/** The version of ONNX Runtime, or why there is none on this platform. */
-function runtimeVersion(): string {
-  try {
-    return ort().version;
-  } catch (error) {
-    return messageOf(error);
-  }
 }
 
 /** The execution providers that ONNX Runtime was built with, if it loads. */

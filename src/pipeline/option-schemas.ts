@@ -4,6 +4,7 @@ import {
   abortSignal,
   callback,
   either,
+  numberWithin,
   type OptionSchemas,
   objectWith,
   oneOf,
@@ -31,6 +32,8 @@ export const optionalPath = optional(text);
 export const countSchema = optional(wholeNumber(1));
 /** A seed of random choices. */
 export const seedSchema = optional(wholeNumber(0));
+/** The points of average precision that may be lost. */
+export const allowedDropSchema = optional(numberWithin(0, 100));
 /** Where a model runs. */
 export const deviceSchema = optional(oneOf(PROVIDER_NAMES));
 

@@ -9,6 +9,7 @@ import { writeAtomic } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import { stateBeside } from '../base/write-place.ts';
 import type { CocoDataset } from '../data/coco.ts';
+import { DEFAULT_ALLOWED_DROP } from '../evaluate/recommendation.ts';
 import { createFeedsTimer, createVariantTimer, type VariantTimer } from '../evaluate/relative-timer.ts';
 import { GRANULARITIES, type Granularity, measureSensitivity } from '../evaluate/sensitivity.ts';
 import { type Tuned, tune as tuneModel } from '../evaluate/tune.ts';
@@ -67,7 +68,7 @@ export const TUNE_DEFAULTS: Defaults<TuneStepOptions, 'maxDrop' | 'images' | 'by
   /** The `maxDrop` of a model that is judged by its outputs, in percent. */
   readonly maxOutputChange: number;
 } = {
-  maxDrop: 0.5,
+  maxDrop: DEFAULT_ALLOWED_DROP,
   maxOutputChange: 5,
   recipe: 'full',
   images: 200,

@@ -7,7 +7,7 @@ import { points, pointsInterval, signedInterval, signedPoints, verdict } from '.
 import { type CocoFigures, FIGURES } from '../evaluate/score-matches.ts';
 import type { OutputDifference } from '../models/family.ts';
 import { lineChart } from './charts.ts';
-import { chartCard, page, tableCard } from './page.ts';
+import { page, tableCard, wideChartCard } from './page.ts';
 
 const MAX_SAMPLES = 20;
 /** Layers without noise have an infinite ratio; the chart ends here. */
@@ -43,12 +43,27 @@ export function renderComparison(
   return page(
     `${name} against the float model`,
     markup`<p>Outputs on average: ${outputFigures.map(({ key, title, perfect }) => `${title} ${(figures[key] ?? perfect).toFixed(4)}`).join(', ')}.</p>
-${accuracy ? accuracySection(accuracy) : ''}${chartCard('Signal to quantization noise after each layer (dB)', chart)}
-<h2>Inputs whose outputs changed most</h2>${tableCard(['Input', 'compared', ...titles], worst)}
-<h2>Layers</h2>${tableCard(
-      ['Layer', 'dB'],
-      layers.map(({ path, decibels }) => [path, decibels.toFixed(1)]),
-    )}`,
+${accuracy ? accuracySection(accuracy) : ''}${layers.length > 0 ? wideChartCard('Signal to quantization noise after each layer (dB)', chart) : ''}`,
+    [
+      {
+        id: 'inputs',
+        title: 'Inputs whose outputs changed most',
+        body: tableCard({
+          caption: 'Figures of the outputs, input by input',
+          columns: ['Input', 'compared', ...titles],
+          rows: worst,
+        }),
+      },
+      {
+        id: 'layers',
+        title: 'Layers',
+        body: tableCard({
+          caption: 'Signal to quantization noise after each layer',
+          columns: ['Layer', 'dB'],
+          rows: layers.map(({ path, decibels }) => [path, decibels.toFixed(1)]),
+        }),
+      },
+    ],
   );
 }
 
@@ -65,8 +80,9 @@ function accuracySection({ images, figures, intervals, change }: ComparedAccurac
       verdict(difference),
     ];
   });
-  return markup`<h2>Accuracy on the same ${images} images</h2>${tableCard(
-    ['Figure', 'points', '95 % interval', 'change', '95 % interval', ''],
+  return tableCard({
+    caption: `Accuracy on the same ${images} images`,
+    columns: ['Figure', 'points', '95 % interval', 'change', '95 % interval', 'meaning'],
     rows,
-  )}`;
+  });
 }

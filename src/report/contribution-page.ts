@@ -62,21 +62,22 @@ const middle = ({ float, quantized, saved, share }: NonNullable<ModuleContributi
 });
 
 function savingTable(unit: string, rows: readonly NamedSaving[]): Markup {
-  return tableCard(
-    ['Module', `FP32 (${unit})`, `INT8 (${unit})`, 'saved', 'share of what is saved'],
-    rows.map(({ name, saving: { float, quantized, saved, share } }) => [
+  return tableCard({
+    caption: unit === 'MB' ? 'Bytes of each module' : 'Time of each module',
+    columns: ['Module', `FP32 (${unit})`, `INT8 (${unit})`, 'saved', 'share of what is saved'],
+    rows: rows.map(({ name, saving: { float, quantized, saved, share } }) => [
       name,
       float.toFixed(2),
       quantized.toFixed(2),
       saved.toFixed(2),
       percentOf(share),
     ]),
-  );
+  });
 }
 
 function savingChart(unit: string, rows: readonly NamedSaving[]): Markup {
   const bars = rows.filter(({ saving }) => saving.saved > 0).map(({ name, saving }) => ({ name, value: saving.saved }));
-  return barChart(`saved by each module (${unit})`, unit, bars, 2, { labelWidth: 130, oneColour: true });
+  return barChart(`saved by each module (${unit})`, unit, bars, 2);
 }
 
 function precisionPart(modules: readonly ModuleContribution[], summary: PrecisionSummary): Markup {
@@ -92,10 +93,11 @@ function precisionPart(modules: readonly ModuleContribution[], summary: Precisio
   );
   return markup`<h2>Average precision</h2>
 <p>One module is quantized at a time. FP32 has ${points(summary.float)} AP on ${summary.images} images, INT8 ${points(summary.quantized)}. The last row but one is the change of the whole without those of the modules: what they do to each other.</p>
-${tableCard(
-  ['Quantized', 'change of AP', '95 % interval', { heading: '', isText: true }, 'share'],
-  [...rows, cells('together', summary.together), cells('the whole', summary.whole)],
-)}`;
+${tableCard({
+  caption: 'Change of AP by each module',
+  columns: ['Quantized', 'change of AP', '95 % interval', { heading: 'meaning', isText: true }, 'share'],
+  rows: [...rows, cells('together', summary.together), cells('the whole', summary.whole)],
+})}`;
 }
 
 const percentOf = (share: number | undefined): string => (share === undefined ? '–' : `${(100 * share).toFixed(1)} %`);

@@ -2,7 +2,7 @@
 import { type Markup, markup } from '../base/markup.ts';
 import type { Inspection, ModuleCost } from '../evaluate/inspect.ts';
 import { barChart } from './charts.ts';
-import { chartCard, page, tableCard } from './page.ts';
+import { chartCard, folded, page, tableCard } from './page.ts';
 import { planTable } from './plan-table.ts';
 
 /**
@@ -11,8 +11,8 @@ import { planTable } from './plan-table.ts';
  */
 export function renderInspection(name: string, inspection: Inspection): string {
   const { plan } = inspection;
-  const planned = plan ? markup`<h2>Quantized layers</h2>${planTable([{ name, plan }])}` : '';
-  return page(`${name}, module by module`, markup`${inspectionSection(inspection)}${planned}`);
+  const planned = plan ? [{ id: 'layers', title: 'Quantized layers', body: planTable([{ name, plan }]) }] : [];
+  return page(`${name}, module by module`, inspectionSection(inspection), planned);
 }
 
 /** Charts of the parameters, multiply-adds and time of each module, and a table of the sensitive parts. */
@@ -34,12 +34,31 @@ export function inspectionSection({ modules, sensitive, total }: Inspection): Ma
         moduleChart(modules, 'time', 'ms', ({ seconds = 0 }) => seconds * 1000),
       ),
     );
-  const parts = tableCard(
-    ['Part', 'in INT8', { heading: 'Why', isText: true }],
-    sensitive.map((part) => [part.path, integerShare(part), part.reason]),
-  );
-  return markup`<div class="charts">${charts}</div>
-<h2>Parts that lose most accuracy in 8 bits, and why</h2>${parts}`;
+  const parts = tableCard({
+    caption: 'Parts that lose most accuracy in 8 bits by experience, and why',
+    columns: ['Part', 'in INT8', { heading: 'Why', isText: true }],
+    rows: sensitive.map((part) => [part.path, integerShare(part), part.reason]),
+  });
+  const costs = tableCard({
+    caption: 'Each module in numbers',
+    columns: [
+      'Module',
+      'parameters',
+      'bytes',
+      'multiply-adds',
+      'in INT8',
+      ...(total.seconds === undefined ? [] : ['time']),
+    ],
+    rows: modules.map((cost) => [
+      shortName(cost.path),
+      `${(cost.parameters / 1e6).toFixed(3)} M`,
+      `${(cost.bytes / 1e6).toFixed(3)} MB`,
+      `${(cost.multiplyAdds / 1e9).toFixed(3)} G`,
+      integerShare(cost),
+      ...(total.seconds === undefined ? [] : [`${(1000 * (cost.seconds ?? 0)).toFixed(2)} ms`]),
+    ]),
+  });
+  return markup`<div class="charts">${charts}</div>${folded('The same in numbers', costs)}${parts}`;
 }
 
 const MAX_BARS = 24;
@@ -53,7 +72,7 @@ function moduleChart(
 ): Markup {
   const bars = modules.map((module) => ({ name: shortName(module.path), value: value(module) }));
   const shown = bars.length > MAX_BARS ? bars.toSorted((a, b) => b.value - a.value).slice(0, MAX_BARS) : bars;
-  return barChart(title, unit, shown, 2, { labelWidth: 190, oneColour: true });
+  return barChart(title, unit, shown, 2);
 }
 
 const shortName = (path: string) => path.replace(/^model\./, '') || '(graph)';

@@ -1,4 +1,5 @@
 /** Every report page, rendered from names that try to break out of it, and read by a parser of HTML. */
+import { createHash } from 'node:crypto';
 import { parseHTML } from 'linkedom';
 import { describe, expect, test } from 'vitest';
 import type { ModuleCost } from '../evaluate/inspect.ts';
@@ -6,6 +7,7 @@ import { renderComparison } from './comparison-page.ts';
 import { renderInspection } from './inspection-page.ts';
 import { renderParetoFront } from './pareto-front-page.ts';
 import { renderSensitivity } from './sensitivity-page.ts';
+import { SCRIPT } from './table-script.ts';
 import { renderTraining } from './training-page.ts';
 import { renderReport } from './variants-page.ts';
 
@@ -51,6 +53,17 @@ const figures = {
   ARlarge: -1,
 };
 
+const foundCount = { found: 1, total: 2 };
+const error = { count: 1, gain: 0.1 };
+const causes = {
+  classification: error,
+  localization: error,
+  both: error,
+  duplicate: error,
+  background: error,
+  missed: error,
+};
+
 const variant = (name: string) => ({
   name,
   description: HOSTILE,
@@ -59,11 +72,25 @@ const variant = (name: string) => ({
   peakMemoryBytes: 2e8,
   medianSeconds: 0.1,
   runSeconds: [0.09, 0.1, 0.12],
+  roundSeconds: [0.09, 0.12],
   figures,
   intervals: { AP: { value: 0.5, low: 0.4, high: 0.6 } },
   change: { AP: { value: 0.01, low: -0.01, high: 0.03 } },
   plan,
   agreement: { inputs: 2, count: 3, figures: { [HOSTILE]: 0.9 } },
+  errors: {
+    threshold: 0.35,
+    analysis: {
+      AP50: 0.5,
+      causes: { ...causes },
+      falsePositives: 0.1,
+      falseNegatives: 0.1,
+    },
+    groups: {
+      size: { small: foundCount, medium: foundCount, large: foundCount },
+      occlusion: { free: foundCount, partly: foundCount, mostly: foundCount },
+    },
+  },
 });
 
 const recipe = { name: HOSTILE, description: HOSTILE, rules: [], techniques: [] };
@@ -121,6 +148,42 @@ const pages: Record<string, () => string> = {
     renderReport({
       title: HOSTILE,
       summary: HOSTILE,
+      allowedDrop: 1,
+      missingImages: [HOSTILE],
+      sources: [HOSTILE],
+      sensitivity: {
+        parts: [{ name: HOSTILE, figures: { [HOSTILE]: 0.9 }, loss: 0.1 }],
+        outputFigures,
+      },
+      mixtures: [mixture],
+      activations: {
+        variant: HOSTILE,
+        total: 1,
+        values: [
+          {
+            name: HOSTILE,
+            low: -1,
+            high: 1,
+            minimum: -2,
+            maximum: 2,
+            decibels: 30,
+            bins: [{ low: -2, high: 2, count: 3 }],
+          },
+        ],
+      },
+      provenance: {
+        date: '2026-01-02T03:04:05.678Z',
+        command: HOSTILE,
+        machine: { processor: HOSTILE, cores: 2, memoryBytes: 1e9, system: HOSTILE },
+        versions: { dino8: HOSTILE, node: HOSTILE, onnxRuntime: HOSTILE },
+        threads: 1,
+        rounds: 3,
+        runs: 20,
+        seed: 0,
+        checkpoint: { name: HOSTILE, hash: HOSTILE },
+        dataset: { name: HOSTILE, images: 1, boxes: 1, categories: 1, hash: HOSTILE, categoryHash: HOSTILE },
+        calibration: { name: HOSTILE, images: 1, hash: HOSTILE },
+      },
       variants: [variant(HOSTILE), variant('other')],
       outputFigures,
       images: [
@@ -139,7 +202,7 @@ const pages: Record<string, () => string> = {
 
 /** Tags that a report consists of; anything else comes from a name. */
 const TAGS = new Set(
-  'html head meta title style body main h1 h2 h3 p div table thead tbody tr th td small span figure figcaption img svg g path rect line text tspan circle title'.split(
+  'html head meta title style script body a div main nav ul li section h1 h2 h3 p dl dt dd code table caption thead tbody tr th td small span details summary label input figure figcaption svg g path rect line text tspan circle image use'.split(
     ' ',
   ),
 );
@@ -153,8 +216,18 @@ describe.each(Object.entries(pages))('the page of %s', (_, render) => {
     expect(unknown).toEqual([]);
     for (const element of elements) {
       for (const { name } of [...element.attributes]) expect(name).not.toMatch(/^on/);
-      expect(element.getAttribute('src') ?? 'data:').toMatch(/^data:/);
+      expect(element.getAttribute('src')).toBeNull();
+      expect(element.getAttribute('href') ?? '#').toMatch(/^(#[a-z0-9-]+|#|data:image\/jpeg;base64,.*)$/);
     }
+  });
+
+  test('runs the script of report pages only, which its policy names by its hash', () => {
+    const scripts = [...document.querySelectorAll('script')].map(({ textContent }) => textContent ?? '');
+    expect(scripts).toEqual([SCRIPT]);
+    const policy = document.querySelector('meta[http-equiv]')?.getAttribute('content');
+    const hash = createHash('sha256').update(SCRIPT).digest('base64');
+    expect(policy).toMatch(/^default-src 'none'/);
+    expect(policy?.match(/script-src [^;]*/)?.[0]).toBe(`script-src 'sha256-${hash}'`);
   });
 
   test('shows the names as they are, escaped exactly once', () => {
@@ -164,6 +237,18 @@ describe.each(Object.entries(pages))('the page of %s', (_, render) => {
     const shown = texts.filter((text) => text.includes('alert(1)'));
     expect(shown.length).toBeGreaterThanOrEqual(2);
     for (const text of shown) expect(text).toContain(HOSTILE);
-    for (const image of document.querySelectorAll('img')) expect(image.getAttribute('alt')).toBe(HOSTILE);
+    for (const image of document.querySelectorAll('.picture > svg'))
+      expect(image.getAttribute('aria-label')).toContain(HOSTILE);
+  });
+
+  test('gives every table a caption and headings, and every chart a text', () => {
+    for (const table of document.querySelectorAll('table')) {
+      expect(table.querySelector('caption')?.textContent).toBeTruthy();
+      for (const head of table.querySelectorAll('th')) expect(head.getAttribute('scope')).toMatch(/^(row|col)$/);
+    }
+    for (const svg of document.querySelectorAll('svg')) {
+      if (svg.parentElement?.closest('svg')) continue;
+      expect([svg.getAttribute('role'), Boolean(svg.getAttribute('aria-label'))]).toEqual(['img', true]);
+    }
   });
 });

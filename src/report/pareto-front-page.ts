@@ -1,15 +1,24 @@
 /** The report page of tuning: the accuracy and latency of mixtures of precisions, and which one was chosen. */
-import { markup } from '../base/markup.ts';
+import { type Markup, markup } from '../base/markup.ts';
 import { points, pointsInterval, signedInterval, verdict } from '../evaluate/points.ts';
-import type { Tuned } from '../evaluate/tune.ts';
+import type { Mixture, Tuned } from '../evaluate/tune.ts';
 import { lineChart } from './charts.ts';
-import { page, tableCard } from './page.ts';
+import { page, tableCard, wideChartCard } from './page.ts';
 
 /**
  * Renders the measured mixtures as one HTML file.
  * @param name the name of the model
  */
 export function renderParetoFront(name: string, { mixtures, chosen, recipe }: Tuned): string {
+  return page(
+    `${name}: accuracy against latency`,
+    markup`<p>Each point is the recipe ${recipe.name} with its most sensitive parts left float; the number at the point says how many parts are float.</p>
+${mixturesBody(mixtures, chosen)}`,
+  );
+}
+
+/** The mixtures as a chart and a table. */
+export function mixturesBody(mixtures: readonly Mixture[], chosen?: Mixture): Markup {
   const isScored = mixtures.every(({ averagePrecision }) => averagePrecision !== undefined);
   const dots = mixtures.map(({ float, averagePrecision = 0, drop, seconds }) => ({
     x: 1000 * seconds,
@@ -33,10 +42,17 @@ export function renderParetoFront(name: string, { mixtures, chosen, recipe }: Tu
   const chart = lineChart(`${measure} against latency`, { x: 'median latency (ms)', y: measure }, dots, {
     line: false,
   });
-  return page(
-    `${name}: accuracy against latency`,
-    markup`<p>Each point is the recipe ${recipe.name} with its most sensitive parts left float; the number at the point says how many parts are float.</p>
-<div class="card">${chart}</div>
-${tableCard(['float parts', measure, ...(isScored ? ['95 % interval', 'change', '95 % interval', 'change of AP'] : []), 'latency'], rows)}`,
-  );
+  const mixtureTable = tableCard({
+    caption: 'The mixtures that were measured',
+    columns: [
+      'float parts',
+      measure,
+      ...(isScored ? ['95 % interval', 'change', '95 % interval', 'change of AP'] : []),
+      'latency',
+    ],
+    rows,
+    chosen: chosen && mixtures.indexOf(chosen),
+  });
+  return markup`${wideChartCard(`${measure} against latency`, chart)}
+${mixtureTable}`;
 }

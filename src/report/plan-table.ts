@@ -21,8 +21,9 @@ export function planTable(models: readonly PlannedModel[]): Markup {
     const list = (items: readonly string[]) => items.join(', ') || '–';
     return [[name, ...counts, list(operators), list(techniques), list(blocksOf(floatLayers))]];
   });
-  return tableCard(
-    [
+  return tableCard({
+    caption: 'Layers with weights by the precision of their products, and what stays float',
+    columns: [
       'Model',
       'Static',
       'Dynamic',
@@ -33,7 +34,7 @@ export function planTable(models: readonly PlannedModel[]): Markup {
       text('Float layers, by block'),
     ],
     rows,
-  );
+  });
 }
 
 /** The blocks of layers with the number of layers in each: a path up to its last number, or its first two segments. */

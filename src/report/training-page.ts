@@ -2,7 +2,7 @@
 import { type Markup, markup } from '../base/markup.ts';
 import type { LogLine } from '../train/training-log.ts';
 import { lineChart, type Point } from './charts.ts';
-import { page } from './page.ts';
+import { page, wideChartCard } from './page.ts';
 
 /** A curve has at most this many points, since more cannot be told apart. */
 const MAX_POINTS = 300;
@@ -14,21 +14,26 @@ const MAX_LINEAR_FACTOR = 30;
  * @param name the name of the training
  */
 export function renderTraining(name: string, lines: readonly LogLine[]): string {
-  const charts = trainingCharts(lines).map((chart) => markup`<div class="card">${chart}</div>\n`);
+  const charts = trainingCharts(lines).map(({ title, chart }) => markup`${wideChartCard(title, chart)}\n`);
   return page(`${name}: training`, charts);
 }
 
 /** Charts of the loss and the learning rate, and of average precision if it was measured. */
-function trainingCharts(lines: readonly LogLine[]): Markup[] {
+function trainingCharts(lines: readonly LogLine[]): { readonly title: string; readonly chart: Markup }[] {
   const steps = lines.filter((line) => line.kind === 'step');
   const scores = lines.filter((line) => line.kind === 'score');
   const loss = thinOut(steps.map(({ step, loss: y }) => ({ x: step, y })));
   const rate = thinOut(steps.map(({ step, rate: y }) => ({ x: step, y })));
   const precision = scores.map(({ step, AP }) => ({ x: step, y: AP }));
+  const charted = (title: string, y: string, points: readonly Point[], logarithmic = false) => {
+    const [first, last] = [points[0]?.y ?? Number.NaN, points.at(-1)?.y ?? Number.NaN];
+    const said = `${title} by step, from ${first.toPrecision(3)} to ${last.toPrecision(3)}`;
+    return { title, chart: lineChart(said, { x: 'step', y }, points, { logarithmic }) };
+  };
   return [
-    lineChart('Loss', { x: 'step', y: 'loss' }, loss, { logarithmic: isWide(loss) }),
-    ...(precision.length > 0 ? [lineChart('Average precision', { x: 'step', y: 'AP' }, precision)] : []),
-    lineChart('Learning rate', { x: 'step', y: 'rate' }, rate),
+    charted('Loss', 'loss', loss, isWide(loss)),
+    ...(precision.length > 0 ? [charted('Average precision', 'AP', precision)] : []),
+    charted('Learning rate', 'rate', rate),
   ];
 }
 

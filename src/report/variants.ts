@@ -1,6 +1,8 @@
 /** The variants that a report compares: the same model in several precisions, measured in the same way. */
 import type { Estimate } from '../base/statistics.ts';
 import type { FigureMap } from '../evaluate/bootstrap.ts';
+import type { ErrorAnalysis } from '../evaluate/errors/error-gains.ts';
+import type { ByGroup, ChangedCount, FoundCount } from '../evaluate/errors/found-objects.ts';
 import type { CocoFigures } from '../evaluate/score-matches.ts';
 import type { PlanSummary } from '../quant/plan-summary.ts';
 
@@ -20,6 +22,8 @@ export interface Variant {
   readonly medianSeconds: number;
   /** The time of each run. */
   readonly runSeconds: readonly number[];
+  /** The median time of a run in each round, in which all variants took turns. */
+  readonly roundSeconds: readonly number[];
   /** COCO's figures on the validation images. */
   readonly figures: CocoFigures;
   /** The figures with their 95 % confidence intervals; those are missing for which there are too few images. */
@@ -30,7 +34,34 @@ export interface Variant {
   readonly plan?: PlanSummary | undefined;
   /** The agreement of its outputs with those of the float model; undefined for the float model itself. */
   readonly agreement?: Agreement | undefined;
+  /** The causes of its errors, and the objects that it finds. */
+  readonly errors?: VariantErrors | undefined;
 }
+
+/** The errors of a variant. */
+export interface VariantErrors {
+  /** The score from which a box counts for `groups` and `change`. */
+  readonly threshold: number;
+  /** The errors by their causes, over all scores. */
+  readonly analysis: ErrorAnalysis;
+  /** The objects that are found, by size and occlusion. */
+  readonly groups: ByGroup<FoundCount>;
+  /** The objects that only one of the reference and this variant finds; undefined for the reference. */
+  readonly change?: ErrorChange | undefined;
+}
+
+/** The objects that only one of the reference and a variant finds. */
+export interface ErrorChange extends ChangedCount {
+  /** The objects of each group. */
+  readonly groups: ByGroup<ChangedCount>;
+  /** The median of how far the scores of lost objects were above the threshold; undefined if none is lost. */
+  readonly lostMargin?: number | undefined;
+}
+
+/** A variant of which not everything was measured. */
+export type ReportedVariant = Pick<Variant, 'name'> & {
+  readonly [Field in Exclude<keyof Variant, 'name'>]?: Variant[Field] | undefined;
+};
 
 /** How well the outputs of a quantized model agree with those of the float model, on the same inputs. */
 export interface Agreement {

@@ -18,6 +18,7 @@ import {
 } from '../../base/check-options.ts';
 import { InputError, UsageError } from '../../base/errors.ts';
 import { exists, isDirectory, namesIn } from '../../base/files.ts';
+import { hashJson } from '../../base/hash-json.ts';
 import { completeSettings, type Preprocessing, parsePreprocessing } from '../../data/preprocessing.ts';
 import { getMetadata, setMetadata } from '../../onnx/metadata.ts';
 import { type Model, readModel } from '../../onnx/read.ts';
@@ -249,6 +250,15 @@ export async function buildPackage(checkpoint: CheckpointPackage): Promise<Model
   const model = await family.buildModel(tensors, source);
   for (const [key, value] of Object.entries(files)) setMetadata(model, FILES[key as FileKey][1], JSON.stringify(value)); // keys of FILES
   return { source, model, family, preprocessing, tokenizer, notices };
+}
+
+/**
+ * A hash of the configuration and the tokenizer that a model carries, which its float form and all quantized ones have in common;
+ * undefined if it carries none.
+ */
+export function configurationHash(model: Model): string | undefined {
+  const texts = [FILES.config[1], FILES.tokenizer[1]].map((key) => getMetadata(model, key));
+  return texts[0] === undefined ? undefined : hashJson(texts);
 }
 
 /** The files that a model carries as metadata. */

@@ -1,0 +1,88 @@
+/** The forms of results in files, which may be of strangers: every number is finite, and every list has an end. */
+import { z } from 'zod';
+import type { ActivationRanges } from '../evaluate/activation-ranges.ts';
+import type { LabelsIdentity } from '../evaluate/dataset-identity.ts';
+import { ERROR_CAUSES } from '../evaluate/errors/find-errors.ts';
+import { OCCLUSIONS, SIZES } from '../evaluate/errors/object-groups.ts';
+import { FIGURES } from '../evaluate/score-matches.ts';
+import type { VariantErrors } from '../report/variants.ts';
+
+const count = z.number().int().min(0);
+
+const figureNames = z.enum(FIGURES.map(({ name }) => name));
+
+/** COCO's 12 figures; −1 where there is nothing to score. */
+export const figuresSchema = z.record(figureNames, z.number().min(-1).max(1));
+
+export const estimateSchema = z.object({ value: z.number(), low: z.number(), high: z.number() });
+
+/** Figures, or changes of them, with their intervals. */
+export const estimatesSchema = z.partialRecord(figureNames, estimateSchema);
+
+export const detectionSchema = z.object({
+  phrase: count,
+  label: z.string(),
+  score: z.number(),
+  box: z.tuple([z.number(), z.number(), z.number(), z.number()]),
+});
+
+const byGroup = <T extends z.ZodType>(value: T) =>
+  z.object({ size: z.record(z.enum(SIZES), value), occlusion: z.record(z.enum(OCCLUSIONS), value) });
+
+export const foundSchema = byGroup(z.object({ found: count, total: count }));
+
+const changedCounts = { lost: count, gained: count };
+
+export const foundChangeSchema = z.object({
+  ...changedCounts,
+  groups: byGroup(z.object(changedCounts)),
+  lostMargin: z.number().optional(),
+});
+
+export const errorAnalysisSchema = z.object({
+  AP50: z.number(),
+  causes: z.record(z.enum(ERROR_CAUSES), z.object({ count, gain: z.number() })),
+  falsePositives: z.number(),
+  falseNegatives: z.number(),
+});
+
+export const variantErrorsSchema: z.ZodType<VariantErrors> = z.object({
+  threshold: z.number(),
+  analysis: errorAnalysisSchema,
+  groups: foundSchema,
+  change: foundChangeSchema.optional(),
+});
+
+/** The identity of labels. */
+export const labelsSchema: z.ZodType<LabelsIdentity> = z.object({
+  name: z.string(),
+  images: count,
+  boxes: count,
+  categories: count,
+  hash: z.string().min(1),
+  categoryHash: z.string().min(1),
+});
+
+/** The meaning of figures of outputs. */
+export const outputFiguresSchema = z
+  .array(z.object({ key: z.string(), title: z.string(), perfect: z.number() }))
+  .max(20);
+
+/** The values that fit their range worst. */
+export const activationsSchema: z.ZodType<ActivationRanges> = z.object({
+  variant: z.string(),
+  total: count,
+  values: z
+    .array(
+      z.object({
+        name: z.string(),
+        low: z.number(),
+        high: z.number(),
+        minimum: z.number(),
+        maximum: z.number(),
+        decibels: z.number(),
+        bins: z.array(z.object({ low: z.number(), high: z.number(), count: z.number().min(0) })).max(1000),
+      }),
+    )
+    .max(100),
+});
