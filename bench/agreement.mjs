@@ -18,7 +18,7 @@ const distance = (a, b) => Math.max(largest(a.box, b.box), largest(a.probabiliti
 
 /**
  * @param a results of one image: `logits` [1, queries, tokens] and `boxes` [1, queries, 4]
- * @returns `moved`, the number of queries whose match has another place; `mean` and `most`, the mean and the largest distance of
+ * @returns `queries`, how many there are; `moved`, the number of queries whose match has another place; `mean` and `most`, the mean and the largest distance of
  * matched queries; `inOrder`, the mean distance of queries of the same place
  */
 export function compareQueries(a, b) {
@@ -36,6 +36,7 @@ export function compareQueries(a, b) {
   const mean = (numbers) => numbers.reduce((sum, x) => sum + x, 0) / numbers.length;
   return {
     moved: [...matched.values()].filter(({ i, j }) => i !== j).length,
+    queries: rows.length,
     mean: mean(apart),
     most: Math.max(...apart),
     inOrder: mean(rows.map((row, query) => distance(row, others[query]))),

@@ -80,7 +80,7 @@ async function agreement(session, other) {
     for (const each of [outputs, others]) each.dispose();
   }
   const mean = (key) => found.reduce((sum, each) => sum + each[key], 0) / found.length;
-  return { moved: mean('moved'), mean: mean('mean'), inOrder: mean('inOrder') };
+  return { queries: mean('queries'), moved: mean('moved'), mean: mean('mean'), inOrder: mean('inOrder') };
 }
 
 const floatSession = await Session.create(source.model, { threads: 1 });
@@ -243,7 +243,7 @@ const inOpenvino = table(
     precision,
     found.mean.toFixed(4),
     itself.mean.toFixed(4),
-    `${found.moved.toFixed(0)} of 100, there ${itself.moved.toFixed(0)}`,
+    `${found.moved.toFixed(0)} of ${found.queries}, there ${itself.moved.toFixed(0)}`,
     number(100 * judged.precision.value),
     interval(judged.change),
     productsBy(products),

@@ -89,7 +89,7 @@ describe('is refused in one sentence', () => {
 
   test('for a folder with files, a size that the model cannot take, and a picture without phrases', async () => {
     await expect(refused({ output: packageRoot })).rejects.toThrow(/already holds files/);
-    await expect(refused({ size: 100 })).rejects.toThrow(/multiples of 32/);
+    await expect(refused({ size: 100 })).rejects.toThrow(/`size` is not made of multiples of 32/);
     await expect(refused({ picture: photo })).rejects.toThrow(/needs `phrases`/);
     await expect(refused({ sizes: [320] })).rejects.toThrow(UsageError);
     expect(existsSync(output)).toBe(false);

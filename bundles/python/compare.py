@@ -38,13 +38,20 @@ def overlap(a, b):
 
 
 def agreeing(expected, found, limits):
-    """The expected boxes for which there is one of the same phrase within the limits."""
+    """The expected boxes for which there is one of the same phrase within the limits. A box that was found is for one of them."""
+    left = list(found)
 
     def is_same(wanted, other):
         is_near = abs(other["score"] - wanted["score"]) <= limits["score"]
         return other["phrase"] == wanted["phrase"] and is_near and overlap(other["box"], wanted["box"]) >= limits["overlap"]
 
-    return [wanted for wanted in expected if any(is_same(wanted, other) for other in found)]
+    agreed = []
+    for wanted in expected:
+        place = next((at for at, other in enumerate(left) if is_same(wanted, other)), None)
+        if place is not None:
+            del left[place]
+            agreed.append(wanted)
+    return agreed
 
 
 def main():
@@ -54,6 +61,8 @@ def main():
     asked = parser.parse_args()
     golden = read_json("golden.json")
     expected = golden["boxes"][asked.size]
+    if not expected:
+        sys.exit("dino8 found nothing in the picture of golden.json, so that there is nothing to compare; export with another picture.")
     model = SIZES[asked.size]["model"]
     detect = detector(OnnxRuntime(os.path.join(FOLDER, model)) if asked.onnx else load(asked), asked.size)
     found = detect(Image.open(io.BytesIO(base64.b64decode(golden["picture"]))), 0)

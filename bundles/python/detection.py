@@ -37,6 +37,9 @@ def prepare(image, settings, size):
 
 def find(logits, boxes, phrases, threshold):
     """What the model's results say: boxes as left, top, width and height in parts of the picture, the best first."""
+    # Tokens that do not count have a logit of minus infinity.
+    if np.isnan(logits).any() or not np.isfinite(boxes).all():
+        sys.exit("The model computes values that are no numbers (NaN) here: do not use it. The README says what to try.")
     probability = 1 / (1 + np.exp(-logits[0].astype(np.float64)))
     mean = np.stack([probability[:, each["begin"] : each["end"]].mean(1) for each in phrases], 1)
     highest = np.stack([probability[:, each["begin"] : each["end"]].max(1) for each in phrases], 1)

@@ -210,6 +210,10 @@ struct Found {
 // Of each query the phrase with the highest mean probability of its tokens; its score is the highest probability among them.
 std::vector<Found> find(const Buffer &logits, const Buffer &boxes, std::size_t queries, const Settings &settings) {
   const std::size_t tokens = logits.values.size() / queries;
+  // Tokens that do not count have a logit of minus infinity.
+  const bool areNumbers = std::none_of(logits.values.begin(), logits.values.end(), [](float value) { return std::isnan(value); }) &&
+                          std::all_of(boxes.values.begin(), boxes.values.end(), [](float value) { return std::isfinite(value); });
+  if (!areNumbers) fail("the engine computes values that are no numbers (NaN): do not use it. The README says what to try.");
   std::vector<Found> found;
   for (std::size_t query = 0; query < queries; query++) {
     Found best{0, 0, boxes.values.data() + 4 * query};

@@ -197,13 +197,20 @@ async function run() {
   }
 }
 
+/** How many pictures were chosen: one that is decoded slowly does not come after another that was chosen later. */
+let choices = 0;
+
 async function choose(chosen) {
   if (!chosen) return;
   stopCamera();
   picture = last = undefined;
+  const choice = ++choices;
   try {
-    picture = { file: chosen, bitmap: await createImageBitmap(chosen) };
+    const bitmap = await createImageBitmap(chosen);
+    if (choice !== choices) return bitmap.close();
+    picture = { file: chosen, bitmap };
   } catch {
+    if (choice !== choices) return;
     return say(`${chosen.name} cannot be shown by this browser; choose a JPEG, PNG or WebP file.`, true);
   }
   await run();
@@ -253,6 +260,7 @@ async function startCamera() {
     camera.disabled = false;
   }
   const own = stream;
+  choices++;
   picture = last = undefined;
   camera.textContent = 'Stop';
   // The camera may be stopped, and started again, while a frame is looked at.

@@ -217,7 +217,9 @@ export function trainingProgress() {
       say(
         `The state after step ${step}${planned === undefined ? '' : ` of ${planned}`} is saved. To go on: ${commandLine()}`,
       );
-      if (step > 0) say(`To end here and write the result: ${commandLine()} --finish`);
+      // With --finish that is what the command does when it goes on.
+      if (step > 0 && !commandLine().includes(' --finish'))
+        say(`To end here and write the result: ${commandLine()} --finish`);
     },
   };
 }

@@ -1,4 +1,5 @@
 /** The end of a training and the weights that are kept, with scores that the test gives instead of measuring them. */
+import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -103,7 +104,9 @@ test('a training without improvement ends when its patience does, also if it was
 });
 
 test('an interrupted training is finished where it is, or goes on longer than planned if that is asked for', async () => {
-  await expect(run(4, { finish: true })).rejects.toThrow(/no state of a training that could be finished/);
+  const nowhere = join(directory, 'new');
+  await expect(run(4, { finish: true, directory: nowhere })).rejects.toThrow(/new has no state of a training/);
+  expect(existsSync(nowhere)).toBe(false);
   const stop = new AbortController();
   const interrupt = { onStep: ({ step }: { step: number }) => step === 2 && stop.abort(new Error('stopped')) };
   const keep = vi.fn(async () => undefined);

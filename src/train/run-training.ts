@@ -6,7 +6,7 @@
 import { join } from 'node:path';
 import { checkFields, checkValue, optional, truth, wholeNumber } from '../base/check-options.ts';
 import { InputError, messageOf, UsageError } from '../base/errors.ts';
-import { makeDirectory } from '../base/files.ts';
+import { exists, makeDirectory } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import { reserve } from '../base/reserve.ts';
 import type { CocoDataset } from '../data/coco.ts';
@@ -110,14 +110,11 @@ export async function runTraining(training: Training, options: RunOptions): Prom
   const { directory, signal, validation, checkpointMinutes = CHECKPOINT_MINUTES } = options;
   const { patience = Number.POSITIVE_INFINITY, finish = false, longer = false } = options;
   const every = validation?.every ?? training.stepsPerEpoch;
-  await makeDirectory(directory);
   const path = join(directory, STATE_FILE);
+  await makeTrainingDirectory(directory, path, finish);
   await using _ = await reserve(path);
   const resumedAt = await readTrainingState(trainer.store, key, path, { longer });
-  if (finish && resumedAt === 0)
-    throw new InputError(
-      `${directory} has no state of a training that could be finished; train at least until a save.`,
-    );
+  if (finish && resumedAt === 0) throw nothingToFinish(directory);
   if (resumedAt > settings.steps)
     throw new InputError(`${path} is at step ${resumedAt}, beyond the ${settings.steps} that are asked for.`);
   await using log = await openTrainingLog(join(directory, LOG_FILE), resumedAt);
@@ -193,6 +190,15 @@ export async function runTraining(training: Training, options: RunOptions): Prom
 }
 
 type ScoreLine = Extract<LogLine, { kind: 'score' }>;
+
+const nothingToFinish = (directory: string) =>
+  new InputError(`${directory} has no state of a training that could be finished; train at least until a save.`);
+
+/** Nothing is made for a training that does not begin. */
+async function makeTrainingDirectory(directory: string, state: string, finish: boolean): Promise<void> {
+  if (finish && !(await exists(state))) throw nothingToFinish(directory);
+  await makeDirectory(directory);
+}
 
 const scoresOf = (log: readonly LogLine[]): ScoreLine[] => log.filter((line) => line.kind === 'score');
 

@@ -164,14 +164,10 @@ async function readFile(
 ): Promise<Uint8Array<ArrayBuffer>> {
   const key = new URL(url);
   key.searchParams.set('sha256', file.sha256);
-  const kept = await cache?.match(key);
+  const kept = cache && (await keptFile(cache, key, file, options));
   if (kept) {
-    const bytes = new Uint8Array(await kept.arrayBuffer());
-    if (bytes.length === file.bytes && (await isOf(bytes, file)) !== false) {
-      advance(bytes.length);
-      return bytes;
-    }
-    await cache?.delete(key);
+    advance(kept.length);
+    return kept;
   }
   const bytes = await download(url, file, advance, options);
   if ((await isOf(bytes, file)) === false)
@@ -180,6 +176,25 @@ async function readFile(
     );
   if (cache) await keep(cache, key, bytes, options);
   return bytes;
+}
+
+/** A file of the cache; undefined if it is not there, is another one, or cannot be read. */
+async function keptFile(
+  cache: Cache,
+  key: URL,
+  file: WebFile,
+  { onNotice }: ReadPackageOptions,
+): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  try {
+    const kept = await cache.match(key);
+    if (!kept) return undefined;
+    const bytes = new Uint8Array(await kept.arrayBuffer());
+    if (bytes.length === file.bytes && (await isOf(bytes, file)) !== false) return bytes;
+    await cache.delete(key);
+  } catch (error) {
+    onNotice?.(`What the browser kept of the model cannot be read (${messageOf(error)}), so it is downloaded again.`);
+  }
+  return undefined;
 }
 
 async function download(

@@ -110,20 +110,22 @@ export function expectedBoxes<Found extends GoldenBox>(found: readonly Found[]):
   return found.filter(({ score }) => score >= least).slice(0, MOST_BOXES);
 }
 
-/** The share of expected boxes, weighted by their scores, for which there is one of the same phrase within the limits. */
+/** The share of expected boxes, weighted by their scores, for which there is one of the same phrase within the limits, each for one. */
 export function agreement(
   expected: readonly GoldenBox[],
   found: readonly GoldenBox[],
   limits: Pick<GoldenLimits, 'overlap' | 'score'>,
 ): number {
-  const agreeing = expected.filter((wanted) =>
-    found.some(
+  const left = [...found];
+  const agreeing = expected.filter((wanted) => {
+    const at = left.findIndex(
       ({ phrase, score, box }) =>
         phrase === wanted.phrase &&
         Math.abs(score - wanted.score) <= limits.score &&
         overlap(box, wanted.box, false) >= limits.overlap,
-    ),
-  );
+    );
+    return at >= 0 && left.splice(at, 1).length > 0;
+  });
   const sum = (boxes: readonly GoldenBox[]) => boxes.reduce((total, { score }) => total + score, 0);
   return expected.length === 0 ? 1 : sum(agreeing) / sum(expected);
 }

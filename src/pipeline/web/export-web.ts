@@ -215,7 +215,7 @@ function precisionOf({ model, source }: ModelPackage, backend: Backend): string 
  * windows, is larger than the weights of a small model, and a browser has to download it.
  */
 function ofSize(source: ModelPackage, asked: number | Size): ModelPackage {
-  const { main } = bundleSizes(source, [asked]);
+  const { main } = bundleSizes(source, [asked], 'size');
   return { ...source, preprocessing: stretchedTo(main, source) };
 }
 
