@@ -95,6 +95,7 @@ export { LINT_DEFAULTS, type LintStepOptions, type LintStepResult, lint } from '
 export {
   MEASURE_DEFAULTS,
   type MeasureInputsOptions,
+  type MeasureResult,
   type MeasureStepOptions,
   measure,
   measureInProcess,
@@ -102,14 +103,20 @@ export {
 } from './pipeline/measure-step.ts';
 export type { ResultSource } from './pipeline/report-sources.ts';
 export { type ReportOptions, type ReportResult, report } from './pipeline/report-step.ts';
+export type { ResultOrigin } from './pipeline/result-origin.ts';
 export {
   type CategoryScore,
   type ScoreResult,
   type ScoreStepOptions,
   score,
 } from './pipeline/score-step.ts';
-export { SENSITIVITY_DEFAULTS, type SensitivityStepOptions, sensitivity } from './pipeline/sensitivity-step.ts';
-export { TUNE_DEFAULTS, type TuneStepOptions, tune } from './pipeline/tune-step.ts';
+export {
+  SENSITIVITY_DEFAULTS,
+  type SensitivityResult,
+  type SensitivityStepOptions,
+  sensitivity,
+} from './pipeline/sensitivity-step.ts';
+export { TUNE_DEFAULTS, type TuneResult, type TuneStepOptions, tune } from './pipeline/tune-step.ts';
 export type { Provenance } from './report/provenance.ts';
 export type { Agreement, ErrorChange, ReportedVariant, Variant, VariantErrors } from './report/variants.ts';
 export type { Verdict } from './report/verdict.ts';

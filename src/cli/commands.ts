@@ -104,6 +104,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./errors-command.ts')).errorsCommand(),
   },
   {
+    name: 'report',
+    summary: 'say which variant to ship and what it costs, from the results of other commands, in one HTML file',
+    group: JUDGE,
+    load: async () => (await import('./report-command.ts')).reportCommand(),
+  },
+  {
     name: 'measure',
     summary: 'measure latency and peak memory of a model',
     group: JUDGE,

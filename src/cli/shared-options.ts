@@ -49,11 +49,11 @@ export function notNegative(option: string): (text: string) => number {
   };
 }
 
-/** `--allowed-drop` */
-export const allowedDropOption = () =>
+/** `--allowed-drop` @param standard the default in words, if it depends on something */
+export const allowedDropOption = (standard = '') =>
   new Option(
     '--allowed-drop <points>',
-    'points of AP that a variant may lose, at the lower end of its 95 % interval, for the report to recommend it',
+    `points of AP that a variant may lose, at the lower end of its 95 % interval, for the report to recommend it${standard && ` ${standard}`}`,
   ).argParser(notNegative('--allowed-drop'));
 
 /** `--json` */

@@ -72,7 +72,8 @@ export const tuneCommand = () =>
       const { output } = given;
       keepsOnInterruption(`${output}.cache`);
       const tuned = await tune({ ...judgedBy(given, dataset), model, ...work() });
-      if (json) return printJson({ recipe: output, chosen: tuned.chosen, mixtures: tuned.mixtures });
+      if (json)
+        return printJson({ origin: tuned.origin, recipe: output, chosen: tuned.chosen, mixtures: tuned.mixtures });
       print(mixtureTable(tuned));
       print(`The recipe is ${output}: quantize with --recipe ${output}.`);
     });

@@ -9,6 +9,7 @@ import type { Measurement } from '../evaluate/measure.ts';
 import { defaultThreads } from '../runtime/threads.ts';
 import { measureInTurns } from './in-turns.ts';
 import { MEASURE_DEFAULTS, type MeasureStepOptions, measureInProcess, measureSchemas } from './measure-step.ts';
+import { originOf, type ResultOrigin } from './result-origin.ts';
 import { runStep } from './run-step.ts';
 
 /** Options of `bench`. */
@@ -30,6 +31,8 @@ export interface BenchedModel {
   readonly bytes: number;
   /** The median time of a run in each round. */
   readonly seconds: Spread;
+  /** The median time of a run in each round, in which all models took turns. */
+  readonly roundSeconds: readonly number[];
   /** The time to load the model. */
   readonly loadSeconds: Spread;
   /** The largest resident size of its processes. */
@@ -45,6 +48,8 @@ export interface BenchedModel {
 
 /** The result of `bench`. */
 export interface BenchResult {
+  /** What was timed. */
+  readonly origin: ResultOrigin;
   /** The models in the order in which they were given. */
   readonly models: readonly BenchedModel[];
   /** The number of processes of each model. */
@@ -101,7 +106,8 @@ export async function bench(options: BenchOptions): Promise<BenchResult> {
     const figures = models.map((model, index) =>
       summarize(model, sizes[index] ?? 0, measured[index] ?? [], index === 0 ? undefined : measured[0]),
     );
-    return { models: figures, rounds, runs, threads, loadBefore };
+    const origin = originOf('bench', { subject: models[0] ?? '' });
+    return { origin, models: figures, rounds, runs, threads, loadBefore };
   });
 }
 
@@ -120,6 +126,7 @@ export function summarize(
     model,
     bytes,
     seconds: spreadOf(measured.map(({ medianSeconds }) => medianSeconds)),
+    roundSeconds: measured.map(({ medianSeconds }) => medianSeconds),
     loadSeconds: spreadOf(measured.map(({ loadSeconds }) => loadSeconds)),
     peakMemoryBytes: Math.max(...measured.map(({ peakMemoryBytes }) => peakMemoryBytes)),
     ratio,

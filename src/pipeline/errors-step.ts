@@ -5,8 +5,9 @@ import { writeAtomic } from '../base/files.ts';
 import { DEFAULT_THRESHOLD } from '../detect/select-boxes.ts';
 import { analyzeErrors, type ErrorAnalysis } from '../evaluate/errors/error-gains.ts';
 import { type FoundChange, type FoundObjects, findChange, findObjects } from '../evaluate/errors/found-objects.ts';
-import { type JudgedDetectionsOptions, openJudgedDetections } from './judged-detections.ts';
+import { type JudgedDetectionsOptions, nameOfDetections, openJudgedDetections } from './judged-detections.ts';
 import { judgedDetectionsSchemas } from './option-schemas.ts';
+import { originOf, type ResultOrigin } from './result-origin.ts';
 import { runStep } from './run-step.ts';
 
 /** Options of `explainErrors`. */
@@ -25,6 +26,8 @@ const schemas: OptionSchemas<ErrorsStepOptions> = {
 
 /** The result of `explainErrors`. */
 export interface ErrorsResult extends FoundObjects {
+  /** What was judged, and on which data set. */
+  readonly origin: ResultOrigin;
   /** The number of images. */
   readonly images: number;
   /** The score from which a box counts for `groups`, `confusions` and `change`. */
@@ -63,7 +66,9 @@ async function explainFiles(options: ErrorsStepOptions): Promise<ErrorsResult> {
   signal?.throwIfAborted();
   const change = against && findChange(dataset, against, detections, threshold);
   const changedImages = new Set(change?.images.map(({ id }) => id));
+  const subject = nameOfDetections(options.detections) ?? '';
   const result: ErrorsResult = {
+    origin: originOf('errors', { subject, against: nameOfDetections(options.against), dataset }),
     images: dataset.images.length,
     threshold,
     errors: analyzeErrors(dataset, detections),

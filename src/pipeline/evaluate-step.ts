@@ -13,7 +13,7 @@ import { type ReadOptions, readSchemas } from '../models/package/package.ts';
 import type { Shard } from '../quant/observe/statistics-file.ts';
 import type { ProviderName } from '../runtime/options.ts';
 import type { ThreadOptions } from '../runtime/threads.ts';
-import { type DetectionSource, openDetections, pathsOf } from './judged-detections.ts';
+import { type DetectionSource, nameOfDetections, openDetections, pathsOf } from './judged-detections.ts';
 import {
   countSchema,
   datasetSchema,
@@ -27,6 +27,7 @@ import {
   shardSchema,
   threadSchemas,
 } from './option-schemas.ts';
+import { originOf } from './result-origin.ts';
 import { runStep } from './run-step.ts';
 import { openLabelled } from './samples.ts';
 import { type ScoreResult, scoreDetections } from './score-step.ts';
@@ -110,7 +111,16 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult
     await using journal =
       partial === undefined ? undefined : await openEvaluationJournal(partial, source, dataset, { onProgress, signal });
     const { detections } = await scoreDataset(detector, dataset, { onProgress, onNotice, signal, journal });
-    const result = await scoreDetections(dataset, detections, against, { seed, onProgress, signal });
+    const result: ScoreResult = {
+      origin: originOf('score', {
+        subject: source.source,
+        model: source,
+        detections: saveDetections,
+        against: nameOfDetections(options.against),
+        dataset,
+      }),
+      ...(await scoreDetections(dataset, detections, against, { seed, onProgress, signal })),
+    };
     if (saveDetections !== undefined) await writeDetections(saveDetections, detections, dataset);
     if (output !== undefined) await writeAtomic(output, `${JSON.stringify(result, undefined, 2)}\n`);
     await journal?.remove();

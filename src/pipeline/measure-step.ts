@@ -27,6 +27,7 @@ import {
   threadSchemas,
   workSchemas,
 } from './option-schemas.ts';
+import { originOf, type ResultOrigin } from './result-origin.ts';
 import { runStep } from './run-step.ts';
 import { type InputSource, openLabelledInputs, type PictureOptions, refuseUnusedPictures } from './samples.ts';
 import { openAnyModel } from './sources.ts';
@@ -68,6 +69,12 @@ export const measureSchemas: OptionSchemas<MeasureStepOptions> = {
   phrases: phrasesSchema,
 };
 
+/** The result of `measure` and `measureInputs`. */
+export interface MeasureResult extends Measurement {
+  /** What was measured. */
+  readonly origin: ResultOrigin;
+}
+
 /**
  * Loads a model and times it on one image, in this process. The peak memory is that of the whole process: call this in a
  * process of its own, or use `measureInProcess`.
@@ -76,10 +83,10 @@ export const measureSchemas: OptionSchemas<MeasureStepOptions> = {
  * @example
  * const { medianSeconds } = await measure({ model: 'tiny.int8.onnx', image: 'street.jpg', phrases: ['person'] });
  */
-export async function measure(options: MeasureStepOptions): Promise<Measurement> {
+export async function measure(options: MeasureStepOptions): Promise<MeasureResult> {
   return runStep('measure', measureSchemas, options, async () => {
     const { model, image, phrases, runs = MEASURE_DEFAULTS.runs, threads = defaultThreads() } = options;
-    return measureModel(model, image, phrases, {
+    const measured = await measureModel(model, image, phrases, {
       onProgress: options.onProgress,
       signal: options.signal,
       onNotice: options.onNotice,
@@ -89,6 +96,7 @@ export async function measure(options: MeasureStepOptions): Promise<Measurement>
       threads,
       device: options.device,
     });
+    return { origin: originOf('measure', { subject: model }), ...measured };
   });
 }
 
@@ -125,7 +133,7 @@ const inputSchemas: OptionSchemas<MeasureInputsOptions> = {
  * @example
  * const { medianSeconds } = await measureInputs({ model: 'model.int8.onnx', shapes: { x: [1, 3, 640, 640] } });
  */
-export async function measureInputs(options: MeasureInputsOptions): Promise<Measurement> {
+export async function measureInputs(options: MeasureInputsOptions): Promise<MeasureResult> {
   return runStep('measureInputs', inputSchemas, options, async () => {
     const { model, inputs, pictures, shapes, runs = MEASURE_DEFAULTS.runs, threads = defaultThreads() } = options;
     const loaded = await openAnyModel(model, options);
@@ -133,10 +141,11 @@ export async function measureInputs(options: MeasureInputsOptions): Promise<Meas
       throw new UsageError(`${model} is a detector, which is measured with an image and \`phrases\`.`);
     refuseUnusedPictures(loaded, inputs, pictures);
     const work = { onProgress: options.onProgress, signal: options.signal, runs, threads, device: options.device };
-    if (inputs === undefined) return measureFeeds(model, blankInputs(loaded, { shapes }), work);
+    const origin = originOf('measure', { subject: model, model: loaded });
+    if (inputs === undefined) return { origin, ...(await measureFeeds(model, blankInputs(loaded, { shapes }), work)) };
     if (shapes) throw new UsageError('`shapes` has no effect on inputs that are given; leave one of them out.');
     const { samples } = await openLabelledInputs(loaded, inputs, { count: 1, pictures });
-    for await (const { feeds } of samples.samples()) return measureFeeds(model, feeds, work);
+    for await (const { feeds } of samples.samples()) return { origin, ...(await measureFeeds(model, feeds, work)) };
     throw new UsageError('There are no inputs to run the model on.');
   });
 }

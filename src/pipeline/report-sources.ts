@@ -4,22 +4,142 @@ import { z } from 'zod';
 import { InputError } from '../base/errors.ts';
 import { readJson } from '../base/files.ts';
 import { parseWith } from '../base/schema.ts';
-import type { CompressResult } from './compress-options.ts';
+import type { BenchResult } from './bench-step.ts';
+import { type CompressResult, RESULTS_FORMAT } from './compress-options.ts';
+import type { ErrorsResult } from './errors-step.ts';
+import type { MeasureResult } from './measure-step.ts';
+import { RESULT_FORMAT, RESULT_KINDS, type ResultOrigin } from './result-origin.ts';
+import {
+  errorAnalysisSchema,
+  estimateSchema,
+  estimatesSchema,
+  figuresSchema,
+  foundChangeSchema,
+  foundSchema,
+  labelsSchema,
+  outputFiguresSchema,
+} from './result-schemas.ts';
 import { resultsSchema } from './results-file.ts';
+import type { ScoreResult } from './score-step.ts';
+import type { SensitivityResult } from './sensitivity-step.ts';
+import type { TuneResult } from './tune-step.ts';
 
 /** A result, by the path of its file or as the step returned it. */
-export type ResultSource = string | CompressResult;
+export type ResultSource =
+  | string
+  | CompressResult
+  | ScoreResult
+  | ErrorsResult
+  | BenchResult
+  | MeasureResult
+  | SensitivityResult
+  | TuneResult;
+
+/** The name of a file, or what stands for it in messages. */
+interface Named {
+  readonly source: string;
+}
 
 /** A result of `compress`. */
-export interface CompressPart {
+export interface CompressPart extends Named {
   readonly kind: 'compress';
-  /** The name of the file. */
-  readonly source: string;
   readonly result: CompressResult;
 }
 
+const count = z.number().int().min(0);
+const positive = z.number().positive();
+const name = z.string().min(1);
+
+const originSchema: z.ZodType<ResultOrigin> = z.object({
+  format: z.literal(RESULT_FORMAT),
+  kind: z.enum(RESULT_KINDS),
+  version: z.string(),
+  subject: name,
+  detections: name.optional(),
+  against: name.optional(),
+  network: z.string().optional(),
+  dataset: labelsSchema.optional(),
+});
+
+const spread = z.object({ median: positive, lowest: positive, highest: positive });
+const mixture = z.object({
+  float: count,
+  averagePrecision: z.number().optional(),
+  interval: estimateSchema.optional(),
+  change: estimateSchema.optional(),
+  drop: z.number(),
+  seconds: positive,
+});
+
+/** The form of each kind of result, as far as a report shows it. */
+const schemas = {
+  score: z.object({
+    images: count,
+    figures: figuresSchema,
+    intervals: estimatesSchema,
+    change: estimatesSchema.optional(),
+  }),
+  errors: z.object({
+    threshold: z.number(),
+    errors: errorAnalysisSchema,
+    groups: foundSchema,
+    change: foundChangeSchema.optional(),
+  }),
+  bench: z.object({
+    rounds: count,
+    runs: count,
+    threads: count,
+    models: z
+      .array(
+        z.object({
+          model: name,
+          bytes: count,
+          seconds: spread,
+          roundSeconds: z.array(positive).max(1000),
+          peakMemoryBytes: count,
+        }),
+      )
+      .min(1)
+      .max(100),
+  }),
+  measure: z.object({
+    runSeconds: z.array(positive).min(1).max(1_000_000),
+    medianSeconds: positive,
+    peakMemoryBytes: count,
+    threads: count,
+  }),
+  sensitivity: z.object({
+    float: z.number().optional(),
+    floatInterval: estimateSchema.optional(),
+    parts: z
+      .array(
+        z.object({
+          name: z.string(),
+          figures: z.record(z.string(), z.number()),
+          loss: z.number(),
+          averagePrecision: z.number().optional(),
+          drop: z.number().optional(),
+          interval: estimateSchema.optional(),
+          change: estimateSchema.optional(),
+        }),
+      )
+      .max(100_000),
+    outputFigures: outputFiguresSchema,
+  }),
+  tune: z.object({ chosen: mixture, mixtures: z.array(mixture).min(1).max(10_000) }),
+} as const;
+
+/** A result of another step than `compress`. */
+export type StepPart = {
+  [Kind in ResultOrigin['kind']]: Named & {
+    readonly kind: Kind;
+    readonly origin: ResultOrigin;
+    readonly result: z.output<(typeof schemas)[Kind]>;
+  };
+}[ResultOrigin['kind']];
+
 /** A result that was read. */
-export type ReportPart = CompressPart;
+export type ReportPart = CompressPart | StepPart;
 
 /** Results are lists of figures; the largest are those of data sets with thousands of categories. */
 const LARGEST_FILE = 1 << 27;
@@ -27,21 +147,31 @@ const LARGEST_FILE = 1 << 27;
 /** Reads results and checks them. @throws as `report` */
 export async function openResults(sources: readonly ResultSource[]): Promise<ReportPart[]> {
   const parts: ReportPart[] = [];
-  for (const source of sources)
+  for (const [index, source] of sources.entries())
     parts.push(
       typeof source === 'string'
         ? parsePart(await readJson(source, LARGEST_FILE), basename(source), source)
-        : parsePart(source, '', 'The result'),
+        : parsePart(source, '', `The result ${index + 1}`),
     );
   return parts;
 }
 
-const headSchema = z.object({ format: z.string().optional() });
+const headSchema = z.object({
+  format: z.unknown().optional(),
+  origin: z.object({ kind: z.enum(RESULT_KINDS) }).optional(),
+});
 
-/** @param name the name that the report shows; @param path the name in messages */
-function parsePart(value: unknown, name: string, path: string): ReportPart {
+/** @param path the name in messages */
+function parsePart(value: unknown, file: string, path: string): ReportPart {
   const head = headSchema.safeParse(value);
-  if (!head.success || head.data.format === undefined)
-    throw new InputError(`${path} is no result that a report can show; give the results.json of dino8 compress.`);
-  return { kind: 'compress', source: name, result: parseWith(resultsSchema, value, path) };
+  if (head.success && head.data.format === RESULTS_FORMAT)
+    return { kind: 'compress', source: file || path, result: parseWith(resultsSchema, value, path) };
+  const kind = head.success ? head.data.origin?.kind : undefined;
+  if (kind === undefined)
+    throw new InputError(
+      `${path} is no result that this version of dino8 can report; give the results.json of compress, or what eval, score, errors, bench, measure, sensitivity or tune wrote as JSON.`,
+    );
+  const { origin } = parseWith(z.object({ origin: originSchema }), value, path);
+  const result = parseWith(schemas[kind], value, path);
+  return { kind, source: file || path, origin, result } as StepPart; // the schema is that of the kind
 }

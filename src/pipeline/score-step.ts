@@ -8,8 +8,9 @@ import type { CocoDetection } from '../evaluate/coco-detection.ts';
 import { type FederatedFigures, federatedPrecision, isFederated } from '../evaluate/federated.ts';
 import { matchDetections } from '../evaluate/matches.ts';
 import { type CocoFigures, scoreMatches } from '../evaluate/score-matches.ts';
-import { type JudgedDetectionsOptions, openJudgedDetections } from './judged-detections.ts';
+import { type JudgedDetectionsOptions, nameOfDetections, openJudgedDetections } from './judged-detections.ts';
 import { judgedDetectionsSchemas, seedSchema } from './option-schemas.ts';
+import { originOf, type ResultOrigin } from './result-origin.ts';
 import { runStep } from './run-step.ts';
 
 /** Options of `score`. */
@@ -36,6 +37,8 @@ export interface CategoryScore {
 
 /** The result of `score`. */
 export interface ScoreResult {
+  /** What was scored, and on which data set; undefined for the score in the result of another step. */
+  readonly origin?: ResultOrigin | undefined;
   /** The number of images. */
   readonly images: number;
   /** COCO's 12 figures, from 0 to 1; −1 where there is nothing to score. */
@@ -77,7 +80,11 @@ async function scoreFiles(options: ScoreStepOptions): Promise<ScoreResult> {
     onNotice?.(
       `The detections are of ${dataset.images.length - empty} of ${dataset.images.length} images; in the others nothing counts as found.`,
     );
-  const result = await scoreDetections(dataset, detections, against, { seed, onProgress, signal });
+  const subject = nameOfDetections(options.detections) ?? '';
+  const result: ScoreResult = {
+    origin: originOf('score', { subject, against: nameOfDetections(options.against), dataset }),
+    ...(await scoreDetections(dataset, detections, against, { seed, onProgress, signal })),
+  };
   if (output !== undefined) await writeAtomic(output, `${JSON.stringify(result, undefined, 2)}\n`);
   return result;
 }

@@ -20,6 +20,7 @@ import {
   recipeSchema,
   threadSchemas,
 } from './option-schemas.ts';
+import { originOf, type ResultOrigin } from './result-origin.ts';
 import { runStep } from './run-step.ts';
 import type { InputSource } from './samples.ts';
 import type { AnyModelSource, RecipeSource } from './sources.ts';
@@ -46,6 +47,12 @@ export interface SensitivityStepOptions
   readonly output?: string | undefined;
   /** The HTML file to write with a table and a chart. */
   readonly report?: string | undefined;
+}
+
+/** The result of `sensitivity`. */
+export interface SensitivityResult extends Sensitivity {
+  /** The model, and the data set by which it was judged. */
+  readonly origin: ResultOrigin;
 }
 
 /** The defaults of `SensitivityStepOptions`. */
@@ -80,13 +87,13 @@ const schemas: OptionSchemas<SensitivityStepOptions> = {
  * @example
  * const { parts } = await sensitivity({ model: 'tiny.onnx', dataset: 'coco/val2017', statistics: 'statistics.json' });
  */
-export async function sensitivity(options: SensitivityStepOptions): Promise<Sensitivity> {
+export async function sensitivity(options: SensitivityStepOptions): Promise<SensitivityResult> {
   return runStep('sensitivity', schemas, options, async () => {
     const { images = SENSITIVITY_DEFAULTS.images, by = SENSITIVITY_DEFAULTS.by, output, report } = options;
     const { onProgress, signal } = options;
     const judged = await openJudgedModel(options, images, SENSITIVITY_DEFAULTS.recipe);
-    const { source, plan, samples, statistics, accuracy } = judged;
-    const result = await measureSensitivity(source, plan, samples, {
+    const { source, plan, samples, statistics, dataset, accuracy } = judged;
+    const measured = await measureSensitivity(source, plan, samples, {
       accuracy,
       onProgress,
       signal,
@@ -94,6 +101,8 @@ export async function sensitivity(options: SensitivityStepOptions): Promise<Sens
       granularity: by,
       cache: await stateBeside(output, '.cache'),
     });
+    const origin = originOf('sensitivity', { subject: source.source, model: source, dataset });
+    const result: SensitivityResult = { origin, ...measured };
     if (output !== undefined) await writeAtomic(output, `${JSON.stringify(result, undefined, 2)}\n`);
     if (report !== undefined) {
       const { renderSensitivity } = await import('../report/sensitivity-page.ts');

@@ -30,6 +30,7 @@ import {
   recipeSchema,
   threadSchemas,
 } from './option-schemas.ts';
+import { originOf, type ResultOrigin } from './result-origin.ts';
 import { runStep } from './run-step.ts';
 import type { InputSource } from './samples.ts';
 import type { AnyModelSource, RecipeSource } from './sources.ts';
@@ -56,6 +57,12 @@ export interface TuneStepOptions extends WorkOptions, ReadOptions, CalibrationOp
   readonly by?: Granularity | undefined;
   /** The HTML file to write with the Pareto front as a chart and a table. */
   readonly report?: string | undefined;
+}
+
+/** The result of `tune`. */
+export interface TuneResult extends Tuned {
+  /** The model, and the data set by which it was judged. */
+  readonly origin: ResultOrigin;
 }
 
 /** The number of timed runs of each mixture. */
@@ -100,7 +107,7 @@ const schemas: OptionSchemas<TuneStepOptions> = {
  *   model: 'tiny.onnx', dataset: 'coco/val2017', statistics: 'statistics.json', output: 'tuned.yaml', maxDrop: 0.3,
  * });
  */
-export async function tune(options: TuneStepOptions): Promise<Tuned> {
+export async function tune(options: TuneStepOptions): Promise<TuneResult> {
   return runStep('tune', schemas, options, async () => {
     const { images = TUNE_DEFAULTS.images, by = TUNE_DEFAULTS.by, output, report, onProgress, signal } = options;
     const judged = await openJudgedModel(options, images, TUNE_DEFAULTS.recipe);
@@ -118,7 +125,7 @@ export async function tune(options: TuneStepOptions): Promise<Tuned> {
       const { renderParetoFront } = await import('../report/pareto-front-page.ts');
       await writeAtomic(report, renderParetoFront(basename(source.source), tuned));
     }
-    return tuned;
+    return { origin: originOf('tune', { subject: source.source, model: source, dataset }), ...tuned };
   });
 }
 

@@ -1,0 +1,157 @@
+/** Reports of several results: what belongs together is joined, and what does not is refused by the names of both. */
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseHTML } from 'linkedom';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { packageRoot } from '../base/package-root.ts';
+import { readAnnotations } from '../data/datasets/coco-json.ts';
+import type { CocoDetection } from '../evaluate/coco-detection.ts';
+import { type BenchResult, summarize } from './bench-step.ts';
+import { explainErrors } from './errors-step.ts';
+import { report } from './report-step.ts';
+import { originOf } from './result-origin.ts';
+import { score } from './score-step.ts';
+
+const golden = join(packageRoot, 'test/fixtures/golden/coco');
+let folder: string;
+const at = (name: string) => join(folder, name);
+const save = (name: string, value: unknown) => writeFile(at(name), JSON.stringify(value));
+
+/** Times of two models, of which the second takes half as long. */
+const bench = (): BenchResult => {
+  const measured = (seconds: number) => ({
+    loadSeconds: 1,
+    runSeconds: [seconds],
+    medianSeconds: seconds,
+    peakMemoryBytes: 1e9 * seconds,
+    threads: 1,
+  });
+  const [slow, fast] = [[1, 1.1].map(measured), [0.5, 0.52].map(measured)];
+  return {
+    origin: originOf('bench', { subject: 'models/fp32.onnx' }),
+    models: [summarize('models/fp32.onnx', 4e6, slow, undefined), summarize('models/int8.onnx', 1e6, fast, slow)],
+    rounds: 2,
+    runs: 1,
+    threads: 1,
+    loadBefore: 0,
+  };
+};
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'dino8-report-'));
+  const annotations = join(golden, 'many_ground_truth.json');
+  const truth = await readAnnotations(annotations);
+  const detections: CocoDetection[] = truth.annotations.map(({ image_id, category_id, bbox }) => {
+    return { image_id, category_id, bbox, score: 0.5 };
+  });
+  await save('fp32.json', detections);
+  await save('int8.json', detections);
+  const options = { annotations, output: at('fp32.score.json') };
+  await score({ ...options, detections: at('fp32.json') });
+  await score({ ...options, detections: at('int8.json'), against: at('fp32.json'), output: at('int8.score.json') });
+  await explainErrors({ detections: at('int8.json'), annotations, output: at('int8.errors.json') });
+  await save('bench.json', bench());
+  const few = { ...truth, images: truth.images.slice(0, 20) };
+  const kept = new Set(few.images.map(({ id }) => id));
+  await save('few.json', { ...few, annotations: few.annotations.filter(({ image_id }) => kept.has(image_id)) });
+  await save(
+    'few.detections.json',
+    detections.filter(({ image_id }) => kept.has(image_id)),
+  );
+  await score({ annotations: at('few.json'), detections: at('few.detections.json'), output: at('few.score.json') });
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+const files = (...names: string[]) => names.map(at);
+
+describe('a report', () => {
+  test('joins scores, times and errors by the names of the variants', async () => {
+    const results = files('int8.score.json', 'fp32.score.json', 'bench.json', 'int8.errors.json');
+    const made = await report({ results, output: at('report.html') });
+    expect(made.answer).toBe(
+      'Ship int8: 4.0× smaller, 2.1× faster (2.0 to 2.1), AP unchanged within chance (+0.00 to +0.00).',
+    );
+    expect(made.variants.map(({ name }) => name)).toEqual(['fp32', 'int8']);
+    expect(made.variants[1]?.errors?.analysis.causes.missed.count).toBe(0);
+    const { document } = parseHTML(await readFile(at('report.html'), 'utf8'));
+    expect(document.querySelector('.answer')?.textContent).toBe(made.answer);
+    expect([...document.querySelectorAll('section')].map(({ id }) => id)).toEqual([
+      '',
+      'variants',
+      'accuracy',
+      'speed',
+      'errors',
+      'made',
+    ]);
+  });
+
+  test('says the same as Markdown and as CSV', async () => {
+    const { markdown, csv, answer } = await report({
+      results: files('fp32.score.json', 'int8.score.json', 'bench.json'),
+    });
+    expect(markdown).toContain(`**${answer.replaceAll('<', '\\<')}**`);
+    expect(markdown).toContain('| int8 **(ship)** |');
+    const [heading = '', ...lines] = csv.trimEnd().split('\r\n');
+    const columns = heading.split(',');
+    expect(lines.map((line) => line.split(',').length)).toEqual([columns.length, columns.length]);
+    expect(lines[1]?.split(',')[columns.indexOf('decision')]).toBe('ship');
+    expect(Number(lines[1]?.split(',')[columns.indexOf('speedup')])).toBeCloseTo(2.06, 2);
+  });
+
+  test('without times recommends nothing, and says what to measure', async () => {
+    const { recommendation, advice } = await report({ results: files('fp32.score.json', 'int8.score.json') });
+    expect(recommendation.decision).toBe('unmeasured');
+    expect(advice).toMatch(/Time all variants beside each other/);
+  });
+
+  test.each([
+    [
+      'different data sets',
+      ['fp32.score.json', 'few.score.json'],
+      /fp32\.score\.json is about .*, and few\.score\.json about few\.json \(20 images/,
+    ],
+    ['the same twice', ['bench.json', 'bench.json'], /bench\.json and bench\.json both have the time of fp32/],
+    ['what is no result', ['fp32.json'], /fp32\.json is no result that this version of dino8 can report/],
+    ['no file', ['none.json'], /none\.json does not exist/],
+  ])('is not made of %s', async (_, names, message) => {
+    await expect(report({ results: files(...names), output: at('none.html') })).rejects.toThrow(message);
+    await expect(readFile(at('none.html'))).rejects.toThrow(/ENOENT/);
+  });
+
+  test('is not made of models with different configurations, and names both', async () => {
+    const of = (subject: string, network: string) => ({
+      ...bench(),
+      origin: { ...originOf('bench', { subject }), network },
+      models: [summarize(`${subject}.onnx`, 1, [], undefined)].map((model) => ({
+        ...model,
+        seconds: { median: 1, lowest: 1, highest: 1 },
+        peakMemoryBytes: 1,
+      })),
+    });
+    await save('tiny.json', of('tiny', 'a'));
+    await save('base.json', of('base', 'b'));
+    await expect(report({ results: files('tiny.json', 'base.json') })).rejects.toThrow(
+      /tiny\.json is about the model tiny and base\.json about base, whose configuration differs/,
+    );
+  });
+
+  test('is not made of damaged results, which are named with the wrong field', async () => {
+    const text = await readFile(at('int8.score.json'), 'utf8');
+    const damages: readonly [string | RegExp, string, RegExp][] = [
+      ['"AP": 1', '"AP": 1e999', /figures\.AP/],
+      [/"low": [\d.]+/, '"low": "0"', /intervals\.\w+\.low/],
+      ['"kind": "score"', '"kind": "bench"', /rounds/],
+      ['"subject": "int8"', '"subject": 8', /origin\.subject/],
+    ];
+    for (const [from, to, message] of damages) {
+      expect(text).toMatch(from);
+      await writeFile(at('damaged.json'), text.replace(from, to));
+      await expect(report({ results: at('damaged.json') })).rejects.toThrow(message);
+    }
+  });
+
+  test('is not written over the results that it is made of', async () => {
+    await expect(report({ results: at('bench.json'), output: at('bench.json') })).rejects.toThrow(/overwrite/);
+  });
+});
