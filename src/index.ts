@@ -82,6 +82,7 @@ export {
   type ContributionResult,
   contribution,
 } from './pipeline/contribution-step.ts';
+export { DEMO_DEFAULTS, type DemoOptions, demo } from './pipeline/demo-step.ts';
 export {
   ERRORS_DEFAULTS,
   type ErrorsResult,
@@ -118,6 +119,7 @@ export {
 } from './pipeline/sensitivity-step.ts';
 export { TUNE_DEFAULTS, type TuneResult, type TuneStepOptions, tune } from './pipeline/tune-step.ts';
 export type { Provenance } from './report/provenance.ts';
+export type { PublishedSize, PublishedSizeVariant } from './report/published-size.ts';
 export type { Agreement, ErrorChange, ReportedVariant, Variant, VariantErrors } from './report/variants.ts';
 export type { Verdict } from './report/verdict.ts';
 

@@ -116,6 +116,8 @@ describe('train', () => {
     expect(await exists(at('stopped', 'model.safetensors'))).toBe(true);
     const longer = await runHere(training(at('stopped'), '--steps', '1001'));
     expect(longer).toMatchObject({ code: 1, stderr: expect.stringMatching(/set --longer to continue it/) });
+    // What follows from the number of steps is not named in its place.
+    expect(longer.stderr).not.toMatch(/averageDecay/);
     const other = await runHere(training(at('stopped'), '--steps', '1000', '--learning-rate', '1e-5'));
     expect(other).toMatchObject({
       code: 1,

@@ -17,6 +17,7 @@ const controller = new AbortController();
 let received: InterruptingSignal | undefined;
 let kept: string | undefined;
 let command = 'dino8';
+let onScratch: (path: string) => void = () => undefined;
 let onKept: (path: string | undefined) => void = () => undefined;
 
 /** Asks the work to stop at its next safe point. What ends it if it does not is its parent process (supervision.ts). */
@@ -57,6 +58,16 @@ export function keepsOnInterruption(path: string | undefined): void {
 /** Calls `listener` with each path that is given to `keepsOnInterruption`. */
 export function listenForKept(listener: (path: string | undefined) => void): void {
   onKept = listener;
+}
+
+/** Says that the folder `path` holds large files that are of no use when the command has ended, however it ends. */
+export function removesAtEnd(path: string): void {
+  onScratch(path);
+}
+
+/** Calls `listener` with each path that is given to `removesAtEnd`. */
+export function listenForScratch(listener: (path: string) => void): void {
+  onScratch = listener;
 }
 
 /** The sentence with which an interrupted command ends. `path` is where it keeps its finished work, if there is some. */

@@ -5,7 +5,7 @@
  * lines, so an end at any moment loses nothing that was finished.
  */
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { describeDeath, FROM_PARENT, type StartMessage, startCommand } from '../base/command-process.ts';
 import { exitWhenErrorsClose } from './closed-output.ts';
@@ -17,6 +17,7 @@ import {
   interrupt,
   interruptedSentence,
   listenForKept,
+  listenForScratch,
 } from './interruption.ts';
 
 /** The time in milliseconds that the work has to stop by itself after a signal: two seconds less what ending it takes. */
@@ -28,6 +29,7 @@ const SIGKILL = 9;
 /** Runs the command line `entry` with the arguments `given` in a child process. @returns the exit code */
 export async function supervise(entry: string, given: readonly string[]): Promise<number> {
   let kept: string | undefined;
+  const scratch = new Set<string>();
   let stopped: { readonly signal: InterruptingSignal; readonly at: number } | undefined;
   const child = startCommand(entry, given, ['inherit', 'inherit', 'pipe', 'ipc', process.stderr.fd], USER_ERRORS);
   const errors = child.stderr as Readable; // a pipe, by the line above
@@ -50,12 +52,16 @@ export async function supervise(entry: string, given: readonly string[]): Promis
   child.on('message', (message) => {
     if (typeof message === 'object' && 'kept' in message)
       kept = typeof message.kept === 'string' ? message.kept : undefined;
+    if (typeof message === 'object' && 'scratch' in message && typeof message.scratch === 'string')
+      scratch.add(message.scratch);
   });
   // The channel closes after its last message.
   const channelCloses = once(child, 'disconnect');
   const [code, deadly]: (number | NodeJS.Signals | null)[] = await once(child, 'exit');
   await channelCloses;
   await errorsEnd;
+  // Work that was ended had no time to remove them.
+  for (const path of scratch) rmSync(path, { recursive: true, force: true });
   if (stopped) {
     const stoppedCode = INTERRUPTING[stopped.signal];
     // With its own code it has said the sentence itself.
@@ -100,6 +106,9 @@ export async function receiveArguments(): Promise<string[]> {
   process.channel?.unref();
   listenForKept((path) => {
     if (process.connected) process.send?.({ kept: path ?? null }, undefined, undefined, () => undefined);
+  });
+  listenForScratch((path) => {
+    if (process.connected) process.send?.({ scratch: path }, undefined, undefined, () => undefined);
   });
   await dieWithParent();
   return [...given];

@@ -9,6 +9,7 @@ import type { StepReport } from '../train/trainer.ts';
 import { TRAINING_DEFAULTS, type TrainingKind } from '../train/training-settings.ts';
 import { duration } from './format.ts';
 import { commandLine, interruption } from './interruption.ts';
+import { notice } from './notices.ts';
 import { print } from './output.ts';
 import { Estimate, lineWriter, work } from './progress-line.ts';
 import {
@@ -195,6 +196,8 @@ export function trainingProgress() {
     onProgress: (progress: Progress) => {
       if (progress.label !== TRAINING_LABEL) onProgress?.(progress);
     },
+    onPlan: (sentence: string) =>
+      notice(`${sentence} \`steps\`, \`batch\`, \`learningRate\`, \`backboneRate\` and \`averageDecay\` set others.`),
     onStep: ({ step, loss, parts, rate }: StepReport, speed: number, total: number) => {
       const left = estimate.secondsLeft({ done: step, total }, performance.now());
       const isLast = step >= total;

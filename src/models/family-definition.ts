@@ -19,6 +19,8 @@ export interface FamilyCheckpoint {
 export interface FamilyDefinition {
   /** The values of `model_type` in `config.json` that belong to the family. */
   readonly modelTypes: readonly string[];
+  /** The contents of `config.json` of the published models' usual size. */
+  readonly publishedConfig: object;
   /** The classes of transformers that prepare the images of the models, the name of today first. */
   readonly imageProcessors: readonly string[];
   /**

@@ -204,6 +204,8 @@ export interface TrainingFamily {
   parameterTraits(name: string, rank: number): ParameterTraits;
   /** The name under which the training graph knows a tensor of a checkpoint, which may have a second name there. */
   canonicalName(name: string): string;
+  /** The shape of every tensor of a checkpoint, by its name. */
+  tensorShapes(): ReadonlyMap<string, readonly number[]>;
   /**
    * Random values to begin a training with, for every tensor of `tensors`, which gives the names and shapes. The same seed
    * gives the same numbers.

@@ -21,6 +21,7 @@ import { DEFAULT_ALLOWED_DROP, type Recommendation } from '../evaluate/recommend
 import type { OutputFigure } from '../models/family.ts';
 import { type ReadOptions, readSchemas } from '../models/package/package.ts';
 import type { Provenance } from '../report/provenance.ts';
+import type { PublishedSize } from '../report/published-size.ts';
 import type { Variant } from '../report/variants.ts';
 import type { ThreadOptions } from '../runtime/threads.ts';
 import { type TrainingOptions, trainingSchemas } from '../train/training-settings.ts';
@@ -193,6 +194,8 @@ export interface CompressResult {
   readonly variants: readonly CompressedVariant[];
   /** Some images with the boxes that each model found in them. */
   readonly images: readonly CompressedImage[];
+  /** Measurements of a model of the published size, which `demo` adds. */
+  readonly publishedSize?: PublishedSize | undefined;
   /** The modules of the last model. */
   readonly inspected: {
     /** The name of the model. */

@@ -67,7 +67,14 @@ export async function compress(given: CompressOptions): Promise<CompressResult> 
   return runStep('compress', compressSchemas, given, () => compressModels(given));
 }
 
-async function compressModels(given: CompressOptions): Promise<CompressResult> {
+/** Numbers the phases of a work of which the total is known. */
+export type PhaseCounter = (options: WorkOptions, total: number) => Context['phase'];
+
+/** Does what `compress` does. @param countPhases numbers the phases, for a caller that has phases of its own */
+export async function compressModels(
+  given: CompressOptions,
+  countPhases: PhaseCounter = phaseCounter,
+): Promise<CompressResult> {
   const options = resolveCompressOptions(given);
   const planned = await planVariants(options);
   await makeDirectory(options.output);
@@ -84,7 +91,7 @@ async function compressModels(given: CompressOptions): Promise<CompressResult> {
   if (options.fresh) await rm(state, { recursive: true, force: true });
   await makeDirectory(state);
   const needsCalibration = planned.some(({ recipe }) => recipe && needsImages(recipe));
-  const phases = phaseCounter(options, 6 + planned.length + (planned.length - 1) + (needsCalibration ? 1 : 0));
+  const phases = countPhases(options, 6 + planned.length + (planned.length - 1) + (needsCalibration ? 1 : 0));
   const reading = phases('read the checkpoint and the images');
   const float = await openModel(options.checkpoint, options);
   reading.signal?.throwIfAborted();
@@ -164,7 +171,7 @@ async function compressModels(given: CompressOptions): Promise<CompressResult> {
 }
 
 /** Numbers the phases in the labels of the progress. */
-function phaseCounter({ onProgress, signal }: WorkOptions, total: number): Context['phase'] {
+export function phaseCounter({ onProgress, signal }: WorkOptions, total: number): Context['phase'] {
   let number = 0;
   return (name) => {
     signal?.throwIfAborted();

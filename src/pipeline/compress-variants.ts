@@ -248,6 +248,7 @@ async function trainVariant(
     recipe,
     output,
     onNotice: options.onNotice,
+    onPlan: options.onNotice,
     checkpointMinutes: 1,
   });
   const trained = await readPackage(output);

@@ -39,6 +39,7 @@ export function assembleReport(parts: readonly ReportPart[], { title, allowedDro
       outputFigures: about?.outputFigures ?? [],
       inspected: about?.inspected,
       activations: about?.activations,
+      publishedSize: about?.publishedSize,
       provenance: about?.provenance,
       sensitivity: sensitivity?.result,
       mixtures: tuned?.result.mixtures,

@@ -5,6 +5,7 @@ import type { LabelsIdentity } from '../evaluate/dataset-identity.ts';
 import { ERROR_CAUSES } from '../evaluate/errors/find-errors.ts';
 import { OCCLUSIONS, SIZES } from '../evaluate/errors/object-groups.ts';
 import { FIGURES } from '../evaluate/score-matches.ts';
+import type { PublishedSize } from '../report/published-size.ts';
 import type { VariantErrors } from '../report/variants.ts';
 
 const count = z.number().int().min(0);
@@ -85,4 +86,24 @@ export const activationsSchema: z.ZodType<ActivationRanges> = z.object({
       }),
     )
     .max(100),
+});
+
+/** The measurements of a model of the published size. */
+export const publishedSizeSchema: z.ZodType<PublishedSize> = z.object({
+  parameters: count,
+  height: count,
+  width: count,
+  threads: count,
+  seed: count,
+  variants: z
+    .array(
+      z.object({
+        name: z.string(),
+        fileBytes: z.number().positive(),
+        peakMemoryBytes: z.number().positive(),
+        medianSeconds: z.number().positive(),
+        runSeconds: z.array(z.number().positive()).min(1).max(1000),
+      }),
+    )
+    .max(10),
 });

@@ -12,6 +12,7 @@ import {
   figuresSchema,
   labelsSchema,
   outputFiguresSchema,
+  publishedSizeSchema,
   variantErrorsSchema,
 } from './result-schemas.ts';
 
@@ -126,5 +127,6 @@ export const resultsSchema: z.ZodType<CompressResult> = z.object({
     }),
   }),
   activations: activationsSchema.optional(),
+  publishedSize: publishedSizeSchema.optional(),
   provenance: provenanceSchema,
 });

@@ -64,6 +64,8 @@ export interface TrainingRunOptions extends DatasetOptions, ReadOptions, ThreadO
   readonly longer?: boolean | undefined;
   /** The HTML file to write with the curves of the training, at each score and each save. */
   readonly report?: string | undefined;
+  /** Called before the first step with a sentence that says how long the training is and at which rates it learns. */
+  readonly onPlan?: ((sentence: string) => void) | undefined;
   /** Called after each step. */
   readonly onStep?: RunOptions['onStep'];
   /** Called after each score on `validate`, with the number of finished steps. */
@@ -101,6 +103,7 @@ export const trainingStepSchemas: OptionSchemas<TrainingStepOptions> = {
   finish: optional(truth),
   longer: optional(truth),
   report: optionalPath,
+  onPlan: optional(callback),
   onSave: optional(callback),
   onStep: optional(callback),
   onScore: optional(callback),
@@ -177,8 +180,9 @@ export async function runPreparedTraining(prepared: PreparedTraining): Promise<T
   const checks = { onProgress, signal, skipUnreadable, onLeftOut, onNotice };
   const started = performance.now();
   const { fromScratch } = prepared;
+  const { onPlan } = prepared.options;
   const settings = resolveTrainingSettings(source, dataset, kind, trainingOptionsOf(prepared.options), { fromScratch });
-  onNotice?.(describePlan(settings, dataset.images.length));
+  onPlan?.(describePlan(settings, dataset.images.length));
   const validation =
     validate === undefined
       ? undefined

@@ -186,6 +186,14 @@ const pages: Record<string, () => string> = {
       },
       variants: [variant(HOSTILE), variant('other')],
       outputFigures,
+      publishedSize: {
+        parameters: 1e6,
+        height: 480,
+        width: 640,
+        threads: 2,
+        seed: 0,
+        variants: [{ name: HOSTILE, fileBytes: 1, peakMemoryBytes: 1, medianSeconds: 1, runSeconds: [1, 2] }],
+      },
       images: [
         {
           name: HOSTILE,

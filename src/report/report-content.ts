@@ -6,6 +6,7 @@ import type { Sensitivity } from '../evaluate/sensitivity.ts';
 import type { Mixture } from '../evaluate/tune.ts';
 import type { OutputFigure } from '../models/family.ts';
 import type { Provenance } from './provenance.ts';
+import type { PublishedSize } from './published-size.ts';
 import type { ReportedVariant } from './variants.ts';
 
 /** An image with the detections of each variant. */
@@ -43,6 +44,8 @@ export interface ReportContent {
   readonly mixtures?: readonly Mixture[] | undefined;
   /** The values of the float model that fit their range worst. */
   readonly activations?: ActivationRanges | undefined;
+  /** The measurements of a model of the published size. */
+  readonly publishedSize?: PublishedSize | undefined;
   readonly provenance?: Provenance | undefined;
   /** The names of the files that the report was made of. */
   readonly sources: readonly string[];

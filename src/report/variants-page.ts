@@ -9,6 +9,7 @@ import { mixturesBody } from './pareto-front-page.ts';
 import { pictureSections } from './picture-section.ts';
 import { planTable } from './plan-table.ts';
 import { provenanceSections } from './provenance-section.ts';
+import { publishedSizeSections } from './published-size.ts';
 import type { ReportContent } from './report-content.ts';
 import { sensitivityBody } from './sensitivity-page.ts';
 import { decide } from './verdict.ts';
@@ -23,6 +24,7 @@ export function renderReport(content: ReportContent): string {
     { id: 'variants', title: 'Variants', body: variantTable(variants, verdict) },
     ...accuracySections(variants, outputFigures, verdict),
     ...costSections(variants, verdict),
+    ...publishedSizeSections(content.publishedSize),
     ...errorSections(variants),
     ...(sensitivity ? [{ id: 'sensitivity', title: 'Sensitivity', body: sensitivityBody(sensitivity) }] : []),
     ...(mixtures ? [{ id: 'mixtures', title: 'Mixtures of precisions', body: mixturesBody(mixtures) }] : []),

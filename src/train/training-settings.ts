@@ -284,7 +284,7 @@ export interface TrainingStart {
 const startSchemas: OptionSchemas<TrainingStart> = { fromScratch: optional(truth) };
 
 /**
- * One sentence that says how long a training is and at which rates it learns, and which options set others.
+ * One sentence that says how long a training is and at which rates it learns.
  * @example
  * describePlan(settings, 205); // '205 images: 597 steps of 12 images (35 passes), a learning rate of …'
  */
@@ -303,7 +303,7 @@ export function describePlan(settings: TrainingSettings, images: number): string
   ];
   const ofImages = accumulate === 1 ? `${batch}` : `${accumulate} x ${batch}`;
   const rounded = passes < 10 ? Number(passes.toPrecision(2)) : Math.round(passes);
-  return `${images} images: ${steps} steps of ${ofImages} images (${rounded} passes), ${parts.join(', ')}. \`steps\`, \`batch\`, \`learningRate\`, \`backboneRate\` and \`averageDecay\` set others.`;
+  return `${images} images: ${steps} steps of ${ofImages} images (${rounded} passes), ${parts.join(', ')}.`;
 }
 
 /** The options of quantization-aware training alone. */

@@ -40,6 +40,9 @@ export async function writeTrainingState(store: ParameterStore, head: TrainingHe
   await writeSafetensors(tensors, path, { [METADATA]: JSON.stringify(head) });
 }
 
+/** The settings that may differ in a training that is continued to another end. */
+const FOLLOWING_LENGTH = ['steps', 'optimizer.averageDecay'] as const;
+
 /**
  * Fills the blocks of `store` from a file.
  * @param longer also takes the state of a training that was planned for another number of steps
@@ -55,7 +58,10 @@ export async function readTrainingState(
   if (!(await exists(path))) return 0;
   const expected = BLOCKS.reduce((sum, name) => sum + store.blocks[name].byteLength, 0);
   const { head, tensors } = parseTrainingState(await readBytes(path, expected + LARGEST_HEAD), path);
-  const planned = { ...key, ...(head.key.steps !== undefined && { steps: head.key.steps }) };
+  // The length of a training decides what is averaged too, unless it was stated. Both are judged below.
+  const planned: Record<string, string | number | boolean> = { ...key };
+  if (head.key.steps !== undefined && head.key.steps !== key.steps)
+    for (const name of FOLLOWING_LENGTH) if (head.key[name] !== undefined) planned[name] = head.key[name];
   const difference = keyDifference(head.key, planned);
   if (difference !== undefined)
     throw new InputError(

@@ -30,6 +30,8 @@ const companionDefaults: CompanionDefaults = {
 /** The entry of GroundingDINO in the table of families. */
 export const groundingDinoDefinition: FamilyDefinition = {
   modelTypes: MODEL_TYPES,
+  // transformers' defaults are the sizes of grounding-dino-tiny: Swin-T and BERT base.
+  publishedConfig: { model_type: 'grounding-dino', backbone_config: { model_type: 'swin' }, text_config: {} },
   imageProcessors: [
     'GroundingDinoImageProcessor',
     'GroundingDinoImageProcessorFast',

@@ -30,6 +30,7 @@ export class Weights {
   readonly #missing: string[] = [];
   readonly #misshaped: string[] = [];
   readonly #wanted = new Map<string, readonly number[]>();
+  readonly #shapes = new Map<string, readonly number[]>();
 
   /** `parameters`: a map for a graph that is trained; tensors become inputs of the graph and are added to the map by their names. */
   constructor(builder: GraphBuilder, checkpoint: Checkpoint, parameters?: Map<string, Parameter>) {
@@ -59,7 +60,13 @@ export class Weights {
     return value;
   }
 
+  /** The shape of every tensor that was asked for. */
+  get shapes(): ReadonlyMap<string, readonly number[]> {
+    return this.#shapes;
+  }
+
   #load(name: string, shape: readonly number[], as = name): Value {
+    this.#shapes.set(name, shape);
     const stored = this.#checkpoint.get(name);
     if (!stored) this.#missing.push(name);
     else if (stored.shape.join() !== shape.join()) {

@@ -8,6 +8,7 @@ import { distillationLoss, FEATURES, freezeQueries, teacherModel } from './disti
 import { initialWeights } from './initial-weights.ts';
 import { headLoss, matchingCosts } from './loss.ts';
 import { parameterTraits, segmentOf } from './parameter-traits.ts';
+import { tensorShapes } from './tensor-shapes.ts';
 import { buildTrainingGraph, EXTRA_INPUTS, extraHeads, trainedHeads } from './training-graph.ts';
 
 /** The training capability of models with this configuration. */
@@ -39,6 +40,7 @@ export function groundingDinoTraining(config: Config): TrainingFamily {
     headLoss,
     parameterTraits,
     canonicalName: headName,
+    tensorShapes: () => tensorShapes(config),
     initialWeights: (tensors, seed) => initialWeights(tensors, config, seed),
   };
 }

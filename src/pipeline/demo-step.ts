@@ -1,0 +1,145 @@
+/** The step that shows what dino8 does: `compress` on the bundled model, and the size and speed of a model of the published size. */
+import { join } from 'node:path';
+import { callback, type OptionSchemas, optional, text, truth } from '../base/check-options.ts';
+import type { Defaults } from '../base/defaults.ts';
+import { makeDirectory, writeAtomic } from '../base/files.ts';
+import { packageVersion } from '../base/package-root.ts';
+import type { WorkOptions } from '../base/progress.ts';
+import { reserve } from '../base/reserve.ts';
+import { bundledCalibration, bundledModel, bundledValidation } from '../data/bundled.ts';
+import type { Size } from '../data/size.ts';
+import { readCheckpoint } from '../models/package/package.ts';
+import type { PublishedSize } from '../report/published-size.ts';
+import { defaultThreads, type ThreadOptions } from '../runtime/threads.ts';
+import type { CompressResult, CompressTraining } from './compress-options.ts';
+import { compressModels, phaseCounter } from './compress-step.ts';
+import { measurePublishedSize, missingResources, PUBLISHED_SIZE_PHASES } from './measure-published-size.ts';
+import { countSchema, overwriteSchemas, threadSchemas, workSchemas } from './option-schemas.ts';
+import { report } from './report-step.ts';
+import { publishedSizeSchema } from './result-schemas.ts';
+import { runStep } from './run-step.ts';
+import type { OverwriteOptions } from './step-files.ts';
+import { StepRecords } from './step-records.ts';
+
+/** Options of `demo`. */
+export interface DemoOptions extends WorkOptions, ThreadOptions, OverwriteOptions {
+  /** The folder to write: the models, `results.json`, and the state of the work. */
+  readonly output: string;
+  /** The HTML file of the report; `report.html` in `output` by default. */
+  readonly report?: string | undefined;
+  /** Scores on the first of the 500 bundled images, this many; 100 by default. */
+  readonly images?: number | undefined;
+  /** Leaves out the training. */
+  readonly quick?: boolean | undefined;
+  /** The command that started this, which the report shows to those who want to repeat it. */
+  readonly command?: string | undefined;
+  /** Forgets what an earlier demo did in `output`, and does everything again. */
+  readonly fresh?: boolean | undefined;
+  /** Called with the path of a folder with large files, which is removed at the end, before it is made. */
+  readonly onScratch?: ((folder: string) => void) | undefined;
+}
+
+/** The defaults of `DemoOptions`. */
+export const DEMO_DEFAULTS: Defaults<DemoOptions, 'images'> = { images: 100 };
+
+const schemas: OptionSchemas<DemoOptions> = {
+  ...workSchemas,
+  ...threadSchemas,
+  ...overwriteSchemas,
+  output: text,
+  report: optional(text),
+  images: countSchema,
+  command: optional(text),
+  quick: optional(truth),
+  fresh: optional(truth),
+  onScratch: optional(callback),
+};
+
+/** The recipes that are compared: the default, and everything that can be in 8 bits. */
+const RECIPES = ['mixed', 'full'] as const;
+/** Timed runs in each process. */
+const RUNS = 15;
+const CALIBRATION_IMAGES = 48;
+/** A training of less than a minute on two cores, with the rate at which docs/training.md measured the gain. */
+const TRAINING: CompressTraining = { recipe: 'full', steps: 40, batch: 12, learningRate: 1e-4, averageDecay: 0.9 };
+
+/** Sizes of the parts, which tests make smaller. */
+export interface DemoSizes {
+  readonly training: CompressTraining;
+  readonly runs: number;
+  /** The contents of `config.json` of the model that is called that of the published size. */
+  readonly config?: object | undefined;
+  readonly picture?: Size | undefined;
+  readonly rounds?: number | undefined;
+}
+
+/**
+ * Runs `compress` on the bundled model and images, and measures what 8 bits bring at the published size, with random weights.
+ * When it is called again with the same `output`, what is done is not done again.
+ *
+ * @throws UsageError if the package with the bundled data is not installed; the reason of `signal` if it was aborted
+ * @example
+ * const { variants, publishedSize } = await demo({ output: 'demo/' });
+ */
+export async function demo(options: DemoOptions): Promise<CompressResult> {
+  return runStep('demo', schemas, options, () => runDemo(options, { training: TRAINING, runs: RUNS }));
+}
+
+/** Does what `demo` does, with the sizes that are given. */
+export async function runDemo(options: DemoOptions, sizes: DemoSizes): Promise<CompressResult> {
+  const { output, images = DEMO_DEFAULTS.images, quick = false, onScratch, onNotice, ...others } = options;
+  const { threads = defaultThreads(), overwrite } = others;
+  const state = join(output, 'state');
+  await makeDirectory(output);
+  const missing = await missingResources(output);
+  if (missing !== undefined) onNotice?.(missing);
+  let phase: ReturnType<typeof phaseCounter> | undefined;
+  const results = await compressModels(
+    {
+      ...others,
+      onNotice,
+      images,
+      output,
+      checkpoint: bundledModel(),
+      dataset: bundledValidation(),
+      calibration: bundledCalibration(),
+      calibrationImages: CALIBRATION_IMAGES,
+      recipes: RECIPES,
+      runs: sizes.runs,
+      title: 'dino8: GroundingDINO in 8 bits',
+      qat: quick ? undefined : sizes.training,
+    },
+    (work, total) => {
+      phase = phaseCounter(work, total + (missing === undefined ? PUBLISHED_SIZE_PHASES : 0));
+      return phase;
+    },
+  );
+  if (missing !== undefined || !phase) return results;
+  const begin = phase;
+  const folder = join(state, 'published-size');
+  onScratch?.(folder);
+  const publishedSize = await (async (): Promise<PublishedSize> => {
+    await using _ = await reserve(state);
+    await using records = await StepRecords.open(state, (sentence) => onNotice?.(sentence));
+    const companions = await readCheckpoint(bundledModel());
+    return records.do({
+      name: 'published size',
+      key: { version: packageVersion(), threads },
+      schema: publishedSizeSchema,
+      run: () =>
+        measurePublishedSize({
+          folder,
+          companions,
+          config: sizes.config,
+          size: sizes.picture,
+          rounds: sizes.rounds,
+          phase: begin,
+          threads,
+        }),
+    });
+  })();
+  const complete: CompressResult = { ...results, publishedSize };
+  await writeAtomic(join(output, 'results.json'), `${JSON.stringify(complete, undefined, 2)}\n`);
+  await report({ results: complete, output: results.report, overwrite });
+  return complete;
+}
