@@ -118,6 +118,12 @@ export {
   sensitivity,
 } from './pipeline/sensitivity-step.ts';
 export { TUNE_DEFAULTS, type TuneResult, type TuneStepOptions, tune } from './pipeline/tune-step.ts';
+export {
+  VOCABULARY_DEFAULTS,
+  type VocabularyOptions,
+  type VocabularyResult,
+  vocabulary,
+} from './pipeline/vocabulary-step.ts';
 export type { Provenance } from './report/provenance.ts';
 export type { PublishedSize, PublishedSizeVariant } from './report/published-size.ts';
 export type { Agreement, ErrorChange, ReportedVariant, Variant, VariantErrors } from './report/variants.ts';
@@ -127,6 +133,7 @@ export type { Verdict } from './report/verdict.ts';
 
 export type { PictureFormat } from './data/file-kind.ts';
 export { decodeImage, type Image, type ReadImageOptions, readImage } from './data/image.ts';
+export type { Paraphrases } from './data/paraphrases.ts';
 export {
   categoryPhrases,
   cleanName,

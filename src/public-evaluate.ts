@@ -74,6 +74,13 @@ export {
   type ScoreOptions,
 } from './evaluate/matches.ts';
 export { type Measurement, type MeasureOptions, measure } from './evaluate/measure.ts';
+export type {
+  AbsentScore,
+  ParaphraseScore,
+  ParaphraseScores,
+  SeenScores,
+  VocabularyNumber,
+} from './evaluate/open-vocabulary.ts';
 export {
   type Candidate,
   DEFAULT_ALLOWED_DROP,
@@ -94,4 +101,5 @@ export {
   type Sensitivity,
   type SensitivityOptions,
 } from './evaluate/sensitivity.ts';
+export type { ComparedPrompt, LogitDrift, PhraseDrift, TokenDrift } from './evaluate/token-drift.ts';
 export { type Mixture, type Tuned, type TuneOptions, tune } from './evaluate/tune.ts';

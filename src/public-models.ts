@@ -24,10 +24,12 @@ export type {
   DetectionResults,
   DetectionSteps,
   Half,
+  LogitDifference,
   PhraseSpan,
   Prompt,
   PromptChunk,
   ScoredBox,
+  TokenDifference,
 } from './models/detection-family.ts';
 export {
   type BlankFeedOptions,

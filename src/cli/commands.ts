@@ -104,6 +104,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./errors-command.ts')).errorsCommand(),
   },
   {
+    name: 'vocabulary',
+    summary: 'measure unseen phrases, paraphrases, and false alarms for phrases that name nothing in the image',
+    group: JUDGE,
+    load: async () => (await import('./vocabulary-command.ts')).vocabularyCommand(),
+  },
+  {
     name: 'report',
     summary: 'say which variant to ship and what it costs, from the results of other commands, in one HTML file',
     group: JUDGE,

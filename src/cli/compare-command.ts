@@ -29,7 +29,7 @@ export const compareCommand = () =>
   addPictureOptions(
     addDatasetOptions(
       new Command('compare')
-        .description('Compare a quantized model with its float model: by layer, by box and by image.')
+        .description('Compare a quantized model with its float model: by layer, by box, by image, and by phrase.')
         .argument('<model>', 'the float model')
         .argument('<quantized>', 'the model that dino8 quantize made of it')
         .argument('<inputs>', INPUTS_ARGUMENT)
@@ -69,7 +69,10 @@ export const compareCommand = () =>
       describe(comparison, floor);
     });
 
-function describe({ layers, samples, count, figures, outputFigures, accuracy }: CompareResult, floor: number): void {
+function describe(
+  { layers, samples, count, figures, outputFigures, phrases = [], accuracy }: CompareResult,
+  floor: number,
+): void {
   const worst = layers.toSorted((a, b) => a.decibels - b.decibels).slice(0, MAX_ROWS);
   print(
     table(
@@ -89,6 +92,7 @@ function describe({ layers, samples, count, figures, outputFigures, accuracy }: 
   );
   const means = outputFigures.map(({ title }, index) => `${title} ${cells({ count, figures })[index]}`);
   print(`Mean over ${count} compared results: ${means.join(', ')}.`);
+  if (phrases.length > 0) print(`\n${driftTable(phrases)}\n`);
   if (!accuracy) return;
   const { intervals, change } = accuracy;
   print(
@@ -99,4 +103,14 @@ function describe({ layers, samples, count, figures, outputFigures, accuracy }: 
       `Change against the float model: ${signedPoints(change.AP.value)} (95 % interval ${signedInterval(change.AP)}): ${verdict(change.AP)}.`,
     );
   else print(`Fewer than ${MIN_IMAGES} images with objects do not tell whether AP changed.`);
+}
+
+/** The drift of logits, of all queries that found something and of those that found the phrase. */
+function driftTable(phrases: NonNullable<CompareResult['phrases']>): string {
+  const cells = ({ queries, mean, highest }: (typeof phrases)[number]['all']) =>
+    queries === 0 ? ['–', '–'] : [mean.toFixed(3), highest.toFixed(3)];
+  return table(
+    ['phrase', 'mean change of logits', 'largest', 'of its own boxes', 'largest', 'boxes'],
+    phrases.slice(0, MAX_ROWS).map(({ phrase, all, own }) => [phrase, ...cells(all), ...cells(own), `${own.queries}`]),
+  );
 }

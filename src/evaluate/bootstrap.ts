@@ -22,7 +22,7 @@ import {
 import { UsageError } from '../base/errors.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import { type Estimate, quantile } from '../base/statistics.ts';
-import type { Area } from './coco-settings.ts';
+import { AREA_NAMES, type Area } from './coco-settings.ts';
 import type { Matches } from './matches.ts';
 import { type CocoFigures, type CocoResult, createScorer, FIGURES } from './score-matches.ts';
 
@@ -104,7 +104,7 @@ export async function bootstrapScores(
   const [reference] = detectors;
   if (!reference) return [];
   const drawn = detectors.map((): Float64Array[] => []);
-  const actual = await drawScores(detectors, options, (results) => {
+  const actual = await drawScores(detectors, AREA_NAMES, options, (results) => {
     for (const [index, result] of results.entries()) drawn[index]?.push(vectorOf(result));
   });
   const hasEnough = columnsWithEnoughImages(reference);
@@ -123,35 +123,40 @@ export async function bootstrapScores(
  * Computes 95 % intervals of numbers that follow from the scores of several detectors on the same images, such as the mean over
  * some categories or the sum of two differences.
  *
- * @param compute the numbers of one sample, from the scores of each detector; NaN where there is nothing to tell from
+ * @param compute the numbers of one sample, from the scores of each detector for objects of all sizes and the number of draws of each image; NaN where
+ * there is nothing to tell from
  * @throws UsageError if the detectors were scored on different images or categories
  */
 export async function bootstrapNumbers(
   detectors: readonly Matches[],
-  compute: (results: readonly CocoResult[]) => readonly number[],
+  compute: (results: readonly CocoResult[], draws: Uint32Array) => readonly number[],
   options: BootstrapOptions = {},
 ): Promise<readonly Estimate[]> {
   const drawn: Float64Array[] = [];
-  const actual = await drawScores(detectors, options, (results) => drawn.push(Float64Array.from(compute(results))));
-  const values = Float64Array.from(compute(actual));
+  const actual = await drawScores(detectors, ['all'], options, (results, draws) => {
+    drawn.push(Float64Array.from(compute(results, draws)));
+  });
+  const values = Float64Array.from(compute(actual, everyImageOnce(detectors[0])));
   return Array.from(values, (_, column) => estimateOf(drawn, values, column));
 }
 
 /**
  * Scores all detectors on the same samples of the images.
  *
+ * @param sizes the sizes of objects that figures are about
  * @param visit is called with the scores of each sample
  * @returns the scores on the images as they are
  */
 async function drawScores(
   detectors: readonly Matches[],
+  sizes: readonly Area[],
   { resamples = RESAMPLES, seed = 0, onProgress, signal }: BootstrapOptions,
-  visit: (results: readonly CocoResult[]) => void,
+  visit: (results: readonly CocoResult[], draws: Uint32Array) => void,
 ): Promise<readonly CocoResult[]> {
   const [reference] = detectors;
   if (!reference) return [];
   checkComparable(detectors, reference);
-  const scorers = detectors.map(createScorer);
+  const scorers = detectors.map((matches) => createScorer(matches, sizes));
   const sample = imageSampler(reference.images.length, seed);
   let paused = performance.now();
   for (let done = 0; done < resamples; done++) {
@@ -162,12 +167,17 @@ async function drawScores(
       paused = performance.now();
     }
     const draws = sample();
-    visit(scorers.map((score) => score(draws)));
+    visit(
+      scorers.map((score) => score(draws)),
+      draws,
+    );
   }
   onProgress?.({ label: 'Confidence intervals', done: resamples, total: resamples });
-  const everyImage = new Uint32Array(reference.images.length).fill(1);
+  const everyImage = everyImageOnce(reference);
   return scorers.map((score) => score(everyImage));
 }
+
+const everyImageOnce = (matches: Matches | undefined) => new Uint32Array(matches?.images.length ?? 0).fill(1);
 
 const NOTHING = new Float64Array();
 

@@ -13,7 +13,14 @@ import {
 } from '../base/check-options.ts';
 import { UsageError } from '../base/errors.ts';
 import type { WorkOptions } from '../base/progress.ts';
-import { checkLoadedArgument, type LoadedModel, type OutputDifference, type OutputFigure } from '../models/family.ts';
+import type { TokenDifference } from '../models/detection-family.ts';
+import {
+  checkLoadedArgument,
+  detectionOf,
+  type LoadedModel,
+  type OutputDifference,
+  type OutputFigure,
+} from '../models/family.ts';
 import { renamedOutputs } from '../models/named-outputs.ts';
 import { checkModelArgument } from '../onnx/check-model.ts';
 import type { Model } from '../onnx/read.ts';
@@ -23,6 +30,7 @@ import type { SampleSource } from '../quant/observe/sample.ts';
 import { kernelOptions } from '../runtime/kernels.ts';
 import { Session } from '../runtime/session.ts';
 import { floatData } from '../runtime/tensor.ts';
+import { addTokens, type ComparedPrompt, type PhraseDrift, phraseDrifts } from './token-drift.ts';
 
 /** The noise that quantization adds up to a layer. */
 export interface LayerNoise {
@@ -51,6 +59,8 @@ export interface Comparison extends OutputDifference {
   readonly loss: number;
   /** The meaning of `figures`, in the order in which tables show them. */
   readonly outputFigures: readonly OutputFigure[];
+  /** How far the logits of each phrase moved, the phrase that moved most first; undefined without a `prompt`. */
+  readonly phrases?: readonly PhraseDrift[] | undefined;
 }
 
 /** Options of `compareModels`. */
@@ -59,11 +69,14 @@ export interface CompareOptions extends WorkOptions {
   readonly outputsOnly?: boolean;
   /** The name of the work in progress reports. Default: "Comparing". */
   readonly label?: string;
+  /** The prompt of all samples, to compare the logits of its phrases, for a detector. */
+  readonly prompt?: ComparedPrompt | undefined;
 }
 
 const compareModelsSchemas: OptionSchemas<CompareOptions> = {
   outputsOnly: optional(truth),
   label: optional(text),
+  prompt: optional(objectWith('an object with phrases and a chunk', 'phrases', 'chunk')),
   onProgress: optional(callback),
   signal: optional(abortSignal),
   onNotice: optional(callback),
@@ -88,7 +101,7 @@ export async function compareModels(
   checkModelArgument(quantized);
   checkValue('The samples', objectWith('samples', 'samples', 'total', 'key'), samples);
   checkOptions('compareModels', compareModelsSchemas, options);
-  const { outputsOnly = false, label = 'Comparing', onProgress, signal } = options;
+  const { outputsOnly = false, label = 'Comparing', prompt, onProgress, signal } = options;
   const { family } = float;
   checkBelongs(float, quantized);
   const values = outputsOnly ? [] : comparableValues(float.model, quantized);
@@ -104,6 +117,8 @@ export async function compareModels(
   const quantizedNames = new Map(names.map((name) => [name, quantizedName(name)]));
   const squaredSums = new Float64Array(2 * values.length);
   const differences: SampleDifference[] = [];
+  const detection = prompt && detectionOf(float);
+  let tokens: readonly TokenDifference[] | undefined;
   for await (const { feeds, source = '' } of samples.samples()) {
     signal?.throwIfAborted();
     onProgress?.({ label, done: differences.length, total: samples.total });
@@ -111,11 +126,9 @@ export async function compareModels(
     if (values.length > 0)
       for (const [index, sum] of floatData(outputs.get(SQUARED_SUMS)).entries())
         squaredSums[index] = (squaredSums[index] ?? 0) + sum;
-    const difference = family.compareOutputs(
-      renamedOutputs(outputs, floatNames),
-      renamedOutputs(outputs, quantizedNames),
-    );
-    differences.push({ source, ...difference });
+    const [before, after] = [renamedOutputs(outputs, floatNames), renamedOutputs(outputs, quantizedNames)];
+    differences.push({ source, ...family.compareOutputs(before, after) });
+    if (prompt && detection) tokens = addTokens(tokens, detection.compareTokens(before, after, prompt.chunk));
   }
   onProgress?.({ label, done: samples.total, total: samples.total });
   const { count, figures } = meanDifference(differences, family.outputFigures);
@@ -130,6 +143,7 @@ export async function compareModels(
     figures,
     loss: family.outputLoss(figures),
     outputFigures: family.outputFigures,
+    phrases: prompt && tokens && phraseDrifts(tokens, prompt),
   };
 }
 

@@ -56,17 +56,24 @@ export function scoreMatches(matches: Matches, draws?: Uint32Array): CocoResult 
   return createScorer(matches)(draws ?? new Uint32Array(matches.images.length).fill(1));
 }
 
-/** Makes a function that computes the figures of many samples of the images of the same matches. */
-export function createScorer({ categories }: Matches): (draws: Uint32Array) => CocoResult {
+/**
+ * Makes a function that computes the figures of many samples of the images of the same matches.
+ * @param sizes the figures that are computed, by the size of objects that they are about; the others are −1
+ */
+export function createScorer(
+  { categories }: Matches,
+  sizes: readonly Area[] = AREA_NAMES,
+): (draws: Uint32Array) => CocoResult {
+  const figuresOf = FIGURES.filter(({ area }) => sizes.includes(area));
   const events = categories.flatMap(({ areas }) => Object.values(areas).map(({ ends }) => ends.length));
   const curve = new PrecisionCurve(Math.max(0, ...events));
   return (draws) => {
     const figures = Object.fromEntries(FIGURES.map(({ name }) => [name, new Mean()] as const));
     const averagePrecisionOf = new Map<number, number>();
     for (const { id, areas } of categories) {
-      const scores = Object.fromEntries(AREA_NAMES.map((area) => [area, scoreArea(areas[area], draws, curve)]));
+      const scores = Object.fromEntries(sizes.map((area) => [area, scoreArea(areas[area], draws, curve)]));
       averagePrecisionOf.set(id, scores.all ? meanOf(scores.all.precisions) : -1);
-      for (const { name, area, of } of FIGURES) {
+      for (const { name, area, of } of figuresOf) {
         const score = scores[area];
         // Without an object to be found there is neither precision nor recall, and the category does not count.
         if (score) figures[name]?.add(of(score));

@@ -47,6 +47,28 @@ export interface Prompt {
   readonly warnings: readonly string[];
 }
 
+/** The absolute differences of logits of a float model and its quantized form. */
+export interface LogitDifference {
+  /** The number of logits that are compared. */
+  readonly count: number;
+  /** The sum of the absolute differences. */
+  readonly sum: number;
+  /** The largest absolute difference. */
+  readonly highest: number;
+}
+
+/** The differences of the logits of one token of a prompt, over the queries by which the float model finds something. */
+export interface TokenDifference {
+  /** Index of the token's phrase in the prompt. */
+  readonly phrase: number;
+  /** The id of the token. */
+  readonly token: number;
+  /** Over all these queries. */
+  readonly all: LogitDifference;
+  /** Over those of them to which the float model gives the token's phrase. */
+  readonly own: LogitDifference;
+}
+
 /** The halves of a detector: `text` runs once for a prompt, `detect` once for every image. */
 export type Half = 'text' | 'detect';
 
@@ -117,6 +139,13 @@ export interface DetectionFamily extends DetectionSteps {
    * @param prompt what `promptFeeds` gave for the prompt
    */
   fixPrompt(model: Model, prompt: Feeds): Model;
+  /**
+   * Compares the logits of each token of a prompt, over the queries by which the float model finds something.
+   *
+   * @param chunk the prompt that the outputs belong to
+   * @returns the tokens in the order of the prompt; those that belong to no phrase are left out
+   */
+  compareTokens(float: NamedOutputs, quantized: NamedOutputs, chunk: PromptChunk): TokenDifference[];
   /** A prompt of `tokens` tokens without meaning, for measurements. @throws UsageError if no prompt has that length */
   blankPrompt(tokens: number): number[];
   /** The size itself, or a larger one where it is too small for the queries of the model; such images are padded. */

@@ -6,10 +6,15 @@ import type { Defaults } from '../base/defaults.ts';
 import { writeAtomic } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import type { CocoDataset } from '../data/coco.ts';
+import { categoryPhrases } from '../data/phrases.ts';
 import { Detector } from '../detect/detector.ts';
 import { type Comparison, compareModels } from '../evaluate/compare.ts';
+import { promptCategories } from '../evaluate/protocol.ts';
 import { scoreDataset } from '../evaluate/score-dataset.ts';
+import type { ComparedPrompt } from '../evaluate/token-drift.ts';
+import { detectionOf } from '../models/family.ts';
 import { isPackage, type ModelPackage, type ReadOptions, readSchemas } from '../models/package/package.ts';
+import { createTokenizer } from '../models/tokenizer.ts';
 import type { ThreadOptions } from '../runtime/threads.ts';
 import {
   countSchema,
@@ -71,8 +76,8 @@ export const COMPARE_DEFAULTS: Defaults<CompareStepOptions, 'images'> = { images
 /**
  * Measures how far a quantized model departs from its float model: the noise after each layer, and the figures of the model's
  * family. For a detector these are the boxes and scores of the queries that both select; for a model of which dino8 knows
- * nothing, the relative error of the outputs, the ratio of signal to noise, and the fraction of equal decisions. Detectors are scored
- * on labelled images too, each with queries of its own.
+ * nothing, the relative error of the outputs, the ratio of signal to noise, and the fraction of equal decisions. For a detector it also says
+ * how far the logits of each phrase moved. Detectors are scored on labelled images too, each with queries of its own.
  *
  * @throws RuntimeError if one of the models does not run
  * @example
@@ -92,7 +97,8 @@ export async function compare(options: CompareStepOptions): Promise<CompareResul
     const quantized = await openAnyModel(options.quantized, { onNotice: options.onNotice });
     const reading = { onProgress, signal, skipUnreadable, onLeftOut, onNotice, count, pictures };
     const { dataset, samples: inputs } = await openLabelledInputs(float, options.dataset, reading);
-    const comparison = await compareModels(float, quantized.model, inputs, { onProgress, signal });
+    const prompt = dataset && isPackage(float) ? comparedPrompt(float, dataset, onNotice) : undefined;
+    const comparison = await compareModels(float, quantized.model, inputs, { prompt, onProgress, signal });
     const scored =
       dataset && isPackage(float) && isPackage(quantized) && options.accuracy !== false
         ? await scoreBoth(float, quantized, dataset, { onProgress, signal })
@@ -105,6 +111,23 @@ export async function compare(options: CompareStepOptions): Promise<CompareResul
     }
     return { ...comparison, accuracy: scored };
   });
+}
+
+/** The prompt of all samples: of categories that need several prompts, those of the first one. */
+function comparedPrompt(
+  { family, source, tokenizer }: ModelPackage,
+  dataset: CocoDataset,
+  onNotice: WorkOptions['onNotice'],
+): ComparedPrompt | undefined {
+  const categories = categoryPhrases(promptCategories(dataset));
+  const words = createTokenizer(tokenizer, source);
+  const { phrases, chunks } = detectionOf({ family, source }).createPrompt(categories, words);
+  const [chunk] = chunks;
+  if (chunk && chunks.length > 1)
+    onNotice?.(
+      `Layers, boxes and logits are compared by ${chunk.phrases.length} of ${phrases.length} categories, which fit into one prompt.`,
+    );
+  return chunk && { phrases, chunk };
 }
 
 /** The score of a quantized detector and its change against the float one; undefined if the images have no boxes. */

@@ -5,6 +5,7 @@ import type { FigureMap } from '../evaluate/bootstrap.ts';
 import type { Comparison } from '../evaluate/compare.ts';
 import { points, pointsInterval, signedInterval, signedPoints, verdict } from '../evaluate/points.ts';
 import { type CocoFigures, FIGURES } from '../evaluate/score-matches.ts';
+import type { LogitDrift, PhraseDrift } from '../evaluate/token-drift.ts';
 import type { OutputDifference } from '../models/family.ts';
 import { lineChart } from './charts.ts';
 import { page, tableCard, wideChartCard } from './page.ts';
@@ -28,7 +29,7 @@ export interface ComparedAccuracy {
  */
 export function renderComparison(
   name: string,
-  { layers, samples, figures, outputFigures }: Comparison,
+  { layers, samples, figures, outputFigures, phrases = [] }: Comparison,
   accuracy?: ComparedAccuracy,
 ): string {
   const chart = lineChart(
@@ -54,6 +55,9 @@ ${accuracy ? accuracySection(accuracy) : ''}${layers.length > 0 ? wideChartCard(
           rows: worst,
         }),
       },
+      ...(phrases.length > 0
+        ? [{ id: 'phrases', title: 'Phrases whose logits changed most', body: driftTable(phrases) }]
+        : []),
       {
         id: 'layers',
         title: 'Layers',
@@ -65,6 +69,17 @@ ${accuracy ? accuracySection(accuracy) : ''}${layers.length > 0 ? wideChartCard(
       },
     ],
   );
+}
+
+/** How far the logits of each phrase moved. */
+function driftTable(phrases: readonly PhraseDrift[]): Markup {
+  const cells = ({ queries, mean, highest }: LogitDrift) =>
+    queries === 0 ? ['–', '–'] : [mean.toFixed(3), highest.toFixed(3)];
+  return tableCard({
+    caption: 'Absolute changes of logits, over the queries that found something and over those that found the phrase',
+    columns: ['Phrase', 'mean', 'largest', 'mean of its own boxes', 'largest of its own boxes', 'boxes'],
+    rows: phrases.map(({ phrase, all, own }) => [phrase, ...cells(all), ...cells(own), own.queries]),
+  });
 }
 
 /** The figures of COCO, and how they changed. */

@@ -22,7 +22,7 @@ export function renderContribution(name: string, contributions: Contributions): 
 }
 
 /** Tables and charts of what each module saves and costs. */
-export function contributionSection({ recipe, modules, averagePrecision, rounds }: Contributions): Markup {
+function contributionSection({ recipe, modules, averagePrecision, rounds }: Contributions): Markup {
   const bytes = modules.map(({ name, bytes }) => ({ name, saving: scaled(bytes, 1e6) }));
   const seconds = modules.flatMap(({ name, seconds }) =>
     seconds ? [{ name, saving: scaled(middle(seconds), 1e-3) }] : [],

@@ -1,5 +1,6 @@
 /** How far quantization moved the boxes and scores of the queries that found something. */
 import { floatData } from '../../runtime/tensor.ts';
+import type { PromptChunk, TokenDifference } from '../detection-family.ts';
 import type { OutputDifference, OutputFigure } from '../family.ts';
 import type { NamedOutputs } from '../named-outputs.ts';
 
@@ -30,6 +31,41 @@ export function compareOutputs(float: NamedOutputs, quantized: NamedOutputs): Ou
   const figures =
     count > 0 ? { overlap: overlap / count, scoreError: scoreError / count } : { overlap: 1, scoreError: 0 };
   return { count, figures };
+}
+
+/** Compares token by token; as above, both models must have selected the same queries. */
+export function compareTokens(float: NamedOutputs, quantized: NamedOutputs, chunk: PromptChunk): TokenDifference[] {
+  const [, , width = 0] = float.get('logits').shape;
+  const [logits, otherLogits] = [floatData(float.get('logits')), floatData(quantized.get('logits'))];
+  const found = scoresOf(float).flatMap((score, query) =>
+    score < MINIMUM_SCORE ? [] : [{ query, phrase: bestPhrase(logits.subarray(query * width), chunk) }],
+  );
+  return chunk.phrases.flatMap(({ phrase, begin, end }) =>
+    chunk.tokens.slice(begin, end).map((token, index) => {
+      const of = (queries: readonly { readonly query: number }[]) => {
+        let [sum, highest] = [0, 0];
+        for (const { query } of queries) {
+          const at = query * width + begin + index;
+          const difference = Math.abs((logits[at] ?? 0) - (otherLogits[at] ?? 0));
+          sum += difference;
+          highest = Math.max(highest, difference);
+        }
+        return { count: queries.length, sum, highest };
+      };
+      return { phrase, token, all: of(found), own: of(found.filter((each) => each.phrase === phrase)) };
+    }),
+  );
+}
+
+/** The phrase to which post-processing gives a query: that of the highest mean probability. */
+function bestPhrase(logits: Float32Array, { phrases }: PromptChunk): number | undefined {
+  let [best, highest]: [number | undefined, number] = [undefined, Number.NEGATIVE_INFINITY];
+  for (const { phrase, begin, end } of phrases) {
+    const mean =
+      logits.subarray(begin, end).reduce((sum, logit) => sum + 1 / (1 + Math.exp(-logit)), 0) / (end - begin);
+    if (mean > highest) [best, highest] = [phrase, mean];
+  }
+  return best;
 }
 
 /** The highest probability of each query over the tokens. */

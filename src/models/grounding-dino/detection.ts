@@ -3,6 +3,7 @@ import type { DetectionFamily } from '../detection-family.ts';
 import { blankPrompt } from './blank-feeds.ts';
 import { canvasFor, padForQueries } from './canvas.ts';
 import { combinedFeeds } from './combined-feeds.ts';
+import { compareTokens } from './compare-outputs.ts';
 import type { Config } from './config.ts';
 import { groundingDinoSteps } from './detection-steps.ts';
 import { extractHalf, fixPrompt, joinHalves } from './grounding-dino.ts';
@@ -14,6 +15,7 @@ export function groundingDinoDetection(config: Config): DetectionFamily {
     extractHalf,
     joinHalves,
     fixPrompt,
+    compareTokens,
     blankPrompt: (tokens) => blankPrompt(config, tokens),
     canvasFor: (size) => canvasFor(config, size),
     combinedFeeds: (image, tokens) => combinedFeeds(padForQueries(config, image), tokens),
