@@ -1,0 +1,173 @@
+// Finds tables of measured figures in README.md and docs/ that are older than the code they describe.
+//
+//   node scripts/check-docs.mjs                                 lists stale tables with the command that makes each again
+//   node scripts/check-docs.mjs --made TABLE [--at COMMIT]      notes that a table was made, by this build or that of a commit
+//   node scripts/check-docs.mjs --accept TABLE --because WHY    notes why the changes since then cannot alter a table
+//
+// docs/measured.json has an entry for each table: the command that makes it, and the files that decide its figures, by purpose.
+// In the document, the comment <!-- measured: TABLE --> stands before the table. A table is stale if what the files do has changed;
+// comments, spaces and tests do not count. A table that says itself by which build it was measured, with the sentence
+// "Measured at COMMIT (DATE)." above it, makes no claim about later builds: it is listed, and no error. A table after
+// <!-- history --> tells what single changes brought when they were made.
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
+import { globSync } from 'tinyglobby';
+
+const NOT_SOURCES = /\.test\.|\/testing\/|\.md$/;
+const CODE = /\.(ts|mjs|cpp|h)$/;
+
+/** What a file says to a machine: without comments and spaces, in which figures do not depend. */
+export function essence(name, bytes) {
+  if (!CODE.test(name)) return bytes;
+  return bytes
+    .toString('utf8')
+    .replace(/\/\*[\s\S]*?\*\//g, '')
+    .replace(/(^|\s)\/\/.*$/gm, '')
+    .replace(/\s+/g, ' ');
+}
+
+/** The hash of files. @param names their paths; @param read gives the bytes of one */
+export function hashOf(names, read) {
+  const hash = createHash('sha256');
+  for (const name of names.filter((each) => !NOT_SOURCES.test(each)).toSorted())
+    hash
+      .update(`${name}\0`)
+      .update(essence(name, read(name)))
+      .update('\0');
+  return hash.digest('hex').slice(0, 16);
+}
+
+/** The first table after the marker of `name`; undefined if there is none. */
+export function tableOf(text, name) {
+  const start = text.indexOf(`<!-- measured: ${name} -->`);
+  if (start < 0) return undefined;
+  return /(?:^\|.*\n)+/m.exec(text.slice(start))?.[0];
+}
+
+/** True if a table says itself which build it is of. */
+function saysItsBuild(text, name, { measured }) {
+  const start = text.indexOf(`<!-- measured: ${name} -->`);
+  return measured !== undefined && text.slice(0, start).trimEnd().endsWith(`Measured at ${measured}.`);
+}
+
+/** Numbers with a unit, or with an interval: what only a measurement can say. */
+const FIGURE = /\d\.\d+ (?:s|ms|MB)\b|\d\.\d+ [[(][−+\d.]+(?:,| to) /;
+
+/** The tables with measured figures that no marker stands before, by their headings. */
+export function unmarkedTables(text) {
+  const found = [];
+  for (const match of text.matchAll(/(?:^\|.*\n)+/gm)) {
+    const before = text.slice(0, match.index).trimEnd();
+    const figures = match[0].split('\n').filter((line) => FIGURE.test(line)).length;
+    if (figures >= 3 && !/<!-- (?:measured: [\w-]+|history) -->$/.test(before)) found.push(match[0].split('\n')[0]);
+  }
+  return found;
+}
+
+/** The problems and the notes about the documents below `root`. */
+export function checkDocs(root) {
+  const entries = JSON.parse(readFileSync(join(root, 'docs', 'measured.json'), 'utf8'));
+  const problems = [];
+  const notes = [];
+  const texts = new Map();
+  const textOf = (file) => {
+    if (!texts.has(file)) texts.set(file, existsSync(join(root, file)) ? readFileSync(join(root, file), 'utf8') : '');
+    return texts.get(file);
+  };
+  for (const [name, entry] of Object.entries(entries.tables)) {
+    const table = tableOf(textOf(entry.in), name);
+    if (table === undefined) {
+      problems.push(
+        `${entry.in} has no table after <!-- measured: ${name} -->; put that comment before the table which \`${entry.command}\` makes.`,
+      );
+      continue;
+    }
+    const again = `make it again with \`${entry.command}\`, then \`npm run docs:check -- --made ${name}\``;
+    if (hashOf(['table'], () => Buffer.from(table)) !== entry.table)
+      problems.push(`${entry.in}: the table ${name} was changed by hand; ${again}.`);
+    else if (sourcesHash(root, entries, entry) !== entry.sources) {
+      if (saysItsBuild(textOf(entry.in), name, entry)) notes.push(`${entry.in}: ${name} is of ${entry.measured}.`);
+      else
+        problems.push(
+          `${entry.in}: the table ${name} is older than the code it describes; ${again}, or say with --accept ${name} --because "…" why the changes cannot alter it.`,
+        );
+    }
+  }
+  for (const file of ['README.md', ...globSync('docs/*.md', { cwd: root })])
+    for (const heading of unmarkedTables(textOf(file)))
+      problems.push(`${file}: the table "${heading}" has measured figures and no entry in docs/measured.json.`);
+  return { problems, notes };
+}
+
+const globsOf = ({ purposes }, { of }) => of.flatMap((purpose) => purposes[purpose]);
+
+function sourcesHash(root, entries, entry) {
+  const names = globSync(globsOf(entries, entry), { cwd: root });
+  return hashOf(names, (name) => readFileSync(join(root, name)));
+}
+
+/** The hash of the sources as they were at a commit. */
+function sourcesAt(root, entries, entry, commit) {
+  const folder = mkdtempSync(join(tmpdir(), 'dino8-docs-'));
+  try {
+    const archive = execFileSync('git', ['archive', commit], { cwd: root, maxBuffer: 1 << 30 });
+    execFileSync('tar', ['-x', '-C', folder], { input: archive });
+    return sourcesHash(folder, entries, entry);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function main() {
+  const root = fileURLToPath(new URL('..', import.meta.url));
+  const { values } = parseArgs({
+    options: {
+      made: { type: 'string' },
+      at: { type: 'string' },
+      accept: { type: 'string' },
+      because: { type: 'string' },
+    },
+  });
+  const file = join(root, 'docs', 'measured.json');
+  const name = values.made ?? values.accept;
+  if (name !== undefined) {
+    const entries = JSON.parse(readFileSync(file, 'utf8'));
+    const entry = entries.tables[name];
+    if (!entry)
+      throw new Error(`docs/measured.json has no table ${name}; it has ${Object.keys(entries.tables).join(', ')}.`);
+    if (values.accept !== undefined && !values.because)
+      throw new Error('Say with --because why the changes cannot alter it.');
+    const table = tableOf(readFileSync(join(root, entry.in), 'utf8'), name);
+    if (table === undefined) throw new Error(`${entry.in} has no table after <!-- measured: ${name} -->.`);
+    const commit = values.at ?? 'HEAD';
+    const stamp = () =>
+      execFileSync('git', ['log', '-1', '--format=%h (%cs)', commit], { cwd: root }).toString().trim();
+    entry.sources = values.at ? sourcesAt(root, entries, entry, values.at) : sourcesHash(root, entries, entry);
+    if (values.accept !== undefined) entry.accepted = { at: stamp(), because: values.because };
+    else {
+      entry.table = hashOf(['table'], () => Buffer.from(table));
+      entry.measured = stamp();
+      delete entry.accepted;
+    }
+    writeFileSync(file, `${JSON.stringify(entries, undefined, 2)}\n`);
+  }
+  const { problems, notes } = checkDocs(root);
+  for (const note of notes) console.log(`older, and says so: ${note}`);
+  for (const problem of problems) console.error(problem);
+  if (problems.length > 0) process.exitCode = 1;
+  else console.log('No table of measured figures is older than it says.');
+}
+
+if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  try {
+    main();
+  } catch (error) {
+    console.error(error.message);
+    process.exitCode = 2;
+  }
+}
