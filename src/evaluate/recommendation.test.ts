@@ -48,11 +48,23 @@ describe('the recommended variant', () => {
     expect(recommendVariant([FP32, b, a]).variant).toBe('b');
   });
 
+  test('is, of two that are equally fast, the one that is surely faster than the reference', () => {
+    const sure = variant('sure', [0.5, 0.9, 0.5], points(-0.2, -0.4, 0));
+    const unsure = variant('unsure', [0.9, 0.4, 1.2], points(0.2, 0, 0.4));
+    expect(recommendVariant([FP32, unsure, sure]).variant).toBe('sure');
+  });
+
   test('is the reference only if none is as fast within the spread', () => {
     const slower = variant('slower', [1.2, 1.3, 1.2], points(0, -0.1, 0.1));
     expect(recommendVariant([FP32, slower])).toMatchObject({ decision: 'keep', variant: 'FP32' });
     const equal = variant('equal', [1.05, 1.05, 0.99], points(-0.1, -0.2, 0.1));
     expect(recommendVariant([FP32, equal])).toMatchObject({ decision: 'ship', variant: 'equal' });
+  });
+
+  test('is none where the reference has nothing to lose', () => {
+    const other = variant('a', [0.5, 0.5, 0.5], points(0, -0.1, 0.1));
+    expect(recommendVariant([{ ...FP32, averagePrecision: 0.004 }, other]).decision).toBe('meaningless');
+    expect(recommendVariant([{ ...FP32, averagePrecision: 0.4 }, other]).decision).toBe('ship');
   });
 
   test('needs a reference, another variant, and the times of all that qualify', () => {

@@ -14,7 +14,7 @@ export interface Candidate {
   readonly name: string;
   /** The change of average precision against the reference, from −1 to 1, with its 95 % interval; undefined if there is none. */
   readonly change?: Estimate | undefined;
-  /** Average precision from 0 to 1; it orders variants without an interval. */
+  /** Average precision from 0 to 1; it orders variants without an interval, and that of the reference must be worth keeping. */
   readonly averagePrecision?: number | undefined;
   /** The median time of a run in each round; all variants took turns in a round. Undefined or empty if it was not measured. */
   readonly roundSeconds?: readonly number[] | undefined;
@@ -44,9 +44,10 @@ export interface JudgedVariant {
  * - `ship`: a variant is recommended;
  * - `keep`: variants lose no more than allowed, and none of them is as fast as the reference;
  * - `none`: no variant loses, with confidence, as little as allowed;
- * - `unmeasured`: the times that the choice needs were not measured, or there is nothing to choose from.
+ * - `unmeasured`: the times that the choice needs were not measured, or there is nothing to choose from;
+ * - `meaningless`: the reference has no more average precision than may be lost, so that every variant would qualify.
  */
-export type Decision = 'ship' | 'keep' | 'none' | 'unmeasured';
+export type Decision = 'ship' | 'keep' | 'none' | 'unmeasured' | 'meaningless';
 
 /** The variant to ship, and why. */
 export interface Recommendation {
@@ -66,8 +67,8 @@ const candidatesSchema = listOf('a list of variants', objectWith('a variant with
 
 /**
  * Chooses the variant to ship: the fastest of those whose loss is within the allowed drop at the lower end of its 95 % interval.
- * Variants whose order in time differs between rounds are equally fast; of those the more accurate one is taken, and the reference
- * only if no other is as fast.
+ * Variants whose order in time differs between rounds are equally fast; of those the more accurate one is taken that is
+ * surely faster than the reference, and the reference only if no other is as fast.
  *
  * @param candidates the variants; the first is the reference that the others are compared with
  * @param allowedDrop the points of average precision that may be lost
@@ -92,15 +93,20 @@ export function recommendVariant(
   });
   const about = { allowedDrop, judged };
   if (!reference || others.length === 0) return { ...about, decision: 'unmeasured' };
+  if (100 * (reference.averagePrecision ?? Number.POSITIVE_INFINITY) <= allowedDrop)
+    return { ...about, decision: 'meaningless' };
   const within = others.filter((candidate) => statusOf(candidate, allowedDrop) === 'within');
   if (within.length === 0) return { ...about, decision: 'none', closest: closestOf(others)?.name };
   const timed = [reference, ...within].filter(isTimed);
   if (timed.length <= within.length) return { ...about, decision: 'unmeasured' };
+  const isFaster = (candidate: Candidate) => compareTimes(candidate, reference) === 'faster';
   const [fastest = reference] = timed.toSorted((a, b) => timeOf(a) - timeOf(b));
   const [variant = fastest] = timed
     .filter((candidate) => compareTimes(candidate, fastest) === 'equal')
     .toSorted(
       (a, b) =>
+        // Of equals, one that is surely faster than the reference is preferred to one that may not be.
+        Number(isFaster(b)) - Number(isFaster(a)) ||
         Number(a === reference) - Number(b === reference) ||
         (b.change?.value ?? 0) - (a.change?.value ?? 0) ||
         (a.fileBytes ?? 0) - (b.fileBytes ?? 0),

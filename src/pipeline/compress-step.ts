@@ -146,7 +146,8 @@ export async function compressModels(
       variant: name,
       found: at(scores, index).shown[image]?.found ?? [],
     }));
-    return { path, hash, detections };
+    // A report of these results may be made in another folder.
+    return { path: resolve(path), hash, detections };
   });
   const { allowedDrop } = options;
   const results: CompressResult = {

@@ -79,7 +79,7 @@ const provenanceSchema: z.ZodType<Provenance> = z.object({
 });
 
 const recommendationSchema = z.object({
-  decision: z.enum(['ship', 'keep', 'none', 'unmeasured']),
+  decision: z.enum(['ship', 'keep', 'none', 'unmeasured', 'meaningless']),
   allowedDrop: z.number(),
   variant: z.string().optional(),
   closest: z.string().optional(),

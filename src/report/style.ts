@@ -63,7 +63,7 @@ body{font-size:10pt}.page{max-width:none;padding:0}nav,.skip,.toggle{display:non
 h1{font-size:19pt}h2{font-size:13pt;margin:18pt 0 6pt;break-after:avoid}h3,caption{break-after:avoid}
 .card,.verdict{border-radius:0;padding:9pt;print-color-adjust:exact;-webkit-print-color-adjust:exact}.scroll,.row{overflow:visible}.wide svg{min-width:0}
 table{font-size:8.5pt}th,td{padding:3.5pt 5pt;white-space:normal;overflow-wrap:break-word}tr,figure,.charts .card,.verdict{break-inside:avoid}
-thead{display:table-header-group}td.text{min-width:0}
+thead{display:table-header-group}thead th,caption{font-size:8.5pt}td small,th small,.change,td.text{font-size:7.5pt}.change{margin-left:2pt}figcaption,.rule,.tiles dt,.tiles dd small{font-size:8.5pt}.verdict .answer{font-size:14pt;max-width:none}.tiles{grid-template-columns:repeat(4,1fr)}.tiles dd{font-size:12pt}td.text{min-width:0}
 .charts{grid-template-columns:1fr 1fr;gap:8pt}.small{grid-template-columns:1fr 1fr 1fr}
 .row{grid-auto-flow:row;grid-template-columns:repeat(3,1fr);grid-auto-columns:auto}
 details::details-content{content-visibility:visible;height:auto;display:block}

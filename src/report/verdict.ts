@@ -1,6 +1,6 @@
 /** The answer that a report gives, in words: which variant to ship, and what it costs. */
 import { type Estimate, isChance, median } from '../base/statistics.ts';
-import { signedInterval, signedPoints } from '../evaluate/points.ts';
+import { points, signedInterval, signedPoints } from '../evaluate/points.ts';
 import { compareTimes, type Recommendation, recommendVariant } from '../evaluate/recommendation.ts';
 import type { ReportedVariant } from './variants.ts';
 
@@ -65,6 +65,11 @@ function inWords(
           answer: 'Which variant is fastest was not measured, so that none is recommended.',
           advice: 'Time all variants beside each other (dino8 bench), and add the result.',
         };
+  if (decision === 'meaningless')
+    return {
+      answer: `Nothing can be recommended: ${reference} itself has ${points(first?.figures?.AP ?? 0)} points of AP on these images, no more than may be lost.`,
+      advice: 'Score on images of what the model can find, or train it first.',
+    };
   const statuses = new Set(judged.map(({ status }) => status));
   const nearest = near && first ? ` ${near.name} comes closest: ${costs(near, first)}.` : '';
   return {
