@@ -104,7 +104,7 @@ export {
 } from './pipeline/measure-step.ts';
 export type { ResultSource } from './pipeline/report-sources.ts';
 export { type ReportOptions, type ReportResult, report } from './pipeline/report-step.ts';
-export type { ResultOrigin } from './pipeline/result-origin.ts';
+export { RESULT_FORMAT, RESULT_KINDS, type ResultOrigin } from './pipeline/result-origin.ts';
 export {
   type CategoryScore,
   type ScoreResult,

@@ -42,7 +42,7 @@ th[aria-sort=ascending] button::after{content:" ↑"}th[aria-sort=descending] bu
 .verdict .answer{font-size:clamp(19px,2.6vw,25px);line-height:1.35;color:var(--ink);margin:0;max-width:54ch;letter-spacing:-.01em}
 .verdict .rule{font-size:14px;margin:14px 0 0}
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:14px;margin:18px 0 0}
-.tiles div{border-top:1px solid var(--line);padding-top:10px}.tiles dt{font-size:13px;color:var(--soft)}.tiles dd{margin:0;font-size:20px;font-weight:600;font-variant-numeric:tabular-nums}.tiles dd small{display:block;font-size:13px;font-weight:400;color:var(--soft)}
+.tiles div{border-top:1px solid var(--line);padding-top:10px}.tiles dt{font-size:13px;color:var(--soft)}.tiles dd{margin:0;font-size:18px;font-weight:600;font-variant-numeric:tabular-nums}.tiles dd small{display:block;font-size:13px;font-weight:400;color:var(--soft)}
 dl{margin:0}
 .facts{display:grid;grid-template-columns:minmax(110px,max-content) 1fr;gap:7px 20px}.facts dt{color:var(--soft)}.facts dd{margin:0;overflow-wrap:anywhere;min-width:0}
 code{font:13.5px/1.5 ui-monospace,"DejaVu Sans Mono",monospace;overflow-wrap:anywhere}
