@@ -29,7 +29,7 @@ export function assembleReport(parts: readonly ReportPart[], { title, allowedDro
   const others = parts.filter((part): part is StepPart => part.kind !== 'compress');
   const variants = variantsOf(compressed, others);
   const about = compressed?.result;
-  const named = parts.filter(({ source }) => source !== '').map(({ source }) => source);
+  const named = parts.flatMap(({ file }) => (file === '' ? [] : [file]));
   return {
     content: {
       title: title ?? about?.title ?? `${variants[0]?.name ?? others[0]?.origin.subject ?? ''}: variants compared`,

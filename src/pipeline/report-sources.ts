@@ -35,9 +35,12 @@ export type ResultSource =
   | SensitivityResult
   | TuneResult;
 
-/** The name of a file, or what stands for it in messages. */
+/** What a result is called. */
 interface Named {
+  /** The path of the file, or what stands for it in messages. */
   readonly source: string;
+  /** The name of the file, which the report shows; empty for a result that was given as an object. */
+  readonly file: string;
 }
 
 /** A result of `compress`. */
@@ -165,7 +168,7 @@ const headSchema = z.object({
 function parsePart(value: unknown, file: string, path: string): ReportPart {
   const head = headSchema.safeParse(value);
   if (head.success && head.data.format === RESULTS_FORMAT)
-    return { kind: 'compress', source: file || path, result: parseWith(resultsSchema, value, path) };
+    return { kind: 'compress', source: path, file, result: parseWith(resultsSchema, value, path) };
   const kind = head.success ? head.data.origin?.kind : undefined;
   if (kind === undefined)
     throw new InputError(
@@ -173,5 +176,5 @@ function parsePart(value: unknown, file: string, path: string): ReportPart {
     );
   const { origin } = parseWith(z.object({ origin: originSchema }), value, path);
   const result = parseWith(schemas[kind], value, path);
-  return { kind, source: file || path, origin, result } as StepPart; // the schema is that of the kind
+  return { kind, source: path, file, origin, result } as StepPart; // the schema is that of the kind
 }
