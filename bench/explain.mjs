@@ -31,8 +31,9 @@ const signed = (value, factor = 100) =>
   value === undefined ? '–' : `${value >= 0 ? '+' : '−'}${Math.abs(factor * value).toFixed(2)}`;
 const interval = (estimate, text) => (estimate ? ` (${text(estimate.low)} to ${text(estimate.high)})` : '');
 const share = (value) => (value === undefined ? '–' : `${(100 * value).toFixed(1)} %`);
-const table = (heading, rows) =>
-  `| ${heading.join(' | ')} |\n|${heading.map(() => '---').join('|')}|\n${rows.map((row) => `| ${row.join(' | ')} |`).join('\n')}\n`;
+/** @param name the entry of docs/measured.json, by which `npm run docs:check` knows the table */
+const table = (name, heading, rows) =>
+  `<!-- measured: ${name} -->\n| ${heading.join(' | ')} |\n|${heading.map(() => '---').join('|')}|\n${rows.map((row) => `| ${row.join(' | ')} |`).join('\n')}\n`;
 
 /** Puts text between the marks of this script in a page. */
 function write(page, name, text) {
@@ -61,6 +62,7 @@ write(
 FP32 ${points(averagePrecision.float)}, INT8 ${points(averagePrecision.quantized)}.
 
 ${table(
+  'modules-savings',
   ['module', 'FP32, MB', 'INT8, MB', 'share of saved bytes', 'FP32, ms', 'INT8, ms', 'share of saved time'],
   modules.map(({ name, bytes, seconds }) => [
     name,
@@ -73,6 +75,7 @@ ${table(
   ]),
 )}
 ${table(
+  'modules-precision',
   ['in INT8', 'change of AP', 'share of the change'],
   [
     ...modules.flatMap(({ name, averagePrecision: each }) => (each ? [change(`only the ${name}`, each)] : [])),
@@ -117,6 +120,7 @@ intervals; a phrase in fewer than 10 images has none.
 ### Phrases that training never saw
 
 ${table(
+  'words-unseen',
   ['phrases', 'AP', 'change in INT8'],
   [
     [`${seen.seenCategories} seen in training`, value(seen.seen), changed(seen.seen)],
@@ -127,6 +131,7 @@ ${table(
 ### Paraphrases
 
 ${table(
+  'words-paraphrases',
   ['category', 'phrase in its place', 'AP by its name', 'AP', 'difference', 'change in INT8'],
   [...words.paraphrases.phrases, { category: 'mean', phrase: '', ...words.paraphrases.mean }].map((row) => [
     row.category,
@@ -140,6 +145,7 @@ ${table(
 ### Absent phrases
 
 ${table(
+  'words-absent',
   ['absent phrases', 'all phrases', 'false alarms an image', 'AP', 'lost by absent phrases', 'change in INT8'],
   absent.map((row) => [
     row.absent,
