@@ -66,6 +66,7 @@ export {
   type ModuleCost,
   type SensitiveCost,
 } from './evaluate/inspect.ts';
+export type { MachinePeak } from './evaluate/machine-peak.ts';
 export {
   type AreaMatches,
   type CategoryMatches,
@@ -74,6 +75,7 @@ export {
   type ScoreOptions,
 } from './evaluate/matches.ts';
 export { type Measurement, type MeasureOptions, measure } from './evaluate/measure.ts';
+export type { ModelProfile, ProfiledModule, ProfiledOperator } from './evaluate/model-profile.ts';
 export type {
   AbsentScore,
   ParaphraseScore,

@@ -2,10 +2,11 @@ import { basename } from 'node:path';
 import { Command } from '@commander-js/extra-typings';
 import { UsageError } from '../base/errors.ts';
 import type { Spread } from '../base/statistics.ts';
+import type { ModelProfile } from '../evaluate/model-profile.ts';
 import { BENCH_DEFAULTS, type BenchedModel, type BenchResult, bench } from '../pipeline/bench-step.ts';
 import { deviceOption } from './device-option.ts';
 import { examples } from './examples.ts';
-import { megabytes, milliseconds } from './format.ts';
+import { megabytes, milliseconds, percent } from './format.ts';
 import { interruption } from './interruption.ts';
 import { maxPixelsOption } from './max-pixels-option.ts';
 import { notice } from './notices.ts';
@@ -32,6 +33,10 @@ export const benchCommand = () =>
       wholeNumber('--runs'),
       BENCH_DEFAULTS.runs,
     )
+    .option(
+      '--profile',
+      "also say where the time of each model goes, by module and by operator, and how near it is to this machine's peak",
+    )
     .addOption(deviceOption())
     .addOption(emaOption())
     .addOption(tokenizerOption())
@@ -42,6 +47,7 @@ export const benchCommand = () =>
       'after',
       examples(
         'dino8 bench assets/shapes/val/000082.jpg nano.onnx nano.int8.onnx --phrases "white star, orange ring" --threads 1',
+        'dino8 bench assets/shapes/val/000082.jpg nano.int8.onnx --phrases "white star, orange ring" --rounds 1 --profile',
       ),
     )
     .action(async (image, models, { json, phrases: list, phrase, phrasesFile, ...options }) => {
@@ -75,7 +81,7 @@ function rowOf(
 }
 
 /** Prints the figures of each model, and what they mean. */
-function printBench({ models, rounds, runs, threads }: BenchResult): void {
+function printBench({ models, rounds, runs, threads, peak }: BenchResult): void {
   // Models of one name in several folders are told apart by their paths.
   const isUnique = new Set(models.map(({ model }) => basename(model))).size === models.length;
   const nameOf = (path: string) => (isUnique ? basename(path) : path);
@@ -94,4 +100,40 @@ function printBench({ models, rounds, runs, threads }: BenchResult): void {
         ? '?: one process of each model does not tell whether the difference is chance; give more --rounds.'
         : '?: the processes do not agree on which model is faster; the difference may be chance.',
     );
+  if (!peak) return;
+  for (const { model, profile } of models) if (profile) printProfile(nameOf(model), profile);
+  const rate = (multiplyAdds: number) => `${(multiplyAdds / 1e9).toFixed(0)} billion`;
+  print(
+    `\nof peak: the time that the multiply-adds would take at the peak of this machine, which is ${rate(peak.float)} multiply-adds a second in floats and ${rate(peak.integer)} in INT8 (the fastest products of 1024x1024 matrices), divided by the time that they take. A profile makes a run a little slower.`,
+  );
+}
+
+/** Operators that are listed. */
+const MAX_OPERATORS = 12;
+
+/** Prints where the time of a model goes. */
+function printProfile(name: string, { modules, operators, total }: ModelProfile): void {
+  const rows = [...modules, total].map((row) => [
+    row.name,
+    milliseconds(row.seconds),
+    percent(row.seconds, total.seconds),
+    `${(row.multiplyAdds / 1e9).toFixed(2)} G`,
+    percent(row.integerMultiplyAdds, row.multiplyAdds),
+    percent(row.ofPeak, 1),
+  ]);
+  print(`\n${table([`modules of ${name}`, 'time', 'share', 'multiply-adds', 'in INT8', 'of peak'], rows)}`);
+  const others = operators.slice(MAX_OPERATORS);
+  const rest = {
+    operator: `${others.length} others`,
+    nodes: others.reduce((sum, { nodes }) => sum + nodes, 0),
+    seconds: others.reduce((sum, { seconds }) => sum + seconds, 0),
+  };
+  const shown = [...operators.slice(0, MAX_OPERATORS), ...(others.length > 0 ? [rest] : [])];
+  const times = shown.map(({ operator, nodes, seconds }) => [
+    operator,
+    `${nodes}`,
+    milliseconds(seconds),
+    percent(seconds, total.seconds),
+  ]);
+  print(`\n${table([`operators of ${name}`, 'nodes', 'time', 'share'], times)}`);
 }

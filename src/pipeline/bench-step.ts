@@ -1,14 +1,20 @@
 /** The step that times several models beside each other. */
 import { loadavg } from 'node:os';
-import { listOf, type OptionSchemas, optional, text, wholeNumber } from '../base/check-options.ts';
+import { listOf, type OptionSchemas, optional, text, truth, wholeNumber } from '../base/check-options.ts';
 import type { Defaults } from '../base/defaults.ts';
 import { InputError, UsageError } from '../base/errors.ts';
 import { exists, sizeOf } from '../base/files.ts';
 import { type Spread, spreadOf } from '../base/statistics.ts';
+import { type MachinePeak, measurePeak } from '../evaluate/machine-peak.ts';
 import type { Measurement } from '../evaluate/measure.ts';
+import { type ModelProfile, profileModel } from '../evaluate/model-profile.ts';
+import { detectionOf } from '../models/family.ts';
+import { readPackage } from '../models/package/package.ts';
+import { createTokenizer } from '../models/tokenizer.ts';
 import { defaultThreads } from '../runtime/threads.ts';
 import { measureInTurns } from './in-turns.ts';
 import { MEASURE_DEFAULTS, type MeasureStepOptions, measureInProcess, measureSchemas } from './measure-step.ts';
+import { pictureFeeds } from './picture-feeds.ts';
 import { originOf, type ResultOrigin } from './result-origin.ts';
 import { runStep } from './run-step.ts';
 
@@ -18,6 +24,8 @@ export interface BenchOptions extends Omit<MeasureStepOptions, 'model'> {
   readonly models: readonly string[];
   /** The number of processes of each model; 5 by default. */
   readonly rounds?: number | undefined;
+  /** Also says where the time of each model goes, by module and by operator, beside the peak of this machine; not by default. */
+  readonly profile?: boolean | undefined;
 }
 
 /** The defaults of `BenchOptions`. */
@@ -44,6 +52,8 @@ export interface BenchedModel {
    * first model.
    */
   readonly isDistinct: boolean | undefined;
+  /** Where its time goes; undefined without `profile`. */
+  readonly profile?: ModelProfile | undefined;
 }
 
 /** The result of `bench`. */
@@ -60,6 +70,8 @@ export interface BenchResult {
   readonly threads: number;
   /** The programs that wanted to run on this machine before the measurement, averaged over a minute. */
   readonly loadBefore: number;
+  /** The multiply-adds that this machine does in a second with these threads; undefined without `profile`. */
+  readonly peak?: MachinePeak | undefined;
 }
 
 /** A machine with a higher load than this does something else, too. */
@@ -71,6 +83,7 @@ const schemas: OptionSchemas<BenchOptions> = {
   ...shared,
   models: listOf('a list of paths of models', text),
   rounds: optional(wholeNumber(1, MOST_ROUNDS)),
+  profile: optional(truth),
 };
 
 /**
@@ -87,11 +100,14 @@ export async function bench(options: BenchOptions): Promise<BenchResult> {
       models,
       rounds = BENCH_DEFAULTS.rounds,
       runs = BENCH_DEFAULTS.runs,
+      profile = false,
       onNotice,
       onProgress,
       ...others
     } = options;
     const { threads = defaultThreads(), signal } = options;
+    if (profile && options.device !== undefined && options.device !== 'cpu')
+      throw new UsageError(`\`profile\` is for the CPU, not for ${options.device}; leave one of them out.`);
     if (models.length === 0) throw new UsageError('`models` names no model; give at least one.');
     for (const path of [options.image, ...models])
       if (!(await exists(path))) throw new InputError(`${path} does not exist; check the path.`);
@@ -107,8 +123,32 @@ export async function bench(options: BenchOptions): Promise<BenchResult> {
       summarize(model, sizes[index] ?? 0, measured[index] ?? [], index === 0 ? undefined : measured[0]),
     );
     const origin = originOf('bench', { subject: models[0] ?? '' });
-    return { origin, models: figures, rounds, runs, threads, loadBefore };
+    const result = { origin, models: figures, rounds, runs, threads, loadBefore };
+    if (!profile) return result;
+    const peak = await measurePeak(threads);
+    const profiled: BenchedModel[] = [];
+    for (const each of figures)
+      profiled.push({ ...each, profile: await profileOf(each.model, options, threads, peak) });
+    return { ...result, models: profiled, peak };
   });
+}
+
+/** Profiles a model on the picture, with the first part of the prompt if the phrases need several. */
+async function profileOf(
+  model: string,
+  options: BenchOptions,
+  threads: number,
+  peak: MachinePeak,
+): Promise<ModelProfile> {
+  const { ema, tokenizer, signal } = options;
+  signal?.throwIfAborted();
+  const source = await readPackage(model, { ema, tokenizer, signal });
+  const [chunk] = detectionOf(source).createPrompt(
+    options.phrases,
+    createTokenizer(source.tokenizer, source.source),
+  ).chunks;
+  const feeds = await pictureFeeds(source, options.image, chunk?.tokens ?? []);
+  return profileModel(source, feeds, threads, peak);
 }
 
 /** @param reference the measurements of the first model, in the same order; undefined for the first model itself */

@@ -5,12 +5,9 @@ import type { Defaults } from '../base/defaults.ts';
 import { UsageError } from '../base/errors.ts';
 import { writeAtomic } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
-import { readImage } from '../data/image.ts';
 import { maxPixelsSchema, type PixelLimitOptions } from '../data/pixel-limit.ts';
-import { Preprocessor } from '../data/preprocess.ts';
 import { type Inspection, inspectModel } from '../evaluate/inspect.ts';
-import type { LoadedModel } from '../models/family.ts';
-import { detectionOf } from '../models/family.ts';
+import { detectionOf, type LoadedModel } from '../models/family.ts';
 import { isPackage, type ReadOptions, readSchemas } from '../models/package/package.ts';
 import type { Feeds } from '../runtime/session.ts';
 import type { ThreadOptions } from '../runtime/threads.ts';
@@ -24,6 +21,7 @@ import {
   threadSchemas,
   workSchemas,
 } from './option-schemas.ts';
+import { pictureFeeds } from './picture-feeds.ts';
 import { runStep } from './run-step.ts';
 import { openLabelledInputs, type PictureOptions, refuseUnusedPictures } from './samples.ts';
 import { type AnyModelSource, openAnyModel } from './sources.ts';
@@ -112,8 +110,5 @@ async function feedsOf(source: LoadedModel, path: string, options: InspectStepOp
     for await (const { feeds } of samples.samples()) return feeds;
     throw new UsageError(`${path} holds no inputs.`);
   }
-  await using preprocessor = await Preprocessor.create(source.preprocessing);
-  const detection = detectionOf(source);
-  const prompt = detection.blankPrompt(options.tokens ?? BLANK_TOKENS);
-  return detection.combinedFeeds(await preprocessor.prepare([await readImage(path)]), prompt);
+  return pictureFeeds(source, path, detectionOf(source).blankPrompt(options.tokens ?? BLANK_TOKENS));
 }
