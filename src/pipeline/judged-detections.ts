@@ -59,9 +59,9 @@ export function pathsOf(source: DetectionSource | undefined): readonly string[] 
   return isPaths(source) ? source : [];
 }
 
-/** What detections are called: by the path of their first file; undefined without detections. */
+/** What detections are called: by one of their files, whatever the order of the files; undefined without detections. */
 export const nameOfDetections = (source: DetectionSource | undefined): string | undefined =>
-  source === undefined ? undefined : (pathsOf(source)[0] ?? 'detections');
+  source === undefined ? undefined : (pathsOf(source).toSorted()[0] ?? 'detections');
 
 const isPaths = (source: DetectionSource | undefined): source is readonly string[] =>
   Array.isArray(source) && source.length > 0 && source.every((each) => typeof each === 'string');
