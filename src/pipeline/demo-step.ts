@@ -64,7 +64,7 @@ const CALIBRATION_IMAGES = 48;
 const TRAINING: CompressTraining = { recipe: 'full', steps: 40, batch: 12, learningRate: 1e-4, averageDecay: 0.9 };
 
 /** Sizes of the parts, which tests make smaller. */
-export interface DemoSizes {
+interface DemoSizes {
   readonly training: CompressTraining;
   readonly runs: number;
   /** The contents of `config.json` of the model that is called that of the published size. */
@@ -86,7 +86,7 @@ export async function demo(options: DemoOptions): Promise<CompressResult> {
 }
 
 /** Does what `demo` does, with the sizes that are given. */
-export async function runDemo(options: DemoOptions, sizes: DemoSizes): Promise<CompressResult> {
+async function runDemo(options: DemoOptions, sizes: DemoSizes): Promise<CompressResult> {
   const { output, images = DEMO_DEFAULTS.images, quick = false, onScratch, onNotice, ...others } = options;
   const { threads = defaultThreads(), overwrite } = others;
   const state = join(output, 'state');

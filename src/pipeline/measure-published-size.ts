@@ -38,7 +38,7 @@ const SEED = 0;
 /** The checkpoint and its FP32 model are on the disk together, each with 690 MB; then the INT8 model beside the latter. */
 export const NEEDED_DISK = 1.6e9;
 /** Memory that must be free: FP32 and INT8 are in memory together when the model is quantized. */
-export const NEEDED_MEMORY = 4e9;
+const NEEDED_MEMORY = 4e9;
 
 /** Options of `measurePublishedSize`. */
 export interface PublishedSizeOptions extends ThreadOptions {

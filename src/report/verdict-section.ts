@@ -66,7 +66,7 @@ const tile = (title: string, value: MarkupValue, below: string): Markup =>
   markup`<div><dt>${title}</dt><dd>${value}<small>${below}</small></dd></div>`;
 
 /** A change in points; it has the colour of a gain or a loss only if it is more than chance. */
-export function changeMark(change: { readonly value: number; readonly low: number; readonly high: number }): Markup {
+function changeMark(change: { readonly value: number; readonly low: number; readonly high: number }): Markup {
   const tone = isChance(change) ? 'chance' : change.value > 0 ? 'better' : 'worse';
   return markup`<span class="${tone}">${signedPoints(change.value)}</span>`;
 }

@@ -108,7 +108,7 @@ function speedInWords({ ratio, low, high, isDistinct }: Gain): string {
 }
 
 /** A change of AP in words, with its interval. */
-export function changeInWords(change: Estimate | undefined): string {
+function changeInWords(change: Estimate | undefined): string {
   if (!change) return 'change of AP unknown';
   if (isChance(change)) return `AP unchanged within chance (${signedInterval(change)})`;
   return `AP ${signedPoints(change.value)} (${signedInterval(change)})`;
