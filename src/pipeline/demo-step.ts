@@ -7,7 +7,6 @@ import { packageVersion } from '../base/package-root.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import { reserve } from '../base/reserve.ts';
 import { bundledCalibration, bundledModel, bundledValidation } from '../data/bundled.ts';
-import type { Size } from '../data/size.ts';
 import { readCheckpoint } from '../models/package/package.ts';
 import type { PublishedSize } from '../report/published-size.ts';
 import { defaultThreads, type ThreadOptions } from '../runtime/threads.ts';
@@ -63,16 +62,6 @@ const CALIBRATION_IMAGES = 48;
 /** A training of less than a minute on two cores, with the rate at which docs/training.md measured the gain. */
 const TRAINING: CompressTraining = { recipe: 'full', steps: 40, batch: 12, learningRate: 1e-4, averageDecay: 0.9 };
 
-/** Sizes of the parts, which tests make smaller. */
-interface DemoSizes {
-  readonly training: CompressTraining;
-  readonly runs: number;
-  /** The contents of `config.json` of the model that is called that of the published size. */
-  readonly config?: object | undefined;
-  readonly picture?: Size | undefined;
-  readonly rounds?: number | undefined;
-}
-
 /**
  * Runs `compress` on the bundled model and images, and measures what 8 bits bring at the published size, with random weights.
  * When it is called again with the same `output`, what is done is not done again.
@@ -82,64 +71,67 @@ interface DemoSizes {
  * const { variants, publishedSize } = await demo({ output: 'demo/' });
  */
 export async function demo(options: DemoOptions): Promise<CompressResult> {
-  return runStep('demo', schemas, options, () => runDemo(options, { training: TRAINING, runs: RUNS }));
-}
-
-/** Does what `demo` does, with the sizes that are given. */
-async function runDemo(options: DemoOptions, sizes: DemoSizes): Promise<CompressResult> {
-  const { output, images = DEMO_DEFAULTS.images, quick = false, onScratch, onNotice, ...others } = options;
-  const { threads = defaultThreads(), overwrite } = others;
-  const state = join(output, 'state');
-  await makeDirectory(output);
-  const missing = await missingResources(output);
-  if (missing !== undefined) onNotice?.(missing);
-  let phase: ReturnType<typeof phaseCounter> | undefined;
-  const results = await compressModels(
-    {
-      ...others,
-      onNotice,
-      images,
-      output,
+  return runStep('demo', schemas, options, async () => {
+    const { output, images = DEMO_DEFAULTS.images, quick = false, onScratch, onNotice, ...others } = options;
+    const { threads = defaultThreads(), overwrite } = others;
+    // They are asked for first, so that nothing is made and said where they are not installed.
+    const data = {
       checkpoint: bundledModel(),
       dataset: bundledValidation(),
       calibration: bundledCalibration(),
-      calibrationImages: CALIBRATION_IMAGES,
-      recipes: RECIPES,
-      runs: sizes.runs,
-      title: 'dino8: GroundingDINO in 8 bits',
-      qat: quick ? undefined : sizes.training,
-    },
-    (work, total) => {
-      phase = phaseCounter(work, total + (missing === undefined ? PUBLISHED_SIZE_PHASES : 0));
-      return phase;
-    },
-  );
-  if (missing !== undefined || !phase) return results;
-  const begin = phase;
+    };
+    await makeDirectory(output);
+    const missing = await missingResources(output);
+    if (missing !== undefined) onNotice?.(missing);
+    let phase: PhaseCounter | undefined;
+    const results = await compressModels(
+      {
+        ...others,
+        ...data,
+        onNotice,
+        images,
+        output,
+        calibrationImages: CALIBRATION_IMAGES,
+        recipes: RECIPES,
+        runs: RUNS,
+        title: 'dino8: GroundingDINO in 8 bits',
+        qat: quick ? undefined : TRAINING,
+      },
+      (work, total) => {
+        phase = phaseCounter(work, total + (missing === undefined ? PUBLISHED_SIZE_PHASES : 0));
+        return phase;
+      },
+    );
+    if (missing !== undefined || !phase) return results;
+    const publishedSize = await showPublishedSize(join(output, 'state'), { phase, threads, onScratch, onNotice });
+    const complete: CompressResult = { ...results, publishedSize };
+    await writeAtomic(join(output, 'results.json'), `${JSON.stringify(complete, undefined, 2)}\n`);
+    await report({ results: complete, output: results.report, overwrite });
+    return complete;
+  });
+}
+
+type PhaseCounter = ReturnType<typeof phaseCounter>;
+
+/** Measures the model of the published size; what an earlier run measured is not measured again. */
+async function showPublishedSize(
+  state: string,
+  {
+    phase,
+    threads,
+    onScratch,
+    onNotice,
+  }: Pick<DemoOptions, 'onScratch' | 'onNotice'> & { phase: PhaseCounter; threads: number },
+): Promise<PublishedSize> {
   const folder = join(state, 'published-size');
   onScratch?.(folder);
-  const publishedSize = await (async (): Promise<PublishedSize> => {
-    await using _ = await reserve(state);
-    await using records = await StepRecords.open(state, (sentence) => onNotice?.(sentence));
-    const companions = await readCheckpoint(bundledModel());
-    return records.do({
-      name: 'published size',
-      key: { version: packageVersion(), threads },
-      schema: publishedSizeSchema,
-      run: () =>
-        measurePublishedSize({
-          folder,
-          companions,
-          config: sizes.config,
-          size: sizes.picture,
-          rounds: sizes.rounds,
-          phase: begin,
-          threads,
-        }),
-    });
-  })();
-  const complete: CompressResult = { ...results, publishedSize };
-  await writeAtomic(join(output, 'results.json'), `${JSON.stringify(complete, undefined, 2)}\n`);
-  await report({ results: complete, output: results.report, overwrite });
-  return complete;
+  await using _ = await reserve(state);
+  await using records = await StepRecords.open(state, (sentence) => onNotice?.(sentence));
+  const companions = await readCheckpoint(bundledModel());
+  return records.do({
+    name: 'published size',
+    key: { version: packageVersion(), threads },
+    schema: publishedSizeSchema,
+    run: () => measurePublishedSize({ folder, companions, phase, threads }),
+  });
 }
