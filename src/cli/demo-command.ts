@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { Command } from '@commander-js/extra-typings';
+import { bundledModel } from '../data/bundled.ts';
 import { DEMO_DEFAULTS, demo } from '../pipeline/demo-step.ts';
 import { NEEDED_DISK } from '../pipeline/measure-published-size.ts';
 import { describePublishedSize, type PublishedSize } from '../report/published-size.ts';
@@ -36,6 +37,8 @@ export const demoCommand = () =>
     .addOption(jsonOption())
     .addHelpText('after', examples('dino8 demo', 'dino8 demo --quick --images 100'))
     .action(async ({ out, json, ...options }) => {
+      // Where the data is not installed, that is all there is to say.
+      bundledModel();
       keepsOnInterruption(out);
       notice(
         `The demo takes less than four minutes on two cores that do nothing else, and for some of that time ${(NEEDED_DISK / 1e9).toFixed(1)} GB of disk in ${out}, which it frees at the end.`,
