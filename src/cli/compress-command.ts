@@ -6,7 +6,7 @@ import { compress } from '../pipeline/compress-step.ts';
 import { bundledRecipes } from '../quant/recipe.ts';
 import { decide } from '../report/verdict.ts';
 import { TRAINING_DEFAULTS } from '../train/training-settings.ts';
-import { commandLine } from './command-line.ts';
+import { reportedCommandLine } from './command-line.ts';
 import {
   addCalibrationDatasetOptions,
   addDatasetOptions,
@@ -169,7 +169,7 @@ export const compressCommand = () =>
         checkpoint,
         dataset: named(dataset),
         calibration,
-        command: commandLine(),
+        command: reportedCommandLine(),
         qat: qat ? training : undefined,
       });
       if (json) return printJson(results);

@@ -4,7 +4,7 @@ import { bundledModel } from '../data/bundled.ts';
 import { DEMO_DEFAULTS, demo } from '../pipeline/demo-step.ts';
 import { NEEDED_DISK } from '../pipeline/measure-published-size.ts';
 import { describePublishedSize, type PublishedSize } from '../report/published-size.ts';
-import { commandLine } from './command-line.ts';
+import { reportedCommandLine } from './command-line.ts';
 import { printResults } from './compress-command.ts';
 import { examples } from './examples.ts';
 import { megabytes } from './format.ts';
@@ -47,7 +47,7 @@ export const demoCommand = () =>
         ...options,
         ...work(),
         output: out,
-        command: commandLine(),
+        command: reportedCommandLine(),
         onScratch: removesAtEnd,
       });
       if (json) return printJson(results);

@@ -16,7 +16,6 @@ export const INTERRUPTING_SIGNALS = ['SIGINT', 'SIGTERM'] as const satisfies rea
 const controller = new AbortController();
 let received: InterruptingSignal | undefined;
 let kept: string | undefined;
-let command = 'dino8';
 let onScratch: (path: string) => void = () => undefined;
 let onKept: (path: string | undefined) => void = () => undefined;
 
@@ -36,18 +35,6 @@ export const interruption = (): AbortSignal => controller.signal;
 
 /** The exit code of the interrupted command; undefined if it was not interrupted. */
 export const interruptedCode = (): number | undefined => received && INTERRUPTING[received];
-
-/** A word as a shell reads it. */
-const shellWord = (word: string): string =>
-  /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
-
-/** Notes the arguments of the running command, from which it can be started again. */
-export function noteArguments(given: readonly string[]): void {
-  command = ['dino8', ...given.map(shellWord)].join(' ');
-}
-
-/** The running command as a line for a shell. */
-export const commandLine = (): string => command;
 
 /** Says that the running command keeps its state in `path`, and continues there when it is run again. */
 export function keepsOnInterruption(path: string | undefined): void {

@@ -3,9 +3,10 @@ import { Command, CommanderError, type CommandUnknownOpts } from '@commander-js/
 import { Dino8Error, messageOf, withMemoryAdvice } from '../base/errors.ts';
 import { packageVersion } from '../base/package-root.ts';
 import { printable } from '../base/printable.ts';
+import { noteArguments } from './command-line.ts';
 import { COMMANDS, commandName } from './commands.ts';
 import { layOutHelp } from './help-format.ts';
-import { interruptedCode, interruptedSentence, listenForInterrupts, noteArguments } from './interruption.ts';
+import { interruptedCode, interruptedSentence, listenForInterrupts } from './interruption.ts';
 import { forgetLeftOut, leftOutSummary } from './left-out.ts';
 import { printWarnings, setRunningCommand, withFlags } from './notices.ts';
 
