@@ -18,6 +18,7 @@ import {
   foundSchema,
   labelsSchema,
   outputFiguresSchema,
+  secondsSchema,
 } from './result-schemas.ts';
 import { resultsSchema } from './results-file.ts';
 import type { ScoreResult } from './score-step.ts';
@@ -71,7 +72,7 @@ const mixture = z.object({
   interval: estimateSchema.optional(),
   change: estimateSchema.optional(),
   drop: z.number(),
-  seconds: positive,
+  seconds: secondsSchema,
 });
 
 /** The form of each kind of result, as far as a report shows it. */
@@ -98,7 +99,7 @@ const schemas = {
           model: name,
           bytes: count,
           seconds: spread,
-          roundSeconds: z.array(positive).max(1000),
+          roundSeconds: z.array(secondsSchema).max(1000),
           peakMemoryBytes: count,
         }),
       )
@@ -106,8 +107,8 @@ const schemas = {
       .max(100),
   }),
   measure: z.object({
-    runSeconds: z.array(positive).min(1).max(1_000_000),
-    medianSeconds: positive,
+    runSeconds: z.array(secondsSchema).min(1).max(1_000_000),
+    medianSeconds: secondsSchema,
     peakMemoryBytes: count,
     threads: count,
   }),

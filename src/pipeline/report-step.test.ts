@@ -141,6 +141,8 @@ describe('a report', () => {
     const damages: readonly [string | RegExp, string, RegExp][] = [
       ['"AP": 1', '"AP": 1e999', /figures\.AP/],
       [/"low": [\d.]+/, '"low": "0"', /intervals\.\w+\.low/],
+      [/"low": 0\.?\d*,\s*"high": 0/, '"low": 0.5, "high": 0', /above the upper/],
+      [/"high": [\d.]+/, '"high": 7', /intervals\.\w+\.high/],
       ['"kind": "score"', '"kind": "bench"', /rounds/],
       ['"subject": "int8"', '"subject": 8', /origin\.subject/],
     ];

@@ -15,7 +15,16 @@ const figureNames = z.enum(FIGURES.map(({ name }) => name));
 /** COCO's 12 figures; −1 where there is nothing to score. */
 export const figuresSchema = z.record(figureNames, z.number().min(-1).max(1));
 
-export const estimateSchema = z.object({ value: z.number(), low: z.number(), high: z.number() });
+/** A figure or a change of one, which no two figures from −1 to 1 exceed. */
+const figureOrChange = z.number().min(-2).max(2);
+
+/** A figure or a change of one with its interval, of which the lower end is not above the upper, but for rounding. */
+export const estimateSchema = z
+  .object({ value: figureOrChange, low: figureOrChange, high: figureOrChange })
+  .refine(({ low, high }) => low <= high + 1e-9, { error: 'the lower end of the interval is above the upper' });
+
+/** A time. None is shorter than a nanosecond, so that ratios of times are finite. */
+export const secondsSchema = z.number().min(1e-9);
 
 /** Figures, or changes of them, with their intervals. */
 export const estimatesSchema = z.partialRecord(figureNames, estimateSchema);
@@ -101,8 +110,8 @@ export const publishedSizeSchema: z.ZodType<PublishedSize> = z.object({
         name: z.string(),
         fileBytes: z.number().positive(),
         peakMemoryBytes: z.number().positive(),
-        medianSeconds: z.number().positive(),
-        runSeconds: z.array(z.number().positive()).min(1).max(1000),
+        medianSeconds: secondsSchema,
+        runSeconds: z.array(secondsSchema).min(1).max(1000),
       }),
     )
     .max(10),

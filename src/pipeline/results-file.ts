@@ -13,12 +13,13 @@ import {
   labelsSchema,
   outputFiguresSchema,
   publishedSizeSchema,
+  secondsSchema,
   variantErrorsSchema,
 } from './result-schemas.ts';
 
 const count = z.number().int().min(0);
 const positive = z.number().positive();
-const times = z.array(positive).max(100_000_000).readonly();
+const times = z.array(secondsSchema).max(100_000_000).readonly();
 
 const cost = {
   path: z.string(),
@@ -37,13 +38,13 @@ const sensitiveCost = z
 
 const variantSchema = z
   .object({
-    name: z.string().min(1),
+    name: z.string().min(1).max(1000),
     description: z.string(),
     file: z.string(),
     fileBytes: positive,
-    loadSeconds: positive,
+    loadSeconds: secondsSchema,
     peakMemoryBytes: positive,
-    medianSeconds: positive,
+    medianSeconds: secondsSchema,
     runSeconds: times,
     roundSeconds: times,
     figures: figuresSchema,
@@ -94,7 +95,7 @@ const recommendationSchema = z.object({
 export const resultsSchema: z.ZodType<CompressResult> = z.object({
   format: z.literal(RESULTS_FORMAT, { error: 'it must be a results.json that this version of dino8 compress wrote' }),
   version: z.string(),
-  title: z.string().min(1),
+  title: z.string().min(1).max(1000),
   summary: z.string(),
   report: z.string(),
   outputFigures: outputFiguresSchema,
