@@ -1,6 +1,6 @@
 import { Command } from '@commander-js/extra-typings';
 import type { PrecisionContribution } from '../evaluate/contribution.ts';
-import { points, signedInterval, signedPoints, verdict } from '../evaluate/points.ts';
+import { points, signedInterval, signedPoints, twoDigits, verdict } from '../evaluate/points.ts';
 import { CONTRIBUTION_DEFAULTS, type ContributionResult, contribution } from '../pipeline/contribution-step.ts';
 import { addDatasetOptions, DATASET_ARGUMENT, separateDataset } from './dataset-options.ts';
 import { examples } from './examples.ts';
@@ -100,7 +100,7 @@ function describe({ recipe, modules, averagePrecision, rounds }: ContributionRes
       [`module, recipe ${recipe}`, 'FP32', 'INT8', 'saved', 'share'],
       bytes.map(({ name, float, quantized, saved, share }) => [
         name,
-        ...[float, quantized, saved].map((value) => `${(value / 1e6).toFixed(2)} MB`),
+        ...[float, quantized, saved].map((value) => `${twoDigits(value / 1e6)} MB`),
         percentOf(share),
       ]),
     ),
@@ -130,7 +130,7 @@ function describe({ recipe, modules, averagePrecision, rounds }: ContributionRes
 function printSeconds(modules: ContributionResult['modules'], rounds: number): void {
   const timed = modules.flatMap(({ name, seconds }) => (seconds ? [{ name, ...seconds }] : []));
   if (timed.length === 0) return;
-  const ms = (seconds: number) => (1000 * seconds).toFixed(2);
+  const ms = (seconds: number) => twoDigits(1000 * seconds);
   const rows = timed.map(({ name, float, quantized, saved, share }) => [
     name,
     ...[float, quantized, saved].map(
@@ -140,8 +140,9 @@ function printSeconds(modules: ContributionResult['modules'], rounds: number): v
   ]);
   print(`\n${table(['module', 'FP32, ms', 'INT8, ms', 'saved, ms', 'share'], rows)}`);
   print(
-    `Times are medians and ranges of ${rounds} rounds. The text encoder runs in each of them; in use it runs once for a prompt.`,
+    `Times are medians and ranges of ${rounds} ${rounds === 1 ? 'round' : 'rounds'}. The text encoder runs in each of them; in use it runs once for a prompt.`,
   );
 }
 
-const percentOf = (share: number | undefined): string => (share === undefined ? '–' : `${(100 * share).toFixed(1)} %`);
+const percentOf = (share: number | undefined): string =>
+  share === undefined ? '–' : `${(100 * share).toFixed(1).replace('-', '−')} %`;

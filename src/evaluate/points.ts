@@ -4,6 +4,9 @@ import { type Estimate, isChance } from '../base/statistics.ts';
 /** The words for a change whose interval contains 0. */
 export const CHANCE = 'not distinguishable from chance';
 
+/** A number with two digits, and with a minus sign, not a hyphen, if it is below 0. */
+export const twoDigits = (value: number): string => value.toFixed(2).replace('-', '−');
+
 /** A figure in points; a dash where there was nothing to score. */
 export const points = (value: number): string => (value < 0 ? '–' : (100 * value).toFixed(2));
 

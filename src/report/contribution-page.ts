@@ -1,7 +1,7 @@
 /** The contributions of the modules, as a section of a report and as a page of its own. */
 import { type Markup, type MarkupValue, markup } from '../base/markup.ts';
 import type { ModuleContribution, PrecisionContribution, PrecisionSummary, Saving } from '../evaluate/contribution.ts';
-import { points, signedInterval, signedPoints, verdict } from '../evaluate/points.ts';
+import { points, signedInterval, signedPoints, twoDigits, verdict } from '../evaluate/points.ts';
 import { barChart } from './charts.ts';
 import { chartCard, page, tableCard } from './page.ts';
 
@@ -29,7 +29,7 @@ function contributionSection({ recipe, modules, averagePrecision, rounds }: Cont
   );
   const timed =
     seconds.length > 0
-      ? markup`<p>Times are medians of ${rounds} rounds in which the models took turns. The text encoder runs in each of them; in use it runs once for a prompt.</p>${savingTable('ms', seconds)}`
+      ? markup`<p>Times are medians of ${rounds} ${rounds === 1 ? 'round' : 'rounds'} in which the models took turns. The text encoder runs in each of them; in use it runs once for a prompt.</p>${savingTable('ms', seconds)}`
       : '';
   const charts = [
     chartCard('Saved megabytes', savingChart('MB', bytes)),
@@ -67,9 +67,9 @@ function savingTable(unit: string, rows: readonly NamedSaving[]): Markup {
     columns: ['Module', `FP32 (${unit})`, `INT8 (${unit})`, 'saved', 'share of what is saved'],
     rows: rows.map(({ name, saving: { float, quantized, saved, share } }) => [
       name,
-      float.toFixed(2),
-      quantized.toFixed(2),
-      saved.toFixed(2),
+      twoDigits(float),
+      twoDigits(quantized),
+      twoDigits(saved),
       percentOf(share),
     ]),
   });
@@ -100,4 +100,5 @@ ${tableCard({
 })}`;
 }
 
-const percentOf = (share: number | undefined): string => (share === undefined ? '–' : `${(100 * share).toFixed(1)} %`);
+const percentOf = (share: number | undefined): string =>
+  share === undefined ? '–' : `${(100 * share).toFixed(1).replace('-', '−')} %`;
