@@ -81,14 +81,15 @@ const planSchemas: OptionSchemas<PlannedFor> = {
 /**
  * Chooses what the caller leaves open. The same data and model give the same plan on every machine, so that a training can
  * continue on another one.
- * @throws UsageError if a number is not possible
- * @example
- * defaultPlan({ images: 205, pixels: 480 * 640, width: 256, fromScratch: false }); // { steps: 597, batch: 1, accumulate: 12, … }
  *
  * - The rate falls with the width of the model, as AdamW's best rate does (Yang et al. 2022, https://arxiv.org/abs/2203.03466),
  *   and with the root of the images of a step if they are few.
  * - A narrow model learns everything at the full rate. The wide ones are published, and their backbones keep what they know.
  * - The rate of quantization scales does not depend on the width.
+ *
+ * @throws UsageError if a number is not possible
+ * @example
+ * defaultPlan({ images: 205, pixels: 480 * 640, width: 256, fromScratch: false }); // { steps: 597, batch: 1, accumulate: 12, … }
  */
 export function defaultPlan(planned: PlannedFor, given: PlanChoices = {}): TrainingPlan {
   checkOptions('What is planned for', planSchemas, planned);

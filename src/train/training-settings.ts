@@ -286,7 +286,8 @@ const startSchemas: OptionSchemas<TrainingStart> = { fromScratch: optional(truth
 /**
  * One sentence that says how long a training is and at which rates it learns.
  * @example
- * describePlan(settings, 205); // '205 images: 597 steps of 12 images (35 passes), a learning rate of …'
+ * const settings = resolveTrainingSettings(checkpoint, dataset, 'train');
+ * describePlan(settings, dataset.images.length); // '205 images: 597 steps of 12 images (35 passes), a learning rate of …'
  */
 export function describePlan(settings: TrainingSettings, images: number): string {
   checkFields('The settings must be what `resolveTrainingSettings` returned', settings, 'kind', 'schedule', 'groups');
