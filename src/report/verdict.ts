@@ -17,6 +17,7 @@ export interface Gain {
 
 /** The answer of a report. */
 export interface Verdict {
+  /** What the rule recommends, and why, as values. */
   readonly recommendation: Recommendation;
   /** One sentence, such as "Ship fast: 3.9× smaller, 3.4× faster, AP unchanged within chance". */
   readonly answer: string;
