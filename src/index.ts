@@ -118,12 +118,8 @@ export {
   sensitivity,
 } from './pipeline/sensitivity-step.ts';
 export { TUNE_DEFAULTS, type TuneResult, type TuneStepOptions, tune } from './pipeline/tune-step.ts';
-export {
-  VOCABULARY_DEFAULTS,
-  type VocabularyOptions,
-  type VocabularyResult,
-  vocabulary,
-} from './pipeline/vocabulary-step.ts';
+export { VOCABULARY_DEFAULTS, type VocabularyOptions } from './pipeline/vocabulary-options.ts';
+export { type VocabularyResult, vocabulary } from './pipeline/vocabulary-step.ts';
 export type { Provenance } from './report/provenance.ts';
 export type { PublishedSize, PublishedSizeVariant } from './report/published-size.ts';
 export type { Agreement, ErrorChange, ReportedVariant, Variant, VariantErrors } from './report/variants.ts';

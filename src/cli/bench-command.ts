@@ -1,12 +1,12 @@
 import { basename } from 'node:path';
 import { Command } from '@commander-js/extra-typings';
 import { UsageError } from '../base/errors.ts';
+import { megabytes, milliseconds, percent, threadsInWords } from '../base/format.ts';
 import type { Spread } from '../base/statistics.ts';
 import type { ModelProfile } from '../evaluate/model-profile.ts';
 import { BENCH_DEFAULTS, type BenchedModel, type BenchResult, bench } from '../pipeline/bench-step.ts';
 import { deviceOption } from './device-option.ts';
 import { examples } from './examples.ts';
-import { megabytes, milliseconds, percent } from './format.ts';
 import { interruption } from './interruption.ts';
 import { maxPixelsOption } from './max-pixels-option.ts';
 import { notice } from './notices.ts';
@@ -92,7 +92,7 @@ function printBench({ models, rounds, runs, threads, peak }: BenchResult): void 
     ),
   );
   print(
-    `Medians of ${rounds} processes of ${runs} runs each, with ${threads} ${threads === 1 ? 'thread' : 'threads'}; in brackets the lowest and the highest of the ${rounds}.`,
+    `Medians of ${rounds} processes of ${runs} runs each, with ${threadsInWords(threads)}; in brackets the lowest and the highest of the ${rounds}.`,
   );
   if (models.some(({ isDistinct }) => isDistinct === false))
     print(

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { Command, Option } from '@commander-js/extra-typings';
+import { megabytes, milliseconds } from '../base/format.ts';
 import { points, pointsInterval, signedInterval, signedPoints, verdict } from '../evaluate/points.ts';
 import { COMPRESS_DEFAULTS, type CompressedVariant, type CompressResult } from '../pipeline/compress-options.ts';
 import { compress } from '../pipeline/compress-step.ts';
@@ -15,7 +16,6 @@ import {
   separateDataset,
 } from './dataset-options.ts';
 import { examples } from './examples.ts';
-import { megabytes, milliseconds } from './format.ts';
 import { keepsOnInterruption } from './interruption.ts';
 import { print, printJson } from './output.ts';
 import { work } from './progress-line.ts';

@@ -1,4 +1,5 @@
 import { Command } from '@commander-js/extra-typings';
+import { shareInPercent } from '../base/format.ts';
 import type { PrecisionContribution } from '../evaluate/contribution.ts';
 import { points, signedInterval, signedPoints, twoDigits, verdict } from '../evaluate/points.ts';
 import { CONTRIBUTION_DEFAULTS, type ContributionResult, contribution } from '../pipeline/contribution-step.ts';
@@ -101,7 +102,7 @@ function describe({ recipe, modules, averagePrecision, rounds }: ContributionRes
       bytes.map(({ name, float, quantized, saved, share }) => [
         name,
         ...[float, quantized, saved].map((value) => `${twoDigits(value / 1e6)} MB`),
-        percentOf(share),
+        shareInPercent(share),
       ]),
     ),
   );
@@ -112,7 +113,7 @@ function describe({ recipe, modules, averagePrecision, rounds }: ContributionRes
     signedPoints(change),
     signedInterval(interval),
     verdict(interval),
-    percentOf(share),
+    shareInPercent(share),
   ];
   const alone = modules.flatMap(({ name, averagePrecision: change }) =>
     change ? [cells(`only the ${name}`, change)] : [],
@@ -136,13 +137,10 @@ function printSeconds(modules: ContributionResult['modules'], rounds: number): v
     ...[float, quantized, saved].map(
       ({ median, lowest, highest }) => `${ms(median)} (${ms(lowest)} to ${ms(highest)})`,
     ),
-    percentOf(share),
+    shareInPercent(share),
   ]);
   print(`\n${table(['module', 'FP32, ms', 'INT8, ms', 'saved, ms', 'share'], rows)}`);
   print(
     `Times are medians and ranges of ${rounds} ${rounds === 1 ? 'round' : 'rounds'}. The text encoder runs in each of them; in use it runs once for a prompt.`,
   );
 }
-
-const percentOf = (share: number | undefined): string =>
-  share === undefined ? '–' : `${(100 * share).toFixed(1).replace('-', '−')} %`;

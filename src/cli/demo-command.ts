@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { Command } from '@commander-js/extra-typings';
+import { megabytes } from '../base/format.ts';
 import { bundledModel } from '../data/bundled.ts';
 import { DEMO_DEFAULTS, demo } from '../pipeline/demo-step.ts';
 import { NEEDED_DISK } from '../pipeline/measure-published-size.ts';
@@ -7,7 +8,6 @@ import { describePublishedSize, type PublishedSize } from '../report/published-s
 import { reportedCommandLine } from './command-line.ts';
 import { printResults } from './compress-command.ts';
 import { examples } from './examples.ts';
-import { megabytes } from './format.ts';
 import { keepsOnInterruption, removesAtEnd } from './interruption.ts';
 import { notice } from './notices.ts';
 import { print, printJson } from './output.ts';

@@ -1,4 +1,5 @@
 import { Command } from '@commander-js/extra-typings';
+import { percent } from '../base/format.ts';
 import { ERROR_CAUSES } from '../evaluate/errors/find-errors.ts';
 import type { ByGroup } from '../evaluate/errors/found-objects.ts';
 import { points, signedPoints } from '../evaluate/points.ts';
@@ -13,7 +14,6 @@ import {
   withLabels,
 } from './detections-arguments.ts';
 import { examples } from './examples.ts';
-import { percent } from './format.ts';
 import { print, printJson } from './output.ts';
 import { work } from './progress-line.ts';
 import { fraction, jsonOption, overwriteOption, wholeNumber } from './shared-options.ts';

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { Command, Option } from '@commander-js/extra-typings';
 import { UsageError } from '../base/errors.ts';
+import { megabytes } from '../base/format.ts';
 import type { Size } from '../data/size.ts';
 import type { WrittenBundle } from '../pipeline/bundles/bundle.ts';
 import { exportOpenVino } from '../pipeline/openvino/export-openvino.ts';
@@ -9,7 +10,6 @@ import { exportWeb, type WebPage } from '../pipeline/web/export-web.ts';
 import { TENSORRT_VERSIONS } from '../quant/targets/tensorrt/versions.ts';
 import { BACKENDS } from '../web/manifest.ts';
 import { examples } from './examples.ts';
-import { megabytes } from './format.ts';
 import { maxPixelsOption } from './max-pixels-option.ts';
 import { print, printJson } from './output.ts';
 import { addPhraseOptions, phrasesOf } from './phrase-options.ts';

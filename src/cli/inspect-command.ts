@@ -1,10 +1,10 @@
 import { Command } from '@commander-js/extra-typings';
+import { megabytes, milliseconds, percent } from '../base/format.ts';
 import type { Inspection, ModuleCost } from '../evaluate/inspect.ts';
 import { BLANK_TOKENS } from '../pipeline/blank-inputs.ts';
 import { INSPECT_DEFAULTS, inspect } from '../pipeline/inspect-step.ts';
 import type { PlanSummary } from '../quant/plan-summary.ts';
 import { examples } from './examples.ts';
-import { megabytes, milliseconds, percent } from './format.ts';
 import { interruption } from './interruption.ts';
 import { maxPixelsOption } from './max-pixels-option.ts';
 import { notice } from './notices.ts';

@@ -1,10 +1,10 @@
 import { Command } from '@commander-js/extra-typings';
 import { InputError } from '../base/errors.ts';
+import { milliseconds, percent } from '../base/format.ts';
 import { BLANK_TOKENS } from '../pipeline/blank-inputs.ts';
 import { lint } from '../pipeline/lint-step.ts';
 import type { LintReport } from '../quant/targets/target.ts';
 import { examples } from './examples.ts';
-import { milliseconds, percent } from './format.ts';
 import { interruption } from './interruption.ts';
 import { notice } from './notices.ts';
 import { print, printJson } from './output.ts';

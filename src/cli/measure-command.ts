@@ -1,9 +1,9 @@
 import { Command } from '@commander-js/extra-typings';
 import { UsageError } from '../base/errors.ts';
+import { megabytes, milliseconds } from '../base/format.ts';
 import { MEASURE_DEFAULTS, measure, measureInputs } from '../pipeline/measure-step.ts';
 import { deviceOption } from './device-option.ts';
 import { examples } from './examples.ts';
-import { megabytes, milliseconds } from './format.ts';
 import { interruption } from './interruption.ts';
 import { maxPixelsOption } from './max-pixels-option.ts';
 import { notice } from './notices.ts';

@@ -1,7 +1,8 @@
 /** Progress of long work on the terminal. */
+
+import { duration } from '../base/format.ts';
 import { printable } from '../base/printable.ts';
 import type { OnProgress, Progress, WorkOptions } from '../base/progress.ts';
-import { duration } from './format.ts';
 import { interruption } from './interruption.ts';
 import { notice } from './notices.ts';
 

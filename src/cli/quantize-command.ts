@@ -1,10 +1,10 @@
 import { Command } from '@commander-js/extra-typings';
 import { UsageError } from '../base/errors.ts';
+import { megabytes } from '../base/format.ts';
 import { type ExplainedLayer, explainRecipe, quantize } from '../pipeline/quantize-step.ts';
 import { DEFAULT_RECIPE } from '../quant/recipe.ts';
 import { addReadingOptions, separateDataset } from './dataset-options.ts';
 import { examples } from './examples.ts';
-import { megabytes } from './format.ts';
 import { notice } from './notices.ts';
 import { print, printJson } from './output.ts';
 import { addPhraseOptions, phrasesOf } from './phrase-options.ts';

@@ -1,10 +1,10 @@
 import { Command, Option } from '@commander-js/extra-typings';
+import { signed } from '../base/format.ts';
 import { points, pointsInterval, signedInterval, verdict } from '../evaluate/points.ts';
 import type { Sensitivity } from '../evaluate/sensitivity.ts';
 import { SENSITIVITY_DEFAULTS, sensitivity } from '../pipeline/sensitivity-step.ts';
 import { addDatasetOptions } from './dataset-options.ts';
 import { examples } from './examples.ts';
-import { signed } from './format.ts';
 import { keepsOnInterruption } from './interruption.ts';
 import { judgedBy } from './judged-model.ts';
 import { print, printJson } from './output.ts';

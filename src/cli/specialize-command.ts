@@ -1,7 +1,7 @@
 import { Command } from '@commander-js/extra-typings';
+import { megabytes } from '../base/format.ts';
 import { specializeModel } from '../pipeline/specialize-step.ts';
 import { examples } from './examples.ts';
-import { megabytes } from './format.ts';
 import { interruption } from './interruption.ts';
 import { notice } from './notices.ts';
 import { print, printJson } from './output.ts';

@@ -1,5 +1,6 @@
 /** The part that the commands `train` and `qat` share: their options, the line of progress and the summary. */
 import { Command, Option } from '@commander-js/extra-typings';
+import { duration } from '../base/format.ts';
 import { printable } from '../base/printable.ts';
 import type { Progress } from '../base/progress.ts';
 import { TRAINING_LABEL, TRAINING_RUN_DEFAULTS, type TrainingResult } from '../pipeline/training-options.ts';
@@ -8,7 +9,6 @@ import { SCHEDULES } from '../train/schedule.ts';
 import type { StepReport } from '../train/trainer.ts';
 import { TRAINING_DEFAULTS, type TrainingKind } from '../train/training-settings.ts';
 import { commandLine } from './command-line.ts';
-import { duration } from './format.ts';
 import { interruption } from './interruption.ts';
 import { notice } from './notices.ts';
 import { print } from './output.ts';

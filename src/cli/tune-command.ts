@@ -1,10 +1,10 @@
 import { Command } from '@commander-js/extra-typings';
+import { milliseconds, signed } from '../base/format.ts';
 import { points, pointsInterval, signedInterval, verdict } from '../evaluate/points.ts';
 import type { Tuned } from '../evaluate/tune.ts';
 import { TUNE_DEFAULTS, tune } from '../pipeline/tune-step.ts';
 import { addDatasetOptions } from './dataset-options.ts';
 import { examples } from './examples.ts';
-import { milliseconds, signed } from './format.ts';
 import { keepsOnInterruption } from './interruption.ts';
 import { judgedBy } from './judged-model.ts';
 import { print, printJson } from './output.ts';

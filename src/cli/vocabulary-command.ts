@@ -1,13 +1,15 @@
 import { Command } from '@commander-js/extra-typings';
 import { UsageError } from '../base/errors.ts';
+import { signed } from '../base/format.ts';
 import { splitPhrases } from '../data/phrases.ts';
 import { readPhrases } from '../data/read-phrases.ts';
 import type { AbsentScore, ParaphraseScores, SeenScores, VocabularyNumber } from '../evaluate/open-vocabulary.ts';
-import { points, pointsInterval, signedInterval, signedPoints, verdict } from '../evaluate/points.ts';
-import { VOCABULARY_DEFAULTS, vocabulary } from '../pipeline/vocabulary-step.ts';
+import { points } from '../evaluate/points.ts';
+import { VOCABULARY_DEFAULTS } from '../pipeline/vocabulary-options.ts';
+import { vocabulary } from '../pipeline/vocabulary-step.ts';
+import { changeCells, differenceCells, precisionCells } from '../report/vocabulary-cells.ts';
 import { addDatasetOptions, DATASET_ARGUMENT, separateDataset } from './dataset-options.ts';
 import { examples } from './examples.ts';
-import { signed } from './format.ts';
 import { keepsOnInterruption } from './interruption.ts';
 import { print, printJson } from './output.ts';
 import { work } from './progress-line.ts';
@@ -112,19 +114,6 @@ const namesOf = (list: string | undefined): string[] | undefined =>
   list === undefined ? undefined : splitPhrases(list);
 const linesOf = async (path: string): Promise<string[]> => (await readPhrases(path)).map(({ exact }) => exact);
 
-/** The cells of an average precision. */
-const precision = ({ value = -1, interval }: VocabularyNumber) => [points(value), pointsInterval(interval)];
-/** The cells of a difference of two of them, which may be due to chance. */
-const difference = ({ value, interval }: VocabularyNumber) => [
-  value === undefined ? '–' : signedPoints(value),
-  signedInterval(interval),
-];
-/** The cells of the change from the other model. */
-const change = ({ change: value, changeInterval: interval }: VocabularyNumber) => [
-  value === undefined ? '–' : signedPoints(value),
-  signedInterval(interval),
-  verdict(interval),
-];
 const CHANGED = ['change', '95 % interval', ''];
 
 function seenTable(
@@ -134,14 +123,14 @@ function seenTable(
   const row = (name: string, cells: readonly string[], number: VocabularyNumber) => [
     name,
     ...cells,
-    ...(isCompared ? change(number) : []),
+    ...(isCompared ? changeCells(number) : []),
   ];
   return table(
     ['phrases', 'AP', '95 % interval', ...(isCompared ? CHANGED : [])],
     [
-      row(`seen in training (${seenCategories})`, precision(seen), seen),
-      row(`never seen (${unseenCategories})`, precision(unseen), unseen),
-      row('never seen − seen', difference(apart), apart),
+      row(`seen in training (${seenCategories})`, precisionCells(seen), seen),
+      row(`never seen (${unseenCategories})`, precisionCells(unseen), unseen),
+      row('never seen − seen', differenceCells(apart), apart),
     ],
   );
 }
@@ -158,8 +147,8 @@ function paraphraseTable({ phrases, mean }: ParaphraseScores, isCompared: boolea
     ...texts,
     points(original.value ?? -1),
     points(paraphrased.value ?? -1),
-    ...difference(lost),
-    ...(isCompared ? change(paraphrased) : []),
+    ...differenceCells(lost),
+    ...(isCompared ? changeCells(paraphrased) : []),
   ];
   return table(
     [
@@ -203,8 +192,8 @@ function absentTable(rows: readonly AbsentScore[], threshold: number, isCompared
       ...alarms(falseAlarms),
       ...(isCompared ? alarmChange(falseAlarms) : []),
       points(averagePrecision.value ?? -1),
-      ...difference(lost),
-      ...(isCompared ? change(averagePrecision) : []),
+      ...differenceCells(lost),
+      ...(isCompared ? changeCells(averagePrecision) : []),
     ]),
     Array.from({ length: isCompared ? 12 : 7 }, () => 'right' as const),
   );

@@ -5,6 +5,7 @@
 
 import { z } from 'zod';
 import { checkValue, objectWith, wholeNumber } from '../base/check-options.ts';
+import { InputError } from '../base/errors.ts';
 
 /** An image of a data set. */
 export interface CocoImage {
@@ -127,6 +128,14 @@ export function checkAnnotationsArgument(annotations: CocoAnnotations): void {
 /** @throws UsageError if what a caller gave as a data set is none */
 export function checkDatasetArgument(dataset: CocoDataset): void {
   checkValue('The data set', datasetSchema, dataset);
+}
+
+/** @throws InputError if the images of a data set have no boxes */
+export function requireBoxes({ annotations, source }: CocoDataset): void {
+  if (annotations.length === 0)
+    throw new InputError(
+      `${source ?? 'The data set'} has no boxes in these images; there is nothing to score against.`,
+    );
 }
 
 /** @throws UsageError if what a caller gave as detections is no list */

@@ -58,6 +58,14 @@ const FILTERS: Readonly<Record<Exclude<Resampling, 0>, Filter>> = {
   },
 };
 
+/** The picture with sides of at most `longest` pixels: the picture itself, or a smaller one by a triangle filter. */
+export function shrinkTo(image: Image, longest: number): Image {
+  const scale = longest / Math.max(image.width, image.height);
+  if (scale >= 1) return image;
+  const side = (length: number) => Math.max(1, Math.round(length * scale));
+  return resample(image, { height: side(image.height), width: side(image.width) }, 2);
+}
+
 /**
  * Resizes a picture to a size; the filter is widened where the picture becomes smaller.
  * @param filter the number of the filter in Pillow

@@ -11,7 +11,7 @@ import { tensorBytes } from '../onnx/tensor.ts';
 import { nodesOf } from '../onnx/traverse.ts';
 import { encodeModel, modelBytes } from '../onnx/write.ts';
 import { kernelOptions } from '../runtime/kernels.ts';
-import { profileRun } from '../runtime/profile.ts';
+import { type ProfiledNode, profiledPath, profileRun } from '../runtime/profile.ts';
 import type { Feeds } from '../runtime/session.ts';
 import { type BootstrapOptions, bootstrapNumbers, hasEnoughImages } from './bootstrap.ts';
 import type { Matches } from './matches.ts';
@@ -101,11 +101,20 @@ export async function secondsByModule(
   feeds: Feeds,
   modules: readonly ModelModule[],
 ): Promise<ReadonlyMap<string, number>> {
+  return sumByModule(await profileRun(modelBytes(model), kernelOptions(), feeds, RUNS), RUNS, modules);
+}
+
+/** The seconds of each module in a profile of `runs` runs. */
+export function sumByModule(
+  nodes: readonly ProfiledNode[],
+  runs: number,
+  modules: readonly ModelModule[],
+): ReadonlyMap<string, number> {
   const seconds = emptyRows(modules);
-  for (const node of await profileRun(modelBytes(model), kernelOptions(), feeds, RUNS)) {
-    const slash = node.name.indexOf('/');
-    const module = slash < 0 ? undefined : moduleOf(modules, node.name.slice(0, slash));
-    addTo(seconds, module ?? NO_MODULE, node.seconds / RUNS);
+  for (const node of nodes) {
+    const path = profiledPath(node);
+    const module = path === undefined ? undefined : moduleOf(modules, path);
+    addTo(seconds, module ?? NO_MODULE, node.seconds / runs);
   }
   return seconds;
 }

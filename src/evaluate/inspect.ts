@@ -11,7 +11,7 @@ import { modelBytes } from '../onnx/write.ts';
 import { matchesPath } from '../quant/match-path.ts';
 import { type PlanSummary, readPlanSummary } from '../quant/plan-summary.ts';
 import { kernelOptions } from '../runtime/kernels.ts';
-import { profileRun } from '../runtime/profile.ts';
+import { profiledPath, profileRun } from '../runtime/profile.ts';
 import type { Feeds } from '../runtime/session.ts';
 
 /** The cost of a module. */
@@ -156,11 +156,10 @@ function isParameter(name: string, type: DataType, rank: number, tensors: Readon
 async function addSeconds(costs: Costs, model: Model, feeds: Feeds): Promise<void> {
   const RUNS = 3;
   const paths = new Set(model.graph.node.map(modulePath));
-  for (const { name, seconds } of await profileRun(modelBytes(model), kernelOptions(), feeds, RUNS)) {
-    // The name of a fused node begins with that of one of its parts.
-    const path = name.slice(0, Math.max(name.indexOf('/'), 0));
+  for (const node of await profileRun(modelBytes(model), kernelOptions(), feeds, RUNS)) {
+    const path = profiledPath(node) ?? '';
     const known = paths.has(path) && path !== '' ? path : ELSEWHERE;
-    const cost = { ...nothing(known), seconds: seconds / RUNS };
+    const cost = { ...nothing(known), seconds: node.seconds / RUNS };
     costs.set(known, add(costs.get(known) ?? nothing(known), cost));
   }
 }

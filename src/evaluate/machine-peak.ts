@@ -31,10 +31,10 @@ const INTEGER = "description: in integers\nrules: [{ match: '**', operators: [Ma
  * Measures the peak by the fastest of some products of 1024x1024 matrices, in floats and in integers, by ONNX Runtime with
  * dino8's kernels. The product in integers includes the rounding of its left side, a few hundredths of its time.
  */
-export async function measurePeak(threads: number): Promise<MachinePeak> {
+export async function measurePeak(): Promise<MachinePeak> {
   const float = productModel();
   const { model: integer } = await quantizeModel(float, parseRecipe(INTEGER, 'the product'));
-  return { float: await fastest(float, threads), integer: await fastest(integer, threads) };
+  return { float: await fastest(float), integer: await fastest(integer) };
 }
 
 /** Numbers between −1 and 1 without a pattern that a processor could use. */
@@ -49,8 +49,8 @@ function productModel(): Model {
 }
 
 /** The multiply-adds a second of the fastest run. */
-async function fastest(model: Model, threads: number): Promise<number> {
-  await using session = await Session.create(modelBytes(model), { threads, ...kernelOptions() });
+async function fastest(model: Model): Promise<number> {
+  await using session = await Session.create(modelBytes(model), kernelOptions());
   const feeds = { x: floats(values(ROWS * DEPTH), [ROWS, DEPTH]) };
   let least = Number.POSITIVE_INFINITY;
   for (let run = 0; run < WARM_UP + RUNS; run++) {

@@ -5,8 +5,8 @@ import { modelBytes } from '../onnx/write.ts';
 import { kernelOptions } from '../runtime/kernels.ts';
 import { type ProfiledNode, profileRun } from '../runtime/profile.ts';
 import type { Feeds } from '../runtime/session.ts';
-import { NO_MODULE } from './contribution.ts';
-import { ELSEWHERE, inspectModel } from './inspect.ts';
+import { NO_MODULE, sumByModule } from './contribution.ts';
+import { inspectModel } from './inspect.ts';
 import type { MachinePeak } from './machine-peak.ts';
 
 /** The time of a module, and its work. */
@@ -52,44 +52,27 @@ const WHOLE_PATH = 64;
  * Runs a model some times under ONNX Runtime's profiler, which makes each run a little slower.
  * @throws RuntimeError if the model does not run
  */
-export async function profileModel(
-  loaded: LoadedModel,
-  feeds: Feeds,
-  threads: number,
-  peak: MachinePeak,
-): Promise<ModelProfile> {
-  const nodes = await profileRun(modelBytes(loaded.model), { threads, ...kernelOptions() }, feeds, RUNS);
-  const names = [...loaded.family.modules.map(({ name }) => name), NO_MODULE];
-  const rows = new Map(names.map((name) => [name, { seconds: 0, multiplyAdds: 0, integerMultiplyAdds: 0 }]));
-  const rowOf = (path: string | undefined) => {
-    const name = path === undefined ? undefined : moduleOf(loaded.family.modules, path);
-    const row = rows.get(name ?? NO_MODULE);
-    if (!row) throw new Error('every module has a row');
-    return row;
-  };
-  for (const { name, seconds } of nodes) rowOf(pathOf(name)).seconds += seconds / RUNS;
-  const { modules } = await inspectModel(loaded, { feeds, depth: WHOLE_PATH, profile: false });
-  for (const { path, multiplyAdds, integerMultiplyAdds } of modules) {
-    const row = rowOf(path === ELSEWHERE ? undefined : path);
-    row.multiplyAdds += multiplyAdds;
-    row.integerMultiplyAdds += integerMultiplyAdds;
+export async function profileModel(loaded: LoadedModel, feeds: Feeds, peak: MachinePeak): Promise<ModelProfile> {
+  const { modules } = loaded.family;
+  const nodes = await profileRun(modelBytes(loaded.model), kernelOptions(), feeds, RUNS);
+  const work = new Map<string, Pick<ProfiledModule, 'multiplyAdds' | 'integerMultiplyAdds'>>();
+  const inspection = await inspectModel(loaded, { feeds, depth: WHOLE_PATH, profile: false });
+  for (const { path, multiplyAdds, integerMultiplyAdds } of inspection.modules) {
+    const name = moduleOf(modules, path) ?? NO_MODULE;
+    const known = work.get(name);
+    work.set(name, {
+      multiplyAdds: multiplyAdds + (known?.multiplyAdds ?? 0),
+      integerMultiplyAdds: integerMultiplyAdds + (known?.integerMultiplyAdds ?? 0),
+    });
   }
-  const measured = [...rows].map(([name, row]) => withPeak({ name, ...row }, peak));
-  const sum = (key: 'seconds' | 'multiplyAdds' | 'integerMultiplyAdds') =>
-    measured.reduce((total, row) => total + row[key], 0);
-  const total = {
-    name: 'whole model',
-    seconds: sum('seconds'),
-    multiplyAdds: sum('multiplyAdds'),
-    integerMultiplyAdds: sum('integerMultiplyAdds'),
-  };
-  return { modules: measured, operators: byOperator(nodes), total: withPeak(total, peak) };
-}
-
-/** The module path of a profiled node: what stands before the operator. Nodes of ONNX Runtime have none. */
-function pathOf(name: string): string | undefined {
-  const slash = name.indexOf('/');
-  return slash < 0 ? undefined : name.slice(0, slash);
+  const nothing = { multiplyAdds: 0, integerMultiplyAdds: 0 };
+  const rows = [...sumByModule(nodes, RUNS, modules)].map(([name, seconds]) =>
+    withPeak({ name, seconds, ...(work.get(name) ?? nothing) }, peak),
+  );
+  const { multiplyAdds, integerMultiplyAdds } = inspection.total;
+  const seconds = rows.reduce((sum, row) => sum + row.seconds, 0);
+  const total = withPeak({ name: 'whole model', seconds, multiplyAdds, integerMultiplyAdds }, peak);
+  return { modules: rows, operators: byOperator(nodes), total };
 }
 
 function withPeak(row: Omit<ProfiledModule, 'ofPeak'>, peak: MachinePeak): ProfiledModule {

@@ -125,21 +125,15 @@ export async function bench(options: BenchOptions): Promise<BenchResult> {
     const origin = originOf('bench', { subject: models[0] ?? '' });
     const result = { origin, models: figures, rounds, runs, threads, loadBefore };
     if (!profile) return result;
-    const peak = await measurePeak(threads);
+    const peak = await measurePeak();
     const profiled: BenchedModel[] = [];
-    for (const each of figures)
-      profiled.push({ ...each, profile: await profileOf(each.model, options, threads, peak) });
+    for (const each of figures) profiled.push({ ...each, profile: await profileOf(each.model, options, peak) });
     return { ...result, models: profiled, peak };
   });
 }
 
 /** Profiles a model on the picture, with the first part of the prompt if the phrases need several. */
-async function profileOf(
-  model: string,
-  options: BenchOptions,
-  threads: number,
-  peak: MachinePeak,
-): Promise<ModelProfile> {
+async function profileOf(model: string, options: BenchOptions, peak: MachinePeak): Promise<ModelProfile> {
   const { ema, tokenizer, signal } = options;
   signal?.throwIfAborted();
   const source = await readPackage(model, { ema, tokenizer, signal });
@@ -148,7 +142,7 @@ async function profileOf(
     createTokenizer(source.tokenizer, source.source),
   ).chunks;
   const feeds = await pictureFeeds(source, options.image, chunk?.tokens ?? []);
-  return profileModel(source, feeds, threads, peak);
+  return profileModel(source, feeds, peak);
 }
 
 /** @param reference the measurements of the first model, in the same order; undefined for the first model itself */

@@ -66,9 +66,10 @@ export async function planVariants({ output, recipes, qat: training, onNotice }:
   return planned;
 }
 
+const hasStaticLayers = ({ rules }: Recipe): boolean => rules.some(({ treatment }) => treatment === 'static');
+
 /** True if a recipe may need images: to calibrate on, or for a technique. */
-export const needsImages = ({ rules, techniques }: Recipe): boolean =>
-  techniques.length > 0 || rules.some(({ treatment }) => treatment === 'static');
+export const needsImages = (recipe: Recipe): boolean => recipe.techniques.length > 0 || hasStaticLayers(recipe);
 
 /** Writes the models of all variants; the float model comes first. */
 export async function makeVariants(
@@ -132,11 +133,7 @@ const SHOWN_RANGES = 10;
 export async function fitOfRanges(context: Context, made: readonly Made[]): Promise<ActivationRanges | undefined> {
   const { records, float, plan, state } = context;
   const variant = made.findLast(
-    ({ recipe, isTrained }) =>
-      recipe &&
-      !isTrained &&
-      withoutPreparation(recipe) === recipe &&
-      recipe.rules.some(({ treatment }) => treatment === 'static'),
+    ({ recipe, isTrained }) => recipe && !isTrained && withoutPreparation(recipe) === recipe && hasStaticLayers(recipe),
   );
   if (!variant?.recipe) return undefined;
   const { name, recipe } = variant;

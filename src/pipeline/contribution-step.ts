@@ -2,10 +2,10 @@
 import { basename } from 'node:path';
 import { type OptionSchemas, optional, truth, wholeNumber } from '../base/check-options.ts';
 import type { Defaults } from '../base/defaults.ts';
-import { InputError, UsageError } from '../base/errors.ts';
+import { UsageError } from '../base/errors.ts';
 import { writeAtomic } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
-import type { CocoDataset } from '../data/coco.ts';
+import { type CocoDataset, requireBoxes } from '../data/coco.ts';
 import {
   bytesByModule,
   type ModuleContribution,
@@ -20,7 +20,7 @@ import {
 import { type Matches, matchDetections } from '../evaluate/matches.ts';
 import type { LoadedModel } from '../models/family.ts';
 import { moduleOf } from '../models/model-modules.ts';
-import { asPackage, type ReadOptions, readSchemas } from '../models/package/package.ts';
+import { asPackage, type ReadOptions } from '../models/package/package.ts';
 import type { Model } from '../onnx/read.ts';
 import { quantizeModel } from '../quant/quantize.ts';
 import { DEFAULT_RECIPE } from '../quant/recipe.ts';
@@ -30,17 +30,7 @@ import type { Feeds } from '../runtime/session.ts';
 import type { ThreadOptions } from '../runtime/threads.ts';
 import type { CalibrationOptions } from './calibration-options.ts';
 import { measureInTurns } from './in-turns.ts';
-import { type JudgedModel, openJudgedModel } from './judged-model.ts';
-import {
-  calibrationSchemas,
-  countSchema,
-  inputSchema,
-  modelSchema,
-  optionalPath,
-  overwriteSchemas,
-  recipeSchema,
-  threadSchemas,
-} from './option-schemas.ts';
+import { type JudgedModel, judgingSchemas, openJudgedModel } from './judged-model.ts';
 import { runStep } from './run-step.ts';
 import { ScoringRuns } from './scoring-runs.ts';
 import type { DatasetSource, ModelSource, RecipeSource } from './sources.ts';
@@ -91,20 +81,11 @@ export interface ContributionResult {
 
 const MOST_ROUNDS = 1000;
 
-const { pictures: _, ...calibration } = calibrationSchemas;
+const { pictures: _, ...judging } = judgingSchemas;
 const schemas: OptionSchemas<ContributionOptions> = {
-  ...readSchemas,
-  ...calibration,
-  ...threadSchemas,
-  ...overwriteSchemas,
-  model: modelSchema,
-  dataset: inputSchema,
-  recipe: recipeSchema,
-  images: countSchema,
+  ...judging,
   accuracy: optional(truth),
   rounds: optional(wholeNumber(0, MOST_ROUNDS)),
-  output: optionalPath,
-  report: optionalPath,
 };
 
 /**
@@ -195,11 +176,9 @@ async function scoreModules(
   return { runs, precision: await precisionContributions(float, whole, alone, { seed, onProgress, signal }) };
 }
 
-/** @throws InputError if the images have no boxes */
+/** @throws UsageError if there are no labelled images; InputError if they have no boxes */
 function labelledImages({ source }: LoadedModel, dataset: CocoDataset | undefined): CocoDataset {
   if (!dataset) throw new UsageError(`${source} is no detector of dino8; its average precision cannot be measured.`);
-  if (dataset.annotations.length > 0) return dataset;
-  throw new InputError(
-    `${dataset.source ?? 'The data set'} has no boxes in these images; there is nothing to score against.`,
-  );
+  requireBoxes(dataset);
+  return dataset;
 }

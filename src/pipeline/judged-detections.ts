@@ -1,8 +1,8 @@
 /** The detections of one or two detectors and the labels of their images, with which the steps that judge detections begin. */
 import { append } from '../base/append.ts';
-import { InputError, UsageError } from '../base/errors.ts';
+import { UsageError } from '../base/errors.ts';
 import type { WorkOptions } from '../base/progress.ts';
-import { type CocoDataset, takeImages } from '../data/coco.ts';
+import { type CocoDataset, requireBoxes, takeImages } from '../data/coco.ts';
 import type { CocoDetection } from '../evaluate/coco-detection.ts';
 import { readDetections } from '../evaluate/detections-file.ts';
 import { type DatasetSource, readSource } from './sources.ts';
@@ -45,10 +45,7 @@ export async function openJudgedDetections(options: JudgedDetectionsOptions): Pr
   const every = await readSource(options.annotations, { onNotice, onProgress, signal });
   const dataset = takeImages(every, images ?? Number.POSITIVE_INFINITY);
   const detections = await openDetections(options.detections, every, options);
-  if (dataset.annotations.length === 0)
-    throw new InputError(
-      `${dataset.source ?? 'The data set'} has no boxes in these images; there is nothing to score against.`,
-    );
+  requireBoxes(dataset);
   const against = options.against === undefined ? undefined : await openDetections(options.against, every, options);
   return { dataset, detections, against };
 }

@@ -3,7 +3,7 @@ import type { WorkOptions } from '../base/progress.ts';
 import type { CocoDataset } from '../data/coco.ts';
 import { type AccuracyMeasure, detectionAccuracy } from '../evaluate/accuracy.ts';
 import type { LoadedModel } from '../models/family.ts';
-import { isPackage, type ReadOptions } from '../models/package/package.ts';
+import { isPackage, type ReadOptions, readSchemas } from '../models/package/package.ts';
 import type { Statistics } from '../quant/observe/calibrate.ts';
 import type { SampleSource } from '../quant/observe/sample.ts';
 import { planQuantization, type QuantizationPlan } from '../quant/plan.ts';
@@ -11,6 +11,16 @@ import { resolveRanges } from '../quant/resolve-ranges.ts';
 import { observeFor } from './apply-recipe.ts';
 import { type CalibrationOptions, resolveCalibration } from './calibration-options.ts';
 import { GENERIC_RECIPE } from './default-recipe.ts';
+import {
+  calibrationSchemas,
+  countSchema,
+  inputSchema,
+  modelSchema,
+  optionalPath,
+  overwriteSchemas,
+  recipeSchema,
+  threadSchemas,
+} from './option-schemas.ts';
 import { type InputSource, openLabelledInputs } from './samples.ts';
 import { type AnyModelSource, openAnyModel, openRecipe, type RecipeSource } from './sources.ts';
 import { checkStepFiles, type OverwriteOptions } from './step-files.ts';
@@ -24,6 +34,20 @@ interface JudgingOptions extends WorkOptions, ReadOptions, CalibrationOptions, O
   readonly report?: string | undefined;
 }
 
+/** What the options of a step that judges parts of a model must be, as far as all of them have them. */
+export const judgingSchemas = {
+  ...readSchemas,
+  ...calibrationSchemas,
+  ...threadSchemas,
+  ...overwriteSchemas,
+  model: modelSchema,
+  dataset: inputSchema,
+  recipe: recipeSchema,
+  images: countSchema,
+  output: optionalPath,
+  report: optionalPath,
+};
+
 /** A model with what its parts are judged by. */
 export interface JudgedModel {
   readonly source: LoadedModel;
@@ -34,8 +58,6 @@ export interface JudgedModel {
   readonly dataset: CocoDataset | undefined;
   /** The inputs on which outputs are compared. */
   readonly samples: SampleSource;
-  /** Measures average precision on the labelled images. */
-  readonly accuracy: AccuracyMeasure | undefined;
 }
 
 /**
@@ -64,7 +86,13 @@ export async function openJudgedModel(options: JudgingOptions, images: number, s
   const statistics = await observeFor(source, planned, { onProgress, signal, ...calibration });
   const plan = resolveRanges(planned, { statistics });
   for (const sentence of plan.notices) onNotice?.(sentence);
-  const accuracy =
-    dataset && isPackage(source) ? await detectionAccuracy(source, dataset, { onProgress, signal }) : undefined;
-  return { source, plan, statistics, dataset, samples, accuracy };
+  return { source, plan, statistics, dataset, samples };
+}
+
+/** Measures average precision on the labelled images of a detector; undefined for another model. */
+export async function accuracyOf(
+  { source, dataset }: JudgedModel,
+  work: Pick<WorkOptions, 'onProgress' | 'signal'>,
+): Promise<AccuracyMeasure | undefined> {
+  return dataset && isPackage(source) ? await detectionAccuracy(source, dataset, work) : undefined;
 }

@@ -23,7 +23,7 @@ describe.each([
   test('is profiled, and its modules and its operators both add up to the whole', async () => {
     const feeds = await pictureFeeds(each, picture, detectionOf(source).blankPrompt(8));
     expect(Object.keys(feeds).toSorted()).toEqual(each.model.graph.input.map(({ name }) => name).toSorted());
-    const { modules, operators, total } = await profileModel(each, feeds, 1, { float: 1e9, integer: 4e9 });
+    const { modules, operators, total } = await profileModel(each, feeds, { float: 1e9, integer: 4e9 });
     const sum = (rows: readonly { readonly seconds: number }[]) => rows.reduce((all, { seconds }) => all + seconds, 0);
     expect(sum(modules)).toBeCloseTo(total.seconds, 9);
     expect(sum(operators)).toBeCloseTo(total.seconds, 9);
@@ -36,7 +36,7 @@ describe.each([
 });
 
 test('the peak of a machine is a rate, and a profile is of the CPU', async () => {
-  const { float, integer } = await measurePeak(1);
+  const { float, integer } = await measurePeak();
   for (const rate of [float, integer]) {
     expect(rate).toBeGreaterThan(1e8);
     expect(rate).toBeLessThan(1e14);

@@ -1,5 +1,6 @@
 /** Makes one report of several results, which must be of one model on one data set. */
 import { UsageError } from '../base/errors.ts';
+import { threadsInWords } from '../base/format.ts';
 import type { LabelsIdentity } from '../evaluate/dataset-identity.ts';
 import { DEFAULT_ALLOWED_DROP } from '../evaluate/recommendation.ts';
 import type { ReportContent } from '../report/report-content.ts';
@@ -198,7 +199,7 @@ function summaryOf(parts: readonly StepPart[]): string | undefined {
     ...(scored ? [`Scored on ${scored.images} images of ${scored.name} with ${scored.boxes} boxes.`] : []),
     ...(bench
       ? [
-          `Timed in ${bench.result.rounds} processes of ${bench.result.runs} runs each, in turns, with ${bench.result.threads} ${bench.result.threads === 1 ? 'thread' : 'threads'}.`,
+          `Timed in ${bench.result.rounds} processes of ${bench.result.runs} runs each, in turns, with ${threadsInWords(bench.result.threads)}.`,
         ]
       : []),
   ];

@@ -5,7 +5,7 @@ import { InputError, UsageError } from '../base/errors.ts';
 import { readBytes } from '../base/files.ts';
 import { encodeImage } from '../data/encode-image.ts';
 import { decodeImage, type Image } from '../data/image.ts';
-import { resample } from '../data/resample.ts';
+import { shrinkTo } from '../data/resample.ts';
 import type { ShownImage } from '../report/report-content.ts';
 import type { CompressedImage } from './compress-options.ts';
 
@@ -44,9 +44,6 @@ export async function reportImages(named: readonly CompressedImage[]): Promise<R
 
 async function shown(image: Image): Promise<Pick<ShownImage, 'width' | 'height' | 'bytes' | 'mediaType'>> {
   const { width, height } = image;
-  const factor = Math.min(1, LONGEST_SIDE / Math.max(width, height));
-  // Filter 2 is a triangle over all pixels that one of the result covers.
-  const scaled = (side: number) => Math.max(1, Math.round(side * factor));
-  const smaller = factor < 1 ? resample(image, { width: scaled(width), height: scaled(height) }, 2) : image;
-  return { width, height, bytes: await encodeImage(smaller, 'jpeg'), mediaType: 'image/jpeg' };
+  const bytes = await encodeImage(shrinkTo(image, LONGEST_SIDE), 'jpeg');
+  return { width, height, bytes, mediaType: 'image/jpeg' };
 }

@@ -10,6 +10,7 @@ import type { ErrorsResult } from './errors-step.ts';
 import type { MeasureResult } from './measure-step.ts';
 import { RESULT_FORMAT, RESULT_KINDS, type ResultOrigin } from './result-origin.ts';
 import {
+  count,
   errorAnalysisSchema,
   estimateSchema,
   estimatesSchema,
@@ -18,7 +19,9 @@ import {
   foundSchema,
   labelsSchema,
   outputFiguresSchema,
+  positive,
   secondsSchema,
+  shownName,
 } from './result-schemas.ts';
 import { resultsSchema } from './results-file.ts';
 import type { ScoreResult } from './score-step.ts';
@@ -50,17 +53,13 @@ export interface CompressPart extends Named {
   readonly result: CompressResult;
 }
 
-const count = z.number().int().min(0);
-const positive = z.number().positive();
-const name = z.string().min(1);
-
 const originSchema: z.ZodType<ResultOrigin> = z.object({
   format: z.literal(RESULT_FORMAT),
   kind: z.enum(RESULT_KINDS),
   version: z.string(),
-  subject: name,
-  detections: name.optional(),
-  against: name.optional(),
+  subject: shownName,
+  detections: shownName.optional(),
+  against: shownName.optional(),
   network: z.string().optional(),
   dataset: labelsSchema.optional(),
 });
@@ -96,7 +95,8 @@ const schemas = {
     models: z
       .array(
         z.object({
-          model: name,
+          // A path; none is longer on Linux.
+          model: z.string().min(1).max(4096),
           bytes: count,
           seconds: spread,
           roundSeconds: z.array(secondsSchema).max(1000),

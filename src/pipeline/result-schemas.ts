@@ -8,7 +8,14 @@ import { FIGURES } from '../evaluate/score-matches.ts';
 import type { PublishedSize } from '../report/published-size.ts';
 import type { VariantErrors } from '../report/variants.ts';
 
-const count = z.number().int().min(0);
+/** A number of things. */
+export const count = z.number().int().min(0);
+
+/** A measured size. */
+export const positive = z.number().positive();
+
+/** The name of a variant, or of a file, which reports show. */
+export const shownName = z.string().min(1).max(1000);
 
 const figureNames = z.enum(FIGURES.map(({ name }) => name));
 
@@ -108,8 +115,8 @@ export const publishedSizeSchema: z.ZodType<PublishedSize> = z.object({
     .array(
       z.object({
         name: z.string(),
-        fileBytes: z.number().positive(),
-        peakMemoryBytes: z.number().positive(),
+        fileBytes: positive,
+        peakMemoryBytes: positive,
         medianSeconds: secondsSchema,
         runSeconds: z.array(secondsSchema).min(1).max(1000),
       }),

@@ -6,19 +6,20 @@ import type { CompressResult } from './compress-options.ts';
 import { agreementSchema, RESULTS_FORMAT } from './compress-options.ts';
 import {
   activationsSchema,
+  count,
   detectionSchema,
   estimateSchema,
   estimatesSchema,
   figuresSchema,
   labelsSchema,
   outputFiguresSchema,
+  positive,
   publishedSizeSchema,
   secondsSchema,
+  shownName,
   variantErrorsSchema,
 } from './result-schemas.ts';
 
-const count = z.number().int().min(0);
-const positive = z.number().positive();
 const times = z.array(secondsSchema).max(100_000_000).readonly();
 
 const cost = {
@@ -38,7 +39,7 @@ const sensitiveCost = z
 
 const variantSchema = z
   .object({
-    name: z.string().min(1).max(1000),
+    name: shownName,
     description: z.string(),
     file: z.string(),
     fileBytes: positive,
@@ -95,7 +96,7 @@ const recommendationSchema = z.object({
 export const resultsSchema: z.ZodType<CompressResult> = z.object({
   format: z.literal(RESULTS_FORMAT, { error: 'it must be a results.json that this version of dino8 compress wrote' }),
   version: z.string(),
-  title: z.string().min(1).max(1000),
+  title: shownName,
   summary: z.string(),
   report: z.string(),
   outputFigures: outputFiguresSchema,

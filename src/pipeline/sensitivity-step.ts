@@ -6,20 +6,10 @@ import { writeAtomic } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import { stateBeside } from '../base/write-place.ts';
 import { GRANULARITIES, type Granularity, measureSensitivity, type Sensitivity } from '../evaluate/sensitivity.ts';
-import { type ReadOptions, readSchemas } from '../models/package/package.ts';
+import type { ReadOptions } from '../models/package/package.ts';
 import type { ThreadOptions } from '../runtime/threads.ts';
 import type { CalibrationOptions } from './calibration-options.ts';
-import { openJudgedModel } from './judged-model.ts';
-import {
-  calibrationSchemas,
-  countSchema,
-  inputSchema,
-  modelSchema,
-  optionalPath,
-  overwriteSchemas,
-  recipeSchema,
-  threadSchemas,
-} from './option-schemas.ts';
+import { accuracyOf, judgingSchemas, openJudgedModel } from './judged-model.ts';
 import { originOf, type ResultOrigin } from './result-origin.ts';
 import { runStep } from './run-step.ts';
 import type { InputSource } from './samples.ts';
@@ -66,17 +56,8 @@ export const SENSITIVITY_DEFAULTS: Defaults<SensitivityStepOptions, 'images' | '
 };
 
 const schemas: OptionSchemas<SensitivityStepOptions> = {
-  ...readSchemas,
-  ...calibrationSchemas,
-  ...threadSchemas,
-  ...overwriteSchemas,
-  model: modelSchema,
-  dataset: inputSchema,
-  recipe: recipeSchema,
-  images: countSchema,
+  ...judgingSchemas,
   by: optional(oneOf(GRANULARITIES)),
-  output: optionalPath,
-  report: optionalPath,
 };
 
 /**
@@ -92,9 +73,9 @@ export async function sensitivity(options: SensitivityStepOptions): Promise<Sens
     const { images = SENSITIVITY_DEFAULTS.images, by = SENSITIVITY_DEFAULTS.by, output, report } = options;
     const { onProgress, signal } = options;
     const judged = await openJudgedModel(options, images, SENSITIVITY_DEFAULTS.recipe);
-    const { source, plan, samples, statistics, dataset, accuracy } = judged;
+    const { source, plan, samples, statistics, dataset } = judged;
     const measured = await measureSensitivity(source, plan, samples, {
-      accuracy,
+      accuracy: await accuracyOf(judged, { onProgress, signal }),
       onProgress,
       signal,
       statistics,

@@ -14,22 +14,12 @@ import { createFeedsTimer, createVariantTimer, type VariantTimer } from '../eval
 import { GRANULARITIES, type Granularity, measureSensitivity } from '../evaluate/sensitivity.ts';
 import { type Tuned, tune as tuneModel } from '../evaluate/tune.ts';
 import type { LoadedModel } from '../models/family.ts';
-import { isPackage, type ReadOptions, readSchemas } from '../models/package/package.ts';
+import { isPackage, type ReadOptions } from '../models/package/package.ts';
 import type { SampleSource } from '../quant/observe/sample.ts';
 import type { Recipe } from '../quant/recipe.ts';
 import type { ThreadOptions } from '../runtime/threads.ts';
 import type { CalibrationOptions } from './calibration-options.ts';
-import { openJudgedModel } from './judged-model.ts';
-import {
-  calibrationSchemas,
-  countSchema,
-  inputSchema,
-  modelSchema,
-  optionalPath,
-  overwriteSchemas,
-  recipeSchema,
-  threadSchemas,
-} from './option-schemas.ts';
+import { accuracyOf, judgingSchemas, openJudgedModel } from './judged-model.ts';
 import { originOf, type ResultOrigin } from './result-origin.ts';
 import { runStep } from './run-step.ts';
 import type { InputSource } from './samples.ts';
@@ -83,18 +73,10 @@ export const TUNE_DEFAULTS: Defaults<TuneStepOptions, 'maxDrop' | 'images' | 'by
 };
 
 const schemas: OptionSchemas<TuneStepOptions> = {
-  ...readSchemas,
-  ...calibrationSchemas,
-  ...threadSchemas,
-  ...overwriteSchemas,
-  model: modelSchema,
-  dataset: inputSchema,
+  ...judgingSchemas,
   output: text,
   maxDrop: optional(numberWithin(0, Number.MAX_VALUE)),
-  recipe: recipeSchema,
-  images: countSchema,
   by: optional(oneOf(GRANULARITIES)),
-  report: optionalPath,
 };
 
 /**
@@ -111,8 +93,9 @@ export async function tune(options: TuneStepOptions): Promise<TuneResult> {
   return runStep('tune', schemas, options, async () => {
     const { images = TUNE_DEFAULTS.images, by = TUNE_DEFAULTS.by, output, report, onProgress, signal } = options;
     const judged = await openJudgedModel(options, images, TUNE_DEFAULTS.recipe);
-    const { source, plan, samples, statistics, dataset, accuracy } = judged;
+    const { source, plan, samples, statistics, dataset } = judged;
     const { maxDrop = dataset ? TUNE_DEFAULTS.maxDrop : TUNE_DEFAULTS.maxOutputChange } = options;
+    const accuracy = await accuracyOf(judged, { onProgress, signal });
     const shared = { onProgress, signal, statistics, granularity: by, accuracy };
     const parts = await measureSensitivity(source, plan, samples, {
       ...shared,

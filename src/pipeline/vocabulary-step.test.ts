@@ -11,7 +11,8 @@ import { readImage } from '../data/image.ts';
 import { Detector } from '../detect/detector.ts';
 import { writeSmallCheckpoint } from '../models/grounding-dino/testing/small-checkpoint.ts';
 import { type ModelPackage, readPackage } from '../models/package/package.ts';
-import { type VocabularyOptions, vocabulary } from './vocabulary-step.ts';
+import type { VocabularyOptions } from './vocabulary-options.ts';
+import { vocabulary } from './vocabulary-step.ts';
 
 let folder: string;
 let model: ModelPackage;

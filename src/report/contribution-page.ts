@@ -1,4 +1,5 @@
 /** The contributions of the modules, as a section of a report and as a page of its own. */
+import { shareInPercent } from '../base/format.ts';
 import { type Markup, type MarkupValue, markup } from '../base/markup.ts';
 import type { ModuleContribution, PrecisionContribution, PrecisionSummary, Saving } from '../evaluate/contribution.ts';
 import { points, signedInterval, signedPoints, twoDigits, verdict } from '../evaluate/points.ts';
@@ -70,7 +71,7 @@ function savingTable(unit: string, rows: readonly NamedSaving[]): Markup {
       twoDigits(float),
       twoDigits(quantized),
       twoDigits(saved),
-      percentOf(share),
+      shareInPercent(share),
     ]),
   });
 }
@@ -86,7 +87,7 @@ function precisionPart(modules: readonly ModuleContribution[], summary: Precisio
     signedPoints(change),
     signedInterval(interval),
     verdict(interval),
-    percentOf(share),
+    shareInPercent(share),
   ];
   const rows = modules.flatMap(({ name, averagePrecision }) =>
     averagePrecision ? [cells(`only ${name}`, averagePrecision)] : [],
@@ -99,6 +100,3 @@ ${tableCard({
   rows: [...rows, cells('together', summary.together), cells('the whole', summary.whole)],
 })}`;
 }
-
-const percentOf = (share: number | undefined): string =>
-  share === undefined ? '–' : `${(100 * share).toFixed(1).replace('-', '−')} %`;

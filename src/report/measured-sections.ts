@@ -1,4 +1,5 @@
 /** The sections of a report about what was measured of every variant: accuracy, speed and memory. */
+import { megabytes, milliseconds } from '../base/format.ts';
 import { markup } from '../base/markup.ts';
 import { isChance, quantile } from '../base/statistics.ts';
 import { CHANCE, points, pointsInterval, signedInterval, signedPoints } from '../evaluate/points.ts';
@@ -8,7 +9,6 @@ import { type Bar, barChart, intervalChart, type Tone } from './charts.ts';
 import { chartCard, folded, type Section, tableCard } from './page.ts';
 import type { ReportedVariant } from './variants.ts';
 import { speedGain, type Verdict } from './verdict.ts';
-import { megabytes, milliseconds } from './verdict-section.ts';
 
 /** The tone of the marks of a variant. */
 function toneOf(variants: readonly ReportedVariant[], { recommendation }: Verdict) {

@@ -1,4 +1,5 @@
 /** The section of a report that says how it was made. */
+import { threadsInWords } from '../base/format.ts';
 import { type Markup, type MarkupValue, markup } from '../base/markup.ts';
 import type { Section } from './page.ts';
 import type { Provenance } from './provenance.ts';
@@ -51,7 +52,7 @@ function factsOf({
     ),
     'Calibrated on': named(`${calibration.name}: ${calibration.images} images`, calibration.hash),
     Seed: `${seed}`,
-    Timing: `${rounds} processes of ${runs} runs for each variant, in turns, with ${threads} ${threads === 1 ? 'thread' : 'threads'}`,
+    Timing: `${rounds} processes of ${runs} runs for each variant, in turns, with ${threadsInWords(threads)}`,
     Machine: `${processor}, ${cores} cores, ${(memoryBytes / 1e9).toFixed(1)} GB of memory, ${system}`,
     Versions: `dino8 ${versions.dino8}, Node.js ${versions.node}, ONNX Runtime ${versions.onnxRuntime}`,
   };

@@ -1,8 +1,8 @@
 /** The part of a report about a model of the published size with random weights: what 8 bits bring where models are large. */
+import { megabytes } from '../base/format.ts';
 import { markup } from '../base/markup.ts';
 import { quantile } from '../base/statistics.ts';
 import { type Section, tableCard } from './page.ts';
-import { megabytes } from './verdict-section.ts';
 
 /** A model of the published size, measured. */
 export interface PublishedSizeVariant {

@@ -1,4 +1,5 @@
 /** The first screen of a report: which variant to ship, what it costs, and all variants in one table. */
+import { megabytes, milliseconds } from '../base/format.ts';
 import { type Markup, type MarkupValue, markup } from '../base/markup.ts';
 import { isChance } from '../base/statistics.ts';
 import { points, signedInterval, signedPoints } from '../evaluate/points.ts';
@@ -6,8 +7,6 @@ import { tableCard } from './page.ts';
 import type { ReportedVariant } from './variants.ts';
 import { type Gain, memoryGain, sizeGain, speedGain, type Verdict } from './verdict.ts';
 
-export const megabytes = (bytes: number, digits = 1): string => `${(bytes / 1e6).toFixed(digits)} MB`;
-export const milliseconds = (seconds: number): string => `${(seconds * 1000).toFixed(1)} ms`;
 const ratioText = ({ ratio }: Gain): string => `${ratio.toFixed(2)}×`;
 
 /** The answer, its rule, and the figures of the variant that it names. */

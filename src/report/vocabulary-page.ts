@@ -2,9 +2,10 @@
 import { basename } from 'node:path';
 import { type Markup, type MarkupValue, markup } from '../base/markup.ts';
 import type { AbsentScore, ParaphraseScores, SeenScores, VocabularyNumber } from '../evaluate/open-vocabulary.ts';
-import { points, pointsInterval, signedInterval, signedPoints, verdict } from '../evaluate/points.ts';
+import { points } from '../evaluate/points.ts';
 import { lineChart } from './charts.ts';
 import { type Column, page, type Section, tableCard, wideChartCard } from './page.ts';
+import { changeCells, differenceCells, precisionCells } from './vocabulary-cells.ts';
 
 /** What the page is about. */
 export interface Vocabulary {
@@ -47,16 +48,8 @@ const CHANGED: readonly (string | Column)[] = [
   { heading: 'meaning', isText: true },
 ];
 
-const precision = ({ value = -1, interval }: VocabularyNumber): MarkupValue[] => [
-  points(value),
-  pointsInterval(interval),
-];
-const difference = ({ value, interval }: VocabularyNumber): MarkupValue[] => [
-  value === undefined ? '–' : signedPoints(value),
-  signedInterval(interval),
-];
-const change = ({ change: value, changeInterval: interval }: VocabularyNumber, compared: boolean): MarkupValue[] =>
-  compared ? [value === undefined ? '–' : signedPoints(value), signedInterval(interval), verdict(interval)] : [];
+/** The cells of the change from the other model, if there is one. */
+const change = (number: VocabularyNumber, compared: boolean): string[] => (compared ? changeCells(number) : []);
 
 function seenPart({ seen, unseen, difference: apart, seenCategories, unseenCategories }: SeenScores): Markup {
   const compared = isCompared(seen);
@@ -64,9 +57,9 @@ function seenPart({ seen, unseen, difference: apart, seenCategories, unseenCateg
     caption: 'Average precision apart',
     columns: ['Phrases', 'AP', '95 % interval', ...(compared ? CHANGED : [])],
     rows: [
-      [`seen (${seenCategories})`, ...precision(seen), ...change(seen, compared)],
-      [`never seen (${unseenCategories})`, ...precision(unseen), ...change(unseen, compared)],
-      ['never seen − seen', ...difference(apart), ...change(apart, compared)],
+      [`seen (${seenCategories})`, ...precisionCells(seen), ...change(seen, compared)],
+      [`never seen (${unseenCategories})`, ...precisionCells(unseen), ...change(unseen, compared)],
+      ['never seen − seen', ...differenceCells(apart), ...change(apart, compared)],
     ],
   });
 }
@@ -79,7 +72,7 @@ function paraphrasePart({ phrases, mean }: ParaphraseScores): Markup {
     phrase,
     points(numbers.original.value ?? -1),
     points(numbers.paraphrased.value ?? -1),
-    ...difference(numbers.difference),
+    ...differenceCells(numbers.difference),
     ...change(numbers.paraphrased, compared),
   ];
   return tableCard({
@@ -124,8 +117,8 @@ function absentPart(rows: readonly AbsentScore[], threshold: number): Markup {
       absent,
       phrases.toFixed(1),
       (falseAlarms.value ?? 0).toFixed(2),
-      ...precision(averagePrecision),
-      ...difference(lost),
+      ...precisionCells(averagePrecision),
+      ...differenceCells(lost),
       ...change(averagePrecision, compared),
     ]),
   });

@@ -21,6 +21,15 @@ export interface ProfiledNode {
   readonly bytes: number;
 }
 
+/**
+ * The module path of a profiled node: what stands before the operator in its name. The name of a fused node begins with that of
+ * one of its parts; nodes that ONNX Runtime makes up, and those of inlined functions, have none.
+ */
+export function profiledPath({ name }: ProfiledNode): string | undefined {
+  const slash = name.indexOf('/');
+  return slash < 0 ? undefined : name.slice(0, slash);
+}
+
 const eventSchema = z.object({
   cat: z.string(),
   name: z.string(),

@@ -7,7 +7,7 @@ import { encodeImage, layOver } from '../../data/encode-image.ts';
 import { decodeImage, type Image } from '../../data/image.ts';
 import type { Box } from '../../data/labelled-box.ts';
 import type { Phrases } from '../../data/phrases.ts';
-import { resample } from '../../data/resample.ts';
+import { shrinkTo } from '../../data/resample.ts';
 import { Detector } from '../../detect/detector.ts';
 import { overlap } from '../../evaluate/match.ts';
 import type { ModelPackage } from '../../models/package/package.ts';
@@ -72,12 +72,7 @@ export async function drawnPicture(): Promise<Image> {
 }
 
 /** The picture as the check stores it: not larger than it needs to be. */
-export function goldenPicture(picture: Image): Image {
-  const scale = LONGEST_SIDE / Math.max(picture.width, picture.height);
-  if (scale >= 1) return picture;
-  const side = (length: number) => Math.max(1, Math.round(length * scale));
-  return resample(picture, { height: side(picture.height), width: side(picture.width) }, 2);
-}
+export const goldenPicture = (picture: Image): Image => shrinkTo(picture, LONGEST_SIDE);
 
 /** The picture as a PNG file. */
 export const encodePicture = async (picture: Image): Promise<string> =>

@@ -1,6 +1,7 @@
 /** The step from a detector to a static page that runs it in a browser, without a build step. */
 import { type OptionSchemas, oneOf, optional, text } from '../../base/check-options.ts';
 import { InputError, UsageError } from '../../base/errors.ts';
+import { megabytes } from '../../base/format.ts';
 import type { WorkOptions } from '../../base/progress.ts';
 import { contentLength, writeFolder } from '../../base/write-folder.ts';
 import { type Image, readImage } from '../../data/image.ts';
@@ -193,8 +194,6 @@ export async function exportWeb(options: ExportWebOptions): Promise<WebPage> {
     return { output, pageBytes, modelBytes, precision, runtime: runtime.version, golden: counts };
   });
 }
-
-const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
 
 /** @throws UsageError if the model is quantized for another runtime */
 function precisionOf({ model, source }: ModelPackage, backend: Backend): string {

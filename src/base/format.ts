@@ -8,7 +8,7 @@ export function duration(seconds: number): string {
 }
 
 /** A size in millions of bytes. */
-export const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
+export const megabytes = (bytes: number, digits = 1): string => `${(bytes / 1e6).toFixed(digits)} MB`;
 
 /** A latency in milliseconds. */
 export const milliseconds = (seconds: number): string => `${(seconds * 1000).toFixed(1)} ms`;
@@ -20,3 +20,10 @@ export const signed = (value: number, digits = 2): string =>
 /** A part of a whole in percent; a dash if the whole is nothing. */
 export const percent = (part: number, whole: number): string =>
   whole > 0 ? `${((100 * part) / whole).toFixed(1)} %` : '–';
+
+/** A part of 1 in percent, with a minus sign, not a hyphen, if it is below 0; a dash if it is not known. */
+export const shareInPercent = (share: number | undefined): string =>
+  share === undefined ? '–' : `${(100 * share).toFixed(1).replace('-', '−')} %`;
+
+/** A number of threads in words. */
+export const threadsInWords = (threads: number): string => `${threads} ${threads === 1 ? 'thread' : 'threads'}`;
