@@ -58,7 +58,7 @@ const change = (name, each) => [name, `${signed(each.change)}${interval(each.int
 write(
   'accuracy.md',
   'modules',
-  `With the recipe \`${recipe}\`. Times are medians and ranges of ${rounds} rounds on a busy machine, so that shares of time are rough; AP is of ${averagePrecision.images} images:
+  `With the recipe \`${recipe}\`. Times are medians and ranges of ${rounds} rounds; AP is of ${averagePrecision.images} images:
 FP32 ${points(averagePrecision.float)}, INT8 ${points(averagePrecision.quantized)}.
 
 ${table(

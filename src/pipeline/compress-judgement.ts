@@ -153,6 +153,8 @@ export async function explainAll(context: Context, made: readonly Made[]): Promi
   const { records, scoring, scoringIdentity } = context;
   const [reference] = made;
   const results: VariantErrors[] = [];
+  const read = (variant: Made) => readDetections(detectionsOf(context, variant), scoring);
+  // Of the reference only the boxes that a user sees are kept, so that one variant's are in memory at a time.
   let before: readonly CocoDetection[] | undefined;
   for (const variant of made) {
     const key: JournalKey = {
@@ -162,8 +164,8 @@ export async function explainAll(context: Context, made: readonly Made[]): Promi
       against: reference?.model ?? null,
     };
     const run = async (): Promise<VariantErrors> => {
-      const detections = await readDetections(detectionsOf(context, variant), scoring);
-      if (variant !== reference) before ??= await readDetections(detectionsOf(context, at(made, 0)), scoring);
+      if (variant !== reference) before ??= (await read(at(made, 0))).filter(({ score }) => score >= DEFAULT_THRESHOLD);
+      const detections = await read(variant);
       const { groups } = findObjects(scoring, detections, DEFAULT_THRESHOLD);
       const change =
         variant === reference || !before ? undefined : findChange(scoring, before, detections, DEFAULT_THRESHOLD);

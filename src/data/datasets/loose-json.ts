@@ -7,7 +7,7 @@ import { type JsonPart, readJsonLists } from '../../base/json-lists.ts';
 import type { WorkOptions } from '../../base/progress.ts';
 
 /** Files from this size on, in bytes, are read a part at a time. To parse one as a whole takes many times its size of memory. */
-const LARGE_FILE = 1 << 25;
+const LARGE_FILE = 1 << 22;
 
 /** How a large file is read. */
 export interface LooseListsOptions extends Pick<WorkOptions, 'onProgress' | 'signal'> {
