@@ -5,7 +5,7 @@
 //
 // PYTHON has torch, transformers, onnx, onnxruntime and safetensors, and openvino and nncf for their rows. ROUNDS (3) is the
 // number of processes of a contender, RUNS (3) that of timed runs in each. Models and measurements are kept, so that a
-// benchmark that was interrupted goes on where it was; those of an earlier build of dino8 are made again, and --fresh
+// benchmark that was interrupted goes on where it was; measurements beside an earlier build of dino8 are made again, and --fresh
 // measures everything again. The checkpoint has random weights of the published shape: speed and memory do not depend on them.
 import { existsSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
@@ -49,7 +49,6 @@ const journal = openJournal(at('measurements.jsonl'));
 /** dino8 in a process of Node.js: model, inputs, runs, threads, batch. */
 const ours = (model, { io = 'io.safetensors', threads = THREADS, batch = 1 } = {}) => ({
   model: at(model),
-  isOurs: true,
   command: [process.execPath, join(here, 'contender.mjs'), at(model), at(io), RUNS, threads, batch],
 });
 /** ONNX Runtime in Python. */
@@ -64,7 +63,6 @@ const openvino = (model, precision) => ({
 /** dino8's file for OpenVINO, in OpenVINO. */
 const oursInOpenvino = (precision) => ({
   model: at('int8.openvino.onnx'),
-  isOurs: true,
   command: [
     python,
     peer('bench_openvino.py'),
@@ -93,7 +91,7 @@ const parts = {
     'dino8 INT8 (dynamic)': ours('dynamic8.onnx'),
     'dino8 INT8 (fast), specialised': ours('int8.specialized.onnx'),
     // The same file without dino8: no kernels, Python's ONNX Runtime.
-    'dino8 INT8 (fast) in Python': { ...theirs('int8.onnx'), isOurs: true },
+    'dino8 INT8 (fast) in Python': theirs('int8.onnx'),
   },
   sizes: Object.assign(
     {},
@@ -127,9 +125,9 @@ function measure(part) {
     contenders.map(([name, { model }]) => [name, { bytes: statSync(model).size, rounds: [] }]),
   );
   for (let round = 0; round < ROUNDS; round++)
-    for (const [name, { command, model, isOurs }] of contenders) {
-      const version = isOurs ? build : Math.round(statSync(model).mtimeMs);
-      const key = [part, name, round, RUNS, version].join(' | ');
+    for (const [name, { command, model }] of contenders) {
+      // A ratio is of one run: those of other tools are measured again beside each build of dino8.
+      const key = [part, name, round, RUNS, build, Math.round(statSync(model).mtimeMs)].join(' | ');
       if (!journal.get(key)) {
         const [program, ...args] = command;
         journal.add(key, runForJson(program, args.map(String)));
