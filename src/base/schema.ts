@@ -2,6 +2,10 @@
 import type { z } from 'zod';
 import { InputError } from './errors.ts';
 import type { JsonPart } from './json-lists.ts';
+import { placeOf, sayIssue } from './schema-issue.ts';
+
+/** Messages in plain words, where the schema has none of its own. */
+const SAYING = { error: sayIssue };
 
 /**
  * Checks a value against a schema.
@@ -9,7 +13,7 @@ import type { JsonPart } from './json-lists.ts';
  * @throws InputError, which names the first wrong field and the number of others
  */
 export function parseWith<T extends z.ZodType>(schema: T, value: unknown, source: string): z.output<T> {
-  const result = schema.safeParse(value);
+  const result = schema.safeParse(value, SAYING);
   if (result.success) return result.data;
   throw notAsExpected(result.error, source, []);
 }
@@ -20,7 +24,7 @@ export function parseWith<T extends z.ZodType>(schema: T, value: unknown, source
  */
 export function parseItems<T extends z.ZodType>(schema: T, part: JsonPart, source: string): z.output<T>[] {
   return part.items.map((item, index) => {
-    const result = schema.safeParse(item);
+    const result = schema.safeParse(item, SAYING);
     if (result.success) return result.data;
     throw notAsExpected(result.error, source, [part.list, part.start + index]);
   });
@@ -28,14 +32,9 @@ export function parseItems<T extends z.ZodType>(schema: T, part: JsonPart, sourc
 
 function notAsExpected({ issues }: z.ZodError, source: string, place: readonly PropertyKey[]): InputError {
   const [first, ...more] = issues;
-  const path = [...place, ...(first?.path ?? [])];
+  const { path: inner, message } = first ? placeOf(first) : { path: [], message: 'it is not valid' };
+  const path = [...place, ...inner];
   const where = path.length > 0 ? ` at ${path.map(String).join('.')}` : '';
   const others = more.length ? ` (and ${more.length} more)` : '';
-  return new InputError(
-    `${source} is not as expected${where}: ${first ? described(first.message) : 'invalid'}${others}.`,
-  );
+  return new InputError(`${source} is not as expected${where}: ${message}${others}.`);
 }
-
-/** A message of zod, in which a missing value is called missing and not "undefined". */
-const described = (message: string) =>
-  message.replace(/^Invalid input: (.*), received undefined$/, 'it is missing ($1)');

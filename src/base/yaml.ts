@@ -7,13 +7,15 @@ const MOST_ALIASES = 100;
 /**
  * Parses a text of YAML. The library warns of odd anchors and keys by printing lines of the text to the terminal, which it must
  * not: a stranger may have written them, and the schema that follows says what is wrong.
- * @throws an error of the library if it is not YAML
+ * @throws an error if it is not YAML, whose message is the reason in one line
  */
 export function parseYaml(text: string): unknown {
   try {
     return parse(text, { maxAliasCount: MOST_ALIASES, logLevel: 'error' });
   } catch (error) {
     const isTooDeep = error instanceof Error && error.message.includes('call stack');
-    throw isTooDeep ? new Error('its lists are nested too deep', { cause: error }) : error;
+    // The library adds lines of the text, with a mark below the place.
+    const [reason = ''] = (error instanceof Error ? error.message : '').split('\n');
+    throw new Error(isTooDeep ? 'its lists are nested too deep' : reason.replace(/[:.]\s*$/, ''), { cause: error });
   }
 }

@@ -28,8 +28,7 @@ export async function readParaphrases(path: string): Promise<Paraphrases> {
   try {
     content = parseYaml(text);
   } catch (error) {
-    const [reason = ''] = messageOf(error).split('\n');
-    throw new InputError(`${path} is not valid YAML (${reason.replace(/[:.]\s*$/, '')}).`);
+    throw new InputError(`${path} is not valid YAML (${messageOf(error)}).`);
   }
   return parseWith(paraphrasesSchema, content, path);
 }

@@ -31,7 +31,7 @@ const normalizer = z.strictObject(
     strip_accents: flag.nullable().default(null),
     lowercase: flag.default(true),
   },
-  { error: 'expected a BertNormalizer' },
+  { error: 'it must be a BertNormalizer' },
 );
 
 const piece = z.union([
@@ -62,7 +62,7 @@ const model = z.strictObject(
     max_input_chars_per_word: z.number().int().min(1).max(1000).default(100),
     vocab: z.record(z.string(), id),
   },
-  { error: 'expected a WordPiece model' },
+  { error: 'it must be a WordPiece model' },
 );
 
 const tokenizerSchema = z.strictObject({
@@ -85,7 +85,7 @@ const tokenizerSchema = z.strictObject({
     .max(1 << 16)
     .default([]),
   normalizer: normalizer.nullish(),
-  pre_tokenizer: z.strictObject({ type: z.literal('BertPreTokenizer') }, { error: 'expected a BertPreTokenizer' }),
+  pre_tokenizer: z.strictObject({ type: z.literal('BertPreTokenizer') }, { error: 'it must be a BertPreTokenizer' }),
   post_processor: postProcessor.nullish(),
   // Turns ids into text, which no command does.
   decoder: z.looseObject({ type: z.literal('WordPiece') }).nullish(),

@@ -56,7 +56,10 @@ describe('recipes', () => {
   test.each([
     ['rules: []', /at description/],
     ['description: x\nrules: [{match: a, treatment: int3}]', /at rules\.0\.treatment/],
-    ['description: x\nrules: [{match: a, treatment: float, bits: 3}]', /Unrecognized key/],
+    [
+      'description: x\nrules: [{match: a, treatment: float, bits: 3}]',
+      /at rules\.0: it has the unknown field "bits"\.$/,
+    ],
     ['a: [', /not valid YAML/],
     [
       'description: x\nrules: [{match: a, treatment: dynamic, observer: mse}]',

@@ -34,7 +34,7 @@ test('a wrong field is named by its place in the whole list', async () => {
   const annotations = Array.from({ length: 50 }, (_, id) => ({ id, image_id: 1, category_id: 1, bbox: [1, 2, 3, 4] }));
   const file = { annotations: [...annotations, { id: 50, image_id: 1.5 }], images: [], categories: [] };
   await writeFile(path, JSON.stringify(file));
-  const message = /at annotations\.50\.image_id: expected a whole number or a text/;
+  const message = /at annotations\.50\.image_id: it must be a whole number or a text/;
   await expect(readAnnotations(path)).rejects.toThrow(message);
   await expect(readLargeAnnotations(path, { chunkBytes: 200 })).rejects.toThrow(message);
   await writeFile(path, JSON.stringify({ annotations, images: [] }));
@@ -52,7 +52,7 @@ describe('numbers that no label can have are refused by the place where they are
     [
       'a box of 1e308',
       '"bbox": [0, 0, 1e308, 1e308]',
-      /labels\.json .*at annotations\.1\.bbox\.2: expected a .*number/,
+      /labels\.json .*at annotations\.1\.bbox\.2: it must be a .*number/,
     ],
     ['an infinite box', '"bbox": [0, -Infinity, 3, 4]', /at annotations\.1\.bbox/],
     ['an infinite area', '"bbox": [0, 0, 3, 4], "area": Infinity', /at annotations\.1\.area/],

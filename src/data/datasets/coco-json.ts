@@ -23,24 +23,24 @@ import { isLargeJson, type LooseListsOptions, readLooseJson, readLooseLists } fr
 import { type FileId, type NumberedId, numberIds } from './number-ids.ts';
 
 const NUMBER_TEXT = /^\s*(?:NaN|[+-]?(?:Infinity|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?))\s*$/;
-const number = z.union([z.number(), z.string().regex(NUMBER_TEXT).transform(Number)], { error: 'expected a number' });
-const identifier = z.union([z.number().int(), z.string().min(1)], { error: 'expected a whole number or a text' });
+const number = z.union([z.number(), z.string().regex(NUMBER_TEXT).transform(Number)], { error: 'it must be a number' });
+const identifier = z.union([z.number().int(), z.string().min(1)], { error: 'it must be a whole number or a text' });
 const isTrue = z
   .union([z.boolean(), z.literal([0, 1]), z.stringFormat('truth', /^(?:0|1|true|false)$/i)], {
-    error: 'expected 0, 1, true or false',
+    error: 'it must be 0, 1, true or false',
   })
   .transform((value) => (typeof value === 'string' ? /^(?:1|true)$/i.test(value) : Boolean(value)));
 
 /** A number of pixels that is unknown is left out, 0, or not a number. */
 const side = number.refine((value) => !(value > LARGEST_COORDINATE), {
-  error: `expected a number of at most ${LARGEST_COORDINATE}`,
+  error: `it must be a number of at most ${LARGEST_COORDINATE}`,
 });
 // What Python writes as NaN is read as that: pycocotools counts such an object as one that is never found.
 const area = number.refine((value) => !(value < 0 || value > LARGEST_COORDINATE ** 2), {
-  error: 'expected an area, a finite number from 0 up',
+  error: 'it must be an area, a finite number from 0 up',
 });
 const coordinate = number.refine((value) => !(Math.abs(value) > LARGEST_COORDINATE), {
-  error: `expected a finite number of at most ${LARGEST_COORDINATE}`,
+  error: `it must be a finite number of at most ${LARGEST_COORDINATE}`,
 });
 const coordinates = z.tuple([coordinate, coordinate, coordinate, coordinate]);
 
@@ -59,7 +59,7 @@ const annotationSchema = z.object({
   id: identifier.nullish(),
   image_id: identifier,
   category_id: identifier,
-  bbox: z.union([coordinates, z.tuple([])], { error: 'expected four numbers' }).nullish(),
+  bbox: z.union([coordinates, z.tuple([])], { error: 'it must be four numbers' }).nullish(),
   segmentation: z.unknown().optional(),
   area: area.nullish(),
   iscrowd: isTrue.nullish(),
@@ -67,7 +67,7 @@ const annotationSchema = z.object({
 
 const categorySchema = z.object({
   id: identifier,
-  name: z.union([z.string(), z.number().transform(String)], { error: 'expected a text' }).nullish(),
+  name: z.union([z.string(), z.number().transform(String)], { error: 'it must be a text' }).nullish(),
   supercategory: z.string().nullish().catch(undefined),
   frequency: z.enum(['r', 'c', 'f']).nullish().catch(undefined),
 });

@@ -31,7 +31,7 @@ const SPLITS = ['train', 'val', 'test'] as const;
 /** The file of the classes in exports of labelling tools that write no YAML file. */
 export const CLASSES_FILE = 'classes.txt';
 
-const place = z.union([z.string(), z.array(z.string())], { error: 'expected a path or a list of paths' }).nullish();
+const place = z.union([z.string(), z.array(z.string())], { error: 'it must be a path or a list of paths' }).nullish();
 const name = z.union([z.string(), z.number().transform(String), z.boolean().transform(String)]);
 const yamlSchema = z.object({
   path: z.string().nullish(),
@@ -40,7 +40,7 @@ const yamlSchema = z.object({
   test: place,
   nc: z.number().int().nullish(),
   names: z.union([z.array(name), z.record(z.string().regex(/^\d+$/), name)], {
-    error: 'expected a list of names, or a map from numbers to names',
+    error: 'it must be a list of names, or a map from numbers to names',
   }),
   /** Of key points, which follow the box: their number, and the numbers of each. */
   kpt_shape: z.tuple([z.number().int().positive(), z.number().int().positive()]).nullish(),
