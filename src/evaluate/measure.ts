@@ -18,7 +18,7 @@ import { median } from '../base/statistics.ts';
 import { readImage } from '../data/image.ts';
 import type { Phrases } from '../data/phrases.ts';
 import { Detector } from '../detect/detector.ts';
-import { type ReadOptions, readPackage } from '../models/package/package.ts';
+import { type ModelPackage, type ReadOptions, readPackage } from '../models/package/package.ts';
 import { kernelOptions } from '../runtime/kernels.ts';
 import { PROVIDER_NAMES, type ProviderName } from '../runtime/options.ts';
 import { type Feeds, Session } from '../runtime/session.ts';
@@ -84,6 +84,16 @@ export async function measure(
   checkPath(modelPath);
   checkPath(imagePath);
   checkOptions('measure', measureSchemas, options);
+  return (await measureDetector(modelPath, imagePath, phrases, options)).measurement;
+}
+
+/** Does what `measure` does, and returns the model too. */
+export async function measureDetector(
+  modelPath: string,
+  imagePath: string,
+  phrases: Phrases,
+  options: MeasureOptions,
+): Promise<{ readonly measurement: Measurement; readonly source: ModelPackage }> {
   const start = performance.now();
   const source = await readPackage(modelPath, {
     ema: options.ema,
@@ -95,7 +105,7 @@ export async function measure(
   const prompt = await detector.encodePrompt(phrases);
   const loadSeconds = (performance.now() - start) / 1000;
   const prepared = await detector.prepare(await readImage(imagePath));
-  return { loadSeconds, ...(await timeRuns(() => detector.time(prepared, prompt), options)) };
+  return { measurement: { loadSeconds, ...(await timeRuns(() => detector.time(prepared, prompt), options)) }, source };
 }
 
 /**

@@ -10,7 +10,7 @@ let times: Record<string, number[]>;
 let order: string[];
 vi.mock('./measure-step.ts', async (original) => ({
   ...(await original<typeof import('./measure-step.ts')>()),
-  measureInProcess: async ({ model, threads }: { model: string; threads: number }) => {
+  measureInChild: async ({ model, threads }: { model: string; threads: number }) => {
     order.push(basename(model));
     const medianSeconds = times[basename(model)]?.shift() ?? 0;
     return { medianSeconds, runSeconds: [medianSeconds], loadSeconds: 1, peakMemoryBytes: 1e6, threads };

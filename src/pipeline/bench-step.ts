@@ -9,11 +9,12 @@ import { type MachinePeak, measurePeak } from '../evaluate/machine-peak.ts';
 import type { Measurement } from '../evaluate/measure.ts';
 import { type ModelProfile, profileModel } from '../evaluate/model-profile.ts';
 import { detectionOf } from '../models/family.ts';
+import type { ModelIdentity } from '../models/package/model-identity.ts';
 import { readPackage } from '../models/package/package.ts';
 import { createTokenizer } from '../models/tokenizer.ts';
 import { defaultThreads } from '../runtime/threads.ts';
 import { measureInTurns } from './in-turns.ts';
-import { MEASURE_DEFAULTS, type MeasureStepOptions, measureInProcess, measureSchemas } from './measure-step.ts';
+import { MEASURE_DEFAULTS, type MeasureStepOptions, measureInChild, measureSchemas } from './measure-step.ts';
 import { pictureFeeds } from './picture-feeds.ts';
 import { originOf, type ResultOrigin } from './result-origin.ts';
 import { runStep } from './run-step.ts';
@@ -35,6 +36,8 @@ export const BENCH_DEFAULTS: Defaults<BenchOptions, 'rounds' | 'runs'> = { round
 export interface BenchedModel {
   /** The path of the model. */
   readonly model: string;
+  /** The hashes by which it is told apart from others. */
+  readonly identity?: ModelIdentity | undefined;
   /** The size of its file, or of its folder. */
   readonly bytes: number;
   /** The median time of a run in each round. */
@@ -116,12 +119,13 @@ export async function bench(options: BenchOptions): Promise<BenchResult> {
       onNotice?.(
         `other programs use this machine (a load of ${loadBefore.toFixed(1)} over the last minute); times are longer than they would be, and ratios less sure`,
       );
-    const measureOne = (model: string) => measureInProcess({ ...others, model, runs, threads });
+    const measureOne = (model: string) => measureInChild({ ...others, model, runs, threads });
     const measured = await measureInTurns(models, rounds, measureOne, { onProgress, signal });
     const sizes = await Promise.all(models.map((model) => sizeOf(model)));
-    const figures = models.map((model, index) =>
-      summarize(model, sizes[index] ?? 0, measured[index] ?? [], index === 0 ? undefined : measured[0]),
-    );
+    const figures = models.map((model, index) => ({
+      ...summarize(model, sizes[index] ?? 0, measured[index] ?? [], index === 0 ? undefined : measured[0]),
+      identity: measured[index]?.[0]?.identity,
+    }));
     const origin = originOf('bench', { subject: models[0] ?? '' });
     const result = { origin, models: figures, rounds, runs, threads, loadBefore };
     if (!profile) return result;

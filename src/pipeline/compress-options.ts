@@ -146,6 +146,8 @@ export const agreementSchema = z.object({
 
 /** One model of the comparison. */
 export interface CompressedVariant extends Variant {
+  /** The hash of the model, by which other results of it are recognised. */
+  readonly modelHash?: string | undefined;
   /** Seconds to read the model and prepare it; the median of several processes. */
   readonly loadSeconds: number;
   /** Average precision of each category, from 0 to 1; −1 without a labelled box. */

@@ -14,7 +14,8 @@ import { median } from '../base/statistics.ts';
 import { planCalibration } from '../data/calibration-plan.ts';
 import { type CocoDataset, takeImages } from '../data/coco.ts';
 import { identifyDataset, identifyLabels } from '../evaluate/dataset-identity.ts';
-import { configurationHash, type ModelPackage } from '../models/package/package.ts';
+import { identifyCheckpoint } from '../models/package/model-identity.ts';
+import type { ModelPackage } from '../models/package/package.ts';
 import { modelHash } from '../onnx/hash.ts';
 import type { Provenance } from '../report/provenance.ts';
 import { decide } from '../report/verdict.ts';
@@ -118,7 +119,7 @@ export async function compressModels(
   const timings = await measureAll(context, made);
   context.phase('write the report');
   const variants = await Promise.all(
-    made.map(async ({ name, description, path, plan }, index): Promise<CompressedVariant> => {
+    made.map(async ({ name, description, path, plan, model }, index): Promise<CompressedVariant> => {
       const { figures, categories } = at(scores, index);
       const rounds = at(timings, index);
       const runSeconds = rounds.flatMap((timing) => timing.runSeconds);
@@ -126,6 +127,7 @@ export async function compressModels(
         name,
         description,
         file: path,
+        modelHash: model,
         fileBytes: await sizeOf(path),
         loadSeconds: median(rounds.map((timing) => timing.loadSeconds)),
         peakMemoryBytes: median(rounds.map((timing) => timing.peakMemoryBytes)),
@@ -251,7 +253,7 @@ function provenanceOf({ options, float, scoring, plan }: Context): Provenance {
     checkpoint: {
       name: basename(resolve(checkpoint)),
       hash: modelHash(float.model),
-      network: configurationHash(float.model),
+      ...identifyCheckpoint(float.model),
     },
     dataset: identifyLabels(scoring, nameOf(dataset)),
     calibration: { name: nameOf(calibration ?? dataset), images: plan.items.length, hash: plan.key },

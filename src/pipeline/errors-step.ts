@@ -68,7 +68,13 @@ async function explainFiles(options: ErrorsStepOptions): Promise<ErrorsResult> {
   const changedImages = new Set(change?.images.map(({ id }) => id));
   const subject = nameOfDetections(options.detections) ?? '';
   const result: ErrorsResult = {
-    origin: originOf('errors', { subject, against: nameOfDetections(options.against), dataset }),
+    origin: originOf('errors', {
+      subject,
+      against: nameOfDetections(options.against),
+      found: detections,
+      foundBefore: against,
+      dataset,
+    }),
     images: dataset.images.length,
     threshold,
     errors: analyzeErrors(dataset, detections),

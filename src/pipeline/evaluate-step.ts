@@ -117,6 +117,8 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult
         model: source,
         detections: saveDetections,
         against: nameOfDetections(options.against),
+        found: detections,
+        foundBefore: against,
         dataset,
       }),
       ...(await scoreDetections(dataset, detections, against, { seed, onProgress, signal })),

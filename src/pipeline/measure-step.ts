@@ -13,9 +13,11 @@ import type { WorkOptions } from '../base/progress.ts';
 import { parseWith } from '../base/schema.ts';
 import { listPhrases, type Phrases } from '../data/phrases.ts';
 import { maxPixelsSchema, type PixelLimitOptions } from '../data/pixel-limit.ts';
-import { type Measurement, measureFeeds, measure as measureModel } from '../evaluate/measure.ts';
+import { type Measurement, measureDetector, measureFeeds } from '../evaluate/measure.ts';
+import type { ModelIdentity } from '../models/package/model-identity.ts';
 import { type ReadOptions, readSchemas } from '../models/package/package.ts';
 import type { ProviderName } from '../runtime/options.ts';
+import type { Feeds } from '../runtime/session.ts';
 import { defaultThreads, type ThreadOptions } from '../runtime/threads.ts';
 import { type BlankInputOptions, blankInputs } from './blank-inputs.ts';
 import {
@@ -28,6 +30,7 @@ import {
   workSchemas,
 } from './option-schemas.ts';
 import { originOf, type ResultOrigin } from './result-origin.ts';
+import { identitySchema } from './result-schemas.ts';
 import { runStep } from './run-step.ts';
 import { type InputSource, openLabelledInputs, type PictureOptions, refuseUnusedPictures } from './samples.ts';
 import { openAnyModel } from './sources.ts';
@@ -86,7 +89,7 @@ export interface MeasureResult extends Measurement {
 export async function measure(options: MeasureStepOptions): Promise<MeasureResult> {
   return runStep('measure', measureSchemas, options, async () => {
     const { model, image, phrases, runs = MEASURE_DEFAULTS.runs, threads = defaultThreads() } = options;
-    const measured = await measureModel(model, image, phrases, {
+    const { measurement, source } = await measureDetector(model, image, phrases, {
       onProgress: options.onProgress,
       signal: options.signal,
       onNotice: options.onNotice,
@@ -96,7 +99,8 @@ export async function measure(options: MeasureStepOptions): Promise<MeasureResul
       threads,
       device: options.device,
     });
-    return { origin: originOf('measure', { subject: model }), ...measured };
+    // After the measurement, whose memory this would add to.
+    return { origin: originOf('measure', { subject: model, model: source }), ...measurement };
   });
 }
 
@@ -141,16 +145,20 @@ export async function measureInputs(options: MeasureInputsOptions): Promise<Meas
       throw new UsageError(`${model} is a detector, which is measured with an image and \`phrases\`.`);
     refuseUnusedPictures(loaded, inputs, pictures);
     const work = { onProgress: options.onProgress, signal: options.signal, runs, threads, device: options.device };
-    const origin = originOf('measure', { subject: model, model: loaded });
-    if (inputs === undefined) return { origin, ...(await measureFeeds(model, blankInputs(loaded, { shapes }), work)) };
+    const measureOn = async (feeds: Feeds): Promise<MeasureResult> => {
+      const measurement = await measureFeeds(model, feeds, work);
+      return { origin: originOf('measure', { subject: model, model: loaded }), ...measurement };
+    };
+    if (inputs === undefined) return measureOn(blankInputs(loaded, { shapes }));
     if (shapes) throw new UsageError('`shapes` has no effect on inputs that are given; leave one of them out.');
     const { samples } = await openLabelledInputs(loaded, inputs, { count: 1, pictures });
-    for await (const { feeds } of samples.samples()) return { origin, ...(await measureFeeds(model, feeds, work)) };
+    for await (const { feeds } of samples.samples()) return measureOn(feeds);
     throw new UsageError('There are no inputs to run the model on.');
   });
 }
 
 const measurementSchema = z.object({
+  origin: identitySchema,
   loadSeconds: z.number(),
   runSeconds: z.array(z.number()),
   medianSeconds: z.number(),
@@ -166,7 +174,15 @@ const measurementSchema = z.object({
  * const { peakMemoryBytes } = await measureInProcess({ model: 'tiny.int8.onnx', image: 'street.jpg', phrases: ['person'] });
  */
 export async function measureInProcess(options: MeasureStepOptions): Promise<Measurement> {
-  return runStep('measureInProcess', measureSchemas, options, () => measureInChild(options));
+  return runStep('measureInProcess', measureSchemas, options, async () => {
+    const { identity: _, ...measurement } = await measureInChild(options);
+    return measurement;
+  });
+}
+
+/** A measurement in a process of its own, with the hashes of the model that was measured. */
+export interface MeasuredModel extends Measurement {
+  readonly identity: ModelIdentity;
 }
 
 /** The sentence with which a command ended, without the name in front. */
@@ -178,7 +194,7 @@ const lastSentence = (said: string): string | undefined =>
     ?.replace(/^dino8: /, '')
     .replace(/\.$/, '') || undefined;
 
-async function measureInChild(options: MeasureStepOptions): Promise<Measurement> {
+export async function measureInChild(options: MeasureStepOptions): Promise<MeasuredModel> {
   const { model, image, phrases, runs = MEASURE_DEFAULTS.runs, threads = defaultThreads(), signal } = options;
   const entry = join(packageRoot, 'dist', 'cli.mjs');
   const list = listPhrases(phrases).map(({ name }) => `--phrase=${name}`);
@@ -202,7 +218,8 @@ async function measureInChild(options: MeasureStepOptions): Promise<Measurement>
     ]);
     if (typeof deadly === 'string') throw new InputError(describeDeath(deadly, '`threads`'));
     if (code !== 0) throw new InputError(lastSentence(stderr) ?? `its process ended with ${code}`);
-    return parseWith(measurementSchema, JSON.parse(stdout), 'The measurement');
+    const { origin: identity, ...measurement } = parseWith(measurementSchema, JSON.parse(stdout), 'The measurement');
+    return { identity, ...measurement };
   } catch (error) {
     signal?.throwIfAborted();
     throw new InputError(`${model} could not be measured (${messageOf(error)}).`);

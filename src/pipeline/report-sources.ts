@@ -17,6 +17,7 @@ import {
   figuresSchema,
   foundChangeSchema,
   foundSchema,
+  identitySchema,
   labelsSchema,
   outputFiguresSchema,
   positive,
@@ -61,6 +62,10 @@ const originSchema: z.ZodType<ResultOrigin> = z.object({
   detections: shownName.optional(),
   against: shownName.optional(),
   network: z.string().optional(),
+  weights: z.string().optional(),
+  modelHash: z.string().optional(),
+  detectionsHash: z.string().optional(),
+  againstHash: z.string().optional(),
   dataset: labelsSchema.optional(),
 });
 
@@ -97,6 +102,7 @@ const schemas = {
         z.object({
           // A path; none is longer on Linux.
           model: z.string().min(1).max(4096),
+          identity: identitySchema.optional(),
           bytes: count,
           seconds: spread,
           roundSeconds: z.array(secondsSchema).max(1000),

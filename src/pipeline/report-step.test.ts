@@ -10,7 +10,7 @@ import type { CocoDetection } from '../evaluate/coco-detection.ts';
 import { type BenchResult, summarize } from './bench-step.ts';
 import { explainErrors } from './errors-step.ts';
 import { report } from './report-step.ts';
-import { originOf } from './result-origin.ts';
+import { originOf, type ResultOrigin } from './result-origin.ts';
 import { score } from './score-step.ts';
 
 const golden = join(packageRoot, 'test/fixtures/golden/coco');
@@ -134,6 +134,92 @@ describe('a report', () => {
     await expect(report({ results: files('tiny.json', 'base.json') })).rejects.toThrow(
       /tiny\.json is about the model tiny and \S*base\.json about base, whose configuration differs/,
     );
+  });
+
+  describe('of models whose files have one name', () => {
+    /** What eval says of a model: scores of detections, with the hashes that are stated. */
+    const evaluated = async (name: string, hashes: Partial<ResultOrigin>) => {
+      const scored = JSON.parse(await readFile(at('int8.score.json'), 'utf8'));
+      await save(name, { ...scored, origin: { ...scored.origin, ...hashes } });
+    };
+    const timed = (modelHashes: readonly string[], weights = 'w') => {
+      const whole = bench();
+      const models = whole.models.map((model, index) => {
+        return { ...model, identity: { network: 'n', weights, modelHash: modelHashes[index] ?? '' } };
+      });
+      return { ...whole, models };
+    };
+    const first = { network: 'n', weights: 'w', modelHash: 'm1', detectionsHash: 'd1' };
+    const second = { network: 'n', weights: 'w', modelHash: 'm2', detectionsHash: 'd2' };
+
+    test('joins only what is of the same model', async () => {
+      await evaluated('a.eval.json', first);
+      await evaluated('b.eval.json', second);
+      await save('times.json', timed(['m0', 'm2']));
+      const { variants } = await report({ results: files('a.eval.json', 'b.eval.json', 'times.json') });
+      expect(variants.map(({ name, medianSeconds }) => [name, medianSeconds])).toEqual([
+        ['fp32', expect.closeTo(1.05)],
+        ['int8 (a.eval.json)', undefined],
+        ['int8 (b.eval.json)', expect.closeTo(0.51)],
+      ]);
+    });
+
+    test('tells models of one result apart by their places', async () => {
+      const { models, ...others } = timed(['m1', 'm2']);
+      await save('same.json', { ...others, models: models.map((each, at) => ({ ...each, model: `${at}/int8.onnx` })) });
+      const { variants } = await report({ results: at('same.json') });
+      expect(variants.map(({ name }) => name)).toEqual(['int8 (model 1 of same.json)', 'int8 (model 2 of same.json)']);
+    });
+
+    test('is refused for two fine-tunes, whose weights differ, by the names of both', async () => {
+      await evaluated('a.eval.json', first);
+      await evaluated('b.eval.json', { ...second, subject: 'tuned', weights: 'other' });
+      await expect(report({ results: files('a.eval.json', 'b.eval.json') })).rejects.toThrow(
+        /a\.eval\.json is about the model int8 and \S*b\.eval\.json about tuned, which were made from different weights/,
+      );
+      await save('times.json', timed(['m1', 'm2'], 'other'));
+      await expect(report({ results: files('a.eval.json', 'times.json') })).rejects.toThrow(/different weights/);
+    });
+
+    test('is refused where a result does not tell which of them it is about', async () => {
+      await evaluated('a.eval.json', first);
+      await evaluated('b.eval.json', second);
+      await expect(report({ results: files('a.eval.json', 'b.eval.json', 'int8.errors.json') })).rejects.toThrow(
+        /a\.eval\.json and \S*b\.eval\.json are about different models that are both called int8, and \S*int8\.errors\.json does not tell/,
+      );
+      await expect(report({ results: files('a.eval.json', 'int8.errors.json') })).rejects.toThrow(
+        /a\.eval\.json and \S*int8\.errors\.json are about different detections that are both called int8; give/,
+      );
+    });
+
+    test('is refused where they are compared with different detections', async () => {
+      await evaluated('a.eval.json', { ...first, againstHash: 'x' });
+      await evaluated('b.eval.json', { ...second, subject: 'other', againstHash: 'y' });
+      await expect(report({ results: files('a.eval.json', 'b.eval.json') })).rejects.toThrow(
+        /a\.eval\.json and \S*b\.eval\.json are compared with different detections that are both called fp32/,
+      );
+      await expect(report({ results: files('a.eval.json', 'fp32.score.json') })).rejects.toThrow(
+        /a\.eval\.json is compared with fp32, but with other detections than those of it that \S*fp32\.score\.json/,
+      );
+    });
+  });
+
+  test('finds detections by what they say where their file is called otherwise', async () => {
+    const scored = JSON.parse(await readFile(at('int8.score.json'), 'utf8'));
+    const { detectionsHash } = scored.origin;
+    await save('m.eval.json', { ...scored, origin: { ...scored.origin, subject: 'model', modelHash: 'm' } });
+    const { variants } = await report({ results: files('m.eval.json', 'int8.errors.json') });
+    expect(detectionsHash).toMatch(/^[0-9a-f]{64}$/);
+    expect(variants.map(({ name, errors }) => [name, errors !== undefined])).toEqual([
+      ['fp32', false],
+      ['model', true],
+    ]);
+  });
+
+  test('knows what its results are compared with, and does not take another variant for it', async () => {
+    const { variants, recommendation } = await report({ results: at('int8.score.json') });
+    expect(variants.map(({ name }) => name)).toEqual(['fp32', 'int8']);
+    expect(recommendation.decision).toBe('unmeasured');
   });
 
   test('is not made of damaged results, which are named with the wrong field', async () => {

@@ -2,9 +2,11 @@
 import { basename, extname, resolve } from 'node:path';
 import { packageVersion } from '../base/package-root.ts';
 import type { CocoDataset } from '../data/coco.ts';
+import type { CocoDetection } from '../evaluate/coco-detection.ts';
 import { identifyLabels, type LabelsIdentity } from '../evaluate/dataset-identity.ts';
+import { identifyDetections } from '../evaluate/detections-identity.ts';
 import type { LoadedModel } from '../models/family.ts';
-import { configurationHash } from '../models/package/package.ts';
+import { identifyModel } from '../models/package/model-identity.ts';
 
 /** The form of results in files. */
 export const RESULT_FORMAT = 'dino8-result-1';
@@ -28,6 +30,14 @@ export interface ResultOrigin {
   readonly against?: string | undefined;
   /** The hash of the configuration and the tokenizer of the model; undefined for detections, or if the model carries none. */
   readonly network?: string | undefined;
+  /** The hash of the weights that the model was made from; undefined for detections, or if the model does not tell. */
+  readonly weights?: string | undefined;
+  /** The hash of the model itself; undefined for detections. */
+  readonly modelHash?: string | undefined;
+  /** The hash of the detections that were judged; undefined if none were. */
+  readonly detectionsHash?: string | undefined;
+  /** The hash of the detections that they were compared with; undefined if they were compared with none. */
+  readonly againstHash?: string | undefined;
   /** The labels that it was judged by; undefined if it was not judged by any. */
   readonly dataset?: LabelsIdentity | undefined;
 }
@@ -39,13 +49,16 @@ interface OriginParts {
   readonly detections?: string | undefined;
   readonly against?: string | undefined;
   readonly model?: LoadedModel | undefined;
+  /** The detections that were judged, and those that they were compared with. */
+  readonly found?: readonly CocoDetection[] | undefined;
+  readonly foundBefore?: readonly CocoDetection[] | undefined;
   readonly dataset?: CocoDataset | undefined;
 }
 
 /** Says where the result of a step comes from. */
 export function originOf(
   kind: ResultOrigin['kind'],
-  { subject, detections, against, model, dataset }: OriginParts,
+  { subject, detections, against, model, found, foundBefore, dataset }: OriginParts,
 ): ResultOrigin {
   return {
     format: RESULT_FORMAT,
@@ -54,7 +67,9 @@ export function originOf(
     subject: stemOf(subject),
     ...(detections !== undefined && { detections: stemOf(detections) }),
     ...(against !== undefined && { against: stemOf(against) }),
-    ...(model && { network: configurationHash(model.model) }),
+    ...(model && identifyModel(model.model)),
+    ...(found && { detectionsHash: identifyDetections(found) }),
+    ...(foundBefore && { againstHash: identifyDetections(foundBefore) }),
     ...(dataset && { dataset: identifyLabels(dataset, basename(resolve(dataset.source ?? 'data set'))) }),
   };
 }

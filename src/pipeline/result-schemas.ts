@@ -5,6 +5,7 @@ import type { LabelsIdentity } from '../evaluate/dataset-identity.ts';
 import { ERROR_CAUSES } from '../evaluate/errors/find-errors.ts';
 import { OCCLUSIONS, SIZES } from '../evaluate/errors/object-groups.ts';
 import { FIGURES } from '../evaluate/score-matches.ts';
+import type { ModelIdentity } from '../models/package/model-identity.ts';
 import type { PublishedSize } from '../report/published-size.ts';
 import type { VariantErrors } from '../report/variants.ts';
 
@@ -68,6 +69,13 @@ export const variantErrorsSchema: z.ZodType<VariantErrors> = z.object({
   analysis: errorAnalysisSchema,
   groups: foundSchema,
   change: foundChangeSchema.optional(),
+});
+
+/** The identity of a model. */
+export const identitySchema: z.ZodType<ModelIdentity> = z.object({
+  network: z.string().optional(),
+  weights: z.string().optional(),
+  modelHash: z.string().min(1),
 });
 
 /** The identity of labels. */

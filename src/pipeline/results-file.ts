@@ -42,6 +42,7 @@ const variantSchema = z
     name: shownName,
     description: z.string(),
     file: z.string(),
+    modelHash: z.string().optional(),
     fileBytes: positive,
     loadSeconds: secondsSchema,
     peakMemoryBytes: positive,
@@ -75,7 +76,12 @@ const provenanceSchema: z.ZodType<Provenance> = z.object({
   rounds: count,
   runs: count,
   seed: z.number(),
-  checkpoint: z.object({ name: z.string(), hash: z.string(), network: z.string().optional() }),
+  checkpoint: z.object({
+    name: z.string(),
+    hash: z.string(),
+    network: z.string().optional(),
+    weights: z.string().optional(),
+  }),
   dataset: labelsSchema,
   calibration: z.object({ name: z.string(), images: count, hash: z.string() }),
 });

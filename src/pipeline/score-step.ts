@@ -82,7 +82,13 @@ async function scoreFiles(options: ScoreStepOptions): Promise<ScoreResult> {
     );
   const subject = nameOfDetections(options.detections) ?? '';
   const result: ScoreResult = {
-    origin: originOf('score', { subject, against: nameOfDetections(options.against), dataset }),
+    origin: originOf('score', {
+      subject,
+      against: nameOfDetections(options.against),
+      found: detections,
+      foundBefore: against,
+      dataset,
+    }),
     ...(await scoreDetections(dataset, detections, against, { seed, onProgress, signal })),
   };
   if (output !== undefined) await writeAtomic(output, `${JSON.stringify(result, undefined, 2)}\n`);

@@ -43,6 +43,8 @@ export interface Provenance {
     readonly hash: string;
     /** The hash of the configuration and the tokenizer, which all models of one checkpoint carry. */
     readonly network?: string | undefined;
+    /** The hash of its weights, which all models that were made from it carry. */
+    readonly weights?: string | undefined;
   };
   /** The labels by which the models were scored. */
   readonly dataset: LabelsIdentity;

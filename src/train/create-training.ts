@@ -5,6 +5,7 @@ import type { CocoDataset } from '../data/coco.ts';
 import type { Checkpoint } from '../models/checkpoint/checkpoint.ts';
 import { withFloatTensors } from '../models/checkpoint/float-tensors.ts';
 import { checkFamilyArgument, detectionOf, trainingOf } from '../models/family.ts';
+import { hashWeights, storeWeightsHash } from '../models/package/model-identity.ts';
 import { buildPackage, type CheckpointPackage, type ModelPackage } from '../models/package/package.ts';
 import { createTokenizer } from '../models/tokenizer.ts';
 import { bytesOf } from '../onnx/tensor.ts';
@@ -75,6 +76,8 @@ export async function createTraining(
         ? 'Quantization-aware training needs a plan: give the option quantized.'
         : 'The option quantized is for settings of the kind qat; resolve them for that kind.',
     );
+  // A trained INT8 model is a form of the checkpoint that the training began with, and says so.
+  const first = quantized && hashWeights(stored.tensors);
   const source = { ...stored, tensors: await withFloatTensors(stored.tensors) };
   const targets = targetsFor(dataset, source);
   const family = { detection: detectionOf(source), training: trainingOf(source) };
@@ -104,6 +107,7 @@ export async function createTraining(
   const build = async (block: BlockName): Promise<ModelPackage> => {
     const float = await buildPackage({ ...source, tensors: checkpoint(block) });
     if (!quantized) return float;
+    if (first !== undefined) storeWeightsHash(float.model, first);
     const { model } = await exportTrained(float.model, quantized, (name) => trainer.value(name, block));
     return { ...float, model };
   };

@@ -18,7 +18,6 @@ import {
 } from '../../base/check-options.ts';
 import { InputError, UsageError } from '../../base/errors.ts';
 import { exists, isDirectory, namesIn } from '../../base/files.ts';
-import { hashJson } from '../../base/hash-json.ts';
 import { completeSettings, type Preprocessing, parsePreprocessing } from '../../data/preprocessing.ts';
 import { getMetadata, setMetadata } from '../../onnx/metadata.ts';
 import { type Model, readModel } from '../../onnx/read.ts';
@@ -40,6 +39,7 @@ import { readCompanion } from './companion-json.ts';
 import { findPreprocessing } from './find-preprocessing.ts';
 import { findTokenizer } from './find-tokenizer.ts';
 import { isOneFile } from './model-files.ts';
+import { hashWeights, storeWeightsHash } from './model-identity.ts';
 import { FILES, type FileKey, type FolderForm, readModelFolder, writeModelFolder } from './package-folder.ts';
 import { isWeightsFile } from './weights-file-kind.ts';
 
@@ -249,16 +249,8 @@ export async function buildPackage(checkpoint: CheckpointPackage): Promise<Model
   if (!family.buildModel) throw new UsageError(`${source} is a checkpoint whose graph dino8 cannot build.`);
   const model = await family.buildModel(tensors, source);
   for (const [key, value] of Object.entries(files)) setMetadata(model, FILES[key as FileKey][1], JSON.stringify(value)); // keys of FILES
+  storeWeightsHash(model, hashWeights(tensors));
   return { source, model, family, preprocessing, tokenizer, notices };
-}
-
-/**
- * A hash of the configuration and the tokenizer that a model carries, which its float form and all quantized ones have in common;
- * undefined if it carries none.
- */
-export function configurationHash(model: Model): string | undefined {
-  const texts = [FILES.config[1], FILES.tokenizer[1]].map((key) => getMetadata(model, key));
-  return texts[0] === undefined ? undefined : hashJson(texts);
 }
 
 /** The files that a model carries as metadata. */
