@@ -73,26 +73,34 @@ function describe(
   { layers, samples, count, figures, outputFigures, phrases = [], accuracy }: CompareResult,
   floor: number,
 ): void {
-  const worst = layers.toSorted((a, b) => a.decibels - b.decibels).slice(0, MAX_ROWS);
+  const worst = layers.toSorted((a, b) => a.decibels - b.decibels);
   print(
-    table(
-      ['layer', 'signal to noise'],
-      worst.map(({ path, decibels }) => [path, `${decibels.toFixed(1)} dB`]),
+    firstRows(worst, 'layers, those with most noise', (shown) =>
+      table(
+        ['layer', 'signal to noise'],
+        shown.map(({ path, decibels }) => [path, `${decibels.toFixed(1)} dB`]),
+      ),
     ),
   );
   const first = layers.find(({ decibels }) => decibels < floor);
   print(first ? `The first layer below ${floor} dB is ${first.path}.\n` : `No layer is below ${floor} dB.\n`);
-  const cells = (difference: OutputDifference) =>
-    outputFigures.map(({ key, perfect }) => (difference.figures[key] ?? perfect).toFixed(4));
+  const cells = ({ count: compared, figures: of }: OutputDifference) =>
+    outputFigures.map(({ key }) => (compared > 0 ? (of[key]?.toFixed(4) ?? '–') : '–'));
   print(
-    table(
-      ['input', 'compared', ...outputFigures.map(({ title }) => title)],
-      samples.slice(0, MAX_ROWS).map((sample) => [sample.source, `${sample.count}`, ...cells(sample)]),
+    firstRows(samples, 'inputs, those that changed most', (shown) =>
+      table(
+        ['input', 'compared', ...outputFigures.map(({ title }) => title)],
+        shown.map((sample) => [sample.source, `${sample.count}`, ...cells(sample)]),
+      ),
     ),
   );
   const means = outputFigures.map(({ title }, index) => `${title} ${cells({ count, figures })[index]}`);
-  print(`Mean over ${count} compared results: ${means.join(', ')}.`);
-  if (phrases.length > 0) print(`\n${driftTable(phrases)}\n`);
+  print(
+    count > 0
+      ? `Mean over ${count} compared results: ${means.join(', ')}.`
+      : 'The float model gives no result to compare for these inputs.',
+  );
+  if (phrases.length > 0) print(`\n${describeDrift(phrases)}\n`);
   if (!accuracy) return;
   const { intervals, change } = accuracy;
   print(
@@ -105,12 +113,23 @@ function describe(
   else print(`Fewer than ${MIN_IMAGES} images with objects do not tell whether AP changed.`);
 }
 
-/** The drift of logits, of all queries that found something and of those that found the phrase. */
-function driftTable(phrases: NonNullable<CompareResult['phrases']>): string {
+/** The first rows of a table, and a line that says how many there are if not all are shown. */
+function firstRows<Row>(rows: readonly Row[], what: string, format: (shown: readonly Row[]) => string): string {
+  const shown = format(rows.slice(0, MAX_ROWS));
+  return rows.length <= MAX_ROWS ? shown : `${shown}\nThese are ${MAX_ROWS} of ${rows.length} ${what}; --json has all.`;
+}
+
+/** The drift of logits, over all boxes that the float model finds and over those to which it gives the phrase. */
+function describeDrift(phrases: NonNullable<CompareResult['phrases']>): string {
+  const boxes = phrases[0]?.all.queries ?? 0;
+  if (boxes === 0) return 'The float model finds no box in these images, so that no logits of phrases are compared.';
   const cells = ({ queries, mean, highest }: (typeof phrases)[number]['all']) =>
     queries === 0 ? ['–', '–'] : [mean.toFixed(3), highest.toFixed(3)];
-  return table(
-    ['phrase', 'mean change of logits', 'largest', 'of its own boxes', 'largest', 'boxes'],
-    phrases.slice(0, MAX_ROWS).map(({ phrase, all, own }) => [phrase, ...cells(all), ...cells(own), `${own.queries}`]),
+  const rows = firstRows(phrases, 'phrases', (shown) =>
+    table(
+      ['phrase', 'mean', 'largest', 'its own boxes', 'mean', 'largest'],
+      shown.map(({ phrase, all, own }) => [phrase, ...cells(all), `${own.queries}`, ...cells(own)]),
+    ),
   );
+  return `Change of the logits of each phrase, as a distance, over the ${boxes} boxes that the float model finds, and over those of them to which it gives the phrase:\n${rows}`;
 }

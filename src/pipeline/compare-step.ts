@@ -3,6 +3,7 @@
 import { basename } from 'node:path';
 import { type OptionSchemas, optional, truth } from '../base/check-options.ts';
 import type { Defaults } from '../base/defaults.ts';
+import { UsageError } from '../base/errors.ts';
 import { writeAtomic } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import type { CocoDataset } from '../data/coco.ts';
@@ -12,9 +13,12 @@ import { type Comparison, compareModels } from '../evaluate/compare.ts';
 import { promptCategories } from '../evaluate/protocol.ts';
 import { scoreDataset } from '../evaluate/score-dataset.ts';
 import type { ComparedPrompt } from '../evaluate/token-drift.ts';
-import { detectionOf } from '../models/family.ts';
+import { detectionOf, type LoadedModel } from '../models/family.ts';
+import { refuseFixedPrompt } from '../models/fixed-prompt.ts';
+import { identifyCheckpoint } from '../models/package/model-identity.ts';
 import { isPackage, type ModelPackage, type ReadOptions, readSchemas } from '../models/package/package.ts';
 import { createTokenizer } from '../models/tokenizer.ts';
+import { readPlanSummary } from '../quant/plan-summary.ts';
 import type { ThreadOptions } from '../runtime/threads.ts';
 import {
   countSchema,
@@ -79,7 +83,8 @@ export const COMPARE_DEFAULTS: Defaults<CompareStepOptions, 'images'> = { images
  * nothing, the relative error of the outputs, the ratio of signal to noise, and the fraction of equal decisions. For a detector it also says
  * how far the logits of each phrase moved. Detectors are scored on labelled images too, each with queries of its own.
  *
- * @throws RuntimeError if one of the models does not run
+ * @throws UsageError if the quantized model comes first, or has other inputs or outputs; InputError if one is made for fixed phrases;
+ * RuntimeError if one of them does not run
  * @example
  * const { layers } = await compare({ model: 'tiny.onnx', quantized: 'tiny.int8.onnx', dataset: 'coco/val2017' });
  */
@@ -95,6 +100,7 @@ export async function compare(options: CompareStepOptions): Promise<CompareResul
     const { skipUnreadable, onLeftOut, onNotice } = options;
     const float = await openAnyModel(options.model, options);
     const quantized = await openAnyModel(options.quantized, { onNotice: options.onNotice });
+    checkPair(float, quantized, onNotice);
     const reading = { onProgress, signal, skipUnreadable, onLeftOut, onNotice, count, pictures };
     const { dataset, samples: inputs } = await openLabelledInputs(float, options.dataset, reading);
     const prompt = dataset && isPackage(float) ? comparedPrompt(float, dataset, onNotice) : undefined;
@@ -111,6 +117,22 @@ export async function compare(options: CompareStepOptions): Promise<CompareResul
     }
     return { ...comparison, accuracy: scored };
   });
+}
+
+/** @throws UsageError if the models change places; InputError if one is made for fixed phrases, while the prompt is the categories */
+function checkPair(float: LoadedModel, quantized: LoadedModel, onNotice: WorkOptions['onNotice']): void {
+  const [first, second] = [float, quantized].map(({ model }) => readPlanSummary(model));
+  if (first && !second)
+    throw new UsageError(
+      `${float.source} is quantized and ${quantized.source} is not, while the float model comes first; give them in the other order.`,
+    );
+  for (const { model, source } of [float, quantized]) refuseFixedPrompt(model, source);
+  if (first) onNotice?.(`${float.source} is quantized itself, so that changes are not those against a float model.`);
+  const [weights, others] = [float, quantized].map(({ model }) => identifyCheckpoint(model).weights);
+  if (weights !== undefined && others !== undefined && weights !== others)
+    onNotice?.(
+      `${float.source} and ${quantized.source} were made from different weights, so that changes are not those of quantization alone.`,
+    );
 }
 
 /** The prompt of all samples: of categories that need several prompts, those of the first one. */

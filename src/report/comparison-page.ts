@@ -8,7 +8,7 @@ import { type CocoFigures, FIGURES } from '../evaluate/score-matches.ts';
 import type { LogitDrift, PhraseDrift } from '../evaluate/token-drift.ts';
 import type { OutputDifference } from '../models/family.ts';
 import { lineChart } from './charts.ts';
-import { page, tableCard, wideChartCard } from './page.ts';
+import { chartCard, page, tableCard } from './page.ts';
 
 const MAX_SAMPLES = 20;
 /** Layers without noise have an infinite ratio; the chart ends here. */
@@ -29,7 +29,7 @@ export interface ComparedAccuracy {
  */
 export function renderComparison(
   name: string,
-  { layers, samples, figures, outputFigures, phrases = [] }: Comparison,
+  { layers, samples, count, figures, outputFigures, phrases = [] }: Comparison,
   accuracy?: ComparedAccuracy,
 ): string {
   const chart = lineChart(
@@ -37,20 +37,24 @@ export function renderComparison(
     { x: 'layer, in the order of computation', y: 'dB' },
     layers.map(({ decibels }, index) => ({ x: index, y: Math.min(decibels, MAX_DECIBELS) })),
   );
-  const cells = (difference: OutputDifference) =>
-    outputFigures.map(({ key, perfect }) => (difference.figures[key] ?? perfect).toFixed(4));
+  const cells = ({ count: compared, figures: of }: OutputDifference) =>
+    outputFigures.map(({ key }) => (compared > 0 ? (of[key]?.toFixed(4) ?? '–') : '–'));
   const worst = samples.slice(0, MAX_SAMPLES).map((sample) => [sample.source, sample.count, ...cells(sample)]);
+  const means = cells({ count, figures });
   const titles = outputFigures.map(({ title }) => title);
   return page(
     `${name} against the float model`,
-    markup`<p>Outputs on average: ${outputFigures.map(({ key, title, perfect }) => `${title} ${(figures[key] ?? perfect).toFixed(4)}`).join(', ')}.</p>
-${accuracy ? accuracySection(accuracy) : ''}${layers.length > 0 ? wideChartCard('Signal to quantization noise after each layer (dB)', chart) : ''}`,
+    markup`<p>${count > 0 ? `Mean over ${count} compared results: ${outputFigures.map(({ title }, index) => `${title} ${means[index]}`).join(', ')}.` : 'The float model gives no result to compare for these inputs.'}</p>
+${accuracy ? accuracySection(accuracy) : ''}${layers.length > 0 ? chartCard('Signal to quantization noise after each layer (dB)', chart) : ''}`,
     [
       {
         id: 'inputs',
         title: 'Inputs whose outputs changed most',
         body: tableCard({
-          caption: 'Figures of the outputs, input by input',
+          caption:
+            samples.length > MAX_SAMPLES
+              ? `Figures of the outputs: the ${MAX_SAMPLES} of ${samples.length} inputs that changed most`
+              : 'Figures of the outputs, input by input',
           columns: ['Input', 'compared', ...titles],
           rows: worst,
         }),
@@ -75,11 +79,15 @@ ${accuracy ? accuracySection(accuracy) : ''}${layers.length > 0 ? wideChartCard(
 function driftTable(phrases: readonly PhraseDrift[]): Markup {
   const cells = ({ queries, mean, highest }: LogitDrift) =>
     queries === 0 ? ['–', '–'] : [mean.toFixed(3), highest.toFixed(3)];
-  return tableCard({
-    caption: 'Absolute changes of logits, over the queries that found something and over those that found the phrase',
-    columns: ['Phrase', 'mean', 'largest', 'mean of its own boxes', 'largest of its own boxes', 'boxes'],
-    rows: phrases.map(({ phrase, all, own }) => [phrase, ...cells(all), ...cells(own), own.queries]),
-  });
+  const boxes = phrases[0]?.all.queries ?? 0;
+  if (boxes === 0)
+    return markup`<p>The float model finds no box in these images, so that no logits of phrases are compared.</p>`;
+  return markup`<p>How far quantization moves the logits of the tokens of each phrase: over the ${boxes} boxes that the float model finds, and over those of them to which it gives the phrase.</p>
+${tableCard({
+  caption: 'Change of logits, as a distance',
+  columns: ['Phrase', 'mean', 'largest', 'its own boxes', 'mean over its own', 'largest over its own'],
+  rows: phrases.map(({ phrase, all, own }) => [phrase, ...cells(all), own.queries, ...cells(own)]),
+})}`;
 }
 
 /** The figures of COCO, and how they changed. */
