@@ -1,13 +1,19 @@
 import { Command } from '@commander-js/extra-typings';
 import { UsageError } from '../base/errors.ts';
-import { signed } from '../base/format.ts';
 import { splitPhrases } from '../data/phrases.ts';
 import { readPhrases } from '../data/read-phrases.ts';
 import type { AbsentScore, ParaphraseScores, SeenScores, VocabularyNumber } from '../evaluate/open-vocabulary.ts';
 import { points } from '../evaluate/points.ts';
 import { VOCABULARY_DEFAULTS } from '../pipeline/vocabulary-options.ts';
 import { vocabulary } from '../pipeline/vocabulary-step.ts';
-import { changeCells, differenceCells, precisionCells } from '../report/vocabulary-cells.ts';
+import {
+  alarmCells,
+  alarmChangeCells,
+  categoryCount,
+  changeCells,
+  differenceCells,
+  precisionCells,
+} from '../report/vocabulary-cells.ts';
 import { addDatasetOptions, DATASET_ARGUMENT, separateDataset } from './dataset-options.ts';
 import { examples } from './examples.ts';
 import { keepsOnInterruption } from './interruption.ts';
@@ -107,6 +113,7 @@ export const vocabularyCommand = () =>
         result.absent && absentTable(result.absent, result.threshold, isCompared),
       ].filter((part) => part !== undefined);
       print(parts.join('\n\n'));
+      if (result.notes.length > 0) print(`\n${result.notes.join('\n')}`);
       print(`\nOf ${result.images} images; intervals are of 95 % confidence, by drawing the images again and again.`);
     });
 
@@ -128,8 +135,8 @@ function seenTable(
   return table(
     ['phrases', 'AP', '95 % interval', ...(isCompared ? CHANGED : [])],
     [
-      row(`seen in training (${seenCategories})`, precisionCells(seen), seen),
-      row(`never seen (${unseenCategories})`, precisionCells(unseen), unseen),
+      row(`seen in training (${categoryCount(seenCategories)})`, precisionCells(seen), seen),
+      row(`never seen (${categoryCount(unseenCategories)})`, precisionCells(unseen), unseen),
       row('never seen − seen', differenceCells(apart), apart),
     ],
   );
@@ -166,14 +173,6 @@ function paraphraseTable({ phrases, mean }: ParaphraseScores, isCompared: boolea
 }
 
 function absentTable(rows: readonly AbsentScore[], threshold: number, isCompared: boolean): string {
-  const alarms = ({ value, interval }: VocabularyNumber) => [
-    value === undefined ? '–' : value.toFixed(2),
-    interval ? `${interval.low.toFixed(2)} to ${interval.high.toFixed(2)}` : '–',
-  ];
-  const alarmChange = ({ change: value, changeInterval: interval }: VocabularyNumber) => [
-    value === undefined ? '–' : signed(value),
-    interval ? `${signed(interval.low)} to ${signed(interval.high)}` : '–',
-  ];
   return table(
     [
       'absent phrases',
@@ -182,15 +181,15 @@ function absentTable(rows: readonly AbsentScore[], threshold: number, isCompared
       '95 % interval',
       ...(isCompared ? ['change', '95 % interval'] : []),
       'AP',
-      'lost by absent phrases',
+      'change by absent phrases',
       '95 % interval',
       ...(isCompared ? ['change of AP', '95 % interval', ''] : []),
     ],
     rows.map(({ absent, phrases, falseAlarms, averagePrecision, difference: lost }) => [
       `${absent}`,
       phrases.toFixed(1),
-      ...alarms(falseAlarms),
-      ...(isCompared ? alarmChange(falseAlarms) : []),
+      ...alarmCells(falseAlarms),
+      ...(isCompared ? alarmChangeCells(falseAlarms) : []),
       points(averagePrecision.value ?? -1),
       ...differenceCells(lost),
       ...(isCompared ? changeCells(averagePrecision) : []),

@@ -9,6 +9,7 @@ import { createTokenizer } from '../models/tokenizer.ts';
 import { openLabelled } from './samples.ts';
 import { openModel } from './sources.ts';
 import { checkStepFiles } from './step-files.ts';
+import { emptyGroup, groupsWithoutBoxes } from './vocabulary-notes.ts';
 import { VOCABULARY_DEFAULTS, type VocabularyOptions } from './vocabulary-options.ts';
 import { AbsentPhrases } from './vocabulary-prompts.ts';
 
@@ -42,11 +43,17 @@ export async function openQuestions(options: VocabularyOptions, seed: number): P
   const shown = new Set(dataset.annotations.map(({ category_id }) => category_id));
   for (const { name } of new Set(rows.map(({ category }) => category).filter(({ id }) => !shown.has(id))))
     onNotice?.(`No object of "${name}" is in these images, so that its phrases have no average precision.`);
+  const seen = options.seen || options.unseen ? seenCategories(dataset, options) : undefined;
+  // It is said before the work, which takes long, and again beside the result.
+  for (const group of seen ? groupsWithoutBoxes(dataset, seen) : []) {
+    const sentence = emptyGroup(group);
+    if (sentence !== undefined) onNotice?.(sentence);
+  }
   return {
     model,
     against,
     dataset,
-    seen: options.seen || options.unseen ? seenCategories(dataset, options) : undefined,
+    seen,
     rows,
     absent: options.absent ? absentPhrases(model, dataset, options.absent, seed) : undefined,
   };

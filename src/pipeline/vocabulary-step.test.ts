@@ -1,7 +1,8 @@
 /** The questions about words are asked of a small detector: what is counted is counted again by hand. */
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { parseHTML } from 'linkedom';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { exists } from '../base/files.ts';
 import { bundledValidation } from '../data/bundled.ts';
@@ -68,6 +69,24 @@ test('interrupted work continues to the result of a whole run, and leaves nothin
   expect(resumed.seen?.unseenCategories).toBe(1);
 });
 
+test('numbers that are not known have a reason, which is said before the work, and stands beside the result', async () => {
+  const shown = new Set(dataset.annotations.map(({ category_id }) => category_id));
+  const nowhere = dataset.categories.filter(({ id }) => !shown.has(id)).slice(0, 2);
+  const names = nowhere.map(({ name }) => name);
+  const told: string[] = [];
+  const report = join(folder, 'page.html');
+  const { seen, notes } = await ask({ unseen: names, report, onNotice: (sentence) => told.push(sentence) });
+  expect(seen?.unseen.value).toBeUndefined();
+  expect(notes[0]).toMatch(/^These images have .* that training saw .*, which do not count\.$/);
+  expect(notes[1]).toBe('Fewer than 10 images show categories that training saw, too few for an interval.');
+  expect(notes[2]).toBe(
+    `These images have no box of the categories that training never saw ("${names[0]}", "${names[1]}"), so that there is no AP of them to compare.`,
+  );
+  expect(told).toContain(notes[2]);
+  const page = parseHTML(await readFile(report, 'utf8')).document;
+  for (const note of notes) expect(page.body.textContent).toContain(note);
+});
+
 test.each<[string, Partial<VocabularyOptions>, RegExp]>([
   ['no question', {}, /no question to answer/],
   ['a name that is no category', { seen: ['red circel'] }, /"red circel" in `seen` is no category of /],
@@ -84,7 +103,9 @@ test.each<[string, Partial<VocabularyOptions>, RegExp]>([
 test('a file of paraphrases of another form is refused by the place of what is wrong', async () => {
   const path = join(folder, 'wrong.yaml');
   await writeFile(path, 'red star: star\n');
-  await expect(ask({ paraphrases: path })).rejects.toThrow(/wrong\.yaml is not as expected at red star/);
+  await expect(ask({ paraphrases: path })).rejects.toThrow(
+    /wrong\.yaml is not as expected at red star: it must be a list, and is "star"\.$/,
+  );
   await writeFile(path, 'red star: [a\n');
   await expect(ask({ paraphrases: path })).rejects.toThrow(/wrong\.yaml is not valid YAML \([^\n]*\)\.$/);
 });

@@ -1,4 +1,5 @@
 /** The step that measures how well a detector knows words: unseen phrases, paraphrases, and phrases that name nothing. */
+import { basename } from 'node:path';
 import { writeAtomic } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import type { BootstrapOptions } from '../evaluate/bootstrap.ts';
@@ -14,6 +15,7 @@ import {
 } from '../evaluate/open-vocabulary.ts';
 import { runStep } from './run-step.ts';
 import { ScoringRuns } from './scoring-runs.ts';
+import { missingNumbers } from './vocabulary-notes.ts';
 import { VOCABULARY_DEFAULTS, type VocabularyOptions, vocabularySchemas } from './vocabulary-options.ts';
 import type { AbsentPhrases } from './vocabulary-prompts.ts';
 import { openQuestions, type Questions, type Row } from './vocabulary-questions.ts';
@@ -31,6 +33,8 @@ export interface VocabularyResult {
   readonly absent?: readonly AbsentScore[] | undefined;
   /** The score from which a box of an absent phrase is a false alarm. */
   readonly threshold: number;
+  /** Sentences that say why a number or an interval is not known. */
+  readonly notes: readonly string[];
 }
 
 /**
@@ -57,15 +61,15 @@ export async function vocabulary(options: VocabularyOptions): Promise<Vocabulary
       asked.against &&
       (await runModel(asked.against, asked, { runs, isOther: true, work, threshold, seed }, judged.absent));
     const bootstrap = { seed, onProgress, signal };
-    const result: VocabularyResult = {
-      images: asked.dataset.images.length,
+    const scores = {
       ...(await scoreOriginals(asked, judged, other, bootstrap)),
       absent: asked.absent && (await scoreAbsent(joined(asked.absent, judged, other), bootstrap)),
-      threshold,
     };
+    const notes = missingNumbers(asked.dataset, asked.seen, scores);
+    const result: VocabularyResult = { images: asked.dataset.images.length, ...scores, threshold, notes };
     if (report !== undefined) {
       const { renderVocabulary } = await import('../report/vocabulary-page.ts');
-      await writeAtomic(report, renderVocabulary(asked.model.source, result));
+      await writeAtomic(report, renderVocabulary(basename(asked.model.source), result));
     }
     if (output !== undefined) await writeAtomic(output, `${JSON.stringify(result, undefined, 2)}\n`);
     await runs.remove();

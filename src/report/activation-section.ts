@@ -31,7 +31,7 @@ export function activationSections(activations: ActivationRanges | undefined): S
     {
       id: 'activations',
       title: 'Activations and their ranges',
-      body: markup`<p>Of the ${total} values that ${variant} computes in 8 bits with a fixed range, those to which rounding and clipping add most noise, by the histogram of calibration. The vertical lines are the ends of the range; the height of a bar is the square root of its count.</p>
+      body: markup`<p>Of the ${total} values that ${variant} computes in 8 bits with a fixed range, those to which rounding and clipping add most noise, by the histogram of calibration; a lower ratio of signal to noise (dB) is worse. The vertical lines are the ends of the range; the height of a bar is the square root of its count.</p>
 <div class="charts small">${charts}</div>${folded('The same in numbers', table)}`,
     },
   ];

@@ -1,7 +1,7 @@
 /** Charts as SVG, drawn by Observable Plot on a document in memory. Their colours follow the scheme of the page. */
 import * as Plot from '@observablehq/plot';
 import { parseHTML } from 'linkedom';
-import { type Markup, trustedMarkup } from '../base/markup.ts';
+import { type Markup, markup, trustedMarkup } from '../base/markup.ts';
 
 /** The meaning of a mark, from which its colour follows. */
 export type Tone = 'reference' | 'chosen' | 'other' | 'better' | 'worse' | 'chance';
@@ -176,8 +176,14 @@ export interface Point {
   readonly label?: string;
 }
 
+/** The sizes in which a line chart is drawn: the texts of one would be too small on a phone, and of the other too large on a desk. */
+const SIZES = [
+  { name: 'broad', width: 720, height: 300, ticks: 10 },
+  { name: 'narrow', width: 340, height: 250, ticks: 5 },
+] as const;
+
 /**
- * A line chart, or a scatter plot without `line`.
+ * A line chart, or a scatter plot without `line`, in two sizes of which the page shows the one that fits.
  * @param title the description for screen readers
  * @param axes the labels of the axes
  */
@@ -187,23 +193,91 @@ export function lineChart(
   points: readonly Point[],
   { line = true, logarithmic = false }: { line?: boolean; logarithmic?: boolean } = {},
 ): Markup {
+  return markup`${SIZES.map(({ name, width, height, ticks }) => {
+    const figure = Plot.plot({
+      ...shared(),
+      width,
+      height,
+      marginLeft: 56,
+      marginBottom: 40,
+      inset: line ? 2 : 14,
+      x: { label: axes.x, grid: !line, ticks },
+      y: { label: axes.y, grid: true, ...(logarithmic ? { type: 'log' } : {}) },
+      marks: [
+        ...(line ? [Plot.lineY(points, { x: 'x', y: 'y', stroke: COLOURS.chosen, strokeWidth: 1.5 })] : []),
+        Plot.dot(points, { x: 'x', y: 'y', r: line ? 1.5 : 4, fill: COLOURS.chosen }),
+        Plot.text(points, { x: 'x', y: 'y', text: (point: Point) => point.label ?? '', dy: -10 }),
+      ],
+    });
+    return markup`<div class="${name}">${svgOf(figure, title)}</div>`;
+  })}`;
+}
+
+/** A value at one of some steps that have equal distances, with the ends of its interval if they are known. */
+export interface StepValue {
+  /** What the step is called, below the axis. */
+  readonly step: string;
+  readonly value: number;
+  readonly low?: number | undefined;
+  readonly high?: number | undefined;
+}
+
+/**
+ * Values over a few steps, with their intervals.
+ * @param title the description for screen readers, to which the values are added
+ * @param axis what the steps are, below the axis
+ */
+export function stepChart(title: string, axis: string, values: readonly StepValue[], digits: number): Markup {
+  const ends = values.flatMap(({ value, low, high }) => [value, low ?? value, high ?? value]);
+  const [lowest, highest] = [Math.min(...ends), Math.max(...ends)];
+  const space = 0.08 * (highest - lowest || 1);
+  const ranged = values.filter(({ low, high }) => low !== undefined && high !== undefined);
   const figure = Plot.plot({
     ...shared(),
-    width: 720,
-    height: 300,
-    marginLeft: 56,
-    marginBottom: 40,
-    inset: line ? 2 : 14,
-    x: { label: axes.x, grid: !line },
-    y: { label: axes.y, grid: true, ...(logarithmic ? { type: 'log' } : {}) },
+    width: WIDTH,
+    height: 230,
+    marginLeft: 44,
+    marginRight: 14,
+    marginTop: 10,
+    marginBottom: 38,
+    // No value is negative.
+    y: { domain: [Math.max(lowest - space, 0), highest + space], label: null, ticks: 5, grid: true },
+    x: {
+      type: 'point',
+      domain: values.map(({ step }) => step),
+      label: axis,
+      labelAnchor: 'center',
+      labelArrow: 'none',
+    },
     marks: [
-      ...(line ? [Plot.lineY(points, { x: 'x', y: 'y', stroke: COLOURS.chosen, strokeWidth: 1.5 })] : []),
-      Plot.dot(points, { x: 'x', y: 'y', r: line ? 1.5 : 4, fill: COLOURS.chosen }),
-      Plot.text(points, { x: 'x', y: 'y', text: (point: Point) => point.label ?? '', dy: -10 }),
+      Plot.lineY(values, { x: 'step', y: 'value', stroke: COLOURS.chosen, strokeWidth: 1.5 }),
+      Plot.ruleX(ranged, {
+        x: 'step',
+        y1: 'low',
+        y2: 'high',
+        stroke: COLOURS.chosen,
+        strokeWidth: 4,
+        strokeOpacity: 0.5,
+      }),
+      Plot.dot(values, {
+        x: 'step',
+        y: 'value',
+        r: 4.5,
+        fill: COLOURS.chosen,
+        stroke: 'var(--paper)',
+        strokeWidth: 1.5,
+      }),
     ],
   });
-  return svgOf(figure, title);
+  const said = values.map(({ step, ...bar }) => sayBar({ name: `${step} ${axis}`, ...known(bar) }, '', digits));
+  return svgOf(figure, `${title}. ${said.join('; ')}`);
 }
+
+/** Fields without those that are undefined. */
+const known = ({ value, low, high }: Omit<StepValue, 'step'>) => ({
+  value,
+  ...(low === undefined || high === undefined ? {} : { low, high }),
+});
 
 function svgOf(figure: ReturnType<typeof Plot.plot>, title: string): Markup {
   const svg = figure.tagName.toLowerCase() === 'svg' ? figure : figure.querySelector('svg');

@@ -9,19 +9,19 @@ import type { ReportedVariant, VariantErrors } from './variants.ts';
 /** Nothing if the errors of no variant are known. */
 export function errorSections(variants: readonly ReportedVariant[]): Section[] {
   const known = variants.flatMap(({ name, errors }) => (errors ? [{ name, errors }] : []));
-  const [first] = known;
-  if (!first) return [];
-  const before = first.errors;
+  const [[first], [reference]] = [known, variants];
+  if (!first || !reference) return [];
+  const { threshold } = first.errors;
+  const before = reference.errors?.analysis;
   const causes = ERROR_CAUSES.map((cause) => [
     CAUSES[cause],
     ...known.map(({ errors: { analysis } }) => {
       const { count, gain } = analysis.causes[cause];
-      const difference =
-        analysis === before.analysis ? '' : `, ${signedPoints(gain - before.analysis.causes[cause].gain)}`;
-      return markup`${points(gain)}<small>${count} of them${difference}</small>`;
+      const difference = !before || analysis === before ? '' : `, ${signedPoints(gain - before.causes[cause].gain)}`;
+      return markup`${points(gain)}<small>${count} ${count === 1 ? 'error' : 'errors'}${difference}</small>`;
     }),
   ]);
-  const groups = rowsOfGroups(before.groups).map(({ title }, row) => [
+  const groups = rowsOfGroups(first.errors.groups).map(({ title }, row) => [
     title,
     ...known.map(({ errors }) => foundIn(errors, row)),
   ]);
@@ -37,10 +37,10 @@ export function errorSections(variants: readonly ReportedVariant[]): Section[] {
     {
       id: 'errors',
       title: 'Errors',
-      body: markup`<p>The cause of each error as TIDE defines it (ECCV 2020), and the points of AP50 that correcting all errors of this cause would add.</p>
+      body: markup`<p>The cause of each error as TIDE defines it (ECCV 2020), and the points of AP50 that correcting all errors of this cause would add${before && known.length > 1 ? `, with the difference from ${reference.name}` : ''}.</p>
 ${tableCard({ caption: 'What errors cost, in points of AP50, by cause', columns: ['Cause', ...columns], rows: causes })}
-${changes.length > 0 ? markup`<p>Of the objects that ${first.name} or the other finds with boxes from ${before.threshold}: ${changes.join('; ')}.</p>` : ''}
-${tableCard({ caption: `Objects found with boxes from ${before.threshold}, by size and occlusion`, columns: ['Objects', ...columns], rows: groups })}`,
+${changes.length > 0 ? markup`<p>Of the objects that ${reference.name} or the other finds with boxes from a score of ${threshold}: ${changes.join('; ')}.</p>` : ''}
+${tableCard({ caption: `Objects found with boxes from a score of ${threshold}, by size and occlusion`, columns: ['Objects', ...columns], rows: groups })}`,
     },
   ];
 }

@@ -88,7 +88,13 @@ function agreement(
   if (!first) return '';
   const rows = variants.flatMap(({ name, agreement: each }) =>
     each
-      ? [[name, `${each.count}`, ...outputFigures.map(({ key, perfect }) => (each.figures[key] ?? perfect).toFixed(4))]]
+      ? [
+          [
+            name,
+            `${each.count}`,
+            ...outputFigures.map(({ key }) => (each.count > 0 ? (each.figures[key]?.toFixed(4) ?? '–') : '–')),
+          ],
+        ]
       : [],
   );
   const table = tableCard({
@@ -100,7 +106,7 @@ function agreement(
     ],
     rows,
   });
-  return markup`<p>Each result of the float model is compared with the result of the same query.</p>${table}`;
+  return markup`<p>Each result of ${reference.name}, such as a box, is compared with the result in its place.</p>${table}`;
 }
 
 /** Latency with its spread, memory and file size. Nothing if no variant was measured. */

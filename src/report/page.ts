@@ -70,17 +70,12 @@ export function tableCard({ caption, columns, rows, chosen }: TableContent): Mar
     );
     return markup`<tr${row === chosen ? markup` class="chosen"` : ''}>${shown}</tr>`;
   });
-  return markup`<div class="card scroll" role="region" aria-label="${caption}" tabindex="0"><table class="sortable"><caption>${caption}</caption><thead><tr>${heading}</tr></thead><tbody>${body}</tbody></table></div>`;
+  return markup`<div class="card scroll" role="region" aria-label="${caption}" tabindex="0"><table class="sortable"><caption><span>${caption}</span></caption><thead><tr>${heading}</tr></thead><tbody>${body}</tbody></table></div>`;
 }
 
 /** A chart in a card under its heading. */
 export function chartCard(heading: string, chart: Markup): Markup {
   return markup`<div class="card"><h3>${heading}</h3>${chart}</div>`;
-}
-
-/** A wide chart in a card, which scrolls in itself where the page is narrower than the chart is readable. */
-export function wideChartCard(heading: string, chart: Markup): Markup {
-  return markup`<div class="card scroll wide" role="region" aria-label="${heading}" tabindex="0"><h3>${heading}</h3>${chart}</div>`;
 }
 
 /** What is folded until the reader asks for it, or prints the page. */

@@ -4,12 +4,14 @@ import { parseHTML } from 'linkedom';
 import { describe, expect, test } from 'vitest';
 import type { ModuleCost } from '../evaluate/inspect.ts';
 import { renderComparison } from './comparison-page.ts';
+import { renderContribution } from './contribution-page.ts';
 import { renderInspection } from './inspection-page.ts';
 import { renderParetoFront } from './pareto-front-page.ts';
 import { renderSensitivity } from './sensitivity-page.ts';
 import { SCRIPT } from './table-script.ts';
 import { renderTraining } from './training-page.ts';
 import { renderReport } from './variants-page.ts';
+import { renderVocabulary } from './vocabulary-page.ts';
 
 const HOSTILE = `</title></td></svg><script>alert(1)</script><img src=x onerror="alert(2)">&amp;&#38;"'\`a & b`;
 
@@ -100,7 +102,26 @@ const step = { kind: 'step', epoch: 0, loss: 2, class: 1, box: 1, giou: 1, rate:
 const outputFigures = [{ key: HOSTILE, title: HOSTILE, perfect: 1 }];
 const found = [{ phrase: 0, label: HOSTILE, score: 0.9, box: [1, 2, 3, 4] as const }];
 
+const number = { value: 0.5, interval: { value: 0.5, low: 0.4, high: 0.6 }, change: 0.1, changeInterval: undefined };
+const saving = { float: 2e6, quantized: 1e6, saved: 1e6, share: 1 };
+
 const pages: Record<string, () => string> = {
+  vocabulary: () =>
+    renderVocabulary(HOSTILE, {
+      images: 20,
+      threshold: 0.35,
+      notes: [HOSTILE],
+      seen: { seenCategories: 1, unseenCategories: 0, seen: number, unseen: { value: undefined }, difference: number },
+      paraphrases: {
+        phrases: [{ category: HOSTILE, phrase: HOSTILE, original: number, paraphrased: number, difference: number }],
+        mean: { original: number, paraphrased: number, difference: number },
+      },
+      absent: [0, 1].map((absent) => {
+        return { absent, phrases: 2, falseAlarms: number, averagePrecision: number, difference: number };
+      }),
+    }),
+  contribution: () =>
+    renderContribution(HOSTILE, { recipe: HOSTILE, rounds: 0, modules: [{ name: HOSTILE, bytes: saving }] }),
   comparison: () =>
     renderComparison(HOSTILE, {
       layers: [{ path: HOSTILE, decibels: 30 }],

@@ -3,7 +3,7 @@ import { type Markup, markup } from '../base/markup.ts';
 import { points, pointsInterval, signedInterval, verdict } from '../evaluate/points.ts';
 import type { Mixture, Tuned } from '../evaluate/tune.ts';
 import { lineChart } from './charts.ts';
-import { page, tableCard, wideChartCard } from './page.ts';
+import { chartCard, page, tableCard } from './page.ts';
 
 /**
  * Renders the measured mixtures as one HTML file.
@@ -53,6 +53,6 @@ export function mixturesBody(mixtures: readonly Mixture[], chosen?: Mixture): Ma
     rows,
     chosen: chosen && mixtures.indexOf(chosen),
   });
-  return markup`${wideChartCard(`${measure} against latency`, chart)}
+  return markup`${chartCard(`${measure} against latency`, chart)}
 ${mixtureTable}`;
 }

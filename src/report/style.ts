@@ -23,7 +23,7 @@ p{color:var(--soft);margin:0 0 10px;max-width:76ch;overflow-wrap:anywhere}
 nav ul{display:flex;flex-wrap:wrap;gap:4px 18px;list-style:none;margin:18px 0 0;padding:0;font-size:14.5px}
 nav a{text-decoration:none;display:inline-block;padding:4px 0}nav a:hover{text-decoration:underline}
 .card{background:var(--paper);border:1px solid var(--line);border-radius:12px;padding:18px;margin:0 0 16px;min-width:0}
-.scroll{overflow-x:auto}.wide svg{min-width:520px}
+.scroll{overflow-x:auto}.narrow{display:none}.narrow svg{width:100%;max-width:440px}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 caption{text-align:left;font-size:14px;font-weight:600;padding:0 0 8px;color:var(--ink)}
 th,td{padding:9px 12px;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap;vertical-align:top}
@@ -31,7 +31,9 @@ thead th{font-size:13px;color:var(--soft);font-weight:600;vertical-align:bottom}
 tbody th{font-weight:600}
 tr>:first-child{text-align:left;padding-left:0;white-space:normal;overflow-wrap:anywhere;min-width:9ch}tr>:last-child{padding-right:0}tbody tr:last-child>*{border-bottom:0}
 .text{text-align:left;white-space:normal;overflow-wrap:anywhere}td.text{min-width:16ch;font-size:14px}
-td small,th small{color:var(--soft);display:block;white-space:normal;max-width:34ch;font-size:12.5px;line-height:1.35;font-weight:400}
+caption span{display:inline-block}
+td small,th small{color:var(--soft);display:block;font-size:12.5px;line-height:1.35;font-weight:400}
+th small,.text small{max-width:34ch}
 tr.chosen>*{background:var(--accent-soft)}tr.chosen>:first-child{box-shadow:-18px 0 0 var(--accent-soft)}tr.chosen>:last-child{box-shadow:18px 0 0 var(--accent-soft)}
 th button{all:unset;cursor:pointer;font:inherit;color:inherit}th button:hover{color:var(--ink)}th button:focus-visible{outline:2px solid var(--accent);outline-offset:2px}
 th[aria-sort=ascending] button::after{content:" ↑"}th[aria-sort=descending] button::after{content:" ↓"}
@@ -55,13 +57,15 @@ figure{margin:0}figcaption{font-size:13.5px;color:var(--soft);margin-top:6px;ove
 .pictures:has(#boxes:not(:checked)) .boxes{display:none}
 details{margin:0 0 16px}summary{cursor:pointer;padding:8px 0;font-weight:600}
 footer{margin-top:48px;font-size:13.5px;color:var(--soft)}
-@media (max-width:600px){tr>:first-child{min-width:150px}.page{padding:20px 14px 40px}.card{padding:14px}.verdict{padding:18px}.tiles{grid-template-columns:1fr 1fr}.tiles dd small{overflow-wrap:anywhere}.facts{grid-template-columns:1fr;gap:2px}.facts dd{margin-bottom:10px}}
+@media (max-width:600px){.page{padding:20px 14px 40px}.card{padding:14px}.verdict{padding:18px}.tiles{grid-template-columns:1fr 1fr}.tiles dd small{overflow-wrap:anywhere}.facts{grid-template-columns:1fr;gap:2px}.facts dd{margin-bottom:10px}}
+@media screen and (max-width:640px){.broad{display:none}.narrow{display:block}}
+@media screen and (max-width:600px){.scroll tr>:first-child{position:sticky;left:0;min-width:112px;background:var(--paper);box-shadow:-14px 0 0 var(--paper)}.scroll tr.chosen>:first-child{background:var(--accent-soft);box-shadow:-14px 0 0 var(--accent-soft)}caption span{position:sticky;left:0;max-width:calc(100vw - 58px)}td.text{min-width:30ch}}
 @page{size:A4;margin:14mm 12mm}
 @media print{
 :root{color-scheme:light;--ground:#fff}
 body{font-size:10pt}.page{max-width:none;padding:0}nav,.skip,.toggle{display:none}
 h1{font-size:19pt}h2{font-size:13pt;margin:18pt 0 6pt;break-after:avoid}h3,caption{break-after:avoid}
-.card,.verdict{border-radius:0;padding:9pt;print-color-adjust:exact;-webkit-print-color-adjust:exact}.scroll,.row{overflow:visible}.wide svg{min-width:0}
+.card,.verdict{border-radius:0;padding:9pt;print-color-adjust:exact;-webkit-print-color-adjust:exact}.scroll,.row{overflow:visible}
 table{font-size:8.5pt}th,td{padding:3.5pt 5pt;white-space:normal;overflow-wrap:break-word}tr,figure,.charts .card,.verdict{break-inside:avoid}
 thead{display:table-header-group}thead th,caption{font-size:8.5pt}td small,th small,.change,td.text{font-size:7.5pt}.change{margin-left:2pt}figcaption,.rule,.tiles dt,.tiles dd small{font-size:8.5pt}.verdict .answer{font-size:14pt;max-width:none}.tiles{grid-template-columns:repeat(4,1fr)}.tiles dd{font-size:12pt}td.text{min-width:0}
 .charts{grid-template-columns:1fr 1fr;gap:8pt}.small{grid-template-columns:1fr 1fr 1fr}

@@ -2,7 +2,7 @@
 import { type Markup, markup } from '../base/markup.ts';
 import type { LogLine } from '../train/training-log.ts';
 import { lineChart, type Point } from './charts.ts';
-import { page, wideChartCard } from './page.ts';
+import { chartCard, page } from './page.ts';
 
 /** A curve has at most this many points, since more cannot be told apart. */
 const MAX_POINTS = 300;
@@ -14,7 +14,7 @@ const MAX_LINEAR_FACTOR = 30;
  * @param name the name of the training
  */
 export function renderTraining(name: string, lines: readonly LogLine[]): string {
-  const charts = trainingCharts(lines).map(({ title, chart }) => markup`${wideChartCard(title, chart)}\n`);
+  const charts = trainingCharts(lines).map(({ title, chart }) => markup`${chartCard(title, chart)}\n`);
   return page(`${name}: training`, charts);
 }
 

@@ -1,11 +1,17 @@
 /** How well a detector knows words, as a section of a report and as a page of its own. */
-import { basename } from 'node:path';
 import { type Markup, type MarkupValue, markup } from '../base/markup.ts';
 import type { AbsentScore, ParaphraseScores, SeenScores, VocabularyNumber } from '../evaluate/open-vocabulary.ts';
 import { points } from '../evaluate/points.ts';
-import { lineChart } from './charts.ts';
-import { type Column, page, type Section, tableCard, wideChartCard } from './page.ts';
-import { changeCells, differenceCells, precisionCells } from './vocabulary-cells.ts';
+import { type StepValue, stepChart } from './charts.ts';
+import { type Column, chartCard, page, type Section, tableCard } from './page.ts';
+import {
+  alarmCells,
+  alarmChangeCells,
+  categoryCount,
+  changeCells,
+  differenceCells,
+  precisionCells,
+} from './vocabulary-cells.ts';
 
 /** What the page is about. */
 export interface Vocabulary {
@@ -14,15 +20,18 @@ export interface Vocabulary {
   readonly paraphrases?: ParaphraseScores | undefined;
   readonly absent?: readonly AbsentScore[] | undefined;
   readonly threshold: number;
+  readonly notes: readonly string[];
 }
 
 /**
  * Renders the result as one HTML file.
- * @param name the path of the model, of which the page has the name alone
+ * @param name the name of the model
  */
 export function renderVocabulary(name: string, result: Vocabulary): string {
-  const lead = markup`<p>Of ${result.images} images; intervals are of 95 % confidence, by drawing the images again and again.</p>`;
-  return page(`${basename(name)}: how well it knows words`, lead, vocabularySections(result));
+  const notes = result.notes.map((sentence) => markup`<p>${sentence}</p>\n`);
+  const lead = markup`<p>Of ${result.images} images; intervals are of 95 % confidence, by drawing the images again and again.</p>
+${notes}`;
+  return page(`${name}: how well it knows words`, lead, vocabularySections(result));
 }
 
 /** A section for each question that was asked: a table, and charts over the number of absent phrases. */
@@ -57,8 +66,8 @@ function seenPart({ seen, unseen, difference: apart, seenCategories, unseenCateg
     caption: 'Average precision apart',
     columns: ['Phrases', 'AP', '95 % interval', ...(compared ? CHANGED : [])],
     rows: [
-      [`seen (${seenCategories})`, ...precisionCells(seen), ...change(seen, compared)],
-      [`never seen (${unseenCategories})`, ...precisionCells(unseen), ...change(unseen, compared)],
+      [`seen (${categoryCount(seenCategories)})`, ...precisionCells(seen), ...change(seen, compared)],
+      [`never seen (${categoryCount(unseenCategories)})`, ...precisionCells(unseen), ...change(unseen, compared)],
       ['never seen − seen', ...differenceCells(apart), ...change(apart, compared)],
     ],
   });
@@ -92,37 +101,40 @@ function paraphrasePart({ phrases, mean }: ParaphraseScores): Markup {
 
 function absentPart(rows: readonly AbsentScore[], threshold: number): Markup {
   const compared = rows.some(({ averagePrecision }) => isCompared(averagePrecision));
-  const chart = (title: string, value: (row: AbsentScore) => number) =>
-    wideChartCard(
-      title,
-      lineChart(
-        title,
-        { x: 'phrases of a prompt, on average', y: title },
-        rows.map((row) => ({ x: row.phrases, y: value(row), label: `${row.absent} absent` })),
-      ),
-    );
+  const chart = (title: string, numberOf: (row: AbsentScore) => VocabularyNumber, unit: number) => {
+    const values = rows.flatMap((row): StepValue[] => {
+      const { value, interval } = numberOf(row);
+      const scaled = (end: number | undefined) => (end === undefined ? undefined : unit * end);
+      const [low, high] = [scaled(interval?.low), scaled(interval?.high)];
+      return value === undefined ? [] : [{ step: `${row.absent}`, value: unit * value, low, high }];
+    });
+    return chartCard(title, stepChart(title, 'absent phrases', values, 2));
+  };
   const table = tableCard({
     caption: 'False alarms and average precision by the number of absent phrases',
     columns: [
       'Absent phrases',
       'all phrases',
       'false alarms an image',
+      '95 % interval',
+      ...(compared ? ['change', '95 % interval of the change'] : []),
       'AP',
       '95 % interval',
-      'lost by absent phrases',
-      '95 % interval of the loss',
+      'change of AP by absent phrases',
+      '95 % interval of the change',
       ...(compared ? CHANGED : []),
     ],
     rows: rows.map(({ absent, phrases, falseAlarms, averagePrecision, difference: lost }) => [
       absent,
       phrases.toFixed(1),
-      (falseAlarms.value ?? 0).toFixed(2),
+      ...alarmCells(falseAlarms),
+      ...(compared ? alarmChangeCells(falseAlarms) : []),
       ...precisionCells(averagePrecision),
       ...differenceCells(lost),
       ...change(averagePrecision, compared),
     ]),
   });
   return markup`<p>A false alarm is a box of an absent phrase with a score from ${threshold}.</p>
-${chart('AP (points)', ({ averagePrecision }) => 100 * (averagePrecision.value ?? 0))}
-${chart('False alarms an image', ({ falseAlarms }) => falseAlarms.value ?? 0)}${table}`;
+<div class="charts">${chart('AP (points)', ({ averagePrecision }) => averagePrecision, 100)}
+${chart('False alarms an image', ({ falseAlarms }) => falseAlarms, 1)}</div>${table}`;
 }
