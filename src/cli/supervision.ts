@@ -4,8 +4,9 @@
  * the work that does not stop by itself, and says in a sentence how it ended. Files appear whole and journals grow by
  * lines, so an end at any moment loses nothing that was finished.
  */
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync, renameSync, rmSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { describeDeath, FROM_PARENT, type StartMessage, startCommand } from '../base/command-process.ts';
 import { exitWhenErrorsClose } from './closed-output.ts';
@@ -22,6 +23,11 @@ import {
 
 /** The time in milliseconds that the work has to stop by itself after a signal: two seconds less what ending it takes. */
 const STOP_WITHIN = 1500;
+/**
+ * The time in milliseconds that the system has to end work that was killed. It frees gigabytes, and waits for what is being written
+ * to the disk; nobody has to wait for that.
+ */
+const END_WITHIN = 250;
 /** A signal so soon after the first, in milliseconds, is the same one: `timeout` sends to the process and to its group. */
 const SAME_SIGNAL = 300;
 const SIGKILL = 9;
@@ -35,7 +41,14 @@ export async function supervise(entry: string, given: readonly string[]): Promis
   const errors = child.stderr as Readable; // a pipe, by the line above
   const lastWords = passOn(errors);
   const errorsEnd = once(errors, 'close');
-  const end = () => child.kill('SIGKILL');
+  let giveUp: () => void = () => undefined;
+  const givenUp = new Promise<undefined>((resolve) => {
+    giveUp = () => resolve(undefined);
+  });
+  const end = () => {
+    child.kill('SIGKILL');
+    setTimeout(giveUp, END_WITHIN);
+  };
   for (const signal of INTERRUPTING_SIGNALS)
     process.on(signal, () => {
       const now = performance.now();
@@ -57,22 +70,41 @@ export async function supervise(entry: string, given: readonly string[]): Promis
   });
   // The channel closes after its last message.
   const channelCloses = once(child, 'disconnect');
-  const [code, deadly]: (number | NodeJS.Signals | null)[] = await once(child, 'exit');
-  await channelCloses;
-  await errorsEnd;
-  // Work that was ended had no time to remove them.
-  for (const path of scratch) rmSync(path, { recursive: true, force: true });
+  const ends: Promise<(number | NodeJS.Signals | null)[]> = once(child, 'exit');
+  const whole = Promise.all([ends, channelCloses, errorsEnd]).then(([ending]) => ending);
+  const [code, deadly] = (await Promise.race([whole, givenUp])) ?? [];
   if (stopped) {
+    for (const path of scratch) removeApart(path);
+    child.unref();
+    child.channel?.unref();
+    errors.destroy();
     const stoppedCode = INTERRUPTING[stopped.signal];
     // With its own code it has said the sentence itself.
     if (code !== stoppedCode) process.stderr.write(`dino8: ${interruptedSentence(kept)}\n`);
     return stoppedCode;
   }
+  // Work that was ended had no time to remove them.
+  for (const path of scratch) rmSync(path, { recursive: true, force: true });
   // The last words of a process that a signal ended are a stack trace, which only DINO8_DEBUG shows.
   if (lastWords() !== '' && (typeof code === 'number' || process.env.DINO8_DEBUG)) process.stderr.write(lastWords());
   if (typeof code === 'number') return code;
   process.stderr.write(`\ndino8: ${deathSentence(String(deadly), kept)}\n`);
   return 1;
+}
+
+/**
+ * Removes a folder in a process of its own, which does not end with this one: large files take seconds where the disk is busy. The
+ * same command may start again at once, so that the folder first gets another name.
+ */
+function removeApart(path: string): void {
+  const renamed = `${path}.${process.pid}.removed`;
+  try {
+    renameSync(path, renamed);
+  } catch {
+    return; // It is not there, or cannot be removed either.
+  }
+  const script = "require('node:fs').rmSync(process.argv[1], { recursive: true, force: true })";
+  spawn(process.execPath, ['-e', script, '--', renamed], { detached: true, stdio: 'ignore' }).unref();
 }
 
 /** The sentence about a process that a signal ended which nobody sent to stop it. */
