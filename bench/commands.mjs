@@ -1,6 +1,8 @@
 // The commands of dino8 on the bundled model, each with little work: what bench/interruption.mjs and bench/kills.mjs run.
+import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { writeToy } from './toy-model.mjs';
 
 const root = join(fileURLToPath(new URL('.', import.meta.url)), '..');
 export const entry = join(root, 'dist/cli.mjs');
@@ -32,9 +34,16 @@ const BRIEF = [
 /** The arguments of a command that judges the network of toy-model.mjs with its inputs. */
 const calibrated = ({ model, inputs }) => [model, inputs, '--recipe', 'generic', '--calibration', inputs];
 
+/** Writes what commands need beside the bundled data into a folder: the network of toy-model.mjs with its inputs, and scores. */
+export async function writeInputs(folder) {
+  const scores = join(folder, 'scores.json');
+  execFileSync(process.execPath, [entry, ...WRITING.score(scores.replace(/\.json$/, ''))]);
+  return { ...(await writeToy(folder)), scores };
+}
+
 /**
  * The arguments of each command that writes; everything that it writes is in or at `output`. `model` is a checkpoint; the last
- * argument has the paths of the network of toy-model.mjs and of inputs of it.
+ * argument is what `writeInputs` returned.
  */
 export const WRITING = {
   convert: (output, model = nano) => ['convert', model, '-o', `${output}.onnx`],
@@ -116,6 +125,8 @@ export const WRITING = {
     `${output}.html`,
   ],
   tune: (output, _, toy) => ['tune', ...calibrated(toy), '-o', `${output}.yaml`],
+  report: (output, _, { scores }) => ['report', scores, '-o', `${output}.html`],
+  demo: (output) => ['demo', '--quick', '--images', '2', '--out', output, '--report', join(output, 'report.html')],
   compress: (output, model = nano) => ['compress', model, val, ...BRIEF, '-o', output],
   detect: (output, model = nano) => [
     'detect',

@@ -1,19 +1,22 @@
 // How long each command takes to end after a signal at a random moment, and with which code:
-//   node bench/interruption.mjs [--times 5] [--seed 1]
+//   node bench/interruption.mjs [--times 5] [--seed 1] [--only demo,eval]
+// With --only it tells each moment, with the last line that the command had written.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { entry, numberOption, READING, seededRandom, WRITING } from './commands.mjs';
-import { writeToy } from './toy-model.mjs';
+import { parseArgs } from 'node:util';
+import { entry, numberOption, READING, seededRandom, WRITING, writeInputs } from './commands.mjs';
 
 const CODES = { SIGINT: 130, SIGTERM: 143 };
 const times = numberOption('times', 5);
 const random = seededRandom(numberOption('seed', 1));
 const folder = await mkdtemp(join(tmpdir(), 'dino8-interruption-'));
-const toy = await writeToy(folder);
+const inputs = await writeInputs(folder);
+const { only } = parseArgs({ options: { only: { type: 'string' } }, strict: false }).values;
+const commands = Object.entries({ ...WRITING, ...READING }).filter(([name]) => !only || only.split(',').includes(name));
 
 async function runOnce(args, signal, after) {
   const child = spawn(process.execPath, [entry, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
@@ -24,21 +27,30 @@ async function runOnce(args, signal, after) {
   const ended = once(child, 'close');
   const isRunning = after === undefined || (await Promise.race([ended.then(() => false), sleep(after, true)]));
   const start = performance.now();
+  const before = said
+    .trim()
+    .split(/[\r\n]/)
+    .at(-1);
   if (signal && isRunning) child.kill(signal);
   const [code] = await ended;
-  return { code, said, isRunning, milliseconds: performance.now() - start };
+  return { code, said, before, isRunning, milliseconds: performance.now() - start };
 }
 
 let failures = 0;
 console.log('command       signalled   ended before   slowest end   wrong');
-for (const [name, of] of Object.entries({ ...WRITING, ...READING })) {
-  const whole = await runOnce(of(join(folder, `${name}-whole`), undefined, toy));
+for (const [name, of] of commands) {
+  const whole = await runOnce(of(join(folder, `${name}-whole`), undefined, inputs));
   let [signalled, slowest, wrong] = [0, 0, 0];
   for (let index = 0; index < times; index++) {
     const signal = index % 2 === 0 ? 'SIGINT' : 'SIGTERM';
-    const args = of(join(folder, `${name}-${index}`), undefined, toy);
-    const { code, said, isRunning, milliseconds } = await runOnce(args, signal, random() * whole.milliseconds);
+    const args = of(join(folder, `${name}-${index}`), undefined, inputs);
+    const after = random() * whole.milliseconds;
+    const { code, said, before, isRunning, milliseconds } = await runOnce(args, signal, after);
     if (!isRunning) continue;
+    if (only)
+      console.log(
+        `  ${name}, ${signal} after ${(after / 1000).toFixed(1)} s: ${milliseconds.toFixed(0)} ms, load ${loadavg()[0]?.toFixed(1)} (${before})`,
+      );
     signalled++;
     slowest = Math.max(slowest, milliseconds);
     // Before Node.js runs JavaScript, the signal has its default effect.

@@ -12,9 +12,8 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { entry, numberOption, seededRandom, WRITING } from './commands.mjs';
+import { entry, numberOption, seededRandom, WRITING, writeInputs } from './commands.mjs';
 import { writeSmallCheckpoint } from './small-checkpoint.mjs';
-import { writeToy } from './toy-model.mjs';
 
 const kills = numberOption('kills', 500);
 const end = performance.now() + numberOption('minutes', 600) * 60_000;
@@ -127,8 +126,8 @@ function differences(found, whole) {
 /** The arguments of a command that writes into a folder. Reports name their own path, so that it is the same each time. */
 const small = join(base, 'small');
 await writeSmallCheckpoint(small);
-const toy = await writeToy(base);
-const argumentsOf = (name, folder) => WRITING[name](join(folder, 'result'), small, toy);
+const inputs = await writeInputs(base);
+const argumentsOf = (name, folder) => WRITING[name](join(folder, 'result'), small, inputs);
 const names = only ? only.split(',') : Object.keys(WRITING);
 const wholes = new Map();
 for (const name of names) {
