@@ -172,6 +172,7 @@ export { picturesOnly } from './data/datasets/pictures-only.ts';
 export { readDataset } from './data/datasets/read-dataset.ts';
 export { type ImageSampleOptions, imageSamples } from './models/generic/image-samples.ts';
 export { findTensorFiles, tensorSamples } from './models/generic/tensor-samples.ts';
+export type { ModelIdentity } from './models/package/model-identity.ts';
 export {
   type CheckpointPackage,
   loadModel,
