@@ -129,6 +129,7 @@ export type { Verdict } from './report/verdict.ts';
 
 export type { PictureFormat } from './data/file-kind.ts';
 export { decodeImage, type Image, type ReadImageOptions, readImage } from './data/image.ts';
+export type { NamedPrompts } from './data/named-prompts.ts';
 export type { Paraphrases } from './data/paraphrases.ts';
 export {
   categoryPhrases,
@@ -140,6 +141,7 @@ export {
 } from './data/phrases.ts';
 export { DEFAULT_MAX_PIXELS, type PixelLimitOptions } from './data/pixel-limit.ts';
 export { readPhrases } from './data/read-phrases.ts';
+export { readPrompts } from './data/read-prompts.ts';
 export { annotateImage } from './detect/annotate.ts';
 export {
   BaseDetector,
@@ -150,6 +152,7 @@ export {
 } from './detect/base-detector.ts';
 export { Detector, type DetectorOptions } from './detect/detector.ts';
 export { type BoxSelection, DEFAULT_THRESHOLD } from './detect/select-boxes.ts';
+export type { FixedPrompt } from './models/fixed-prompt.ts';
 export { DETECT_DEFAULTS, type DetectedImage, type DetectOptions, detect } from './pipeline/detect-step.ts';
 export type { PictureBytes } from './pipeline/picture-sources.ts';
 

@@ -78,7 +78,7 @@ describe('the methods of', () => {
     await using detector = await Detector.create(source, { threads: 1 });
     const prompt = await detector.encodePrompt('red circle');
     const image = await readImage(join(packageRoot, 'assets/shapes/val/000082.jpg'));
-    for (const name of ['encodePrompt', 'prepare', 'detect', 'rank', 'time'] as const) {
+    for (const name of ['encodePrompt', 'namedPrompt', 'prepare', 'detect', 'rank', 'time'] as const) {
       const method = (...given: unknown[]) => Reflect.apply(detector[name], detector, given);
       await checkCalls(name, method, 3);
     }

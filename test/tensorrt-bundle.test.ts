@@ -19,7 +19,7 @@ import { encodeImage } from '../src/data/encode-image.ts';
 import { readImage } from '../src/data/image.ts';
 import { Preprocessor } from '../src/data/preprocess.ts';
 import { detectionOf } from '../src/models/family.ts';
-import { readFixedPrompt } from '../src/models/fixed-prompt.ts';
+import { readFixedPrompts } from '../src/models/fixed-prompt.ts';
 import { writeSmallCheckpoint } from '../src/models/grounding-dino/testing/small-checkpoint.ts';
 import { readPackage } from '../src/models/package/package.ts';
 import { detect } from '../src/pipeline/detect-step.ts';
@@ -398,7 +398,7 @@ describe.skipIf(!(await works(compiler, '--version')))('detect.cpp', () => {
     expect(differences.length).toBe(pixels.length);
     expect(Math.max(...differences)).toBeLessThan(1e-5);
 
-    const chunk = readFixedPrompt(source.model)?.chunk ?? { tokens: [], phrases: [] };
+    const chunk = readFixedPrompts(source.model)[0]?.chunk ?? { tokens: [], phrases: [] };
     const expected = detectionOf(source).groundedBoxes(outputs, chunk, await readImage(photo), 0.05);
     const { detections } = JSON.parse(stdout);
     expect(detections.length).toBe(expected.length);

@@ -23,7 +23,7 @@ const program = ['chromium', 'chromium-browser', 'google-chrome-stable', 'google
 const isBuilt = existsSync(join(packageRoot, 'dist/web-page.mjs'));
 const folder = mkdtempSync(join(tmpdir(), 'dino8-web-page-'));
 const site = join(folder, 'site');
-/** A page for fixed phrases, which a server sends without headers. */
+/** A page for two prompts of fixed phrases, which a server sends without headers. */
 const fixed = join(folder, 'fixed');
 const photo = join(packageRoot, 'assets/shapes/val/000004.jpg');
 const phrases = 'red square, white cross, blue ring';
@@ -35,7 +35,8 @@ beforeAll(async () => {
   source = await readPackage(join(packageRoot, 'assets/nano'));
   if (!isBuilt) return;
   written = await exportWeb({ model: source, output: site });
-  if (program) await exportWeb({ model: source, output: fixed, phrases, size: { height: 192, width: 256 } });
+  const prompts = { shapes: phrases, star: 'white star' };
+  if (program) await exportWeb({ model: source, output: fixed, prompts, size: { height: 192, width: 256 } });
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
@@ -176,13 +177,22 @@ describe.skipIf(!program || !isBuilt)(why, () => {
     ]);
   });
 
-  test('a page without isolation runs on one thread, and says so; one for fixed phrases needs none', async () => {
+  test('a page without isolation runs on one thread, and says so; one for fixed prompts offers them', async () => {
     const tab = await browser.newPage();
     expect(await open(tab, `http://127.0.0.1:${(plain.address() as AddressInfo).port}/`)).toContain('1 thread');
     expect(await tab.locator('#notices').textContent()).toContain('does not isolate this page');
     await tab.setInputFiles('#file', photo);
     expect(await saying(tab, /box(es)? in/)).not.toMatch(/^0/);
     expect(await tab.inputValue('#phrases')).toBe(phrases);
+    await tab.selectOption('#prompt', { label: 'star' });
+    expect(await tab.inputValue('#phrases')).toBe('white star');
+    // As a text, because the types of a page are not known here.
+    await tab.waitForFunction(
+      '[...document.querySelectorAll("#boxes li")].every((box) => /white star/.test(box.textContent))',
+    );
+    await tab.click('summary');
+    await tab.click('#check');
+    expect(await saying(tab, /of the check agree/)).toMatch(/computes the same/);
     await tab.close();
   });
 

@@ -2,7 +2,7 @@
 const get = (id) => document.getElementById(id);
 const [stage, canvas, video] = ['stage', 'canvas', 'video'].map(get);
 const [status, progress, notices, about] = ['status', 'progress', 'notices', 'about'].map(get);
-const [form, phrases, threshold, file] = ['form', 'phrases', 'threshold', 'file'].map(get);
+const [form, prompt, phrases, threshold, file] = ['form', 'prompt', 'phrases', 'threshold', 'file'].map(get);
 const [find, pick, camera, check, boxes] = ['find', 'pick', 'camera', 'check', 'boxes'].map(get);
 
 const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
@@ -81,11 +81,7 @@ async function start() {
       notifyLasting(
         'The model runs on one thread, because the server does not isolate this page; the README of this folder says which headers to send.',
       );
-    if (loaded.phrases) {
-      phrases.value = loaded.phrases.join(', ');
-      phrases.readOnly = true;
-      phrases.title = 'This model is made for these phrases.';
-    }
+    if (loaded.prompts) offerPrompts(loaded.prompts);
     const facts = {
       Model: `${megabytes(loaded.bytes)}, ${loaded.precision}`,
       'Runs by': `onnxruntime-web ${loaded.runtime}, ${manner}`,
@@ -95,7 +91,7 @@ async function start() {
     about.replaceChildren(
       ...Object.entries(facts).flatMap(([name, value]) => [element('dt', {}, name), element('dd', {}, value)]),
     );
-    for (const control of [phrases, find, pick, camera, check, file]) control.disabled = false;
+    for (const control of [prompt, phrases, find, pick, camera, check, file]) control.disabled = false;
     camera.hidden = !navigator.mediaDevices;
     say(`Ready (${manner}). Choose a picture.`);
   } catch (error) {
@@ -104,6 +100,30 @@ async function start() {
     progress.hidden = true;
   }
 }
+
+// Fixed phrases.
+
+/** The prompts of a model for fixed phrases; undefined if it takes any. */
+let prompts;
+
+/** Shows the phrases of a model for fixed phrases, with a choice of the prompt if it has several. */
+function offerPrompts(all) {
+  prompts = all;
+  phrases.readOnly = true;
+  phrases.title = 'This model is made for these phrases.';
+  prompt.replaceChildren(...all.map(({ name }, index) => element('option', { value: index }, name ?? '')));
+  for (const part of [prompt, ...prompt.labels]) part.hidden = all.length < 2;
+  showPhrases();
+}
+
+function showPhrases() {
+  phrases.value = prompts[prompt.selectedIndex].phrases.join(', ');
+}
+
+prompt.addEventListener('change', () => {
+  showPhrases();
+  if (picture && !stream) run();
+});
 
 // Pictures.
 
@@ -152,8 +172,11 @@ function draw({ image, boxes: found, width, height }) {
   );
 }
 
-/** What is looked for: the list of a fixed model, or the text. */
-const wanted = () => (phrases.readOnly ? undefined : phrases.value);
+/** What is looked for: a prompt of a model for fixed phrases, which may have a name, or the text. */
+const wanted = () => (prompts ? { name: prompts[prompt.selectedIndex].name } : { phrases: phrases.value });
+
+/** Whether there is nothing to look for. */
+const isEmpty = () => wanted().phrases?.trim() === '';
 
 /** What was found in the picture that is shown, with the picture. */
 let last;
@@ -169,7 +192,7 @@ function show() {
 
 /** Boxes of all scores that the page can show, so that another minimum needs no other run. */
 async function search(shown, image, transfer) {
-  const answer = await ask('detect', { picture: image, phrases: wanted(), threshold: Number(threshold.min) }, transfer);
+  const answer = await ask('detect', { picture: image, ...wanted(), threshold: Number(threshold.min) }, transfer);
   return { ...answer, image: shown };
 }
 
@@ -178,7 +201,7 @@ async function run() {
   if (!picture) return say('Choose a picture first.');
   const asked = picture;
   const { file: chosen, bitmap } = asked;
-  if (wanted()?.trim() === '') {
+  if (isEmpty()) {
     draw({ image: bitmap, boxes: [], width: bitmap.width, height: bitmap.height });
     return say('Name what to look for, then press Find.');
   }
@@ -265,7 +288,7 @@ async function startCamera() {
   camera.textContent = 'Stop';
   // The camera may be stopped, and started again, while a frame is looked at.
   while (stream === own) {
-    if (wanted()?.trim() === '') {
+    if (isEmpty()) {
       say('Name what to look for.');
       await new Promise((resolve) => setTimeout(resolve, 300));
       continue;

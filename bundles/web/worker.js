@@ -38,20 +38,22 @@ async function load() {
     precision: manifest.precision,
     version: manifest.dino8,
     runtime: runtime.env.versions.web,
-    phrases: manifest.prompt?.phrases,
+    prompts: manifest.prompts?.map(({ name, phrases }) => ({ name, phrases })),
     bytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
   };
 }
 
-async function encode(phrases) {
-  const key = JSON.stringify(phrases ?? null);
-  if (prompt?.key !== key) prompt = { key, encoded: await detector.encodePrompt(phrases) };
+/** The prompt of these phrases, or one of a model for fixed phrases by its name. */
+async function encode({ phrases, name }) {
+  const key = JSON.stringify([phrases, name]);
+  if (prompt?.key !== key)
+    prompt = { key, encoded: name === undefined ? await detector.encodePrompt(phrases) : detector.namedPrompt(name) };
   return prompt.encoded;
 }
 
-async function detect({ picture, phrases, threshold }) {
+async function detect({ picture, phrases, name, threshold }) {
   const image = await readImage(picture);
-  const encoded = await encode(phrases);
+  const encoded = await encode({ phrases, name });
   const { result, milliseconds } = await timed(() => detector.detect(image, encoded, { threshold }));
   const { width, height } = image;
   return { boxes: result, width, height, milliseconds, warnings: encoded.prompt.warnings };
@@ -65,11 +67,24 @@ async function check() {
   const golden = await response.json();
   const bytes = Uint8Array.from(atob(golden.picture), (character) => character.charCodeAt(0));
   const image = await readImage(new Blob([bytes], { type: 'image/png' }), { name: 'golden.json' });
-  const found = await detector.detect(image, await encode(golden.phrases), { threshold: 0 });
-  const { limits } = golden;
+  const compared = [];
+  for (const { phrases, name, boxes } of golden.prompts) {
+    const found = await detector.detect(image, await encode({ phrases, name }), { threshold: 0 });
+    compared.push(compare(boxes, found, golden.limits));
+  }
+  const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
+  return {
+    agrees: compared.every(({ share }) => share >= golden.limits.share),
+    agreeing: sum(compared.map(({ agreeing }) => agreeing)),
+    expected: sum(compared.map(({ expected }) => expected)),
+  };
+}
+
+/** How many of the expected boxes were found, and their share by their scores. */
+function compare(boxes, found, limits) {
   // A box that was found agrees with one of those that are expected.
   const left = [...found];
-  const agreeing = golden.boxes.filter((wanted) => {
+  const agreeing = boxes.filter((wanted) => {
     const at = left.findIndex(
       ({ phrase, score, box }) =>
         phrase === wanted.phrase &&
@@ -78,9 +93,9 @@ async function check() {
     );
     return at >= 0 && left.splice(at, 1).length > 0;
   });
-  const sum = (boxes) => boxes.reduce((total, { score }) => total + score, 0);
-  const share = golden.boxes.length === 0 ? 1 : sum(agreeing) / sum(golden.boxes);
-  return { agrees: share >= limits.share, agreeing: agreeing.length, expected: golden.boxes.length };
+  const sum = (some) => some.reduce((total, { score }) => total + score, 0);
+  const share = boxes.length === 0 ? 1 : sum(agreeing) / sum(boxes);
+  return { share, agreeing: agreeing.length, expected: boxes.length };
 }
 
 /** Intersection over union. */

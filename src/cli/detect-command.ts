@@ -13,6 +13,7 @@ import { notice } from './notices.ts';
 import { print, printJson } from './output.ts';
 import { addPhraseOptions, phrasesOf } from './phrase-options.ts';
 import { work } from './progress-line.ts';
+import { promptOption } from './prompt-options.ts';
 import {
   emaOption,
   jsonOption,
@@ -40,6 +41,7 @@ export const detectCommand = () =>
       '--model <model>',
       'an ONNX file or folder that dino8 wrote, or a checkpoint (default: the bundled model, which knows only coloured shapes)',
     )
+    .addOption(promptOption())
     .addOption(deviceOption())
     .addOption(emaOption())
     .addOption(tokenizerOption())

@@ -14,38 +14,42 @@ import { maxPixelsOption } from './max-pixels-option.ts';
 import { print, printJson } from './output.ts';
 import { addPhraseOptions, phrasesOf } from './phrase-options.ts';
 import { work } from './progress-line.ts';
+import { addPromptsOptions, noteNames, promptOption, promptsOf } from './prompt-options.ts';
 import { emaOption, jsonOption, threadsOption, tokenizerOption } from './shared-options.ts';
 
 /** `dino8 export` */
 export const exportCommand = () =>
-  addPhraseOptions(
-    new Command('export')
-      .description(
-        'Write a folder that detects without dino8, on a device or as a page in a browser, with a check that compares its boxes with those of dino8. For a device it has models for its runtime, scripts that run them, and pre- and post-processing as data, for TensorRT also scripts that build and measure engines; these models are checked in ONNX Runtime, and nothing is run on a device. For a browser it has all that a web server needs to send, and the model is checked in onnxruntime-web.',
-      )
-      .argument(
-        '<model>',
-        'a model that dino8 quantized with the same --target (for web: without --target), a float one, or a checkpoint',
-      )
-      .requiredOption('-o, --output <folder>', 'the folder to write')
-      .addOption(
-        new Option(
-          '--target <runtime>',
-          'the runtime of the device; with web, a static page that runs the model in the browser by onnxruntime-web',
+  addPromptsOptions(
+    addPhraseOptions(
+      new Command('export')
+        .description(
+          'Write a folder that detects without dino8, on a device or as a page in a browser, with a check that compares its boxes with those of dino8. For a device it has models for its runtime, scripts that run them, and pre- and post-processing as data, for TensorRT also scripts that build and measure engines; these models are checked in ONNX Runtime, and nothing is run on a device. For a browser it has all that a web server needs to send, and the model is checked in onnxruntime-web.',
         )
-          .choices(['tensorrt', 'openvino', 'web'])
-          .makeOptionMandatory(),
-      )
-      .option(
-        '--tensorrt <version>',
-        `the version of TensorRT on the device, for --target tensorrt: ${TENSORRT_VERSIONS.map(({ name }) => name).join(', ')} (JetPack 5.1 has 8.5, 6.0 has 8.6, 6.1 and 6.2 have 10.3; "dpkg -l libnvinfer-dev" tells)`,
-      )
-      .option(
-        '--sizes <list>',
-        'sizes of images, separated by commas, each in multiples of 32 pixels: the side of a square, or height x width as in 480x640. Pictures are stretched to the size, so one of the shape of your pictures is best. Needed for a device; a page has one at most (default for web: the size that the model was trained for)',
-        parseSizes,
-      ),
+        .argument(
+          '<model>',
+          'a model that dino8 quantized with the same --target (for web: without --target), a float one, or a checkpoint',
+        )
+        .requiredOption('-o, --output <folder>', 'the folder to write')
+        .addOption(
+          new Option(
+            '--target <runtime>',
+            'the runtime of the device; with web, a static page that runs the model in the browser by onnxruntime-web',
+          )
+            .choices(['tensorrt', 'openvino', 'web'])
+            .makeOptionMandatory(),
+        )
+        .option(
+          '--tensorrt <version>',
+          `the version of TensorRT on the device, for --target tensorrt: ${TENSORRT_VERSIONS.map(({ name }) => name).join(', ')} (JetPack 5.1 has 8.5, 6.0 has 8.6, 6.1 and 6.2 have 10.3; "dpkg -l libnvinfer-dev" tells)`,
+        )
+        .option(
+          '--sizes <list>',
+          'sizes of images, separated by commas, each in multiples of 32 pixels: the side of a square, or height x width as in 480x640. Pictures are stretched to the size, so one of the shape of your pictures is best. Needed for a device; a page has one at most (default for web: the size that the model was trained for)',
+          parseSizes,
+        ),
+    ),
   )
+    .addOption(promptOption())
     .addOption(
       new Option(
         '--backend <name>',
@@ -70,26 +74,42 @@ export const exportCommand = () =>
         'dino8 quantize assets/nano --recipe static --calibration assets/shapes/calib --target tensorrt -o nano.trt.onnx && dino8 export nano.trt.onnx --target tensorrt --tensorrt 8.6 --sizes 320,640,1280 --phrases "red circle" -o bundle/',
       ),
     )
-    .action(async (model, { json, phrases, phrase, phrasesFile, target, tensorrt, sizes, backend, ...options }) => {
-      const asked = { ...options, model, phrases: await phrasesOf({ phrases, phrase, phrasesFile }), ...work() };
-      if (target !== 'tensorrt' && tensorrt !== undefined)
-        throw new UsageError(`--tensorrt is the version of another runtime; leave it out with --target ${target}.`);
-      if (target !== 'web' && backend !== undefined)
-        throw new UsageError(`--backend is for --target web; leave it out with --target ${target}.`);
-      if (target === 'web') {
-        const page = await exportWeb({ ...asked, backend, size: oneSize(sizes) });
-        if (json) printJson(page);
-        else printPage(page);
-        return;
-      }
-      if (!sizes) throw new UsageError(`--target ${target} needs --sizes, as in --sizes 640.`);
-      const result =
-        target === 'openvino'
-          ? await exportOpenVino({ ...asked, sizes })
-          : await exportTensorRt({ ...asked, sizes, tensorrt: tensorrt ?? '' });
-      if (json) printJson(result);
-      else printBundle(result, target === 'openvino' ? 'OpenVINO' : `TensorRT ${tensorrt}`);
-    });
+    .action(
+      async (
+        model,
+        { json, phrases, phrase, phrasesFile, prompts, promptsFile, target, tensorrt, sizes, backend, ...options },
+      ) => {
+        noteNames(phrases);
+        const asked = { ...options, model, phrases: await phrasesOf({ phrases, phrase, phrasesFile }), ...work() };
+        const named = await promptsOf({ prompts, promptsFile });
+        checkTarget(target, { tensorrt, backend, prompts: named });
+        if (target === 'web') {
+          const page = await exportWeb({ ...asked, prompts: named, backend, size: oneSize(sizes) });
+          if (json) printJson(page);
+          else printPage(page);
+          return;
+        }
+        if (!sizes) throw new UsageError(`--target ${target} needs --sizes, as in --sizes 640.`);
+        const result =
+          target === 'openvino'
+            ? await exportOpenVino({ ...asked, sizes })
+            : await exportTensorRt({ ...asked, sizes, tensorrt: tensorrt ?? '' });
+        if (json) printJson(result);
+        else printBundle(result, target === 'openvino' ? 'OpenVINO' : `TensorRT ${tensorrt}`);
+      },
+    );
+
+/** @throws UsageError if an option is for another target */
+function checkTarget(target: string, others: Readonly<Record<'tensorrt' | 'backend' | 'prompts', unknown>>): void {
+  if (target !== 'tensorrt' && others.tensorrt !== undefined)
+    throw new UsageError(`--tensorrt is the version of another runtime; leave it out with --target ${target}.`);
+  if (target !== 'web' && others.backend !== undefined)
+    throw new UsageError(`--backend is for --target web; leave it out with --target ${target}.`);
+  if (target !== 'web' && others.prompts !== undefined)
+    throw new UsageError(
+      `--prompts are for --target web; a folder for ${target} is made for one prompt, so give its --phrases, or --prompt for a model that has several.`,
+    );
+}
 
 /** The size of a page. @throws UsageError if there are several */
 function oneSize(sizes: readonly (number | Size)[] | undefined) {

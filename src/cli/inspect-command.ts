@@ -1,6 +1,7 @@
 import { Command } from '@commander-js/extra-typings';
 import { megabytes, milliseconds, percent } from '../base/format.ts';
 import type { Inspection, ModuleCost } from '../evaluate/inspect.ts';
+import type { FixedPrompt } from '../models/fixed-prompt.ts';
 import { BLANK_TOKENS } from '../pipeline/blank-inputs.ts';
 import { INSPECT_DEFAULTS, inspect } from '../pipeline/inspect-step.ts';
 import type { PlanSummary } from '../quant/plan-summary.ts';
@@ -61,7 +62,7 @@ export const inspectCommand = () =>
     )
     .action(async (model, { json, shape, ...given }) => {
       const { pictures, others: options } = separatePictures(given);
-      const { inputs, ...inspection } = await inspect({
+      const { inputs, prompts, ...inspection } = await inspect({
         ...options,
         model,
         shapes: shape,
@@ -69,13 +70,14 @@ export const inspectCommand = () =>
         signal: interruption(),
         onNotice: notice,
       });
-      if (json) return printJson(inspection);
+      if (json) return printJson({ ...inspection, prompts });
       print(moduleTable(inspection));
       if (inspection.sensitive.length > 0) print(`\n${sensitiveTable(inspection)}`);
       const sizes = Object.entries(inputs).map(([name, shape]) => `${name} ${shape.join('x')}`);
       print(
         `Work is counted for inputs of these sizes: ${sizes.join(', ')}.${options.report === undefined ? '' : ` The report is ${options.report}.`}`,
       );
+      if (prompts.length > 0) print(promptSentences(prompts));
       if (inspection.plan) print(planSentences(inspection.plan));
       if (inspection.uncounted > 0)
         print(`${inspection.uncounted} matrix products have unknown shapes and are not counted.`);
@@ -83,6 +85,16 @@ export const inspectCommand = () =>
 
 /** The names of float layers that the sentence lists. */
 const MAX_FLOAT = 12;
+
+/** The phrases of a model for fixed ones, a line for each prompt that has a name. */
+function promptSentences(prompts: readonly FixedPrompt[]): string {
+  const lines = prompts.map(({ name, phrases }) => {
+    const list = phrases.join(', ');
+    return name === undefined ? `It is made for the phrases ${list}.` : `  ${name}: ${list}`;
+  });
+  const isNamed = prompts.some(({ name }) => name !== undefined);
+  return (isNamed ? ['It is made for these prompts, of which --prompt chooses one:', ...lines] : lines).join('\n');
+}
 
 function planSentences({ recipe, target, layers, techniques, floatLayers }: PlanSummary): string {
   const counts = `${layers.static} layers are static, ${layers.dynamic} dynamic, ${layers['weight-only']} weight-only, ${layers.float} float`;

@@ -15,7 +15,7 @@ export type PhraseValues = {
 };
 
 /** An option that adds up where it is repeated. */
-const repeatable = (flags: string, description: string) =>
+export const repeatable = (flags: string, description: string) =>
   new Option(flags, description).argParser((text: string, earlier: readonly string[] | undefined) => [
     ...(earlier ?? []),
     text,

@@ -1,10 +1,6 @@
 /** Other phrases for the categories of a data set, from a file. */
 import { z } from 'zod';
-import { InputError, messageOf } from '../base/errors.ts';
-import { readText } from '../base/files.ts';
-import { parseWith } from '../base/schema.ts';
-import { parseYaml } from '../base/yaml.ts';
-import { LONGEST_TEXT } from './phrases.ts';
+import { readPhraseLists } from './read-phrase-lists.ts';
 
 /** Synonyms and paraphrases by the name of the category that they stand for. */
 export type Paraphrases = Readonly<Record<string, readonly string[]>>;
@@ -22,13 +18,4 @@ const paraphrasesSchema = z
  *
  * @throws UsageError if the file does not exist; InputError if it is neither YAML nor JSON, or not of that form
  */
-export async function readParaphrases(path: string): Promise<Paraphrases> {
-  const text = await readText(path, LONGEST_TEXT);
-  let content: unknown;
-  try {
-    content = parseYaml(text);
-  } catch (error) {
-    throw new InputError(`${path} is not valid YAML (${messageOf(error)}).`);
-  }
-  return parseWith(paraphrasesSchema, content, path);
-}
+export const readParaphrases = (path: string): Promise<Paraphrases> => readPhraseLists(paraphrasesSchema, path);

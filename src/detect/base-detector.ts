@@ -3,14 +3,14 @@
  * wherever ONNX Runtime runs: in Node.js (`detector.ts`) and in a browser (`web/detector.ts`).
  */
 import { CallQueue } from '../base/call-queue.ts';
-import { abortSignal, checkValue, objectWith, optional, wholeNumber } from '../base/check-options.ts';
-import { UsageError } from '../base/errors.ts';
+import { abortSignal, checkValue, objectWith, optional, text, wholeNumber } from '../base/check-options.ts';
+import { InputError, UsageError } from '../base/errors.ts';
 import type { Phrases } from '../data/phrases.ts';
 import type { PreparedImages } from '../data/prepare-images.ts';
 import { checkImage, type Image } from '../data/rgb-image.ts';
 import type { Size } from '../data/size.ts';
 import type { DetectionSteps, Prompt, PromptChunk, ScoredBox } from '../models/detection-family.ts';
-import { type FixedPrompt, listed } from '../models/fixed-prompt.ts';
+import { type FixedPrompt, findFixedPrompt, promptsInWords, requireChoice } from '../models/fixed-prompt.ts';
 import type { NamedOutputs } from '../models/named-outputs.ts';
 import type { Tokenizer } from '../models/tokenizer.ts';
 import type { ModelRunner } from '../runtime/model-runner.ts';
@@ -60,8 +60,8 @@ export interface DetectorParts {
   readonly tokenizer: Tokenizer;
   /** Make the inputs of the runs from prompts and images, and boxes from their results. */
   readonly steps: DetectionSteps;
-  /** The prompt of a model for fixed phrases. */
-  readonly fixedPrompt: FixedPrompt | undefined;
+  /** The prompts of a model for fixed phrases; none if it takes any. */
+  readonly fixedPrompts: readonly FixedPrompt[];
   /** The number of calls that run at once. */
   readonly callsAtOnce: number;
   /** The number of calls that may wait. */
@@ -84,17 +84,38 @@ export abstract class BaseDetector implements AsyncDisposable {
   /** The number of tokens that a specialised model takes; undefined if it takes any number. */
   readonly #fixedText: number | undefined;
 
-  /** For a detector on another runtime. */
+  /** For a detector on another runtime. @throws InputError if the model does not take the choice of a prompt that it needs */
   protected constructor(parts: DetectorParts) {
+    const { length } = parts.fixedPrompts;
+    const takesChoice = Object.keys(parts.steps.promptChoice(0)).every((name) => parts.detect.inputs.has(name));
+    if (length > 0 && takesChoice !== length > 1)
+      throw new InputError(
+        `The model has ${length === 1 ? 'one prompt' : `${length} prompts`} in its metadata, and ${takesChoice ? 'an' : 'no'} input that chooses a prompt; make it again.`,
+      );
     this.#parts = parts;
     this.#queue = new CallQueue(parts.callsAtOnce, parts.maxWaiting);
     this.#fixedText = parts.text && parts.steps.fixedPromptLength(parts.text.inputs);
   }
 
+  /** The prompts of a model for fixed phrases, with the names by which `namedPrompt` chooses one; none if it takes any phrases. */
+  get prompts(): readonly FixedPrompt[] {
+    return this.#parts.fixedPrompts;
+  }
+
+  /**
+   * Returns the prompt of a model for fixed phrases that has a name.
+   * @throws UsageError that lists the names if there is no such prompt
+   */
+  namedPrompt(name: string): EncodedPrompt {
+    checkValue('The name of the prompt', text, name);
+    return this.#fixedPrompt(findFixedPrompt(this.#parts.fixedPrompts, name));
+  }
+
   /**
    * Encodes a prompt.
    * @param phrases a list, or one text with phrases separated by commas or periods; in a list, `{ exact: 'St. Bernard' }` is
-   * one phrase whatever punctuation it has. A model for fixed phrases takes none, or its own
+   * one phrase whatever punctuation it has. A model for fixed phrases takes none, or its own; one for several prompts takes those of
+   * one of them, or is asked by `namedPrompt`
    * @returns the encoded prompt; `prompt.warnings` says which phrases the model will hardly find or cannot tell apart
    * @param signal stops between two parts of a prompt that is too long for one
    * @throws UsageError if there is no phrase, or one that holds several phrases or is too long for the model; the reason of
@@ -102,7 +123,7 @@ export abstract class BaseDetector implements AsyncDisposable {
    */
   async encodePrompt(phrases?: Phrases, signal?: AbortSignal): Promise<EncodedPrompt> {
     checkValue('The signal', signalSchema, signal);
-    if (this.#parts.fixedPrompt) return this.#ownPrompt(this.#parts.fixedPrompt, phrases);
+    if (this.#parts.fixedPrompts.length > 0) return this.#ownPrompt(phrases);
     if (phrases === undefined)
       throw new UsageError(
         'There are no phrases to look for; name some with `phrases`, as in "red circle, blue square".',
@@ -116,16 +137,28 @@ export abstract class BaseDetector implements AsyncDisposable {
     return { prompt, chunks };
   }
 
-  /** The prompt of a model for fixed phrases. @throws UsageError if other phrases are asked for */
-  #ownPrompt({ phrases: own, chunk }: FixedPrompt, phrases: Phrases | undefined): EncodedPrompt {
-    const asked = phrases === undefined ? undefined : this.#parts.steps.createPrompt(phrases, this.#parts.tokenizer);
-    const isOwn = asked === undefined || JSON.stringify(asked.chunks) === JSON.stringify([chunk]);
-    if (!isOwn)
-      throw new UsageError(
-        `The model is made for the phrases ${listed(own)} in this order; leave out \`phrases\`, or use the model that it was made from.`,
-      );
-    const prompt: Prompt = { phrases: asked?.phrases ?? own, chunks: [chunk], warnings: [] };
-    return { prompt, chunks: [{ chunk, feeds: {} }] };
+  /** The prompt of a model for fixed phrases that has these. @throws UsageError if there is none, or several and none is asked for */
+  #ownPrompt(phrases: Phrases | undefined): EncodedPrompt {
+    const own = this.#parts.fixedPrompts;
+    if (phrases === undefined) {
+      requireChoice(own);
+      return this.#fixedPrompt(0);
+    }
+    const asked = this.#parts.steps.createPrompt(phrases, this.#parts.tokenizer);
+    const index = own.findIndex(({ chunk }) => JSON.stringify(asked.chunks) === JSON.stringify([chunk]));
+    if (index >= 0) return this.#fixedPrompt(index, asked.phrases);
+    const advice = own.length > 1 ? 'give those of one prompt' : 'leave out `phrases`';
+    throw new UsageError(
+      `The model is made for ${promptsInWords(own)} in this order; ${advice}, or use the model that it was made from.`,
+    );
+  }
+
+  /** @param called the phrases as the caller gave them */
+  #fixedPrompt(index: number, called?: readonly string[]): EncodedPrompt {
+    const { fixedPrompts, steps } = this.#parts;
+    const { phrases, chunk } = fixedPrompts[index] as FixedPrompt; // those that are there are looked for
+    const feeds = fixedPrompts.length > 1 ? steps.promptChoice(index) : {};
+    return { prompt: { phrases: called ?? phrases, chunks: [chunk], warnings: [] }, chunks: [{ chunk, feeds }] };
   }
 
   async #encodeChunk(chunk: PromptChunk): Promise<Feeds> {

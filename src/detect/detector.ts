@@ -10,7 +10,7 @@ import {
 } from '../base/check-options.ts';
 import { Preprocessor } from '../data/preprocess.ts';
 import { detectionOf } from '../models/family.ts';
-import { readFixedPrompt } from '../models/fixed-prompt.ts';
+import { readFixedPrompts } from '../models/fixed-prompt.ts';
 import type { ModelPackage } from '../models/package/package.ts';
 import { createTokenizer } from '../models/tokenizer.ts';
 import type { Model } from '../onnx/read.ts';
@@ -78,10 +78,11 @@ export class Detector extends BaseDetector {
       return part;
     };
     const load = (part: Model) => keep(Session.create(modelBytes(part), settings, source));
-    const fixedPrompt = readFixedPrompt(model);
+    const fixedPrompts = readFixedPrompts(model);
+    const isFixed = fixedPrompts.length > 0;
     try {
-      const text = fixedPrompt ? undefined : await load(steps.extractHalf(model, 'text'));
-      const detect = await load(fixedPrompt ? model : steps.extractHalf(model, 'detect'));
+      const text = isFixed ? undefined : await load(steps.extractHalf(model, 'text'));
+      const detect = await load(isFixed ? model : steps.extractHalf(model, 'detect'));
       const preprocessor = await keep(Preprocessor.create(preprocessing, options.threads));
       const preparation = {
         prepare: (images: Parameters<Preprocessor['prepare']>[0]) => preprocessor.prepare(images),
@@ -93,7 +94,7 @@ export class Detector extends BaseDetector {
         preparation,
         tokenizer,
         steps,
-        fixedPrompt,
+        fixedPrompts,
         callsAtOnce: CALLS_AT_ONCE,
         maxWaiting,
       });

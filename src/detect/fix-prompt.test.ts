@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { packageRoot } from '../base/package-root.ts';
 import { readImage } from '../data/image.ts';
-import { readFixedPrompt } from '../models/fixed-prompt.ts';
+import { readFixedPrompts } from '../models/fixed-prompt.ts';
 import { type ModelPackage, readPackage } from '../models/package/package.ts';
 import { setMetadata } from '../onnx/metadata.ts';
 import { detect } from '../pipeline/detect-step.ts';
@@ -59,7 +59,7 @@ test('a file for fixed phrases and one size is detected with as it is, and takes
   await specializeModel({ model: nano, output, phrases: PHRASES, height: 192, width: 256 });
   const written = await readPackage(output);
   expect(written.model.graph.input.map(({ name }) => name)).toEqual(['pixel_values']);
-  expect(readFixedPrompt(written.model)?.phrases).toEqual(PHRASES);
+  expect(readFixedPrompts(written.model)[0]?.phrases).toEqual(PHRASES);
   const options = { model: output, images: [picture], threshold: 0.2 };
   const [found] = await detect(options);
   const [full] = await detect({ ...options, model: nano, phrases: PHRASES });
@@ -82,5 +82,5 @@ test('options that do not go together, phrases of several prompts, and damaged m
   const { model } = await fixPrompt(nano, PHRASES);
   const chunk = { tokens: [101, 102], phrases: [{ phrase: 7, begin: 0, end: 9 }] };
   setMetadata(model.model, 'dino8.prompt', JSON.stringify({ phrases: ['a'], chunk }));
-  expect(() => readFixedPrompt(model.model)).toThrow(/dino8.prompt of the model is not as expected/);
+  expect(() => readFixedPrompts(model.model)).toThrow(/dino8.prompt of the model is not as expected/);
 });

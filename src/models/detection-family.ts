@@ -104,6 +104,8 @@ export interface DetectionSteps {
    * @param encoded results of the half `text` for the feeds that `textFeeds` gave for the same chunk and length
    */
   promptFeeds(chunk: PromptChunk, encoded: NamedOutputs, length?: number): Feeds;
+  /** The input that a model for several prompts has beside images: the number of the prompt, from 0. */
+  promptChoice(index: number): Feeds;
   /** Inputs of the half `detect` that come from images. `takes` says whether the half has an input of a name. */
   imageFeeds(images: PreparedImages, takes: (input: string) => boolean): Feeds;
   /**
@@ -134,11 +136,14 @@ export interface DetectionFamily extends DetectionSteps {
    */
   joinHalves(text: Model, detect: Model): Model;
   /**
-   * The model for one prompt: the half `detect`, in which the inputs that depend on the prompt alone are constants.
+   * The model for fixed prompts: the half `detect`, in which the inputs that depend on the prompt alone are constants. Of several
+   * prompts the input of `promptChoice` chooses one.
    *
-   * @param prompt what `promptFeeds` gave for the prompt
+   * @param prompts what `promptFeeds` gave for each prompt
    */
-  fixPrompt(model: Model, prompt: Feeds): Model;
+  fixPrompts(model: Model, prompts: readonly Feeds[]): Model;
+  /** The model for one prompt of a model that `fixPrompts` made for several. */
+  choosePrompt(model: Model, index: number): Promise<Model>;
   /**
    * Compares the logits of each token of a prompt, over the queries by which the float model finds something.
    *

@@ -58,7 +58,7 @@ const SMALLEST_SIDE = 32;
 const MAX_PIXELS = 1 << 28;
 
 /** Constants of more bytes are computed at each run: the file would grow, and nothing would be faster (docs/performance.md). */
-const LARGEST_CONSTANT = 1 << 22;
+export const LARGEST_CONSTANT: number = 1 << 22;
 
 /**
  * Returns a copy of a model with static shapes for one size of input. Everything that depends on the size alone becomes a

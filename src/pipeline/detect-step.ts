@@ -12,7 +12,7 @@ import type { Phrases } from '../data/phrases.ts';
 import { maxPixelsSchema, type PixelLimitOptions } from '../data/pixel-limit.ts';
 import { clippedNotice } from '../data/rgb-image.ts';
 import { annotateImage } from '../detect/annotate.ts';
-import type { Detection } from '../detect/base-detector.ts';
+import type { Detection, EncodedPrompt } from '../detect/base-detector.ts';
 import { Detector } from '../detect/detector.ts';
 import { type BoxSelection, boxSchemas } from '../detect/select-boxes.ts';
 import { type ReadOptions, readSchemas } from '../models/package/package.ts';
@@ -20,6 +20,7 @@ import type { ProviderName } from '../runtime/options.ts';
 import type { ThreadOptions } from '../runtime/threads.ts';
 import { detectVideo } from './detect-video.ts';
 import { planDrawings, writtenFormat } from './drawing-paths.ts';
+import { checkOneWay } from './fixed-phrases.ts';
 import {
   deviceSchema,
   modelSchema,
@@ -51,6 +52,8 @@ export interface DetectOptions
    * fixed phrases needs none.
    */
   readonly phrases?: Phrases | undefined;
+  /** The name of a prompt, of a model that is made for several, in place of `phrases`. */
+  readonly prompt?: string | undefined;
   /** Takes the pictures in the subfolders of folders too. */
   readonly recursive?: boolean | undefined;
   /** Looks at every so manieth frame of videos, from the first; 1 by default. */
@@ -85,6 +88,7 @@ const schemas: OptionSchemas<DetectOptions> = {
     either('a path, or a picture with its name and bytes', text, pictureBytes),
   ),
   phrases: phrasesSchema,
+  prompt: optional(text),
   recursive: optional(truth),
   every: optional(wholeNumber(1)),
   device: deviceSchema,
@@ -109,14 +113,15 @@ export interface DetectedImage {
  * Detects phrases in pictures and videos. Of several inputs, one that cannot be read is returned with its `problem`, and the
  * others go on. To detect in images of your own program, or for many prompts, use `Detector`.
  *
- * @throws UsageError if there are no pictures or no phrases, or if a copy would be written over an input; InputError if the only
+ * @throws UsageError if there are no pictures or no phrases, if the model has several prompts and none is chosen, or if a copy would be written over an input; InputError if the only
  * picture or video cannot be read
  * @example
  * const found = await detect({ model: 'tiny.int8.onnx', images: ['photos/'], phrases: ['forklift'] });
  */
 export async function detect(options: DetectOptions): Promise<DetectedImage[]> {
   return runStep('detect', schemas, options, async () => {
-    const { phrases, device, threads, onProgress, onNotice, signal } = options;
+    const { device, threads, onProgress, onNotice, signal } = options;
+    checkOneWay({ phrases: options.phrases, prompt: options.prompt });
     const { threshold, textThreshold, maxOverlap, maxBoxes } = options;
     const selection = { threshold, textThreshold, maxOverlap, maxBoxes };
     const { sources, targets, every } = await planDetection(options);
@@ -125,7 +130,7 @@ export async function detect(options: DetectOptions): Promise<DetectedImage[]> {
       signal,
       ...(device && { providers: [device] }),
     });
-    const prompt = await detector.encodePrompt(phrases, signal);
+    const prompt = await askedPrompt(detector, options);
     for (const sentence of prompt.prompt.warnings) onNotice?.(sentence);
     const find = (image: Image) => detector.detect(image, prompt, selection, signal);
     const onSource = (done: number) => {
@@ -151,6 +156,11 @@ export async function detect(options: DetectOptions): Promise<DetectedImage[]> {
     tellClipped(clipped, onNotice);
     return found;
   });
+}
+
+/** The prompt that the options ask for, by its name or by its phrases. */
+async function askedPrompt(detector: Detector, { prompt, phrases, signal }: DetectOptions): Promise<EncodedPrompt> {
+  return prompt === undefined ? detector.encodePrompt(phrases, signal) : detector.namedPrompt(prompt);
 }
 
 /** Tells which pictures have lost their bright places. */

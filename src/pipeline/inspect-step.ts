@@ -8,6 +8,7 @@ import type { WorkOptions } from '../base/progress.ts';
 import { maxPixelsSchema, type PixelLimitOptions } from '../data/pixel-limit.ts';
 import { type Inspection, inspectModel } from '../evaluate/inspect.ts';
 import { detectionOf, type LoadedModel } from '../models/family.ts';
+import { type FixedPrompt, readFixedPrompts } from '../models/fixed-prompt.ts';
 import { isPackage, type ReadOptions, readSchemas } from '../models/package/package.ts';
 import type { Feeds } from '../runtime/session.ts';
 import type { ThreadOptions } from '../runtime/threads.ts';
@@ -54,6 +55,8 @@ export const INSPECT_DEFAULTS: Defaults<InspectStepOptions, 'depth'> = { depth: 
 export interface InspectResult extends Inspection {
   /** The shape of each input for which work and time are counted. */
   readonly inputs: Readonly<Record<string, readonly number[]>>;
+  /** The prompts of a model for fixed phrases, with their names; none if it takes any phrases, or is no detector. */
+  readonly prompts: readonly FixedPrompt[];
 }
 
 const MAX_DEPTH = 64;
@@ -100,7 +103,7 @@ export async function inspect(options: InspectStepOptions): Promise<InspectResul
       await writeAtomic(report, renderInspection(basename(source.source), inspection));
     }
     const inputs = Object.fromEntries(Object.entries(feeds).map(([name, { shape }]) => [name, shape]));
-    return { ...inspection, inputs };
+    return { ...inspection, inputs, prompts: readFixedPrompts(source.model) };
   });
 }
 

@@ -107,6 +107,13 @@ export const phrasesSchema = optional(
   z.custom((value) => typeof value === 'string' || Array.isArray(value), { error: 'a text or a list of texts' }),
 );
 
+/** Named prompts, whose names and phrases are checked where they are fixed. */
+export const promptsSchema = optional(
+  z.custom((value) => typeof value === 'object' && value !== null && !Array.isArray(value), {
+    error: 'an object with phrases by the names of prompts',
+  }),
+);
+
 /** The target of quantization, whose name is looked up. */
 export const targetSchema = optional(
   either('the name of a target, or a target', text, objectWith('', 'name', 'place')),

@@ -3,6 +3,7 @@ import { type OptionSchemas, optional, text, truth, wholeNumber } from '../base/
 import { UsageError } from '../base/errors.ts';
 import { sizeOf } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
+import type { NamedPrompts } from '../data/named-prompts.ts';
 import type { Phrases } from '../data/phrases.ts';
 import type { Size } from '../data/size.ts';
 import { sizesOf } from '../models/family.ts';
@@ -11,8 +12,15 @@ import { LARGEST_SIDE, MOST_IMAGES, specialize } from '../models/specialize.ts';
 import type { ThreadOptions } from '../runtime/threads.ts';
 import { checkModel } from './check-model.ts';
 import type { WrittenModel } from './convert-step.ts';
-import { withFixedPhrases } from './fixed-phrases.ts';
-import { modelSchema, overwriteSchemas, phrasesSchema, threadSchemas, workSchemas } from './option-schemas.ts';
+import { checkOneWay, withFixedPhrases } from './fixed-phrases.ts';
+import {
+  modelSchema,
+  overwriteSchemas,
+  phrasesSchema,
+  promptsSchema,
+  threadSchemas,
+  workSchemas,
+} from './option-schemas.ts';
 import { runStep } from './run-step.ts';
 import { type ModelSource, openModel } from './sources.ts';
 import { checkStepFiles, type OverwriteOptions } from './step-files.ts';
@@ -28,6 +36,13 @@ export interface SpecializeOptions extends WorkOptions, ReadOptions, ThreadOptio
    * phrases, the size may be left out.
    */
   readonly phrases?: Phrases | undefined;
+  /**
+   * The phrases of several prompts by their names, in place of `phrases`. The model has an input that chooses one of them, and `detect`
+   * chooses it by its name.
+   */
+  readonly prompts?: NamedPrompts | undefined;
+  /** The name of the only prompt to keep, of a model that has several. */
+  readonly prompt?: string | undefined;
   /** Height of the prepared image in pixels; the width must be given too. */
   readonly height?: number | undefined;
   /** Width of the prepared image in pixels. */
@@ -50,6 +65,8 @@ const schemas: OptionSchemas<SpecializeOptions> = {
   model: modelSchema,
   output: text,
   phrases: phrasesSchema,
+  prompts: promptsSchema,
+  prompt: optional(text),
   height: side,
   width: side,
   tokens: optional(wholeNumber(1, 65_536)),
@@ -72,10 +89,12 @@ export interface SpecializedModel extends WrittenModel {
  * Fixes the shapes of a model, its phrases, or both: everything that depends on them alone becomes a constant. The model computes
  * the same boxes. With fixed phrases it has no text encoder, which is most of a published model's weights.
  *
- * @throws UsageError if the model does not take the size, or if the phrases do not fit into one prompt
+ * @throws UsageError if the model does not take the size, if the phrases do not fit into one prompt, or if a name is not possible
  * @example
  * await specializeModel({ model: 'tiny.int8.onnx', output: 'tiny.800x1333.onnx', height: 800, width: 1333 });
  * await specializeModel({ model: 'tiny.int8.onnx', output: 'forklifts.onnx', phrases: ['forklift', 'person'] });
+ * const prompts = { safety: ['helmet', 'person without helmet'], vehicles: ['forklift', 'truck'] };
+ * await specializeModel({ model: 'tiny.int8.onnx', output: 'yard.onnx', prompts });
  */
 export async function specializeModel(options: SpecializeOptions): Promise<SpecializedModel> {
   return runStep('specializeModel', schemas, options, async () => {
@@ -84,8 +103,7 @@ export async function specializeModel(options: SpecializeOptions): Promise<Speci
     await checkStepFiles({ outputs: [], modelOutput: output, models: [options.model], overwrite: options.overwrite });
     const opened = await openModel(options.model, options);
     signal?.throwIfAborted();
-    const { phrases } = options;
-    const source = phrases === undefined ? opened : await withFixedPhrases(opened, phrases, options);
+    const source = await withFixedPhrases(opened, options, options);
     if (!padding && height !== undefined && width !== undefined) checkNoPadding(source, { height, width });
     const size = {
       batch,
@@ -105,12 +123,15 @@ export async function specializeModel(options: SpecializeOptions): Promise<Speci
 }
 
 /** @throws UsageError if the options do not go together */
-function checkAsked({ phrases, height, width, tokens, batch = 1 }: SpecializeOptions): void {
-  if (height === undefined && width === undefined && phrases === undefined)
+function checkAsked(options: SpecializeOptions): void {
+  const { phrases, prompts, prompt, height, width, tokens, batch = 1 } = options;
+  checkOneWay(options);
+  const given = Object.entries({ phrases, prompts, prompt }).find(([, value]) => value !== undefined)?.[0];
+  if (height === undefined && width === undefined && given === undefined)
     throw new UsageError('There is nothing to fix; name the `height` and `width` of images, `phrases`, or both.');
-  if (phrases === undefined) return;
+  if (given === undefined) return;
   if (tokens !== undefined)
-    throw new UsageError('The number of `tokens` follows from the `phrases`; leave out one of them.');
+    throw new UsageError(`The number of \`tokens\` follows from the \`${given}\`; leave out one of them.`);
   if (batch !== 1) throw new UsageError('A model for fixed `phrases` takes one image at a time; leave out `batch`.');
 }
 

@@ -71,7 +71,7 @@ export class Detector extends BaseDetector {
     checkOptions('Detector.create', detectorSchemas, options);
     const { source, files, manifest } = modelPackage;
     const { runtime, maxWaiting = MAX_WAITING } = options;
-    const { backend, preprocessing, prompt: fixedPrompt } = manifest;
+    const { backend, preprocessing, prompts: fixedPrompts = [] } = manifest;
     const steps = findDetectionSteps(manifest.config, source);
     const tokenizer = createTokenizer(manifest.tokenizer, source);
     await checkBackend(backend);
@@ -91,7 +91,7 @@ export class Detector extends BaseDetector {
         close: () => pixels.close(),
       };
       return new Detector(
-        { text, detect, preparation, tokenizer, steps, fixedPrompt, callsAtOnce: 1, maxWaiting },
+        { text, detect, preparation, tokenizer, steps, fixedPrompts, callsAtOnce: 1, maxWaiting },
         threads,
         backend,
       );

@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { InputError } from '../base/errors.ts';
 import { parseWith } from '../base/schema.ts';
 import { type Preprocessing, parsePreprocessing } from '../data/preprocessing.ts';
-import { type FixedPrompt, promptSchema } from '../models/fixed-prompt.ts';
+import { type FixedPrompt, promptsSchema } from '../models/fixed-prompt.ts';
 import { checkTokenizer, type TokenizerFiles } from '../models/tokenizer-schema.ts';
 
 /** The name of the file. */
@@ -56,8 +56,8 @@ export interface WebManifest {
   readonly preprocessing: Preprocessing;
   /** The files of the tokenizer. */
   readonly tokenizer: TokenizerFiles;
-  /** The prompt of a model for fixed phrases. */
-  readonly prompt?: FixedPrompt | undefined;
+  /** The prompts of a model for fixed phrases, one or more. */
+  readonly prompts?: readonly FixedPrompt[] | undefined;
   /** The files of the models. */
   readonly files: WebFiles<WebFile>;
 }
@@ -92,7 +92,7 @@ const manifestSchema = z.object({
   config: z.unknown(),
   preprocessing: z.unknown(),
   tokenizer: z.object({ tokenizer: z.unknown(), config: z.unknown() }),
-  prompt: promptSchema.optional(),
+  prompts: promptsSchema.optional(),
   files: z.object({ text: file.optional(), detect: file, pixels: file }),
 });
 
@@ -103,7 +103,7 @@ const manifestSchema = z.object({
  */
 export function parseManifest(value: unknown, source: string): WebManifest {
   const { preprocessing, tokenizer, ...manifest } = parseWith(manifestSchema, value, source);
-  if ((manifest.files.text === undefined) !== (manifest.prompt !== undefined))
+  if ((manifest.files.text === undefined) !== (manifest.prompts !== undefined))
     throw new InputError(
       `${source} is not as expected: a model has either a text encoder or fixed phrases; export it again.`,
     );

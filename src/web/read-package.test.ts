@@ -35,7 +35,7 @@ const manifest = {
   config: nano('config.json'),
   preprocessing: nano('preprocessor_config.json'),
   tokenizer: { tokenizer: nano('tokenizer.json'), config: nano('tokenizer_config.json') },
-  prompt,
+  prompts: [prompt],
   files: { detect: describeFile('detect.onnx', detect), pixels: describeFile('pixels.onnx', pixels) },
 };
 
@@ -69,7 +69,7 @@ test('its files and its description arrive, with the progress of the download', 
   });
   expect(Buffer.from(read.detect)).toEqual(detect);
   expect(Buffer.from(read.pixels)).toEqual(pixels);
-  expect(found.prompt).toEqual(prompt);
+  expect(found.prompts).toEqual([prompt]);
   expect(steps.at(-1)).toBe(1);
   // Node.js has no cache of pages.
   expect(notices.join()).toMatch(/is not kept by the browser .* downloaded each time/);
@@ -130,8 +130,8 @@ describe('is refused', () => {
     ['a file in another folder', { files: { ...manifest.files, detect: describeFile('../detect.onnx', detect) } }],
     ['a size without end', { files: { ...manifest.files, detect: { ...manifest.files.detect, bytes: 2 ** 40 } } }],
     ['a later form', { format: 2 }],
-    ['neither text encoder nor phrases', { prompt: undefined }],
-    ['a phrase outside of the prompt', { prompt: { ...prompt, phrases: [] } }],
+    ['neither text encoder nor phrases', { prompts: undefined }],
+    ['a phrase outside of the prompt', { prompts: [{ ...prompt, phrases: [] }] }],
   ])('a description with %s', async (_, change) => {
     files.set('model.json', JSON.stringify({ ...manifest, ...change }));
     await expect(readPackage(address)).rejects.toThrow(/model\.json is not as expected/);

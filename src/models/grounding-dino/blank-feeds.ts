@@ -7,7 +7,7 @@ import { booleans, floats } from '../../runtime/tensor.ts';
 import { padForQueries } from './canvas.ts';
 import { combinedFeeds } from './combined-feeds.ts';
 import { type Config, longestText } from './config.ts';
-import { imageFeeds } from './half-feeds.ts';
+import { CHOICE, imageFeeds, promptChoice } from './half-feeds.ts';
 
 /** The prompt of measurements for which no length is stated. */
 const BLANK_TOKENS = 16;
@@ -29,9 +29,10 @@ export function blankFeeds(config: Config, preprocessing: Preprocessing, tokens 
   return combinedFeeds(blackImage(config, preprocessing), blankPrompt(config, tokens));
 }
 
-/** The same image for a model of fixed phrases. */
+/** The same image for a model of fixed phrases, with the first prompt if it has several: all of them have the same length there. */
 export function blankImage(config: Config, preprocessing: Preprocessing, inputs: ReadonlySet<string>): Feeds {
-  return imageFeeds(blackImage(config, preprocessing), (name) => inputs.has(name));
+  const images = imageFeeds(blackImage(config, preprocessing), (name) => inputs.has(name));
+  return inputs.has(CHOICE) ? { ...images, ...promptChoice(0) } : images;
 }
 
 function blackImage(config: Config, preprocessing: Preprocessing): PreparedImages {

@@ -5,7 +5,7 @@ import type { DetectionSteps, PromptChunk } from '../detection-family.ts';
 import type { NamedOutputs } from '../named-outputs.ts';
 import { padForQueries } from './canvas.ts';
 import { type Config, longestText } from './config.ts';
-import { fixedPromptLength, imageFeeds, promptFeeds, textFeeds } from './half-feeds.ts';
+import { fixedPromptLength, imageFeeds, promptChoice, promptFeeds, textFeeds } from './half-feeds.ts';
 import { groundedBoxes, type RawDetections, rankedBoxes } from './postprocess.ts';
 import { createPrompt } from './prompt.ts';
 
@@ -21,6 +21,7 @@ export function groundingDinoSteps(config: Config): DetectionSteps {
     fixedPromptLength,
     textFeeds,
     promptFeeds,
+    promptChoice,
     imageFeeds: (images, takes) => imageFeeds(padForQueries(config, images), takes),
     groundedBoxes: (outputs: NamedOutputs, chunk: PromptChunk, size: Size, threshold: number) =>
       groundedBoxes(rawDetections(outputs), chunk, size, threshold),

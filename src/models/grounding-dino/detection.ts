@@ -6,7 +6,8 @@ import { combinedFeeds } from './combined-feeds.ts';
 import { compareTokens } from './compare-outputs.ts';
 import type { Config } from './config.ts';
 import { groundingDinoSteps } from './detection-steps.ts';
-import { extractHalf, fixPrompt, joinHalves } from './grounding-dino.ts';
+import { choosePrompt, fixPrompts } from './fixed-prompts.ts';
+import { extractHalf, joinHalves } from './grounding-dino.ts';
 
 /** The detection capability of models with this configuration. */
 export function groundingDinoDetection(config: Config): DetectionFamily {
@@ -14,7 +15,8 @@ export function groundingDinoDetection(config: Config): DetectionFamily {
     ...groundingDinoSteps(config),
     extractHalf,
     joinHalves,
-    fixPrompt,
+    fixPrompts,
+    choosePrompt,
     compareTokens,
     blankPrompt: (tokens) => blankPrompt(config, tokens),
     canvasFor: (size) => canvasFor(config, size),

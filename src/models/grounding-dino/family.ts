@@ -3,7 +3,7 @@ import { UsageError } from '../../base/errors.ts';
 import type { Preprocessing } from '../../data/preprocessing.ts';
 import type { CompanionDefaults, ModelFamily } from '../family.ts';
 import type { FamilyDefinition } from '../family-definition.ts';
-import { readFixedPrompt } from '../fixed-prompt.ts';
+import { readFixedPrompts } from '../fixed-prompt.ts';
 import { blankFeeds, blankImage } from './blank-feeds.ts';
 import { readCheckpointFile } from './checkpoint/checkpoint-file.ts';
 import { readHuggingFace } from './checkpoint/hugging-face.ts';
@@ -58,7 +58,7 @@ function groundingDino(config: Config, preprocessing: Preprocessing): ModelFamil
     outputLoss,
     blankFeeds: ({ model }, { tokens, shapes } = {}) => {
       if (shapes) throw new UsageError('The shapes of inputs follow from the model, so they cannot be stated.');
-      return readFixedPrompt(model)
+      return readFixedPrompts(model).length > 0
         ? blankImage(config, preprocessing, new Set(model.graph.input.map(({ name }) => name)))
         : blankFeeds(config, preprocessing, tokens);
     },

@@ -14,7 +14,6 @@ import { makeTensor } from '../../onnx/tensor.ts';
 import { DataType, type Shape } from '../../onnx/types.ts';
 import { makeValueInfo, valueInfoToTensorInfo } from '../../onnx/value-info.ts';
 import { foldConstants } from '../../runtime/fold-constants.ts';
-import type { Feeds } from '../../runtime/session.ts';
 import { refuseFixedPrompt } from '../fixed-prompt.ts';
 import type { LoadedCheckpoint } from './checkpoint/hugging-face.ts';
 import type { Config } from './config.ts';
@@ -82,22 +81,6 @@ export function extractHalf(model: Model, kind: 'text' | 'detect'): Model {
   // A model that is specialised to images without padding has no mask of valid pixels.
   const inputs = INTERFACES[kind].inputs.filter((name) => name !== 'valid_pixels' || made.has(name));
   return extractModel(model, inputs, INTERFACES[kind].outputs, [noTypes()]);
-}
-
-/** The half `detect` with the inputs that depend on the prompt alone as constants. Weights that only they need are gone. */
-export function fixPrompt(model: Model, prompt: Feeds): Model {
-  const half = extractHalf(model, 'detect');
-  const names = half.graph.input.map(({ name }) => name);
-  const constants = names.flatMap((name) => {
-    const given = prompt[name];
-    return given ? [makeTensor(name, given.shape, given.data, given.type)] : [];
-  });
-  return extractModel(
-    half,
-    names.filter((name) => !prompt[name]),
-    INTERFACES.detect.outputs,
-    constants,
-  );
 }
 
 /** The input of the combined model for token types, which Hugging Face's processor makes. They are 0 in every prompt. */

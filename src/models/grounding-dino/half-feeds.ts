@@ -11,6 +11,12 @@ import { tokenMasks } from './token-masks.ts';
 /** The token id that fills the prompt of a model with a fixed length; the masks hide it. */
 const PADDING = 0;
 
+/** The input of a model for several prompts: the number of the prompt, int64 [1]. */
+export const CHOICE = 'prompt';
+
+/** The input that chooses the prompt of a model for several. */
+export const promptChoice = (index: number): Feeds => ({ [CHOICE]: integers([index], [1]) });
+
 /** The number of tokens that a half takes; undefined if it takes any number. */
 export function fixedPromptLength(inputs: ReadonlyMap<string, TensorInfo>): number | undefined {
   const dimension = inputs.get('position_ids')?.shape?.[1];

@@ -2,7 +2,7 @@
  * Bundles for all runtimes: a bundle is a folder that detects on a device without dino8. It has a model for each size, in which the
  * phrases are constants, scripts, pre- and post-processing as data, and a check of the boxes.
  */
-import { listOf, type OptionSchemas, text } from '../../base/check-options.ts';
+import { listOf, type OptionSchemas, optional, text } from '../../base/check-options.ts';
 import { InputError, UsageError } from '../../base/errors.ts';
 import type { WorkOptions } from '../../base/progress.ts';
 import { type Content, contentLength, writeFolder } from '../../base/write-folder.ts';
@@ -10,7 +10,7 @@ import { type Image, readImage } from '../../data/image.ts';
 import type { Phrases } from '../../data/phrases.ts';
 import { maxPixelsSchema, type PixelLimitOptions } from '../../data/pixel-limit.ts';
 import type { Size } from '../../data/size.ts';
-import { type FixedPrompt, readFixedPrompt } from '../../models/fixed-prompt.ts';
+import { type FixedPrompt, readFixedPrompts, requireChoice } from '../../models/fixed-prompt.ts';
 import { type ModelPackage, type ReadOptions, readSchemas } from '../../models/package/package.ts';
 import { modelFiles } from '../../onnx/write.ts';
 import { readPlanSummary } from '../../quant/plan-summary.ts';
@@ -48,6 +48,8 @@ export interface BundleOptions extends WorkOptions, ReadOptions, ThreadOptions, 
   readonly sizes: readonly (number | Size)[];
   /** The phrases to look for, which become part of the models; a model that is made for phrases takes none. */
   readonly phrases?: Phrases | undefined;
+  /** The name of the prompt to look for, of a model that is made for several. */
+  readonly prompt?: string | undefined;
   /** A picture in which there is what the phrases name, for the check on the device; a drawn one by default. */
   readonly picture?: string | undefined;
 }
@@ -62,6 +64,7 @@ export const bundleSchemas: OptionSchemas<BundleOptions> = {
   output: text,
   sizes: listOf('a list of sizes', sizeSchema),
   phrases: phrasesSchema,
+  prompt: optional(text),
   picture: optionalPath,
 };
 
@@ -145,16 +148,18 @@ export async function makeBundle(options: BundleOptions, runtime: BundleRuntime)
       `${source.source} is not quantized, so the bundle computes nothing in INT8; quantize it for the target ${runtime.target.name} first for a bundle that does.`,
     );
   const engines = bundleEngines(sizes, runtime.hasAnySize);
-  const making = { source, fixed, runtime, precision, engines, main: sizes.main, picture };
+  const [prompt] = readFixedPrompts(fixed.model);
+  if (!prompt) throw new Error('a bundle has phrases');
+  const phrases = options.phrases ?? prompt.phrases.map((exact) => ({ exact }));
+  const making = { source, fixed, phrases, runtime, precision, engines, main: sizes.main, picture };
   const models = await makeModels(making, options);
   const best = Math.max(...models.map(({ expected }) => expected[0]?.score ?? 0));
   if (best < LEAST_SCORE)
     onNotice?.(
       `The best box in the picture of the check has a score of ${best.toFixed(2)}, so the check says little; name a \`picture\` in which there is what the phrases name.`,
     );
-  const prompt = readFixedPrompt(fixed.model);
   const [first] = models;
-  if (!first || !prompt) throw new Error('a bundle has an engine and phrases');
+  if (!first) throw new Error('a bundle has an engine');
   return { precision, prompt, models, first: first.made, engines, picture };
 }
 
@@ -197,6 +202,8 @@ export async function writeBundle(
 interface Making {
   readonly source: ModelPackage;
   readonly fixed: ModelPackage;
+  /** The phrases to which it is fixed, by which `source` is asked for them. */
+  readonly phrases: Phrases;
   readonly runtime: BundleRuntime;
   readonly precision: BundlePrecision;
   readonly engines: readonly BundleEngine[];
@@ -206,8 +213,8 @@ interface Making {
 
 /** @throws InputError if a model would not load in the runtime, or does not find what the model finds that it is made from */
 async function makeModels(
-  { source, fixed, runtime, precision, engines, main, picture }: Making,
-  { output, phrases, signal, onProgress }: BundleOptions,
+  { source, fixed, phrases, runtime, precision, engines, main, picture }: Making,
+  { output, signal, onProgress }: BundleOptions,
 ): Promise<MadeModel[]> {
   const models: MadeModel[] = [];
   const portable = runtime.portable(fixed);
@@ -244,11 +251,12 @@ function precisionOf({ model, source }: ModelPackage, { target }: BundleRuntime)
 }
 
 async function withPhrases(source: ModelPackage, options: BundleOptions): Promise<ModelPackage> {
-  const { phrases } = options;
-  if (phrases === undefined && readFixedPrompt(source.model)) return source;
-  if (phrases === undefined)
+  const fixed = await withFixedPhrases(source, options, options);
+  const prompts = readFixedPrompts(fixed.model);
+  requireChoice(prompts);
+  if (prompts.length === 0)
     throw new UsageError(
       'A bundle is made for fixed phrases, which become part of its models; name them with `phrases`, as in "forklift, person".',
     );
-  return withFixedPhrases(source, phrases, options);
+  return fixed;
 }

@@ -5,12 +5,13 @@ import { megabytes } from '../../base/format.ts';
 import type { WorkOptions } from '../../base/progress.ts';
 import { contentLength, writeFolder } from '../../base/write-folder.ts';
 import { type Image, readImage } from '../../data/image.ts';
+import type { NamedPrompts } from '../../data/named-prompts.ts';
 import type { Phrases } from '../../data/phrases.ts';
 import { maxPixelsSchema, type PixelLimitOptions } from '../../data/pixel-limit.ts';
 import type { Size } from '../../data/size.ts';
 import type { Detection } from '../../detect/base-detector.ts';
 import { Detector } from '../../detect/detector.ts';
-import { readFixedPrompt } from '../../models/fixed-prompt.ts';
+import { type FixedPrompt, readFixedPrompts } from '../../models/fixed-prompt.ts';
 import type { ModelPackage, ReadOptions } from '../../models/package/package.ts';
 import { readSchemas } from '../../models/package/package.ts';
 import { readPlanSummary } from '../../quant/plan-summary.ts';
@@ -32,7 +33,14 @@ import {
 } from '../bundles/golden.ts';
 import { withFixedPhrases } from '../fixed-phrases.ts';
 import { checkNewFolder } from '../new-folder.ts';
-import { modelSchema, optionalPath, phrasesSchema, threadSchemas, workSchemas } from '../option-schemas.ts';
+import {
+  modelSchema,
+  optionalPath,
+  phrasesSchema,
+  promptsSchema,
+  threadSchemas,
+  workSchemas,
+} from '../option-schemas.ts';
 import { runStep } from '../run-step.ts';
 import { type ModelSource, openModel } from '../sources.ts';
 import { checkStepFiles } from '../step-files.ts';
@@ -50,6 +58,10 @@ export interface ExportWebOptions extends WorkOptions, ReadOptions, ThreadOption
    * A model that is made for phrases takes none.
    */
   readonly phrases?: Phrases | undefined;
+  /** The phrases of several prompts by their names, in place of `phrases`; the page offers their names. */
+  readonly prompts?: NamedPrompts | undefined;
+  /** The name of the only prompt of the page, of a model that is made for several; by default the page offers them all. */
+  readonly prompt?: string | undefined;
   /**
    * The size that all pictures are stretched to: the side of a square, or a height and a width. By default pictures get the size that the
    * preprocessing of the model asks for.
@@ -72,6 +84,8 @@ const schemas: OptionSchemas<ExportWebOptions> = {
   model: modelSchema,
   output: text,
   phrases: phrasesSchema,
+  prompts: promptsSchema,
+  prompt: optional(text),
   size: optional(sizeSchema),
   backend: optional(oneOf(BACKENDS)),
   picture: optionalPath,
@@ -134,15 +148,16 @@ const NOT_LOADED = new Set([
  */
 export async function exportWeb(options: ExportWebOptions): Promise<WebPage> {
   return runStep('exportWeb', schemas, options, async () => {
-    const { output, phrases, picture: path, size, backend = 'wasm', onProgress, signal } = options;
+    const { output, picture: path, size, backend = 'wasm', onProgress, signal } = options;
     await checkNewFolder(output, 'page');
     await checkStepFiles({ outputs: [], models: [options.model], data: [path] });
     const runtime = await installedRuntime();
     const source = await openModel(options.model, options);
     const precision = precisionOf(source, backend);
-    const fixed = phrases === undefined ? source : await withFixedPhrases(source, phrases, options);
-    const prompt = readFixedPrompt(fixed.model);
-    if (path !== undefined && !prompt)
+    const fixed = await withFixedPhrases(source, options, options);
+    const prompts = readFixedPrompts(fixed.model);
+    const isFixed = prompts.length > 0;
+    if (path !== undefined && !isFixed)
       throw new UsageError(
         'A `picture` for the check needs `phrases`, which it is looked through for; a page for any phrases is checked with a drawn picture.',
       );
@@ -155,8 +170,8 @@ export async function exportWeb(options: ExportWebOptions): Promise<WebPage> {
     const page = await webPackage(sized, precision, backend);
     signal?.throwIfAborted();
     progress(1);
-    const asked = prompt?.phrases ?? DRAWN;
-    const golden = await checkPage({ sized, page, runtime, picture, phrases: prompt ? undefined : asked }, output);
+    const names = prompts.map(({ name }) => name);
+    const golden = await checkPage({ sized, page, runtime, picture, names }, output);
     progress(2);
 
     const files = await pageFiles(runtime, backend);
@@ -165,9 +180,11 @@ export async function exportWeb(options: ExportWebOptions): Promise<WebPage> {
     const modelBytes = Object.values(page.manifest.files).reduce((sum, file) => sum + (file?.bytes ?? 0), 0);
     const check = {
       picture: await encodePicture(picture),
-      phrases: asked,
       limits: LIMITS,
-      boxes: golden.expected.map(({ phrase, score, box }) => ({ phrase, score, box })),
+      prompts: golden.map(({ name, expected }) => ({
+        ...(isFixed ? { name } : { phrases: DRAWN }),
+        boxes: expected.map(({ phrase, score, box }) => ({ phrase, score, box })),
+      })),
     };
     files.set('golden.json', `${JSON.stringify(check, undefined, 1)}\n`);
     for (const [key, { name }] of Object.entries(page.manifest.files))
@@ -176,11 +193,15 @@ export async function exportWeb(options: ExportWebOptions): Promise<WebPage> {
     // What a page would refuse is not written.
     parseManifest(JSON.parse(description), `${output}/model/${MANIFEST}`);
     files.set(`model/${MANIFEST}`, description);
-    const counts = { expected: golden.expected.length, agreeing: golden.agreeing };
+    const sum = (counts: readonly number[]) => counts.reduce((total, count) => total + count, 0);
+    const counts = {
+      expected: sum(golden.map(({ expected }) => expected.length)),
+      agreeing: sum(golden.map(({ agreeing }) => agreeing)),
+    };
     const readme = {
       precision,
       // Their number, as in the READMEs of other bundles: they are text of others, which a README would render.
-      phrases: prompt ? `for ${prompt.phrases.length} fixed phrases, which the page shows` : 'for any phrases',
+      phrases: phrasesInWords(prompts),
       runtime: runtime.version,
       page: megabytes(pageBytes),
       model: megabytes(modelBytes),
@@ -193,6 +214,13 @@ export async function exportWeb(options: ExportWebOptions): Promise<WebPage> {
     progress(3);
     return { output, pageBytes, modelBytes, precision, runtime: runtime.version, golden: counts };
   });
+}
+
+function phrasesInWords(prompts: readonly FixedPrompt[]): string {
+  const [first, ...others] = prompts;
+  if (!first) return 'for any phrases';
+  if (others.length > 0) return `for ${prompts.length} prompts of fixed phrases, of which the page offers the names`;
+  return `for ${first.phrases.length} fixed phrases, which the page shows`;
 }
 
 /** @throws UsageError if the model is quantized for another runtime */
@@ -224,27 +252,49 @@ interface Comparison {
   readonly page: WebPackage;
   readonly runtime: InstalledRuntime;
   readonly picture: Image;
-  readonly phrases: readonly string[] | undefined;
+  /** The names of the fixed prompts, undefined for a single one without; no names if the page takes any phrases. */
+  readonly names: readonly (string | undefined)[];
+}
+
+/** The boxes of one prompt. */
+interface CheckedPrompt {
+  readonly name: string | undefined;
+  /** Those that dino8 finds. */
+  readonly expected: readonly Detection[];
+  /** The number of them that onnxruntime-web finds too. */
+  readonly agreeing: number;
 }
 
 /**
  * Compares the boxes of onnxruntime-web, in WebAssembly, with those of ONNX Runtime in Node.js. Node.js has no WebGPU, which the page itself checks.
  * @throws InputError if they differ
  */
-async function checkPage({ sized, page, runtime, picture, phrases }: Comparison, output: string) {
-  const find = async (detector: Detector | WebDetector): Promise<Detection[]> =>
-    detector.detect(picture, await detector.encodePrompt(phrases), 0);
+async function checkPage(
+  { sized, page, runtime, picture, names }: Comparison,
+  output: string,
+): Promise<CheckedPrompt[]> {
+  const find = async (detector: Detector | WebDetector, name: string | undefined): Promise<Detection[]> => {
+    const prompt =
+      name === undefined
+        ? await detector.encodePrompt(names.length > 0 ? undefined : DRAWN)
+        : detector.namedPrompt(name);
+    return detector.detect(picture, prompt, 0);
+  };
   await using inNode = await Detector.create(sized);
   await using inWeb = await WebDetector.create(
     { ...page, manifest: { ...page.manifest, backend: 'wasm' } },
     { runtime: runtime.library },
   );
-  const expected = expectedBoxes(await find(inNode));
-  const found = await find(inWeb);
-  const agrees = (wanted: Detection) => agreement([wanted], found, LIMITS) === 1;
-  if (agreement(expected, found, LIMITS) < LIMITS.share)
-    throw new InputError(
-      `${output} is not written, because onnxruntime-web does not find the boxes that ${sized.source} finds in the picture of the check; this is a defect of dino8.`,
-    );
-  return { expected, agreeing: expected.filter(agrees).length };
+  const checked: CheckedPrompt[] = [];
+  for (const name of names.length > 0 ? names : [undefined]) {
+    const expected = expectedBoxes(await find(inNode, name));
+    const found = await find(inWeb, name);
+    const agrees = (wanted: Detection) => agreement([wanted], found, LIMITS) === 1;
+    if (agreement(expected, found, LIMITS) < LIMITS.share)
+      throw new InputError(
+        `${output} is not written, because onnxruntime-web does not find the boxes that ${sized.source} finds in the picture of the check; this is a defect of dino8.`,
+      );
+    checked.push({ name, expected, agreeing: expected.filter(agrees).length });
+  }
+  return checked;
 }

@@ -9,7 +9,7 @@ import { packageVersion } from '../../base/package-root.ts';
 import { preprocessingGraph } from '../../data/preprocess.ts';
 import type { Half } from '../../models/detection-family.ts';
 import { detectionOf } from '../../models/family.ts';
-import { readFixedPrompt } from '../../models/fixed-prompt.ts';
+import { readFixedPrompts } from '../../models/fixed-prompt.ts';
 import type { ModelPackage } from '../../models/package/package.ts';
 import { FILES } from '../../models/package/package-folder.ts';
 import { copyModel } from '../../onnx/copy.ts';
@@ -31,11 +31,12 @@ const WEBGPU_OPSET = 19;
  */
 export async function webPackage(source: ModelPackage, precision: string, backend: Backend): Promise<WebPackage> {
   const { model, preprocessing, tokenizer } = source;
-  const prompt = readFixedPrompt(model);
+  const prompts = readFixedPrompts(model);
+  const isFixed = prompts.length > 0;
   const detection = detectionOf(source);
-  const half = (part: Half) => (prompt ? model : detection.extractHalf(model, part));
+  const half = (part: Half) => (isFixed ? model : detection.extractHalf(model, part));
   const files: WebFiles<Uint8Array<ArrayBuffer>> = {
-    ...(!prompt && { text: await optimized(half('text'), source.source) }),
+    ...(!isFixed && { text: await optimized(half('text'), source.source) }),
     detect: await (backend === 'webgpu' ? forWebGpu : optimized)(half('detect'), source.source),
     pixels: await optimized(preprocessingGraph(preprocessing), source.source),
   };
@@ -51,7 +52,7 @@ export async function webPackage(source: ModelPackage, precision: string, backen
       config,
       preprocessing,
       tokenizer,
-      ...(prompt && { prompt }),
+      ...(isFixed && { prompts }),
       files: {
         ...(files.text && { text: describe('text.onnx', files.text) }),
         detect: describe('detect.onnx', files.detect),
