@@ -159,7 +159,9 @@ describe('names and files', () => {
     const to = { model: nano, output: join(folder, 'no.onnx') };
     const both = specializeModel({ ...to, phrases: 'star', prompts: { a: 'ring' } });
     await expect(both).rejects.toThrow(/`phrases` are one prompt and `prompts` are several/);
-    await expect(specializeModel({ ...to, prompts: { a: 'ring' }, tokens: 9 })).rejects.toThrow(/`tokens` follows from the `prompts`/);
+    await expect(specializeModel({ ...to, prompts: { a: 'ring' }, tokens: 9 })).rejects.toThrow(
+      /`tokens` follows from the `prompts`/,
+    );
     await expect(specializeModel({ ...to, prompt: 'a' })).rejects.toThrow(/no named prompts/);
   });
 
