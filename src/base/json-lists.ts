@@ -27,7 +27,7 @@ export interface JsonListsOptions extends Pick<WorkOptions, 'onProgress' | 'sign
   readonly chunkBytes?: number | undefined;
 }
 
-const CHUNK_BYTES = 1 << 22;
+const CHUNK_BYTES = 1 << 20;
 /** Limits for hostile files: of brackets within brackets, of one item, and of all. */
 const MAX_NESTING = 500;
 const MAX_ITEM_BYTES = 1 << 27;

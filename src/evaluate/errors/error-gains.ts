@@ -42,53 +42,70 @@ export function analyzeErrors(truth: CocoAnnotations, detections: readonly CocoD
   checkAnnotationsArgument(truth);
   checkDetectionsArgument(detections);
   const errors = findErrors(truth, detections);
-  const AP50 = meanPrecision(pointsOf(errors), errors.objectsOf);
+  const { objectsOf } = errors;
+  const AP50 = meanPrecision(curvesOf(errors), objectsOf);
   const gain = (cause: ErrorCause) => {
-    const points = pointsOf(errors, (judged) => (judged.cause === cause ? corrected(judged) : original(judged)));
+    const curves = curvesOf(errors, (judged) => (judged.cause === cause ? corrected(judged) : original(judged)));
     const missing = cause === 'missed' ? errors.missed : [];
     // A correction can cost something by chance, where it moves a precision across one of the recalls.
-    return Math.max(0, meanPrecision(points, without(errors.objectsOf, missing)) - AP50);
+    return Math.max(0, meanPrecision(curves, without(objectsOf, missing)) - AP50);
   };
   const count = (cause: ErrorCause) =>
     cause === 'missed' ? errors.missed.length : errors.detections.filter((each) => each.cause === cause).length;
-  const perfectScores = pointsOf(errors, original).map((point) => ({ ...point, score: point.isRight ? 1 : 0 }));
+  const perfectScores = curvesOf(errors, original, (isRight) => (isRight ? 1 : 0));
   return {
     AP50,
     causes: Object.fromEntries(
       ERROR_CAUSES.map((cause) => [cause, { count: count(cause), gain: gain(cause) }]),
     ) as ErrorAnalysis['causes'], // ERROR_CAUSES has every cause
-    falsePositives: meanPrecision(perfectScores, errors.objectsOf) - AP50,
-    falseNegatives: meanPrecision(pointsOf(errors, original), without(errors.objectsOf, errors.unfound)) - AP50,
+    falsePositives: meanPrecision(perfectScores, objectsOf) - AP50,
+    falseNegatives: meanPrecision(curvesOf(errors, original), without(objectsOf, errors.unfound)) - AP50,
   };
 }
 
-/** A detection on the curve of precision over recall of a category. */
-interface Point {
-  readonly category: number;
-  readonly score: number;
-  readonly isRight: boolean;
+/** The curve of precision over recall of a category: the scores of its detections, and whether each is right. */
+interface Curve {
+  readonly scores: number[];
+  readonly isRight: boolean[];
 }
 
-/** The point of a wrong detection as it is. One in a crowd is on no curve. */
-const original = ({ detection, isIgnored }: JudgedDetection): Point | undefined =>
-  isIgnored ? undefined : { category: detection.category_id, score: detection.score, isRight: false };
+/** Where a wrong detection stands: as what, in which category; undefined if it is on no curve. */
+type Place = { readonly category: number; readonly isRight: boolean } | undefined;
 
-/** The point of a wrong detection after its correction: it finds its target, or it is gone. */
-const corrected = ({ detection, target, isCorrection }: JudgedDetection): Point | undefined =>
-  isCorrection && target ? { category: target.category_id, score: detection.score, isRight: true } : undefined;
+/** The place of a wrong detection as it is. One in a crowd is on no curve. */
+const original = ({ detection, isIgnored }: JudgedDetection): Place =>
+  isIgnored ? undefined : { category: detection.category_id, isRight: false };
 
-/** The points of all detections: those that are wrong first, which decides the order of equal scores as it does in tidecv. */
-function pointsOf({ detections }: FoundErrors, wrong?: (judged: JudgedDetection) => Point | undefined): Point[] {
-  const points = (judged: JudgedDetection): Point[] => {
-    if (judged.object) return [{ category: judged.object.category_id, score: judged.detection.score, isRight: true }];
-    const point = (wrong ?? original)(judged);
-    return point ? [point] : [];
+/** The place of a wrong detection after its correction: it finds its target, or it is gone. */
+const corrected = ({ target, isCorrection }: JudgedDetection): Place =>
+  isCorrection && target ? { category: target.category_id, isRight: true } : undefined;
+
+/**
+ * The curves of the categories that have an object or a detection, with their points in the order of the detections. If wrong
+ * detections are placed by `placeOf`, they come first, which decides the order of equal scores as it does in tidecv.
+ *
+ * @param placeOf where a wrong detection stands
+ * @param scoreOf the score by which a detection is ordered; by default its own
+ */
+function curvesOf(
+  { detections, objectsOf }: FoundErrors,
+  placeOf?: (judged: JudgedDetection) => Place,
+  scoreOf = (_isRight: boolean, score: number): number => score,
+): ReadonlyMap<number, Curve> {
+  const curves = new Map<number, Curve>();
+  for (const category of objectsOf.keys()) curves.set(category, { scores: [], isRight: [] });
+  const add = (judged: JudgedDetection) => {
+    const { object, detection } = judged;
+    const place = object ? { category: object.category_id, isRight: true } : (placeOf ?? original)(judged);
+    if (!place) return;
+    const curve = curves.get(place.category) ?? { scores: [], isRight: [] };
+    curves.set(place.category, curve);
+    curve.scores.push(scoreOf(place.isRight, detection.score));
+    curve.isRight.push(place.isRight);
   };
-  if (!wrong) return detections.flatMap(points);
-  return [
-    ...detections.filter(({ cause }) => cause !== undefined).flatMap(points),
-    ...detections.filter(({ cause }) => cause === undefined).flatMap(points),
-  ];
+  for (const judged of detections) if (!placeOf || judged.cause !== undefined) add(judged);
+  if (placeOf) for (const judged of detections) if (judged.cause === undefined) add(judged);
+  return curves;
 }
 
 /** The numbers of objects without some of them. */
@@ -99,28 +116,26 @@ function without(objectsOf: ReadonlyMap<number, number>, objects: readonly { rea
 }
 
 /** The mean over the categories that have objects or points. */
-function meanPrecision(points: readonly Point[], objectsOf: ReadonlyMap<number, number>): number {
-  const curves = new Map<number, Point[]>([...objectsOf.keys()].map((category) => [category, []]));
-  for (const point of points) {
-    const curve = curves.get(point.category);
-    if (curve) curve.push(point);
-    else curves.set(point.category, [point]);
+function meanPrecision(curves: ReadonlyMap<number, Curve>, objectsOf: ReadonlyMap<number, number>): number {
+  let [sum, count] = [0, 0];
+  for (const [category, curve] of curves) {
+    const objects = objectsOf.get(category) ?? 0;
+    if (curve.scores.length === 0 && objects === 0) continue;
+    sum += precisionOf(curve, objects);
+    count++;
   }
-  const counted = [...curves].filter(([category, curve]) => curve.length > 0 || (objectsOf.get(category) ?? 0) !== 0);
-  if (counted.length === 0) return 0;
-  const sum = counted.reduce((total, [category, curve]) => total + precisionOf(curve, objectsOf.get(category) ?? 0), 0);
-  return sum / counted.length;
+  return count === 0 ? 0 : sum / count;
 }
 
 /** The mean of the highest precision at each of the recalls or a higher one; 0 where the recall is not reached. */
-function precisionOf(curve: readonly Point[], objects: number): number {
+function precisionOf({ scores, isRight }: Curve, objects: number): number {
   if (objects === 0) return 0;
-  const sorted = curve.toSorted((a, b) => b.score - a.score);
-  const precisions = new Float64Array(sorted.length);
-  const recalls = new Float64Array(sorted.length);
+  const order = Uint32Array.from(scores.keys()).sort((a, b) => (scores[b] ?? 0) - (scores[a] ?? 0) || a - b);
+  const precisions = new Float64Array(order.length);
+  const recalls = new Float64Array(order.length);
   let right = 0;
-  for (const [index, { isRight }] of sorted.entries()) {
-    if (isRight) right++;
+  for (const [index, point] of order.entries()) {
+    if (isRight[point]) right++;
     precisions[index] = right / (index + 1);
     recalls[index] = right / objects;
   }
