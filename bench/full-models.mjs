@@ -101,7 +101,13 @@ export function makeOpenvino(python) {
   }
 }
 
-/** dino8's models of the checkpoint; the one for OpenVINO only if it is wanted. */
+/** The recipes of dino8's models for OpenVINO. */
+export const OPENVINO_RECIPES = ['fast', 'static'];
+
+/** The file of dino8's model for OpenVINO by a recipe. */
+export const openvinoModel = (recipe) => `int8.openvino.${recipe}.onnx`;
+
+/** dino8's models of the checkpoint; those for OpenVINO only if they are wanted. */
 export function makeOwn({ forOpenvino = false } = {}) {
   // Calibration reads prompts; which words they have does not matter here.
   for (const name of ['tokenizer.json', 'tokenizer_config.json'])
@@ -112,11 +118,11 @@ export function makeOwn({ forOpenvino = false } = {}) {
     converted: kept('fp32.onnx', false, () => step('convert', at('hf'), at('fp32.onnx'))),
     quantized: kept('dynamic8.onnx', false, () => step('quantize', at('fp32.onnx'), at('dynamic8.onnx'))),
     calibrated: kept('int8.onnx', false, () => step('calibrate', at('fp32.onnx'), at('int8.onnx'), at('calib'))),
-    ...(forOpenvino && {
-      openvino: kept('int8.openvino.onnx', false, () =>
-        step('calibrate', at('fp32.onnx'), at('int8.openvino.onnx'), at('calib'), 'static', 'openvino'),
+    openvino: (forOpenvino ? OPENVINO_RECIPES : []).map((recipe) =>
+      kept(openvinoModel(recipe), false, () =>
+        step('calibrate', at('fp32.onnx'), at(openvinoModel(recipe)), at('calib'), recipe, 'openvino'),
       ),
-    }),
+    ),
     specialized: kept('int8.specialized.onnx', false, () =>
       step('specialize', at('int8.onnx'), at('int8.specialized.onnx'), at('io.safetensors')),
     ),

@@ -12,7 +12,17 @@ import { cpus } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { at, build, makeExport, makeOpenvino, makeOwn, peer, runForJson } from './full-models.mjs';
+import {
+  at,
+  build,
+  makeExport,
+  makeOpenvino,
+  makeOwn,
+  OPENVINO_RECIPES,
+  openvinoModel,
+  peer,
+  runForJson,
+} from './full-models.mjs';
 import { openJournal } from './journal.mjs';
 import { quantile, ratioOf } from './statistics.mjs';
 
@@ -60,19 +70,25 @@ const openvino = (model, precision) => ({
   model: at('openvino', model.replace('.xml', '.bin')),
   command: [python, peer('bench_openvino.py'), at('openvino', model), at('io.safetensors'), RUNS, THREADS, precision],
 });
-/** dino8's file for OpenVINO, in OpenVINO. */
-const oursInOpenvino = (precision) => ({
-  model: at('int8.openvino.onnx'),
+/** dino8's file for OpenVINO by a recipe, in OpenVINO. */
+const oursInOpenvino = (recipe, precision) => ({
+  model: at(openvinoModel(recipe)),
   command: [
     python,
     peer('bench_openvino.py'),
-    at('int8.openvino.onnx'),
+    at(openvinoModel(recipe)),
     at('io.safetensors'),
     RUNS,
     THREADS,
     precision,
   ],
 });
+const oursInOpenvinoRows = Object.fromEntries(
+  OPENVINO_RECIPES.flatMap((recipe) => [
+    [`dino8 INT8 (${recipe}) in OpenVINO, rest in float32`, oursInOpenvino(recipe, 'f32')],
+    [`dino8 INT8 (${recipe}) in OpenVINO, as by default`, oursInOpenvino(recipe, 'default')],
+  ]),
+);
 
 const parts = {
   peers: {
@@ -83,8 +99,7 @@ const parts = {
       'OpenVINO FP32, as by default': openvino('fp32.xml', 'default'),
       'OpenVINO INT8 (NNCF), rest in float32': openvino('int8.xml', 'f32'),
       'OpenVINO INT8 (NNCF), as by default': openvino('int8.xml', 'default'),
-      'OpenVINO INT8 (dino8), rest in float32': oursInOpenvino('f32'),
-      'OpenVINO INT8 (dino8), as by default': oursInOpenvino('default'),
+      ...oursInOpenvinoRows,
     }),
     'dino8 FP32': ours('fp32.onnx'),
     'dino8 INT8 (fast)': ours('int8.onnx'),
@@ -210,12 +225,14 @@ const aims = [
   ['loading, INT8, seconds', '≤ 0.7', figures[fast] && single(quantile(figures[fast].loads, 0.5), 2)],
   ['INT8 / OpenVINO INT8, time', '≤ 0.9', ratio(fast, 'OpenVINO INT8 (NNCF), as by default')],
   ['INT8 / OpenVINO INT8 with the rest in float32, time', '', ratio(fast, 'OpenVINO INT8 (NNCF), rest in float32')],
-  [
-    "dino8's INT8 file / NNCF's, both in OpenVINO as by default, time",
-    '',
-    ratio('OpenVINO INT8 (dino8), as by default', 'OpenVINO INT8 (NNCF), as by default'),
-  ],
-  ["INT8 / dino8's INT8 file in OpenVINO as by default, time", '', ratio(fast, 'OpenVINO INT8 (dino8), as by default')],
+  ...['as by default', 'rest in float32'].flatMap((floats) => [
+    ...OPENVINO_RECIPES.map((recipe) => [
+      `dino8's INT8 file (${recipe}) / NNCF's, both in OpenVINO, ${floats}, time`,
+      '',
+      ratio(`dino8 INT8 (${recipe}) in OpenVINO, ${floats}`, `OpenVINO INT8 (NNCF), ${floats}`),
+    ]),
+    [`INT8 / the same in OpenVINO, ${floats}, time`, '', ratio(fast, `dino8 INT8 (fast) in OpenVINO, ${floats}`)],
+  ]),
   ['FP32 / OpenVINO FP32 in float32, time', '', ratio(fp32, 'OpenVINO FP32, in float32')],
   ['INT8 / OpenVINO INT8, peak memory', '', ratio(fast, 'OpenVINO INT8 (NNCF), as by default', 'peaks')],
   ['FP32 / HF FP32 export, time', '≤ 0.70', ratio(fp32, hf)],
