@@ -59,7 +59,7 @@ read_engines() {
       typing) typing=$a ;;
       input) input=$a ;;
       engine)
-        if [[ ! $a =~ ^[0-9a-z]+$ || ! $b =~ ^model[0-9a-z.]*[.]onnx$ ]]; then
+        if [[ ! $a =~ ^[0-9a-z]+([.][a-z]+)?$ || ! $b =~ ^model[0-9a-z.]*[.]onnx$ ]]; then
           fail "$bundle/engines.txt names an engine $a of $b, which dino8 does not write; copy the whole folder again."
         fi
         names+=("$a") models+=("$b") minimum+=("$c") optimum+=("$d") maximum+=("$e")
