@@ -240,7 +240,7 @@ test.skipIf(!(await works('shellcheck', '--version')))('shellcheck finds nothing
 
 const python = process.env.PYTHON ?? 'python3';
 
-const pythonScripts = ['python', 'openvino', 'tensorrt'].flatMap((name) => {
+const pythonScripts = ['python', 'text', 'openvino', 'tensorrt'].flatMap((name) => {
   const path = join(packageRoot, 'bundles', name);
   return readdirSync(path)
     .filter((script) => script.endsWith('.py'))
@@ -286,6 +286,14 @@ describe.skipIf(!(await works(python, '-c', 'import numpy, PIL')))('run.py', () 
     return JSON.parse(stdout);
   };
 
+  test('build.sh takes the list of engines that dino8 wrote', async () => {
+    const env = { FAKE_TENSORRT: '8.6' };
+    const built = await run('bash', [join(path, 'build.sh'), '--dry-run', '--trtexec', trtexec], env);
+    expect(built).toMatchObject({ code: 0, stderr: '' });
+    const models = [...built.stdout.matchAll(/model[0-9a-z.]*\.onnx/g)].map(([name]) => name);
+    expect(models.toSorted()).toEqual(['model.320x320.onnx', 'model.onnx', 'model.plugin.onnx']);
+  });
+
   test('prepares pictures as dino8 does', async () => {
     const size = { height: 320, width: 320 };
     const { preprocessing } = await readPackage(join(path, 'model.320x320.onnx'));
@@ -316,9 +324,9 @@ print(json.dumps({"shape": pixels.shape, "values": pixels.ravel()[::997].tolist(
     const found = await inFolder(`
 import json
 from PIL import Image
-from detection import detector
+from detection import detector, prompts
 from compare import OnnxRuntime
-detect = detector(OnnxRuntime(sys.argv[1] + "/model.onnx"), "192x256")
+detect = detector(OnnxRuntime(sys.argv[1] + "/model.onnx"), "192x256", prompts(None, None))
 print(json.dumps(detect(Image.open(sys.argv[2]), 0.3)))`);
     const [expected] = await detect({ model: join(path, 'model.onnx'), images: [picture], threshold: 0.3 });
     const { width, height } = await readImage(picture);

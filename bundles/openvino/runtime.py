@@ -2,7 +2,7 @@
 import os
 import sys
 
-from detection import FOLDER, SIZES, needed
+from detection import FOLDER, MODELS, needed
 
 
 class OpenVino:
@@ -31,5 +31,5 @@ def add_options(parser):
     )
 
 
-def load(asked):
-    return OpenVino(os.path.join(FOLDER, SIZES[asked.size]["model"]), asked.device, asked.precision)
+def load(asked, name):
+    return OpenVino(os.path.join(FOLDER, MODELS[name]), asked.device, asked.precision)

@@ -13,7 +13,7 @@ import sys
 
 from PIL import Image
 
-from detection import FOLDER, SIZES, arguments, detector, needed, read_json
+from detection import FOLDER, MODELS, arguments, detector, needed, prompts, read_json
 from runtime import add_options, load
 
 
@@ -63,12 +63,16 @@ def main():
     expected = golden["boxes"][asked.size]
     if not expected:
         sys.exit("dino8 found nothing in the picture of golden.json, so that there is nothing to compare; export with another picture.")
-    model = SIZES[asked.size]["model"]
-    detect = detector(OnnxRuntime(os.path.join(FOLDER, model)) if asked.onnx else load(asked), asked.size)
+
+    def open_model(name):
+        return OnnxRuntime(os.path.join(FOLDER, MODELS[name])) if asked.onnx else load(asked, name)
+
+    looked_for = prompts(None, open_model)
+    detect = detector(open_model(asked.size), asked.size, looked_for)
     found = detect(Image.open(io.BytesIO(base64.b64decode(golden["picture"]))), 0)
     agreed = agreeing(expected, found, golden["limits"])
     share = sum(box["score"] for box in agreed) / sum(box["score"] for box in expected)
-    print(f"{len(agreed)} of the {len(expected)} boxes that dino8 found are found by {model}: {share:.0%} by their scores.")
+    print(f"{len(agreed)} of the {len(expected)} boxes that dino8 found are found by {MODELS[asked.size]}: {share:.0%} by their scores.")
     if share < golden["limits"]["share"]:
         sys.exit("This runtime computes something else than dino8: do not use it. The README says what to try.")
 

@@ -25,6 +25,7 @@ def read_json(name):
 
 BUNDLE = read_json("bundle.json")
 SIZES = {each["name"]: each for each in BUNDLE["engines"] if "size" in each}
+MODELS = {each["name"]: each["model"] for each in BUNDLE["engines"]}
 
 
 def prepare(image, settings, size):
@@ -51,7 +52,8 @@ def find(logits, boxes, phrases, threshold):
             break
         x, y, width, height = (float(value) for value in boxes[0, query])
         box = [x - width / 2, y - height / 2, width, height]
-        found.append({"phrase": int(best[query]), "score": float(score[query]), "box": box})
+        phrase = phrases[best[query]]
+        found.append({"phrase": phrase["phrase"], "score": float(score[query]), "box": box, "label": phrase["label"]})
     return found
 
 
@@ -63,12 +65,27 @@ def arguments(description):
     return parser
 
 
-def detector(model, name):
-    """A function from a picture and a threshold to boxes, for the model of a size."""
+def prompts(phrases, load):
+    """What is looked for: for each prompt the inputs of the model that depend on it, and its phrases. A bundle without a text encoder
+    has one prompt, which is part of its models."""
+    own = BUNDLE["postprocessing"]["phrases"]
+    if "text" not in BUNDLE:
+        return [({}, [{"phrase": index, **each} for index, each in enumerate(own)])]
+    from prompt import encode
+
+    return encode(phrases or [each["label"] for each in own], load(BUNDLE["text"]["engine"]))
+
+
+def detector(model, name, asked):
+    """A function from a picture and a threshold to boxes, for the model of a size and what `prompts` returned."""
 
     def detect(image, threshold):
-        results = model.run({BUNDLE["input"]: prepare(image, BUNDLE["preprocessing"], SIZES[name]["size"])})
-        logits, boxes = (results[BUNDLE["outputs"][each]] for each in ("logits", "boxes"))
-        return find(logits, boxes, BUNDLE["postprocessing"]["phrases"], threshold)
+        pixels = prepare(image, BUNDLE["preprocessing"], SIZES[name]["size"])
+        found = []
+        for feeds, phrases in asked:
+            results = model.run({BUNDLE["input"]: pixels, **feeds})
+            logits, boxes = (results[BUNDLE["outputs"][each]] for each in ("logits", "boxes"))
+            found += find(logits, boxes, phrases, threshold)
+        return sorted(found, key=lambda each: -each["score"])
 
     return detect

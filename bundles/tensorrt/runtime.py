@@ -17,6 +17,10 @@ def load_cuda():
     sys.exit("The CUDA runtime, libcudart.so, is not found; add its folder to LD_LIBRARY_PATH.")
 
 
+# TensorRT 8 takes 64-bit integers as 32-bit ones, so an engine says which it takes.
+TYPES = {"FLOAT": np.float32, "HALF": np.float16, "INT32": np.int32, "INT64": np.int64, "BOOL": np.bool_}
+
+
 class TensorRt:
     """An engine on the device. Memory is managed by the CUDA runtime, which JetPack installs."""
 
@@ -40,7 +44,8 @@ class TensorRt:
             sys.exit(f"CUDA refused {name} with the error {status}; is the device out of memory?")
 
     def run(self, feeds):
-        arrays = {name: np.ascontiguousarray(array) for name, array in feeds.items()}
+        types = {name: TYPES[self.engine.get_tensor_dtype(name).name] for name in feeds}
+        arrays = {name: np.ascontiguousarray(array, types[name]) for name, array in feeds.items()}
         for name, array in arrays.items():
             self.context.set_input_shape(name, array.shape)
         names = [self.engine.get_tensor_name(index) for index in range(self.engine.num_io_tensors)]
@@ -70,5 +75,5 @@ def add_options(parser):
     parser.add_argument("--engines", default=os.path.join(FOLDER, "engines"), help="the folder of the engines")
 
 
-def load(asked):
-    return TensorRt(os.path.join(asked.engines, f"{asked.size}.engine"))
+def load(asked, name):
+    return TensorRt(os.path.join(asked.engines, f"{name}.engine"))

@@ -15,7 +15,7 @@ import { print, printJson } from './output.ts';
 import { addPhraseOptions, phrasesOf } from './phrase-options.ts';
 import { work } from './progress-line.ts';
 import { addPromptsOptions, noteNames, promptOption, promptsOf } from './prompt-options.ts';
-import { emaOption, jsonOption, threadsOption, tokenizerOption } from './shared-options.ts';
+import { emaOption, jsonOption, threadsOption, tokenizerOption, wholeNumber } from './shared-options.ts';
 
 /** `dino8 export` */
 export const exportCommand = () =>
@@ -57,6 +57,11 @@ export const exportCommand = () =>
       ).choices(BACKENDS),
     )
     .option(
+      '--tokens <count>',
+      'for a device, keep the text encoder, so that run.py --phrase looks for other phrases there: the length of a prompt in tokens, of which a word takes one or two and a phrase one more (default: the phrases are part of the models, and no others can be looked for)',
+      wholeNumber('--tokens'),
+    )
+    .option(
       '--picture <image>',
       'a picture in which there is what the phrases name, for the check on the device (default: a drawn picture of shapes)',
     )
@@ -70,6 +75,7 @@ export const exportCommand = () =>
       examples(
         'dino8 export assets/nano --target tensorrt --tensorrt 10.3 --sizes 192x256 --phrases "red circle, blue square" -o bundle/',
         'dino8 export assets/nano --target openvino --sizes 192x256,320 --phrases "red circle, blue square" -o bundle/',
+        'dino8 export assets/nano --target openvino --sizes 192x256 --phrases "red circle" --tokens 32 -o bundle/',
         'dino8 quantize assets/nano --recipe dynamic -o nano.int8.onnx && dino8 export nano.int8.onnx --target web -o site/ && node site/server.mjs',
         'dino8 quantize assets/nano --recipe static --calibration assets/shapes/calib --target tensorrt -o nano.trt.onnx && dino8 export nano.trt.onnx --target tensorrt --tensorrt 8.6 --sizes 320,640,1280 --phrases "red circle" -o bundle/',
       ),
@@ -77,12 +83,25 @@ export const exportCommand = () =>
     .action(
       async (
         model,
-        { json, phrases, phrase, phrasesFile, prompts, promptsFile, target, tensorrt, sizes, backend, ...options },
+        {
+          json,
+          phrases,
+          phrase,
+          phrasesFile,
+          prompts,
+          promptsFile,
+          target,
+          tensorrt,
+          sizes,
+          tokens,
+          backend,
+          ...options
+        },
       ) => {
         noteNames(phrases);
         const asked = { ...options, model, phrases: await phrasesOf({ phrases, phrase, phrasesFile }), ...work() };
         const named = await promptsOf({ prompts, promptsFile });
-        checkTarget(target, { tensorrt, backend, prompts: named });
+        checkTarget(target, { tensorrt, backend, tokens, prompts: named });
         if (target === 'web') {
           const page = await exportWeb({ ...asked, prompts: named, backend, size: oneSize(sizes) });
           if (json) printJson(page);
@@ -92,15 +111,18 @@ export const exportCommand = () =>
         if (!sizes) throw new UsageError(`--target ${target} needs --sizes, as in --sizes 640.`);
         const result =
           target === 'openvino'
-            ? await exportOpenVino({ ...asked, sizes })
-            : await exportTensorRt({ ...asked, sizes, tensorrt: tensorrt ?? '' });
+            ? await exportOpenVino({ ...asked, sizes, tokens })
+            : await exportTensorRt({ ...asked, sizes, tokens, tensorrt: tensorrt ?? '' });
         if (json) printJson(result);
         else printBundle(result, target === 'openvino' ? 'OpenVINO' : `TensorRT ${tensorrt}`);
       },
     );
 
 /** @throws UsageError if an option is for another target */
-function checkTarget(target: string, others: Readonly<Record<'tensorrt' | 'backend' | 'prompts', unknown>>): void {
+function checkTarget(
+  target: string,
+  others: Readonly<Record<'tensorrt' | 'backend' | 'tokens' | 'prompts', unknown>>,
+): void {
   if (target !== 'tensorrt' && others.tensorrt !== undefined)
     throw new UsageError(`--tensorrt is the version of another runtime; leave it out with --target ${target}.`);
   if (target !== 'web' && others.backend !== undefined)
@@ -109,6 +131,8 @@ function checkTarget(target: string, others: Readonly<Record<'tensorrt' | 'backe
     throw new UsageError(
       `--prompts are for --target web; a folder for ${target} is made for one prompt, so give its --phrases, or --prompt for a model that has several.`,
     );
+  if (target === 'web' && others.tokens !== undefined)
+    throw new UsageError('--tokens is for a device; a page takes any phrases, so leave it out with --target web.');
 }
 
 /** The size of a page. @throws UsageError if there are several */

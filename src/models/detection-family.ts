@@ -80,10 +80,42 @@ export interface DetectionResults {
   readonly boxes: string;
 }
 
+/** How a prompt becomes the inputs of the two halves, for programs that do it without dino8. */
+export interface PromptLayout {
+  /** The names of the values that depend on the prompt. */
+  readonly inputs: {
+    /** The tokens, an input of the half `text`: int64 [1, length]. */
+    readonly tokens: string;
+    /** The position of each token within its phrase, an input of both halves: int64 [1, length]. */
+    readonly positions: string;
+    /** Which tokens each token sees, an input of both halves: booleans [1, length, length]. */
+    readonly sees: string;
+    /** Which tokens are no padding, an input of the half `detect`: booleans [1, length]. */
+    readonly counted: string;
+    /** The result of the half `text`, an input of the half `detect`: float32 [1, length, width]. */
+    readonly features: string;
+  };
+  /** Tokens with a meaning of their own. */
+  readonly tokens: {
+    /** The first token of a prompt. */
+    readonly first: number;
+    /** The last token of a prompt. */
+    readonly last: number;
+    /** The token behind each phrase. */
+    readonly separator: number;
+    /** The tokens that end a phrase, so that none of them is part of one. */
+    readonly ends: readonly number[];
+    /** The token that fills a prompt of a fixed length. */
+    readonly padding: number;
+  };
+}
+
 /** The steps around the runs of a detector's two halves: they make the prompts and the inputs, and turn the results into boxes. */
 export interface DetectionSteps {
   /** The names of the results of the half `detect`. */
   readonly results: DetectionResults;
+  /** The tokens and the inputs of a prompt, for programs that make them without dino8. */
+  readonly promptLayout: PromptLayout;
   /** The maximum number of tokens of a prompt, special tokens included. */
   readonly longestPrompt: number;
   /**

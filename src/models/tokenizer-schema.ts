@@ -114,12 +114,18 @@ const shallow = z.unknown().refine((value) => isShallow(value), {
   error: `lists and objects are nested more than ${DEEPEST} deep`,
 });
 
+/** The contents of the two files, checked. */
+export interface CheckedTokenizer extends TokenizerFiles {
+  readonly tokenizer: z.infer<typeof tokenizerSchema>;
+  readonly config: z.infer<typeof configSchema>;
+}
+
 /**
  * Checks the files of a tokenizer and returns them.
  * @param source names the model in errors
  * @throws InputError, which names the first field that a BERT tokenizer does not have
  */
-export function checkTokenizer({ tokenizer, config }: TokenizerFiles, source: string): TokenizerFiles {
+export function checkTokenizer({ tokenizer, config }: TokenizerFiles, source: string): CheckedTokenizer {
   return {
     tokenizer: parseWith(shallow.pipe(tokenizerSchema), tokenizer, `${source}: tokenizer.json`),
     config: parseWith(shallow.pipe(configSchema), config, `${source}: tokenizer_config.json`),

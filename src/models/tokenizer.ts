@@ -30,8 +30,7 @@ export function createTokenizer(files: TokenizerFiles, source: string): Tokenize
     }
   };
   const { tokenizer: description, config } = checkTokenizer(files, source);
-  // The types of the library are those of the parsed files.
-  const tokenizer = checked(() => new HuggingFaceTokenizer(description as object, config as object));
+  const tokenizer = checked(() => new HuggingFaceTokenizer(description, config));
   return {
     encode: (text) => checked(() => tokenizer.encode(text, { add_special_tokens: false }).ids),
     unknown: tokenizer.model?.unk_token_id,

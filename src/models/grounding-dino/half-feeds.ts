@@ -3,19 +3,34 @@ import type { PreparedImages } from '../../data/prepare-images.ts';
 import type { TensorInfo } from '../../onnx/types.ts';
 import type { Feeds } from '../../runtime/session.ts';
 import { booleans, copyTensor, integers } from '../../runtime/tensor.ts';
-import type { PromptChunk } from '../detection-family.ts';
+import type { PromptChunk, PromptLayout } from '../detection-family.ts';
 import type { NamedOutputs } from '../named-outputs.ts';
 import { checkUnpadded } from './canvas.ts';
+import { DELIMITERS } from './phrase-masks.ts';
 import { tokenMasks } from './token-masks.ts';
 
 /** The token id that fills the prompt of a model with a fixed length; the masks hide it. */
 const PADDING = 0;
+
+const [FIRST, LAST, SEPARATOR] = DELIMITERS;
 
 /** The input of a model for several prompts: the number of the prompt, int64 [1]. */
 export const CHOICE = 'prompt';
 
 /** The input that chooses the prompt of a model for several. */
 export const promptChoice = (index: number): Feeds => ({ [CHOICE]: integers([index], [1]) });
+
+/** What the functions below do, as data. */
+export const PROMPT_LAYOUT: PromptLayout = {
+  inputs: {
+    tokens: 'input_ids',
+    positions: 'position_ids',
+    sees: 'text_self_attention_mask',
+    counted: 'text_token_mask',
+    features: 'text_features',
+  },
+  tokens: { first: FIRST, last: LAST, separator: SEPARATOR, ends: DELIMITERS, padding: PADDING },
+};
 
 /** The number of tokens that a half takes; undefined if it takes any number. */
 export function fixedPromptLength(inputs: ReadonlyMap<string, TensorInfo>): number | undefined {

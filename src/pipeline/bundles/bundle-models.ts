@@ -1,7 +1,7 @@
 /** The models of a bundle: for one size of image, or for any. */
 import type { Preprocessing } from '../../data/preprocessing.ts';
 import type { Size } from '../../data/size.ts';
-import { sizesOf } from '../../models/family.ts';
+import { detectionOf, sizesOf } from '../../models/family.ts';
 import type { ModelPackage } from '../../models/package/package.ts';
 import { FILES } from '../../models/package/package-folder.ts';
 import { specialize } from '../../models/specialize.ts';
@@ -25,7 +25,7 @@ export function stretchedTo(size: Size, { preprocessing }: ModelPackage): Prepro
  * The form of a model from which those of all sizes are made: without functions, so that what depends on the size alone becomes
  * constant inside of them too.
  *
- * @param source a model for fixed phrases
+ * @param source a model for fixed phrases, or for any
  */
 export function portableForm(source: ModelPackage, { opset, layerNormalization }: PortableForm): ModelPackage {
   const model = copyModel(source.model);
@@ -38,9 +38,10 @@ export function portableForm(source: ModelPackage, { opset, layerNormalization }
 /**
  * A model for images of one size.
  * @param source what `portableForm` returned
+ * @param tokens the length of prompts, for a model that takes any phrases: the result is then its half `detect`
  */
-export async function modelOfSize(source: ModelPackage, size: Size): Promise<ModelPackage> {
-  const model = await specialize(source.model, { batch: 1, ...size }, sizesOf(source));
+export async function modelOfSize(source: ModelPackage, size: Size, tokens?: number): Promise<ModelPackage> {
+  const model = await detectionPart(source, size, tokens);
   const preprocessing = stretchedTo(size, source);
   // So that `detect` prepares pictures for it as the scripts of the bundle do.
   setMetadata(model, FILES.preprocessing[1], JSON.stringify(preprocessing));
@@ -50,12 +51,28 @@ export async function modelOfSize(source: ModelPackage, size: Size): Promise<Mod
 /**
  * A model for one image of any size, all of whose pixels count.
  * @param source what `portableForm` returned
+ * @param tokens as for `modelOfSize`
  */
-export async function modelOfAnySize(source: ModelPackage): Promise<ModelPackage> {
-  const rules = sizesOf(source);
-  const model = await specialize(source.model, { batch: 1 }, rules);
-  countAllPixels(model, rules.validPixels);
+export async function modelOfAnySize(source: ModelPackage, tokens?: number): Promise<ModelPackage> {
+  const model = await detectionPart(source, {}, tokens);
+  countAllPixels(model, sizesOf(source).validPixels);
   return { ...source, model };
+}
+
+/**
+ * The text encoder of a model that takes any phrases.
+ * @param source what `portableForm` returned
+ * @param tokens the length of prompts
+ */
+export async function textModel(source: ModelPackage, tokens: number): Promise<ModelPackage> {
+  const model = await specialize(source.model, { batch: 1, textLength: tokens }, sizesOf(source));
+  return { ...source, model: detectionOf(source).extractHalf(model, 'text') };
+}
+
+/** What runs once for each image. */
+async function detectionPart(source: ModelPackage, size: Partial<Size>, tokens: number | undefined): Promise<Model> {
+  const model = await specialize(source.model, { batch: 1, ...size, textLength: tokens }, sizesOf(source));
+  return tokens === undefined ? model : detectionOf(source).extractHalf(model, 'detect');
 }
 
 /** Makes the mask of pixels that count from the size of the image, in place of the input. */

@@ -1,8 +1,8 @@
 /**
- * Bundles for all runtimes: a bundle is a folder that detects on a device without dino8. It has a model for each size, in which the
- * phrases are constants, scripts, pre- and post-processing as data, and a check of the boxes.
+ * Bundles for all runtimes: a bundle is a folder that detects on a device without dino8. It has a model for each size, scripts, pre-
+ * and post-processing as data, and a check of the boxes. The phrases are constants of the models, or there is a text encoder too.
  */
-import { listOf, type OptionSchemas, optional, text } from '../../base/check-options.ts';
+import { listOf, type OptionSchemas, optional, text, wholeNumber } from '../../base/check-options.ts';
 import { InputError, UsageError } from '../../base/errors.ts';
 import type { WorkOptions } from '../../base/progress.ts';
 import { type Content, contentLength, writeFolder } from '../../base/write-folder.ts';
@@ -24,6 +24,7 @@ import { checkStepFiles } from '../step-files.ts';
 import { modelOfAnySize, modelOfSize, stretchedTo } from './bundle-models.ts';
 import { bundleSizes, sizeSchema } from './bundle-sizes.ts';
 import { bundleScripts } from './bundle-templates.ts';
+import { type BundleText, bundleText, ownPrompt } from './bundle-text.ts';
 import {
   agreement,
   DEVICE_LIMITS,
@@ -31,12 +32,13 @@ import {
   encodePicture,
   expectedBoxes,
   findBoxes,
+  findBoxesByHalves,
   type GoldenBox,
   type GoldenCheck,
   type GoldenLimits,
   goldenPicture,
 } from './golden.ts';
-import { type BundleEngine, type BundlePrecision, bundleEngines } from './manifest.ts';
+import { type BundleEngine, type BundlePrecision, bundleEngines, TEXT_ENGINE } from './manifest.ts';
 
 /** Options of the steps that write bundles. */
 export interface BundleOptions extends WorkOptions, ReadOptions, ThreadOptions, PixelLimitOptions {
@@ -48,8 +50,11 @@ export interface BundleOptions extends WorkOptions, ReadOptions, ThreadOptions, 
   readonly sizes: readonly (number | Size)[];
   /** The phrases to look for, which become part of the models; a model that is made for phrases takes none. */
   readonly phrases?: Phrases | undefined;
-  /** The name of the prompt to look for, of a model that is made for several. */
-  readonly prompt?: string | undefined;
+  /**
+   * Keeps the text encoder, so that other phrases can be looked for on the device: the length of prompts in tokens. By default the
+   * bundle is for `phrases` alone.
+   */
+  readonly tokens?: number | undefined;
   /** A picture in which there is what the phrases name, for the check on the device; a drawn one by default. */
   readonly picture?: string | undefined;
 }
@@ -64,7 +69,7 @@ export const bundleSchemas: OptionSchemas<BundleOptions> = {
   output: text,
   sizes: listOf('a list of sizes', sizeSchema),
   phrases: phrasesSchema,
-  prompt: optional(text),
+  tokens: optional(wholeNumber(1, 65_536)),
   picture: optionalPath,
 };
 
@@ -95,9 +100,11 @@ export interface BundleRuntime extends CheckedRuntime {
   readonly hasAnySize: boolean;
   /** Limits within which models of a precision must find, in ONNX Runtime, what the model finds that they are made from. */
   limits(precision: BundlePrecision): GoldenLimits;
-  /** The form of the model for fixed phrases from which those of all sizes are made. */
-  portable(fixed: ModelPackage): ModelPackage;
-  /** The last changes to a model of one size. */
+  /** The names of scripts that run models for fixed phrases only. */
+  readonly fixedOnly?: readonly string[];
+  /** The form of the model from which those of all sizes are made. */
+  portable(source: ModelPackage): ModelPackage;
+  /** The last changes to a model of one size, or to the text encoder. */
   finish(made: ModelPackage): Promise<void>;
 }
 
@@ -120,7 +127,10 @@ interface MadeModel {
 /** The models of a bundle, before its folder is written. */
 export interface MadeBundle {
   readonly precision: BundlePrecision;
+  /** The phrases of the bundle. */
   readonly prompt: FixedPrompt;
+  /** Undefined if the phrases are part of the models. */
+  readonly text?: BundleText | undefined;
   readonly models: readonly MadeModel[];
   /** One of the models: what they share is read from it. */
   readonly first: ModelPackage;
@@ -141,17 +151,19 @@ export async function makeBundle(options: BundleOptions, runtime: BundleRuntime)
   const source = await openModel(options.model, options);
   const precision = precisionOf(source, runtime);
   const sizes = bundleSizes(source, options.sizes);
-  const fixed = await withPhrases(source, options);
+  const { tokens } = options;
+  const fixed = tokens === undefined ? await withPhrases(source, options) : source;
+  const prompt = tokens === undefined ? readFixedPrompt(fixed.model) : ownPrompt(source, tokens, options);
+  if (!prompt) throw new Error('a bundle has phrases');
   const picture = goldenPicture(path === undefined ? await drawnPicture() : await readImage(path));
   if (precision === 'float')
     onNotice?.(
       `${source.source} is not quantized, so the bundle computes nothing in INT8; quantize it for the target ${runtime.target.name} first for a bundle that does.`,
     );
+  const portable = runtime.portable(fixed);
+  const text = tokens === undefined ? undefined : await bundleText(portable, { ...options, tokens }, runtime);
   const engines = bundleEngines(sizes, runtime.hasAnySize);
-  const [prompt] = readFixedPrompts(fixed.model);
-  if (!prompt) throw new Error('a bundle has phrases');
-  const phrases = options.phrases ?? prompt.phrases.map((exact) => ({ exact }));
-  const making = { source, fixed, phrases, runtime, precision, engines, main: sizes.main, picture };
+  const making = { source, portable, text, runtime, precision, engines, main: sizes.main, picture };
   const models = await makeModels(making, options);
   const best = Math.max(...models.map(({ expected }) => expected[0]?.score ?? 0));
   if (best < LEAST_SCORE)
@@ -160,8 +172,13 @@ export async function makeBundle(options: BundleOptions, runtime: BundleRuntime)
     );
   const [first] = models;
   if (!first) throw new Error('a bundle has an engine');
-  return { precision, prompt, models, first: first.made, engines, picture };
+  const all = text ? [...engines, TEXT_ENGINE] : engines;
+  return { precision, prompt, text, models, first: first.made, engines: all, picture };
 }
+
+/** What a model of a bundle finds in the picture of the check. */
+export const boxesOf = (made: ModelPackage, { picture, text }: Pick<MadeBundle, 'picture' | 'text'>) =>
+  text ? findBoxesByHalves(made, picture, text) : findBoxes(made, picture, undefined);
 
 const MANIFEST = 'bundle.json';
 
@@ -174,8 +191,8 @@ const json = (value: unknown) => `${JSON.stringify(value, undefined, 1)}\n`;
  */
 export async function writeBundle(
   output: string,
-  { precision, models, engines, picture }: MadeBundle,
-  { name }: BundleRuntime,
+  { precision, text, models, engines, picture }: MadeBundle,
+  { name, fixedOnly = [] }: BundleRuntime,
   manifest: unknown,
   own: ReadonlyMap<string, Content>,
 ): Promise<WrittenBundle> {
@@ -187,11 +204,14 @@ export async function writeBundle(
   };
   const files = new Map<string, Content>([
     ...models.flatMap(({ files: parts }) => [...parts]),
+    ...(text ? [...modelFiles(text.model, TEXT_ENGINE.model)] : []),
     ...own,
     [MANIFEST, json(manifest)],
     ['golden.json', json(check)],
-    ...(await bundleScripts(name)),
+    ...(text ? [['vocabulary.json', `${JSON.stringify(text.rules)}\n`] as const] : []),
+    ...(await bundleScripts(name, text !== undefined)),
   ]);
+  if (text) for (const name of fixedOnly) files.delete(name);
   await writeFolder(output, files, [MANIFEST]);
   const bytes = [...files.values()].reduce((sum, content) => sum + contentLength(content), 0);
   const golden = models.map(({ engine, expected }) => ({ engine: engine.name, boxes: expected.length }));
@@ -201,9 +221,8 @@ export async function writeBundle(
 /** The model, the runtime and the sizes from which all models of a bundle are made. */
 interface Making {
   readonly source: ModelPackage;
-  readonly fixed: ModelPackage;
-  /** The phrases to which it is fixed, by which `source` is asked for them. */
-  readonly phrases: Phrases;
+  readonly portable: ModelPackage;
+  readonly text: BundleText | undefined;
   readonly runtime: BundleRuntime;
   readonly precision: BundlePrecision;
   readonly engines: readonly BundleEngine[];
@@ -213,22 +232,23 @@ interface Making {
 
 /** @throws InputError if a model would not load in the runtime, or does not find what the model finds that it is made from */
 async function makeModels(
-  { source, fixed, phrases, runtime, precision, engines, main, picture }: Making,
-  { output, signal, onProgress }: BundleOptions,
+  { source, portable, text, runtime, precision, engines, main, picture }: Making,
+  { output, phrases, signal, onProgress }: BundleOptions,
 ): Promise<MadeModel[]> {
   const models: MadeModel[] = [];
-  const portable = runtime.portable(fixed);
   const limits = runtime.limits(precision);
   const total = engines.length;
   for (const engine of engines) {
     signal?.throwIfAborted();
     onProgress?.({ label: 'Making models', done: models.length, total });
-    const made = await (engine.size ? modelOfSize(portable, engine.size) : modelOfAnySize(portable));
+    const made = await (engine.size
+      ? modelOfSize(portable, engine.size, text?.tokens)
+      : modelOfAnySize(portable, text?.tokens));
     await runtime.finish(made);
     await checkModel(made.model, `${output}/${engine.model}`, runtime);
     const preprocessing = stretchedTo(engine.size ?? main, source);
     const expected = expectedBoxes(await findBoxes({ ...source, preprocessing }, picture, phrases));
-    const found = await findBoxes({ ...made, preprocessing }, picture, undefined);
+    const found = await boxesOf({ ...made, preprocessing }, { picture, text });
     if (agreement(expected, found, limits) < limits.share)
       throw new InputError(
         `${output} is not written, because the model ${engine.model} does not find the boxes in the picture of the check that ${source.source} finds; this is a defect of dino8.`,
@@ -256,7 +276,7 @@ async function withPhrases(source: ModelPackage, options: BundleOptions): Promis
   requireChoice(prompts);
   if (prompts.length === 0)
     throw new UsageError(
-      'A bundle is made for fixed phrases, which become part of its models; name them with `phrases`, as in "forklift, person".',
+      'A bundle is made for fixed phrases, which become part of its models; name them with `phrases`, as in "forklift, person". With `tokens` too it takes others on the device.',
     );
   return fixed;
 }

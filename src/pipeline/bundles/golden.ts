@@ -7,10 +7,16 @@ import { encodeImage, layOver } from '../../data/encode-image.ts';
 import { decodeImage, type Image } from '../../data/image.ts';
 import type { Box } from '../../data/labelled-box.ts';
 import type { Phrases } from '../../data/phrases.ts';
+import { Preprocessor } from '../../data/preprocess.ts';
 import { shrinkTo } from '../../data/resample.ts';
 import { Detector } from '../../detect/detector.ts';
 import { overlap } from '../../evaluate/match.ts';
+import type { ScoredBox } from '../../models/detection-family.ts';
+import { detectionOf } from '../../models/family.ts';
 import type { ModelPackage } from '../../models/package/package.ts';
+import { createTokenizer } from '../../models/tokenizer.ts';
+import type { Model } from '../../onnx/read.ts';
+import { Session } from '../../runtime/session.ts';
 
 /** A box of the golden check. */
 export interface GoldenBox {
@@ -82,22 +88,58 @@ export const encodePicture = async (picture: Image): Promise<string> =>
 export const decodePicture = ({ picture }: GoldenCheck): Promise<Image> =>
   decodeImage(Buffer.from(picture, 'base64'), 'golden.json');
 
+/** Optimizations change the order of sums, and thereby steps of 8-bit numbers, from one form of a model to the next. */
+const UNCHANGED = { optimization: 'none' } as const;
+
 /** What a model finds in a picture, with a low threshold and in parts of the picture's size. */
 export async function findBoxes(
   source: ModelPackage,
   picture: Image,
   phrases: Phrases | undefined,
 ): Promise<GoldenBox[]> {
-  // Optimizations change the order of sums, and thereby steps of 8-bit numbers, from one form of a model to the next.
-  await using detector = await Detector.create(source, { optimization: 'none' });
-  const found = await detector.detect(picture, await detector.encodePrompt(phrases), 0);
-  const { width, height } = picture;
-  return found.map(({ phrase, score, box: [x, y, w, h] }) => ({
+  await using detector = await Detector.create(source, UNCHANGED);
+  return inParts(await detector.detect(picture, await detector.encodePrompt(phrases), 0), picture);
+}
+
+/** A text encoder beside the models of a bundle, and the phrases that are looked for if no others are given. */
+export interface TextEncoder {
+  readonly model: Model;
+  readonly phrases: Phrases;
+  /** The length of prompts. */
+  readonly tokens: number;
+}
+
+/**
+ * What the half `detect` of a model finds with a text encoder beside it, as the scripts of a bundle run the two.
+ * @param source the half, with what belongs to its model
+ */
+export async function findBoxesByHalves(
+  source: ModelPackage,
+  picture: Image,
+  { model, phrases, tokens }: TextEncoder,
+): Promise<GoldenBox[]> {
+  const steps = detectionOf(source);
+  const { chunks } = steps.createPrompt(phrases, createTokenizer(source.tokenizer, source.source), tokens);
+  await using text = await Session.create(model, UNCHANGED, source.source);
+  await using detect = await Session.create(source.model, UNCHANGED, source.source);
+  await using preprocessor = await Preprocessor.create(source.preprocessing);
+  const images = steps.imageFeeds(await preprocessor.prepare([picture]), (name) => detect.inputs.has(name));
+  const found: GoldenBox[] = [];
+  for (const chunk of chunks) {
+    using encoded = await text.run(steps.textFeeds(chunk, tokens));
+    using outputs = await detect.run({ ...images, ...steps.promptFeeds(chunk, encoded, tokens) });
+    found.push(...inParts(steps.groundedBoxes(outputs, chunk, picture, 0), picture));
+  }
+  return found.toSorted((a, b) => b.score - a.score);
+}
+
+/** Boxes in parts of the picture's size. */
+const inParts = (boxes: readonly ScoredBox[], { width, height }: Image): GoldenBox[] =>
+  boxes.map(({ phrase, score, box: [x, y, w, h] }) => ({
     phrase,
     score,
     box: [x / width, y / height, w / width, h / height],
   }));
-}
 
 /** The boxes that a check expects, of all that a model finds. */
 export function expectedBoxes<Found extends GoldenBox>(found: readonly Found[]): Found[] {

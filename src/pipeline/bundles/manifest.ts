@@ -2,6 +2,7 @@
 import { packageVersion } from '../../base/package-root.ts';
 import type { Size } from '../../data/size.ts';
 import { DEFAULT_THRESHOLD } from '../../detect/select-boxes.ts';
+import type { PromptLayout } from '../../models/detection-family.ts';
 import { detectionOf } from '../../models/family.ts';
 import type { FixedPrompt } from '../../models/fixed-prompt.ts';
 import type { ModelPackage } from '../../models/package/package.ts';
@@ -12,11 +13,11 @@ export type BundlePrecision = 'int8' | 'float';
 
 /** A model of a bundle, or an engine that is built of it on the device. */
 export interface BundleEngine {
-  /** Its name: its size, or `any`. */
+  /** Its name: its size, `any`, or `text` for the text encoder. */
   readonly name: string;
   /** The file of the model. */
   readonly model: string;
-  /** The size of its images; undefined for an engine for several sizes. */
+  /** The size of its images; undefined for an engine for several sizes, and for the text encoder. */
   readonly size?: Size | undefined;
   /** The smallest, the usual and the largest size of an engine for several sizes. */
   readonly profile?:
@@ -43,6 +44,11 @@ export interface BundleManifest {
   /** The names of the results: logits [1, queries, tokens], and boxes (cx, cy, w, h) as parts of the picture [1, queries, 4]. */
   readonly outputs: { readonly logits: string; readonly boxes: string };
   readonly engines: readonly BundleEngine[];
+  /**
+   * In a bundle that takes other phrases than its own, how they become inputs of the models. A prompt runs once through the text
+   * encoder, whose result is an input of the other models.
+   */
+  readonly text?: (PromptLayout & { readonly engine: string; readonly length: number }) | undefined;
   /** A picture is stretched to the engine's size by this filter of Pillow; then each channel is (x · scale − mean) / deviation. */
   readonly preprocessing: {
     readonly resample: number;
@@ -65,6 +71,9 @@ export interface BundleManifest {
 export const MAIN_MODEL = 'model.onnx';
 const ANY_SIZE = 'any';
 
+/** The text encoder of a bundle that takes other phrases than its own. */
+export const TEXT_ENGINE: BundleEngine = { name: 'text', model: 'model.text.onnx' };
+
 /** The engines of a bundle: one for each size, and one for all if there are several and it is wanted. */
 export function bundleEngines({ all, main }: BundleSizes, hasAnySize: boolean): BundleEngine[] {
   const fixed = all.map((size) => {
@@ -80,25 +89,30 @@ export function bundleEngines({ all, main }: BundleSizes, hasAnySize: boolean): 
   return [...fixed, { name: ANY_SIZE, model: `model.${ANY_SIZE}.onnx`, profile }];
 }
 
-/** @param source a model for fixed phrases, quantized or not, in the form in which it is in the bundle */
+/** @param source a model of an image and a prompt, or of an image alone, quantized or not, in the form in which it is in the bundle */
 export function bundleManifest(
   source: ModelPackage,
   {
     prompt: { phrases, chunk },
     precision,
     engines,
+    text,
   }: {
     readonly prompt: FixedPrompt;
+    /** The length of prompts, for models that take a prompt. */
+    readonly text?: { readonly tokens: number } | undefined;
     readonly precision: BundlePrecision;
     readonly engines: readonly BundleEngine[];
   },
 ): BundleManifest {
   const { preprocessing, model } = source;
   const { do_rescale, rescale_factor, do_normalize, image_mean, image_std, resample } = preprocessing;
-  const [input, ...others] = model.graph.input.map(({ name }) => name);
-  if (input === undefined || others.length > 0) throw new Error('a model of a bundle takes an image alone');
+  const { results: outputs, promptLayout } = detectionOf(source);
+  const ofPrompt = new Set(text ? Object.values(promptLayout.inputs) : []);
+  const [input, ...others] = model.graph.input.map(({ name }) => name).filter((name) => !ofPrompt.has(name));
+  if (input === undefined || others.length > 0)
+    throw new Error('a model of a bundle takes an image and a prompt alone');
   if (chunk.phrases.some(({ phrase }, index) => phrase !== index)) throw new Error('phrases are in their order');
-  const outputs = detectionOf(source).results;
   return {
     format: 1,
     dino8: packageVersion(),
@@ -106,6 +120,7 @@ export function bundleManifest(
     input,
     outputs,
     engines,
+    ...(text && { text: { ...promptLayout, engine: TEXT_ENGINE.name, length: text.tokens } }),
     preprocessing: {
       resample,
       scale: do_rescale ? rescale_factor : 1,

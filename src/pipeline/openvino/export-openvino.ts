@@ -11,7 +11,7 @@ import {
   writeBundle,
 } from '../bundles/bundle.ts';
 import { portableForm } from '../bundles/bundle-models.ts';
-import { bundleReadme } from '../bundles/bundle-templates.ts';
+import { bundleReadme, textFacts } from '../bundles/bundle-templates.ts';
 import { bundleManifest } from '../bundles/manifest.ts';
 import { runStep } from '../run-step.ts';
 
@@ -20,7 +20,7 @@ const RUNTIME: BundleRuntime = {
   target: openVino,
   hasAnySize: false,
   limits: () => SAME,
-  portable: (fixed) => portableForm(fixed, { opset: 17 }),
+  portable: (source) => portableForm(source, { opset: 17 }),
   finish: async () => {},
 };
 
@@ -44,8 +44,11 @@ export async function exportOpenVino(options: BundleOptions): Promise<WrittenBun
     const manifest = bundleManifest(made.first, made);
     const facts = {
       precision: made.precision === 'int8' ? 'INT8 where Q/DQ pairs are, float elsewhere' : 'float, not quantized',
-      phrases: String(made.prompt.phrases.length),
-      sizes: made.engines.map(({ name, model }) => `| ${name} | \`${model}\` |`).join('\n'),
+      sizes: made.engines
+        .filter(({ size }) => size)
+        .map(({ name, model }) => `| ${name} | \`${model}\` |`)
+        .join('\n'),
+      ...textFacts(made),
     };
     const own = new Map<string, Content>([['README.md', await bundleReadme(RUNTIME.name, facts)]]);
     return writeBundle(options.output, made, RUNTIME, manifest, own);

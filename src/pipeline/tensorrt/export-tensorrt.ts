@@ -15,6 +15,7 @@ import { findTensorRtVersion, type TensorRtVersion } from '../../quant/targets/t
 import {
   type BundleOptions,
   type BundleRuntime,
+  boxesOf,
   bundleSchemas,
   type MadeBundle,
   makeBundle,
@@ -23,8 +24,8 @@ import {
   writeBundle,
 } from '../bundles/bundle.ts';
 import { portableForm } from '../bundles/bundle-models.ts';
-import { bundleReadme } from '../bundles/bundle-templates.ts';
-import { agreement, DEVICE_LIMITS, findBoxes } from '../bundles/golden.ts';
+import { bundleReadme, textFacts } from '../bundles/bundle-templates.ts';
+import { agreement, DEVICE_LIMITS } from '../bundles/golden.ts';
 import { type BundlePrecision, bundleManifest, MAIN_MODEL } from '../bundles/manifest.ts';
 import { checkByTable, checkModel } from '../check-model.ts';
 import { runStep } from '../run-step.ts';
@@ -73,11 +74,11 @@ export async function exportTensorRt(options: ExportTensorRtOptions): Promise<Te
       tensorrt: version.name,
       floats: version.stronglyTyped ? 'float16' : 'float32',
     };
-    const facts = readmeFacts(manifest, version, standardVersion(made.first.model));
+    const facts = { ...readmeFacts(manifest, version, standardVersion(made.first.model)), ...textFacts(made) };
     const own = new Map<string, Content>([
       ...(await implicitFiles(made, version, options.output)),
       ['engines.txt', engineList(manifest, version.stronglyTyped)],
-      ['detect.txt', detectSettings(manifest)],
+      ...(made.text ? [] : [['detect.txt', detectSettings(manifest)] as const]),
       ['README.md', await bundleReadme(runtime.name, facts)],
     ]);
     return { ...(await writeBundle(options.output, made, runtime, manifest, own)), tensorrt: version.name };
@@ -89,10 +90,12 @@ const runtimeOf = (version: TensorRtVersion): BundleRuntime => ({
   target: tensorRt,
   version: version.name,
   hasAnySize: true,
+  // detect.cpp has no tokenizer.
+  fixedOnly: ['CMakeLists.txt', 'detect.cpp'],
   // A normalization that is written as its parts rounds otherwise, and moves steps of 8-bit numbers, as float16 does.
   limits: (precision) =>
     version.stronglyTyped || (precision === 'int8' && !version.layerNormalization) ? DEVICE_LIMITS : SAME,
-  portable: (fixed) => portableForm(fixed, version),
+  portable: (source) => portableForm(source, version),
   finish: async ({ model, source, family }) => {
     if (!version.integerWeights) await storeFloatWeights(model);
     if (version.stronglyTyped) await storeHalf(model, { single: family.singlePrecision ?? [] }, source);
@@ -113,7 +116,7 @@ async function withPlugin(bundle: MadeBundle, output: string, runtime: BundleRun
   const model = copyModel(main.made.model);
   if (useAttentionPlugin(model) === 0) return bundle;
   checkByTable(model, `${output}/${PLUGIN_MODEL}`, runtime);
-  const found = await findBoxes({ ...main.made, model: withPluginBodies(model) }, bundle.picture, undefined);
+  const found = await boxesOf({ ...main.made, model: withPluginBodies(model) }, bundle);
   const limits = runtime.limits(bundle.precision);
   if (agreement(main.expected, found, limits) < limits.share)
     throw new InputError(
@@ -126,16 +129,17 @@ async function withPlugin(bundle: MadeBundle, output: string, runtime: BundleRun
 
 /** The main model for implicit quantization and its calibration cache, for versions that have it. */
 async function implicitFiles(
-  { models, precision, picture }: MadeBundle,
+  bundle: MadeBundle,
   { name: version, calibrationCache: number }: TensorRtVersion,
   output: string,
 ): Promise<Map<string, Content>> {
+  const { models, precision } = bundle;
   const main = models.find(({ engine }) => engine.model === MAIN_MODEL);
   if (precision !== 'int8' || number === undefined || !main) return new Map();
   const model = copyModel(main.made.model);
   const scales = removePairs(model, output);
   await checkModel(model, `${output}/${IMPLICIT_MODEL}`, { target: tensorRt, version });
-  const found = await findBoxes({ ...main.made, model }, picture, undefined);
+  const found = await boxesOf({ ...main.made, model }, bundle);
   if (agreement(main.expected, found, DEVICE_LIMITS) < DEVICE_LIMITS.share)
     throw new InputError(
       `${output} is not written, because its model without Q/DQ pairs does not find the boxes in the picture of the check; this is a defect of dino8.`,
@@ -150,7 +154,7 @@ async function implicitFiles(
 const IMPLICIT_MODEL = 'model.implicit.onnx';
 
 function readmeFacts(
-  { precision, engines, postprocessing }: TensorRtManifest,
+  { precision, engines, text }: TensorRtManifest,
   version: TensorRtVersion,
   opset: number,
 ): Record<string, string> {
@@ -162,7 +166,6 @@ function readmeFacts(
     tensorrt: version.name,
     range: version.range,
     opset: String(opset),
-    phrases: String(postprocessing.phrases.length),
     precision:
       precision === 'int8'
         ? `INT8 where Q/DQ pairs are, ${rest} elsewhere`
@@ -171,11 +174,12 @@ function readmeFacts(
       ? 'The types in the files decide the precision of every layer (strong typing).'
       : 'TensorRT chooses among the precisions that `build.sh` allows (weak typing).',
     sizes: fixed.map(({ name, model }) => `| ${name} | \`${model}\` | \`engines/${name}.engine\` |`).join('\n'),
-    any:
-      fixed.length < engines.length
-        ? '`bash build.sh any` builds one engine for all sizes from the smallest to the largest; it is slower than those for one size.\n\n'
-        : '',
+    any: engines.some(({ profile }) => profile)
+      ? '`bash build.sh any` builds one engine for all sizes from the smallest to the largest; it is slower than those for one size.\n\n'
+      : '',
     flags: flagsByHand(version, precision),
+    cpp: text ? NO_CPP : CPP,
+    settings: text ? '' : ' `detect.txt`: what `detect.cpp` reads.',
     implicit: precision === 'int8' && version.calibrationCache !== undefined ? IMPLICIT : '',
   };
 }
@@ -185,6 +189,13 @@ function flagsByHand({ name, stronglyTyped }: TensorRtVersion, precision: Bundle
   if (stronglyTyped) return `--memPoolSize=workspace:1024${name === '11' ? '' : ' --stronglyTyped'}`;
   return `--workspace=1024${precision === 'int8' ? ' --int8' : ''}`;
 }
+
+/** What the README says of the program in C++. */
+const CPP = `The same in C++, without Python: \`cmake -B build && cmake --build build\`, then
+\`build/detect engines/SIZE.engine detect.txt photo.ppm\`. It needs TensorRT and the CUDA runtime only, reads binary PPM files
+(\`ffmpeg -i photo.jpg photo.ppm\`), and prints what \`run.py\` prints.`;
+const NO_CPP =
+  'The program in C++ of other bundles, `detect.cpp`, has no tokenizer: export a bundle for fixed phrases, without `--tokens`, to have it.';
 
 /** What the README says of implicit quantization, for bundles that have it. */
 const IMPLICIT = `
