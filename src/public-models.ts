@@ -28,6 +28,7 @@ export type {
   PhraseSpan,
   Prompt,
   PromptChunk,
+  PromptLayout,
   ScoredBox,
   TokenDifference,
 } from './models/detection-family.ts';

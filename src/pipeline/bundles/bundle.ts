@@ -153,7 +153,7 @@ export async function makeBundle(options: BundleOptions, runtime: BundleRuntime)
   const sizes = bundleSizes(source, options.sizes);
   const { tokens } = options;
   const fixed = tokens === undefined ? await withPhrases(source, options) : source;
-  const prompt = tokens === undefined ? readFixedPrompt(fixed.model) : ownPrompt(source, tokens, options);
+  const [prompt] = tokens === undefined ? readFixedPrompts(fixed.model) : [ownPrompt(source, tokens, options)];
   if (!prompt) throw new Error('a bundle has phrases');
   const picture = goldenPicture(path === undefined ? await drawnPicture() : await readImage(path));
   if (precision === 'float')
