@@ -13,6 +13,10 @@ export const megabytes = (bytes: number, digits = 1): string => `${(bytes / 1e6)
 /** A latency in milliseconds. */
 export const milliseconds = (seconds: number): string => `${(seconds * 1000).toFixed(1)} ms`;
 
+/** A ratio of signal to noise, which is infinite if there is no noise. */
+export const decibelsInWords = (decibels: number): string =>
+  decibels === Number.POSITIVE_INFINITY ? 'no noise' : `${decibels.toFixed(1)} dB`;
+
 /** A change, always with its sign. */
 export const signed = (value: number, digits = 2): string =>
   `${value >= 0 ? '+' : '−'}${Math.abs(value).toFixed(digits)}`;

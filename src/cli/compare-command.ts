@@ -1,4 +1,5 @@
 import { Command } from '@commander-js/extra-typings';
+import { decibelsInWords } from '../base/format.ts';
 import { MIN_IMAGES } from '../evaluate/bootstrap.ts';
 import { points, pointsInterval, signedInterval, signedPoints, verdict } from '../evaluate/points.ts';
 import type { OutputDifference } from '../models/family.ts';
@@ -78,7 +79,7 @@ function describe(
     firstRows(worst, 'layers, those with most noise', (shown) =>
       table(
         ['layer', 'signal to noise'],
-        shown.map(({ path, decibels }) => [path, `${decibels.toFixed(1)} dB`]),
+        shown.map(({ path, decibels }) => [path, decibelsInWords(decibels)]),
       ),
     ),
   );
@@ -131,5 +132,5 @@ function describeDrift(phrases: NonNullable<CompareResult['phrases']>): string {
       shown.map(({ phrase, all, own }) => [phrase, ...cells(all), `${own.queries}`, ...cells(own)]),
     ),
   );
-  return `Change of the logits of each phrase, as a distance, over the ${boxes} boxes that the float model finds, and over those of them to which it gives the phrase:\n${rows}`;
+  return `How far the logits of each phrase moved, over the ${boxes} boxes that the float model finds, and over those of them to which it gives the phrase (0.1 moves a score by at most 0.025):\n${rows}`;
 }

@@ -38,7 +38,8 @@ export interface LayerNoise {
   readonly path: string;
   /**
    * The signal-to-quantization-noise ratio of the layer's results over all samples, 10 log₁₀(Σ x² / Σ (x − x̂)²), in
-   * decibels. Higher is better; at 20 dB the noise has a tenth of the amplitude of the signal.
+   * decibels. Higher is better; at 20 dB the noise has a tenth of the amplitude of the signal. It is infinite without any noise,
+   * which JSON writes as null.
    */
   readonly decibels: number;
 }
@@ -133,11 +134,10 @@ export async function compareModels(
   onProgress?.({ label, done: samples.total, total: samples.total });
   const { count, figures } = meanDifference(differences, family.outputFigures);
   return {
-    layers: values.map(({ path }, index) => ({
-      path,
-      decibels:
-        10 * Math.log10((squaredSums[2 * index] ?? 0) / Math.max(squaredSums[2 * index + 1] ?? 0, Number.MIN_VALUE)),
-    })),
+    layers: values.map(({ path }, index) => {
+      const [signal = 0, noise = 0] = squaredSums.subarray(2 * index);
+      return { path, decibels: noise === 0 ? Number.POSITIVE_INFINITY : 10 * Math.log10(signal / noise) };
+    }),
     samples: differences.toSorted((a, b) => family.outputLoss(b.figures) - family.outputLoss(a.figures)),
     count,
     figures,

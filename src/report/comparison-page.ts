@@ -1,4 +1,5 @@
 /** The report page of a comparison between a quantized model and its float model. */
+import { decibelsInWords } from '../base/format.ts';
 import { type Markup, markup } from '../base/markup.ts';
 import type { Estimate } from '../base/statistics.ts';
 import type { FigureMap } from '../evaluate/bootstrap.ts';
@@ -67,8 +68,8 @@ ${accuracy ? accuracySection(accuracy) : ''}${layers.length > 0 ? chartCard('Sig
         title: 'Layers',
         body: tableCard({
           caption: 'Signal to quantization noise after each layer',
-          columns: ['Layer', 'dB'],
-          rows: layers.map(({ path, decibels }) => [path, decibels.toFixed(1)]),
+          columns: ['Layer', 'signal to noise'],
+          rows: layers.map(({ path, decibels }) => [path, decibelsInWords(decibels)]),
         }),
       },
     ],
@@ -82,7 +83,7 @@ function driftTable(phrases: readonly PhraseDrift[]): Markup {
   const boxes = phrases[0]?.all.queries ?? 0;
   if (boxes === 0)
     return markup`<p>The float model finds no box in these images, so that no logits of phrases are compared.</p>`;
-  return markup`<p>How far quantization moves the logits of the tokens of each phrase: over the ${boxes} boxes that the float model finds, and over those of them to which it gives the phrase.</p>
+  return markup`<p>How far quantization moves the logits of the tokens of each phrase: over the ${boxes} boxes that the float model finds, and over those of them to which it gives the phrase. A logit that moves by 0.1 moves a score by at most 0.025.</p>
 ${tableCard({
   caption: 'Change of logits, as a distance',
   columns: ['Phrase', 'mean', 'largest', 'its own boxes', 'mean over its own', 'largest over its own'],

@@ -24,12 +24,12 @@ nav ul{display:flex;flex-wrap:wrap;gap:4px 18px;list-style:none;margin:18px 0 0;
 nav a{text-decoration:none;display:inline-block;padding:4px 0}nav a:hover{text-decoration:underline}
 .card{background:var(--paper);border:1px solid var(--line);border-radius:12px;padding:18px;margin:0 0 16px;min-width:0}
 .scroll{overflow-x:auto}.narrow{display:none}.narrow svg{width:100%;max-width:440px}
-table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
+table{border-collapse:separate;border-spacing:0;width:100%;font-variant-numeric:tabular-nums}
 caption{text-align:left;font-size:14px;font-weight:600;padding:0 0 8px;color:var(--ink)}
 th,td{padding:9px 12px;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap;vertical-align:top}
 thead th{font-size:13px;color:var(--soft);font-weight:600;vertical-align:bottom}
 tbody th{font-weight:600}
-tr>:first-child{text-align:left;padding-left:0;white-space:normal;overflow-wrap:anywhere;min-width:9ch}tr>:last-child{padding-right:0}tbody tr:last-child>*{border-bottom:0}
+tr>:first-child{text-align:left;padding-left:0;white-space:normal;overflow-wrap:anywhere;min-width:13ch}tr>:last-child{padding-right:0}tbody tr:last-child>*{border-bottom:0}
 .text{text-align:left;white-space:normal;overflow-wrap:anywhere}td.text{min-width:16ch;font-size:14px}
 caption span{display:inline-block}
 td small,th small{color:var(--soft);display:block;font-size:12.5px;line-height:1.35;font-weight:400}
@@ -59,7 +59,7 @@ details{margin:0 0 16px}summary{cursor:pointer;padding:8px 0;font-weight:600}
 footer{margin-top:48px;font-size:13.5px;color:var(--soft)}
 @media (max-width:600px){.page{padding:20px 14px 40px}.card{padding:14px}.verdict{padding:18px}.tiles{grid-template-columns:1fr 1fr}.tiles dd small{overflow-wrap:anywhere}.facts{grid-template-columns:1fr;gap:2px}.facts dd{margin-bottom:10px}}
 @media screen and (max-width:640px){.broad{display:none}.narrow{display:block}}
-@media screen and (max-width:600px){.scroll tr>:first-child{position:sticky;left:0;min-width:112px;background:var(--paper);box-shadow:-14px 0 0 var(--paper)}.scroll tr.chosen>:first-child{background:var(--accent-soft);box-shadow:-14px 0 0 var(--accent-soft)}caption span{position:sticky;left:0;max-width:calc(100vw - 58px)}td.text{min-width:30ch}}
+@media screen and (max-width:600px){.scroll tr>:first-child{position:sticky;left:0;min-width:122px;background:var(--paper);box-shadow:-14px 0 0 var(--paper)}.scroll tr.chosen>:first-child{background:var(--accent-soft);box-shadow:-14px 0 0 var(--accent-soft)}caption span{position:sticky;left:0;max-width:calc(100vw - 58px)}td.text{min-width:30ch}}
 @page{size:A4;margin:14mm 12mm}
 @media print{
 :root{color-scheme:light;--ground:#fff}

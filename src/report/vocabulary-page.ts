@@ -3,7 +3,7 @@ import { type Markup, type MarkupValue, markup } from '../base/markup.ts';
 import type { AbsentScore, ParaphraseScores, SeenScores, VocabularyNumber } from '../evaluate/open-vocabulary.ts';
 import { points } from '../evaluate/points.ts';
 import { type StepValue, stepChart } from './charts.ts';
-import { type Column, chartCard, page, type Section, tableCard } from './page.ts';
+import { chartCard, page, type Section, tableCard } from './page.ts';
 import {
   alarmCells,
   alarmChangeCells,
@@ -51,24 +51,25 @@ function vocabularySections({ seen, paraphrases, absent, threshold }: Vocabulary
 
 /** The field is there, known or not, where there is another model. */
 const isCompared = (number: VocabularyNumber): boolean => 'change' in number;
-const CHANGED: readonly (string | Column)[] = [
-  'change',
-  '95 % interval of the change',
-  { heading: 'meaning', isText: true },
-];
 
-/** The cells of the change from the other model, if there is one. */
-const change = (number: VocabularyNumber, compared: boolean): string[] => (compared ? changeCells(number) : []);
+/** A number with what belongs to it below it, as far as it is known. */
+const stacked = ([value = '', ...below]: readonly string[]): Markup =>
+  markup`${value}${below.filter((text) => text !== '–').map((text) => markup`<small>${text}</small>`)}`;
+
+/** The cell of the change from the other model, if there is one. */
+const change = (number: VocabularyNumber, compared: boolean): Markup[] =>
+  compared ? [stacked(changeCells(number))] : [];
+const CHANGED = 'change from the other model';
 
 function seenPart({ seen, unseen, difference: apart, seenCategories, unseenCategories }: SeenScores): Markup {
   const compared = isCompared(seen);
   return tableCard({
-    caption: 'Average precision apart',
-    columns: ['Phrases', 'AP', '95 % interval', ...(compared ? CHANGED : [])],
+    caption: 'Average precision apart, with 95 % intervals',
+    columns: ['Phrases', 'AP', ...(compared ? [CHANGED] : [])],
     rows: [
-      [`seen (${categoryCount(seenCategories)})`, ...precisionCells(seen), ...change(seen, compared)],
-      [`never seen (${categoryCount(unseenCategories)})`, ...precisionCells(unseen), ...change(unseen, compared)],
-      ['never seen − seen', ...differenceCells(apart), ...change(apart, compared)],
+      [`seen (${categoryCount(seenCategories)})`, stacked(precisionCells(seen)), ...change(seen, compared)],
+      [`never seen (${categoryCount(unseenCategories)})`, stacked(precisionCells(unseen)), ...change(unseen, compared)],
+      ['never seen − seen', stacked(differenceCells(apart)), ...change(apart, compared)],
     ],
   });
 }
@@ -81,19 +82,18 @@ function paraphrasePart({ phrases, mean }: ParaphraseScores): Markup {
     phrase,
     points(numbers.original.value ?? -1),
     points(numbers.paraphrased.value ?? -1),
-    ...differenceCells(numbers.difference),
+    stacked(differenceCells(numbers.difference)),
     ...change(numbers.paraphrased, compared),
   ];
   return tableCard({
-    caption: 'Average precision of a category by its name, and by a phrase in its place',
+    caption: 'Average precision of a category by its name, and by a phrase in its place, with 95 % intervals',
     columns: [
       'Category',
       { heading: 'phrase in its place', isText: true },
       'AP by its name',
       'AP',
       'difference',
-      '95 % interval',
-      ...(compared ? CHANGED : []),
+      ...(compared ? [CHANGED] : []),
     ],
     rows: [...phrases.map((each) => row(each.category, each.phrase, each)), row('mean', '', mean)],
   });
@@ -111,26 +111,23 @@ function absentPart(rows: readonly AbsentScore[], threshold: number): Markup {
     return chartCard(title, stepChart(title, 'absent phrases', values, 2));
   };
   const table = tableCard({
-    caption: 'False alarms and average precision by the number of absent phrases',
+    caption: 'False alarms and average precision by the number of absent phrases, with 95 % intervals',
     columns: [
       'Absent phrases',
       'all phrases',
       'false alarms an image',
-      '95 % interval',
-      ...(compared ? ['change', '95 % interval of the change'] : []),
+      ...(compared ? [CHANGED] : []),
       'AP',
-      '95 % interval',
-      'change of AP by absent phrases',
-      '95 % interval of the change',
-      ...(compared ? CHANGED : []),
+      'change by absent phrases',
+      ...(compared ? [CHANGED] : []),
     ],
     rows: rows.map(({ absent, phrases, falseAlarms, averagePrecision, difference: lost }) => [
       absent,
       phrases.toFixed(1),
-      ...alarmCells(falseAlarms),
-      ...(compared ? alarmChangeCells(falseAlarms) : []),
-      ...precisionCells(averagePrecision),
-      ...differenceCells(lost),
+      stacked(alarmCells(falseAlarms)),
+      ...(compared ? [stacked(alarmChangeCells(falseAlarms))] : []),
+      stacked(precisionCells(averagePrecision)),
+      stacked(differenceCells(lost)),
       ...change(averagePrecision, compared),
     ]),
   });
