@@ -5,6 +5,8 @@
  * @packageDocumentation
  */
 export type { Bias } from './quant/bias.ts';
+export type { BlockBits } from './quant/block-weights/block-weight.ts';
+export { type BlockWeightOptions, storeBlockWeights } from './quant/block-weights/store-block-weights.ts';
 export { type HalfOptions, storeHalf } from './quant/half/store-half.ts';
 export { matchesPath } from './quant/match-path.ts';
 export { observableValues } from './quant/observable-values.ts';

@@ -23,7 +23,7 @@ export { type BoxSelection, DEFAULT_THRESHOLD } from './detect/select-boxes.ts';
 export type { FixedPrompt } from './models/fixed-prompt.ts';
 export { RuntimeError } from './runtime/error.ts';
 export { Detector, type DetectorOptions } from './web/detector.ts';
-export type { Backend, WebFile, WebFiles, WebManifest, WebPackage } from './web/manifest.ts';
+export type { Backend, FloatBits, WebFile, WebFiles, WebManifest, WebPackage } from './web/manifest.ts';
 export { canUseThreads, type OnnxRuntimeWeb } from './web/onnx-runtime.ts';
 export { type ReadImageOptions, readImage } from './web/read-image.ts';
 export { type ReadPackageOptions, readPackage } from './web/read-package.ts';

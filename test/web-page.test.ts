@@ -84,7 +84,7 @@ describe('is refused in one sentence', () => {
       /quantized for the target tensorrt, which a browser does not compute in 8 bits/,
     );
     await expect(refused({ model: { ...source, model }, backend: 'webgpu' })).rejects.toThrow(
-      /WebGPU computes nothing/,
+      /WebGPU computes in floats; export the float model, with `weights` of 8 or 4 bits/,
     );
   });
 
@@ -93,6 +93,11 @@ describe('is refused in one sentence', () => {
     await expect(refused({ size: 100 })).rejects.toThrow(/`size` is not made of multiples of 32/);
     await expect(refused({ picture: photo })).rejects.toThrow(/needs `phrases`/);
     await expect(refused({ sizes: [320] })).rejects.toThrow(UsageError);
+    await expect(refused({ weights: 4 })).rejects.toThrow(
+      /`weights` is for the `backend` webgpu; .* quantize the model/,
+    );
+    await expect(refused({ floats: 16 })).rejects.toThrow(/`floats` of 16 bits are for the `backend` webgpu/);
+    await expect(refused({ weights: 2, backend: 'webgpu' })).rejects.toThrow(/`weights` must be one of 8, 4/);
     expect(existsSync(output)).toBe(false);
   });
 });

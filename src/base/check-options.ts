@@ -92,6 +92,10 @@ export function numberWithin(minimum: number, maximum: number): z.ZodType {
 /** One of some words. */
 export const oneOf = (words: readonly string[]): z.ZodType => z.enum(words, { error: `one of ${words.join(', ')}` });
 
+/** One of a few numbers, such as those of bits. */
+export const oneOfNumbers = (...numbers: readonly [number, ...number[]]): z.ZodType =>
+  z.literal([...numbers], { error: `one of ${numbers.join(', ')}` });
+
 /** A text that is not empty, such as a path. */
 export const text: z.ZodType = z.string({ error: 'a text' }).min(1, { error: 'a text that is not empty' });
 

@@ -72,9 +72,9 @@ const MEMORY_CODES = new Set([
   'ERR_WORKER_OUT_OF_MEMORY',
   'ERR_STRING_TOO_LONG',
 ]);
-/** The messages of V8, C++, WebAssembly, the loader of libraries, ONNX Runtime and libvips when an allocation fails. */
+/** The messages of V8, C++, WebAssembly, WebGPU, the loader of libraries, ONNX Runtime and libvips when an allocation fails. */
 const MEMORY_TEXT =
-  /array buffer allocation failed|the value of "size" is out of range|invalid (?:typed )?array (?:buffer )?length|invalid string length|bad_alloc|bad allocation|failed to allocate memory|cannot allocate memory|unable to allocate|could not allocate memory|cannot enlarge memory|failed to map segment|out of memory/i;
+  /array buffer allocation failed|the value of "size" is out of range|invalid (?:typed )?array (?:buffer )?length|invalid string length|bad_alloc|bad allocation|failed to allocate memory|cannot allocate memory|unable to allocate|could not allocate memory|cannot enlarge memory|failed to map segment|failed to create gpu buffer|exceeding maxstoragebufferbindingsize|out of memory/i;
 
 /** True if a text, such as a message of ONNX Runtime, says that there was not enough memory. */
 export const saysOutOfMemory = (text: string): boolean => MEMORY_TEXT.test(text);

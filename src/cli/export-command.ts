@@ -56,6 +56,18 @@ export const exportCommand = () =>
         'with --target web, what runs the model: wasm in every browser, webgpu in browsers that have it, for a model that is not quantized (default: wasm)',
       ).choices(BACKENDS),
     )
+    .addOption(
+      new Option(
+        '--weights <bits>',
+        'with --backend webgpu, the bits in which weights are stored: 8, or 4 with 8 in the layers that need them. The download is about a quarter or a sixth, and the model computes in floats (default: floats of 32 bits)',
+      ).argParser(bitsOf('--weights', 8, 4)),
+    )
+    .addOption(
+      new Option(
+        '--floats <bits>',
+        'with --backend webgpu, the bits of the floats in which the model computes: 32 on every graphics processor, 16 on those that have them (shader-f16), with 32 where 16 are too few (default: 32)',
+      ).argParser(bitsOf('--floats', 32, 16)),
+    )
     .option(
       '--tokens <count>',
       'for a device, keep the text encoder, so that run.py --phrase looks for other phrases there: the length of a prompt in tokens, of which a word takes one or two and a phrase one more (default: the phrases are part of the models, and no others can be looked for)',
@@ -77,6 +89,7 @@ export const exportCommand = () =>
         'dino8 export assets/nano --target openvino --sizes 192x256,320 --phrases "red circle, blue square" -o bundle/',
         'dino8 export assets/nano --target openvino --sizes 192x256 --phrases "red circle" --tokens 32 -o bundle/',
         'dino8 quantize assets/nano --recipe dynamic -o nano.int8.onnx && dino8 export nano.int8.onnx --target web -o site/ && node site/server.mjs',
+        'dino8 export assets/nano --target web --backend webgpu --weights 8 -o site/ && node site/server.mjs',
         'dino8 quantize assets/nano --recipe static --calibration assets/shapes/calib --target tensorrt -o nano.trt.onnx && dino8 export nano.trt.onnx --target tensorrt --tensorrt 8.6 --sizes 320,640,1280 --phrases "red circle" -o bundle/',
       ),
     )
@@ -95,15 +108,17 @@ export const exportCommand = () =>
           sizes,
           tokens,
           backend,
+          weights,
+          floats,
           ...options
         },
       ) => {
         noteNames(phrases);
         const asked = { ...options, model, phrases: await phrasesOf({ phrases, phrase, phrasesFile }), ...work() };
         const named = await promptsOf({ prompts, promptsFile });
-        checkTarget(target, { tensorrt, backend, tokens, prompts: named });
+        refuseForeign(target, { tensorrt, backend, weights, floats, tokens, prompts: named });
         if (target === 'web') {
-          const page = await exportWeb({ ...asked, prompts: named, backend, size: oneSize(sizes) });
+          const page = await exportWeb({ ...asked, prompts: named, backend, weights, floats, size: oneSize(sizes) });
           if (json) printJson(page);
           else printPage(page);
           return;
@@ -118,21 +133,25 @@ export const exportCommand = () =>
       },
     );
 
-/** @throws UsageError if an option is for another target */
-function checkTarget(
-  target: string,
-  others: Readonly<Record<'tensorrt' | 'backend' | 'tokens' | 'prompts', unknown>>,
-): void {
-  if (target !== 'tensorrt' && others.tensorrt !== undefined)
-    throw new UsageError(`--tensorrt is the version of another runtime; leave it out with --target ${target}.`);
-  if (target !== 'web' && others.backend !== undefined)
-    throw new UsageError(`--backend is for --target web; leave it out with --target ${target}.`);
-  if (target !== 'web' && others.prompts !== undefined)
-    throw new UsageError(
-      `--prompts are for --target web; a folder for ${target} is made for one prompt, so give its --phrases, or --prompt for a model that has several.`,
-    );
-  if (target === 'web' && others.tokens !== undefined)
-    throw new UsageError('--tokens is for a device; a page takes any phrases, so leave it out with --target web.');
+/** Options of one target, with what they are for. */
+const OWN_OPTIONS = {
+  tensorrt: [['tensorrt'], 'is the version of another runtime'],
+  backend: [['web'], 'is for --target web'],
+  weights: [['web'], 'is for --target web --backend webgpu'],
+  floats: [['web'], 'is for --target web --backend webgpu'],
+  tokens: [['tensorrt', 'openvino'], 'is for a device; a page takes any phrases'],
+  prompts: [
+    ['web'],
+    'is for --target web; a folder for a device is made for one prompt, so give its --phrases, or --prompt for a model that has several',
+  ],
+} as const;
+
+/** @throws UsageError if there is an option of another target */
+function refuseForeign(target: string, given: Readonly<Record<keyof typeof OWN_OPTIONS, unknown>>): void {
+  for (const [name, [owners, purpose]] of Object.entries(OWN_OPTIONS))
+    if (!owners.some((owner) => owner === target) && given[name as keyof typeof OWN_OPTIONS] !== undefined)
+      // the names of the table
+      throw new UsageError(`--${name} ${purpose}; leave it out with --target ${target}.`);
 }
 
 /** The size of a page. @throws UsageError if there are several */
@@ -140,6 +159,15 @@ function oneSize(sizes: readonly (number | Size)[] | undefined) {
   if (sizes && sizes.length > 1)
     throw new UsageError(`--sizes has ${sizes.length} sizes, and a page is made for one; name one, or none.`);
   return sizes?.[0];
+}
+
+/** A parser of one of two numbers of bits. */
+function bitsOf<Bits extends number>(option: string, ...choices: readonly [Bits, Bits]): (text: string) => Bits {
+  return (text) => {
+    const found = choices.find((bits) => String(bits) === text.trim());
+    if (found === undefined) throw new UsageError(`${option} must be ${choices.join(' or ')}, not "${text}".`);
+    return found;
+  };
 }
 
 /** Sizes in a list, such as `320,480x640`. */

@@ -85,6 +85,8 @@ export interface ModelFamily {
    * none by default.
    */
   readonly singlePrecision?: readonly string[] | undefined;
+  /** Patterns of the module paths of linear layers whose weights keep 8 bits where those of others have 4; none if left out. */
+  readonly eightBitWeights?: readonly string[] | undefined;
   /** The figures of `compareOutputs`, in the order in which tables show them. */
   readonly outputFigures: readonly OutputFigure[];
   /** Compares the outputs of a float model and of its quantized form for the same inputs. */

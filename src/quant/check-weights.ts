@@ -9,7 +9,7 @@ import { floatData, tensor } from '../runtime/tensor.ts';
 import type { PlanEntry } from './plan-entry.ts';
 
 /** @throws InputError if a weight has a NaN or an infinity; the message names the first one */
-export async function checkWeights(entries: readonly PlanEntry[]): Promise<void> {
+export async function checkWeights(entries: readonly Pick<PlanEntry, 'weight' | 'path'>[]): Promise<void> {
   const b = new GraphBuilder('weights');
   const x = b.input('x', DataType.FLOAT, ['n']);
   b.output('sum', b.reduceSum(b.mul(x, 0), [0], false)); // 0 unless something is not finite

@@ -224,7 +224,8 @@ function bestMultiple(byBlock: string, unit: string, whole: string, emit: Emit):
   );
 }
 
-function minimumOf(candidates: readonly string[], errorOf: (candidate: string) => string, emit: Emit): string {
+/** Adds the nodes that choose, element by element, the candidate with the smallest error. */
+export function minimumOf(candidates: readonly string[], errorOf: (candidate: string) => string, emit: Emit): string {
   let [best = '', ...rest] = candidates;
   let error = errorOf(best);
   for (const candidate of rest) {

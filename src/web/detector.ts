@@ -13,7 +13,7 @@ import { BaseDetector, type DetectorParts, MAX_WAITING } from '../detect/base-de
 import { findDetectionSteps } from '../models/detection-steps.ts';
 import { createTokenizer } from '../models/tokenizer.ts';
 import { RuntimeError } from '../runtime/error.ts';
-import { BACKENDS, type Backend, type WebPackage } from './manifest.ts';
+import { BACKENDS, type Backend, type FloatBits, type WebPackage } from './manifest.ts';
 import { type OnnxRuntimeWeb, useThreads } from './onnx-runtime.ts';
 import { WebSession } from './web-session.ts';
 
@@ -71,10 +71,10 @@ export class Detector extends BaseDetector {
     checkOptions('Detector.create', detectorSchemas, options);
     const { source, files, manifest } = modelPackage;
     const { runtime, maxWaiting = MAX_WAITING } = options;
-    const { backend, preprocessing, prompts: fixedPrompts = [] } = manifest;
+    const { backend, floats, preprocessing, prompts: fixedPrompts = [] } = manifest;
     const steps = findDetectionSteps(manifest.config, source);
     const tokenizer = createTokenizer(manifest.tokenizer, source);
-    await checkBackend(backend);
+    await checkBackend(backend, floats);
     const threads = useThreads(runtime, options.threads);
     const opened: WebSession[] = [];
     const load = async (model: Uint8Array, provider: Backend) => {
@@ -103,19 +103,31 @@ export class Detector extends BaseDetector {
   }
 }
 
-/** What is read of a browser's global scope. */
-interface BrowserScope {
-  readonly navigator?: { readonly gpu?: { requestAdapter(): Promise<object | null> } };
+/** What is read of a graphics adapter. */
+interface Adapter {
+  readonly features: ReadonlySet<string>;
 }
 
-/** @throws RuntimeError if the browser does not have the execution provider that a model is for */
-async function checkBackend(backend: Backend): Promise<void> {
+/** What is read of a browser's global scope. */
+interface BrowserScope {
+  readonly navigator?: { readonly gpu?: { requestAdapter(): Promise<Adapter | null> } };
+}
+
+/** The feature of WebGPU by which shaders compute in floats of 16 bits (https://www.w3.org/TR/webgpu/#shader-f16). */
+const HALF_FLOATS = 'shader-f16';
+
+/** @throws RuntimeError if the browser does not have the execution provider that a model is for, or not the floats that it computes in */
+async function checkBackend(backend: Backend, floats: FloatBits): Promise<void> {
   if (!BACKENDS.includes(backend)) throw new UsageError(`There is no execution provider ${String(backend)}.`);
   if (backend !== 'webgpu') return;
   const { navigator } = globalThis as BrowserScope;
-  const gpu = navigator?.gpu;
-  if (!(await gpu?.requestAdapter()))
+  const adapter = await navigator?.gpu?.requestAdapter();
+  if (!adapter)
     throw new RuntimeError(
       'The model is for WebGPU, which this browser does not have; use a browser with WebGPU, or a model that was exported for wasm.',
+    );
+  if (floats === 16 && !adapter.features.has(HALF_FLOATS))
+    throw new RuntimeError(
+      `The model computes in floats of 16 bits, which the graphics processor of this browser does not have (${HALF_FLOATS}); use another device, or a model that was exported with floats of 32 bits.`,
     );
 }

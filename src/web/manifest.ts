@@ -40,6 +40,9 @@ export type Backend = 'wasm' | 'webgpu';
 /** All of them, the default first. */
 export const BACKENDS: readonly [Backend, ...Backend[]] = ['wasm', 'webgpu'];
 
+/** The number of bits of the floats in which a model computes on a graphics processor. */
+export type FloatBits = 32 | 16;
+
 /** What is known of a detector before its models are loaded. */
 export interface WebManifest {
   /** The version of dino8 that wrote it. */
@@ -48,6 +51,8 @@ export interface WebManifest {
   readonly name: string;
   /** The execution provider that the models are for. */
   readonly backend: Backend;
+  /** The floats in which the model computes: 16 bits need a graphics processor that has them. */
+  readonly floats: FloatBits;
   /** Whether its layers compute in 8 bits, and which recipe chose them. */
   readonly precision: string;
   /** The parsed `config.json` of the model. */
@@ -88,6 +93,8 @@ const manifestSchema = z.object({
   dino8: label,
   name: label,
   backend: z.enum(BACKENDS),
+  // Pages of former versions do not say it.
+  floats: z.union([z.literal(32), z.literal(16)]).default(32),
   precision: label,
   config: z.unknown(),
   preprocessing: z.unknown(),

@@ -5,7 +5,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import sharp from 'sharp';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { InputError, UsageError } from '../base/errors.ts';
 import { packageRoot } from '../base/package-root.ts';
 import { Detector } from './detector.ts';
@@ -154,6 +154,19 @@ describe('is refused', () => {
     await expect(Detector.create(await readPackage(address), { runtime })).rejects.toThrow(
       /WebGPU, which this browser/,
     );
+  });
+
+  test('a model in floats of 16 bits where the graphics processor has none', async () => {
+    const runtime = { env: { wasm: {} }, InferenceSession: {}, Tensor: {} } as never;
+    vi.stubGlobal('navigator', { gpu: { requestAdapter: async () => ({ features: new Set(['subgroups']) }) } });
+    files.set('model.json', JSON.stringify({ ...manifest, backend: 'webgpu', floats: 16 }));
+    try {
+      await expect(Detector.create(await readPackage(address), { runtime })).rejects.toThrow(
+        /floats of 16 bits, which the graphics processor of this browser does not have/,
+      );
+    } finally {
+      vi.unstubAllGlobals();
+    }
   });
 
   test('pictures of which a browser makes other colours', async () => {

@@ -10,6 +10,7 @@ import { readHuggingFace } from './checkpoint/hugging-face.ts';
 import { compareOutputs, outputFigures, outputLoss } from './compare-outputs.ts';
 import { type Config, MODEL_TYPES, parseConfig } from './config.ts';
 import { groundingDinoDetection } from './detection.ts';
+import { EIGHT_BIT_WEIGHTS } from './eight-bit-weights.ts';
 import { addTokenTypes, buildModel } from './grounding-dino.ts';
 import { MODULES } from './modules.ts';
 import { groundingDinoObservation } from './observation.ts';
@@ -53,6 +54,7 @@ function groundingDino(config: Config, preprocessing: Preprocessing): ModelFamil
     sensitiveParts: SENSITIVE_PARTS,
     modules: MODULES,
     singlePrecision: SINGLE_PRECISION,
+    eightBitWeights: EIGHT_BIT_WEIGHTS,
     outputFigures,
     compareOutputs,
     outputLoss,

@@ -12,6 +12,12 @@ function matmulShape(a: Shape | undefined, b: Shape | undefined): Shape | undefi
 
 const matmul: Rule = ({ inputs: [a, b] }) => [a && { type: a.type, shape: matmulShape(a.shape, b?.shape) }];
 
+/** A product with a weight in blocks, whose number of channels is an attribute; an operator of ONNX Runtime. */
+const matmulNBits: Rule = ({ node, inputs: [a] }) => {
+  const channels = integerAttribute(node, 'N', 0);
+  return [a && { type: a.type, shape: a.shape && channels > 0 ? [...a.shape.slice(0, -1), channels] : undefined }];
+};
+
 const matmulInteger: Rule = ({ inputs: [a, b] }) => [{ type: DataType.INT32, shape: matmulShape(a?.shape, b?.shape) }];
 
 const gemm: Rule = ({ node, inputs: [a, b] }) => {
@@ -92,13 +98,14 @@ const REDUCTIONS =
 
 const nonZero: Rule = ({ inputs: [x] }) => [{ type: DataType.INT64, shape: [x?.shape?.length, undefined] }];
 
-/** Rules by operator. */
+/** Rules by operator; those of other domains than the standard have theirs in front. */
 export const computeRules: Record<string, Rule> = {
   ...Object.fromEntries(REDUCTIONS.split(' ').map((name) => [name, reduction])),
   ArgMax: argReduction,
   ArgMin: argReduction,
   MatMul: matmul,
   MatMulInteger: matmulInteger,
+  'com.microsoft::MatMulNBits': matmulNBits,
   Gemm: gemm,
   Conv: convolution,
   ConvTranspose: convolutionTransposed,

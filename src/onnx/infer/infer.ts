@@ -1,6 +1,7 @@
 /** Shape inference for nodes, functions and whole graphs. */
 
 import { checkModelArgument } from '../check-model.ts';
+import { operatorName } from '../opset.ts';
 import type { Model } from '../read.ts';
 import { isExternal, tensorElements } from '../tensor.ts';
 import {
@@ -38,8 +39,8 @@ export function inferNode(
   if (body) return inferFunction(body, inputs, findFunction);
   const constant = node.attribute.find((attribute) => attribute.name === 'value')?.t;
   if (node.opType === 'Constant' && constant) return [tensorInfo(constant)];
-  if (node.domain !== '' && node.domain !== 'ai.onnx') return node.output.map(() => undefined);
-  const rule = Object.hasOwn(rules, node.opType) ? rules[node.opType] : undefined;
+  const name = operatorName(node);
+  const rule = Object.hasOwn(rules, name) ? rules[name] : undefined;
   return rule ? rule({ node, inputs }) : node.output.map(() => undefined);
 }
 

@@ -1,5 +1,5 @@
 /** The step from a detector to a static page that runs it in a browser, without a build step. */
-import { type OptionSchemas, oneOf, optional, text } from '../../base/check-options.ts';
+import { type OptionSchemas, oneOf, oneOfNumbers, optional, text } from '../../base/check-options.ts';
 import { InputError, UsageError } from '../../base/errors.ts';
 import { megabytes } from '../../base/format.ts';
 import type { WorkOptions } from '../../base/progress.ts';
@@ -14,17 +14,27 @@ import { Detector } from '../../detect/detector.ts';
 import { type FixedPrompt, readFixedPrompts } from '../../models/fixed-prompt.ts';
 import type { ModelPackage, ReadOptions } from '../../models/package/package.ts';
 import { readSchemas } from '../../models/package/package.ts';
+import type { BlockBits } from '../../quant/block-weights/block-weight.ts';
 import { readPlanSummary } from '../../quant/plan-summary.ts';
 import { ortCpu } from '../../quant/targets/ort-cpu/ort-cpu.ts';
 import { qdq } from '../../quant/targets/qdq/qdq.ts';
 import type { ThreadOptions } from '../../runtime/threads.ts';
 import { Detector as WebDetector } from '../../web/detector.ts';
-import { BACKENDS, type Backend, MANIFEST, manifestText, parseManifest, type WebPackage } from '../../web/manifest.ts';
+import {
+  BACKENDS,
+  type Backend,
+  type FloatBits,
+  MANIFEST,
+  manifestText,
+  parseManifest,
+  type WebPackage,
+} from '../../web/manifest.ts';
 import { stretchedTo } from '../bundles/bundle-models.ts';
 import { bundleSizes, sizeSchema } from '../bundles/bundle-sizes.ts';
 import { bundleReadme } from '../bundles/bundle-templates.ts';
 import {
   agreement,
+  DEVICE_LIMITS,
   drawnPicture,
   encodePicture,
   expectedBoxes,
@@ -45,7 +55,7 @@ import { runStep } from '../run-step.ts';
 import { type ModelSource, openModel } from '../sources.ts';
 import { checkStepFiles } from '../step-files.ts';
 import { type InstalledRuntime, installedRuntime, pageFiles } from './page-files.ts';
-import { webPackage } from './web-models.ts';
+import { type WebForm, webPackage } from './web-models.ts';
 
 /** Options of `exportWeb`. */
 export interface ExportWebOptions extends WorkOptions, ReadOptions, ThreadOptions, PixelLimitOptions {
@@ -72,6 +82,16 @@ export interface ExportWebOptions extends WorkOptions, ReadOptions, ThreadOption
    * WebGPU and a model that is not quantized.
    */
   readonly backend?: Backend | undefined;
+  /**
+   * With the backend `webgpu`, the number of bits in which weights are stored: 8, or 4 with 8 in the layers that need them. The model
+   * computes in floats either way. By default weights are floats of 32 bits.
+   */
+  readonly weights?: BlockBits | undefined;
+  /**
+   * With the backend `webgpu`, the number of bits of the floats in which the half that detects computes: 32 by default, or 16 on graphics
+   * processors that have them (the feature `shader-f16`), with 32 where 16 are too few.
+   */
+  readonly floats?: FloatBits | undefined;
   /** A picture in which there is what the phrases name, for the check in the browser; a drawn one by default. It needs `phrases`. */
   readonly picture?: string | undefined;
 }
@@ -88,6 +108,8 @@ const schemas: OptionSchemas<ExportWebOptions> = {
   prompt: optional(text),
   size: optional(sizeSchema),
   backend: optional(oneOf(BACKENDS)),
+  weights: optional(oneOfNumbers(8, 4)),
+  floats: optional(oneOfNumbers(32, 16)),
   picture: optionalPath,
 };
 
@@ -121,6 +143,9 @@ const DRAWN = ['red circle', 'blue square', 'green triangle', 'orange ring', 'ye
  */
 const LIMITS: GoldenLimits = { overlap: 0.9, score: 0.05, share: 0.9 };
 
+/** The limits within which a model with weights of so many bits must find what the float model finds: 4 bits are as coarse as a device. */
+const LIMITS_OF_WEIGHTS: Readonly<Record<BlockBits, GoldenLimits>> = { 8: LIMITS, 4: DEVICE_LIMITS };
+
 /** The files that a browser does not load. */
 const NOT_LOADED = new Set([
   'README.md',
@@ -148,12 +173,13 @@ const NOT_LOADED = new Set([
  */
 export async function exportWeb(options: ExportWebOptions): Promise<WebPage> {
   return runStep('exportWeb', schemas, options, async () => {
-    const { output, picture: path, size, backend = 'wasm', onProgress, signal } = options;
+    const { output, picture: path, size, backend = 'wasm', weights, floats = 32, onProgress, signal } = options;
+    checkForm(backend, weights, floats);
     await checkNewFolder(output, 'page');
     await checkStepFiles({ outputs: [], models: [options.model], data: [path] });
     const runtime = await installedRuntime();
     const source = await openModel(options.model, options);
-    const precision = precisionOf(source, backend);
+    const form: WebForm = { backend, weights, floats, precision: precisionOf(source, { backend, weights, floats }) };
     const fixed = await withFixedPhrases(source, options, options);
     const prompts = readFixedPrompts(fixed.model);
     const isFixed = prompts.length > 0;
@@ -167,11 +193,11 @@ export async function exportWeb(options: ExportWebOptions): Promise<WebPage> {
     const steps = ['Optimizing the model', 'Checking the page'];
     const progress = (done: number) => onProgress?.({ label: steps[done] ?? 'Writing the page', done, total: 3 });
     progress(0);
-    const page = await webPackage(sized, precision, backend);
+    const page = await webPackage(sized, form);
     signal?.throwIfAborted();
     progress(1);
     const names = prompts.map(({ name }) => name);
-    const golden = await checkPage({ sized, page, runtime, picture, names }, output);
+    const golden = await checkPage({ sized, page, form, runtime, picture, names }, output);
     progress(2);
 
     const files = await pageFiles(runtime, backend);
@@ -181,9 +207,9 @@ export async function exportWeb(options: ExportWebOptions): Promise<WebPage> {
     const check = {
       picture: await encodePicture(picture),
       limits: LIMITS,
-      prompts: golden.map(({ name, expected }) => ({
+      prompts: golden.map(({ name, boxes }) => ({
         ...(isFixed ? { name } : { phrases: DRAWN }),
-        boxes: expected.map(({ phrase, score, box }) => ({ phrase, score, box })),
+        boxes: boxes.map(({ phrase, score, box }) => ({ phrase, score, box })),
       })),
     };
     files.set('golden.json', `${JSON.stringify(check, undefined, 1)}\n`);
@@ -199,7 +225,7 @@ export async function exportWeb(options: ExportWebOptions): Promise<WebPage> {
       agreeing: sum(golden.map(({ agreeing }) => agreeing)),
     };
     const readme = {
-      precision,
+      precision: form.precision,
       // Their number, as in the READMEs of other bundles: they are text of others, which a README would render.
       phrases: phrasesInWords(prompts),
       runtime: runtime.version,
@@ -212,7 +238,7 @@ export async function exportWeb(options: ExportWebOptions): Promise<WebPage> {
     signal?.throwIfAborted();
     await writeFolder(output, files, [`model/${MANIFEST}`]);
     progress(3);
-    return { output, pageBytes, modelBytes, precision, runtime: runtime.version, golden: counts };
+    return { output, pageBytes, modelBytes, precision: form.precision, runtime: runtime.version, golden: counts };
   });
 }
 
@@ -223,13 +249,29 @@ function phrasesInWords(prompts: readonly FixedPrompt[]): string {
   return `for ${first.phrases.length} fixed phrases, which the page shows`;
 }
 
+/** @throws UsageError if what the options ask for is no form of a backend */
+function checkForm(backend: Backend, weights: BlockBits | undefined, floats: FloatBits): void {
+  if (backend === 'webgpu') return;
+  if (weights !== undefined)
+    throw new UsageError(
+      '`weights` is for the `backend` webgpu; for a smaller model in WebAssembly quantize the model, and leave `weights` out.',
+    );
+  if (floats !== 32)
+    throw new UsageError('`floats` of 16 bits are for the `backend` webgpu; WebAssembly computes in 32 bits.');
+}
+
 /** @throws UsageError if the model is quantized for another runtime */
-function precisionOf({ model, source }: ModelPackage, backend: Backend): string {
+function precisionOf(
+  { model, source }: ModelPackage,
+  { backend, weights, floats }: Omit<WebForm, 'precision'>,
+): string {
   const summary = readPlanSummary(model);
   if (summary && backend === 'webgpu')
     throw new UsageError(
-      `${source} is quantized, and WebGPU computes nothing in 8 bits; export the float model, or leave out \`backend\`.`,
+      `${source} is quantized, and WebGPU computes in floats; export the float model, with \`weights\` of 8 or 4 bits for a small download, or leave out \`backend\`.`,
     );
+  if (weights !== undefined) return `weights in ${weights} bits, computed in floats of ${floats} bits`;
+  if (floats === 16) return 'floats of 16 bits';
   if (!summary) return 'float, because it is not quantized';
   if (summary.target === ortCpu.name || summary.target === qdq.name) return `INT8 by the recipe ${summary.recipe}`;
   throw new UsageError(
@@ -250,6 +292,7 @@ function ofSize(source: ModelPackage, asked: number | Size): ModelPackage {
 interface Comparison {
   readonly sized: ModelPackage;
   readonly page: WebPackage;
+  readonly form: WebForm;
   readonly runtime: InstalledRuntime;
   readonly picture: Image;
   /** The names of the fixed prompts, undefined for a single one without; no names if the page takes any phrases. */
@@ -263,6 +306,8 @@ interface CheckedPrompt {
   readonly expected: readonly Detection[];
   /** The number of them that onnxruntime-web finds too. */
   readonly agreeing: number;
+  /** Those by which the page checks a browser. */
+  readonly boxes: readonly Detection[];
 }
 
 /**
@@ -270,9 +315,10 @@ interface CheckedPrompt {
  * @throws InputError if they differ
  */
 async function checkPage(
-  { sized, page, runtime, picture, names }: Comparison,
+  { sized, page, form, runtime, picture, names }: Comparison,
   output: string,
 ): Promise<CheckedPrompt[]> {
+  const { weights, floats } = form;
   const find = async (detector: Detector | WebDetector, name: string | undefined): Promise<Detection[]> => {
     const prompt =
       name === undefined
@@ -289,12 +335,15 @@ async function checkPage(
   for (const name of names.length > 0 ? names : [undefined]) {
     const expected = expectedBoxes(await find(inNode, name));
     const found = await find(inWeb, name);
-    const agrees = (wanted: Detection) => agreement([wanted], found, LIMITS) === 1;
-    if (agreement(expected, found, LIMITS) < LIMITS.share)
+    const limits = weights === undefined ? LIMITS : LIMITS_OF_WEIGHTS[weights];
+    const agrees = (wanted: Detection) => agreement([wanted], found, limits) === 1;
+    if (agreement(expected, found, limits) < limits.share)
       throw new InputError(
-        `${output} is not written, because onnxruntime-web does not find the boxes that ${sized.source} finds in the picture of the check; this is a defect of dino8.`,
+        `${output} is not written, because onnxruntime-web does not find the boxes that ${sized.source} finds in the picture of the check; ${weights === 4 ? 'use `weights` of 8 bits' : 'this is a defect of dino8'}.`,
       );
-    checked.push({ name, expected, agreeing: expected.filter(agrees).length });
+    // What changes by the form of the model is no fault of a browser, which is compared with the same model.
+    const boxes = weights === undefined && floats === 32 ? expected : expectedBoxes(found);
+    checked.push({ name, expected, agreeing: expected.filter(agrees).length, boxes });
   }
   return checked;
 }

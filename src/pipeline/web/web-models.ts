@@ -17,27 +17,50 @@ import { lowerModel } from '../../onnx/lower/lower.ts';
 import { getMetadata } from '../../onnx/metadata.ts';
 import type { Model } from '../../onnx/read.ts';
 import { modelBytes } from '../../onnx/write.ts';
+import type { BlockBits } from '../../quant/block-weights/block-weight.ts';
+import { storeBlockWeights } from '../../quant/block-weights/store-block-weights.ts';
+import { storeHalf } from '../../quant/half/store-half.ts';
 import { Session } from '../../runtime/session.ts';
-import { type Backend, LARGEST_MODEL, type WebFile, type WebFiles, type WebPackage } from '../../web/manifest.ts';
+import {
+  type Backend,
+  type FloatBits,
+  LARGEST_MODEL,
+  type WebFile,
+  type WebFiles,
+  type WebPackage,
+} from '../../web/manifest.ts';
 
 /** The version of the operators of which onnxruntime-web's WebGPU provider has GridSample. */
 const WEBGPU_OPSET = 19;
 
+/** The form of the models of a page. */
+export interface WebForm {
+  /** What runs the half that detects; all else runs in WebAssembly. */
+  readonly backend: Backend;
+  /** The bits in which weights are stored; undefined if they stay as they are. */
+  readonly weights: BlockBits | undefined;
+  /** The floats in which the half that detects computes. */
+  readonly floats: FloatBits;
+  /** The precision in which the layers compute, in words. */
+  readonly precision: string;
+}
+
 /**
  * A detector in the form in which a browser loads it.
- * @param precision the precision in which the layers compute, in words
- * @param backend what runs the half that detects; all else runs in WebAssembly
  * @throws InputError if a model is too large for a page
  */
-export async function webPackage(source: ModelPackage, precision: string, backend: Backend): Promise<WebPackage> {
+export async function webPackage(source: ModelPackage, form: WebForm): Promise<WebPackage> {
   const { model, preprocessing, tokenizer } = source;
   const prompts = readFixedPrompts(model);
   const isFixed = prompts.length > 0;
+  const { backend, floats, precision } = form;
   const detection = detectionOf(source);
   const half = (part: Half) => (isFixed ? model : detection.extractHalf(model, part));
   const files: WebFiles<Uint8Array<ArrayBuffer>> = {
-    ...(!isFixed && { text: await optimized(half('text'), source.source) }),
-    detect: await (backend === 'webgpu' ? forWebGpu : optimized)(half('detect'), source.source),
+    ...(!isFixed && { text: await textHalf(half('text'), source, form) }),
+    detect: await (backend === 'webgpu'
+      ? forWebGpu(half('detect'), source, form)
+      : optimized(half('detect'), source.source)),
     pixels: await optimized(preprocessingGraph(preprocessing), source.source),
   };
   const config = JSON.parse(getMetadata(model, FILES.config[1]) ?? 'null');
@@ -48,6 +71,7 @@ export async function webPackage(source: ModelPackage, precision: string, backen
       dino8: packageVersion(),
       name: model.graph.name,
       backend,
+      floats,
       precision,
       config,
       preprocessing,
@@ -68,11 +92,42 @@ const describe = (name: string, bytes: Uint8Array): WebFile => ({
   sha256: createHash('sha256').update(bytes).digest('hex'),
 });
 
-/** A float model in standard operators alone: those that ONNX Runtime fuses for processors are not all there for WebGPU. */
-function forWebGpu(half: Model, source: string): Promise<Uint8Array<ArrayBuffer>> {
+/** The half that encodes prompts, which runs in WebAssembly. */
+async function textHalf(half: Model, source: ModelPackage, { weights }: WebForm): Promise<Uint8Array<ArrayBuffer>> {
+  if (weights === undefined) return optimized(half, source.source);
   const model = copyModel(half);
-  lowerModel(model, { opset: WEBGPU_OPSET }, source);
-  return optimized(model, source, 'basic');
+  await storeWeights(model, source, weights);
+  return optimized(model, source.source);
+}
+
+/**
+ * The half that detects, from a float model, in operators that WebGPU has: those of the standard, but for the products with weights of 8
+ * or 4 bits. What ONNX Runtime fuses for processors is not all there.
+ */
+async function forWebGpu(
+  half: Model,
+  source: ModelPackage,
+  { weights, floats }: WebForm,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const model = copyModel(half);
+  lowerModel(model, { opset: WEBGPU_OPSET }, source.source);
+  if (weights !== undefined) await storeWeights(model, source, weights);
+  if (floats === 32) return optimized(model, source.source, 'basic');
+  await storeHalf(model, { single: source.family.singlePrecision ?? [] }, source.source);
+  // ONNX Runtime would write the conversions to 32 bits into the file that this machine's processor needs.
+  const bytes = modelBytes(model);
+  checkSize(bytes.length, source.source);
+  return bytes;
+}
+
+async function storeWeights(model: Model, { family }: ModelPackage, bits: BlockBits): Promise<void> {
+  await storeBlockWeights(model, { bits, eightBits: family.eightBitWeights ?? [] });
+}
+
+/** @throws InputError if a model is too large for a page */
+function checkSize(bytes: number, source: string): void {
+  if (bytes > LARGEST_MODEL)
+    throw new InputError(`${source} has more bytes than a page can load; quantize it, or export it for fixed phrases.`);
 }
 
 /**
@@ -91,10 +146,7 @@ async function optimized(
     const bytes = model instanceof Uint8Array ? model : modelBytes(model);
     const session = await Session.create(bytes, { optimization, optimizedModelPath: path }, source);
     await session.close();
-    if ((await sizeOf(path)) > LARGEST_MODEL)
-      throw new InputError(
-        `${source} has more bytes than a page can load; quantize it, or export it for fixed phrases.`,
-      );
+    checkSize(await sizeOf(path), source);
     return new Uint8Array(await readFile(path));
   } finally {
     await rm(folder, { recursive: true, force: true });

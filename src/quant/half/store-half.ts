@@ -8,14 +8,16 @@ import { integerAttribute, setAttribute } from '../../onnx/attributes.ts';
 import { type GraphIndex, indexGraph } from '../../onnx/graph-index.ts';
 import { type Infos, inferShapes } from '../../onnx/infer/infer.ts';
 import { UniqueNames } from '../../onnx/lower/unique-names.ts';
-import { isStandardDomain, standardVersion } from '../../onnx/opset.ts';
+import { isStandardDomain, operatorName, standardVersion } from '../../onnx/opset.ts';
 import type { Model } from '../../onnx/read.ts';
 import { copyNode, makeNode, modulePath, removeUnused, replaceUses, sortTopologically } from '../../onnx/rewrite.ts';
 import { makeTensor } from '../../onnx/tensor.ts';
 import { subgraphsOf } from '../../onnx/traverse.ts';
 import { DataType, type NodeProto, type TensorProto } from '../../onnx/types.ts';
 import { computeConstants } from '../../runtime/fold-constants.ts';
+import { BLOCK_PRODUCT } from '../block-weights/store-block-weights.ts';
 import { matchesPath } from '../match-path.ts';
+import { CONTRIB } from '../targets/ort-cpu/integer-product.ts';
 
 /** Options of `storeHalf`. */
 export interface HalfOptions {
@@ -140,7 +142,8 @@ const isFloat = (name: string, { infos, index }: Rewriting) =>
 
 /** True if a node is computed in float32 by its operator or its place. */
 function isSingle(node: NodeProto, { single }: Rewriting): boolean {
-  if (!isStandardDomain(node.domain) || SINGLE.has(node.opType)) return true;
+  const isKnown = isStandardDomain(node.domain) || operatorName(node) === `${CONTRIB}::${BLOCK_PRODUCT}`;
+  if (!isKnown || SINGLE.has(node.opType)) return true;
   const path = modulePath(node);
   // Nodes without a place give out results, or belong to the size of the image.
   return path === '' || single.some((pattern) => matchesPath(pattern, path));

@@ -6,7 +6,11 @@ import type { PlanEntry } from '../plan-entry.ts';
 import { type Additions, quantizeWeight } from '../weights.ts';
 
 /** The nodes that replace `node`. */
-export function storeAsIntegers({ quantizable, weight }: PlanEntry, node: NodeProto, added: Additions): NodeProto[] {
+export function storeAsIntegers(
+  { quantizable, weight }: Pick<PlanEntry, 'quantizable' | 'weight'>,
+  node: NodeProto,
+  added: Additions,
+): NodeProto[] {
   if (!weight) throw new Error(`${node.name} has no weight to store`);
   const { values, scale, zeroPoint } = quantizeWeight(weight, added);
   if (quantizable.form === 'lookup') return lookUp(node, 1 - weight.index, values, scale, added);
