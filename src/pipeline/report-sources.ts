@@ -49,7 +49,7 @@ interface Named {
 }
 
 /** A result of `compress`. */
-export interface CompressPart extends Named {
+interface CompressPart extends Named {
   readonly kind: 'compress';
   readonly result: CompressResult;
 }

@@ -9,7 +9,7 @@ import type { ReportPart } from './report-sources.ts';
 import { stemOf } from './result-origin.ts';
 
 /** What one result says of one model. */
-export interface Statement {
+interface Statement {
   /** The name of the model. */
   readonly name: string;
   readonly part: ReportPart;

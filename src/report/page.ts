@@ -38,7 +38,7 @@ ${bodies}</main>
 }
 
 /** A column of a table: the heading, and whether the cells hold running text, which is left-aligned and wrapped. */
-export interface Column {
+interface Column {
   readonly heading: string;
   readonly isText?: boolean;
 }
