@@ -10,8 +10,9 @@ import {
   unlinkSync,
   writeSync,
 } from 'node:fs';
-import { resolve } from 'node:path';
-import { InputError } from './errors.ts';
+import { realpath } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { InputError, systemCode } from './errors.ts';
 import { isRunning, tryLock } from './file-lock.ts';
 import { fileError } from './files.ts';
 
@@ -29,13 +30,13 @@ const descriptors = new Map<string, number>();
 let isListening = false;
 
 /**
- * Reserves a file or folder of state for this process by a lock file beside it, `<path>.lock`. Another process is refused, and
- * the same process is not.
+ * Reserves a file or folder of state for this process by a lock file beside it, `<path>.lock`. Another process is refused, by
+ * whatever links it names the place, and the same process is not.
  * @returns the reservation, for `await using`; the end of the process gives it back too
- * @throws InputError that names the process that has it
+ * @throws InputError that names the process that has it, or if a file of another program has the name of the lock file
  */
 export async function reserve(path: string): Promise<Reservation> {
-  const place = `${resolve(path)}.lock`;
+  const place = `${await realPlace(path)}.lock`;
   const known = held.get(place);
   const taking = known ?? takeLock(path, place);
   if (!known) held.set(place, taking);
@@ -59,15 +60,45 @@ export async function reserve(path: string): Promise<Reservation> {
   };
 }
 
+/** The path without symbolic links, of what may not exist yet. */
+async function realPlace(path: string): Promise<string> {
+  const full = resolve(path);
+  const folder = dirname(full);
+  return realpath(full).catch(async () => join(await realpath(folder).catch(() => folder), basename(full)));
+}
+
+/** Opens a lock file, which is made if there is none. A link is not followed, and a pipe does not wait for its other end. */
+const OPEN_LOCK = constants.O_RDWR | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
+/** The content of a lock file: the number of the process, or nothing at the moment in which it is written. */
+const OWNER = /^(\d{0,10})\n?$/;
+const LONGEST_OWNER = 11;
+
+function openLock(path: string, place: string): { readonly descriptor: number; readonly owner: number } {
+  let descriptor: number;
+  try {
+    descriptor = openSync(place, OPEN_LOCK, 0o666);
+  } catch (error) {
+    throw ['ELOOP', 'EISDIR', 'ENXIO'].includes(systemCode(error) ?? '')
+      ? foreignLock(path, place)
+      : fileError('write', place, error);
+  }
+  const info = fstatSync(descriptor);
+  const isOwn = info.isFile() && info.size <= LONGEST_OWNER;
+  const owner = isOwn ? OWNER.exec(readFileSync(descriptor, 'latin1'))?.[1] : undefined;
+  if (owner !== undefined) return { descriptor, owner: Number(owner) };
+  closeSync(descriptor);
+  throw foreignLock(path, place);
+}
+
+/** A lock file is emptied, and removed at the end; a file of another program, such as `yarn.lock`, must not be. */
+const foreignLock = (path: string, place: string) =>
+  new InputError(
+    `${place} is no lock of dino8, which would have this name while ${path} is in use; choose another place, or rename that file.`,
+  );
+
 async function takeLock(path: string, place: string): Promise<Held> {
   for (;;) {
-    let descriptor: number;
-    try {
-      descriptor = openSync(place, constants.O_RDWR | constants.O_CREAT, 0o666);
-    } catch (error) {
-      throw fileError('write', place, error);
-    }
-    const owner = Number(/^\d{1,10}/.exec(readFileSync(descriptor, 'latin1'))?.[0] ?? 0);
+    const { descriptor, owner } = openLock(path, place);
     const isFree = (await tryLock(descriptor)) ?? !(owner > 0 && owner !== process.pid && isRunning(owner));
     if (!isFree) {
       closeSync(descriptor);
