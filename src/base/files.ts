@@ -42,7 +42,11 @@ export function fileError(verb: 'read' | 'write', path: string, error: unknown):
     case 'ENOTDIR':
       return new UsageError(`${path} runs through a file as if it were a directory; check the path.`);
     case 'ENXIO': // A socket, or a device that is not there.
-      return irregularFile(path);
+      return verb === 'read'
+        ? irregularFile(path)
+        : new InputError(`${path} is a socket or a device that takes nothing; name a file.`);
+    case 'EPIPE':
+      return new InputError(`${path} was not written to its end, because the reader of this pipe has gone.`);
     case 'EACCES':
     case 'EPERM':
       return new InputError(`${path} cannot be ${verb === 'read' ? 'read' : 'written'}: permission denied.`);
@@ -213,8 +217,9 @@ export async function writeAtomic(path: string, pieces: string | Iterable<Uint8A
   }
 }
 
+/** Writes into what is there. A named pipe waits for its reader: what is written into one that nobody reads would be lost. */
 async function writeToDevice(path: string, pieces: Iterable<Uint8Array>): Promise<void> {
-  const file = await open(path, 'r+').catch(() => open(path, 'w'));
+  const file = await open(path, constants.O_WRONLY);
   try {
     await writeAll(file, pieces);
   } finally {
@@ -424,11 +429,21 @@ export async function exists(path: string): Promise<boolean> {
   }
 }
 
-/** The size in bytes of a file, or of all files in a folder and below it. */
+/**
+ * The size in bytes of a file, or of all files in a folder and below it. Links to folders, which may lead in circles, and links
+ * to nothing count for nothing.
+ * @throws UsageError or InputError if there is nothing at the path, or a folder cannot be read
+ */
 export async function sizeOf(path: string): Promise<number> {
-  const found = await stat(path);
+  const found = await stat(path).catch((error: unknown) => {
+    throw fileError('read', path, error);
+  });
   if (!found.isDirectory()) return found.size;
-  const names = await readdir(path);
-  const sizes = await Promise.all(names.map((name) => sizeOf(join(path, name))));
-  return sizes.reduce((sum, size) => sum + size, 0);
+  const sizes = (await entriesOf(path)).map(async (entry) => {
+    const inside = join(path, entry.name);
+    if (entry.isDirectory()) return sizeOf(inside);
+    const file = await stat(inside).catch(() => undefined);
+    return file?.isFile() ? file.size : 0;
+  });
+  return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
 }

@@ -19,6 +19,9 @@ export function temporaryBeside(path: string): string {
   return join(dirname(path), `.${short}.${process.pid}.${randomBytes(8).toString('hex')}${ENDING}`);
 }
 
+/** True for the name of a file or folder that is not complete yet. */
+export const isTemporary = (name: string): boolean => NAME.test(name);
+
 const swept = new Set<string>();
 
 /**
@@ -35,9 +38,12 @@ export async function removeLeftovers(folder: string): Promise<void> {
   }
 }
 
+/** Follows no link, and does not wait for the other end of a pipe. */
+const READ_AS_IT_IS = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
+
 /** A process in another container is not seen from here; but it has a lock on the file that it writes. */
 async function removeUnlocked(path: string): Promise<void> {
-  const file = await open(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0)).catch(() => undefined);
+  const file = await open(path, READ_AS_IT_IS).catch(() => undefined);
   if (!file) return;
   try {
     if ((await tryLock(file.fd)) === false) return;

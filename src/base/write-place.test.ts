@@ -1,5 +1,5 @@
 /** A result is written to what its path means: through links, into devices, with the mode of the file that it replaces. */
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import {
   chmod,
   lstat,
@@ -15,6 +15,7 @@ import {
 } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { writeAtomic } from './files.ts';
 import { temporaryBeside } from './temporary.ts';
@@ -69,6 +70,25 @@ describe.skipIf(process.platform === 'win32')('writeAtomic', () => {
     expect((await lstat(at('pipe.json'))).isFIFO()).toBe(true);
   });
 
+  test('waits for the reader of a named pipe, so that nothing is lost', async () => {
+    execFileSync('mkfifo', [at('late.json')]);
+    const written = writeAtomic(at('late.json'), 'through the pipe');
+    // The reader of another program, which comes late.
+    const reader = spawn('sh', ['-c', 'sleep 0.2; exec cat "$0"', at('late.json')], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    expect(await text(reader.stdout)).toBe('through the pipe');
+    await written;
+  });
+
+  test('says that the reader of a named pipe has gone', async () => {
+    execFileSync('mkfifo', [at('short.json')]);
+    spawn('head', ['-c', '10', at('short.json')], { stdio: 'ignore' });
+    await expect(writeAtomic(at('short.json'), 'x'.repeat(1_000_000))).rejects.toThrow(
+      /the reader of this pipe has gone/,
+    );
+  });
+
   test('writes into a device, which stays', async (context) => {
     // A null device of its own, so that a mistake costs nothing.
     if (spawnSync('mknod', [at('null'), 'c', '1', '3']).status !== 0) return context.skip();
@@ -92,6 +112,9 @@ describe.skipIf(process.platform === 'win32')('writeAtomic', () => {
     const [left, alive, foreign] = [named(dead), named(process.ppid), at('swept', `.x.json.${dead}.tmp`)];
     for (const path of [left, alive, foreign]) await writeFile(path, 'unfinished');
     await utimes(left, 0, 0);
+    // It has no writer, for whom a reader would wait.
+    const pipe = named(dead);
+    execFileSync('mkfifo', [pipe]);
     await writeAtomic(at('swept', 'y.json'), 'new');
     const names = (await readdir(at('swept'))).map((name) => at('swept', name));
     expect(names.toSorted()).toEqual([alive, foreign, at('swept', 'y.json')].toSorted());
