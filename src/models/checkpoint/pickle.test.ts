@@ -127,6 +127,19 @@ describe('bounds', () => {
   test('more values than any checkpoint has are refused', () => {
     expect(() => read('}'.repeat(2_100_000), '.')).toThrow(/more than 2000000/);
   });
+
+  test('a list of pairs that is made a dictionary again and again is refused', () => {
+    const pairs = [']', '(', 'N', 'N', 0x86, 'q', 1, 'h\x01'.repeat(10_000), 'e', 0x85, 'q', 0, '0'];
+    const again = ['ccollections\nOrderedDict\nq', 2, '0', 'h\x02h\x00R0'.repeat(10_000)];
+    // 60 KB of a pickle: Python would go through a hundred million pairs.
+    expect(() => read(...pairs, ...again, 'N', '.')).toThrow(/more than 2000000/);
+  });
+
+  test('more values to come back to than JavaScript keeps are refused', () => {
+    const memoize = new Uint8Array(17_000_000).fill(0x94);
+    memoize[0] = 0x4e;
+    expect(() => readPickle(memoize, 'memo.pth')).toThrow(/more than 2000000 entries/);
+  });
 });
 
 test('no sequence of opcodes gives anything but a value or a typed error', () => {

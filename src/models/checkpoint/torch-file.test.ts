@@ -6,8 +6,10 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Dino8Error, InputError } from '../../base/errors.ts';
 import { packageRoot } from '../../base/package-root.ts';
+import { PickleObject, type PickleValue } from './pickle-values.ts';
 import { readSafetensors } from './safetensors.ts';
 import { parseTorchFile } from './torch-file.ts';
+import { TorchTensors } from './torch-tensor.ts';
 import { findWeightSets, type WeightSet } from './weight-sets.ts';
 import { readWeightsFile } from './weights-files.ts';
 
@@ -61,6 +63,52 @@ test('truncated and damaged archives are refused in one sentence', async () => {
   await expect(parseTorchFile(new Uint8Array(50), 'noise.pth')).rejects.toThrow(InputError);
   const legacy = new Uint8Array(readFileSync(join(fixtures, 'torch/legacy.pth')));
   await expect(parseTorchFile(legacy.slice(0, -10), 'short.pth')).rejects.toThrow(/short\.pth ends in the middle/);
+});
+
+describe('weights are looked for in bounded work', () => {
+  const file = (value: PickleValue) => ({ value, tensors: new TorchTensors({ bytesOf: () => undefined }, 0) });
+  const tensor = new PickleObject('torch._utils._rebuild_tensor_v2', []);
+  const moduleWith = (state: readonly [string, PickleValue][]) => {
+    const made = new PickleObject('evil.Module', []);
+    made.state = new Map(state);
+    return made;
+  };
+
+  test('also if many modules are made of the same large one', () => {
+    let visited = 0;
+    class Counted extends Map<PickleValue, PickleValue> {
+      override *[Symbol.iterator]() {
+        for (const entry of super[Symbol.iterator]()) {
+          visited++;
+          yield entry;
+        }
+        return undefined;
+      }
+    }
+    const parameters = new Counted(Array.from({ length: 20_000 }, (_, index) => [`p${index}`, null]));
+    const shared = moduleWith([
+      ['_modules', new Map()],
+      ['_parameters', parameters],
+    ]);
+    const modules = Array.from({ length: 100 }, (_, index): [string, PickleValue] => [
+      `m${index}`,
+      moduleWith([['_modules', new Map([['inner', shared]])]]),
+    ]);
+    findWeightSets(file(new Map(modules)), 'modules.pth');
+    // Each of the hundred has 20,000 parameters.
+    expect(visited).toBeLessThan(500_000);
+  });
+
+  test('and a text of a million letters is no name, of which each tensor would have a copy', () => {
+    const long = 'n'.repeat(1_000_000);
+    const value = new Map([
+      [long, tensor],
+      ['short', tensor],
+    ]);
+    expect(findWeightSets(file(value), 'names.pth').map(({ names }) => [...names])).toEqual([['short']]);
+    const inside = new Map([[long, new Map([['short', tensor]])]]);
+    expect(findWeightSets(file(inside), 'names.pth').map(({ path }) => path)).toEqual([['?']]);
+  });
 });
 
 test('a compressed archive is refused, because it may grow beyond bounds', async () => {

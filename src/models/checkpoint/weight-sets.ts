@@ -23,10 +23,14 @@ export interface WeightSet {
   read(name: string): StoredTensor;
 }
 
-/** Dictionaries and modules are nested less deep than this, and a network has fewer modules and parameters. */
+/**
+ * Dictionaries and modules are nested less deep than this. A network has fewer modules and parameters, also with all copies of it
+ * in a file, which may all be one object that is gone through again and again.
+ */
 const DEEPEST = 32;
 const MOST_MODULES = 200_000;
-const LONGEST_PREFIX = 1000;
+/** A longer name is none. The same text may be the name of any number of tensors, and each would be a copy of it. */
+const LONGEST_NAME = 1000;
 /** The same dictionary is looked for under this number of further keys. */
 const MOST_REPEATED = 64;
 /** Longer lists are data, such as labels, and hold no weights. */
@@ -64,12 +68,13 @@ export function weightSetOf(tensors: ReadonlyMap<string, StoredTensor>): WeightS
 export function findWeightSets(file: TorchFile, source: string): WeightSet[] {
   const sets: WeightSet[] = [];
   const seen = new Map<PickleValue, ReadonlyMap<string, PickleObject>>();
+  const left = { modules: MOST_MODULES };
   let repeated = 0;
   /** Adds the set that a value is, and returns whether there may be others in it. */
   const visit = (value: PickleValue, path: readonly string[]): boolean => {
     if (!isContainer(value)) return false;
     const known = seen.get(value);
-    const described = known ?? describedTensors(value);
+    const described = known ?? describedTensors(value, left);
     seen.set(value, described);
     // Averages that were never updated are the same object as the weights, under another key.
     if (described.size > 0 && (!known || repeated++ < MOST_REPEATED))
@@ -125,12 +130,19 @@ function mmengineVersion(value: PickleValue): string | undefined {
   return typeof version === 'string' ? version : undefined;
 }
 
+/** The modules and parameters that may still be gone through. */
+interface Left {
+  modules: number;
+}
+
+const isName = (key: PickleValue): key is string => typeof key === 'string' && key.length <= LONGEST_NAME;
+
 /** The tensors of a dictionary or of a module, by name. */
-function describedTensors(value: PickleValue): Map<string, PickleObject> {
-  if (isModule(value)) return moduleTensors(value);
+function describedTensors(value: PickleValue, left: Left): Map<string, PickleObject> {
+  if (isModule(value)) return moduleTensors(value, left);
   const found = new Map<string, PickleObject>();
   for (const [key, inner] of dictionaryOf(value))
-    if (typeof key === 'string' && isTensor(inner)) found.set(key.replace(WRAPPERS, ''), inner);
+    if (isName(key) && isTensor(inner)) found.set(key.replace(WRAPPERS, ''), inner);
   return found;
 }
 
@@ -144,27 +156,27 @@ const stateOf = (value: PickleValue): ReadonlyMap<PickleValue, PickleValue> | un
 const isModule = (value: PickleValue): boolean => stateOf(value)?.get('_modules') instanceof Map;
 
 /** The parameters and buffers of a pickled module and of those in it, under the names of `state_dict()`. */
-function moduleTensors(module: PickleValue): Map<string, PickleObject> {
+function moduleTensors(module: PickleValue, left: Left): Map<string, PickleObject> {
   const found = new Map<string, PickleObject>();
   const pending = [{ value: module, prefix: '', depth: 0 }];
-  for (let work = 0; work < MOST_MODULES; ) {
+  while (left.modules > 0) {
     const next = pending.pop();
     if (!next) break;
     const { value, prefix, depth } = next;
     const tensors = [...attributeEntries(value, '_parameters'), ...attributeEntries(value, '_buffers')];
     const modules = attributeEntries(value, '_modules');
-    work += 1 + tensors.length + modules.length;
-    if (depth > DEEPEST || prefix.length > LONGEST_PREFIX) continue;
+    left.modules -= 1 + tensors.length + modules.length;
+    if (depth > DEEPEST || prefix.length > LONGEST_NAME) continue;
     for (const [key, inner] of tensors) if (isTensor(inner)) found.set(`${prefix}${key}`.replace(WRAPPERS, ''), inner);
     for (const [key, inner] of modules) pending.push({ value: inner, prefix: `${prefix}${key}.`, depth: depth + 1 });
   }
   return found;
 }
 
-/** The entries of a dictionary that is an attribute of an object, of those that have a text as their key. */
+/** The entries of a dictionary that is an attribute of an object, of those that have a name as their key. */
 function attributeEntries(value: PickleValue, attribute: string): [key: string, inner: PickleValue][] {
   const entries = [...dictionaryOf(stateOf(value)?.get(attribute) ?? null)];
-  return entries.filter((entry): entry is [string, PickleValue] => typeof entry[0] === 'string');
+  return entries.filter((entry): entry is [string, PickleValue] => isName(entry[0]));
 }
 
 const isContainer = (value: PickleValue) => typeof value === 'object' && value !== null;
@@ -180,5 +192,5 @@ function* children(value: PickleValue): Iterable<[key: string, inner: PickleValu
     for (const [key, inner] of entries) if (isContainer(inner) && !isTensor(inner)) yield [String(keyText(key)), inner];
 }
 
-/** Keys are texts in what holds weights; others are not spelled out, because they may be of any size. */
-const keyText = (key: PickleValue) => (typeof key === 'string' || typeof key === 'number' ? key : '?');
+/** Keys are names in what holds weights; others are not spelled out, because they may be of any size. */
+const keyText = (key: PickleValue) => (isName(key) || typeof key === 'number' ? key : '?');
