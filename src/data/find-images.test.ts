@@ -86,6 +86,11 @@ test.each([
   ['**', 'a/**/'.repeat(5)],
   ['*', '*a'.repeat(5)],
   ['groups', `${'+(a|'.repeat(5)}b${')'.repeat(5)}`],
+  ['optional groups', '?(a)'.repeat(5)],
+  ['groups that are regular expressions', '(a|a)'.repeat(5)],
+  ['groups in groups', '+(+(a))'],
+  ['groups that repeat', '(a+)+'],
+  ['lists', '{a,a}'.repeat(5)],
 ])('a pattern of many %s is refused before it is looked for', async (_, pattern) => {
   await expect(findImages([`${pattern}.jpg`])).rejects.toThrow(/more wildcards than can be looked for/);
 });

@@ -42,7 +42,10 @@ async function expand(name: string, { recursive = false, videos = false }: FindI
   return found;
 }
 
-/** The number of `**` in a pattern, of `*` in a part of it and of groups that repeat: the time grows exponentially with them. */
+/**
+ * The number of `**` in a pattern, of `*` in a part of it, of groups such as `?(a)` and `@(a|b)`, and of lists such as `{a,b}`: the
+ * time grows exponentially with them.
+ */
 const MOST_WILDCARDS = 4;
 
 /** @throws UsageError if looking for a pattern could take for ever */
@@ -50,10 +53,13 @@ function checkPattern(pattern: string): void {
   const parts = pattern.split(/[\\/]/);
   const deep = parts.filter((part) => part.includes('**')).length;
   const wide = Math.max(...parts.map((part) => part.replaceAll('**', '').split('*').length - 1));
-  const groups = pattern.split(/[+*]\(/).length - 1;
-  if (Math.max(deep, wide, groups) > MOST_WILDCARDS)
+  const groups = pattern.split('(').length - 1;
+  const lists = pattern.split('{').length - 1;
+  // A repeated group in a repeated group, such as +(+(a)), takes exponential time by itself.
+  const isNested = /\([^)]*\(|\)\+/.test(pattern);
+  if (isNested || Math.max(deep, wide, groups, lists) > MOST_WILDCARDS)
     throw new UsageError(
-      `${pattern} has more wildcards than can be looked for, at most ${MOST_WILDCARDS} of ** and ${MOST_WILDCARDS} of * in a part; name the folders, or give several patterns.`,
+      `${pattern} has more wildcards than can be looked for, at most ${MOST_WILDCARDS} of **, of * in a part, of (…) and of {…}, and no (…) in another; name the folders, or give several patterns.`,
     );
 }
 

@@ -6,7 +6,7 @@
  * trained on.
  */
 import { basename, extname, join } from 'node:path';
-import { parseXml, XmlElement } from '@rgrove/parse-xml';
+import { parseXml, XmlElement, XmlText } from '@rgrove/parse-xml';
 import { InputError, messageOf, UsageError } from '../../base/errors.ts';
 import { isDirectory, namesIn, readText } from '../../base/files.ts';
 import { mapConcurrently } from '../../base/map-concurrently.ts';
@@ -15,6 +15,7 @@ import { isPictureName } from '../find-images.ts';
 import { type Box, isPossibleBox } from '../labelled-box.ts';
 import { chooseSplit } from './choose-split.ts';
 import type { ReadDatasetOptions } from './dataset-options.ts';
+import { labelFile } from './label-file.ts';
 import { PictureFinder } from './picture-finder.ts';
 
 /** The largest XML file of one picture, in bytes. */
@@ -48,12 +49,16 @@ export async function readVoc(folder: string, options: ReadDatasetOptions): Prom
     );
   const listed = await stemsOfSplit(folder, options);
   const files = await xmlFiles(xmlFolder);
-  const described = await mapConcurrently(files, (file) => readXml(join(xmlFolder, file)), {
-    label: 'Reading labels',
-    limit: CONCURRENT,
-    onProgress: options.onProgress,
-    signal: options.signal,
-  });
+  const described = await mapConcurrently(
+    files,
+    async (file) => readXml(await labelFile(join(xmlFolder, file), folder)),
+    {
+      label: 'Reading labels',
+      limit: CONCURRENT,
+      onProgress: options.onProgress,
+      signal: options.signal,
+    },
+  );
   const byStem = new Map(files.map((file, index) => [stemOf(file), described[index]]));
   const names = [...new Set(described.flatMap(({ objects }) => objects.map((object) => object.name)))].sort();
   const idOf = new Map(names.map((name, index) => [name, index + 1]));
@@ -114,7 +119,7 @@ async function stemsOfSplit(folder: string, options: ReadDatasetOptions): Promis
       throw new UsageError(`${folder} has no lists of splits in ImageSets/Main; leave \`split\` out.`);
     return undefined;
   }
-  const path = join(lists, `${chooseSplit(names.sort(), options, folder)}.txt`);
+  const path = await labelFile(join(lists, `${chooseSplit(names.sort(), options, folder)}.txt`), folder);
   const lines = (await readText(path, MAX_LIST_BYTES)).split(/\r?\n/);
   const stems = lines.flatMap((line) => line.trim().split(/\s+/)[0] || []);
   const seen = new Set<string>();
@@ -152,7 +157,8 @@ async function readXml(path: string): Promise<Described> {
     // The parser knows no entities but the five of XML itself, so that none can expand.
     root = parseXml(text).root;
   } catch (error) {
-    throw new InputError(`${path} is not valid XML (${messageOf(error)}).`);
+    const reason = error instanceof RangeError ? 'its elements are nested too deep' : messageOf(error);
+    throw new InputError(`${path} is not valid XML (${reason}).`);
   }
   if (root?.name !== 'annotation')
     throw new InputError(`${path} is no annotation of Pascal VOC: its root is not <annotation>.`);
@@ -172,6 +178,8 @@ async function readXml(path: string): Promise<Described> {
         throw new InputError(`${path}: the object ${index + 1}, ${name}, has no number ${edge}, or an impossible one.`);
       return value;
     }) as [number, number, number, number]; // one for each edge
+    if (right < left || bottom < top)
+      throw new InputError(`${path}: the object ${index + 1}, ${name}, ends before it begins; correct its corners.`);
     const box: Box = [left - 1, top - 1, right - left + 1, bottom - top + 1];
     return { name, box, isDifficult: textOf(object, 'difficult') === '1' };
   });
@@ -183,4 +191,9 @@ const children = (element: XmlElement | undefined, name: string): XmlElement[] =
 
 const child = (element: XmlElement | undefined, name: string): XmlElement | undefined => children(element, name)[0];
 
-const textOf = (element: XmlElement | undefined, name: string): string => child(element, name)?.text.trim() ?? '';
+/** The text that stands in an element itself. That of the elements in it, which may be any number in each other, is none of it. */
+const textOf = (element: XmlElement | undefined, name: string): string =>
+  (child(element, name)?.children ?? [])
+    .map((each) => (each instanceof XmlText ? each.text : ''))
+    .join('')
+    .trim();

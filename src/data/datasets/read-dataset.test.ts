@@ -122,6 +122,33 @@ test('a link that leads out of the folder is refused unless its folder is named'
   await expect(checkExistence(within)).resolves.toBe(within);
 });
 
+test('a file of labels that is a link out of its folder is refused, since it could be any file', async () => {
+  const { text } = variantOf('ok');
+  await write(at('links-secret/file'), text);
+  const links = ['links-coco/labels.json', 'links-above/annotations/instances_val.json', 'links-voc/Annotations/x.xml'];
+  links.push('links-split/ImageSets/Main/val.txt', 'links-yolo/classes.txt', 'links-yaml/data.yaml');
+  await write(at('links-yaml/images/x.jpg'), '');
+  await write(at('links-yolo/labels/x.txt'), '');
+  await write(at('links-yolo/images/x.jpg'), '');
+  await write(at('links-voc/JPEGImages/x.jpg'), '');
+  await write(at('links-split/Annotations/x.xml'), '<annotation/>');
+  await write(at('links-split/JPEGImages/x.jpg'), '');
+  await mkdir(at('links-above/val'), { recursive: true });
+  await write(at('links-secret/data.yaml'), 'names: [x]\nval: images\n');
+  for (const link of links) {
+    await mkdir(dirname(at(link)), { recursive: true });
+    await symlink(at(link.endsWith('yaml') ? 'links-secret/data.yaml' : 'links-secret/file'), at(link));
+    const [folder = ''] = link.split('/');
+    const named = folder === 'links-above' ? 'links-above/val' : folder;
+    await expect(readDataset(at(named)), link).rejects.toThrow(/is a link that leads out of \S*; refused/);
+  }
+  // A link within the folder, and a file that is named, are read.
+  await write(at('links-kept/store/labels.json'), text);
+  await symlink('store/labels.json', at('links-kept/labels.json'));
+  expect((await readDataset(at('links-kept'))).images).toHaveLength(4);
+  expect((await readDataset(at('links-coco/labels.json'))).images).toHaveLength(4);
+});
+
 test('two names that find the same picture are refused', async () => {
   const data = JSON.parse(variantOf('ok').text);
   data.images[0].file_name = 'a/x.jpg';
@@ -289,7 +316,9 @@ describe('Pascal VOC', () => {
 
   test.each([
     ['an entity', '<!DOCTYPE x [<!ENTITY e "eeeeeeee">]><annotation>&e;</annotation>', /no valid XML|not valid XML/],
-    ['deep elements', '<annotation>'.repeat(100_000), /not valid XML/],
+    ['deep elements', '<annotation>'.repeat(100_000), /not valid XML \(its elements are nested too deep\)/],
+    ['a deep name', xml(a, object('<a>'.repeat(3000) + '</a>'.repeat(3000), [1, 1, 2, 2])), /the object 1 has no name/],
+    ['corners that changed places', xml(a, object('car', [20, 1, 10, 5])), /object 1, car, ends before it begins/],
     ['a box without an edge', xml(a, '<object><name>car</name></object>'), /has no number xmin/],
     ['another root', '<a/>', /root is not <annotation>/],
   ])('%s is refused', async (name, text, message) => {

@@ -1,5 +1,5 @@
 /** Reads a data set of any layout that is known. */
-import { extname, join } from 'node:path';
+import { dirname, extname, join } from 'node:path';
 import { checkOptions, checkPath } from '../../base/check-options.ts';
 import { UsageError } from '../../base/errors.ts';
 import { exists, isDirectory, missingFile, namesIn } from '../../base/files.ts';
@@ -7,6 +7,7 @@ import type { CocoDataset } from '../coco.ts';
 import { cleanName } from '../phrases.ts';
 import { type AnnotationCandidate, findAnnotationFiles, readCoco } from './coco-folder.ts';
 import { type ReadDatasetOptions, readDatasetSchemas } from './dataset-options.ts';
+import { labelFile } from './label-file.ts';
 import { hasVocLayout, readVoc } from './pascal-voc.ts';
 import { CLASSES_FILE, isYoloFile, readYolo } from './yolo.ts';
 
@@ -90,7 +91,10 @@ async function cocoCandidates(folder: string, options: ReadDatasetOptions): Prom
   const chosen = split === undefined ? all : all.filter((each) => each.split === split);
   if (all.length > 0 && chosen.length === 0)
     throw new UsageError(`${folder} has no split ${split}; its splits are ${splitsOf(all)}.`);
-  return chosen.map(({ path }) => ({ path, read: () => readCoco(path, folder, others) }));
+  return chosen.map(({ path }) => ({
+    path,
+    read: async () => readCoco(await labelFile(path, dirname(path)), folder, others),
+  }));
 }
 
 const splitsOf = (candidates: readonly AnnotationCandidate[]) =>
@@ -100,7 +104,8 @@ async function otherCandidates(folder: string, options: ReadDatasetOptions): Pro
   const names = (await namesIn(folder)).sort();
   const candidates: Candidate[] = [];
   for (const path of names.filter(isYaml).map((name) => join(folder, name)))
-    if (await isYoloFile(path)) candidates.push({ path, read: () => readYolo(path, options) });
+    if (await isYoloFile(path))
+      candidates.push({ path, read: async () => readYolo(await labelFile(path, folder), options) });
   if (candidates.length === 0 && names.includes('labels') && names.includes('images') && names.includes(CLASSES_FILE))
     candidates.push({ path: join(folder, CLASSES_FILE), read: () => readYolo(folder, options) });
   if (await hasVocLayout(folder)) candidates.push({ path: folder, read: () => readVoc(folder, options) });

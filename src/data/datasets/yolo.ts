@@ -20,6 +20,7 @@ import type { Size } from '../size.ts';
 import { boxOfPolygons } from './box-of-outline.ts';
 import { chooseSplit } from './choose-split.ts';
 import type { ReadDatasetOptions } from './dataset-options.ts';
+import { labelFile } from './label-file.ts';
 import { isWithin } from './picture-finder.ts';
 
 const MAX_YAML_BYTES = 4 << 20;
@@ -132,7 +133,9 @@ async function readClasses(folder: string): Promise<YoloFile> {
     throw new UsageError(
       `${folder} has labels of YOLO but neither a data.yaml nor a ${CLASSES_FILE} with the names of the classes; write one.`,
     );
-  const names = (await readText(path, MAX_YAML_BYTES)).split(/\r?\n/).map((line) => line.trim());
+  const names = (await readText(await labelFile(path, folder), MAX_YAML_BYTES))
+    .split(/\r?\n/)
+    .map((line) => line.trim());
   while (names.at(-1) === '') names.pop();
   return { names, val: 'images' };
 }
