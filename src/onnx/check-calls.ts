@@ -19,9 +19,12 @@ const keyOf = (domain: string, name: string, overload: string) =>
 /** The key in `functionsByKey` of the function that a node calls. */
 export const keyOfCall = ({ domain, opType, overload }: NodeProto): string => keyOf(domain, opType, overload);
 
+/** The key in `functionsByKey` of a function. */
+export const keyOfFunction = ({ domain, name, overload }: FunctionProto): string => keyOf(domain, name, overload);
+
 /** The functions of a model, by what names them in calls. */
 export function functionsByKey(model: ModelProto): Map<string, FunctionProto> {
-  return new Map(model.functions.map((body) => [keyOf(body.domain, body.name, body.overload), body]));
+  return new Map(model.functions.map((body) => [keyOfFunction(body), body]));
 }
 
 /**

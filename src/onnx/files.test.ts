@@ -2,7 +2,7 @@
 import { mkdir, mkdtemp, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { create, createRegistry, equals, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { create, createRegistry, equals, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import fc from 'fast-check';
 import {
   AttributeProtoSchema,
@@ -14,6 +14,7 @@ import {
   StringStringEntryProtoSchema,
   TensorProto_DataLocation,
   TensorProtoSchema,
+  ValueInfoProtoSchema,
 } from 'onnx-buf';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { InputError, UsageError } from '../base/errors.ts';
@@ -43,7 +44,7 @@ const tensor = fc
 /** Models with parts that dino8 does not use: docs, metadata, subgraphs, functions, unknown operators and fields. */
 const anyModel = fc
   .record({
-    tensors: fc.array(tensor, { maxLength: 5 }),
+    tensors: fc.uniqueArray(tensor, { maxLength: 5, selector: (each) => each.name }),
     names: fc.uniqueArray(name, { maxLength: 5 }),
     doc: fc.string(),
   })
@@ -211,6 +212,40 @@ describe('files from untrusted sources', () => {
     const called = modelWith([]);
     called.functions = [create(FunctionProtoSchema, { name: 'F', domain: 'd', node: [node, node] })];
     expect(() => parseModel(toBinary(ModelProtoSchema, called), 'it')).toThrow(/two nodes compute the value y/);
+  });
+
+  test('a name that stands for two things is refused, as the checker of ONNX does', () => {
+    const tensor = create(TensorProtoSchema, {
+      name: 'w',
+      dataType: DataType.UINT8,
+      dims: [1n],
+      rawData: new Uint8Array(1),
+    });
+    const value = create(ValueInfoProtoSchema, { name: 'w' });
+    const node = create(NodeProtoSchema, { opType: 'Relu', input: ['x'], output: ['w'] });
+    const body = create(FunctionProtoSchema, { name: 'F', domain: 'd' });
+    const graphs: readonly [MessageInitShape<typeof GraphProtoSchema>, RegExp][] = [
+      [{ initializer: [tensor, tensor] }, /two initializers have the name w/],
+      [{ input: [value, value] }, /two inputs have the name w/],
+      [{ initializer: [tensor], node: [node] }, /a node computes the value w, which is an input or an initializer/],
+      [{ input: [value], node: [node] }, /a node computes the value w, which is an input or an initializer/],
+    ];
+    for (const [parts, message] of graphs) {
+      const graph = create(GraphProtoSchema, parts);
+      const branch = create(NodeProtoSchema, {
+        attribute: [create(AttributeProtoSchema, { name: 'then_branch', g: graph })],
+      });
+      for (const whole of [graph, create(GraphProtoSchema, { name: 'outer', node: [branch] })]) {
+        const bytes = toBinary(ModelProtoSchema, create(ModelProtoSchema, { irVersion: 8n, graph: whole }));
+        expect(() => parseModel(bytes, 'it')).toThrow(message);
+      }
+    }
+    const called = modelWith([]);
+    called.functions = [body, body];
+    expect(() => parseModel(toBinary(ModelProtoSchema, called), 'it')).toThrow(/two functions have the name/);
+    // An initializer is the default of an input of its name.
+    const defaults = create(GraphProtoSchema, { name: 'g', initializer: [tensor], input: [value] });
+    parseModel(toBinary(ModelProtoSchema, create(ModelProtoSchema, { irVersion: 8n, graph: defaults })), 'it');
   });
 
   test('external data beyond the end of its file is refused', async () => {
