@@ -52,6 +52,16 @@ describe('calibrate', () => {
     expect(interrupted.code, interrupted.stderr).toBe(130);
     expect(await exists(at('again.json'))).toBe(false);
     expect(await exists(at('again.json.partial'))).toBe(true);
+    // What is kept has the form of statistics, and knows a part of the images only.
+    const refused = {
+      code: 1,
+      stderr: expect.stringMatching(/json\S* knows [4-9] of the 11 images .* was interrupted/),
+    };
+    const kept = JSON.parse(await readFile(at('again.json.partial'), 'utf8'));
+    await writeFile(at('alone.json'), JSON.stringify({ ...kept, shard: { index: 1, count: 1 } }));
+    const statistics = ['--statistics', at('again.json.partial')];
+    expect(await runHere(['quantize', checkpoint, ...statistics, '-o', at('none.onnx')])).toMatchObject(refused);
+    expect(await calibrate('--merge', at('alone.json'), '-o', at('none.json'))).toMatchObject(refused);
     const resumed = await runHere(args);
     expect(resumed.code, resumed.stderr).toBe(0);
     expect(await readFile(at('again.json'), 'utf8')).toBe(whole);

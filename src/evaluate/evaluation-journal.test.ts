@@ -76,6 +76,11 @@ test('each part of the key is told apart, and named in the error', async () => {
 test.each([
   ['a score that no probability has', (line: string) => line.replace(/"score":[\d.e-]+/, '"score":7')],
   ['a box of 1e308', (line: string) => line.replace(/"bbox":\[[^,]+/, '"bbox":[1e308')],
+  [
+    'a category that the data set does not have',
+    (line: string) => line.replace(/"category_id":\d+/, '"category_id":999'),
+  ],
+  ['an image that the data set does not have', (line: string) => line.replace(/"(image|image_id)":\d+/g, '"$1":999')],
   ['a detection of another image', (line: string) => line.replace(/"image_id":\d+/, '"image_id":999')],
 ])('a journal with %s is refused by its line', async (_, change) => {
   await interruptAfter(3);
@@ -83,6 +88,15 @@ test.each([
   expect(change(first)).not.toBe(first);
   await writeFile(path, [head, change(first), ...others].join('\n'));
   await expect(openEvaluationJournal(path, source, dataset)).rejects.toThrow(/is damaged in line 2/);
+});
+
+test('a journal that has an image twice is refused', async () => {
+  await interruptAfter(3);
+  const lines = (await readFile(path, 'utf8')).trimEnd().split('\n');
+  await writeFile(path, `${[...lines, lines[1]].join('\n')}\n`);
+  await expect(openEvaluationJournal(path, source, dataset)).rejects.toThrow(
+    new RegExp(`is damaged in line ${lines.length + 1}`),
+  );
 });
 
 test('other pictures under the same names are other images', async () => {

@@ -11,6 +11,7 @@ import {
   objectWith,
   optional,
 } from '../base/check-options.ts';
+import { InputError } from '../base/errors.ts';
 import { Journal } from '../base/json-lines.ts';
 import { packageVersion } from '../base/package-root.ts';
 import type { WorkOptions } from '../base/progress.ts';
@@ -93,5 +94,23 @@ export async function openEvaluationJournal(
     boxesPerImage: BOXES_PER_IMAGE,
     ...(identity ?? (await identifyDataset(dataset, work))),
   };
-  return Journal.open(path, { kind: 'evaluation', key, schema: entrySchema });
+  const journal = await Journal.open(path, { kind: 'evaluation', key, schema: entrySchema });
+  try {
+    checkEntries(journal.entries, dataset, path);
+  } catch (error) {
+    await journal.close();
+    throw error;
+  }
+  return journal;
+}
+
+/** @throws InputError if an entry is of an image or a category that the data set does not have, or an image has two */
+function checkEntries(entries: readonly EvaluationEntry[], dataset: CocoDataset, path: string): void {
+  const images = new Set(dataset.images.map(({ id }) => id));
+  const categories = new Set(dataset.categories.map(({ id }) => id));
+  for (const [index, { image, detections }] of entries.entries())
+    if (!images.delete(image) || detections.some(({ category_id }) => !categories.has(category_id)))
+      throw new InputError(
+        `${path} is damaged in line ${index + 2}, whose image or category is none of this evaluation, or there twice; remove it to start anew, or choose another path.`,
+      );
 }

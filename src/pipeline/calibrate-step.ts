@@ -19,6 +19,7 @@ import { type TextDependence, textDependence } from '../quant/observe/text-depen
 import { valuesToObserve } from '../quant/plan.ts';
 import type { ThreadOptions } from '../runtime/threads.ts';
 import { calibrateDataset, removeKept } from './calibrate-dataset.ts';
+import { checkFinished } from './finished-calibration.ts';
 import {
   countSchema,
   datasetSchemas,
@@ -161,7 +162,7 @@ const mergeSchemas: OptionSchemas<MergeStatisticsOptions> = {
 /**
  * Joins the parts of one calibration. The result equals that of one run to the bit.
  *
- * @throws UsageError if parts are missing, doubled, or of different calibrations
+ * @throws UsageError if parts are missing, doubled, or of different calibrations; InputError if one is of an interrupted calibration
  * @example
  * await mergeStatistics({ parts: ['part1.json', 'part2.json'], output: 'statistics.json' });
  */
@@ -170,7 +171,11 @@ export async function mergeStatistics(options: MergeStatisticsOptions): Promise<
     const { parts, output, onNotice, overwrite } = options;
     await checkStepFiles({ outputs: [output], statistics: parts, overwrite });
     const read = [];
-    for (const path of parts) read.push({ ...(await readStatistics(path, { onNotice })), path });
+    for (const path of parts) {
+      const part = await readStatistics(path, { onNotice });
+      checkFinished(part, path);
+      read.push({ ...part, path });
+    }
     return store(mergeCalibrations(read), output);
   });
 }

@@ -8,6 +8,7 @@ import { modelHash } from '../onnx/hash.ts';
 import type { Statistics } from '../quant/observe/calibrate.ts';
 import type { SampleSource } from '../quant/observe/sample.ts';
 import { type Calibration, checkStatistics, readStatistics } from '../quant/observe/statistics-file.ts';
+import { checkFinished } from './finished-calibration.ts';
 import { type InputSource, openInputs, type PictureOptions } from './samples.ts';
 import type { DatasetOptions } from './sources.ts';
 
@@ -44,7 +45,7 @@ export interface ResolvedCalibration {
 /**
  * Reads the statistics and plans the images that the options name.
  *
- * @throws InputError if the statistics belong to another model or to one part of a calibration only
+ * @throws InputError if the statistics belong to another model, to one part of a calibration only, or to an interrupted one
  */
 export async function resolveCalibration(
   source: LoadedModel,
@@ -69,6 +70,8 @@ export async function resolveCalibration(
         });
   if (statistics === undefined) return { plan, statistics: undefined };
   const found = typeof statistics === 'string' ? await readStatistics(statistics, { onNotice }) : statistics;
-  checkStatistics(found, modelHash(source.model), typeof statistics === 'string' ? statistics : 'The calibration');
+  const name = typeof statistics === 'string' ? statistics : 'The calibration';
+  checkStatistics(found, modelHash(source.model), name);
+  checkFinished(found, name);
   return { plan, statistics: found.statistics };
 }
