@@ -1,9 +1,10 @@
 /** `dino8 compress` as a user meets it: killed, interrupted, continued, and with another recipe. */
-import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { packageRoot } from '../src/base/package-root.ts';
+import type { CompressResult } from '../src/index.ts';
 import { writeSmallCheckpoint } from '../src/models/grounding-dino/testing/small-checkpoint.ts';
 import { run, runHere, signalledAt } from './run-cli.ts';
 
@@ -25,6 +26,7 @@ rules:
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'dino8-compress-'));
   await writeFile(at('one.yaml'), recipe('fc1'));
+  await symlink(join(packageRoot, 'assets/shapes'), at('linked'));
   checkpoint = await writeSmallCheckpoint(at('checkpoint'));
   args = [
     'compress',
@@ -74,6 +76,25 @@ describe('compress', () => {
     expect(await readFile(at('out/report.html'), 'utf8')).toContain('One layer of the encoder.');
   });
 
+  test('whose results have an entry twice makes no report', async () => {
+    const doubled = async (change: (results: CompressResult) => unknown) => {
+      const results = JSON.parse(await readFile(at('out/results.json'), 'utf8'));
+      change(results);
+      await writeFile(at('doubled.json'), JSON.stringify(results));
+      const refused = await runHere(['report', at('doubled.json'), '-o', at('doubled.html')]);
+      expect(refused.code, refused.stderr).toBe(1);
+      return refused.stderr;
+    };
+    const again = (list: readonly unknown[] | undefined) => (list as unknown[]).push(list?.[0]);
+    const inCategories = await doubled(({ variants }) => again(variants[0]?.categories));
+    expect(inCategories).toMatch(
+      /doubled\.json is not as expected at variants\.0\.categories\.\d+\.id: an entry before it/,
+    );
+    expect(await doubled(({ variants }) => again(variants))).toMatch(/at variants\.2\.name: an entry before/);
+    expect(await doubled(({ inspected }) => again(inspected.inspection.modules))).toMatch(/modules\.\d+\.path/);
+    expect(await doubled(({ images }) => again(images[0]?.detections))).toMatch(/at images\.0\.detections\.2\.variant/);
+  });
+
   test('repeats only the steps that a change affects, and names the change', async () => {
     const before = await steps();
     await writeFile(at('one.yaml'), recipe('fc2'));
@@ -87,12 +108,23 @@ describe('compress', () => {
 
   test.each([
     [['--calibration', validation], 2, /--calibration are those of the data set/],
+    [['--calibration', 'linked/val'], 2, /--calibration are those of the data set/],
     [['--set-aside', '1.5'], 2, /--set-aside must be a number from 0 to 1/],
     [['--recipes', 'none'], 2, /There is no recipe none/],
     [['--recipes', 'dynamic,dynamic'], 2, /name each recipe once/],
   ])('%j is refused in one sentence', async (extra, code, message) => {
-    const refused = await runHere(['compress', checkpoint, validation, '-o', at('none'), ...extra]);
+    const named = extra.map((each) => each.replace('linked', at('linked')));
+    const refused = await runHere(['compress', checkpoint, validation, '-o', at('none'), ...named]);
     expect(refused.stderr).toMatch(message);
     expect(refused.code).toBe(code);
+  });
+
+  test('never removes a folder that is called as its state', async () => {
+    await mkdir(at('mine/state'), { recursive: true });
+    await writeFile(at('mine/state/thesis.txt'), 'precious');
+    const refused = await runHere(['compress', checkpoint, validation, '-o', at('mine'), '--fresh']);
+    expect(refused.stderr).toMatch(/state holds files that are not those of an earlier run, such as thesis\.txt/);
+    expect(refused.code).toBe(2);
+    expect(await readFile(at('mine/state/thesis.txt'), 'utf8')).toBe('precious');
   });
 });

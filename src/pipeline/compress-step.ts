@@ -3,7 +3,7 @@
  * compare, measure, report. Every step is recorded on disk, so that an interrupted call continues where it was.
  */
 
-import { rm } from 'node:fs/promises';
+import { realpath, rm } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { UsageError } from '../base/errors.ts';
 import { exists, makeDirectory, sizeOf, writeAtomic } from '../base/files.ts';
@@ -50,7 +50,7 @@ import { openLabelled } from './samples.ts';
 import { type DatasetFiles, openModel, readSource } from './sources.ts';
 import { type SplitDataset, splitDataset } from './split-dataset.ts';
 import { checkStepFiles } from './step-files.ts';
-import { StepRecords } from './step-records.ts';
+import { checkRecordsFolder, StepRecords } from './step-records.ts';
 
 /**
  * Makes, scores and measures INT8 models of a checkpoint, and writes the models, a report and `results.json`. Nothing is
@@ -89,6 +89,7 @@ export async function compressModels(
     overwrite: options.overwrite,
   });
   await using _ = await reserve(state);
+  await checkRecordsFolder(state);
   if (options.fresh) await rm(state, { recursive: true, force: true });
   await makeDirectory(state);
   const needsCalibration = planned.some(({ recipe }) => recipe && needsImages(recipe));
@@ -205,7 +206,7 @@ async function chooseImages(
           scoring: labelled,
         };
   const scoring = takeImages(chosen.scoring, images);
-  checkDisjoint(chosen.calibration, scoring);
+  await checkDisjoint(chosen.calibration, scoring);
   return {
     calibration: await openLabelled(float, chosen.calibration, {
       ...checks,
@@ -215,10 +216,12 @@ async function chooseImages(
   };
 }
 
-/** @throws UsageError if a picture is both calibrated and scored on */
-function checkDisjoint(calibration: CocoDataset, scoring: CocoDataset): void {
-  const scored = new Set(scoring.images.map((image) => resolve(scoring.pathOf(image))));
-  const common = calibration.images.filter((image) => scored.has(resolve(calibration.pathOf(image)))).length;
+/** @throws UsageError if a picture is both calibrated and scored on, by whatever links it is named */
+async function checkDisjoint(calibration: CocoDataset, scoring: CocoDataset): Promise<void> {
+  const placesOf = ({ images, pathOf }: CocoDataset) =>
+    Promise.all(images.map((image) => realpath(pathOf(image)).catch(() => resolve(pathOf(image)))));
+  const scored = new Set(await placesOf(scoring));
+  const common = (await placesOf(calibration)).filter((place) => scored.has(place)).length;
   if (common > 0)
     throw new UsageError(
       `${common} images of \`calibration\` are those of the data set, on which models are scored; give others, or leave it out to set a part aside.`,

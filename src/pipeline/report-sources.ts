@@ -23,6 +23,7 @@ import {
   positive,
   secondsSchema,
   shownName,
+  toldApartBy,
 } from './result-schemas.ts';
 import { resultsSchema } from './results-file.ts';
 import type { ScoreResult } from './score-step.ts';
@@ -133,7 +134,8 @@ const schemas = {
           change: estimateSchema.optional(),
         }),
       )
-      .max(100_000),
+      .max(100_000)
+      .superRefine(toldApartBy('name')),
     outputFigures: outputFiguresSchema,
   }),
   tune: z.object({ chosen: mixture, mixtures: z.array(mixture).min(1).max(10_000) }),

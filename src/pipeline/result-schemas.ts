@@ -9,6 +9,19 @@ import type { ModelIdentity } from '../models/package/model-identity.ts';
 import type { PublishedSize } from '../report/published-size.ts';
 import type { VariantErrors } from '../report/variants.ts';
 
+/**
+ * The check of a list whose entries are told apart by one of their fields: two with the same would be taken for each other.
+ * @param field what entries must not have in common
+ */
+export const toldApartBy =
+  <Field extends string>(field: Field) =>
+  (entries: readonly Readonly<Record<Field, string | number>>[], context: z.core.$RefinementCtx): void => {
+    const seen = new Set<string | number>();
+    const doubled = entries.findIndex((entry) => seen.size === seen.add(entry[field]).size);
+    if (doubled >= 0)
+      context.addIssue({ code: 'custom', path: [doubled, field], message: 'an entry before it has the same' });
+  };
+
 /** A number of things. */
 export const count = z.number().int().min(0);
 
@@ -91,7 +104,8 @@ export const labelsSchema: z.ZodType<LabelsIdentity> = z.object({
 /** The meaning of figures of outputs. */
 export const outputFiguresSchema = z
   .array(z.object({ key: z.string(), title: z.string(), perfect: z.number() }))
-  .max(20);
+  .max(20)
+  .superRefine(toldApartBy('key'));
 
 /** The values that fit their range worst. */
 export const activationsSchema: z.ZodType<ActivationRanges> = z.object({
@@ -109,7 +123,8 @@ export const activationsSchema: z.ZodType<ActivationRanges> = z.object({
         bins: z.array(z.object({ low: z.number(), high: z.number(), count: z.number().min(0) })).max(1000),
       }),
     )
-    .max(100),
+    .max(100)
+    .superRefine(toldApartBy('name')),
 });
 
 /** The measurements of a model of the published size. */
@@ -129,5 +144,6 @@ export const publishedSizeSchema: z.ZodType<PublishedSize> = z.object({
         runSeconds: z.array(secondsSchema).min(1).max(1000),
       }),
     )
-    .max(10),
+    .max(10)
+    .superRefine(toldApartBy('name')),
 });

@@ -17,6 +17,7 @@ import {
   publishedSizeSchema,
   secondsSchema,
   shownName,
+  toldApartBy,
   variantErrorsSchema,
 } from './result-schemas.ts';
 
@@ -52,15 +53,17 @@ const variantSchema = z
     figures: figuresSchema,
     intervals: estimatesSchema,
     change: estimatesSchema.optional(),
-    categories: z.array(
-      z.object({
-        id: z.number(),
-        name: z.string(),
-        AP: z.number(),
-        interval: estimateSchema.optional(),
-        change: estimateSchema.optional(),
-      }),
-    ),
+    categories: z
+      .array(
+        z.object({
+          id: z.number(),
+          name: z.string(),
+          AP: z.number(),
+          interval: estimateSchema.optional(),
+          change: estimateSchema.optional(),
+        }),
+      )
+      .superRefine(toldApartBy('id')),
     plan: planSummarySchema.optional(),
     agreement: agreementSchema.optional(),
     errors: variantErrorsSchema.optional(),
@@ -91,11 +94,13 @@ const recommendationSchema = z.object({
   allowedDrop: z.number(),
   variant: z.string().optional(),
   closest: z.string().optional(),
-  judged: z.array(
-    z
-      .object({ name: z.string(), status: z.enum(['within', 'uncertain', 'beyond', 'unknown']).optional() })
-      .transform(({ name, status }) => ({ name, status })),
-  ),
+  judged: z
+    .array(
+      z
+        .object({ name: z.string(), status: z.enum(['within', 'uncertain', 'beyond', 'unknown']).optional() })
+        .transform(({ name, status }) => ({ name, status })),
+    )
+    .superRefine(toldApartBy('name')),
 });
 
 /** The form of `results.json`. */
@@ -108,27 +113,24 @@ export const resultsSchema: z.ZodType<CompressResult> = z.object({
   outputFigures: outputFiguresSchema,
   allowedDrop: z.number().min(0).max(100),
   recommendation: recommendationSchema,
-  variants: z
-    .array(variantSchema)
-    .min(1)
-    .max(100)
-    .refine((variants) => new Set(variants.map(({ name }) => name)).size === variants.length, {
-      error: 'two variants have the same name',
-    }),
+  variants: z.array(variantSchema).min(1).max(100).superRefine(toldApartBy('name')),
   images: z
     .array(
       z.object({
         path: z.string().min(1),
         hash: z.string(),
-        detections: z.array(z.object({ variant: z.string(), found: z.array(detectionSchema).max(10_000) })).max(100),
+        detections: z
+          .array(z.object({ variant: z.string(), found: z.array(detectionSchema).max(10_000) }))
+          .max(100)
+          .superRefine(toldApartBy('variant')),
       }),
     )
     .max(100),
   inspected: z.object({
     name: z.string(),
     inspection: z.object({
-      modules: z.array(moduleCost),
-      sensitive: z.array(sensitiveCost),
+      modules: z.array(moduleCost).superRefine(toldApartBy('path')),
+      sensitive: z.array(sensitiveCost).superRefine(toldApartBy('path')),
       total: moduleCost,
       uncounted: count,
       plan: planSummarySchema.optional(),

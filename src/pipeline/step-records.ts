@@ -4,9 +4,11 @@
  */
 import { join } from 'node:path';
 import { z } from 'zod';
-import { exists, isDirectory, makeDirectory } from '../base/files.ts';
+import { UsageError } from '../base/errors.ts';
+import { exists, isDirectory, makeDirectory, namesIn } from '../base/files.ts';
 import { hashFile } from '../base/hash-files.ts';
 import { Journal, type JournalKey } from '../base/json-lines.ts';
+import { isTemporary } from '../base/temporary.ts';
 
 const primitive = z.union([z.string(), z.number(), z.boolean(), z.null()]);
 
@@ -18,6 +20,25 @@ const recordSchema = z.object({
   files: z.record(z.string(), z.string()),
   result: z.unknown(),
 });
+
+/** The name of the file of the records in their folder. */
+const RECORDS = 'steps.jsonl';
+
+/**
+ * Checks before the work that a folder is one of records, so that nobody's files are removed with it, or come among them.
+ *
+ * @throws UsageError if it holds files, and no records
+ */
+export async function checkRecordsFolder(folder: string): Promise<void> {
+  if (!(await isDirectory(folder))) return;
+  const names = await namesIn(folder);
+  // A run that was killed at its very beginning leaves these two.
+  const foreign = names.find((name) => name !== `${RECORDS}.lock` && !isTemporary(name));
+  if (foreign !== undefined && !names.includes(RECORDS))
+    throw new UsageError(
+      `${folder} holds files that are not those of an earlier run, such as ${foreign}, where the state of this work would be; choose another \`output\`.`,
+    );
+}
 
 /** One step of a work. */
 export interface Step<Result> {
@@ -51,7 +72,7 @@ export class StepRecords implements AsyncDisposable {
    */
   static async open(folder: string, onNotice: (sentence: string) => void): Promise<StepRecords> {
     await makeDirectory(folder);
-    const journal = await Journal.open(join(folder, 'steps.jsonl'), {
+    const journal = await Journal.open(join(folder, RECORDS), {
       kind: 'work',
       key: { format: 1 },
       schema: recordSchema,
