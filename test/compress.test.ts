@@ -106,6 +106,15 @@ describe('compress', () => {
     expect(again.filter((name) => name === 'convert' || name.includes('FP32'))).toEqual([]);
   });
 
+  test('has results that `report --csv` prints as lines, with nothing else between them', async () => {
+    const { code, stdout } = await runHere(['report', at('out/results.json'), '--csv']);
+    expect(code).toBe(0);
+    const [heading = '', ...lines] = stdout.trimEnd().split('\n');
+    expect(heading).toMatch(/^variant,.*,objects_gained$/);
+    expect(lines.map((line) => line.split(',')[0])).toEqual(['FP32', 'one']);
+    expect(new Set(lines.map((line) => line.split(',').length))).toEqual(new Set([heading.split(',').length]));
+  });
+
   test.each([
     [['--calibration', validation], 2, /--calibration are those of the data set/],
     [['--calibration', 'linked/val'], 2, /--calibration are those of the data set/],

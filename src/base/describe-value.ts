@@ -3,6 +3,8 @@ const LONGEST = 80;
 
 /** A value from a file as a message shows it: as JSON, and without its end if that is long. */
 export function describeValue(value: unknown): string {
+  // JSON has no number like this; one that is too large is read as infinity.
+  if (typeof value === 'number' && !Number.isFinite(value)) return String(value);
   let text: string | undefined;
   try {
     text = JSON.stringify(value);

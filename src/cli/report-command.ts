@@ -16,7 +16,7 @@ export const reportCommand = () =>
     )
     .argument(
       '<results...>',
-      'the results.json of dino8 compress; or what eval, score and errors wrote with -o and bench, measure and tune printed with --json, of one model on one data set. A result of sensitivity or tune may be added to either',
+      'the results.json of dino8 compress; or what eval, score and errors wrote with -o and bench, measure and tune printed with --json, of one model on one data set. Results of sensitivity, tune, contribution and vocabulary may be added to either',
     )
     .option('-o, --output <file>', 'the HTML file to write')
     .addOption(allowedDropOption(`(default: what dino8 compress was told, else ${TUNE_DEFAULTS.maxDrop})`))
@@ -37,7 +37,7 @@ export const reportCommand = () =>
       'after',
       examples(
         'dino8 report compressed/results.json -o report.html --allowed-drop 1',
-        'dino8 report compressed/results.json sensitivity.json -o report.html',
+        'dino8 report compressed/results.json sensitivity.json contribution.json -o report.html',
         'dino8 report fp32.eval.json int8.eval.json bench.json --markdown',
       ),
     )
@@ -48,7 +48,8 @@ export const reportCommand = () =>
       for (const sentence of decided.missingImages) notice(sentence);
       if (json) return printJson(decided);
       if (markdown) return print(asMarkdown.trimEnd());
-      if (csv) return print(asCsv.trimEnd());
+      // What is printed has the ends of lines that a terminal and its pipes know.
+      if (csv) return print(asCsv.trimEnd().replaceAll('\r\n', '\n'));
       const { answer, advice } = decided;
       print(`${answer}${advice === undefined ? '' : `\n${advice}`}`);
       print(`\nThe report is ${options.output}`);
