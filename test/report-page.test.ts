@@ -47,6 +47,24 @@ describe.skipIf(!program)(program ? 'the report' : 'the report (Chromium is not 
     );
   });
 
+  test('has charts whose texts neither meet nor leave their cards', async () => {
+    await page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true");
+    const badTexts = `[...document.querySelectorAll('.card > svg, .card .broad > svg, .card .narrow > svg')].flatMap((svg) => {
+      const card = svg.closest('.card').getBoundingClientRect();
+      const texts = [...svg.querySelectorAll('text')]
+        .map((text) => ({ said: text.textContent, box: text.getBoundingClientRect() }))
+        .filter(({ box }) => box.width > 0);
+      const isOut = ({ box }) => box.left < card.left || box.right > card.right || box.top < card.top;
+      const meet = ({ box: a }, { box: b }) =>
+        Math.min(a.right, b.right) > Math.max(a.left, b.left) + 1 && Math.min(a.bottom, b.bottom) > Math.max(a.top, b.top) + 3;
+      return texts.filter((text, at) => isOut(text) || texts.some((other, next) => next > at && meet(text, other))).map(({ said }) => said);
+    })`;
+    for (const width of [360, 768, 1400]) {
+      await page.setViewportSize({ width, height: 800 });
+      expect(await page.evaluate(badTexts), `${width}`).toEqual([]);
+    }
+  });
+
   test('has no violation that axe calls serious or critical, light and dark', async () => {
     // The policy of the page allows no other script, so that axe is evaluated from outside of it.
     await page.evaluate(axe);

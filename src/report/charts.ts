@@ -29,10 +29,15 @@ export interface Bar {
 const WIDTH = 380;
 const ROW = 34;
 /** The width of a letter of a label, for the margin of labels. */
-const LETTER = 6.6;
+const LETTER = 7;
 const LONGEST_LABEL = 26;
+/** The width that the label of a tick needs with its space. An axis may have up to twice the ticks that are asked for. */
+const TICK = 64;
 
 const colourOf = ({ tone = 'other' }: Pick<Bar, 'tone'>) => COLOURS[tone];
+
+/** The number of ticks whose labels fit side by side below the part of a chart that its margins leave. */
+const fittingTicks = (margins: number): number => Math.max(2, Math.min(5, Math.floor((WIDTH - margins) / TICK)));
 
 /** Labels are shortened in their middle, and their margin is as wide as the longest of them. */
 function labelsOf(bars: readonly Bar[]) {
@@ -63,15 +68,17 @@ export function barChart(title: string, unit: string, bars: readonly Bar[], digi
   const maximum = Math.max(...bars.map((bar) => bar.high ?? bar.value), 0);
   const ranged = bars.filter((bar) => bar.low !== undefined);
   const { label, margin } = labelsOf(bars);
+  const textOf = ({ value }: Bar) => `${value.toFixed(digits)} ${unit}`;
+  const space = 10 + LETTER * Math.max(0, ...bars.map((bar) => textOf(bar).length));
   const figure = Plot.plot({
     ...shared(),
     width: WIDTH,
     height: bars.length * ROW + 24,
     marginLeft: margin,
-    marginRight: 62,
+    marginRight: space,
     marginTop: 4,
     marginBottom: 20,
-    x: { domain: [0, maximum > 0 ? maximum : 1], label: null, ticks: 4, grid: true },
+    x: { domain: [0, maximum > 0 ? maximum : 1], label: null, ticks: fittingTicks(margin + space), grid: true },
     y: { domain: bars.map(({ name }) => name), label: null, tickSize: 0, tickFormat: label },
     color: { type: 'identity' },
     marks: [
@@ -80,7 +87,7 @@ export function barChart(title: string, unit: string, bars: readonly Bar[], digi
       Plot.text(bars, {
         x: (bar: Bar) => bar.high ?? bar.value,
         y: 'name',
-        text: (bar: Bar) => `${bar.value.toFixed(digits)} ${unit}`,
+        text: textOf,
         textAnchor: 'start',
         dx: 5,
       }),
@@ -112,7 +119,7 @@ export function intervalChart(
     marginRight: 14,
     marginTop: 4,
     marginBottom: 20,
-    x: { domain: [lowest - space, highest + space], label: null, ticks: 5, grid: true },
+    x: { domain: [lowest - space, highest + space], label: null, ticks: fittingTicks(margin + 14), grid: true },
     y: { domain: bars.map(({ name }) => name), label: null, tickSize: 0, tickFormat: label, type: 'band' },
     color: { type: 'identity' },
     marks: [

@@ -17,8 +17,8 @@ export function errorSections(variants: readonly ReportedVariant[]): Section[] {
     CAUSES[cause],
     ...known.map(({ errors: { analysis } }) => {
       const { count, gain } = analysis.causes[cause];
-      const difference = !before || analysis === before ? '' : `, ${signedPoints(gain - before.causes[cause].gain)}`;
-      return markup`${points(gain)}<small>${count} ${count === 1 ? 'error' : 'errors'}${difference}</small>`;
+      const isOther = before !== undefined && analysis !== before;
+      return markup`${points(gain)}<small>${count} ${count === 1 ? 'error' : 'errors'}</small>${isOther ? markup`<small>change ${signedPoints(gain - before.causes[cause].gain)}</small>` : ''}`;
     }),
   ]);
   const groups = rowsOfGroups(first.errors.groups).map(({ title }, row) => [
@@ -29,7 +29,7 @@ export function errorSections(variants: readonly ReportedVariant[]): Section[] {
   const changes = known.flatMap(({ name, errors: { change } }) =>
     change
       ? [
-          `${name} loses ${change.lost} and gains ${change.gained}${change.lostMargin === undefined ? '' : ` (those lost had scored ${change.lostMargin.toFixed(2)} above the threshold)`}`,
+          `${name} misses ${change.lost} that ${reference.name} finds${change.lostMargin === undefined ? '' : ` (their boxes had scored ${change.lostMargin.toFixed(2)} above that, in the median)`}, and finds ${change.gained} that ${reference.name} misses`,
         ]
       : [],
   );
@@ -37,10 +37,10 @@ export function errorSections(variants: readonly ReportedVariant[]): Section[] {
     {
       id: 'errors',
       title: 'Errors',
-      body: markup`<p>The cause of each error as TIDE defines it (ECCV 2020), and the points of AP50 that correcting all errors of this cause would add${before && known.length > 1 ? `, with the difference from ${reference.name}` : ''}.</p>
+      body: markup`<p>The cause of each error as TIDE defines it (ECCV 2020), and the points of AP50 that correcting all errors of this cause would add${before && known.length > 1 ? `, with the change against ${reference.name}` : ''}.</p>
 ${tableCard({ caption: 'What errors cost, in points of AP50, by cause', columns: ['Cause', ...columns], rows: causes })}
-${changes.length > 0 ? markup`<p>Of the objects that ${reference.name} or the other finds with boxes from a score of ${threshold}: ${changes.join('; ')}.</p>` : ''}
-${tableCard({ caption: `Objects found with boxes from a score of ${threshold}, by size and occlusion`, columns: ['Objects', ...columns], rows: groups })}`,
+${changes.length > 0 ? markup`<p>Objects found with boxes that score at least ${threshold}: ${changes.join('; ')}.</p>` : ''}
+${tableCard({ caption: `Objects found with boxes that score at least ${threshold}, by size and occlusion`, columns: ['Objects', ...columns], rows: groups })}`,
     },
   ];
 }

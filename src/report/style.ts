@@ -18,7 +18,7 @@ a{color:var(--accent)}
 .skip{position:absolute;left:-9999px}.skip:focus{left:16px;top:8px;background:var(--paper);padding:6px 12px;z-index:1}
 .page{max-width:1120px;margin:0 auto;padding:32px 24px 64px}
 h1{font-size:clamp(22px,3.4vw,30px);line-height:1.2;margin:0 0 8px;letter-spacing:-.02em;overflow-wrap:anywhere}
-h2{font-size:20px;margin:44px 0 10px;letter-spacing:-.01em}h3{font-size:15px;margin:0 0 8px;font-weight:600}
+h2{font-size:20px;margin:44px 0 10px;letter-spacing:-.01em}h3{font-size:15px;margin:0 0 8px;font-weight:600}section>h3{margin-top:24px}
 p{color:var(--soft);margin:0 0 10px;max-width:76ch;overflow-wrap:anywhere}
 nav ul{display:flex;flex-wrap:wrap;gap:4px 18px;list-style:none;margin:18px 0 0;padding:0;font-size:14.5px}
 nav a{text-decoration:none;display:inline-block;padding:4px 0}nav a:hover{text-decoration:underline}
@@ -59,14 +59,14 @@ details{margin:0 0 16px}summary{cursor:pointer;padding:8px 0;font-weight:600}
 footer{margin-top:48px;font-size:13.5px;color:var(--soft)}
 @media (max-width:600px){.page{padding:20px 14px 40px}.card{padding:14px}.verdict{padding:18px}.tiles{grid-template-columns:1fr 1fr}.tiles dd small{overflow-wrap:anywhere}.facts{grid-template-columns:1fr;gap:2px}.facts dd{margin-bottom:10px}}
 @media screen and (max-width:640px){.broad{display:none}.narrow{display:block}}
-@media screen and (max-width:600px){.scroll tr>:first-child{position:sticky;left:0;min-width:122px;background:var(--paper);box-shadow:-14px 0 0 var(--paper)}.scroll tr.chosen>:first-child{background:var(--accent-soft);box-shadow:-14px 0 0 var(--accent-soft)}caption span{position:sticky;left:0;max-width:calc(100vw - 58px)}td.text{min-width:30ch}}
+@media screen and (max-width:600px){table{font-size:14.5px}.scroll tr>:first-child{position:sticky;left:0;min-width:134px;background:var(--paper);box-shadow:-14px 0 0 var(--paper)}.scroll tr.chosen>:first-child{background:var(--accent-soft);box-shadow:-14px 0 0 var(--accent-soft)}caption span{position:sticky;left:0;max-width:calc(100vw - 58px)}td.text{min-width:30ch}}
 @page{size:A4;margin:14mm 12mm}
 @media print{
 :root{color-scheme:light;--ground:#fff}
 body{font-size:10pt}.page{max-width:none;padding:0}nav,.skip,.toggle{display:none}
-h1{font-size:19pt}h2{font-size:13pt;margin:18pt 0 6pt;break-after:avoid}h3,caption{break-after:avoid}
+h1{font-size:19pt}h2{font-size:13pt;margin:18pt 0 6pt;break-after:avoid}h3,caption,section>p{break-after:avoid}
 .card,.verdict{border-radius:0;padding:9pt;print-color-adjust:exact;-webkit-print-color-adjust:exact}.scroll,.row{overflow:visible}
-table{font-size:8.5pt}th,td{padding:3.5pt 5pt;white-space:normal;overflow-wrap:break-word}tr,figure,.charts .card,.verdict{break-inside:avoid}
+table{font-size:8.5pt}th,td{padding:3.5pt 5pt;white-space:normal;overflow-wrap:break-word}tr,thead,figure,.card,.verdict{break-inside:avoid}
 thead{display:table-header-group}thead th,caption{font-size:8.5pt}td small,th small,.change,td.text{font-size:7.5pt}.change{margin-left:2pt}figcaption,.rule,.tiles dt,.tiles dd small{font-size:8.5pt}.verdict .answer{font-size:14pt;max-width:none}.tiles{grid-template-columns:repeat(4,1fr)}.tiles dd{font-size:12pt}td.text{min-width:0}
 .charts{grid-template-columns:1fr 1fr;gap:8pt}.small{grid-template-columns:1fr 1fr 1fr}
 .row{grid-auto-flow:row;grid-template-columns:repeat(3,1fr);grid-auto-columns:auto}
