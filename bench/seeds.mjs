@@ -36,13 +36,13 @@ export function overSeeds(values) {
   return { value: mean, low: mean - half, high: mean + half };
 }
 
-/** Prints a table with a column for each seed and one for their mean. Rows have the estimates of each seed. */
+/** Prints a table with a column for each seed and, of several, one for their mean. Rows have the estimates of each seed. */
 export function printSeeds(title, rows) {
   const seeds = rows[0].estimates.map((_, seed) => `seed ${seed}`);
-  console.log(`| ${title} | ${seeds.join(' | ')} | mean over seeds |`);
-  console.log(`|---|${'---|'.repeat(seeds.length + 1)}`);
+  const headings = [title, ...seeds, ...(seeds.length > 1 ? ['mean over seeds'] : [])];
+  console.log(`| ${headings.join(' | ')} |\n|${'---|'.repeat(headings.length)}`);
   for (const { label, estimates, format } of rows) {
-    const mean = overSeeds(estimates.map(({ value }) => value));
-    console.log(`| ${label} | ${[...estimates, mean].map((each) => cell(each, format)).join(' | ')} |`);
+    const means = seeds.length > 1 ? [overSeeds(estimates.map(({ value }) => value))] : [];
+    console.log(`| ${label} | ${[...estimates, ...means].map((each) => cell(each, format)).join(' | ')} |`);
   }
 }

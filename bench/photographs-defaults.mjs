@@ -1,0 +1,56 @@
+// Trains the bundled model on real photographs as one does who sets no option of the training: `train`, and then `qat` of what it
+// wrote, both with what they choose by themselves. Scores the FP32 model, INT8 by calibration alone and INT8 after the training
+// with the rounding in place on photographs that no training has seen, and prints the table of docs/training.md. The photographs
+// are those of bench/photographs.mjs, which has a control too: FP32 after the same further training. What a run before has made is
+// kept, so an interrupted run continues.
+//
+//   node bench/photographs-defaults.mjs BCCD_FOLDER [OUTPUT_FOLDER]      (SEEDS=1; about 15 minutes a seed on 2 cores)
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { bootstrapScores } from '../dist/evaluate.mjs';
+import { readDataset } from '../dist/index.mjs';
+import { cell, dino8, matchesOf, points, printSeeds, root, signed } from './seeds.mjs';
+
+const [photographs, output = join(root, '.dino8', 'photographs-defaults')] = process.argv.slice(2);
+if (!photographs) {
+  console.error('usage: node bench/photographs-defaults.mjs BCCD_FOLDER [OUTPUT_FOLDER]');
+  process.exit(2);
+}
+const nano = join(root, 'assets', 'nano');
+
+/** Makes the forms of one seed. Beside paths, the split and the seed, no command has an option. */
+function formsOf(seed) {
+  const folder = join(output, `seed-${seed}`);
+  mkdirSync(folder, { recursive: true });
+  const at = (name) => join(folder, name);
+  const data = [photographs, '--split', 'train', '--seed', seed];
+  const statistics = ['--statistics', at('statistics.json')];
+  dino8(at('fp32/model.safetensors'), 'train', nano, ...data, '-o', at('fp32'));
+  dino8(at('statistics.json'), 'calibrate', at('fp32'), ...data, '-o', at('statistics.json'));
+  dino8(at('calibrated.onnx'), 'quantize', at('fp32'), ...statistics, '-o', at('calibrated.onnx'));
+  dino8(at('qat.onnx'), 'qat', at('fp32'), ...data, ...statistics, '-o', at('qat.onnx'));
+  return [at('fp32'), at('calibrated.onnx'), at('qat.onnx')];
+}
+
+const test = await readDataset(photographs, { split: 'test' });
+const [untrained] = await matchesOf(nano, test);
+const [before] = await bootstrapScores([untrained]);
+const seeds = Array.from({ length: Number(process.env.SEEDS ?? 1) }, (_, seed) => seed);
+const rows = [];
+for (const seed of seeds) {
+  const matches = [];
+  for (const model of formsOf(seed)) matches.push(...(await matchesOf(model, test)));
+  const [fp32, calibrated, qat] = await bootstrapScores(matches);
+  const [, gain] = await bootstrapScores(matches.slice(1));
+  rows.push({ fp32, calibrated, qat, gain });
+}
+const row = (label, format, of) => ({ label, format, estimates: rows.map(of) });
+console.log(`Before training: ${cell(before.figures.AP, points)} AP on ${test.images.length} photographs.\n`);
+printSeeds(`AP on ${test.images.length} photographs, all by default`, [
+  row('FP32 by `train`', points, ({ fp32 }) => fp32.figures.AP),
+  row('INT8 (`mixed`), calibrated', points, ({ calibrated }) => calibrated.figures.AP),
+  row('change against FP32', signed, ({ calibrated }) => calibrated.change.figures.AP),
+  row('INT8 (`mixed`) by `qat`', points, ({ qat }) => qat.figures.AP),
+  row('change against calibrated', signed, ({ gain }) => gain.change.figures.AP),
+  row('change against FP32', signed, ({ qat }) => qat.change.figures.AP),
+]);
