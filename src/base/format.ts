@@ -17,17 +17,25 @@ export const milliseconds = (seconds: number): string => `${(seconds * 1000).toF
 export const decibelsInWords = (decibels: number): string =>
   decibels === Number.POSITIVE_INFINITY ? 'no noise' : `${decibels.toFixed(1)} dB`;
 
-/** A change, always with its sign. */
-export const signed = (value: number, digits = 2): string =>
-  `${value >= 0 ? '+' : '−'}${Math.abs(value).toFixed(digits)}`;
+/** A number with a minus sign, not a hyphen, if it is below 0. What rounds to 0 has no sign. */
+export function decimal(value: number, digits = 2): string {
+  const text = Math.abs(value).toFixed(digits);
+  return value < 0 && Number(text) !== 0 ? `−${text}` : text;
+}
+
+/** A change with its sign. What rounds to 0 has none. */
+export function signed(value: number, digits = 2): string {
+  const text = decimal(value, digits);
+  return value > 0 && Number(text) !== 0 ? `+${text}` : text;
+}
 
 /** A part of a whole in percent; a dash if the whole is nothing. */
 export const percent = (part: number, whole: number): string =>
   whole > 0 ? `${((100 * part) / whole).toFixed(1)} %` : '–';
 
-/** A part of 1 in percent, with a minus sign, not a hyphen, if it is below 0; a dash if it is not known. */
+/** A part of 1 in percent; a dash if it is not known. */
 export const shareInPercent = (share: number | undefined): string =>
-  share === undefined ? '–' : `${(100 * share).toFixed(1).replace('-', '−')} %`;
+  share === undefined ? '–' : `${decimal(100 * share, 1)} %`;
 
 /** A number of threads in words. */
 export const threadsInWords = (threads: number): string => `${threads} ${threads === 1 ? 'thread' : 'threads'}`;

@@ -1,7 +1,7 @@
 import { Command } from '@commander-js/extra-typings';
-import { shareInPercent } from '../base/format.ts';
+import { decimal, shareInPercent } from '../base/format.ts';
 import type { PrecisionContribution } from '../evaluate/contribution.ts';
-import { points, signedInterval, signedPoints, twoDigits, verdict } from '../evaluate/points.ts';
+import { points, signedInterval, signedPoints, verdict } from '../evaluate/points.ts';
 import { CONTRIBUTION_DEFAULTS, type ContributionResult, contribution } from '../pipeline/contribution-step.ts';
 import { addDatasetOptions, DATASET_ARGUMENT, separateDataset } from './dataset-options.ts';
 import { examples } from './examples.ts';
@@ -101,7 +101,7 @@ function describe({ recipe, modules, averagePrecision, rounds }: ContributionRes
       [`module, recipe ${recipe}`, 'FP32', 'INT8', 'saved', 'share'],
       bytes.map(({ name, float, quantized, saved, share }) => [
         name,
-        ...[float, quantized, saved].map((value) => `${twoDigits(value / 1e6)} MB`),
+        ...[float, quantized, saved].map((value) => `${decimal(value / 1e6)} MB`),
         shareInPercent(share),
       ]),
     ),
@@ -131,7 +131,7 @@ function describe({ recipe, modules, averagePrecision, rounds }: ContributionRes
 function printSeconds(modules: ContributionResult['modules'], rounds: number): void {
   const timed = modules.flatMap(({ name, seconds }) => (seconds ? [{ name, ...seconds }] : []));
   if (timed.length === 0) return;
-  const ms = (seconds: number) => twoDigits(1000 * seconds);
+  const ms = (seconds: number) => decimal(1000 * seconds);
   const rows = timed.map(({ name, float, quantized, saved, share }) => [
     name,
     ...[float, quantized, saved].map(

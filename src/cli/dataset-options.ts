@@ -33,7 +33,7 @@ const imagesRootOption = () =>
 const splitOption = () =>
   new Option(
     '--split <name>',
-    'the split of a data set that has several, such as train, val or test (default: train or val, by the command)',
+    'the split of a data set that has several, such as train, val or test (default: train to train or calibrate on, and val to score on)',
   );
 
 /** `--ignore-orientation` */

@@ -75,14 +75,14 @@ function printCauses({ errors, errorsBefore }: ErrorsResult): void {
   const heading = ['cause of errors', 'number', 'costs points of AP50'];
   print(table(errorsBefore ? [...heading, 'number before', 'change of the cost'] : heading, rows));
   print(
-    `AP50 is ${points(errors.AP50)}. It would be ${signedPoints(errors.falsePositives)} if every wrong box scored below every right one, and ${signedPoints(errors.falseNegatives)} if no object were missing.\n`,
+    `AP50 is ${points(errors.AP50)}. If every wrong box scored below every right one, it would rise by ${points(errors.falsePositives)}; if no object were missing, by ${points(errors.falseNegatives)}.\n`,
   );
 }
 
 function printFound({ groups, confusions, categoryNames, threshold }: ErrorsResult): void {
   print(
     table(
-      [`objects, with boxes from ${threshold}`, 'found', 'of', ''],
+      [`objects, with boxes that score at least ${threshold}`, 'found', 'of', ''],
       rowsOf(groups, ({ found, total }) => [`${found}`, `${total}`, total > 0 ? percent(found, total) : '–']),
     ),
   );
@@ -100,7 +100,7 @@ function printChange(
 ): void {
   const { lost, gained, lostMargin } = change;
   print(
-    `\nOf the objects that one of the two finds with boxes from ${threshold}, ${lost} are lost and ${gained} gained.${lostMargin === undefined ? '' : ` The boxes of those that are lost had scored ${lostMargin.toFixed(2)} above ${threshold} (median).`}`,
+    `\nWith boxes that score at least ${threshold}, ${lost} objects are lost, which only the other detections find, and ${gained} gained, which only these find.${lostMargin === undefined ? '' : ` The boxes of the lost ones had scored ${lostMargin.toFixed(2)} above ${threshold} (median).`}`,
   );
   if (lost + gained === 0) return;
   const cells = (counts: { readonly lost: number; readonly gained: number }) => [`${counts.lost}`, `${counts.gained}`];

@@ -74,10 +74,12 @@ export const sensitivityCommand = () =>
 
 function sensitivityTable({ float, floatInterval, parts, outputFigures }: Sensitivity): string {
   const isScored = float !== undefined;
-  const scored = isScored ? ['AP', 'change', '95 % interval'] : [];
-  const part = isScored ? `part (float: ${points(float)} AP, 95 % interval ${pointsInterval(floatInterval)})` : 'part';
+  const scored = isScored ? ['AP', 'change of AP', '95 % interval'] : [];
+  const part = isScored
+    ? `part (float: ${points(float)} AP${floatInterval ? `, 95 % interval ${pointsInterval(floatInterval)}` : ''})`
+    : 'part';
   return table(
-    [part, ...scored, ...outputFigures.map(({ title }) => title), ...(isScored ? ['change of AP'] : [])],
+    [part, ...scored, ...outputFigures.map(({ title }) => title), ...(isScored ? [''] : [])],
     parts.map(({ name, averagePrecision = -1, drop = 0, change, figures }) => [
       name,
       ...(isScored ? [points(averagePrecision), signed(-drop), signedInterval(change)] : []),

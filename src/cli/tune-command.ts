@@ -80,13 +80,13 @@ export const tuneCommand = () =>
 
 function mixtureTable({ mixtures, chosen }: Tuned): string {
   const isScored = mixtures.every(({ averagePrecision }) => averagePrecision !== undefined);
-  const scored = ['AP', '95 % interval', 'change', '95 % interval'];
+  const scored = ['AP', '95 % interval', 'change of AP', '95 % interval'];
   return table(
     [
       'float parts',
       ...(isScored ? scored : ['change of the outputs']),
       'median latency',
-      ...(isScored ? ['change of AP'] : []),
+      ...(isScored ? [''] : []),
       '',
     ],
     mixtures.map((point) => [

@@ -114,7 +114,9 @@ export const vocabularyCommand = () =>
       ].filter((part) => part !== undefined);
       print(parts.join('\n\n'));
       if (result.notes.length > 0) print(`\n${result.notes.join('\n')}`);
-      print(`\nOf ${result.images} images; intervals are of 95 % confidence, by drawing the images again and again.`);
+      print(
+        `\nMeasured on ${result.images} images. Intervals are of 95 % confidence, by drawing the images again and again.`,
+      );
     });
 
 const namesOf = (list: string | undefined): string[] | undefined =>
@@ -177,7 +179,7 @@ function absentTable(rows: readonly AbsentScore[], threshold: number, isCompared
     [
       'absent phrases',
       'all phrases',
-      `false alarms an image, from ${threshold}`,
+      `false alarms an image (score at least ${threshold})`,
       '95 % interval',
       ...(isCompared ? ['change', '95 % interval'] : []),
       'AP',

@@ -1,17 +1,15 @@
 /** COCO's figures as people read them: in points (hundredths), with their intervals, and changes with a verdict. */
+import { signed } from '../base/format.ts';
 import { type Estimate, isChance } from '../base/statistics.ts';
 
 /** The words for a change whose interval contains 0. */
 export const CHANCE = 'not distinguishable from chance';
 
-/** A number with two digits, and with a minus sign, not a hyphen, if it is below 0. */
-export const twoDigits = (value: number): string => value.toFixed(2).replace('-', '−');
-
 /** A figure in points; a dash where there was nothing to score. */
 export const points = (value: number): string => (value < 0 ? '–' : (100 * value).toFixed(2));
 
-/** A change in points, always with its sign. */
-export const signedPoints = (value: number): string => `${value >= 0 ? '+' : '−'}${Math.abs(100 * value).toFixed(2)}`;
+/** A change in points with its sign. What rounds to 0 has none. */
+export const signedPoints = (value: number): string => signed(100 * value);
 
 /** The 95 % interval of a figure; a dash if it is not known. */
 export const pointsInterval = (figure: Estimate | undefined): string =>

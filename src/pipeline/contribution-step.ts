@@ -31,6 +31,7 @@ import type { ThreadOptions } from '../runtime/threads.ts';
 import type { CalibrationOptions } from './calibration-options.ts';
 import { measureInTurns } from './in-turns.ts';
 import { type JudgedModel, judgingSchemas, openJudgedModel } from './judged-model.ts';
+import { originOf, type ResultOrigin } from './result-origin.ts';
 import { runStep } from './run-step.ts';
 import { ScoringRuns } from './scoring-runs.ts';
 import type { DatasetSource, ModelSource, RecipeSource } from './sources.ts';
@@ -69,6 +70,8 @@ export const CONTRIBUTION_DEFAULTS: Defaults<ContributionOptions, 'images' | 'ac
 
 /** The result of `contribution`. */
 export interface ContributionResult {
+  /** The model, and the data set by which it was judged. */
+  readonly origin: ResultOrigin;
   /** The name of the recipe. */
   readonly recipe: string;
   /** The modules in the order of the network, and last what belongs to no module. */
@@ -104,7 +107,7 @@ export async function contribution(options: ContributionOptions): Promise<Contri
     const { images = CONTRIBUTION_DEFAULTS.images, rounds = CONTRIBUTION_DEFAULTS.rounds, output, report } = options;
     const { accuracy = CONTRIBUTION_DEFAULTS.accuracy, onProgress, onNotice, signal } = options;
     const judged = await openJudgedModel(options, images, CONTRIBUTION_DEFAULTS.recipe);
-    const { source, plan, statistics } = judged;
+    const { source, plan, statistics, dataset } = judged;
     const { modules } = source.family;
     if (modules.length === 0)
       throw new UsageError(
@@ -123,6 +126,7 @@ export async function contribution(options: ContributionOptions): Promise<Contri
     const [before = [], after = []] = await measureInTurns(models, rounds, time, { onProgress, signal });
     const seconds = spreadSavings(before, after);
     const result: ContributionResult = {
+      origin: originOf('contribution', { subject: source.source, model: source, dataset }),
       recipe: plan.recipe.name,
       modules: [...bytes].map(([name, saving]) => ({
         name,

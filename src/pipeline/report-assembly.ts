@@ -26,6 +26,8 @@ export function assembleReport(parts: readonly ReportPart[], { title, allowedDro
   const [compressed] = onlyOne(parts, 'compress');
   const [sensitivity] = onlyOne(parts, 'sensitivity');
   const [tuned] = onlyOne(parts, 'tune');
+  const [contribution] = onlyOne(parts, 'contribution');
+  const [vocabulary] = onlyOne(parts, 'vocabulary');
   const others = parts.filter((part): part is StepPart => part.kind !== 'compress');
   const variants = variantsOf(parts);
   const about = compressed?.result;
@@ -43,6 +45,12 @@ export function assembleReport(parts: readonly ReportPart[], { title, allowedDro
       provenance: about?.provenance,
       sensitivity: sensitivity?.result,
       mixtures: tuned?.result.mixtures,
+      contribution: contribution && { name: contribution.origin.subject, contributions: contribution.result },
+      vocabulary: vocabulary && {
+        name: vocabulary.origin.subject,
+        against: vocabulary.origin.against,
+        result: vocabulary.result,
+      },
       sources: named,
     },
     pictures: about?.images ?? [],

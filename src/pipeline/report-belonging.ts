@@ -62,8 +62,8 @@ function modelsOf(part: ReportPart): AboutModel[] {
 function labelsOf(part: ReportPart): AboutLabels[] {
   const { source } = part;
   if (part.kind === 'compress') return [{ source, dataset: part.result.provenance.dataset, isOfSome: false }];
-  // Parts of a model may be judged by fewer images than the model.
-  const isOfSome = part.kind === 'sensitivity' || part.kind === 'tune';
+  // Parts of a model, and its words, may be judged by fewer images than the model.
+  const isOfSome = ['sensitivity', 'tune', 'contribution', 'vocabulary'].includes(part.kind);
   return part.origin.dataset ? [{ source, dataset: part.origin.dataset, isOfSome }] : [];
 }
 

@@ -71,7 +71,8 @@ export function againstOf(parts: readonly ReportPart[], names: NamesOfModels): A
       return reference ? [{ name: reference.name, source: part.source }] : [];
     }
     const { source, origin } = part;
-    if (origin.against === undefined) return [];
+    // The words of a model are compared with those of another one in a section of their own.
+    if (origin.against === undefined || part.kind === 'vocabulary') return [];
     return [
       { name: names.modelOf(origin.against, origin.againstHash, source, part), hash: origin.againstHash, source },
     ];

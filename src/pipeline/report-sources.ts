@@ -6,10 +6,12 @@ import { readJson } from '../base/files.ts';
 import { parseWith } from '../base/schema.ts';
 import type { BenchResult } from './bench-step.ts';
 import { type CompressResult, RESULTS_FORMAT } from './compress-options.ts';
+import type { ContributionResult } from './contribution-step.ts';
 import type { ErrorsResult } from './errors-step.ts';
 import type { MeasureResult } from './measure-step.ts';
 import { RESULT_FORMAT, RESULT_KINDS, type ResultOrigin } from './result-origin.ts';
 import {
+  contributionSchema,
   count,
   errorAnalysisSchema,
   estimateSchema,
@@ -24,11 +26,13 @@ import {
   secondsSchema,
   shownName,
   toldApartBy,
+  vocabularySchema,
 } from './result-schemas.ts';
 import { resultsSchema } from './results-file.ts';
 import type { ScoreResult } from './score-step.ts';
 import type { SensitivityResult } from './sensitivity-step.ts';
 import type { TuneResult } from './tune-step.ts';
+import type { VocabularyResult } from './vocabulary-step.ts';
 
 /** A result, by the path of its file or as the step returned it. */
 export type ResultSource =
@@ -39,7 +43,9 @@ export type ResultSource =
   | BenchResult
   | MeasureResult
   | SensitivityResult
-  | TuneResult;
+  | TuneResult
+  | ContributionResult
+  | VocabularyResult;
 
 /** What a result is called. */
 interface Named {
@@ -138,6 +144,8 @@ const schemas = {
       .superRefine(toldApartBy('name')),
     outputFigures: outputFiguresSchema,
   }),
+  contribution: contributionSchema,
+  vocabulary: vocabularySchema,
   tune: z.object({ chosen: mixture, mixtures: z.array(mixture).min(1).max(10_000) }),
 } as const;
 
@@ -181,7 +189,7 @@ function parsePart(value: unknown, file: string, path: string): ReportPart {
   const kind = head.success ? head.data.origin?.kind : undefined;
   if (kind === undefined)
     throw new InputError(
-      `${path} is no result that this version of dino8 can report; give the results.json of compress, or what eval, score, errors, bench, measure, sensitivity or tune wrote as JSON.`,
+      `${path} is no result that this version of dino8 can report; give the results.json of compress, or what eval, score, errors, bench, measure, sensitivity, tune, contribution or vocabulary wrote as JSON.`,
     );
   const { origin } = parseWith(z.object({ origin: originSchema }), value, path);
   const result = parseWith(schemas[kind], value, path);

@@ -7,11 +7,14 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { packageRoot } from '../base/package-root.ts';
 import { readAnnotations } from '../data/datasets/coco-json.ts';
 import type { CocoDetection } from '../evaluate/coco-detection.ts';
+import type { LabelsIdentity } from '../evaluate/dataset-identity.ts';
 import { type BenchResult, summarize } from './bench-step.ts';
+import type { ContributionResult } from './contribution-step.ts';
 import { explainErrors } from './errors-step.ts';
 import { report } from './report-step.ts';
 import { originOf, type ResultOrigin } from './result-origin.ts';
 import { score } from './score-step.ts';
+import type { VocabularyResult } from './vocabulary-step.ts';
 
 const golden = join(packageRoot, 'test/fixtures/golden/coco');
 let folder: string;
@@ -70,7 +73,7 @@ describe('a report', () => {
     const results = files('int8.score.json', 'fp32.score.json', 'bench.json', 'int8.errors.json');
     const made = await report({ results, output: at('report.html') });
     expect(made.answer).toBe(
-      'Ship int8: 4.0× smaller, 2.1× faster (2.0 to 2.1), AP unchanged within chance (+0.00 to +0.00).',
+      'Ship int8: 4.0× smaller, 2.1× faster (2.0 to 2.1), AP unchanged within chance (0.00 to 0.00).',
     );
     expect(made.variants.map(({ name }) => name)).toEqual(['fp32', 'int8']);
     expect(made.variants[1]?.errors?.analysis.causes.missed.count).toBe(0);
@@ -220,6 +223,85 @@ describe('a report', () => {
     const { variants, recommendation } = await report({ results: at('int8.score.json') });
     expect(variants.map(({ name }) => name)).toEqual(['fp32', 'int8']);
     expect(recommendation.decision).toBe('unmeasured');
+  });
+
+  describe('of modules and words', () => {
+    const number = { value: 0.5, interval: { value: 0.5, low: 0.4, high: 0.6 } };
+    const unknown = { value: undefined, change: undefined };
+    const saving = { float: 4e6, quantized: 1e6, saved: 3e6, share: 1 };
+    const change = { change: -0.00001, interval: { value: -0.00001, low: -0.002, high: 0.001 } };
+    const modules = (dataset?: LabelsIdentity): ContributionResult => ({
+      origin: { ...originOf('contribution', { subject: 'models/fp32.onnx' }), ...(dataset && { dataset }) },
+      recipe: 'mixed',
+      rounds: 0,
+      modules: [{ name: 'encoder', bytes: saving, averagePrecision: change }],
+      averagePrecision: { images: 20, float: 0.5, quantized: 0.5, whole: change, together: change },
+    });
+    const words = (): VocabularyResult => ({
+      origin: originOf('vocabulary', { subject: 'int8.onnx', against: 'other/name.onnx' }),
+      images: 20,
+      threshold: 0.35,
+      notes: ['No box of the second group is in these images.'],
+      seen: {
+        seenCategories: 3,
+        unseenCategories: 0,
+        seen: { ...number, change: 0.1 },
+        unseen: unknown,
+        difference: unknown,
+      },
+      absent: [{ absent: 0, phrases: 3, falseAlarms: { value: 7 }, averagePrecision: number, difference: number }],
+    });
+    const scores = ['fp32.score.json', 'int8.score.json'];
+
+    test('has a section of each, from files as from the results themselves', async () => {
+      await save('modules.json', modules());
+      await save('words.json', words());
+      const results = [...files(...scores, 'modules.json', 'words.json')];
+      await report({ results, output: at('sections.html') });
+      const { document } = parseHTML(await readFile(at('sections.html'), 'utf8'));
+      const cells = (section: string) =>
+        [...document.querySelectorAll(`#${section} tbody tr`)].map((row) =>
+          [...row.children].map(({ textContent }) => textContent),
+        );
+      expect(cells('contribution')).toEqual([
+        ['encoder', '4.00', '1.00', '3.00', '100.0 %'],
+        ['only the encoder', '0.00', '−0.20 to +0.10', 'not distinguishable from chance', '–'],
+        ['what they do to each other', '0.00', '−0.20 to +0.10', 'not distinguishable from chance', '–'],
+        ['the whole', '0.00', '−0.20 to +0.10', 'not distinguishable from chance', '–'],
+      ]);
+      // A change that is not known has no place in JSON; its column is there because of the others.
+      expect(cells('words').slice(0, 2)).toEqual([
+        ['seen (3 categories)', '50.0040.00 to 60.00', '+10.00'],
+        ['never seen (no box)', '–', '–'],
+      ]);
+      await report({ results: [...files(...scores), modules(), words()], output: at('objects.html') });
+      const { document: direct } = parseHTML(await readFile(at('objects.html'), 'utf8'));
+      for (const section of ['#contribution', '#words'])
+        expect(direct.querySelector(section)?.textContent).toBe(document.querySelector(section)?.textContent);
+    });
+
+    test('alone, says that nothing is there to choose from', async () => {
+      const { answer } = await report({ results: words() });
+      expect(answer).toBe('There is nothing to choose from: no result is about a variant as a whole.');
+    });
+
+    test('is refused for other labels or other weights', async () => {
+      const { origin } = JSON.parse(await readFile(at('fp32.score.json'), 'utf8'));
+      const some = { ...origin.dataset, hash: 'of fewer images', images: 20 };
+      await report({ results: [at('fp32.score.json'), modules(some)] });
+      await expect(
+        report({ results: [at('fp32.score.json'), modules({ ...some, categoryHash: 'of others' })] }),
+      ).rejects.toThrow(/results of different data sets do not belong in one report/);
+      const named = (weights: string) => ({ ...words(), origin: { ...words().origin, weights } });
+      await expect(
+        report({ results: [{ ...bench(), origin: { ...bench().origin, weights: 'a' } }, named('b')] }),
+      ).rejects.toThrow(
+        /The result 1 is about the model fp32 and The result 2 about int8, which were made from different weights/,
+      );
+      await expect(report({ results: [words(), words()] })).rejects.toThrow(
+        /both results of vocabulary; a report takes one/,
+      );
+    });
   });
 
   test('is not made of damaged results, which are named with the wrong field', async () => {

@@ -17,8 +17,8 @@ import { checkStepFiles, type OverwriteOptions } from './step-files.ts';
 export interface ReportOptions extends PixelLimitOptions, OverwriteOptions {
   /**
    * The results, by their paths or as the steps returned them: one of `compress`, or those of `evaluate`, `score`,
-   * `explainErrors`, `bench`, `measure`, `sensitivity` and `tune` of one model on one data set. The pictures that they name are
-   * read again.
+   * `explainErrors`, `bench`, `measure`, `sensitivity`, `tune`, `contribution` and `vocabulary` of one model on one data set. The
+   * pictures that they name are read again.
    */
   readonly results: ResultSource | readonly ResultSource[];
   /** The HTML file to write; none by default. */

@@ -12,7 +12,16 @@ import { identifyModel } from '../models/package/model-identity.ts';
 export const RESULT_FORMAT = 'dino8-result-1';
 
 /** The steps whose results a report takes. */
-export const RESULT_KINDS = ['score', 'errors', 'bench', 'measure', 'sensitivity', 'tune'] as const;
+export const RESULT_KINDS = [
+  'score',
+  'errors',
+  'bench',
+  'measure',
+  'sensitivity',
+  'tune',
+  'contribution',
+  'vocabulary',
+] as const;
 
 /** Where a result comes from. */
 export interface ResultOrigin {
@@ -26,7 +35,7 @@ export interface ResultOrigin {
   readonly subject: string;
   /** The name of the file of detections that was written, without its ending. */
   readonly detections?: string | undefined;
-  /** The name of the detections that it was compared with, without the ending of the file. */
+  /** The name of the detections, or of the model, that it was compared with, without the ending of the file. */
   readonly against?: string | undefined;
   /** The hash of the configuration and the tokenizer of the model; undefined for detections, or if the model carries none. */
   readonly network?: string | undefined;

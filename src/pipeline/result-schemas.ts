@@ -39,10 +39,14 @@ export const figuresSchema = z.record(figureNames, z.number().min(-1).max(1));
 /** A figure or a change of one, which no two figures from −1 to 1 exceed. */
 const figureOrChange = z.number().min(-2).max(2);
 
-/** A figure or a change of one with its interval, of which the lower end is not above the upper, but for rounding. */
-export const estimateSchema = z
-  .object({ value: figureOrChange, low: figureOrChange, high: figureOrChange })
-  .refine(({ low, high }) => low <= high + 1e-9, { error: 'the lower end of the interval is above the upper' });
+/** A number with its interval, of which the lower end is not above the upper, but for rounding. */
+const estimateOf = (number: z.ZodNumber) =>
+  z
+    .object({ value: number, low: number, high: number })
+    .refine(({ low, high }) => low <= high + 1e-9, { error: 'the lower end of the interval is above the upper' });
+
+/** A figure or a change of one with its interval. */
+export const estimateSchema = estimateOf(figureOrChange);
 
 /** A time. None is shorter than a nanosecond, so that ratios of times are finite. */
 export const secondsSchema = z.number().min(1e-9);
@@ -146,4 +150,93 @@ export const publishedSizeSchema: z.ZodType<PublishedSize> = z.object({
     )
     .max(10)
     .superRefine(toldApartBy('name')),
+});
+
+/** What is saved, of one unit. A share that is not known is stated as such: JSON has no undefined. */
+const savingOf = <T extends z.ZodType>(value: T) =>
+  z
+    .object({ float: value, quantized: value, saved: value, share: z.number().optional() })
+    .transform(({ share, ...others }) => ({ ...others, share }));
+
+const secondsSpread = z.object({ median: z.number(), lowest: z.number(), highest: z.number() });
+
+const precisionContribution = z.object({
+  change: figureOrChange,
+  interval: estimateSchema.optional(),
+  share: z.number().optional(),
+});
+
+/** What each module saves and costs. */
+export const contributionSchema = z.object({
+  recipe: shownName,
+  rounds: count,
+  modules: z
+    .array(
+      z.object({
+        name: shownName,
+        bytes: savingOf(z.number()),
+        seconds: savingOf(secondsSpread).optional(),
+        averagePrecision: precisionContribution.optional(),
+      }),
+    )
+    .max(1000)
+    .superRefine(toldApartBy('name')),
+  averagePrecision: z
+    .object({
+      images: count,
+      float: figureOrChange,
+      quantized: figureOrChange,
+      whole: precisionContribution,
+      together: precisionContribution,
+    })
+    .optional(),
+});
+
+/** A number about words with its changes, of which those that are not known are left out. */
+const wordsNumber = (number: z.ZodNumber) =>
+  z
+    .object({
+      value: number.optional(),
+      interval: estimateOf(number).optional(),
+      change: number.optional(),
+      changeInterval: estimateOf(number).optional(),
+    })
+    .transform(({ value, ...others }) => ({ ...others, value }));
+
+const wordsFigure = wordsNumber(figureOrChange);
+const paraphrased = { original: wordsFigure, paraphrased: wordsFigure, difference: wordsFigure };
+
+/** How well a model knows words. */
+export const vocabularySchema = z.object({
+  images: count,
+  threshold: z.number().min(0).max(1),
+  notes: z.array(z.string()).max(1000),
+  seen: z
+    .object({
+      seenCategories: count,
+      unseenCategories: count,
+      seen: wordsFigure,
+      unseen: wordsFigure,
+      difference: wordsFigure,
+    })
+    .optional(),
+  paraphrases: z
+    .object({
+      phrases: z.array(z.object({ category: z.string(), phrase: z.string(), ...paraphrased })).max(100_000),
+      mean: z.object(paraphrased),
+    })
+    .optional(),
+  absent: z
+    .array(
+      z.object({
+        absent: count,
+        phrases: z.number().min(0),
+        falseAlarms: wordsNumber(z.number()),
+        averagePrecision: wordsFigure,
+        difference: wordsFigure,
+      }),
+    )
+    .max(1000)
+    .superRefine(toldApartBy('absent'))
+    .optional(),
 });

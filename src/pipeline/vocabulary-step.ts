@@ -13,6 +13,7 @@ import {
   scoreParaphrases,
   scoreSeen,
 } from '../evaluate/open-vocabulary.ts';
+import { originOf, type ResultOrigin } from './result-origin.ts';
 import { runStep } from './run-step.ts';
 import { ScoringRuns } from './scoring-runs.ts';
 import { missingNumbers } from './vocabulary-notes.ts';
@@ -23,6 +24,8 @@ import { type ModelRuns, runModel } from './vocabulary-runs.ts';
 
 /** The result of `vocabulary`: a part for each question that was asked. */
 export interface VocabularyResult {
+  /** The model, the one that it was compared with, and the data set by which it was judged. */
+  readonly origin: ResultOrigin;
   /** The number of images. */
   readonly images: number;
   /** Average precision apart for phrases that training saw and others. */
@@ -66,7 +69,9 @@ export async function vocabulary(options: VocabularyOptions): Promise<Vocabulary
       absent: asked.absent && (await scoreAbsent(joined(asked.absent, judged, other), bootstrap)),
     };
     const notes = missingNumbers(asked.dataset, asked.seen, scores);
-    const result: VocabularyResult = { images: asked.dataset.images.length, ...scores, threshold, notes };
+    const { model, against, dataset } = asked;
+    const origin = originOf('vocabulary', { subject: model.source, against: against?.source, model, dataset });
+    const result: VocabularyResult = { origin, images: dataset.images.length, ...scores, threshold, notes };
     if (report !== undefined) {
       const { renderVocabulary } = await import('../report/vocabulary-page.ts');
       await writeAtomic(report, renderVocabulary(basename(asked.model.source), result));

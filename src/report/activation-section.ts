@@ -13,7 +13,7 @@ export function activationSections(activations: ActivationRanges | undefined): S
   const { variant, total, values } = activations;
   const short = (name: string) => name.replace(/^model\./, '').replace(/:$/, '');
   const number = (value: number) =>
-    Math.abs(value) < NOTHING ? '0' : Number(value.toPrecision(3)).toString().replace('-', '−');
+    Math.abs(value) < NOTHING ? '0' : Number(value.toPrecision(3)).toString().replaceAll('-', '−');
   const charts = values.map(({ name, low, high, decibels, bins }) => {
     const said = `Histogram of ${short(name)} from ${number(bins[0]?.low ?? 0)} to ${number(bins.at(-1)?.high ?? 0)}; range from ${number(low)} to ${number(high)}`;
     return markup`<div class="card"><h3>${short(name)}</h3>${histogramChart(said, bins, { low, high })}<p>${decibels.toFixed(1)} dB, range ${number(low)} to ${number(high)}</p></div>`;

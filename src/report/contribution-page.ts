@@ -1,10 +1,10 @@
 /** The contributions of the modules, as a section of a report and as a page of its own. */
-import { shareInPercent } from '../base/format.ts';
+import { decimal, shareInPercent } from '../base/format.ts';
 import { type Markup, type MarkupValue, markup } from '../base/markup.ts';
 import type { ModuleContribution, PrecisionContribution, PrecisionSummary, Saving } from '../evaluate/contribution.ts';
-import { points, signedInterval, signedPoints, twoDigits, verdict } from '../evaluate/points.ts';
+import { points, signedInterval, signedPoints, verdict } from '../evaluate/points.ts';
 import { barChart } from './charts.ts';
-import { chartCard, page, tableCard } from './page.ts';
+import { chartCard, page, type Section, tableCard } from './page.ts';
 
 /** What the page is about. */
 export interface Contributions {
@@ -19,11 +19,22 @@ export interface Contributions {
  * @param name the name of the model
  */
 export function renderContribution(name: string, contributions: Contributions): string {
-  return page(`${name}: what each module brings in 8 bits`, contributionSection(contributions));
+  return page(`${name}: what each module brings in 8 bits`, contributionBody(name, contributions));
+}
+
+/** The section of a report; none without contributions. */
+export function contributionSections(
+  contribution: { readonly name: string; readonly contributions: Contributions } | undefined,
+): Section[] {
+  if (!contribution) return [];
+  const { name, contributions } = contribution;
+  return [
+    { id: 'contribution', title: 'What each module saves and costs', body: contributionBody(name, contributions) },
+  ];
 }
 
 /** Tables and charts of what each module saves and costs. */
-function contributionSection({ recipe, modules, averagePrecision, rounds }: Contributions): Markup {
+function contributionBody(name: string, { recipe, modules, averagePrecision, rounds }: Contributions): Markup {
   const bytes = modules.map(({ name, bytes }) => ({ name, saving: scaled(bytes, 1e6) }));
   const seconds = modules.flatMap(({ name, seconds }) =>
     seconds ? [{ name, saving: scaled(middle(seconds), 1e-3) }] : [],
@@ -36,10 +47,10 @@ function contributionSection({ recipe, modules, averagePrecision, rounds }: Cont
     chartCard('Saved megabytes', savingChart('MB', bytes)),
     ...(seconds.length > 0 ? [chartCard('Saved milliseconds', savingChart('ms', seconds))] : []),
   ];
-  return markup`<p>The recipe is ${recipe}. Charts show the modules that save; the tables have all.</p>
+  return markup`<p>The model is ${name}, quantized by the recipe ${recipe}. Charts show the modules that save; the tables have all.</p>
 <div class="charts">${charts}</div>
-<h2>Bytes</h2>${savingTable('MB', bytes)}
-${timed ? markup`<h2>Time</h2>${timed}` : ''}
+${savingTable('MB', bytes)}
+${timed}
 ${averagePrecision ? precisionPart(modules, averagePrecision) : ''}`;
 }
 
@@ -68,9 +79,9 @@ function savingTable(unit: string, rows: readonly NamedSaving[]): Markup {
     columns: ['Module', `FP32 (${unit})`, `INT8 (${unit})`, 'saved', 'share of what is saved'],
     rows: rows.map(({ name, saving: { float, quantized, saved, share } }) => [
       name,
-      twoDigits(float),
-      twoDigits(quantized),
-      twoDigits(saved),
+      decimal(float),
+      decimal(quantized),
+      decimal(saved),
       shareInPercent(share),
     ]),
   });
@@ -90,13 +101,12 @@ function precisionPart(modules: readonly ModuleContribution[], summary: Precisio
     shareInPercent(share),
   ];
   const rows = modules.flatMap(({ name, averagePrecision }) =>
-    averagePrecision ? [cells(`only ${name}`, averagePrecision)] : [],
+    averagePrecision ? [cells(`only the ${name}`, averagePrecision)] : [],
   );
-  return markup`<h2>Average precision</h2>
-<p>One module is quantized at a time. FP32 has ${points(summary.float)} AP on ${summary.images} images, INT8 ${points(summary.quantized)}. The last row but one is the change of the whole without those of the modules: what they do to each other.</p>
+  return markup`<p>One module is quantized at a time. FP32 has ${points(summary.float)} AP on ${summary.images} images, INT8 ${points(summary.quantized)}. What the modules do to each other is the change of the whole without those of the modules alone.</p>
 ${tableCard({
   caption: 'Change of AP by each module',
   columns: ['Quantized', 'change of AP', '95 % interval', { heading: 'meaning', isText: true }, 'share'],
-  rows: [...rows, cells('together', summary.together), cells('the whole', summary.whole)],
+  rows: [...rows, cells('what they do to each other', summary.together), cells('the whole', summary.whole)],
 })}`;
 }

@@ -105,23 +105,24 @@ const found = [{ phrase: 0, label: HOSTILE, score: 0.9, box: [1, 2, 3, 4] as con
 const number = { value: 0.5, interval: { value: 0.5, low: 0.4, high: 0.6 }, change: 0.1, changeInterval: undefined };
 const saving = { float: 2e6, quantized: 1e6, saved: 1e6, share: 1 };
 
+const words = {
+  images: 20,
+  threshold: 0.35,
+  notes: [HOSTILE],
+  seen: { seenCategories: 1, unseenCategories: 0, seen: number, unseen: { value: undefined }, difference: number },
+  paraphrases: {
+    phrases: [{ category: HOSTILE, phrase: HOSTILE, original: number, paraphrased: number, difference: number }],
+    mean: { original: number, paraphrased: number, difference: number },
+  },
+  absent: [0, 1].map((absent) => {
+    return { absent, phrases: 2, falseAlarms: number, averagePrecision: number, difference: number };
+  }),
+};
+const contributions = { recipe: HOSTILE, rounds: 0, modules: [{ name: HOSTILE, bytes: saving }] };
+
 const pages: Record<string, () => string> = {
-  vocabulary: () =>
-    renderVocabulary(HOSTILE, {
-      images: 20,
-      threshold: 0.35,
-      notes: [HOSTILE],
-      seen: { seenCategories: 1, unseenCategories: 0, seen: number, unseen: { value: undefined }, difference: number },
-      paraphrases: {
-        phrases: [{ category: HOSTILE, phrase: HOSTILE, original: number, paraphrased: number, difference: number }],
-        mean: { original: number, paraphrased: number, difference: number },
-      },
-      absent: [0, 1].map((absent) => {
-        return { absent, phrases: 2, falseAlarms: number, averagePrecision: number, difference: number };
-      }),
-    }),
-  contribution: () =>
-    renderContribution(HOSTILE, { recipe: HOSTILE, rounds: 0, modules: [{ name: HOSTILE, bytes: saving }] }),
+  vocabulary: () => renderVocabulary(HOSTILE, words),
+  contribution: () => renderContribution(HOSTILE, contributions),
   comparison: () =>
     renderComparison(HOSTILE, {
       layers: [{ path: HOSTILE, decibels: 30 }],
@@ -177,6 +178,8 @@ const pages: Record<string, () => string> = {
         outputFigures,
       },
       mixtures: [mixture],
+      contribution: { name: HOSTILE, contributions },
+      vocabulary: { name: HOSTILE, against: HOSTILE, result: words },
       activations: {
         variant: HOSTILE,
         total: 1,

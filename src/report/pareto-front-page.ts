@@ -1,4 +1,5 @@
 /** The report page of tuning: the accuracy and latency of mixtures of precisions, and which one was chosen. */
+import { signed } from '../base/format.ts';
 import { type Markup, markup } from '../base/markup.ts';
 import { points, pointsInterval, signedInterval, verdict } from '../evaluate/points.ts';
 import type { Mixture, Tuned } from '../evaluate/tune.ts';
@@ -12,7 +13,7 @@ import { chartCard, page, tableCard } from './page.ts';
 export function renderParetoFront(name: string, { mixtures, chosen, recipe }: Tuned): string {
   return page(
     `${name}: accuracy against latency`,
-    markup`<p>Each point is the recipe ${recipe.name} with its most sensitive parts left float; the number at the point says how many parts are float.</p>
+    markup`<p>Each point is the recipe ${recipe.name} with its most sensitive parts left float.</p>
 ${mixturesBody(mixtures, chosen)}`,
   );
 }
@@ -31,7 +32,7 @@ export function mixturesBody(mixtures: readonly Mixture[], chosen?: Mixture): Ma
       ? [
           points(point.averagePrecision ?? 0),
           pointsInterval(point.interval),
-          (-point.drop).toFixed(2),
+          signed(-point.drop),
           signedInterval(point.change),
           verdict(point.change),
         ]
@@ -47,12 +48,13 @@ export function mixturesBody(mixtures: readonly Mixture[], chosen?: Mixture): Ma
     columns: [
       'float parts',
       measure,
-      ...(isScored ? ['95 % interval', 'change', '95 % interval', 'change of AP'] : []),
+      ...(isScored ? ['95 % interval', 'change of AP', '95 % interval', 'meaning'] : []),
       'latency',
     ],
     rows,
     chosen: chosen && mixtures.indexOf(chosen),
   });
-  return markup`${chartCard(`${measure} against latency`, chart)}
+  return markup`<p>The number at a point says how many of the most sensitive parts are float there.</p>
+${chartCard(`${measure} against latency`, chart)}
 ${mixtureTable}`;
 }

@@ -5,9 +5,11 @@ import type { Inspection } from '../evaluate/inspect.ts';
 import type { Sensitivity } from '../evaluate/sensitivity.ts';
 import type { Mixture } from '../evaluate/tune.ts';
 import type { OutputFigure } from '../models/family.ts';
+import type { Contributions } from './contribution-page.ts';
 import type { Provenance } from './provenance.ts';
 import type { PublishedSize } from './published-size.ts';
 import type { ReportedVariant } from './variants.ts';
+import type { Vocabulary } from './vocabulary-page.ts';
 
 /** An image with the detections of each variant. */
 export interface ShownImage {
@@ -42,6 +44,12 @@ export interface ReportContent {
   readonly sensitivity?: Sensitivity | undefined;
   /** The mixtures of precisions that were measured. */
   readonly mixtures?: readonly Mixture[] | undefined;
+  /** What each module of the float model saves and costs in 8 bits. */
+  readonly contribution?: { readonly name: string; readonly contributions: Contributions } | undefined;
+  /** How well a model knows words, and the name of the model that it was compared with. */
+  readonly vocabulary?:
+    | { readonly name: string; readonly against?: string | undefined; readonly result: Vocabulary }
+    | undefined;
   /** The values of the float model that fit their range worst. */
   readonly activations?: ActivationRanges | undefined;
   /** The measurements of a model of the published size. */

@@ -1,4 +1,5 @@
 /** The report page of a sensitivity analysis: the loss of each part when it alone is quantized. */
+import { signed } from '../base/format.ts';
 import { type Markup, markup } from '../base/markup.ts';
 import { points, pointsInterval, signedInterval, verdict } from '../evaluate/points.ts';
 import type { Sensitivity } from '../evaluate/sensitivity.ts';
@@ -26,16 +27,16 @@ export function sensitivityBody({ float, floatInterval, parts, outputFigures }: 
     part,
     ...(averagePrecision === undefined || drop === undefined
       ? []
-      : [points(averagePrecision), (-drop).toFixed(2), signedInterval(change), verdict(change)]),
+      : [points(averagePrecision), signed(-drop), signedInterval(change), verdict(change)]),
     ...outputFigures.map(({ key, perfect }) => (figures[key] ?? perfect).toFixed(4)),
   ]);
-  const precisionHeadings = float === undefined ? [] : ['AP', 'change', '95 % interval', 'change of AP'];
+  const precisionHeadings = float === undefined ? [] : ['AP', 'change of AP', '95 % interval', 'meaning'];
   const table = tableCard({
     caption: 'Each part when it alone is quantized',
     columns: ['Part', ...precisionHeadings, ...outputFigures.map(({ title }) => title)],
     rows,
   });
-  return markup`<p>One part at a time is quantized.${float === undefined ? '' : ` The float model has ${points(float)} AP (95 % interval ${pointsInterval(floatInterval)}).`}</p>
+  return markup`<p>One part at a time is quantized.${float === undefined ? '' : ` The float model has ${points(float)} AP${floatInterval ? ` (95 % interval ${pointsInterval(floatInterval)})` : ''}.`}</p>
 ${chartCard('Change of the outputs (%)', chart)}
 ${table}`;
 }

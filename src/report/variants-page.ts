@@ -1,6 +1,7 @@
 /** The report that decides: the same model in several precisions, which of them to ship, and what it costs. */
 import { markup } from '../base/markup.ts';
 import { activationSections } from './activation-section.ts';
+import { contributionSections } from './contribution-page.ts';
 import { errorSections } from './error-section.ts';
 import { inspectionSection } from './inspection-page.ts';
 import { accuracySections, costSections } from './measured-sections.ts';
@@ -14,6 +15,7 @@ import type { ReportContent } from './report-content.ts';
 import { sensitivityBody } from './sensitivity-page.ts';
 import { decide } from './verdict.ts';
 import { variantTable, verdictSection } from './verdict-section.ts';
+import { vocabularySections } from './vocabulary-page.ts';
 
 /** Renders a report as one HTML file. */
 export function renderReport(content: ReportContent): string {
@@ -26,8 +28,10 @@ export function renderReport(content: ReportContent): string {
     ...costSections(variants, verdict),
     ...publishedSizeSections(content.publishedSize),
     ...errorSections(variants),
+    ...contributionSections(content.contribution),
     ...(sensitivity ? [{ id: 'sensitivity', title: 'Sensitivity', body: sensitivityBody(sensitivity) }] : []),
     ...(mixtures ? [{ id: 'mixtures', title: 'Mixtures of precisions', body: mixturesBody(mixtures) }] : []),
+    ...vocabularySections(content.vocabulary),
     ...activationSections(content.activations),
     ...pictureSections(content.images, content.missingImages),
     ...(planned.length > 0 ? [{ id: 'layers', title: 'Quantized layers', body: planTable(planned) }] : []),

@@ -61,7 +61,9 @@ function inWords(
     };
   if (decision === 'unmeasured')
     return variants.length < 2
-      ? { answer: 'There is nothing to choose from: the results are of one variant only.' }
+      ? {
+          answer: `There is nothing to choose from: ${variants.length === 0 ? 'no result is about a variant as a whole' : 'the results are of one variant only'}.`,
+        }
       : {
           answer: 'Which variant is fastest was not measured, so that none is recommended.',
           advice: 'Time all variants beside each other (dino8 bench), and add the result.',

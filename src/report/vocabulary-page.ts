@@ -28,14 +28,27 @@ export interface Vocabulary {
  * @param name the name of the model
  */
 export function renderVocabulary(name: string, result: Vocabulary): string {
-  const notes = result.notes.map((sentence) => markup`<p>${sentence}</p>\n`);
-  const lead = markup`<p>Of ${result.images} images; intervals are of 95 % confidence, by drawing the images again and again.</p>
-${notes}`;
-  return page(`${name}: how well it knows words`, lead, vocabularySections(result));
+  return page(`${name}: how well it knows words`, lead(result), questions(result));
+}
+
+/** The section of a report; none without a result. */
+export function vocabularySections(
+  measured: { readonly name: string; readonly against?: string | undefined; readonly result: Vocabulary } | undefined,
+): Section[] {
+  if (!measured) return [];
+  const { name, against, result } = measured;
+  const models = markup`<p>The model is ${name}${against === undefined ? '' : `, and the other model is ${against}`}.</p>`;
+  const parts = questions(result).map(({ title, body }) => markup`<h3>${title}</h3>${body}\n`);
+  return [{ id: 'words', title: 'How well it knows words', body: markup`${models}${lead(result)}${parts}` }];
+}
+
+function lead({ images, notes }: Vocabulary): Markup {
+  return markup`<p>Measured on ${images} images. Intervals are of 95 % confidence, by drawing the images again and again.</p>
+${notes.map((sentence) => markup`<p>${sentence}</p>\n`)}`;
 }
 
 /** A section for each question that was asked: a table, and charts over the number of absent phrases. */
-function vocabularySections({ seen, paraphrases, absent, threshold }: Vocabulary): Section[] {
+function questions({ seen, paraphrases, absent, threshold }: Vocabulary): Section[] {
   return [
     ...(seen
       ? [{ id: 'unseen', title: 'Phrases that training saw, and those it never saw', body: seenPart(seen) }]
@@ -49,8 +62,8 @@ function vocabularySections({ seen, paraphrases, absent, threshold }: Vocabulary
   ];
 }
 
-/** The field is there, known or not, where there is another model. */
-const isCompared = (number: VocabularyNumber): boolean => 'change' in number;
+/** Whether there is another model. JSON leaves out a change that is not known, so that one number alone does not tell. */
+const isCompared = (...numbers: readonly VocabularyNumber[]): boolean => numbers.some((number) => 'change' in number);
 
 /** A number with what belongs to it below it, as far as it is known. */
 const stacked = ([value = '', ...below]: readonly string[]): Markup =>
@@ -62,7 +75,7 @@ const change = (number: VocabularyNumber, compared: boolean): Markup[] =>
 const CHANGED = 'change from the other model';
 
 function seenPart({ seen, unseen, difference: apart, seenCategories, unseenCategories }: SeenScores): Markup {
-  const compared = isCompared(seen);
+  const compared = isCompared(seen, unseen, apart);
   return tableCard({
     caption: 'Average precision apart, with 95 % intervals',
     columns: ['Phrases', 'AP', ...(compared ? [CHANGED] : [])],
@@ -76,7 +89,7 @@ function seenPart({ seen, unseen, difference: apart, seenCategories, unseenCateg
 
 function paraphrasePart({ phrases, mean }: ParaphraseScores): Markup {
   type Numbers = ParaphraseScores['mean'];
-  const compared = isCompared(mean.original);
+  const compared = isCompared(mean.original, mean.paraphrased);
   const row = (category: string, phrase: string, numbers: Numbers): MarkupValue[] => [
     category,
     phrase,
@@ -100,7 +113,7 @@ function paraphrasePart({ phrases, mean }: ParaphraseScores): Markup {
 }
 
 function absentPart(rows: readonly AbsentScore[], threshold: number): Markup {
-  const compared = rows.some(({ averagePrecision }) => isCompared(averagePrecision));
+  const compared = isCompared(...rows.map(({ averagePrecision }) => averagePrecision));
   const chart = (title: string, numberOf: (row: AbsentScore) => VocabularyNumber, unit: number) => {
     const values = rows.flatMap((row): StepValue[] => {
       const { value, interval } = numberOf(row);
@@ -131,7 +144,7 @@ function absentPart(rows: readonly AbsentScore[], threshold: number): Markup {
       ...change(averagePrecision, compared),
     ]),
   });
-  return markup`<p>A false alarm is a box of an absent phrase with a score from ${threshold}.</p>
+  return markup`<p>A false alarm is a box of an absent phrase with a score of at least ${threshold}.</p>
 <div class="charts">${chart('AP (points)', ({ averagePrecision }) => averagePrecision, 100)}
 ${chart('False alarms an image', ({ falseAlarms }) => falseAlarms, 1)}</div>${table}`;
 }

@@ -1,4 +1,5 @@
 /** The content of a report with every section, whose names and numbers are like those of real ones. */
+import type { ModuleContribution } from '../../evaluate/contribution.ts';
 import type { ModuleCost } from '../../evaluate/inspect.ts';
 import type { ReportContent } from '../report-content.ts';
 import type { Variant } from '../variants.ts';
@@ -82,6 +83,27 @@ function variant(name: string, seconds: number, drop: number): Variant {
   };
 }
 
+const lost = { change: -0.002, interval: { value: -0.002, low: -0.005, high: 0.001 } };
+
+/** @param megabytes what 8 bits save in the file @param seconds what they save in a run */
+function saved(name: string, megabytes: number, seconds: number): ModuleContribution {
+  const spread = (value: number) => ({ median: value, lowest: 0.9 * value, highest: 1.1 * value });
+  return {
+    name,
+    bytes: { float: 500e6, quantized: 500e6 - 1e6 * megabytes, saved: 1e6 * megabytes, share: megabytes / 496 },
+    seconds: { float: spread(0.4), quantized: spread(0.4 - seconds), saved: spread(seconds), share: seconds / 0.32 },
+    averagePrecision: lost,
+  };
+}
+
+/** A number about words, with its interval and its change from another model. */
+const known = (value: number) => ({
+  value,
+  interval: { value, low: value - 0.03, high: value + 0.04 },
+  change: -0.004,
+  changeInterval: { value: -0.004, low: -0.012, high: 0.003 },
+});
+
 /** @param picture a small JPEG file */
 export function sampleContent(picture: Uint8Array): ReportContent {
   const variants = [variant('FP32', 0.912, 0), variant('fast', 0.271, 0.001), variant('full', 0.305, 0.0072)];
@@ -139,6 +161,50 @@ export function sampleContent(picture: Uint8Array): ReportContent {
       { float: 0, averagePrecision: 0.671, drop: 0.5, seconds: 0.271 },
       { float: 4, averagePrecision: 0.675, drop: 0.1, seconds: 0.32 },
     ],
+    contribution: {
+      name: 'detector-tiny',
+      contributions: {
+        recipe: 'mixed',
+        rounds: 5,
+        modules: [saved('image backbone', 180, 0.31), saved('text encoder', 320, 0.02), saved('decoder', -4, -0.01)],
+        averagePrecision: { images: 100, float: 0.676, quantized: 0.674, whole: lost, together: lost },
+      },
+    },
+    vocabulary: {
+      name: 'full',
+      against: 'FP32',
+      result: {
+        images: 100,
+        threshold: 0.35,
+        notes: ['No image shows a traffic light, so that its phrases have no average precision.'],
+        seen: {
+          seenCategories: 60,
+          unseenCategories: 20,
+          seen: known(0.702),
+          unseen: known(0.598),
+          difference: known(-0.104),
+        },
+        paraphrases: {
+          phrases: [
+            {
+              category: 'traffic light',
+              phrase: 'a signal with three colours beside a road',
+              original: known(0.71),
+              paraphrased: known(0.322),
+              difference: known(-0.388),
+            },
+          ],
+          mean: { original: known(0.71), paraphrased: known(0.322), difference: known(-0.388) },
+        },
+        absent: [0, 1, 2, 4].map((absent) => ({
+          absent,
+          phrases: 3.4 + absent,
+          falseAlarms: known(0.2 * absent),
+          averagePrecision: known(0.7 - absent / 100),
+          difference: known(-absent / 100),
+        })),
+      },
+    },
     activations: {
       variant: 'full',
       total: 310,
