@@ -112,7 +112,7 @@ async function orRefused(examined) {
 async function modelFor(target, recipe) {
   if (recipe !== 'float') return (await applyRecipe(source, await readRecipe(recipe), { plan, target })).model;
   const model = copyModel(source.model);
-  if (targetOf(target).operators) lowerModel(model, { opset: 17 }, 'nano');
+  if (targetOf(target).operators) lowerModel(model, { opset: 17, shapeParts: target !== 'tensorrt' }, 'nano');
   return model;
 }
 

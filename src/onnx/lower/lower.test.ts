@@ -376,6 +376,26 @@ describe('functions', () => {
   });
 });
 
+test('parts of shapes are taken by Slice, of which ONNX Runtime takes the same ones', async () => {
+  const axes = [-9, -4, -3, -1, 0, 1, 2, 4, 9];
+  const parts = axes.flatMap((start) => [{ start }, ...axes.map((end) => ({ start, end }))]);
+  const shapes = [...parts, { end: 2 }, {}].map((part, at) => makeNode('Shape', `n${at}`, ['x'], [`part${at}`], part));
+  const joined = makeNode(
+    'Concat',
+    'joined',
+    shapes.flatMap(({ output }) => output),
+    ['all'],
+    { axis: 0 },
+  );
+  const model = modelOf([...shapes, joined, makeNode('Cast', 'cast', ['all'], ['y'], { to: DataType.FLOAT })]);
+  const low = copyModel(model);
+  lowerModel(low, { opset: 17, shapeParts: false });
+  const found = low.graph.node.filter(({ opType }) => opType === 'Shape');
+  expect(found.length).toBe(shapes.length);
+  expect(found.flatMap(({ attribute }) => attribute)).toEqual([]);
+  expect(await run(low, X)).toEqual(await run(model, X));
+});
+
 test('a normalization of several axes is written as its parts', async () => {
   const scale = makeTensor('scale', [4, 4], Float32Array.from(noise(16, 8)));
   const node = makeNode('LayerNormalization', 'n', ['x', 'scale'], ['y'], { axis: 2, epsilon: float(1e-3) });

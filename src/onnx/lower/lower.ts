@@ -10,6 +10,7 @@ import { dropDomains } from './drop-domains.ts';
 import { expandLayerNormalization } from './expand-layer-normalization.ts';
 import { inlineFunctions } from './inline-functions.ts';
 import { lowerOpset } from './lower-opset.ts';
+import { sliceShapes } from './slice-shapes.ts';
 
 /** The operators and versions that the runtime of a portable model knows. */
 export interface PortableForm {
@@ -17,9 +18,15 @@ export interface PortableForm {
   readonly opset: number;
   /** False if the runtime does not have LayerNormalization, which is then written as its parts; true by default. */
   readonly layerNormalization?: boolean | undefined;
+  /** False if the runtime does not read the start and the end of Shape; Slice then takes the part of the shape. True by default. */
+  readonly shapeParts?: boolean | undefined;
 }
 
-const formSchemas: OptionSchemas<PortableForm> = { opset: wholeNumber(17, 1000), layerNormalization: optional(truth) };
+const formSchemas: OptionSchemas<PortableForm> = {
+  opset: wholeNumber(17, 1000),
+  layerNormalization: optional(truth),
+  shapeParts: optional(truth),
+};
 
 /**
  * Brings a model into its portable form.
@@ -35,14 +42,18 @@ const formSchemas: OptionSchemas<PortableForm> = { opset: wholeNumber(17, 1000),
 export function lowerModel(model: Model, form: PortableForm, source?: string): void {
   checkModelArgument(model);
   checkOptions('lowerModel', formSchemas, form);
-  const { opset, layerNormalization = true } = form;
-  lowerChecked(model, opset, layerNormalization, source ?? model.graph.name);
+  lowerChecked(model, form, source ?? model.graph.name);
 }
 
-function lowerChecked(model: Model, opset: number, layerNormalization: boolean, source: string): void {
+function lowerChecked(
+  model: Model,
+  { opset, layerNormalization = true, shapeParts = true }: PortableForm,
+  source: string,
+): void {
   inlineFunctions(model, source);
   dropDomains(model, source);
   lowerOpset(model, opset, source);
   if (!layerNormalization) expandLayerNormalization(model, source);
+  if (!shapeParts) sliceShapes(model);
   removeUnused(model);
 }

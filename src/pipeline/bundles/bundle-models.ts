@@ -27,11 +27,14 @@ export function stretchedTo(size: Size, { preprocessing }: ModelPackage): Prepro
  *
  * @param source a model for fixed phrases, or for any
  */
-export function portableForm(source: ModelPackage, { opset, layerNormalization }: PortableForm): ModelPackage {
+export function portableForm(
+  source: ModelPackage,
+  { opset, layerNormalization, shapeParts }: PortableForm,
+): ModelPackage {
   const model = copyModel(source.model);
   // A quantized model has an older version, which is raised to the newest and lowered again.
   if (standardVersion(model) < opset) raiseOpset(model, source.source);
-  lowerModel(model, { opset, layerNormalization }, source.source);
+  lowerModel(model, { opset, layerNormalization, shapeParts }, source.source);
   return { ...source, model };
 }
 

@@ -74,6 +74,10 @@ const CHECKS: Checks = {
     const rank = infos.get(node.input[check.input] ?? '')?.shape?.length;
     return rank === undefined || check.in.includes(rank);
   },
+  type: (check, node, { infos }) => {
+    const type = infos.get(node.input[check.input] ?? '')?.type;
+    return type === undefined || check.in.includes(DataType[type] ?? '');
+  },
   'unused-outputs': ({ from }, node, { index }) =>
     node.output.slice(from).every((name) => !index.consumers.get(name)?.length && !index.outputs.has(name)),
   integers: (check, node, graph) => {

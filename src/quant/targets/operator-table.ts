@@ -7,9 +7,9 @@ import { parseWith } from '../../base/schema.ts';
 
 /** A condition that a node has to fulfil. */
 const checkSchema = z.discriminatedUnion('kind', [
-  /** A text attribute has one of these values, if the node states it. */
+  /** A text attribute has one of these values, if the node states it; with no values, the node does not state it. */
   z.object({ kind: z.literal('attribute'), name: z.string(), in: z.array(z.string()) }),
-  /** An attribute of one or more integers has these values only, if the node states it. */
+  /** An attribute of one or more integers has these values only, if the node states it; with no values, it does not state it. */
   z.object({ kind: z.literal('integer-attribute'), name: z.string(), in: z.array(z.number()) }),
   /** An input that is given is stored in the file. */
   z.object({ kind: z.literal('constant'), input: z.number() }),
@@ -21,6 +21,8 @@ const checkSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('positive'), input: z.number() }),
   /** The number of dimensions of an input, if it is known. */
   z.object({ kind: z.literal('rank'), input: z.number(), in: z.array(z.number()) }),
+  /** The type of the elements of an input, if it is known. */
+  z.object({ kind: z.literal('type'), input: z.number(), in: z.array(z.string()) }),
   /** Results from this one on are not used. */
   z.object({ kind: z.literal('unused-outputs'), from: z.number() }),
   /** The integers of a pair, by its zero point, have one of these types. */

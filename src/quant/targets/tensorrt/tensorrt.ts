@@ -33,8 +33,9 @@ export const tensorRt: QuantizationTarget = {
   looksUpByLength: false,
   narrow,
   place: (entry, node, context) => placePairs(entry, node, context, { activations: INT8, sharesDequantized: true }),
-  // 17 is the newest version that TensorRT 8 takes, and later ones name GridSample's modes in a way that no version knows.
-  finish: (model) => lowerModel(model, { opset: 17 }),
+  // 17 is the newest version that TensorRT 8 takes, and later ones name GridSample's modes in a way that no version knows. TensorRT 8
+  // gives the whole shape in place of a part of it.
+  finish: (model) => lowerModel(model, { opset: 17, shapeParts: false }),
   operators,
   lint: async (model, { version }) => lintByTable(model, operators, 'tensorrt', version),
 };

@@ -14,6 +14,8 @@ export interface TensorRtVersion {
   readonly opset: number;
   /** False if it does not have LayerNormalization, which is then written as its parts. */
   readonly layerNormalization: boolean;
+  /** False if it does not read the start and the end of Shape, so that Slice takes the part of a shape. */
+  readonly shapeParts: boolean;
   /**
    * True if weights are stored as int8 with a DequantizeLinear alone. NVIDIA documents this for version 10 and later; before, weights
    * are floats with a pair, as NVIDIA's own tool writes them
@@ -39,6 +41,7 @@ export const TENSORRT_VERSIONS: readonly TensorRtVersion[] = [
     range: '8.5',
     opset: 17,
     layerNormalization: false,
+    shapeParts: false,
     integerWeights: false,
     calibrationCache: '8502',
     stronglyTyped: false,
@@ -48,6 +51,7 @@ export const TENSORRT_VERSIONS: readonly TensorRtVersion[] = [
     range: '8.6',
     opset: 17,
     layerNormalization: true,
+    shapeParts: false,
     integerWeights: false,
     calibrationCache: '8602',
     stronglyTyped: false,
@@ -57,6 +61,7 @@ export const TENSORRT_VERSIONS: readonly TensorRtVersion[] = [
     range: '10.3 and later versions 10',
     opset: 19,
     layerNormalization: true,
+    shapeParts: true,
     integerWeights: true,
     stronglyTyped: true,
   },
@@ -65,17 +70,28 @@ export const TENSORRT_VERSIONS: readonly TensorRtVersion[] = [
     range: '11.0 and later versions 11',
     opset: 19,
     layerNormalization: true,
+    shapeParts: true,
     integerWeights: true,
     stronglyTyped: true,
   },
 ];
 
+/** The first two parts of a number of a version; undefined for what is none. */
+function partsOf(version: string): readonly [major: number, minor: number] | undefined {
+  const [, major, minor = '0'] = /^(\d{1,3})(?:\.(\d{1,3})(?:\.\d{1,6})*)?$/.exec(version) ?? [];
+  return major === undefined ? undefined : [Number(major), Number(minor)];
+}
+
 /**
- * Returns the version that a number means: 8.6 for 8.6.2.
+ * Returns the version that a number means: 8.6 for 8.6.2, and 10.3 for 10.7.
  * @throws UsageError if models are not written for it; the message lists the versions
  */
 export function findTensorRtVersion(asked: string): TensorRtVersion {
-  const found = TENSORRT_VERSIONS.find(({ name }) => asked === name || asked.startsWith(`${name}.`));
+  const [major, minor] = partsOf(asked) ?? [];
+  const found = TENSORRT_VERSIONS.findLast(({ name }) => {
+    const [ownMajor, oldest] = partsOf(name) ?? [];
+    return ownMajor === major && oldest !== undefined && minor !== undefined && oldest <= minor;
+  });
   if (found) return found;
   const ranges = TENSORRT_VERSIONS.map(({ name, range }) => (name === range ? name : `${name} (for ${range})`)).join(
     ', ',
