@@ -24,6 +24,7 @@ import { writeSmallCheckpoint } from '../src/models/grounding-dino/testing/small
 import { readPackage } from '../src/models/package/package.ts';
 import { detect } from '../src/pipeline/detect-step.ts';
 import { exportTensorRt } from '../src/pipeline/tensorrt/export-tensorrt.ts';
+import { findTensorRtVersion } from '../src/quant/targets/tensorrt/versions.ts';
 import { Session } from '../src/runtime/session.ts';
 import { floatData } from '../src/runtime/tensor.ts';
 import type { Result } from './run-cli.ts';
@@ -109,6 +110,7 @@ describe.each(VERSIONS)('with the trtexec of TensorRT %s', (version) => {
         max_ms: 14.5,
         ram_peak_mb: 2999,
         gpu_use_peak_percent: 97,
+        power_rail: 'VDD_GPU_SOC',
         power_peak_mw: 4321,
       })),
     });
@@ -127,6 +129,21 @@ describe.each(VERSIONS)('with the trtexec of TensorRT %s', (version) => {
       );
     }
   });
+});
+
+/** The versions of the boards (https://docs.nvidia.com/jetson/jetpack), as trtexec prints them. */
+test.each([
+  ['8.5.2', '8502'],
+  ['8.6.2', '8602'],
+  ['10.3.0', '100300'],
+  ['10.7', '100700'],
+  ['10.13.3', '101303'],
+  ['11.2', '110200'],
+])('build.sh takes the bundle that export writes for TensorRT %s', async (asked, printed) => {
+  const { name, stronglyTyped } = findTensorRtVersion(asked);
+  const path = bundle(`for ${asked}`, name, `precision int8\ntyping ${stronglyTyped ? 'strong' : 'weak'}`);
+  const args = [join(path, 'build.sh'), '--dry-run', '--trtexec', trtexec];
+  expect(await run('bash', args, { FAKE_TENSORRT: printed })).toMatchObject({ code: 0, stderr: '' });
 });
 
 test.each(['8.5', '8.6'])('the command of implicit quantization is taken by TensorRT %s', async (version) => {
@@ -218,6 +235,13 @@ describe('build.sh', () => {
     const { code, stderr } = await run('bash', [join(path, 'build.sh'), '--trtexec', trtexec]);
     expect([code, stderr]).toEqual([1, expect.stringMatching(message)]);
   });
+});
+
+test('bench.sh refuses names of engines that there are not, and does not leave them out', async () => {
+  const path = bundle('without that engine', '8.6');
+  const args = [join(path, 'bench.sh'), '--trtexec', trtexec, '640x640', '800x800'];
+  const { code, stderr } = await run('bash', args, { FAKE_TENSORRT: '8.6' });
+  expect([code, stderr]).toEqual([2, expect.stringMatching(/no engine 800x800; there are 320x320 640x640 any\.$/m)]);
 });
 
 test('bench.sh says when there is no engine', async () => {
@@ -341,8 +365,95 @@ print(json.dumps(detect(Image.open(sys.argv[2]), 0.3)))`);
 });
 
 const compiler = process.env.CXX ?? 'c++';
+const hasCompiler = await works(compiler, '--version');
 
-describe.skipIf(!(await works(compiler, '--version')))('detect.cpp', () => {
+describe.skipIf(!hasCompiler || hasTensorRt || !(await works(python, '-c', 'import numpy, PIL')))(
+  'run.py with a stand-in for TensorRT',
+  () => {
+    const stub = join(packageRoot, 'test/fixtures/tensorrt-python');
+    const libraries = join(folder, 'libraries');
+    const path = join(folder, 'of the bundled model');
+    const engines = join(folder, 'engines of run.py');
+    const inputFile = join(folder, 'input of run.py.bin');
+    const tensors: object[] = [
+      { name: 'pixel_values', mode: 'INPUT', type: 'FLOAT', shape: [1, 3, 192, 256], file: inputFile },
+    ];
+    beforeAll(async () => {
+      mkdirSync(libraries);
+      mkdirSync(engines);
+      const library = ['-x', 'c', '-shared', '-fPIC', join(stub, 'cudart.c'), '-o', join(libraries, 'libcudart.so')];
+      expect(await run(compiler, library)).toMatchObject({ code: 0, stderr: '' });
+      const source = await readPackage(join(path, 'model.onnx'));
+      await using preprocessor = await Preprocessor.create(source.preprocessing, 1);
+      const { pixelValues } = await preprocessor.prepare([await readImage(picture)]);
+      await using session = await Session.create(source.model, { threads: 1 });
+      using outputs = await session.run({ pixel_values: pixelValues });
+      for (const name of ['logits', 'pred_boxes']) {
+        const { data, shape } = outputs.get(name);
+        const file = join(folder, `${name} of run.py.bin`);
+        writeFileSync(file, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+        tensors.push({ name, mode: 'OUTPUT', type: 'FLOAT', shape, file });
+      }
+    });
+    /** Runs run.py with an engine of these tensors. */
+    const runWith = (engine: object) => {
+      writeFileSync(join(engines, '192x256.engine'), JSON.stringify(engine));
+      const args = [join(path, 'run.py'), '--engines', engines, '--size', '192x256', '--threshold', '0.3', picture];
+      return run(python, args, { PYTHONPATH: stub, LD_LIBRARY_PATH: libraries });
+    };
+    const withChanged = (name: string, change: object) =>
+      tensors.map((each) => ('name' in each && each.name === name ? { ...each, ...change } : each));
+
+    test('finds what dino8 finds', async () => {
+      const { code, stdout, stderr } = await runWith({ tensors });
+      expect([code, stderr]).toEqual([0, '']);
+      const { detections } = JSON.parse(stdout);
+      const [expected] = await detect({ model: join(path, 'model.onnx'), images: [picture], threshold: 0.3 });
+      expect(detections).toHaveLength(expected?.detections.length ?? -1);
+      expect(detections.length).toBeGreaterThan(1);
+      for (const [at, { label, score, box }] of (expected?.detections ?? []).entries()) {
+        expect(detections[at].label).toBe(label);
+        expect(Math.abs(detections[at].score - score)).toBeLessThan(1e-4);
+        for (const [side, value] of box.entries())
+          expect(Math.abs(detections[at].box[side] - value)).toBeLessThan(0.05);
+      }
+    });
+
+    test.each<[string, () => object, RegExp]>([
+      [
+        'an engine of another size',
+        () => ({ tensors: withChanged('pixel_values', { shape: [1, 3, 320, 320] }) }),
+        /192x256\.engine does not take pixel_values of 1x3x192x256, so it is of another size or bundle/,
+      ],
+      [
+        'an engine with another input',
+        () => ({ tensors: withChanged('pixel_values', { name: 'images' }) }),
+        /was built of another bundle, which has other inputs/,
+      ],
+      [
+        'an engine with other results',
+        () => ({ tensors: withChanged('logits', { name: 'scores' }) }),
+        /has no result logits, so it is of another bundle/,
+      ],
+      [
+        'an engine of another type',
+        () => ({ tensors: withChanged('pixel_values', { type: 'BF16' }) }),
+        /has pixel_values in BF16, which the models of dino8 do not have/,
+      ],
+      [
+        'too little memory',
+        () => ({ tensors, has_memory: false }),
+        /TensorRT does not run .*192x256\.engine; is the device out of memory\?/,
+      ],
+    ])('says in a sentence what is wrong: %s', async (_, engine, message) => {
+      const { code, stdout, stderr } = await runWith(engine());
+      expect([code, stdout, stderr]).toEqual([1, '', expect.stringMatching(message)]);
+      expect(stderr.trim().split('\n')).toHaveLength(1);
+    });
+  },
+);
+
+describe.skipIf(!hasCompiler)('detect.cpp', () => {
   const headers = join(packageRoot, 'test/fixtures/tensorrt-headers');
   const program = join(folder, 'detect');
   const path = join(folder, 'for detect');
@@ -440,6 +551,24 @@ describe.skipIf(!(await works(compiler, '--version')))('detect.cpp', () => {
       /cannot be read; build it/,
     ],
     ['settings that are damaged', () => [engine, ppm, ppm], /has the unknown setting P6/],
+    [
+      'results of 16 bits',
+      () => {
+        const halves = join(folder, 'halves.engine');
+        writeFileSync(halves, readFileSync(engine, 'utf8').replace(/^output logits/m, 'half logits'));
+        return [halves, join(path, 'detect.txt'), ppm];
+      },
+      /has logits in another type than floats of 32 bits/,
+    ],
+    [
+      'an engine for two pictures',
+      () => {
+        const two = join(folder, 'two.engine');
+        writeFileSync(two, readFileSync(engine, 'utf8').replace(/^(input .*) 1 3 96 96$/m, '$1 2 3 96 96'));
+        return [two, join(path, 'detect.txt'), ppm];
+      },
+      /has no input pixel_values of one picture/,
+    ],
   ])('says what is wrong: %s', async (_, args, message) => {
     const { code, stdout, stderr } = await run(program, args());
     expect([code, stdout]).toEqual([1, '']);

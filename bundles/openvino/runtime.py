@@ -2,7 +2,8 @@
 import os
 import sys
 
-from detection import FOLDER, MODELS, needed
+from detection import FOLDER, MODELS, reason
+from packages import needed
 
 
 class OpenVino:
@@ -14,10 +15,17 @@ class OpenVino:
         devices = openvino.Core().available_devices
         if device.split(".")[0] not in {each.split(".")[0] for each in devices}:
             sys.exit(f"OpenVINO has no device {device} here; it has {', '.join(devices)}.")
-        self.model = openvino.Core().compile_model(path, device, settings)
+        try:
+            self.model = openvino.Core().compile_model(path, device, settings)
+        # OpenVINO throws RuntimeError, and others where a plug-in fails.
+        except Exception as error:
+            sys.exit(f"OpenVINO does not load {path} on {device} ({reason(error)}).")
 
     def run(self, feeds):
-        found = self.model(feeds)
+        try:
+            found = self.model(feeds)
+        except Exception as error:
+            sys.exit(f"OpenVINO does not run the model ({reason(error)}).")
         return {name: found[port] for port in self.model.outputs for name in port.names}
 
 

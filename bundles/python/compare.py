@@ -11,9 +11,9 @@ import io
 import os
 import sys
 
-from PIL import Image
-
-from detection import FOLDER, MODELS, arguments, detector, needed, prompts, read_json
+from detection import FOLDER, MODELS, arguments, detector, prompts, read_json, reason
+from packages import needed
+from pictures import read_picture
 from runtime import add_options, load
 
 
@@ -24,10 +24,17 @@ class OnnxRuntime:
         onnxruntime = needed("onnxruntime", "install it with pip install onnxruntime")
         if "plugin" in os.path.basename(path):
             sys.exit(f"ONNX Runtime does not have the plug-in of {path}; choose another model with --size.")
-        self.session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        try:
+            self.session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        # ONNX Runtime has a class for each of its errors, and no other for all of them.
+        except Exception as error:
+            sys.exit(f"ONNX Runtime does not load {path} ({reason(error)}).")
 
     def run(self, feeds):
-        return dict(zip((each.name for each in self.session.get_outputs()), self.session.run(None, feeds)))
+        try:
+            return dict(zip((each.name for each in self.session.get_outputs()), self.session.run(None, feeds)))
+        except Exception as error:
+            sys.exit(f"ONNX Runtime does not run the model ({reason(error)}).")
 
 
 def overlap(a, b):
@@ -69,7 +76,7 @@ def main():
 
     looked_for = prompts(None, open_model)
     detect = detector(open_model(asked.size), asked.size, looked_for)
-    found = detect(Image.open(io.BytesIO(base64.b64decode(golden["picture"]))), 0)
+    found = detect(read_picture(io.BytesIO(base64.b64decode(golden["picture"])), "The picture of golden.json"), 0)
     agreed = agreeing(expected, found, golden["limits"])
     share = sum(box["score"] for box in agreed) / sum(box["score"] for box in expected)
     print(f"{len(agreed)} of the {len(expected)} boxes that dino8 found are found by {MODELS[asked.size]}: {share:.0%} by their scores.")

@@ -1,43 +1,41 @@
-"""What run.py and compare.py share: pictures as the model's input, results as boxes, and the options by which a model is chosen."""
+"""What run.py and compare.py share: the data of the bundle, results as boxes, and the options by which a model is chosen."""
 import argparse
-import importlib
 import json
 import os
 import sys
 
-import numpy as np
+from packages import needed
+from pictures import prepare
 
+np = needed("numpy", "install it with pip install numpy")
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 
 
-def needed(name, package):
-    """A module, or a sentence that says how to get it."""
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        sys.exit(f"This Python ({sys.executable}) does not have {name}; {package}.")
+def reason(error):
+    """The last line of what a library says, which names the cause."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1].strip().rstrip(".")
 
 
 def read_json(name):
-    with open(os.path.join(FOLDER, name), encoding="utf-8") as file:
-        return json.load(file)
+    path = os.path.join(FOLDER, name)
+    try:
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)
+    except (OSError, ValueError) as error:
+        sys.exit(f"{path} cannot be read ({reason(error)}); copy the whole folder that dino8 wrote.")
 
 
 BUNDLE = read_json("bundle.json")
+if BUNDLE.get("format") != 1:
+    sys.exit("bundle.json is of another version of dino8 than the scripts beside it; copy the whole folder that dino8 wrote.")
 SIZES = {each["name"]: each for each in BUNDLE["engines"] if "size" in each}
 MODELS = {each["name"]: each["model"] for each in BUNDLE["engines"]}
 
 
-def prepare(image, settings, size):
-    """A picture as the model's input, float32 [1, 3, height, width]."""
-    stretched = image.convert("RGB").resize((size["width"], size["height"]), settings["resample"])
-    scaled = np.asarray(stretched, dtype=np.float32) * np.float32(settings["scale"])
-    normal = (scaled - np.float32(settings["mean"])) / np.float32(settings["deviation"])
-    return np.ascontiguousarray(normal.transpose(2, 0, 1)[None])
-
-
 def find(logits, boxes, phrases, threshold):
     """What the model's results say: boxes as left, top, width and height in parts of the picture, the best first."""
+    if phrases[-1]["end"] > logits.shape[2]:
+        sys.exit("The model has fewer tokens than the phrases of bundle.json, so it is of another bundle; copy the whole folder.")
     # Tokens that do not count have a logit of minus infinity.
     if np.isnan(logits).any() or not np.isfinite(boxes).all():
         sys.exit("The model computes values that are no numbers (NaN) here: do not use it. The README says what to try.")
@@ -84,6 +82,9 @@ def detector(model, name, asked):
         found = []
         for feeds, phrases in asked:
             results = model.run({BUNDLE["input"]: pixels, **feeds})
+            missing = set(BUNDLE["outputs"].values()) - set(results)
+            if missing:
+                sys.exit(f"The model has no result {min(missing)}, so it is of another bundle; copy the whole folder.")
             logits, boxes = (results[BUNDLE["outputs"][each]] for each in ("logits", "boxes"))
             found += find(logits, boxes, phrases, threshold)
         return sorted(found, key=lambda each: -each["score"])

@@ -62,6 +62,11 @@ done
 output=${output:-$engines/bench.json}
 
 read_engines
+check_names ${asked[@]+"${asked[@]}"}
+folder=$(dirname -- "$output")
+if ! ((dry_run)) && [[ -d $engines && ! -w $folder ]]; then
+  fail "$output cannot be written; name a file in a folder that exists with --output."
+fi
 find_trtexec
 read_version
 check_version
@@ -88,6 +93,17 @@ lowest() {
   if [[ -s $2 ]]; then
     grep -oE "$1 [0-9]+" <"$2" | awk 'NR == 1 || $2 < least { least = $2 } END { if (NR) print least }'
   fi
+}
+
+# The rail of the most power that the board measures: the whole module, the GPU with what is beside it, or the GPU.
+rail() {
+  local each
+  for each in VDD_IN VDD_GPU_SOC VDD_GPU; do
+    if [[ -s $1 ]] && grep -qE "$each [0-9]" <"$1"; then
+      printf '%s' "$each"
+      return
+    fi
+  done
 }
 
 scratch=$(mktemp -d)
@@ -141,11 +157,13 @@ for index in "${!names[@]}"; do
   fi
   median=$(figure median "$log")
   [[ -n $median ]] || fail "trtexec printed no GPU Compute Time for $engine, so there is nothing to report."
-  results+=("$(printf '{"engine": %s, "median_ms": %s, "min_ms": %s, "max_ms": %s, "ram_peak_mb": %s, "ram_least_mb": %s, "gpu_use_peak_percent": %s, "power_peak_mw": %s}' \
+  measured=$(rail "$stats")
+  results+=("$(printf '{"engine": %s, "median_ms": %s, "min_ms": %s, "max_ms": %s, "ram_peak_mb": %s, "ram_least_mb": %s, "gpu_use_peak_percent": %s, "power_rail": %s, "power_peak_mw": %s}' \
     "$(quoted "$name")" "$median" \
     "$(number_or_null "$(figure min "$log")")" "$(number_or_null "$(figure max "$log")")" \
     "$(number_or_null "$(highest RAM "$stats")")" "$(number_or_null "$(lowest RAM "$stats")")" \
-    "$(number_or_null "$(highest GR3D_FREQ "$stats")")" "$(number_or_null "$(highest VDD_GPU_SOC "$stats")")")")
+    "$(number_or_null "$(highest GR3D_FREQ "$stats")")" \
+    "$(quoted "$measured")" "$(number_or_null "$(highest "${measured:-none}" "$stats")")")")
 done
 if ((dry_run)); then exit 0; fi
 [[ ${#results[@]} -gt 0 ]] || fail "there is no engine in $engines; build one with bash build.sh."

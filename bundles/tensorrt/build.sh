@@ -58,6 +58,7 @@ done
 [[ $workspace =~ ^[1-9][0-9]{0,6}$ ]] || fail "--workspace must be a number of MiB, not $workspace." 2
 
 read_engines
+check_names ${asked[@]+"${asked[@]}"}
 find_trtexec
 read_version
 check_version
@@ -73,12 +74,9 @@ for index in "${!names[@]}"; do
   fi
 done
 for name in ${asked[@]+"${asked[@]}"}; do
-  found=
   for index in "${!names[@]}"; do
-    if [[ ${names[index]} == "$name" ]]; then found=$index; fi
+    if [[ ${names[index]} == "$name" ]]; then chosen+=("$index"); fi
   done
-  [[ -n $found ]] || fail "there is no engine $name; there are ${names[*]}." 2
-  chosen+=("$found")
 done
 
 # The options that do not depend on the engine.

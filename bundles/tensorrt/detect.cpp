@@ -286,11 +286,14 @@ int main(int count, char **arguments) {
 
   const auto bufferOf = [&](const std::string &name) {
     auto buffer = std::make_unique<Buffer>(elements(engine->getTensorShape(name.c_str()), name));
+    if (engine->getTensorDataType(name.c_str()) != nvinfer1::DataType::kFLOAT)
+      fail("the engine has " + name + " in another type than floats of 32 bits; build it with build.sh.");
     if (!context->setTensorAddress(name.c_str(), buffer->device())) fail("the engine has no " + name + "; it was built of another bundle.");
     return buffer;
   };
   const auto shape = engine->getTensorShape(settings.input.c_str());
-  if (shape.nbDims != 4) fail("the engine has no input " + settings.input + "; it was built of another bundle.");
+  if (shape.nbDims != 4 || shape.d[0] != 1 || shape.d[1] != 3)
+    fail("the engine has no input " + settings.input + " of one picture; it was built of another bundle.");
   const auto input = bufferOf(settings.input), logits = bufferOf(settings.logits), boxes = bufferOf(settings.boxes);
   for (int at = 3; at < count; at++) {
     const Picture picture = readPicture(arguments[at]);

@@ -5,7 +5,8 @@ import sys
 
 import numpy as np
 
-from detection import FOLDER, needed
+from detection import FOLDER
+from packages import needed
 
 
 def load_cuda():
@@ -27,7 +28,11 @@ class TensorRt:
     def __init__(self, path):
         tensorrt = needed("tensorrt", "JetPack installs it for the system's python3 (package python3-libnvinfer)")
         self.cuda = load_cuda()
-        runtime = tensorrt.Runtime(tensorrt.Logger(tensorrt.Logger.WARNING))
+        try:
+            runtime = tensorrt.Runtime(tensorrt.Logger(tensorrt.Logger.WARNING))
+        # What Python is told where TensorRT returns nothing, for instance without a GPU.
+        except TypeError:
+            sys.exit("TensorRT does not start; the lines above say why. Is there a GPU?")
         tensorrt.init_libnvinfer_plugins(None, "")
         if not os.path.exists(path):
             sys.exit(f"{path} does not exist; build it with build.sh.")
@@ -36,6 +41,9 @@ class TensorRt:
         if self.engine is None:
             sys.exit(f"{path} is no engine for this device and version of TensorRT; build it here with build.sh.")
         self.context = self.engine.create_execution_context()
+        if self.context is None:
+            sys.exit(f"TensorRT does not run {path}; is the device out of memory?")
+        self.path = path
         self.output = tensorrt.TensorIOMode.OUTPUT
 
     def call(self, name, *arguments):
@@ -43,15 +51,24 @@ class TensorRt:
         if status:
             sys.exit(f"CUDA refused {name} with the error {status}; is the device out of memory?")
 
+    def type_of(self, name):
+        found = self.engine.get_tensor_dtype(name).name
+        if found not in TYPES:
+            sys.exit(f"{self.path} has {name} in {found}, which the models of dino8 do not have; build it with build.sh.")
+        return TYPES[found]
+
     def run(self, feeds):
-        types = {name: TYPES[self.engine.get_tensor_dtype(name).name] for name in feeds}
-        arrays = {name: np.ascontiguousarray(array, types[name]) for name, array in feeds.items()}
-        for name, array in arrays.items():
-            self.context.set_input_shape(name, array.shape)
         names = [self.engine.get_tensor_name(index) for index in range(self.engine.num_io_tensors)]
         results = [name for name in names if self.engine.get_tensor_mode(name) == self.output]
+        if set(names) - set(results) != set(feeds):
+            sys.exit(f"{self.path} was built of another bundle, which has other inputs; build it with build.sh.")
+        arrays = {name: np.ascontiguousarray(array, self.type_of(name)) for name, array in feeds.items()}
+        for name, array in arrays.items():
+            if not self.context.set_input_shape(name, array.shape):
+                size = "x".join(str(side) for side in array.shape)
+                sys.exit(f"{self.path} does not take {name} of {size}, so it is of another size or bundle; build it with build.sh.")
         for name in results:
-            arrays[name] = np.empty(tuple(self.context.get_tensor_shape(name)), np.float32)
+            arrays[name] = np.empty(tuple(self.context.get_tensor_shape(name)), self.type_of(name))
         places = {name: ctypes.c_void_p() for name in arrays}
         for name, array in arrays.items():
             self.call("cudaMalloc", ctypes.byref(places[name]), ctypes.c_size_t(array.nbytes))

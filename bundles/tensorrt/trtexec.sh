@@ -71,6 +71,18 @@ read_engines() {
   [[ -n ${made_for:-} && ${#names[@]} -gt 0 ]] || fail "$bundle/engines.txt is damaged; copy the whole folder that dino8 wrote."
 }
 
+# Refuses names of engines that engines.txt does not have.
+check_names() {
+  local asked name known
+  for asked in "$@"; do
+    known=
+    for name in "${names[@]}"; do
+      if [[ $name == "$asked" ]]; then known=1; fi
+    done
+    [[ -n $known ]] || fail "there is no engine $asked; there are ${names[*]}." 2
+  done
+}
+
 # Refuses a version of TensorRT that the models are not for.
 check_version() {
   local fits

@@ -74,8 +74,10 @@ def encode(phrases, text_model):
         tokens = chunk["tokens"] + [TOKENS["padding"]] * (length - count)
         positions, sees = masks(tokens)
         shared = {INPUTS["positions"]: positions[None], INPUTS["sees"]: sees[None]}
-        features = text_model.run({INPUTS["tokens"]: np.array([tokens], np.int64), **shared})[INPUTS["features"]]
+        results = text_model.run({INPUTS["tokens"]: np.array([tokens], np.int64), **shared})
+        if INPUTS["features"] not in results:
+            sys.exit(f"The text encoder has no result {INPUTS['features']}, so it is of another bundle; copy the whole folder.")
         counted = np.arange(length)[None] < count
         # A copy, since a runtime may use the memory of a result again.
-        made.append(({**shared, INPUTS["counted"]: counted, INPUTS["features"]: np.array(features)}, chunk["phrases"]))
+        made.append(({**shared, INPUTS["counted"]: counted, INPUTS["features"]: np.array(results[INPUTS["features"]])}, chunk["phrases"]))
     return made
