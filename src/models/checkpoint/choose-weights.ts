@@ -1,7 +1,7 @@
 /** Chooses the weights to use among those that a checkpoint holds: the training's own, or on request their running average. */
 import { InputError, UsageError } from '../../base/errors.ts';
 import type { StoredTensor } from './checkpoint.ts';
-import { nameOfModel } from './known-models.ts';
+import { adapterName, nameOfModel } from './known-models.ts';
 import { saysAveraged, type WeightSet } from './weight-sets.ts';
 
 /** Which weights of a checkpoint are wanted. */
@@ -48,7 +48,8 @@ const USUAL = ['model', 'state_dict', 'model_state_dict', 'module', 'net', 'netw
  *
  * @param namings the family's, in the order in which they are tried
  * @param models the models that the family reads, for errors
- * @throws InputError if there are none of the family; UsageError if an average is asked for and there is none
+ * @throws InputError if there are none of the family, or if they are to be merged with an adapter first; UsageError if an average is
+ * asked for and there is none
  */
 export function chooseWeights(
   sets: readonly WeightSet[],
@@ -81,6 +82,11 @@ export function chooseWeights(
   if (others.length > 0)
     notices.push(`${source} holds several sets of weights; ${label} is taken, and ${others.join(', ')} left out.`);
   const names = [...set.names].filter((name) => name.startsWith(prefix)).map((name) => name.slice(prefix.length));
+  const adapter = adapterName(names);
+  if (adapter !== undefined)
+    throw new InputError(
+      `${source} holds a LoRA or PEFT adapter beside the weights, such as ${adapter.slice(0, 200)}, which would be left out; merge it into the model first, with merge_and_unload.`,
+    );
   return { tensors: naming.rename(names, (name) => set.read(prefix + name), source), notices };
 }
 

@@ -1,11 +1,11 @@
 /** Recognises checkpoints of models that dino8 does not read, to say what they are. */
 
+/** The names of tensors of adapters, without which a model computes something else. */
+const ADAPTER = /\blora_[AB]\b|\blora_(?:down|up)\b|\bada_?lora/i;
+
 /** A kind of model, with patterns of which each matches the name of one of its tensors. */
 const MODELS: readonly (readonly [name: string, ...patterns: readonly RegExp[]])[] = [
-  [
-    'a LoRA or PEFT adapter without its model (merge it into the model first, with merge_and_unload)',
-    /\blora_[AB]\b|\blora_(?:down|up)\b|\bada_?lora/i,
-  ],
+  ['a LoRA or PEFT adapter without its model (merge it into the model first, with merge_and_unload)', ADAPTER],
   [
     'a model in the 8 or 4 bits of bitsandbytes (save it in float16 or float32)',
     /\.(?:weight\.(?:absmax|quant_state|quant_map)|SCB)\b/,
@@ -51,3 +51,6 @@ export function nameOfModel(names: ReadonlySet<string>): string | undefined {
   const all = [...names].slice(0, 20_000);
   return MODELS.find(([, ...patterns]) => patterns.every((pattern) => all.some((name) => pattern.test(name))))?.[0];
 }
+
+/** The first of these names that is one of an adapter; undefined if there is none. */
+export const adapterName = (names: readonly string[]): string | undefined => names.find((name) => ADAPTER.test(name));

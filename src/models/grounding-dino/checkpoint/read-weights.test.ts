@@ -92,6 +92,18 @@ describe('other models are called by their name', () => {
     expect(read).toThrow(message);
   });
 
+  // The names that loralib and PEFT save (https://github.com/microsoft/LoRA, https://huggingface.co/docs/peft).
+  test.each([
+    ['', 'model.decoder.layers.0.fc1.lora_A'],
+    ['base_model.model.', 'model.decoder.layers.0.fc1.lora_B.default.weight'],
+  ])('weights beside a LoRA adapter that is not merged are refused: %s', (prefix, name) => {
+    const all = ['model.level_embed', 'model.text_backbone.embeddings.word_embeddings.weight', name];
+    const set = weightSetOf(new Map(all.map((each) => [prefix + each, stored])));
+    expect(() => networkTensors([set], 'a.pth', {})).toThrow(
+      `a.pth holds a LoRA or PEFT adapter beside the weights, such as ${name}, which would be left out`,
+    );
+  });
+
   test('a file without tensors is no checkpoint', () => {
     expect(() => networkTensors([], 'a.pth', {})).toThrow(/holds no tensors by name/);
   });
