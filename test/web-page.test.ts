@@ -161,6 +161,28 @@ describe.skipIf(!program || !isBuilt)(why, () => {
     expect(new Set(requests.map((url) => new URL(url).origin))).toEqual(new Set([new URL(address).origin]));
   });
 
+  test('a picture that is too large is refused before it is decoded, and what is none by name; the page goes on', async () => {
+    await page.evaluate(`(() => {
+      const decode = createImageBitmap;
+      globalThis.decoded = 0;
+      globalThis.createImageBitmap = (...given) => { decoded++; return decode(...given); };
+    })()`);
+    // The header of a PNG file: its signature, and the width and the height in the first chunk.
+    const header = Buffer.from('89504e470d0a1a0a0000000d4948445200004000000020000802000000', 'hex');
+    await page.setInputFiles('#file', { name: 'huge.png', mimeType: 'image/png', buffer: header });
+    expect(await saying(page, /huge\.png/)).toMatch(/^huge\.png has 16384x8192 pixels, more than the 67108864/);
+    await page.setInputFiles('#file', { name: 'text.png', mimeType: 'image/png', buffer: Buffer.from('no picture') });
+    expect(await saying(page, /text\.png/)).toMatch(/^text\.png cannot be decoded as a picture by this browser/);
+    expect(await page.evaluate('decoded')).toBe(0);
+    await page.fill('#phrases', '');
+    await page.setInputFiles('#file', photo);
+    expect(await saying(page, /Name what/)).toMatch(/then press Find\.$/);
+    expect(await page.evaluate('decoded')).toBe(1);
+    await page.fill('#phrases', phrases);
+    await page.click('#find');
+    expect(await saying(page, /box(es)? in/)).not.toMatch(/^0/);
+  });
+
   test('its server sends the files of the folder alone', async () => {
     for (const path of ['..%2f..%2fetc/passwd', '%2e%2e/fixed/index.html', '..%5cfixed', '%00', '%'])
       expect((await fetch(new URL(path, address))).status, path).toBe(404);

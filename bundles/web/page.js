@@ -191,28 +191,36 @@ function show() {
 }
 
 /** Boxes of all scores that the page can show, so that another minimum needs no other run. */
-async function search(shown, image, transfer) {
-  const answer = await ask('detect', { picture: image, ...wanted(), threshold: Number(threshold.min) }, transfer);
-  return { ...answer, image: shown };
+const search = (image, transfer) =>
+  ask('detect', { picture: image, ...wanted(), threshold: Number(threshold.min) }, transfer);
+
+/** A picture to draw. Where phrases are looked for, the worker has refused one that would take too much memory before. */
+async function shownPicture(chosen) {
+  try {
+    chosen.bitmap ??= await createImageBitmap(chosen.file);
+    return chosen.bitmap;
+  } catch {
+    throw new Error(`${chosen.file.name} cannot be shown by this browser; choose a JPEG, PNG or WebP file.`);
+  }
 }
 
 /** Finds the phrases in the picture that was chosen last. */
 async function run() {
   if (!picture) return say('Choose a picture first.');
   const asked = picture;
-  const { file: chosen, bitmap } = asked;
-  if (isEmpty()) {
-    draw({ image: bitmap, boxes: [], width: bitmap.width, height: bitmap.height });
-    return say('Name what to look for, then press Find.');
-  }
   try {
     find.disabled = true;
     say('Looking …');
-    const found = await search(bitmap, chosen);
+    const found = isEmpty() ? undefined : await search(asked.file);
+    const image = await shownPicture(asked);
     // Another picture was chosen meanwhile, whose boxes may have come before these.
     if (picture !== asked) return;
-    last = found;
-    show();
+    if (found) {
+      last = { ...found, image };
+      return show();
+    }
+    draw({ image, boxes: [], width: image.width, height: image.height });
+    say('Name what to look for, then press Find.');
   } catch (error) {
     if (picture === asked) say(error.message, true);
   } finally {
@@ -220,22 +228,11 @@ async function run() {
   }
 }
 
-/** How many pictures were chosen: one that is decoded slowly does not come after another that was chosen later. */
-let choices = 0;
-
 async function choose(chosen) {
   if (!chosen) return;
   stopCamera();
-  picture = last = undefined;
-  const choice = ++choices;
-  try {
-    const bitmap = await createImageBitmap(chosen);
-    if (choice !== choices) return bitmap.close();
-    picture = { file: chosen, bitmap };
-  } catch {
-    if (choice !== choices) return;
-    return say(`${chosen.name} cannot be shown by this browser; choose a JPEG, PNG or WebP file.`, true);
-  }
+  picture = { file: chosen };
+  last = undefined;
   await run();
 }
 
@@ -283,7 +280,6 @@ async function startCamera() {
     camera.disabled = false;
   }
   const own = stream;
-  choices++;
   picture = last = undefined;
   camera.textContent = 'Stop';
   // The camera may be stopped, and started again, while a frame is looked at.
@@ -295,10 +291,10 @@ async function startCamera() {
     }
     try {
       const [frame, shown] = await Promise.all([createImageBitmap(video), createImageBitmap(video)]);
-      const found = await search(shown, frame, [frame]);
+      const found = await search(frame, [frame]);
       if (stream !== own) return shown.close();
       last?.image.close();
-      last = found;
+      last = { ...found, image: shown };
       show();
     } catch (error) {
       if (stream !== own) return;

@@ -8,6 +8,7 @@ import { InputError, messageOf } from '../base/errors.ts';
 import { checkPixels, DEFAULT_MAX_PIXELS, maxPixelsSchema, type PixelLimitOptions } from '../data/pixel-limit.ts';
 import type { Image } from '../data/rgb-image.ts';
 import type { Size } from '../data/size.ts';
+import { pictureSize } from './picture-size.ts';
 import { undecodableAlike } from './undecodable-alike.ts';
 
 /** Options of `readImage`. */
@@ -55,7 +56,7 @@ export async function readImage(
     checkPixels(picture, name, maxPixels);
     return withoutAlpha(picture.data, picture, name);
   }
-  const bitmap = picture instanceof Blob ? await decode(picture, name) : picture;
+  const bitmap = picture instanceof Blob ? await decode(picture, name, maxPixels) : picture;
   try {
     checkPixels(bitmap, name, maxPixels);
     return withoutAlpha(pixelsOf(bitmap, name), bitmap, name);
@@ -66,8 +67,12 @@ export async function readImage(
 
 const nameOf = (picture: Blob): string | undefined => ('name' in picture ? String(picture.name) : undefined);
 
-async function decode(picture: Blob, name: string): Promise<ImageBitmap> {
-  const problem = undecodableAlike(new Uint8Array(await picture.slice(0, HEAD).arrayBuffer()));
+async function decode(picture: Blob, name: string, maxPixels: number): Promise<ImageBitmap> {
+  const head = new Uint8Array(await picture.slice(0, HEAD).arrayBuffer());
+  const problem = undecodableAlike(head);
+  const size = pictureSize(head);
+  // Before the browser takes memory for the pixels.
+  if (size) checkPixels(size, name, maxPixels);
   if (problem) throw new InputError(`${name} ${problem}`);
   try {
     return await createImageBitmap(picture, {
