@@ -1,5 +1,5 @@
 /** The command line as a user meets it: what it prints, what it refuses, and how. */
-import { copyFile, cp, mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { copyFile, cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -33,6 +33,39 @@ describe('the command line', () => {
       expect(code, command).toBe(0);
       expect(stdout).toMatch(/Examples?:\n/);
     }
+  });
+
+  test('no result is written over a file of words that the command line reads', async () => {
+    await writeFile(at('words.txt'), 'red circle\n');
+    await symlink('words.txt', at('linked.txt'));
+    for (const args of [
+      ['calibrate', small, image, '--phrases-file', at('words.txt'), '-o', at('words.txt')],
+      ['vocabulary', small, validation, '--seen-file', at('words.txt'), '-o', at('linked.txt')],
+      ['specialize', small, '--prompts-file', at('words.txt'), '-o', at('words.txt')],
+    ]) {
+      const { code, stderr } = await runHere(args);
+      expect(stderr).toMatch(/would be written over/);
+      expect(code).toBe(2);
+    }
+    expect(await readFile(at('words.txt'), 'utf8')).toBe('red circle\n');
+  });
+
+  test('says that an infinite number is null in JSON', async () => {
+    const { code, stdout, stderr } = await runHere([
+      'compare',
+      small,
+      small,
+      calibration,
+      '--images',
+      '1',
+      '--no-accuracy',
+      '--json',
+    ]);
+    expect(code, stderr).toBe(0);
+    const layers: { decibels: number | null }[] = JSON.parse(stdout).layers;
+    expect(layers.filter(({ decibels }) => decibels === null).length).toBeGreaterThan(0);
+    expect(stderr).toMatch(/note: JSON has no number that is infinite or unknown, so that \d+ of this result are null/);
+    expect((await runHere(['inspect', small, '--json'])).stderr).not.toMatch(/note: JSON/);
   });
 
   test('detect prints a table or JSON, and writes annotated images', async () => {

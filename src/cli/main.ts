@@ -3,6 +3,7 @@ import { Command, CommanderError, type CommandUnknownOpts } from '@commander-js/
 import { Dino8Error, messageOf, withMemoryAdvice } from '../base/errors.ts';
 import { packageVersion } from '../base/package-root.ts';
 import { printable } from '../base/printable.ts';
+import { checkReadFiles } from './check-read-files.ts';
 import { noteArguments } from './command-line.ts';
 import { COMMANDS, commandName } from './commands.ts';
 import { layOutHelp } from './help-format.ts';
@@ -26,6 +27,7 @@ async function program(argv: readonly string[]): Promise<CommandUnknownOpts> {
     const command = name === asked ? await load() : new Command(name);
     if (name === asked) {
       layOutHelp(command);
+      command.hook('preAction', (_, running) => checkReadFiles(running.opts()));
       setRunningCommand(command);
     }
     root.addCommand(command.summary(summary).helpGroup(group));

@@ -117,6 +117,7 @@ export async function calibrate(options: CalibrateOptions): Promise<CalibrateRes
     await checkStepFiles({
       outputs: [output],
       models: [options.model],
+      tokenizer: options.tokenizer,
       data: [options.dataset],
       recipe: options.recipe,
       overwrite: options.overwrite,

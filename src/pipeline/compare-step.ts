@@ -94,6 +94,7 @@ export async function compare(options: CompareStepOptions): Promise<CompareResul
     await checkStepFiles({
       outputs: [report],
       models: [options.model, options.quantized],
+      tokenizer: options.tokenizer,
       data: [options.dataset],
       overwrite: options.overwrite,
     });

@@ -85,9 +85,16 @@ export async function compressModels(
   await checkStepFiles({
     outputs: [options.report, resultsFile, ...planned.map(({ path }) => path)],
     models: [options.checkpoint],
+    tokenizer: options.tokenizer,
     data: isContinued ? [] : [options.dataset, options.calibration],
     overwrite: options.overwrite,
   });
+  if (isContinued)
+    await checkStepFiles({
+      outputs: [options.report],
+      data: [options.dataset, options.calibration],
+      overwrite: options.overwrite,
+    });
   await using _ = await reserve(state);
   await checkRecordsFolder(state);
   if (options.fresh) await rm(state, { recursive: true, force: true });

@@ -51,7 +51,13 @@ export interface WrittenModel {
 export async function convert(options: ConvertOptions): Promise<WrittenModel> {
   return runStep('convert', schemas, options, async () => {
     const { checkpoint, output, layout = 'halves', signal, overwrite } = options;
-    await checkStepFiles({ outputs: [], modelOutput: output, models: [checkpoint], overwrite });
+    await checkStepFiles({
+      outputs: [],
+      modelOutput: output,
+      models: [checkpoint],
+      tokenizer: options.tokenizer,
+      overwrite,
+    });
     const model = await openModel(checkpoint, options);
     signal?.throwIfAborted();
     await writePackage(model, output, layout);

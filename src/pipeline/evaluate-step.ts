@@ -98,6 +98,7 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult
     await checkStepFiles({
       outputs: [output, saveDetections],
       models: [options.model],
+      tokenizer: options.tokenizer,
       data: [options.dataset, ...pathsOf(options.against)],
       overwrite: options.overwrite,
     });

@@ -88,6 +88,7 @@ export async function inspect(options: InspectStepOptions): Promise<InspectResul
     await checkStepFiles({
       outputs: [report],
       models: [options.model],
+      tokenizer: options.tokenizer,
       data: [profile],
       overwrite: options.overwrite,
     });

@@ -71,6 +71,7 @@ export async function openJudgedModel(options: JudgingOptions, images: number, s
   await checkStepFiles({
     outputs: [output, report],
     models: [options.model],
+    tokenizer: options.tokenizer,
     data: [options.dataset, options.calibration],
     recipe: options.recipe,
     statistics: [options.statistics],

@@ -70,6 +70,7 @@ export async function qat(options: QatOptions): Promise<QatResult> {
       outputs: [training.report],
       modelOutput: output,
       models: [checkpoint],
+      tokenizer: training.tokenizer,
       data: [data, training.validate, calibration],
       recipe: asked,
       statistics: [statistics],

@@ -82,6 +82,7 @@ export async function quantize(options: QuantizeStepOptions): Promise<QuantizeRe
       outputs: [],
       modelOutput: output,
       models: [options.model],
+      tokenizer: options.tokenizer,
       data: [options.calibration],
       recipe: options.recipe,
       statistics: [options.statistics],

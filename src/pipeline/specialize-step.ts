@@ -100,7 +100,13 @@ export async function specializeModel(options: SpecializeOptions): Promise<Speci
   return runStep('specializeModel', schemas, options, async () => {
     const { output, height, width, tokens, batch = 1, padding = false, signal } = options;
     checkAsked(options);
-    await checkStepFiles({ outputs: [], modelOutput: output, models: [options.model], overwrite: options.overwrite });
+    await checkStepFiles({
+      outputs: [],
+      modelOutput: output,
+      models: [options.model],
+      tokenizer: options.tokenizer,
+      overwrite: options.overwrite,
+    });
     const opened = await openModel(options.model, options);
     signal?.throwIfAborted();
     const source = await withFixedPhrases(opened, options, options);

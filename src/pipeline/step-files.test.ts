@@ -1,5 +1,5 @@
 /** Every step that writes a file is asked to write it over one that it reads, and refuses before it begins. */
-import { cp, lstat, mkdir, mkdtemp, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { cp, lstat, mkdir, mkdtemp, readdir, readFile, rename, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -8,6 +8,7 @@ import { writeSmallCheckpoint } from '../models/grounding-dino/testing/small-che
 import { loadModel } from '../models/package/package.ts';
 import { getMetadata } from '../onnx/metadata.ts';
 import { readModel } from '../onnx/read.ts';
+import { writeModel } from '../onnx/write.ts';
 import { calibrate, mergeStatistics } from './calibrate-step.ts';
 import { compare } from './compare-step.ts';
 import { convert } from './convert-step.ts';
@@ -31,6 +32,14 @@ beforeAll(async () => {
   await convert({ checkpoint: at('checkpoint'), output: at('model'), layout: 'combined' });
   await cp(at('model.onnx'), at('int8.onnx'));
   await symlink(at('model.onnx'), at('link.onnx'));
+  await mkdir(at('tokenizer'));
+  for (const name of ['tokenizer.json', 'tokenizer_config.json'])
+    await cp(join(at('checkpoint'), name), join(at('tokenizer'), name));
+  // The external data of a model may have any name.
+  await writeModel(await readModel(at('model.onnx')), at('abc.onnx'), { externalData: true });
+  await rename(at('abc.onnx.data'), at('weightsx.onnx'));
+  const text = await readFile(at('abc.onnx'), 'latin1');
+  await writeFile(at('abc.onnx'), text.replaceAll('abc.onnx.data', 'weightsx.onnx'), 'latin1');
   await writeFile(at('recipe.yaml'), "description: x\nrules: [{match: '**', treatment: dynamic}]");
   await writeFile(at('statistics.json'), '{}');
 });
@@ -39,6 +48,14 @@ const steps: [string, () => Promise<unknown>][] = [
   [
     'convert into the folder of the checkpoint',
     () => convert({ checkpoint: at('checkpoint'), output: at('checkpoint') }),
+  ],
+  [
+    'convert into the folder of the tokenizer',
+    () => convert({ checkpoint: at('checkpoint'), tokenizer: at('tokenizer'), output: at('tokenizer') }),
+  ],
+  [
+    'quantize to the external data of the model',
+    () => quantize({ model: at('abc.onnx'), output: at('weightsx.onnx'), recipe: 'dynamic' }),
   ],
   ['quantize to the model', () => quantize({ model: at('model.onnx'), output: at('model.onnx'), recipe: 'dynamic' })],
   ['quantize to a link', () => quantize({ model: at('model.onnx'), output: at('link.onnx'), recipe: 'dynamic' })],

@@ -4,7 +4,7 @@ import { exists, isDirectory } from '../base/files.ts';
 import { checkOutputs } from '../base/output-paths.ts';
 import type { CocoDataset } from '../data/coco.ts';
 import { findAnnotationFiles } from '../data/datasets/coco-folder.ts';
-import { filesReadWith, filesWrittenTo, isOneFile } from '../models/package/model-files.ts';
+import { externalFilesOf, filesReadWith, filesWrittenTo, isOneFile } from '../models/package/model-files.ts';
 import type { SampleSource } from '../quant/observe/sample.ts';
 import type { Calibration } from '../quant/observe/statistics-file.ts';
 import { type AnyModelSource, type DatasetFiles, isDatasetFiles, type RecipeSource } from './sources.ts';
@@ -23,6 +23,8 @@ export interface StepFiles extends OverwriteOptions {
   readonly modelOutput?: string | undefined;
   /** The models that are read. */
   readonly models?: readonly AnyModelSource[] | undefined;
+  /** The folder of the tokenizer, if it is not that of a model. */
+  readonly tokenizer?: string | undefined;
   /** The data sets, folders of arrays or pictures, and single pictures that are read. */
   readonly data?: readonly (string | DatasetFiles | CocoDataset | SampleSource | undefined)[] | undefined;
   /** The recipe, by name, path or as an object. */
@@ -35,12 +37,13 @@ export interface StepFiles extends OverwriteOptions {
 export async function checkStepFiles(files: StepFiles): Promise<void> {
   const { outputs, modelOutput, models = [], recipe } = files;
   const inputs: (string | undefined)[] = [recipe, ...(files.statistics ?? [])].map(asPath);
-  for (const model of models) inputs.push(...(await filesReadWith(typeof model === 'string' ? model : model.source)));
+  for (const model of files.tokenizer === undefined ? models : [...models, files.tokenizer])
+    inputs.push(...(await filesReadWith(typeof model === 'string' ? model : model.source)));
   for (const output of outputs)
     if (output !== undefined && (await isDirectory(output)))
       throw new UsageError(`${output} is a directory where a file is needed; name a file in it.`);
   const written = modelOutput === undefined ? [] : await filesOfOutput(modelOutput);
-  await checkOutputs([...outputs, ...written], withData(inputs, files.data ?? []), { overwrite: files.overwrite });
+  await checkOutputs([...outputs, ...written], withData(inputs, files), { overwrite: files.overwrite });
 }
 
 /** The files of a model that is to be written which exist, or else its path. */
@@ -58,12 +61,13 @@ async function filesOfOutput(modelOutput: string): Promise<string[]> {
 
 const asPath = (value: string | object | undefined) => (typeof value === 'string' ? value : undefined);
 
-/** The paths of data sets are named one by one, since they are needed only if an output exists. */
+/** What takes time to find is named one by one, since it is needed only if an output exists. */
 async function* withData(
   inputs: readonly (string | undefined)[],
-  data: NonNullable<StepFiles['data']>,
+  { models = [], data = [] }: StepFiles,
 ): AsyncGenerator<string | undefined> {
   yield* inputs;
+  for (const model of models) if (typeof model === 'string') yield* await externalFilesOf(model);
   for (const source of data) {
     if (typeof source === 'string') yield* filesOfPath(source);
     else if (source && isDatasetFiles(source)) {

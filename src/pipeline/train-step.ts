@@ -59,7 +59,8 @@ export async function train(options: TrainStepOptions): Promise<TrainResult> {
     const { checkpoint, dataset: data, output, fromScratch = false, ...training } = options;
     checkUnused(options);
     const pathOf = (name: KeptWeights) => join(output, name);
-    const files = { models: [checkpoint], data: [data, training.validate], overwrite: training.overwrite };
+    const { tokenizer, overwrite } = training;
+    const files = { models: [checkpoint], tokenizer, data: [data, training.validate], overwrite };
     await checkStepFiles({ ...files, outputs: [training.report], modelOutput: output });
     // A training may start from the best weights of an earlier one in the same folder.
     for (const name of KEPT_WEIGHTS)

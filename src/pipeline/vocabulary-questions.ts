@@ -30,6 +30,7 @@ export async function openQuestions(options: VocabularyOptions, seed: number): P
   await checkStepFiles({
     outputs: [output, report],
     models: [options.model, ...(options.against === undefined ? [] : [options.against])],
+    tokenizer: options.tokenizer,
     data: [options.dataset, typeof given === 'string' ? given : undefined],
     overwrite: options.overwrite,
   });

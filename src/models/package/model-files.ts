@@ -1,7 +1,12 @@
 /** The files of a model on disk: those that are read for a path, and those that are written to one. */
 import { readdir } from 'node:fs/promises';
 import { dirname, extname, join } from 'node:path';
+import { InputError, UsageError } from '../../base/errors.ts';
+import { readBytes } from '../../base/files.ts';
 import { isStream } from '../../base/write-place.ts';
+import { parseModel } from '../../onnx/read.ts';
+import { isExternal } from '../../onnx/tensor.ts';
+import { tensorsOf } from '../../onnx/traverse.ts';
 import { FILES, GRAPHS } from './package-folder.ts';
 
 /** The files of a checkpoint or a model's folder, by their extensions. */
@@ -25,6 +30,20 @@ export async function filesReadWith(path: string): Promise<string[]> {
     );
   if (extname(path) === '.onnx') return [path, `${path}.data`, `${path}_data`];
   return [path, ...COMPANIONS.map((name) => join(dirname(path), name))];
+}
+
+/** The files of the external data that an ONNX file names, whatever they are called; none if it is no ONNX file. */
+export async function externalFilesOf(path: string): Promise<string[]> {
+  if (extname(path) !== '.onnx') return [];
+  try {
+    const named = [...tensorsOf(parseModel(await readBytes(path), path))].filter(isExternal);
+    const locations = named.flatMap(({ externalData }) => externalData.filter(({ key }) => key === 'location'));
+    return [...new Set(locations.map(({ value }) => join(dirname(path), value)))];
+  } catch (error) {
+    // Whoever reads the model says what is wrong with it.
+    if (error instanceof InputError || error instanceof UsageError) return [];
+    throw error;
+  }
 }
 
 /** Whether a model is written to `path` as one ONNX file: by the extension, or because a device or a pipe is there. */
