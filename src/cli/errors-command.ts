@@ -75,7 +75,7 @@ function printCauses({ errors, errorsBefore }: ErrorsResult): void {
   const heading = ['cause of errors', 'number', 'costs points of AP50'];
   print(table(errorsBefore ? [...heading, 'number before', 'change of the cost'] : heading, rows));
   print(
-    `AP50 is ${points(errors.AP50)}. If every wrong box scored below every right one, it would rise by ${points(errors.falsePositives)}; if no object were missing, by ${points(errors.falseNegatives)}.\n`,
+    `AP50 as TIDE computes it, where a category with boxes and no objects counts as 0, is ${points(errors.AP50)}. If every wrong box scored below every right one, it would rise by ${points(errors.falsePositives)}; if no object were missing, by ${points(errors.falseNegatives)}.\n`,
   );
 }
 
@@ -100,7 +100,7 @@ function printChange(
 ): void {
   const { lost, gained, lostMargin } = change;
   print(
-    `\nWith boxes that score at least ${threshold}, ${lost} objects are lost, which only the other detections find, and ${gained} gained, which only these find.${lostMargin === undefined ? '' : ` The boxes of the lost ones had scored ${lostMargin.toFixed(2)} above ${threshold} (median).`}`,
+    `\nObjects that only one of the two finds with boxes that score at least ${threshold}: ${lost} lost (only the other detections find them) and ${gained} gained (only these do).${lostMargin === undefined ? '' : ` The boxes of the lost ones had scored ${lostMargin.toFixed(2)} above ${threshold} (median).`}`,
   );
   if (lost + gained === 0) return;
   const cells = (counts: { readonly lost: number; readonly gained: number }) => [`${counts.lost}`, `${counts.gained}`];

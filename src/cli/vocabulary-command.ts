@@ -175,15 +175,15 @@ function paraphraseTable({ phrases, mean }: ParaphraseScores, isCompared: boolea
 }
 
 function absentTable(rows: readonly AbsentScore[], threshold: number, isCompared: boolean): string {
-  return table(
+  const numbers = table(
     [
       'absent phrases',
       'all phrases',
-      `false alarms an image (score at least ${threshold})`,
+      'false alarms',
       '95 % interval',
       ...(isCompared ? ['change', '95 % interval'] : []),
       'AP',
-      'change by absent phrases',
+      'change by absent',
       '95 % interval',
       ...(isCompared ? ['change of AP', '95 % interval', ''] : []),
     ],
@@ -198,4 +198,5 @@ function absentTable(rows: readonly AbsentScore[], threshold: number, isCompared
     ]),
     Array.from({ length: isCompared ? 12 : 7 }, () => 'right' as const),
   );
+  return `${numbers}\nFalse alarms are boxes of absent phrases with a score of at least ${threshold}, in an image.`;
 }

@@ -62,14 +62,14 @@ interface Place {
   readonly work: WorkOptions;
 }
 
-/** The name and the label of a run. */
-const runOf = ({ isOther }: Place, name: string, label: string) => ({
+/** The name and the label of a run. @param what is scored */
+const runOf = ({ isOther }: Place, name: string, what: string) => ({
   name: isOther ? `against-${name}` : name,
-  label: isOther ? `${label}, against` : label,
+  label: `${isOther ? 'Against:' : 'Scoring'} ${what}`,
 });
 
 async function runOriginals(place: Place): Promise<Matches> {
-  const run = runOf(place, 'categories', 'Scoring categories');
+  const run = runOf(place, 'categories', 'categories');
   return matchDetections(place.dataset, await place.runs.scoreWith(run, place.detector, place.source, place.dataset));
 }
 
@@ -81,7 +81,7 @@ async function runParaphrase(place: Place, { category, phrase }: Row): Promise<C
     categories: dataset.categories.map((each) => (each.id === category.id ? { ...each, name: phrase } : each)),
   };
   const name = `paraphrase-${category.id}-${hashJson(phrase).slice(0, 12)}`;
-  const run = runOf(place, name, `Scoring "${phrase.slice(0, 30)}"`);
+  const run = runOf(place, name, `"${phrase.slice(0, 30)}"`);
   const detections = await runs.scoreWith(run, detector, source, renamed);
   const [matches] = matchDetections(dataset, detections, { categories: [category.id] }).categories;
   if (!matches) throw new Error('a category has no matches');
@@ -99,7 +99,7 @@ async function runAbsent(
   const counts = known?.map(({ count }) => count) ?? (await absent.counts(detector, work.signal));
   const found: FoundWithAbsent[] = [];
   for (const count of counts) {
-    const run = runOf(place, `absent-${count}`, `Scoring, ${count} absent`);
+    const run = runOf(place, `absent-${count}`, `${count} absent`);
     const encode = promptEncoder(detector, work.signal);
     const prompt = hashJson(['absent', count, seed, absent.key]);
     const detections = await runs.keep(run, source, dataset, prompt, (journal) =>
