@@ -13,6 +13,8 @@ const calibration = join(packageRoot, 'assets/shapes/calib');
 let folder: string;
 let checkpoint: string;
 let args: string[];
+/** What the last whole run has printed. */
+let printed = '';
 const at = (...parts: string[]) => join(folder, ...parts);
 
 /** A recipe of one layer, so that quantizing takes no time. */
@@ -100,6 +102,7 @@ describe('compress', () => {
     await writeFile(at('one.yaml'), recipe('fc2'));
     const changed = await run(args);
     expect(changed.code, changed.stderr).toBe(0);
+    printed = changed.stdout;
     expect(changed.stderr).toMatch(/note: The step "make one" is done again, because "recipe" changed/);
     const again = (await steps()).slice(before.length);
     expect(again).toContain('score one');
@@ -113,6 +116,9 @@ describe('compress', () => {
     expect(heading).toMatch(/^variant,.*,objects_gained$/);
     expect(lines.map((line) => line.split(',')[0])).toEqual(['FP32', 'one']);
     expect(new Set(lines.map((line) => line.split(',').length))).toEqual(new Set([heading.split(',').length]));
+    // The ratio of times that the command prints is that of the report.
+    const speedup = Number(lines[1]?.split(',')[heading.split(',').indexOf('speedup')]);
+    expect(printed).toMatch(new RegExp(`^one .* ms ${speedup.toFixed(2)}x$`, 'm'));
   });
 
   test.each([

@@ -5,7 +5,7 @@ import { points, pointsInterval, signedInterval, signedPoints, verdict } from '.
 import { COMPRESS_DEFAULTS, type CompressedVariant, type CompressResult } from '../pipeline/compress-options.ts';
 import { compress } from '../pipeline/compress-step.ts';
 import { bundledRecipes } from '../quant/recipe.ts';
-import { decide } from '../report/verdict.ts';
+import { decide, type Gain, memoryGain, sizeGain, speedGain } from '../report/verdict.ts';
 import { TRAINING_DEFAULTS } from '../train/training-settings.ts';
 import { reportedCommandLine } from './command-line.ts';
 import {
@@ -189,12 +189,13 @@ export function printResults({ variants, report, outputFigures, allowedDrop }: C
 function costTable(variants: readonly CompressedVariant[]): string {
   const [reference] = variants;
   if (!reference) return '';
-  const ratio = (part: number, whole: number) => `${(whole / part).toFixed(2)}x`;
+  // The ratios are those of the answer and of the report: that of times is the median over rounds.
+  const ratio = (gain: Gain | undefined) => `${(gain?.ratio ?? 1).toFixed(2)}x`;
   const rows = variants.map((variant) => [
     variant.name,
-    `${megabytes(variant.fileBytes)} ${ratio(variant.fileBytes, reference.fileBytes)}`,
-    `${megabytes(variant.peakMemoryBytes)} ${ratio(variant.peakMemoryBytes, reference.peakMemoryBytes)}`,
-    `${milliseconds(variant.medianSeconds)} ${ratio(variant.medianSeconds, reference.medianSeconds)}`,
+    `${megabytes(variant.fileBytes)} ${ratio(sizeGain(variant, reference))}`,
+    `${megabytes(variant.peakMemoryBytes)} ${ratio(memoryGain(variant, reference))}`,
+    `${milliseconds(variant.medianSeconds)} ${ratio(speedGain(variant, reference))}`,
   ]);
   return table(['', 'file', 'peak memory', 'median latency'], rows);
 }

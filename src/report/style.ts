@@ -49,7 +49,7 @@ dl{margin:0}
 .facts{display:grid;grid-template-columns:minmax(110px,max-content) 1fr;gap:7px 20px}.facts dt{color:var(--soft)}.facts dd{margin:0;overflow-wrap:anywhere;min-width:0}
 code{font:13.5px/1.5 ui-monospace,"DejaVu Sans Mono",monospace;overflow-wrap:anywhere}
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(340px,100%),1fr));gap:16px;margin:0 0 16px}.charts .card{margin:0}.charts svg{width:100%;max-width:520px}
-.small{grid-template-columns:repeat(auto-fit,minmax(min(250px,100%),1fr))}.small h3{font:12.5px/1.4 ui-monospace,"DejaVu Sans Mono",monospace;overflow-wrap:anywhere}
+.small{grid-template-columns:repeat(auto-fit,minmax(min(300px,100%),1fr))}.small h3{font:12.5px/1.4 ui-monospace,"DejaVu Sans Mono",monospace;overflow-wrap:anywhere}
 figure{margin:0}figcaption{font-size:13.5px;color:var(--soft);margin-top:6px;overflow-wrap:anywhere}
 .row{display:grid;grid-auto-flow:column;grid-auto-columns:minmax(220px,1fr);gap:14px;overflow-x:auto;padding-bottom:4px}
 .picture{line-height:0}.picture svg{width:100%;height:auto;display:block;border-radius:6px}
@@ -58,6 +58,7 @@ figure{margin:0}figcaption{font-size:13.5px;color:var(--soft);margin-top:6px;ove
 details{margin:0 0 16px}summary{cursor:pointer;padding:8px 0;font-weight:600}
 footer{margin-top:48px;font-size:13.5px;color:var(--soft)}
 @media (max-width:600px){.page{padding:20px 14px 40px}.card{padding:14px}.verdict{padding:18px}.tiles{grid-template-columns:1fr 1fr}.tiles dd small{overflow-wrap:anywhere}.facts{grid-template-columns:1fr;gap:2px}.facts dd{margin-bottom:10px}}
+@media screen and (max-width:900px){th,td{padding:8px}.change{display:block;margin:0}}
 @media screen and (max-width:640px){.broad{display:none}.narrow{display:block}}
 @media screen and (max-width:600px){table{font-size:14.5px}.scroll tr>:first-child{position:sticky;left:0;min-width:134px;background:var(--paper);box-shadow:-14px 0 0 var(--paper)}.scroll tr.chosen>:first-child{background:var(--accent-soft);box-shadow:-14px 0 0 var(--accent-soft)}caption span{position:sticky;left:0;max-width:calc(100vw - 58px)}td.text{min-width:30ch}}
 @page{size:A4;margin:14mm 12mm}
