@@ -34,22 +34,30 @@ struct SumsOfRow {
   }
 };
 
-// out [Rows][Vectors · Lanes] = a [Rows][depth] · b [depth][Vectors · Lanes], of at most 4 rows and 4 vectors. The rows of a
+// out [Rows][Vectors · Lanes] = a [Rows][depth] · b [depth][Vectors · Lanes], of at most 8 rows and 4 vectors. The rows of a
 // matrix are `stride` numbers apart.
 template <class V, int Rows, int Vectors>
 void multiply_floats(const float* a, int64_t a_stride, const float* b, int64_t b_stride, int64_t depth, float* out,
                      int64_t out_stride) {
-  SumsOfRow<V, Vectors> row0, row1, row2, row3;
+  SumsOfRow<V, Vectors> row0, row1, row2, row3, row4, row5, row6, row7;
   for (int64_t k = 0; k < depth; k++, a++, b += b_stride) {
     row0.add(b, *a);
     if constexpr (Rows > 1) row1.add(b, a[a_stride]);
     if constexpr (Rows > 2) row2.add(b, a[2 * a_stride]);
     if constexpr (Rows > 3) row3.add(b, a[3 * a_stride]);
+    if constexpr (Rows > 4) row4.add(b, a[4 * a_stride]);
+    if constexpr (Rows > 5) row5.add(b, a[5 * a_stride]);
+    if constexpr (Rows > 6) row6.add(b, a[6 * a_stride]);
+    if constexpr (Rows > 7) row7.add(b, a[7 * a_stride]);
   }
   row0.store(out);
   if constexpr (Rows > 1) row1.store(out + out_stride);
   if constexpr (Rows > 2) row2.store(out + 2 * out_stride);
   if constexpr (Rows > 3) row3.store(out + 3 * out_stride);
+  if constexpr (Rows > 4) row4.store(out + 4 * out_stride);
+  if constexpr (Rows > 5) row5.store(out + 5 * out_stride);
+  if constexpr (Rows > 6) row6.store(out + 6 * out_stride);
+  if constexpr (Rows > 7) row7.store(out + 7 * out_stride);
 }
 
 // The same for any number of rows and for `columns`, a multiple of the lanes. A tile has at most Rows · Vectors sums.
@@ -127,8 +135,14 @@ void attend(const AttentionHead& head) {
           1 / exponential_row<V>(scores + row * head.padded, head.padded, head.bias + query * head.bias_stride,
                                  head.masks == nullptr ? nullptr : head.masks[query]);
     }
-    multiply_floats_by_tiles<V, 4, V::kColumnVectors>(scores, head.padded, rows, head.values, head.padded_size,
-                                                      head.key_count, head.padded_size, sums, head.padded_size);
+    // Where a head is narrower than a tile, more rows keep as many sums going.
+    constexpr int kNarrow = V::kColumnVectors / 2;
+    if (head.padded_size <= kNarrow * V::Lanes)
+      multiply_floats_by_tiles<V, 8, kNarrow>(scores, head.padded, rows, head.values, head.padded_size, head.key_count,
+                                              head.padded_size, sums, head.padded_size);
+    else
+      multiply_floats_by_tiles<V, 4, V::kColumnVectors>(scores, head.padded, rows, head.values, head.padded_size,
+                                                        head.key_count, head.padded_size, sums, head.padded_size);
     for (int64_t row = 0; row < rows; row++) {
       float* context = head.context + (first + row) * head.query_stride;
       for (int64_t at = 0; at < head.size; at++) context[at] = sums[row * head.padded_size + at] * inverse[row];

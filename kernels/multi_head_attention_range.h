@@ -1,6 +1,7 @@
 // The computation of attention of several heads. Everything here is in an unnamed namespace; see paths/path_kernels.h.
 #pragma once
 
+#include <cstring>
 #include <limits>
 #include <memory>
 
@@ -32,6 +33,27 @@ struct HeadScratch {
         core(zeros(kQueries * (padded + padded_size))) {}
 };
 
+// Sets `to`, whose rows are `to_stride` apart, to the numbers of `from` [rows, columns] transposed, whose rows are `stride` apart.
+inline void transpose_floats(const float* from, int64_t stride, int64_t rows, int64_t columns, float* to,
+                             int64_t to_stride) {
+  constexpr int64_t kFour = 4;
+  typedef float Four __attribute__((vector_size(16)));
+  const int64_t whole_rows = rows / kFour * kFour, whole_columns = columns / kFour * kFour;
+  for (int64_t row = 0; row < whole_rows; row += kFour)
+    for (int64_t column = 0; column < whole_columns; column += kFour) {
+      Four in[kFour];
+      for (int64_t each = 0; each < kFour; each++)
+        std::memcpy(in + each, from + (row + each) * stride + column, sizeof(Four));
+      for (int64_t each = 0; each < kFour; each++) {
+        const Four out{in[0][each], in[1][each], in[2][each], in[3][each]};
+        std::memcpy(to + (column + each) * to_stride + row, &out, sizeof out);
+      }
+    }
+  for (int64_t row = 0; row < rows; row++)
+    for (int64_t column = row < whole_rows ? whole_columns : 0; column < columns; column++)
+      to[column * to_stride + row] = from[row * stride + column];
+}
+
 inline void load_head(const MultiHeadAttention& a, int64_t head, int64_t begin, int64_t count, HeadScratch& scratch) {
   const int64_t image = head / a.heads, first = head % a.heads * a.size, channels = a.channels();
   for (int64_t row = 0; row < count; row++) {
@@ -39,11 +61,10 @@ inline void load_head(const MultiHeadAttention& a, int64_t head, int64_t begin, 
     float* to = scratch.queries.get() + row * a.size;
     for (int64_t at = 0; at < a.size; at++) to[at] = from[at] * a.scale;
   }
-  for (int64_t row = 0; row < a.keys; row++) {
-    const int64_t place = (image * a.keys + row) * channels + first;
-    for (int64_t at = 0; at < a.size; at++) scratch.keys[at * scratch.padded + row] = a.key[place + at];
-    std::copy_n(a.value + place, a.size, scratch.values.get() + row * scratch.padded_size);
-  }
+  const int64_t place = image * a.keys * channels + first;
+  transpose_floats(a.key + place, channels, a.keys, a.size, scratch.keys.get(), scratch.padded);
+  for (int64_t row = 0; row < a.keys; row++)
+    std::copy_n(a.value + place + row * channels, a.size, scratch.values.get() + row * scratch.padded_size);
   const float* bias = a.bias + image * a.batch_stride + head % a.heads * a.head_stride + begin * a.query_stride;
   for (int64_t row = 0; row < scratch.bias_rows; row++, bias += a.query_stride) {
     float* to = scratch.bias.get() + row * scratch.padded;
