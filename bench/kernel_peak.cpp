@@ -70,8 +70,9 @@ __attribute__((target("avx512f,avx512vnni"))) double vnni_registers() {
     s3 = _mm512_dpbusd_epi32(s3, a, a), s4 = _mm512_dpbusd_epi32(s4, a, a), s5 = _mm512_dpbusd_epi32(s5, a, a);
     s6 = _mm512_dpbusd_epi32(s6, a, a), s7 = _mm512_dpbusd_epi32(s7, a, a), s8 = _mm512_dpbusd_epi32(s8, a, a);
     s9 = _mm512_dpbusd_epi32(s9, a, a), s10 = _mm512_dpbusd_epi32(s10, a, a), s11 = _mm512_dpbusd_epi32(s11, a, a);
-    asm volatile("" : : "v"(s0), "v"(s1), "v"(s2), "v"(s3), "v"(s4), "v"(s5), "v"(s6), "v"(s7), "v"(s8), "v"(s9),
-                 "v"(s10), "v"(s11));
+    // The sums may have any value for the compiler, which would make one of equal ones.
+    asm volatile("" : "+v"(s0), "+v"(s1), "+v"(s2), "+v"(s3), "+v"(s4), "+v"(s5), "+v"(s6), "+v"(s7), "+v"(s8), "+v"(s9),
+                 "+v"(s10), "+v"(s11));
   }
   return static_cast<double>(kSteps * kSums * kProducts) / (thread_seconds() - start);
 }
