@@ -17,6 +17,7 @@ import { fuseLinearBlocks } from './linear-blocks.ts';
 import { lintForOrtCpu } from './lint-ort-cpu.ts';
 import { quantizeEarly } from './quantize-early.ts';
 import { quantizeResults } from './quantize-results.ts';
+import { scaleColumns } from './scale-columns.ts';
 import { placeStatic } from './static.ts';
 import { fuseWindowAttention } from './window-attention.ts';
 
@@ -51,7 +52,7 @@ function place(entry: PlanEntry, node: NodeProto, context: PlacingContext): Node
     case 'static':
       return placeStatic(entry, node, context);
     case 'weight-only':
-      return storeAsIntegers(entry, node, context.added);
+      return scaleColumns(storeAsIntegers(entry, node, context.added), entry.weight, context.added);
   }
 }
 
