@@ -15,6 +15,7 @@ import { Detector } from '../src/detect/detector.ts';
 import { type ModelPackage, readPackage } from '../src/models/package/package.ts';
 import { copyModel } from '../src/onnx/copy.ts';
 import { setMetadata } from '../src/onnx/metadata.ts';
+import { specializeModel } from '../src/pipeline/specialize-step.ts';
 import { exportWeb, type WebPage } from '../src/pipeline/web/export-web.ts';
 
 const program = ['chromium', 'chromium-browser', 'google-chrome-stable', 'google-chrome']
@@ -100,6 +101,19 @@ describe('is refused in one sentence', () => {
     await expect(refused({ weights: 2, backend: 'webgpu' })).rejects.toThrow(/`weights` must be one of 8, 4/);
     expect(existsSync(output)).toBe(false);
   });
+});
+
+test.skipIf(!isBuilt)('a model for one size has pictures stretched to it, and no other size', async () => {
+  const model = join(folder, 'specialised.onnx');
+  await specializeModel({ model: source, output: model, phrases, height: 320, width: 224 });
+  const output = join(folder, 'specialised');
+  await expect(exportWeb({ model, output, size: 192 })).rejects.toThrow(
+    /already made for pixel_values of 1x3x320x224; specialize the model that it was made from/,
+  );
+  const { golden } = await exportWeb({ model, output });
+  expect(golden.agreeing).toBe(golden.expected);
+  const { preprocessing } = JSON.parse(readFileSync(join(output, 'model/model.json'), 'utf8'));
+  expect(preprocessing).toMatchObject({ do_resize: true, size: { height: 320, width: 224 } });
 });
 
 const why = program ? 'in Chromium' : 'in Chromium, which is not installed here';

@@ -44,7 +44,7 @@ export const exportCommand = () =>
         )
         .option(
           '--sizes <list>',
-          'sizes of images, separated by commas, each in multiples of 32 pixels: the side of a square, or height x width as in 480x640. Pictures are stretched to the size, so one of the shape of your pictures is best. Needed for a device; a page has one at most (default for web: the size that the model was trained for)',
+          'sizes of images, separated by commas, each in multiples of 32 pixels: the side of a square, or height x width as in 480x640. Pictures are stretched to the size, so one of the shape of your pictures is best. Needed for a device; a page has one at most (default for web: the size that the model is made for, or that it was trained for)',
           parseSizes,
         ),
     ),

@@ -180,8 +180,8 @@ export abstract class BaseDetector implements AsyncDisposable {
    * Finds the phrases of a prompt in an image.
    * @param selection which boxes are kept, or the score from 0 to 1 below which boxes are left out
    * @returns boxes as left, top, width and height in pixels of the image, the best first
-   * @throws UsageError if a limit of the selection or the image is not possible; InputError if too many calls wait; RuntimeError if the model does not run, for instance on an
-   * image of another size than that of a specialised model; and the reason of `signal` if it was aborted
+   * @throws UsageError if a limit of the selection or the image is not possible; InputError if too many calls wait, or if the model is made
+   * for images of another size; RuntimeError if the model does not run; and the reason of `signal` if it was aborted
    */
   async detect(
     image: Image,
@@ -248,7 +248,9 @@ export abstract class BaseDetector implements AsyncDisposable {
   }
 
   #run(prepared: PreparedImages, feeds: Feeds, signal?: AbortSignal) {
-    const images = this.#parts.steps.imageFeeds(prepared, (name) => this.#parts.detect.inputs.has(name));
+    const { inputs } = this.#parts.detect;
+    const images = this.#parts.steps.imageFeeds(prepared, (name) => inputs.has(name));
+    refuseOtherSize(images, inputs);
     return this.#parts.detect.run({ ...images, ...feeds }, { signal });
   }
 
@@ -261,5 +263,16 @@ export abstract class BaseDetector implements AsyncDisposable {
   /** The same as `close`, for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+}
+
+/** @throws InputError if a model is made for prepared images of another size than that of this one */
+function refuseOtherSize(images: Feeds, inputs: ModelRunner['inputs']): void {
+  for (const [name, { shape }] of Object.entries(images)) {
+    const made = inputs.get(name)?.shape ?? [];
+    if (made.some((side, axis) => typeof side === 'number' && side !== shape[axis]))
+      throw new InputError(
+        `The model is made for images that are ${made.join('x')} when they are prepared, and this one is ${shape.join('x')}; use the model that it was made from, which takes any size, or specialize that for this size.`,
+      );
   }
 }

@@ -67,6 +67,11 @@ test('a file for fixed phrases and one size is detected with as it is, and takes
   await expect(detect({ ...options, phrases: ['blue square'] })).rejects.toThrow(
     /made for the phrases "white star, orange ring, red circle" in this order; leave out `phrases`/,
   );
+  await using detector = await Detector.create(written);
+  const narrow = { width: 10, height: 20, pixels: new Uint8Array(600) };
+  await expect(detector.detect(narrow, await detector.encodePrompt())).rejects.toThrow(
+    /made for images that are 1x3x192x256 when they are prepared, and this one is 1x3x\d+x\d+; use the model that it was made from/,
+  );
   await expect(detect({ ...options, model: nano })).rejects.toThrow(/There are no phrases to look for/);
   const again = specializeModel({ model: output, output: join(folder, 'again.onnx'), phrases: ['blue square'] });
   await expect(again).rejects.toThrow(/is made for the phrases .* has no text encoder/);

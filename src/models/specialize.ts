@@ -72,15 +72,9 @@ export const LARGEST_CONSTANT: number = 1 << 22;
 export async function specialize(model: Model, size: InputSize, rules: SizeRules): Promise<Model> {
   checkModelArgument(model);
   checkSize(size, rules);
+  refuseOtherSize(model, size, rules);
   const special = copyModel(model);
-  const sizes = new Map<string, number>();
-  for (const [name, dimension] of Object.entries(rules.dimensions) as [SizeName, string][]) {
-    // The keys of a record of sizes are sizes, which `Object.entries` does not tell.
-    const value = size[name];
-    if (value !== undefined) sizes.set(dimension, value);
-  }
-  checkFree(model, sizes, rules.inputs);
-  setDimensions(special, sizes);
+  setDimensions(special, dimensionsOf(size, rules));
   const { batch, height, width } = size;
   if (!size.padding && height !== undefined && width !== undefined)
     assumeNoPadding(special, { batch, height, width }, rules.validPixels);
@@ -155,8 +149,35 @@ function checkSize(size: InputSize, { canvasFor }: SizeRules): void {
     );
 }
 
-/** A model that is already made for one size cannot become one for another. */
-function checkFree({ graph }: Model, sizes: ReadonlyMap<string, number>, inputs: SizeRules['inputs']): void {
+/** The numbers of the symbolic dimensions that a size sets. */
+function dimensionsOf(size: InputSize, { dimensions }: SizeRules): Map<string, number> {
+  const sizes = new Map<string, number>();
+  for (const [name, dimension] of Object.entries(dimensions) as [SizeName, string][]) {
+    // The keys of a record of sizes are sizes, which `Object.entries` does not tell.
+    const value = size[name];
+    if (value !== undefined) sizes.set(dimension, value);
+  }
+  return sizes;
+}
+
+/** The height and the width of images that a model is made for; undefined if it takes any. */
+export function ownSize({ graph }: Model, { dimensions, inputs }: SizeRules): Size | undefined {
+  for (const input of graph.input) {
+    const shape = valueInfoToTensorInfo(input)?.shape;
+    const sideOf = (name: 'height' | 'width') => shape?.[inputs[input.name]?.indexOf(dimensions[name]) ?? -1];
+    const [height, width] = [sideOf('height'), sideOf('width')];
+    if (typeof height === 'number' && typeof width === 'number') return { height, width };
+  }
+  return undefined;
+}
+
+/**
+ * A model that is already made for one size cannot become one for another.
+ * @throws UsageError if it is made for another size than this one
+ */
+export function refuseOtherSize({ graph }: Model, size: InputSize, rules: SizeRules): void {
+  const { inputs } = rules;
+  const sizes = dimensionsOf(size, rules);
   for (const input of graph.input) {
     const shape = valueInfoToTensorInfo(input)?.shape;
     const isOther = inputs[input.name]?.some((dimension, axis) => {

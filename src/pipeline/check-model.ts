@@ -39,6 +39,15 @@ function runtimeOf(model: Model): CheckedRuntime | undefined {
   return target && { target };
 }
 
+/**
+ * Reads a model by the table of the target that it was quantized for, if it was.
+ * @throws InputError if the runtime refuses it or computes something else
+ */
+export function checkOwnTable(model: Model, output: string): void {
+  const runtime = runtimeOf(model);
+  if (runtime) checkByTable(model, output, runtime);
+}
+
 /** Reads a model by the table of its runtime. @throws InputError if the runtime refuses it or computes something else */
 export function checkByTable(model: Model, output: string, { target, version }: CheckedRuntime): void {
   if (!target.operators) return;

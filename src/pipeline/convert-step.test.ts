@@ -1,4 +1,5 @@
 /** The options of checkpoints reach the reader through the steps, and what was found is a notice. */
+import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,7 +9,9 @@ import { readSafetensors } from '../models/checkpoint/safetensors.ts';
 import { writeSafetensors } from '../models/checkpoint/write-safetensors.ts';
 import { writeSmallCheckpoint } from '../models/grounding-dino/testing/small-checkpoint.ts';
 import { loadModel, readPackage } from '../models/package/package.ts';
+import { copyModel } from '../onnx/copy.ts';
 import { modelHash } from '../onnx/hash.ts';
+import { setMetadata } from '../onnx/metadata.ts';
 import { convert } from './convert-step.ts';
 import { explainRecipe } from './quantize-step.ts';
 
@@ -59,4 +62,18 @@ test('the options are refused for a model that is built, by its path or as an ob
       await expect(converting).rejects.toThrow(UsageError);
       await expect(converting).rejects.toThrow(/is for checkpoints/);
     }
+});
+
+test('a model whose own runtime would compute something else is not written again', async () => {
+  const built = await readPackage(checkpoint);
+  const model = copyModel(built.model);
+  const layers = { float: 0, dynamic: 0, static: 1, 'weight-only': 0, activations: {} };
+  // As files for TensorRT were before they had a portable form.
+  const summary = { recipe: 'static', target: 'tensorrt', layers, techniques: [], floatLayers: [] };
+  setMetadata(model, 'dino8.quantization', JSON.stringify(summary));
+  const output = at('again.onnx');
+  await expect(convert({ checkpoint: { ...built, model }, output })).rejects.toThrow(
+    /again\.onnx is not written, because TensorRT would refuse or miscompute it in \d+ places/,
+  );
+  expect(existsSync(output)).toBe(false);
 });

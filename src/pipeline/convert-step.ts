@@ -5,6 +5,7 @@ import type { WorkOptions } from '../base/progress.ts';
 import { type ReadOptions, readSchemas, writePackage } from '../models/package/package.ts';
 import type { FolderForm } from '../models/package/package-folder.ts';
 import type { ThreadOptions } from '../runtime/threads.ts';
+import { checkOwnTable } from './check-model.ts';
 import { modelSchema, overwriteSchemas, threadSchemas, workSchemas } from './option-schemas.ts';
 import { runStep } from './run-step.ts';
 import { type ModelSource, openModel } from './sources.ts';
@@ -44,7 +45,8 @@ export interface WrittenModel {
 /**
  * Builds the ONNX model of a checkpoint and writes it with its configuration, tokenizer and preprocessing inside.
  *
- * @throws UsageError or InputError if the checkpoint cannot be read or the output cannot be written
+ * @throws UsageError or InputError if the checkpoint cannot be read or the output cannot be written, or if it is a model that the runtime
+ * which it was quantized for refuses or miscomputes
  * @example
  * const { bytes } = await convert({ checkpoint: 'grounding-dino-tiny/', output: 'tiny.onnx' });
  */
@@ -60,6 +62,7 @@ export async function convert(options: ConvertOptions): Promise<WrittenModel> {
     });
     const model = await openModel(checkpoint, options);
     signal?.throwIfAborted();
+    checkOwnTable(model.model, output);
     await writePackage(model, output, layout);
     return { output, bytes: await sizeOf(output) };
   });

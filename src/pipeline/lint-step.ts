@@ -58,7 +58,7 @@ export async function lint(options: LintStepOptions): Promise<LintStepResult> {
     const { target = LINT_DEFAULTS.target, version, signal } = options;
     const { operators, lint: lintFor } = findTarget(target);
     if (version !== undefined && !operators)
-      throw new UsageError(`dino8 knows no versions of the target ${target}; leave out \`version\`.`);
+      throw new UsageError(`dino8 knows no versions of the target ${target}; leave the version out.`);
     signal?.throwIfAborted();
     if (operators && typeof options.model === 'string' && extname(options.model) === '.onnx')
       return { target, ...(await lintFor(await readModel(options.model), { feeds: noFeeds, version })) };

@@ -61,6 +61,9 @@ describe('the summary of a plan', () => {
     const float = explained.filter(({ treatment, inputs }) => treatment === 'float' && inputs === 'weights');
     expect(summary?.floatLayers.map(({ path }) => path)).toEqual(expect.arrayContaining(['toy.fc1', 'toy.fc2']));
     expect(summary?.floatLayers.reduce((sum, { count }) => sum + count, 0)).toBe(float.length);
+    await expect(quantize({ model: output, recipe, output: join(folder, 'twice.onnx') })).rejects.toThrow(
+      /some\.onnx is quantized already, by the recipe some for the target ort-cpu; quantize the float model/,
+    );
     const shapes = Object.fromEntries(Object.entries(toyFeeds(1)).map(([name, { shape }]) => [name, shape]));
     expect((await inspect({ model: output, shapes })).plan).toEqual(summary);
   });

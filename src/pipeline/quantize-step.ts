@@ -1,13 +1,16 @@
 /** The step from a float model to an INT8 model by a recipe. */
 
 import { type OptionSchemas, text } from '../base/check-options.ts';
+import { UsageError } from '../base/errors.ts';
 import { sizeOf } from '../base/files.ts';
 import type { WorkOptions } from '../base/progress.ts';
+import type { LoadedModel } from '../models/family.ts';
 import { type ReadOptions, readSchemas } from '../models/package/package.ts';
 import { writeLoadedModel } from '../models/package/write-loaded.ts';
 import type { Model } from '../onnx/read.ts';
 import { type PlanCounts, planQuantization, type QuantizationPlan } from '../quant/plan.ts';
 import type { PlanEntry } from '../quant/plan-entry.ts';
+import { readPlanSummary } from '../quant/plan-summary.ts';
 import type { QuantizeOptions } from '../quant/quantize.ts';
 import type { ThreadOptions } from '../runtime/threads.ts';
 import { applyRecipe } from './apply-recipe.ts';
@@ -71,7 +74,8 @@ export interface QuantizeResult extends WrittenModel {
 /**
  * Quantizes a model by a recipe and writes it. Calibrates first if the recipe needs it and there are no statistics.
  *
- * @throws UsageError if the recipe needs calibration and neither `statistics` nor `calibration` is given
+ * @throws UsageError if the recipe needs calibration and neither `statistics` nor `calibration` is given, or if the model is quantized
+ * already
  * @example
  * await quantize({ model: 'tiny.onnx', output: 'tiny.int8.onnx', statistics: 'statistics.json' });
  */
@@ -101,6 +105,7 @@ export async function quantize(options: QuantizeStepOptions): Promise<QuantizeRe
 async function quantizeOpened(options: QuantizeStepOptions) {
   const { target, onNotice, onProgress, signal } = options;
   const source = await openAnyModel(options.model, options);
+  refuseQuantized(source);
   const recipe = await openRecipe(options.recipe ?? defaultRecipe(source), onNotice);
   const { model, counts, plan } = await applyRecipe(source, recipe, {
     ...(await resolveCalibration(source, options)),
@@ -120,6 +125,15 @@ async function quantizeOpened(options: QuantizeStepOptions) {
     explained: explain(plan),
     floatOperators,
   };
+}
+
+/** Layers that are quantized are no layers to a recipe. @throws UsageError if a model is quantized already */
+function refuseQuantized({ source, model }: LoadedModel): void {
+  const summary = readPlanSummary(model);
+  if (summary)
+    throw new UsageError(
+      `${source} is quantized already, by the recipe ${summary.recipe} for the target ${summary.target}; quantize the float model that it was made from.`,
+    );
 }
 
 /** The fraction of the bytes of a file below which its weights are copied, so that the rest of the file can be freed. */

@@ -10,13 +10,16 @@ import { type Image, readImage } from '../../data/image.ts';
 import type { Phrases } from '../../data/phrases.ts';
 import { maxPixelsSchema, type PixelLimitOptions } from '../../data/pixel-limit.ts';
 import type { Size } from '../../data/size.ts';
+import { choosePrompt } from '../../detect/choose-prompt.ts';
+import { sizesOf } from '../../models/family.ts';
 import { type FixedPrompt, readFixedPrompts, requireChoice } from '../../models/fixed-prompt.ts';
 import { type ModelPackage, type ReadOptions, readSchemas } from '../../models/package/package.ts';
+import { refuseOtherSize } from '../../models/specialize.ts';
 import { modelFiles } from '../../onnx/write.ts';
 import { readPlanSummary } from '../../quant/plan-summary.ts';
 import type { ThreadOptions } from '../../runtime/threads.ts';
 import { type CheckedRuntime, checkModel } from '../check-model.ts';
-import { withFixedPhrases } from '../fixed-phrases.ts';
+import { checkOneWay, withFixedPhrases } from '../fixed-phrases.ts';
 import { checkNewFolder } from '../new-folder.ts';
 import { modelSchema, optionalPath, phrasesSchema, threadSchemas, workSchemas } from '../option-schemas.ts';
 import { type ModelSource, openModel } from '../sources.ts';
@@ -50,6 +53,8 @@ export interface BundleOptions extends WorkOptions, ReadOptions, ThreadOptions, 
   readonly sizes: readonly (number | Size)[];
   /** The phrases to look for, which become part of the models; a model that is made for phrases takes none. */
   readonly phrases?: Phrases | undefined;
+  /** The name of the only prompt of the bundle, of a model that is made for several. */
+  readonly prompt?: string | undefined;
   /**
    * Keeps the text encoder, so that other phrases can be looked for on the device: the length of prompts in tokens. By default the
    * bundle is for `phrases` alone.
@@ -69,6 +74,7 @@ export const bundleSchemas: OptionSchemas<BundleOptions> = {
   output: text,
   sizes: listOf('a list of sizes', sizeSchema),
   phrases: phrasesSchema,
+  prompt: optional(text),
   tokens: optional(wholeNumber(1, 65_536)),
   picture: optionalPath,
 };
@@ -145,13 +151,20 @@ export interface MadeBundle {
  * @throws InputError if a model would not load in the runtime, or computes something else
  */
 export async function makeBundle(options: BundleOptions, runtime: BundleRuntime): Promise<MadeBundle> {
-  const { output, onNotice, picture: path } = options;
+  const { output, onNotice, picture: path, tokens, prompt: name } = options;
+  checkOneWay(options);
+  if (tokens !== undefined && name !== undefined)
+    throw new UsageError(
+      '`prompt` chooses from the prompts that a model is made for, and `tokens` is for a model that takes any phrases; leave out one of them.',
+    );
   await checkNewFolder(output, 'bundle');
   await checkStepFiles({ outputs: [], models: [options.model], data: [path] });
-  const source = await openModel(options.model, options);
-  const precision = precisionOf(source, runtime);
-  const sizes = bundleSizes(source, options.sizes);
-  const { tokens } = options;
+  const opened = await openModel(options.model, options);
+  const precision = precisionOf(opened, runtime);
+  const sizes = bundleSizes(opened, options.sizes);
+  for (const size of sizes.all)
+    refuseOtherSize(opened.model, { batch: 1, ...size, textLength: tokens }, sizesOf(opened));
+  const source = name === undefined ? opened : await choosePrompt(opened, name);
   const fixed = tokens === undefined ? await withPhrases(source, options) : source;
   const [prompt] = tokens === undefined ? readFixedPrompts(fixed.model) : [ownPrompt(source, tokens, options)];
   if (!prompt) throw new Error('a bundle has phrases');
@@ -271,7 +284,7 @@ function precisionOf({ model, source }: ModelPackage, { target }: BundleRuntime)
 }
 
 async function withPhrases(source: ModelPackage, options: BundleOptions): Promise<ModelPackage> {
-  const fixed = await withFixedPhrases(source, options, options);
+  const fixed = await withFixedPhrases(source, { phrases: options.phrases }, options);
   const prompts = readFixedPrompts(fixed.model);
   requireChoice(prompts);
   if (prompts.length === 0)

@@ -17,6 +17,7 @@ import { agreement, decodePicture, findBoxes, type GoldenCheck } from '../bundle
 import { detect } from '../detect-step.ts';
 import { lint } from '../lint-step.ts';
 import { quantize } from '../quantize-step.ts';
+import { specializeModel } from '../specialize-step.ts';
 import type { TensorRtManifest } from './engine-list.ts';
 import { type ExportTensorRtOptions, exportTensorRt } from './export-tensorrt.ts';
 
@@ -250,6 +251,27 @@ describe('what is not possible is refused in a sentence', () => {
     });
     await expect(exporting).rejects.toThrow(message);
     expect(existsSync(output)).toBe(false);
+  });
+
+  test('of a model for several prompts no other, and sizes that a model is not made for', async () => {
+    const several = join(folder, 'several.onnx');
+    await specializeModel({ model: small, output: several, prompts: { shapes: PHRASES, stars: ['white star'] } });
+    const options = { model: several, tensorrt: '8.6', sizes: [96] };
+    const refused = (more: object) => exportTensorRt({ ...options, output: join(folder, 'refused'), ...more });
+    await expect(refused({})).rejects.toThrow(/has several prompts; choose one of shapes, stars by `prompt`/);
+    await expect(refused({ prompt: 'cars' })).rejects.toThrow(/no prompt "cars"; its prompts are shapes, stars/);
+    await expect(refused({ prompt: 'stars', phrases: PHRASES })).rejects.toThrow(/`prompt` chooses from the prompts/);
+    await expect(refused({ prompt: 'stars', tokens: 16 })).rejects.toThrow(/leave out one of them/);
+    const output = join(folder, 'of one prompt');
+    await exportTensorRt({ ...options, output, prompt: 'stars' });
+    const { postprocessing }: TensorRtManifest = readJson(join(output, 'bundle.json'));
+    expect(postprocessing.phrases.map(({ label }) => label)).toEqual(['white star']);
+
+    const special = join(folder, 'special.onnx');
+    await specializeModel({ model: small, output: special, height: 96, width: 96, batch: 2 });
+    await expect(refused({ model: special, phrases: PHRASES })).rejects.toThrow(
+      /already made for pixel_values of 2x3x96x96; specialize the model that it was made from/,
+    );
   });
 
   test('a model that is quantized for another runtime, and a file in place of the folder', async () => {

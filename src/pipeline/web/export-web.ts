@@ -11,9 +11,11 @@ import { maxPixelsSchema, type PixelLimitOptions } from '../../data/pixel-limit.
 import type { Size } from '../../data/size.ts';
 import type { Detection } from '../../detect/base-detector.ts';
 import { Detector } from '../../detect/detector.ts';
+import { sizesOf } from '../../models/family.ts';
 import { type FixedPrompt, readFixedPrompts } from '../../models/fixed-prompt.ts';
 import type { ModelPackage, ReadOptions } from '../../models/package/package.ts';
 import { readSchemas } from '../../models/package/package.ts';
+import { ownSize, refuseOtherSize } from '../../models/specialize.ts';
 import type { BlockBits } from '../../quant/block-weights/block-weight.ts';
 import { readPlanSummary } from '../../quant/plan-summary.ts';
 import { ortCpu } from '../../quant/targets/ort-cpu/ort-cpu.ts';
@@ -74,7 +76,7 @@ export interface ExportWebOptions extends WorkOptions, ReadOptions, ThreadOption
   readonly prompt?: string | undefined;
   /**
    * The size that all pictures are stretched to: the side of a square, or a height and a width. By default pictures get the size that the
-   * preprocessing of the model asks for.
+   * preprocessing of the model asks for, or the one that the model is made for.
    */
   readonly size?: number | Size | undefined;
   /**
@@ -187,7 +189,7 @@ export async function exportWeb(options: ExportWebOptions): Promise<WebPage> {
       throw new UsageError(
         'A `picture` for the check needs `phrases`, which it is looked through for; a page for any phrases is checked with a drawn picture.',
       );
-    const sized = size === undefined ? fixed : ofSize(fixed, size);
+    const sized = ofSize(fixed, size);
     const picture = goldenPicture(path === undefined ? await drawnPicture() : await readImage(path));
 
     const steps = ['Optimizing the model', 'Checking the page'];
@@ -280,12 +282,18 @@ function precisionOf(
 }
 
 /**
- * A model whose pictures are stretched to one size. Its graph takes any size still: what would be constant for one size, such as masks of
- * windows, is larger than the weights of a small model, and a browser has to download it.
+ * A model whose pictures are stretched to one size, if one is asked for or it is made for one. Its graph takes any size still, if it did:
+ * what would be constant for one size, such as masks of windows, is larger than the weights of a small model, and a browser has to
+ * download it.
+ *
+ * @throws UsageError if the model does not take the size, or is made for another one
  */
-function ofSize(source: ModelPackage, asked: number | Size): ModelPackage {
-  const { main } = bundleSizes(source, [asked], 'size');
-  return { ...source, preprocessing: stretchedTo(main, source) };
+function ofSize(source: ModelPackage, asked: number | Size | undefined): ModelPackage {
+  const rules = sizesOf(source);
+  const own = ownSize(source.model, rules);
+  const size = asked === undefined ? own : bundleSizes(source, [asked], 'size').main;
+  refuseOtherSize(source.model, { batch: 1, ...size }, rules);
+  return size ? { ...source, preprocessing: stretchedTo(size, source) } : source;
 }
 
 /** What is compared. */
