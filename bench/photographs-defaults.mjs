@@ -4,7 +4,7 @@
 // are those of bench/photographs.mjs, which has a control too: FP32 after the same further training. What a run before has made is
 // kept, so an interrupted run continues.
 //
-//   node bench/photographs-defaults.mjs BCCD_FOLDER [OUTPUT_FOLDER]      (SEEDS=1; about 15 minutes a seed on 2 cores)
+//   node bench/photographs-defaults.mjs BCCD_FOLDER [OUTPUT_FOLDER]      (SEEDS=1; about 12 minutes a seed on 2 cores)
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { bootstrapScores } from '../dist/evaluate.mjs';

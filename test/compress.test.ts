@@ -66,6 +66,7 @@ describe('compress', () => {
 
     const done = await run([...args, '--json']);
     expect(done.code, done.stderr).toBe(0);
+    expect(done.stderr).toMatch(/^(\d+) of \1: write the report$/m);
     const after = await steps();
     expect(after.slice(0, before.length)).toEqual(before);
     expect(new Set(after).size).toBe(after.length);

@@ -8,7 +8,7 @@ import { packageRoot } from '../src/base/package-root.ts';
 import { readHuggingFace } from '../src/models/grounding-dino/checkpoint/hugging-face.ts';
 import { writeSmallCheckpoint } from '../src/models/grounding-dino/testing/small-checkpoint.ts';
 import { noise } from '../src/testing/noise.ts';
-import { entry, type Moment, run, runHere, signalledAt } from './run-cli.ts';
+import { blockedAt, entry, type Moment, run, runAndSignal, runHere, signalledAt } from './run-cli.ts';
 
 const images = join(packageRoot, 'assets/shapes/calib');
 let folder: string;
@@ -93,6 +93,20 @@ describe('train', () => {
     expect(tensors.get(name)?.bytes).not.toEqual(before.tensors.get(name)?.bytes);
     const detected = await runHere(['eval', at('whole'), images, '--images', '4', '--json']);
     expect(detected.code, detected.stderr).toBe(0);
+  });
+
+  test('names the state of the last save at Ctrl-C in a step that takes too long', async () => {
+    const args = training(at('slow'), '--steps', '1000', '--checkpoint-minutes', '0', '--report', at('slow.html'));
+    // The report is written after the save of a step.
+    const { code, stderr } = await runAndSignal('SIGINT', /BLOCKED/, blockedAt(/slow\.html/), args);
+    expect(code, stderr).toBe(130);
+    expect(await exists(at('slow', STATE))).toBe(true);
+    const saved = (await curve(at('slow'))).length;
+    expect(stderr).toMatch(
+      new RegExp(
+        `interrupted; the state after step ${saved} of 1000 is kept in \\S*slow, and the same command continues there\\.\n$`,
+      ),
+    );
   });
 
   test('saves the state at Ctrl-C, and refuses to continue it as another training', async () => {

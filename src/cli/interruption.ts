@@ -15,9 +15,17 @@ export const INTERRUPTING_SIGNALS = ['SIGINT', 'SIGTERM'] as const satisfies rea
 
 const controller = new AbortController();
 let received: InterruptingSignal | undefined;
-let kept: string | undefined;
+let kept: Kept | undefined;
 let onScratch: (path: string) => void = () => undefined;
-let onKept: (path: string | undefined) => void = () => undefined;
+let onKept: (kept: Kept | undefined) => void = () => undefined;
+
+/** What a command keeps when it is interrupted. */
+export interface Kept {
+  /** Where it is. */
+  readonly path: string;
+  /** The words for it in the sentence with which the command ends. */
+  readonly what: string;
+}
 
 /** Asks the work to stop at its next safe point. What ends it if it does not is its parent process (supervision.ts). */
 export function interrupt(signal: InterruptingSignal): void {
@@ -36,14 +44,17 @@ export const interruption = (): AbortSignal => controller.signal;
 /** The exit code of the interrupted command; undefined if it was not interrupted. */
 export const interruptedCode = (): number | undefined => received && INTERRUPTING[received];
 
-/** Says that the running command keeps its state in `path`, and continues there when it is run again. */
-export function keepsOnInterruption(path: string | undefined): void {
-  kept = path;
-  onKept(path);
+/**
+ * Says that the running command keeps its state in `path`, and continues there when it is run again.
+ * @param what the words for what is kept there by now
+ */
+export function keepsOnInterruption(path: string | undefined, what = 'the finished work'): void {
+  kept = path === undefined ? undefined : { path, what };
+  onKept(kept);
 }
 
-/** Calls `listener` with each path that is given to `keepsOnInterruption`. */
-export function listenForKept(listener: (path: string | undefined) => void): void {
+/** Calls `listener` with what each call of `keepsOnInterruption` says. */
+export function listenForKept(listener: (kept: Kept | undefined) => void): void {
   onKept = listener;
 }
 
@@ -57,8 +68,8 @@ export function listenForScratch(listener: (path: string) => void): void {
   onScratch = listener;
 }
 
-/** The sentence with which an interrupted command ends. `path` is where it keeps its finished work, if there is some. */
-export const interruptedSentence = (path = kept): string =>
-  path === undefined || !existsSync(path)
+/** The sentence with which an interrupted command ends. `of` is what it keeps, if that is there. */
+export const interruptedSentence = (of = kept): string =>
+  of === undefined || !existsSync(of.path)
     ? 'interrupted; files that were finished are kept, none is left half written, and the same command starts anew.'
-    : `interrupted; the finished work is kept in ${path}, and the same command continues there.`;
+    : `interrupted; ${of.what} is kept in ${of.path}, and the same command continues there.`;

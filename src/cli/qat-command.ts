@@ -9,7 +9,7 @@ import {
   separateDataset,
 } from './dataset-options.ts';
 import { examples } from './examples.ts';
-import { interruption, keepsOnInterruption } from './interruption.ts';
+import { interruption } from './interruption.ts';
 import { printJson } from './output.ts';
 import { addCalibrationOptions, notNegative, recipeOption, statisticsOf, wholeNumber } from './shared-options.ts';
 import { printTraining, trainingCommand, trainingProgress } from './training-command.ts';
@@ -71,9 +71,8 @@ export const qatCommand = () =>
     )
     .action(async (checkpoint, dataset, { json, ranges, ...given }) => {
       const { named, calibration, validate, others: options } = separateDataset(given);
-      keepsOnInterruption(`${options.output}.training`);
       const statistics = statisticsOf({ statistics: options.statistics, ranges });
-      const progress = trainingProgress();
+      const progress = trainingProgress(`${options.output}.training`);
       const result = await qat({
         ...options,
         ...progress,

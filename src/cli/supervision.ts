@@ -17,6 +17,7 @@ import {
   type InterruptingSignal,
   interrupt,
   interruptedSentence,
+  type Kept,
   listenForKept,
   listenForScratch,
 } from './interruption.ts';
@@ -34,7 +35,7 @@ const SIGKILL = 9;
 
 /** Runs the command line `entry` with the arguments `given` in a child process. @returns the exit code */
 export async function supervise(entry: string, given: readonly string[]): Promise<number> {
-  let kept: string | undefined;
+  let kept: Kept | undefined;
   const scratch = new Set<string>();
   let stopped: { readonly signal: InterruptingSignal; readonly at: number } | undefined;
   const child = startCommand(entry, given, ['inherit', 'inherit', 'pipe', 'ipc', process.stderr.fd], USER_ERRORS);
@@ -63,8 +64,7 @@ export async function supervise(entry: string, given: readonly string[]): Promis
       setTimeout(end, STOP_WITHIN).unref();
     });
   child.on('message', (message) => {
-    if (typeof message === 'object' && 'kept' in message)
-      kept = typeof message.kept === 'string' ? message.kept : undefined;
+    if (typeof message === 'object' && 'kept' in message) kept = (message.kept as Kept | null) ?? undefined; // from receiveArguments
     if (typeof message === 'object' && 'scratch' in message && typeof message.scratch === 'string')
       scratch.add(message.scratch);
   });
@@ -108,11 +108,11 @@ function removeApart(path: string): void {
 }
 
 /** The sentence about a process that a signal ended which nobody sent to stop it. */
-function deathSentence(signal: string, kept: string | undefined): string {
+function deathSentence(signal: string, kept: Kept | undefined): string {
   const goesOn =
-    kept === undefined || !existsSync(kept)
+    kept === undefined || !existsSync(kept.path)
       ? ''
-      : ` The finished work is kept in ${kept}, and the same command continues there.`;
+      : ` ${kept.what.charAt(0).toUpperCase()}${kept.what.slice(1)} is kept in ${kept.path}, and the same command continues there.`;
   return `${describeDeath(signal, '--threads, --batch')}.${goesOn}`;
 }
 
@@ -136,8 +136,8 @@ export async function receiveArguments(): Promise<string[]> {
   });
   // The channel must not keep a process alive that has nothing more to do.
   process.channel?.unref();
-  listenForKept((path) => {
-    if (process.connected) process.send?.({ kept: path ?? null }, undefined, undefined, () => undefined);
+  listenForKept((kept) => {
+    if (process.connected) process.send?.({ kept: kept ?? null }, undefined, undefined, () => undefined);
   });
   listenForScratch((path) => {
     if (process.connected) process.send?.({ scratch: path }, undefined, undefined, () => undefined);

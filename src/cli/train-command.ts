@@ -7,7 +7,7 @@ import {
   separateDataset,
 } from './dataset-options.ts';
 import { examples } from './examples.ts';
-import { interruption, keepsOnInterruption } from './interruption.ts';
+import { interruption } from './interruption.ts';
 import { printJson } from './output.ts';
 import { printTraining, trainingCommand, trainingProgress } from './training-command.ts';
 
@@ -35,8 +35,7 @@ export const trainCommand = () =>
     )
     .action(async (checkpoint, dataset, { json, ...given }) => {
       const { named, validate, others: options } = separateDataset(given);
-      keepsOnInterruption(options.output);
-      const progress = trainingProgress();
+      const progress = trainingProgress(options.output);
       const result = await train({
         ...options,
         ...progress,

@@ -9,7 +9,7 @@ import { SCHEDULES } from '../train/schedule.ts';
 import type { StepReport } from '../train/trainer.ts';
 import { TRAINING_DEFAULTS, type TrainingKind } from '../train/training-settings.ts';
 import { commandLine } from './command-line.ts';
-import { interruption } from './interruption.ts';
+import { interruption, keepsOnInterruption } from './interruption.ts';
 import { notice } from './notices.ts';
 import { print } from './output.ts';
 import { Estimate, lineWriter, work } from './progress-line.ts';
@@ -135,7 +135,7 @@ export function trainingCommand(kind: TrainingKind) {
     .addOption(seedOption())
     .option(
       '--checkpoint-minutes <minutes>',
-      'minutes between two saves of the state; it is also saved at each best score and at Ctrl-C',
+      'minutes between two saves of the state; it is also saved at each best score, and at Ctrl-C if the running step ends within a second',
       notNegative('--checkpoint-minutes'),
       minutes,
     )
@@ -184,8 +184,13 @@ export function trainingCommand(kind: TrainingKind) {
     .optionsGroup(kind === 'qat' ? 'Quantization:' : 'Options:');
 }
 
-/** Draws a line for the steps, a line for each score, and lines for the work before the training. */
-export function trainingProgress() {
+/**
+ * Draws a line for the steps, a line for each score, and lines for the work before the training.
+ * @param folder where the state is saved. A step of a large model takes longer than an interrupted command has, so that the sentence
+ * with which it ends says which state there is
+ */
+export function trainingProgress(folder: string) {
+  keepsOnInterruption(folder, 'the state of the last save, if there was one,');
   const write = lineWriter();
   const estimate = new Estimate();
   const { onProgress, ...others } = work();
@@ -217,10 +222,10 @@ export function trainingProgress() {
     onScore: ({ AP, AP50 }: TrainingScore, step: number) =>
       say(`step ${step}: AP ${AP.toFixed(2)}, AP50 ${AP50.toFixed(2)}`),
     onSave: (step: number) => {
+      const state = `the state after step ${step}${planned === undefined ? '' : ` of ${planned}`}`;
+      keepsOnInterruption(folder, state);
       if (!interruption().aborted) return;
-      say(
-        `The state after step ${step}${planned === undefined ? '' : ` of ${planned}`} is saved. To go on: ${commandLine()}`,
-      );
+      say(`T${state.slice(1)} is saved. To go on: ${commandLine()}`);
       // With --finish that is what the command does when it goes on.
       if (step > 0 && !commandLine().includes(' --finish'))
         say(`To end here and write the result: ${commandLine()} --finish`);

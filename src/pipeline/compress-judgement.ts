@@ -151,6 +151,7 @@ function imagesToShow({ images, annotations }: CocoDataset): CocoDataset['images
 /** Finds the causes of the errors of each variant, and the objects that it loses and gains against the float model. */
 export async function explainAll(context: Context, made: readonly Made[]): Promise<VariantErrors[]> {
   const { records, scoring, scoringIdentity } = context;
+  context.phase('explain the errors');
   const [reference] = made;
   const results: VariantErrors[] = [];
   const read = (variant: Made) => readDetections(detectionsOf(context, variant), scoring);

@@ -95,7 +95,7 @@ const COLUMNS: readonly VariantColumn[] = [
     cell: (variant, reference) => {
       if (variant === reference) return '';
       const change = variant.change?.AP;
-      if (!change) return markup`–<small>no interval</small>`;
+      if (!change) return markup`–<small>${variant.change ? 'no interval' : 'not compared'}</small>`;
       return markup`${changeMark(change)}<small>${signedInterval(change)}</small>`;
     },
   },
