@@ -12,8 +12,36 @@ test.each(['&b;: dog', '? []\n: 1', '*a: 2\n'])('%j is read or refused without a
   expect(warned).not.toHaveBeenCalled();
 });
 
-test('lists within lists, and aliases that grow, are refused', () => {
-  expect(() => parseYaml('['.repeat(100_000))).toThrow('its lists are nested too deep');
+// A text that exhausts the stack is refused, or ends the process: V8 gives up if it has to compile an expression there.
+test.each(['[', '{', '- ', '? ', '{a: ', '[? ', '- [', '- ? ', 'a: [', '&a - ', '[{'])(
+  'lists and maps in each other by %j are refused before they are built',
+  (opening) => {
+    expect(() => parseYaml(opening.repeat(1000))).toThrow('its lists are nested too deep');
+  },
+);
+
+test('maps in each other by their indentation are refused before they are built', () => {
+  const lines = Array.from({ length: 1000 }, (_, depth) => `${' '.repeat(depth)}a:\n`);
+  expect(() => parseYaml(lines.join(''))).toThrow('its lists are nested too deep');
+  expect(parseYaml(lines.slice(0, 100).join(''))).toMatchObject({ a: { a: { a: {} } } });
+});
+
+test.each(['{}', "'a' ", '*a ', '&a *a '])(
+  'a line of many errors such as %j is refused with the first of them',
+  (error) => {
+    // As pretty errors, each of which repeats the line, a hundred thousand take minutes and gigabytes.
+    expect(() => parseYaml(error.repeat(100_000))).toThrow(/ at line 1, column \d+$|more than 100 aliases/);
+  },
+);
+
+test('more words and signs than any file for dino8 has are refused, and 20,000 names of classes are read', () => {
+  const names = Array.from({ length: 20_000 }, (_, index) => `  ${index}: class ${index}\n`);
+  expect(parseYaml(`names:\n${names.join('')}`)).toMatchObject({ names: { 19999: 'class 19999' } });
+  expect(() => parseYaml(`[${'a,'.repeat(1_000_000)}]`)).toThrow(/more than 400000 words and signs/);
+});
+
+test('aliases that grow, and many of them, are refused', () => {
+  expect(() => parseYaml(`- &a a\n${'- *a\n'.repeat(10_000)}`)).toThrow(/more than 100 aliases/);
   const aliases = Array.from({ length: 30 }, (_, index) => `a${index + 1}: &a${index + 1} [*a${index}, *a${index}]`);
   expect(() => parseYaml(`a0: &a0 x\n${aliases.join('\n')}\n`)).toThrow(/alias/i);
 });
