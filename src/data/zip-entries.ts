@@ -2,7 +2,7 @@
 import { promisify } from 'node:util';
 import { crc32, inflateRaw } from 'node:zlib';
 import { type Entry, fromBufferPromise, type ZipFile } from 'yauzl';
-import { InputError, messageOf } from '../base/errors.ts';
+import { InputError, isOutOfMemory, MemoryError, messageOf } from '../base/errors.ts';
 
 const inflate = promisify(inflateRaw);
 
@@ -38,6 +38,8 @@ export async function eachZipEntry(
       throw new InputError(`it has ${opened.entryCount} entries, more than the ${maxEntries} accepted here`);
     for await (const entry of opened.eachEntry()) await read(entry, () => storedBytes(opened, entry, file));
   } catch (error) {
+    if (isOutOfMemory(error))
+      throw new MemoryError(`There is not enough memory to read ${source}; give the process more.`, { cause: error });
     throw new InputError(`${source} is not a readable ${what} (${messageOf(error)}); is it complete?`);
   } finally {
     archive?.close();

@@ -248,6 +248,13 @@ describe('files from untrusted sources', () => {
     parseModel(toBinary(ModelProtoSchema, create(ModelProtoSchema, { irVersion: 8n, graph: defaults })), 'it');
   });
 
+  test.each(['0x10', '1e1', ' ', '-1', ''])('external data from %j on is refused', async (offset) => {
+    const path = join(folder, 'offset.onnx');
+    await writeFile(join(folder, 'offset.bin'), new Uint8Array(64));
+    await writeFile(path, modelBytes(external('offset.bin', { offset })));
+    await expect(readModel(path)).rejects.toThrow(/has the impossible offset/);
+  });
+
   test('external data beyond the end of its file is refused', async () => {
     const path = join(folder, 'short.onnx');
     await writeFile(join(folder, 'short.data'), new Uint8Array(2));

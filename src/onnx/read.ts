@@ -104,7 +104,7 @@ function externalReference(tensor: TensorProto, path: string) {
   const number = (key: string) => {
     const text = entries.get(key);
     if (text === undefined) return undefined;
-    const value = Number(text);
+    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
     if (!Number.isSafeInteger(value) || value < 0)
       throw new InputError(`${path}: the initializer ${tensor.name} has the impossible ${key} "${text}".`);
     return value;

@@ -30,7 +30,8 @@ export function valueInfoToTensorInfo(info: ValueInfoProto): TensorInfo | undefi
   const value = info.type?.value;
   if (value?.case !== 'tensorType') return undefined;
   const shape = value.value.shape?.dim.map(({ value: size }) => {
-    if (size.case === 'dimValue') return Number(size.value);
+    // Exporters write −1 for a dimension that is not known.
+    if (size.case === 'dimValue') return size.value < 0n ? undefined : Number(size.value);
     return size.case === 'dimParam' && size.value ? size.value : undefined;
   });
   return { type: value.value.elemType as DataType, shape }; // the numbers of the file are those of the enum

@@ -12,7 +12,7 @@ import { copyModel } from '../copy.ts';
 import { extractModel } from '../extract.ts';
 import type { Model } from '../read.ts';
 import { DataType, type Shape } from '../types.ts';
-import { makeValueInfo } from '../value-info.ts';
+import { makeValueInfo, valueInfoToTensorInfo } from '../value-info.ts';
 import { modelBytes } from '../write.ts';
 import { inferShapes } from './infer.ts';
 
@@ -150,4 +150,9 @@ test('extracting a part that needs more than its inputs is an error', () => {
 
 test('boolean tensors have the type of booleans', () => {
   expect(booleans(new Uint8Array(1), [1]).type).toBe(DataType.BOOL);
+});
+
+test('a dimension of −1 is one that an exporter did not know', () => {
+  const info = makeValueInfo('x', DataType.FLOAT, [-1, 4]);
+  expect(valueInfoToTensorInfo(info)?.shape).toEqual([undefined, 4]);
 });
