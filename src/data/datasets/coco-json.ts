@@ -246,6 +246,8 @@ class AnnotationCollector {
       count > 0 && this.#onNotice?.(`${path}: ${count} annotations ${what}.`);
     const unknown = annotations.filter(({ bbox, area: known }) => [...bbox, known].some(Number.isNaN)).length;
     tell(unknown, 'have a box or an area that is no number (NaN), and are never found, as in pycocotools');
+    const reversed = annotations.filter(({ bbox: [, , width, height] }) => width < 0 || height < 0).length;
+    tell(reversed, 'have a box of negative width or height, and are never found, as in pycocotools');
     tell(this.#left.image, 'are of images that are not listed, and are left out');
     tell(this.#left.category, 'are of categories that are not listed, and are left out');
     tell(this.#left.box, 'have neither a box nor an outline, and are left out');

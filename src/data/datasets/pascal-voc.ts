@@ -17,9 +17,12 @@ import { chooseSplit } from './choose-split.ts';
 import type { ReadDatasetOptions } from './dataset-options.ts';
 import { labelFile } from './label-file.ts';
 import { PictureFinder } from './picture-finder.ts';
+import { xmlDepth } from './xml-depth.ts';
 
 /** The largest XML file of one picture, in bytes. */
 const MAX_XML_BYTES = 4 << 20;
+/** An object has parts with boxes, and nothing is deeper. */
+const DEEPEST_XML = 100;
 const MAX_LIST_BYTES = 64 << 20;
 /** XML files that are read at the same time. */
 const CONCURRENT = 8;
@@ -152,13 +155,14 @@ interface Described {
 
 async function readXml(path: string): Promise<Described> {
   const text = await readText(path, MAX_XML_BYTES);
+  if (xmlDepth(text) > DEEPEST_XML)
+    throw new InputError(`${path} is not valid XML of Pascal VOC (its elements are nested too deep).`);
   let root: XmlElement | null;
   try {
     // The parser knows no entities but the five of XML itself, so that none can expand.
     root = parseXml(text).root;
   } catch (error) {
-    const reason = error instanceof RangeError ? 'its elements are nested too deep' : messageOf(error);
-    throw new InputError(`${path} is not valid XML (${reason}).`);
+    throw new InputError(`${path} is not valid XML (${messageOf(error)}).`);
   }
   if (root?.name !== 'annotation')
     throw new InputError(`${path} is no annotation of Pascal VOC: its root is not <annotation>.`);

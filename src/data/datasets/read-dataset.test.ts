@@ -11,6 +11,7 @@ import type { CocoDataset } from '../coco.ts';
 import { boxOfOutline } from './box-of-outline.ts';
 import { checkExistence, checkPictures } from './check-pictures.ts';
 import { readDataset } from './read-dataset.ts';
+import { xmlDepth } from './xml-depth.ts';
 
 const PICTURES = join(packageRoot, 'assets/shapes/val');
 
@@ -149,6 +150,37 @@ test('a file of labels that is a link out of its folder is refused, since it cou
   expect((await readDataset(at('links-coco/labels.json'))).images).toHaveLength(4);
 });
 
+test.each([
+  ['<a><b/><b><c/></b></a>', 2],
+  ['<!-- <a><a> --><a><![CDATA[<a><a>]]></a><?p <a>?>', 1],
+  ['<a b="/>" c=\'>\'><a d="</"><a/></a></a>', 2],
+  ['<!DOCTYPE a [<!ENTITY b "</</">]><a><a></a></a>', 2],
+  ['<a><a><!-- ', 2],
+  ['', 0],
+])('the elements of %s are %i deep', (text, depth) => {
+  expect(xmlDepth(text)).toBe(depth);
+});
+
+test('boxes of negative width are counted as what pycocotools never finds', async () => {
+  const data = JSON.parse(variantOf('ok').text);
+  const [first] = data.annotations;
+  await write(
+    at('reversed/labels.json'),
+    JSON.stringify({ ...data, annotations: [first, { ...first, id: 99, bbox: [9, 9, -2, 3] }] }),
+  );
+  await copyPictures(at('reversed'));
+  const notices: string[] = [];
+  const dataset = await readDataset(at('reversed'), { onNotice: (sentence) => notices.push(sentence) });
+  expect(notices).toContainEqual(
+    expect.stringMatching(/: 1 annotations have a box of negative width or height, and are never/),
+  );
+  const [found] = dataset.annotations;
+  const score = averagePrecision(dataset, [
+    { image_id: found?.image_id ?? 0, category_id: found?.category_id ?? 0, bbox: [7, 9, 2, 3], score: 1 },
+  ]);
+  expect(score.figures.AP50).toBe(0);
+});
+
 test('two names that find the same picture are refused', async () => {
   const data = JSON.parse(variantOf('ok').text);
   data.images[0].file_name = 'a/x.jpg';
@@ -261,6 +293,13 @@ describe('YOLO', () => {
     await expect(readDataset(join(folder, 'data.yaml'))).rejects.toThrow(message);
   });
 
+  test('a file that is damaged is named with what is wrong', async () => {
+    const folder = await prepare('yolo-damaged', { 'data.yaml': 'names: [x\n' });
+    await expect(readDataset(folder)).rejects.toThrow(/data\.yaml is not valid YAML \(.* at line \d+, column \d+\)\.$/);
+    await writeFile(join(folder, 'data.yaml'), 'names: [x]\nnames: [y]\nval: images/val\n');
+    await expect(readDataset(folder)).rejects.toThrow(/data\.yaml is not valid YAML \(Map keys must be unique/);
+  });
+
   test.each([
     ['a text file with paths', `val: list.txt\nnames: [x, y]\n`],
     ['a list of folders', `val: [images/val, images/train]\nnames: [x, y]\n`],
@@ -317,7 +356,11 @@ describe('Pascal VOC', () => {
   test.each([
     ['an entity', '<!DOCTYPE x [<!ENTITY e "eeeeeeee">]><annotation>&e;</annotation>', /no valid XML|not valid XML/],
     ['deep elements', '<annotation>'.repeat(100_000), /not valid XML \(its elements are nested too deep\)/],
-    ['a deep name', xml(a, object('<a>'.repeat(3000) + '</a>'.repeat(3000), [1, 1, 2, 2])), /the object 1 has no name/],
+    [
+      'a deep name',
+      xml(a, object('<a>'.repeat(3000) + '</a>'.repeat(3000), [1, 1, 2, 2])),
+      /its elements are nested too deep/,
+    ],
     ['corners that changed places', xml(a, object('car', [20, 1, 10, 5])), /object 1, car, ends before it begins/],
     ['a box without an edge', xml(a, '<object><name>car</name></object>'), /has no number xmin/],
     ['another root', '<a/>', /root is not <annotation>/],

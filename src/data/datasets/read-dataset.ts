@@ -80,6 +80,9 @@ async function readFolder(folder: string, options: ReadDatasetOptions): Promise<
     throw new UsageError(
       `${folder} has several files of labels: ${found.map(({ path }) => path).join(', ')}; choose one with \`annotations\` or, of several splits, with \`split\`.`,
     );
+  // A file of this name is meant, and what is wrong with it is said when it is read.
+  const damaged = join(folder, 'data.yaml');
+  if (await exists(damaged)) return readYolo(await labelFile(damaged, folder), options);
   throw new UsageError(
     `${folder} has no labels that are known: no JSON file in COCO's format in it or in ${join(folder, 'annotations')} or beside it, no data.yaml of YOLO, and no XML files of Pascal VOC; name the file with \`annotations\`.`,
   );
