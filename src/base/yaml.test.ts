@@ -29,14 +29,14 @@ test('maps in each other by their indentation are refused before they are built'
 test.each(['{}', "'a' ", '*a ', '&a *a '])(
   'a line of many errors such as %j is refused with the first of them',
   (error) => {
-    // As pretty errors, each of which repeats the line, a hundred thousand take minutes and gigabytes.
-    expect(() => parseYaml(error.repeat(100_000))).toThrow(/ at line 1, column \d+$|more than 100 aliases/);
+    // As pretty errors, each of which repeats the line, many take minutes and gigabytes.
+    expect(() => parseYaml(error.repeat(20_000))).toThrow(/ at line 1, column \d+$|more than 100 aliases/);
   },
 );
 
-test('more words and signs than any file for dino8 has are refused, and 20,000 names of classes are read', () => {
-  const names = Array.from({ length: 20_000 }, (_, index) => `  ${index}: class ${index}\n`);
-  expect(parseYaml(`names:\n${names.join('')}`)).toMatchObject({ names: { 19999: 'class 19999' } });
+test('more words and signs than any file for dino8 has are refused, and 5,000 names of classes are read', () => {
+  const names = Array.from({ length: 5000 }, (_, index) => `  ${index}: class ${index}\n`);
+  expect(parseYaml(`names:\n${names.join('')}`)).toMatchObject({ names: { 4999: 'class 4999' } });
   expect(() => parseYaml(`[${'a,'.repeat(1_000_000)}]`)).toThrow(/more than 400000 words and signs/);
 });
 

@@ -25,7 +25,7 @@ export function parseYaml(text: string): unknown {
   checkDepth(text);
   const lineCounter = new LineCounter();
   // Pretty errors repeat the line of each error, which takes quadratic time and memory for many errors in one line.
-  const document = parseDocument(text, { prettyErrors: false, lineCounter });
+  const document = parseDocument(text, { prettyErrors: false, logLevel: 'error', lineCounter });
   const [error] = document.errors;
   if (error) {
     const { line, col } = lineCounter.linePos(error.pos[0]);

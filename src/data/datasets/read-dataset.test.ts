@@ -355,7 +355,7 @@ describe('Pascal VOC', () => {
 
   test.each([
     ['an entity', '<!DOCTYPE x [<!ENTITY e "eeeeeeee">]><annotation>&e;</annotation>', /no valid XML|not valid XML/],
-    ['deep elements', '<annotation>'.repeat(100_000), /not valid XML \(its elements are nested too deep\)/],
+    ['deep elements', '<annotation>'.repeat(100_000), /not valid XML .*its elements are nested too deep/],
     [
       'a deep name',
       xml(a, object('<a>'.repeat(3000) + '</a>'.repeat(3000), [1, 1, 2, 2])),
