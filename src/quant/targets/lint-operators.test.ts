@@ -61,19 +61,33 @@ const nodeOf = (type: string, attributes = {}, inputs: readonly string[] = ['x']
   makeNode(type, 'n', inputs, outputs, attributes);
 
 /** A fault of one attribute. */
-const attributeFault = (rule: string, type: string, attributes: object, version?: string, opset = 17): Planted => [
-  rule,
-  modelOf([nodeOf(type, attributes)], [], opset),
-  'tensorrt',
-  version,
-];
+const attributeFault = (
+  rule: string,
+  type: string,
+  attributes: object,
+  version?: string,
+  opset = 17,
+  target = 'tensorrt',
+): Planted => [rule, modelOf([nodeOf(type, attributes)], [], opset), target, version];
+
+/** Of the attributes that OpenVINO 2026.4.1 refuses or does not read in the models of ONNX's own tests of operators. */
+const inOpenVino = (rule: string, type: string, attributes: object): Planted =>
+  attributeFault(rule, type, attributes, undefined, 20, 'openvino');
 
 /** An input that is computed, where a runtime wants a stored one: k is an input of the model. */
-const computedFault = (rule: string, type: string, inputs: readonly string[], version?: string): Planted => [
-  rule,
-  modelOf([nodeOf(type, {}, inputs)], [integersOf('K', 1)], 18),
-  'tensorrt',
-  version,
+const computedFault = (
+  rule: string,
+  type: string,
+  inputs: readonly string[],
+  version?: string,
+  target = 'tensorrt',
+): Planted => [rule, modelOf([nodeOf(type, {}, inputs)], [integersOf('K', 1)], 18), target, version];
+
+/** Dropout that is in training by a stored tensor. */
+const training = (target: string): Planted => [
+  'training-mode',
+  modelOf([nodeOf('Dropout', {}, ['x', '', 'yes'])], [makeTensor('yes', [], Uint8Array.of(1), DataType.BOOL)]),
+  target,
 ];
 
 /** A pair of x with faults, which Softmax reads. */
@@ -176,6 +190,15 @@ const PLANTED: Planted[] = [
   attributeFault('norm-order', 'LpNormalization', { p: 3 }),
   attributeFault('training-mode', 'BatchNormalization', { training_mode: 1 }),
   computedFault('training-mode', 'Dropout', ['x', 'K', 'k']),
+  computedFault('training-mode', 'Dropout', ['x', 'K', 'k'], undefined, 'openvino'),
+  training('tensorrt'),
+  training('openvino'),
+  inOpenVino('resize-coordinates', 'Resize', { coordinate_transformation_mode: 'half_pixel_symmetric' }),
+  inOpenVino('resize-aspect-ratio', 'Resize', { keep_aspect_ratio_policy: 'not_smaller' }),
+  inOpenVino('resize-antialiasing', 'Resize', { antialias: 1 }),
+  inOpenVino('pad-mode', 'Pad', { mode: 'wrap' }),
+  ...['LSTM', 'GRU', 'RNN'].map((type) => inOpenVino('recurrent-layout', type, { layout: 1 })),
+  attributeFault('operator', 'LpPool', {}, '2026.0', 17, 'openvino'),
   attributeFault('recurrent-layout', 'LSTM', { layout: 1 }),
   attributeFault('recurrent-forget', 'LSTM', { input_forget: 1 }),
   attributeFault('recurrent-layout', 'GRU', { layout: 1 }),
