@@ -59,7 +59,7 @@ export function chooseWeights(
   { ema = false }: WeightOptions,
 ): ChosenWeights {
   const candidates = sets.flatMap((set) => recognise(set, namings));
-  if (candidates.length === 0) throw new InputError(unrecognised(sets, models, source));
+  if (candidates.length === 0) throw new InputError(unrecognised(sets, namings, models, source));
   const averages = candidates.filter(({ averaged }) => averaged !== false);
   const plain = candidates.filter(({ averaged }) => averaged !== true);
   if (ema && averages.length === 0)
@@ -114,12 +114,33 @@ function rank({ set, prefix }: Candidate): number {
 }
 
 /** Says what a checkpoint holds in place of the weights of a known network. */
-function unrecognised(sets: readonly WeightSet[], models: string, source: string): string {
+function unrecognised(sets: readonly WeightSet[], namings: readonly Naming[], models: string, source: string): string {
   const largest = sets.toSorted((a, b) => b.names.size - a.names.size)[0];
   if (!largest || largest.names.size === 0)
     return `${source} holds no tensors by name, so it is no checkpoint of ${models}.`;
   const known = nameOfModel(largest.names);
+  const partial = incomplete(largest, namings);
+  // One mark alone is that of other models too.
+  if (partial && (!known || partial.present.length > 1))
+    return `${source} has ${partial.present.join(' and ')} and lacks ${partial.missing.join(' and ')}, so it is no complete checkpoint of ${models}; save the whole model.`;
   if (known) return `${source} is ${known}, which dino8 does not read; it reads checkpoints of ${models}.`;
   const some = [...largest.names].slice(0, 3).map((name) => name.slice(0, 100));
   return `${source} holds tensors that are not those of ${models}, such as ${some.join(', ')}; is it the right checkpoint?`;
+}
+
+/** The marks of the naming of which a set has the most, as they are named in it, and those that it lacks; undefined if it has none. */
+function incomplete(
+  { names }: WeightSet,
+  namings: readonly Naming[],
+): { readonly present: readonly string[]; readonly missing: readonly string[] } | undefined {
+  const found = namings.flatMap(({ marks }) =>
+    marks.flatMap((mark) =>
+      [...names].filter((name) => name === mark || name.endsWith(`.${mark}`)).map((name) => ({ marks, mark, name })),
+    ),
+  );
+  const parts = found.map(({ marks, mark, name }) => {
+    const all = marks.map((each) => name.slice(0, name.length - mark.length) + each);
+    return { present: all.filter((each) => names.has(each)), missing: all.filter((each) => !names.has(each)) };
+  });
+  return parts.toSorted((a, b) => b.present.length - a.present.length)[0];
 }

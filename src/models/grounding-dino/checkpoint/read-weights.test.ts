@@ -104,6 +104,31 @@ describe('other models are called by their name', () => {
     );
   });
 
+  test.each([
+    [
+      ['module.level_embed', 'module.language_model.language_backbone.body.model.embeddings.word_embeddings.weight'],
+      /^a\.pth has module\.level_embed and module\.language_model\..* and lacks module\.memory_trans_fc\.weight, so it is no complete/,
+    ],
+    [
+      ['model.text_backbone.embeddings.word_embeddings.weight', 'model.decoder.layers.0.fc1.weight'],
+      /has model\.text_backbone\..* and lacks model\.level_embed, so it is no complete checkpoint of GroundingDINO/,
+    ],
+  ])('an incomplete one says by name what it lacks: %j', (names, message) => {
+    const set = weightSetOf(new Map(names.map((name) => [name, stored])));
+    expect(() => networkTensors([set], 'a.pth', {})).toThrow(message);
+  });
+
+  // bitsandbytes stores int8 weights under the names of the floats, with their scales (SCB) beside them.
+  test('weights that another program stored as integers are refused', () => {
+    const names = ['model.level_embed', 'model.text_backbone.embeddings.word_embeddings.weight'];
+    const integers = { type: DataType.INT8, shape: [1], bytes: new Uint8Array(1) };
+    const layer = 'model.decoder.layers.0.fc1.weight';
+    const set = weightSetOf(new Map([...names.map((name) => [name, stored] as const), [layer, integers]]));
+    expect(() => networkTensors([set], 'a.pth', {})).toThrow(
+      'a.pth: model.decoder.layers.0.fc1.weight is of the type INT8, as in models that other programs quantized',
+    );
+  });
+
   test('a file without tensors is no checkpoint', () => {
     expect(() => networkTensors([], 'a.pth', {})).toThrow(/holds no tensors by name/);
   });
