@@ -110,6 +110,11 @@ test.each(steps)('%s is refused', async (_, step) => {
   expect((await readdir(folder)).filter((name) => /partial|training|tmp/.test(name))).toEqual([]);
 });
 
+test('a path that ends as that of a folder is no file', async () => {
+  const step = sensitivity({ model: at('model.onnx'), dataset, output: at('none/') });
+  await expect(step).rejects.toThrow(/none\/ is a directory where a file is needed; name a file in it/);
+});
+
 test('a model may be written again where it was written before, beside its input', async () => {
   await convert({ checkpoint: at('checkpoint'), output: at('checkpoint/model.onnx') });
   await convert({ checkpoint: at('checkpoint'), output: at('checkpoint/model.onnx') });

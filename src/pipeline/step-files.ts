@@ -40,7 +40,7 @@ export async function checkStepFiles(files: StepFiles): Promise<void> {
   for (const model of files.tokenizer === undefined ? models : [...models, files.tokenizer])
     inputs.push(...(await filesReadWith(typeof model === 'string' ? model : model.source)));
   for (const output of outputs)
-    if (output !== undefined && (await isDirectory(output)))
+    if (output !== undefined && (/[\\/]$/.test(output) || (await isDirectory(output))))
       throw new UsageError(`${output} is a directory where a file is needed; name a file in it.`);
   const written = modelOutput === undefined ? [] : await filesOfOutput(modelOutput);
   await checkOutputs([...outputs, ...written], withData(inputs, files), { overwrite: files.overwrite });
