@@ -243,7 +243,8 @@ export function printTraining(output: string, result: TrainingResult): void {
   const { steps, finished, resumedAt, seconds, log, scores, best } = result;
   const [first, last] = [scores[0], scores.at(-1)];
   const change = first && last ? `; AP ${first.AP.toFixed(2)} → ${last.AP.toFixed(2)}` : '';
-  const ended = finished < steps ? `; the training ended at step ${finished} of ${steps}` : '';
+  const why = commandLine().includes(' --finish') ? '--finish' : '--patience, since no score was above the best one';
+  const ended = finished < steps ? `; the training was ended at step ${finished} of ${steps} by ${why}` : '';
   print(`${output}: ${finished - resumedAt} steps in ${duration(seconds)}${change}${ended}`);
   if (best) print(`The best AP was ${best.AP.toFixed(2)} after step ${best.step}; its weights are in ${best.path}.`);
   print(`The log of the steps is ${log}.`);
