@@ -15,6 +15,7 @@ import type { NamedOutputs } from '../models/named-outputs.ts';
 import type { Tokenizer } from '../models/tokenizer.ts';
 import type { ModelRunner } from '../runtime/model-runner.ts';
 import type { Feeds } from '../runtime/session.ts';
+import { refuseNaN } from './refuse-nan.ts';
 import { type BoxSelection, checkSelection, minimumScore, selectBoxes } from './select-boxes.ts';
 
 /** A box that was found. */
@@ -181,7 +182,7 @@ export abstract class BaseDetector implements AsyncDisposable {
    * @param selection which boxes are kept, or the score from 0 to 1 below which boxes are left out
    * @returns boxes as left, top, width and height in pixels of the image, the best first
    * @throws UsageError if a limit of the selection or the image is not possible; InputError if too many calls wait, or if the model is made
-   * for images of another size; RuntimeError if the model does not run; and the reason of `signal` if it was aborted
+   * for images of another size; RuntimeError if the model does not run or computes NaN; and the reason of `signal` if it was aborted
    */
   async detect(
     image: Image,
@@ -239,6 +240,7 @@ export abstract class BaseDetector implements AsyncDisposable {
       const boxes: ScoredBox[] = [];
       for (const { chunk, feeds } of prompt.chunks) {
         using outputs = await this.#run(prepared, feeds, signal);
+        refuseNaN(outputs, this.#parts.steps.results);
         // One by one: a spread of very many would exhaust the stack.
         for (const box of score(outputs, chunk)) boxes.push(box);
       }

@@ -19,6 +19,9 @@ import { tokenMasks } from '../models/grounding-dino/token-masks.ts';
 import { type ModelPackage, readPackage } from '../models/package/package.ts';
 import { specialize } from '../models/specialize.ts';
 import { createTokenizer, type Tokenizer } from '../models/tokenizer.ts';
+import { copyModel } from '../onnx/copy.ts';
+import { dimensionsOf, makeTensor, tensorElements } from '../onnx/tensor.ts';
+import { RuntimeError } from '../runtime/error.ts';
 import { floatData } from '../runtime/tensor.ts';
 import { Detector } from './detector.ts';
 
@@ -275,4 +278,19 @@ describe('detection', () => {
     }
     expect(whole).toEqual(parts.sort((a, b) => b.score - a.score).slice(0, 50));
   });
+});
+
+test('a model that computes NaN is an error, where it would find nothing', async () => {
+  const damaged = copyModel(model.model);
+  const bias = damaged.graph.initializer.find(({ name }) => name === 'model.decoder.layers.0.fc1.bias');
+  if (!bias) throw new Error('the bundled model has this weight');
+  const values = Float32Array.from(tensorElements(bias), Number).with(0, Number.NaN);
+  damaged.graph.initializer = damaged.graph.initializer.map((each) =>
+    each === bias ? makeTensor(bias.name, dimensionsOf(bias), values) : each,
+  );
+  await using detector = await Detector.create({ ...model, model: damaged });
+  const prompt = await detector.encodePrompt(['red circle']);
+  const image = await readImage(join(packageRoot, 'assets/shapes/val/000001.jpg'));
+  await expect(detector.detect(image, prompt)).rejects.toThrow(/computes NaN in its result "(logits|pred_boxes)"/);
+  await expect(detector.rank(image, prompt, 10)).rejects.toThrow(RuntimeError);
 });
