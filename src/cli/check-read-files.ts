@@ -3,7 +3,6 @@
  * inputs: no result is written over them either.
  */
 import type { OptionValues } from '@commander-js/extra-typings';
-import { checkOutputs } from '../base/output-paths.ts';
 
 /** The options of all commands that name files of words. */
 const READ = ['phrasesFile', 'promptsFile', 'seenFile', 'absentFile'];
@@ -18,7 +17,9 @@ export async function checkReadFiles(options: OptionValues): Promise<void> {
       .filter((value): value is string => typeof value === 'string' && value !== '');
   const inputs = pathsOf(READ);
   // Everything else about the results is checked by the steps, which know more of them.
-  if (inputs.length > 0)
-    for (const output of pathsOf(WRITTEN))
-      await checkOutputs([output], inputs, { makesFolders: true, overwrite: options.overwrite === true });
+  if (inputs.length === 0) return;
+  // Loaded here, because the command line starts with few modules.
+  const { checkOutputs } = await import('../base/output-paths.ts');
+  for (const output of pathsOf(WRITTEN))
+    await checkOutputs([output], inputs, { makesFolders: true, overwrite: options.overwrite === true });
 }
