@@ -21,8 +21,7 @@ const BEGINNINGS = new Set(['seq-item-ind', 'explicit-key-ind', 'map-value-ind']
  * @throws an error if it is not YAML, whose message is the reason in one line
  */
 export function parseYaml(text: string): unknown {
-  checkNumber(text);
-  checkDepth(text);
+  checkExtent(text);
   const lineCounter = new LineCounter();
   // Pretty errors repeat the line of each error, which takes quadratic time and memory for many errors in one line.
   const document = parseDocument(text, { prettyErrors: false, logLevel: 'error', lineCounter });
@@ -34,30 +33,36 @@ export function parseYaml(text: string): unknown {
   return document.toJS({ maxAliasCount: MOST_ALIASES });
 }
 
-/** The kinds of the parts of a text, without building anything of them. */
-function* partsOf(text: string): Generator<readonly [type: string | null, length: number]> {
-  for (const part of new Lexer().lex(text)) yield [CST.tokenType(part), part.length];
-}
-
-/** @throws an error if there are more parts or aliases than in any file that is written for dino8 */
-function checkNumber(text: string): void {
-  let [parts, aliases] = [0, 0];
-  for (const [type] of partsOf(text)) {
+/**
+ * Goes through the parts of a text once, without building anything of them.
+ * @throws an error if there are more parts, more aliases or deeper lists and maps than in any file that is written for dino8
+ */
+function checkExtent(text: string): void {
+  let [parts, aliases, deepest] = [0, 0, 0];
+  const nesting = new Nesting();
+  for (const part of new Lexer().lex(text)) {
+    const type = CST.tokenType(part);
     if (++parts > MOST_PARTS) throw new Error(`it has more than ${MOST_PARTS} words and signs`);
     if (type === 'alias' && ++aliases > MOST_ALIASES) throw new Error(`it has more than ${MOST_ALIASES} aliases (*)`);
+    deepest = Math.max(deepest, nesting.after(type, part.length));
   }
+  if (deepest > DEEPEST) throw new Error('its lists are nested too deep');
 }
 
-/** @throws an error if lists and maps are nested deeper than in any file that is written for dino8 */
-function checkDepth(text: string): void {
-  let [inBrackets, onLine, indentation] = [0, 0, 0];
-  for (const [type, length] of partsOf(text)) {
-    if (type === 'newline') [onLine, indentation] = [0, 0];
-    else if (type === 'space' && onLine === 0) indentation = length;
-    else if (type === 'flow-seq-start' || type === 'flow-map-start') inBrackets++;
-    else if (type === 'flow-seq-end' || type === 'flow-map-end') inBrackets = Math.max(inBrackets - 1, 0);
-    else if (type !== null && BEGINNINGS.has(type) && inBrackets === 0) onLine++;
+/** Counts how many lists and maps may be in each other at a place of a text, by its parts in turn. */
+class Nesting {
+  #inBrackets = 0;
+  #onLine = 0;
+  #indentation = 0;
+
+  /** The depth behind a part of this type and length. */
+  after(type: string | null, length: number): number {
+    if (type === 'newline') [this.#onLine, this.#indentation] = [0, 0];
+    else if (type === 'space' && this.#onLine === 0) this.#indentation = length;
+    else if (type === 'flow-seq-start' || type === 'flow-map-start') this.#inBrackets++;
+    else if (type === 'flow-seq-end' || type === 'flow-map-end') this.#inBrackets = Math.max(this.#inBrackets - 1, 0);
+    else if (type !== null && BEGINNINGS.has(type) && this.#inBrackets === 0) this.#onLine++;
     // An entry in another one is indented by at least one space.
-    if (inBrackets + onLine + indentation > DEEPEST) throw new Error('its lists are nested too deep');
+    return this.#inBrackets + this.#onLine + this.#indentation;
   }
 }

@@ -1,5 +1,6 @@
 /** Sentences on the standard error: errors and notices. The library names its options; the command line names its flags. */
 import type { CommandUnknownOpts } from '@commander-js/extra-typings';
+import { capitalized } from '../base/capitalized.ts';
 import { DINO8_WARNING } from '../base/errors.ts';
 import { printable } from '../base/printable.ts';
 
@@ -17,7 +18,7 @@ export function setRunningCommand(command: CommandUnknownOpts): void {
 export function withFlags(sentence: string): string {
   const flagOf = (name: string) => running?.options.find((each) => each.attributeName() === name)?.long;
   const own = sentence.replace(/`([a-zA-Z]+)` of `([a-zA-Z]+)`/g, (quoted, setting: string, of: string) => {
-    return flagOf(`${of}${setting.charAt(0).toUpperCase()}${setting.slice(1)}`) ?? quoted;
+    return flagOf(`${of}${capitalized(setting)}`) ?? quoted;
   });
   return own.replace(/`([a-zA-Z]+)`/g, (quoted, name: string) => flagOf(name) ?? quoted);
 }

@@ -48,7 +48,7 @@ export const reportCommand = () =>
       for (const sentence of decided.missingImages) notice(sentence);
       if (json) return printJson(decided);
       if (markdown) return print(asMarkdown.trimEnd());
-      // What is printed has the ends of lines that a terminal and its pipes know.
+      // On a terminal and in pipes, lines end with a line feed alone.
       if (csv) return print(asCsv.trimEnd().replaceAll('\r\n', '\n'));
       const { answer, advice } = decided;
       print(`${answer}${advice === undefined ? '' : `\n${advice}`}`);

@@ -8,6 +8,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, renameSync, rmSync } from 'node:fs';
 import type { Readable } from 'node:stream';
+import { capitalized } from '../base/capitalized.ts';
 import { describeDeath, FROM_PARENT, type StartMessage, startCommand } from '../base/command-process.ts';
 import { exitWhenErrorsClose } from './closed-output.ts';
 import { passOn, USER_ERRORS, useErrorStream } from './error-stream.ts';
@@ -112,7 +113,7 @@ function deathSentence(signal: string, kept: Kept | undefined): string {
   const goesOn =
     kept === undefined || !existsSync(kept.path)
       ? ''
-      : ` ${kept.what.charAt(0).toUpperCase()}${kept.what.slice(1)} is kept in ${kept.path}, and the same command continues there.`;
+      : ` ${capitalized(kept.what)} is kept in ${kept.path}, and the same command continues there.`;
   return `${describeDeath(signal, '--threads, --batch')}.${goesOn}`;
 }
 

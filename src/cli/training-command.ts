@@ -1,5 +1,6 @@
 /** The part that the commands `train` and `qat` share: their options, the line of progress and the summary. */
 import { Command, Option } from '@commander-js/extra-typings';
+import { capitalized } from '../base/capitalized.ts';
 import { duration } from '../base/format.ts';
 import { printable } from '../base/printable.ts';
 import type { Progress } from '../base/progress.ts';
@@ -225,7 +226,7 @@ export function trainingProgress(folder: string) {
       const state = `the state after step ${step}${planned === undefined ? '' : ` of ${planned}`}`;
       keepsOnInterruption(folder, state);
       if (!interruption().aborted) return;
-      say(`T${state.slice(1)} is saved. To go on: ${commandLine()}`);
+      say(`${capitalized(state)} is saved. To go on: ${commandLine()}`);
       // With --finish that is what the command does when it goes on.
       if (step > 0 && !commandLine().includes(' --finish'))
         say(`To end here and write the result: ${commandLine()} --finish`);

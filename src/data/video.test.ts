@@ -169,7 +169,7 @@ describe.skipIf(process.platform === 'win32')('a program in the place of ffmpeg'
       ahead = Math.max(ahead, Number(await readFile(at('made'), 'utf8')) - taken++);
       if (frame === 150) break;
     }
-    // Those of the pipe, of its buffer, and of the reader.
+    // Frames wait in the pipe, in its buffer, and at the reader.
     expect(ahead).toBeLessThan(20);
   });
 

@@ -152,7 +152,7 @@ export const publishedSizeSchema: z.ZodType<PublishedSize> = z.object({
     .superRefine(toldApartBy('name')),
 });
 
-/** What is saved, of one unit. A share that is not known is stated as such: JSON has no undefined. */
+/** The saving of a module in bytes or in time. JSON leaves out a share that is not known; what is read states it as undefined. */
 const savingOf = <T extends z.ZodType>(value: T) =>
   z
     .object({ float: value, quantized: value, saved: value, share: z.number().optional() })
@@ -166,7 +166,7 @@ const precisionContribution = z.object({
   share: z.number().optional(),
 });
 
-/** What each module saves and costs. */
+/** The bytes and the time that each module saves in 8 bits, and the AP that it costs. */
 export const contributionSchema = z.object({
   recipe: shownName,
   rounds: count,
@@ -206,7 +206,7 @@ const wordsNumber = (number: z.ZodNumber) =>
 const wordsFigure = wordsNumber(figureOrChange);
 const paraphrased = { original: wordsFigure, paraphrased: wordsFigure, difference: wordsFigure };
 
-/** How well a model knows words. */
+/** The result of `vocabulary`: AP and false alarms by unseen phrases, paraphrases and absent phrases. */
 export const vocabularySchema = z.object({
   images: count,
   threshold: z.number().min(0).max(1),

@@ -61,7 +61,7 @@ async function filesOfOutput(modelOutput: string): Promise<string[]> {
 
 const asPath = (value: string | object | undefined) => (typeof value === 'string' ? value : undefined);
 
-/** What takes time to find is named one by one, since it is needed only if an output exists. */
+/** The paths that take time to find are given one by one, because they are needed only if an output exists. */
 async function* withData(
   inputs: readonly (string | undefined)[],
   { models = [], data = [] }: StepFiles,

@@ -46,7 +46,7 @@ export interface ReportContent {
   readonly mixtures?: readonly Mixture[] | undefined;
   /** What each module of the float model saves and costs in 8 bits. */
   readonly contribution?: { readonly name: string; readonly contributions: Contributions } | undefined;
-  /** How well a model knows words, and the name of the model that it was compared with. */
+  /** The result of `vocabulary` for a model, and the name of the model that it was compared with. */
   readonly vocabulary?:
     | { readonly name: string; readonly against?: string | undefined; readonly result: Vocabulary }
     | undefined;

@@ -9,7 +9,7 @@ import { isWithin } from './picture-finder.ts';
  */
 export async function labelFile(path: string, folder: string): Promise<string> {
   const [real, root] = await Promise.all([path, folder].map((each) => realpath(each).catch(() => undefined)));
-  // Who reads a file that does not exist says so.
+  // A file that does not exist is reported when it is read.
   if (real === undefined || root === undefined || isWithin(real, root)) return path;
   throw new InputError(`${path} is a link that leads out of ${folder}; refused. Put the file itself there.`);
 }

@@ -1,6 +1,6 @@
 /** The depth of the elements of an XML text, which is known before it is parsed: parsers exhaust the stack with deep ones. */
 
-/** What is between these is no element. */
+/** The beginnings and ends of comments, texts and instructions of XML, in which no elements are. */
 const PASSED_OVER = [
   ['<!--', '-->'],
   ['<![CDATA[', ']]>'],
