@@ -1,6 +1,6 @@
 // One contender in a process of its own: loads a combined model, runs it on given inputs, prints one line of JSON in the
 // format of bench/peers/bench_ort.py. usage: contender.mjs MODEL IO.safetensors RUNS THREADS [BATCH]
-// With BATCH the inputs are repeated so many times.
+// With BATCH there are so many pictures, which share the prompt: its text is encoded once for all of them, as by a detector.
 import { readFileSync } from 'node:fs';
 import { readSafetensors } from '../dist/models.mjs';
 import { modelBytes } from '../dist/onnx.mjs';
@@ -33,8 +33,9 @@ function inputOf(name) {
   const ids = tensorOf(tensors.get('input_ids'));
   return { ...ids, data: new BigInt64Array(ids.data.length) };
 }
+const countOf = (name) => (name.startsWith('pixel_') ? Number(batch) : 1);
 const feeds = Object.fromEntries(
-  [...session.inputs.keys()].map((name) => [name, repeat(inputOf(name), Number(batch))]),
+  [...session.inputs.keys()].map((name) => [name, repeat(inputOf(name), countOf(name))]),
 );
 (await session.run(feeds)).dispose();
 const seconds = [];

@@ -218,7 +218,7 @@ const aims = [
   ['1 → 2 threads, INT8, gain', '≥ 1.8', ratio(`${fast}, 1 thread`, `${fast}, 2 threads`)],
   ['1 → 2 threads, FP32, gain', '', ratio(`${fp32}, 1 thread`, `${fp32}, 2 threads`)],
   [
-    `batch of ${BATCH}, INT8, gain for each image`,
+    `batch of ${BATCH} with one prompt, INT8, gain for each image`,
     '> 1',
     ratio(`${fast}, batch 1`, `${fast}, batch ${BATCH}`, 'seconds', BATCH),
   ],

@@ -8,7 +8,7 @@ import { DataType } from '../../onnx/types.ts';
 import { modelBytes } from '../../onnx/write.ts';
 import { kernelLibrary } from '../../runtime/kernels.ts';
 import { Session } from '../../runtime/session.ts';
-import { booleans, floatData, integers, tensorOf } from '../../runtime/tensor.ts';
+import { booleans, floatData, integers, type Tensor, tensorOf } from '../../runtime/tensor.ts';
 import { goldenFolder, readGolden } from '../../testing/golden.ts';
 import type { StoredTensor } from '../checkpoint/checkpoint.ts';
 import { readSafetensors } from '../checkpoint/safetensors.ts';
@@ -97,6 +97,31 @@ describe.each(withKernels)('with the kernel library: %s', (kernels) => {
     }
   });
 });
+
+test.each([0, 1])(
+  'one prompt is for all pictures of a batch: prompt %i, with its picture of the golden file',
+  async (row) => {
+    const expected = await readGolden('nano/batch_padded');
+    const get = (name: string) => tensorOf(expected.get(name) as StoredTensor);
+    /** The part of a tensor that belongs to the row. */
+    const ownOf = ({ data, shape }: Tensor) =>
+      data.slice((row * data.length) / (shape[0] ?? 1), ((row + 1) * data.length) / (shape[0] ?? 1));
+    const only = (name: string) => integers(ownOf(get(name)) as BigInt64Array, [1, ...get(name).shape.slice(1)]);
+    const session = await combined(join(packageRoot, 'assets/nano'), kernelLibrary() !== undefined);
+    using outputs = await session.run({
+      pixel_values: get('pixel_values'),
+      pixel_mask: get('pixel_mask'),
+      input_ids: only('input_ids'),
+      attention_mask: only('attention_mask'),
+      token_type_ids: tokenTypes(only('input_ids')),
+    });
+    for (const name of ['logits', 'pred_boxes']) {
+      expect(outputs.get(name).shape).toEqual(get(name).shape);
+      const [own, wanted] = [ownOf(outputs.get(name)), ownOf(get(name))] as [Float32Array, Float32Array];
+      expect(largestDifference(own, wanted), name).toBeLessThan(tolerance(name));
+    }
+  },
+);
 
 test('token types other than 0 agree with transformers (test/fixtures/token-types/make.py)', async () => {
   const expected = await readSafetensors(join(packageRoot, 'test/fixtures/token-types/types.safetensors'));
