@@ -29,7 +29,7 @@ export const cell = ({ value, low, high }, format) => `${format(value)} [${forma
 
 /** The mean over seeds with the interval of Student's t distribution. */
 export function overSeeds(values) {
-  const QUANTILE = { 2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776 }; // 97.5 %, of one degree of freedom fewer than values
+  const QUANTILE = { 2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 8: 2.365, 16: 2.131, 24: 2.069, 32: 2.04 }; // 97.5 %, of one degree of freedom fewer than values
   const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
   const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (values.length - 1);
   const half = (QUANTILE[values.length] ?? Number.NaN) * Math.sqrt(variance / values.length);

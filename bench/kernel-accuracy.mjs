@@ -1,0 +1,106 @@
+// What dino8's kernels change in AP, against the bodies of the same operators in ONNX Runtime. Sums in another order turn single
+// roundings over, and one of them spreads through the whole model: by kernels the queries move as much as by pictures that differ by
+// a hundredth of a grey level. AP of one run is therefore chance to a tenth of a point. This takes the mean over runs in each of
+// which the pictures differ by so little, the same for kernels and bodies, with the interval of Student's t distribution.
+//
+//   node bench/kernel-accuracy.mjs [--recipes fast,mixed] [--runs 16] [--images 500]      (some 20 s a run and recipe on one core)
+//
+// The models are those of the bundled recipes, calibrated on 128 images. What was measured by the same build is kept.
+import { createHash } from 'node:crypto';
+import { mkdirSync, readdirSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { bootstrapScores, matchDetections, scoreDataset } from '../dist/evaluate.mjs';
+import { bundledRecipes, Detector, readDataset, readPackage, takeImages } from '../dist/index.mjs';
+import { Preprocessor } from '../dist/models.mjs';
+import { kernelOptions, Session } from '../dist/runtime.mjs';
+import { openJournal } from './journal.mjs';
+import { cell, dino8, overSeeds, points, root, signed } from './seeds.mjs';
+import { sessionDetector } from './session-detector.mjs';
+
+// A grey level is about 0.017 of the values that the model takes.
+const PERTURBATION = 1e-4;
+const { values: options } = parseArgs({
+  options: {
+    recipes: { type: 'string', default: bundledRecipes().join(',') },
+    runs: { type: 'string', default: '16' },
+    images: { type: 'string', default: '500' },
+  },
+});
+const [runs, images] = [Number(options.runs), Number(options.images)];
+const kernels = kernelOptions();
+if (kernels.customOperators.length === 0) {
+  console.error('The kernels are not built, or DINO8_NO_KERNELS is set: there is nothing to compare.');
+  process.exit(2);
+}
+
+const work = join(root, '.dino8', 'kernel-accuracy');
+mkdirSync(work, { recursive: true });
+const build = createHash('sha256')
+  .update(readdirSync(join(root, 'dist')).join())
+  .update(basename(kernels.customOperators[0]))
+  .digest('hex')
+  .slice(0, 12);
+const journal = openJournal(join(work, 'runs.jsonl'));
+
+const source = await readPackage(join(root, 'assets', 'nano'));
+const validation = takeImages(await readDataset(join(root, 'assets', 'shapes', 'val')), images);
+const detector = await Detector.create(source);
+const prompt = await detector.encodePrompt(
+  validation.categories.toSorted((a, b) => a.id - b.id).map(({ name }) => name),
+);
+await detector[Symbol.asyncDispose]();
+const preprocessor = await Preprocessor.create(source.preprocessing);
+
+/** Numbers from −1 to 1 that follow from a seed (a linear congruential generator with the constants of Numerical Recipes). */
+function randomNumbers(seed) {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state / 2 ** 31 - 1;
+  };
+}
+
+/** AP of a model whose pictures each differ a little, as `run` says. */
+async function precisionOf(model, settings, run) {
+  const session = await Session.create(model, settings);
+  const random = randomNumbers(run + 1);
+  const disturbed = {
+    inputs: session.inputs,
+    run(feeds) {
+      const pixels = feeds.pixel_values;
+      const data = pixels.data.map((value) => value + PERTURBATION * random());
+      return session.run({ ...feeds, pixel_values: { ...pixels, data } });
+    },
+  };
+  const { detections } = await scoreDataset(sessionDetector(disturbed, preprocessor, prompt), validation);
+  await session.close();
+  const [{ figures }] = await bootstrapScores([matchDetections(validation, detections)]);
+  return figures.AP.value;
+}
+
+const rows = [];
+for (const recipe of options.recipes.split(',')) {
+  const model = join(work, `${recipe}.${build}.onnx`);
+  const calibration = ['--calibration', join(root, 'assets/shapes/calib'), '--calibration-images', 128];
+  dino8(model, 'quantize', join(root, 'assets/nano'), '--recipe', recipe, ...calibration, '-o', model);
+  const changes = [];
+  for (let run = 0; run < runs; run++) {
+    const key = `${build} ${recipe} ${images} ${run}`;
+    if (!journal.get(key)) {
+      const bodies = await precisionOf(model, {}, run);
+      journal.add(key, { bodies, kernels: await precisionOf(model, kernels, run) });
+    }
+    const { bodies, kernels: byKernels } = journal.get(key);
+    changes.push(byKernels - bodies);
+    process.stderr.write(
+      `${recipe}, run ${run + 1}/${runs}: ${points(bodies)} by bodies, ${points(byKernels)} by kernels\n`,
+    );
+  }
+  const bodies = Array.from({ length: runs }, (_, run) => journal.get(`${build} ${recipe} ${images} ${run}`).bodies);
+  const spread = `${points(Math.min(...bodies))}–${points(Math.max(...bodies))}`;
+  const single = `${signed(Math.min(...changes))} to ${signed(Math.max(...changes))}`;
+  rows.push([`\`${recipe}\``, spread, single, cell(overSeeds(changes), signed)]);
+}
+const headings = ['recipe', 'AP by bodies, single runs', 'change by kernels, single runs', `mean of ${runs} runs`];
+console.log([headings, headings.map(() => '---'), ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n'));
