@@ -82,7 +82,7 @@ export {
   type ContributionResult,
   contribution,
 } from './pipeline/contribution-step.ts';
-export { DEMO_DEFAULTS, type DemoOptions, demo } from './pipeline/demo-step.ts';
+export { type DemoOptions, demo } from './pipeline/demo-step.ts';
 export {
   ERRORS_DEFAULTS,
   type ErrorsResult,

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { Command } from '@commander-js/extra-typings';
 import { megabytes } from '../base/format.ts';
 import { bundledModel } from '../data/bundled.ts';
-import { DEMO_DEFAULTS, demo } from '../pipeline/demo-step.ts';
+import { demo } from '../pipeline/demo-step.ts';
 import { NEEDED_DISK } from '../pipeline/measure-published-size.ts';
 import { describePublishedSize, type PublishedSize } from '../report/published-size.ts';
 import { reportedCommandLine } from './command-line.ts';
@@ -15,8 +15,6 @@ import { work } from './progress-line.ts';
 import { jsonOption, overwriteOption, threadsOption, wholeNumber } from './shared-options.ts';
 import { table } from './table.ts';
 
-const images: number = DEMO_DEFAULTS.images;
-
 /** `dino8 demo` */
 export const demoCommand = () =>
   new Command('demo')
@@ -24,7 +22,11 @@ export const demoCommand = () =>
       'Run dino8 compress on the bundled model and images (build, quantize, train, score, measure), measure what 8 bits bring at the published size, and write a report. It takes less than four minutes on two cores that do nothing else.',
     )
     .option('--quick', 'leave out the quantization-aware training, which is the longest part')
-    .option('--images <count>', 'score only the first <count> of the 500 images', wholeNumber('--images'), images)
+    .option(
+      '--images <count>',
+      'score only the first <count> of the 500 images (default: all)',
+      wholeNumber('--images'),
+    )
     .addOption(threadsOption())
     .addOption(overwriteOption())
     .option(

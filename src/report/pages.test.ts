@@ -7,6 +7,7 @@ import { renderComparison } from './comparison-page.ts';
 import { renderContribution } from './contribution-page.ts';
 import { renderInspection } from './inspection-page.ts';
 import { renderParetoFront } from './pareto-front-page.ts';
+import { describePublishedSize } from './published-size.ts';
 import { renderSensitivity } from './sensitivity-page.ts';
 import { SCRIPT } from './table-script.ts';
 import { renderTraining } from './training-page.ts';
@@ -283,4 +284,10 @@ describe.each(Object.entries(pages))('the page of %s', (_, render) => {
       expect([svg.getAttribute('role'), Boolean(svg.getAttribute('aria-label'))]).toEqual(['img', true]);
     }
   });
+});
+
+test('what was measured with one thread says so in the singular', () => {
+  const measured = { parameters: 172e6, height: 480, width: 640, seed: 0, variants: [] };
+  expect(describePublishedSize({ ...measured, threads: 1 })).toContain('with 1 thread, in');
+  expect(describePublishedSize({ ...measured, threads: 2 })).toContain('with 2 threads, in');
 });

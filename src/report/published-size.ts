@@ -1,5 +1,5 @@
 /** The part of a report about a model of the published size with random weights: what 8 bits bring where models are large. */
-import { megabytes } from '../base/format.ts';
+import { megabytes, threadsInWords } from '../base/format.ts';
 import { markup } from '../base/markup.ts';
 import { quantile } from '../base/statistics.ts';
 import { type Section, tableCard } from './page.ts';
@@ -36,7 +36,7 @@ export interface PublishedSize {
 
 /** One sentence that says what was measured, and what it says nothing about. */
 export const describePublishedSize = ({ parameters, height, width, threads, seed, variants }: PublishedSize): string =>
-  `A model of the published size (${Math.round(parameters / 1e6)} million parameters) with random weights of the seed ${seed}, which find nothing: file, memory and time do not depend on the weights. The picture has ${height}x${width} pixels; times are medians of ${variants[0]?.runSeconds.length ?? 0} runs with ${threads} threads, in processes of their own.`;
+  `A model of the published size (${Math.round(parameters / 1e6)} million parameters) with random weights of the seed ${seed}, which find nothing: file, memory and time do not depend on the weights. The picture has ${height}x${width} pixels; times are medians of ${variants[0]?.runSeconds.length ?? 0} runs with ${threadsInWords(threads)}, in processes of their own.`;
 
 /** The section; none without measurements. */
 export function publishedSizeSections(result: PublishedSize | undefined): Section[] {

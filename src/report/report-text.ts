@@ -1,5 +1,6 @@
 /** A report as text: Markdown for people, CSV for programs. */
 
+import { threadsInWords } from '../base/format.ts';
 import { showHidden } from '../base/printable.ts';
 import { quantile } from '../base/statistics.ts';
 import { ERROR_CAUSES } from '../evaluate/errors/find-errors.ts';
@@ -37,7 +38,7 @@ export function renderMarkdown({ title, variants, allowedDrop, provenance }: Rep
     .map((cells) => `| ${cells.join(' | ')} |`)
     .join('\n');
   const made = provenance
-    ? `\nScored on ${provenance.dataset.images} images of ${plain(provenance.dataset.name)}; ${plain(provenance.machine.processor)}, ${provenance.threads} threads; dino8 ${plain(provenance.versions.dino8)}, ${provenance.date.slice(0, 10)}.\n`
+    ? `\nScored on ${provenance.dataset.images} images of ${plain(provenance.dataset.name)}; ${plain(provenance.machine.processor)}, ${threadsInWords(provenance.threads)}; dino8 ${plain(provenance.versions.dino8)}, ${provenance.date.slice(0, 10)}.\n`
     : '';
   return `# ${plain(title)}\n\n**${plain(answer)}**\n${advice === undefined ? '' : `\n${plain(advice)}\n`}\n${rule}\n\n${table}\n${made}`;
 }
