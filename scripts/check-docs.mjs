@@ -4,14 +4,15 @@
 //   node scripts/check-docs.mjs --made TABLE [--at COMMIT]      notes that a table was made, by this build or that of a commit
 //   node scripts/check-docs.mjs --accept TABLE --because WHY    notes why the changes since then cannot alter a table
 //
-// docs/measured.json has an entry for each table: the command that makes it, and the files that decide its figures, by purpose.
-// In the document, the comment <!-- measured: TABLE --> stands before the table. A table is stale if what the files do has changed;
-// comments, spaces and tests do not count. A table that says itself by which build it was measured, with the sentence
+// docs/measured.json has an entry for each table: the command that makes it, and the files that decide its figures, by purpose; for
+// times also the processor that it was measured on. In the document, the comment <!-- measured: TABLE --> stands before the table, or
+// before a paragraph that a benchmark writes; bench/write-table.mjs replaces what stands after it. A table is stale if what the files do
+// has changed; comments, spaces and tests do not count. A table that says itself by which build it was measured, with the sentence
 // "Measured at COMMIT (DATE)." above it, makes no claim about later builds: it is listed, and no error. A table after
 // <!-- history --> tells what single changes brought when they were made.
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -42,16 +43,29 @@ export function hashOf(names, read) {
   return hash.digest('hex').slice(0, 16);
 }
 
-/** The first table after the marker of `name`; undefined if there is none. */
-export function tableOf(text, name) {
-  const start = text.indexOf(`<!-- measured: ${name} -->`);
-  if (start < 0) return undefined;
-  return /(?:^\|.*\n)+/m.exec(text.slice(start))?.[0];
+const markerOf = (name) => `<!-- measured: ${name} -->\n`;
+/** The lines after a marker, up to a blank line or another comment. */
+const BLOCK = /^(?:(?!<!--)[^\n]*\S[^\n]*\n)+/;
+const MEASURED_AT = /Measured at [0-9a-f]+ \([-\d]+\)\.\n\n$/;
+
+/** The table or the paragraph after the marker of `name`; undefined if there is none. */
+export function blockOf(text, name) {
+  const start = text.indexOf(markerOf(name));
+  return start < 0 ? undefined : BLOCK.exec(text.slice(start + markerOf(name).length))?.[0];
+}
+
+/** The text with another table or paragraph after the marker of `name`, and without the line before it that names an older build. */
+export function replaceBlock(text, name, block) {
+  const start = text.indexOf(markerOf(name));
+  if (start < 0) throw new Error(`There is no ${markerOf(name).trim()} in the document any more.`);
+  const before = text.slice(0, start).replace(MEASURED_AT, '');
+  const after = text.slice(start + markerOf(name).length);
+  return `${before}${markerOf(name)}${block.trim()}\n${after.replace(BLOCK, '')}`;
 }
 
 /** True if a table says itself which build it is of. */
 function saysItsBuild(text, name, { measured }) {
-  const start = text.indexOf(`<!-- measured: ${name} -->`);
+  const start = text.indexOf(markerOf(name));
   return measured !== undefined && text.slice(0, start).trimEnd().endsWith(`Measured at ${measured}.`);
 }
 
@@ -71,7 +85,7 @@ export function unmarkedTables(text) {
 
 /** The problems and the notes about the documents below `root`. */
 export function checkDocs(root) {
-  const entries = JSON.parse(readFileSync(join(root, 'docs', 'measured.json'), 'utf8'));
+  const entries = readEntries(root);
   const problems = [];
   const notes = [];
   const texts = new Map();
@@ -80,14 +94,14 @@ export function checkDocs(root) {
     return texts.get(file);
   };
   for (const [name, entry] of Object.entries(entries.tables)) {
-    const table = tableOf(textOf(entry.in), name);
+    const table = blockOf(textOf(entry.in), name);
     if (table === undefined) {
       problems.push(
         `${entry.in} has no table after <!-- measured: ${name} -->; put that comment before the table which \`${entry.command}\` makes.`,
       );
       continue;
     }
-    const again = `make it again with \`${entry.command}\`, then \`npm run docs:check -- --made ${name}\``;
+    const again = `make it again with \`${entry.command}\``;
     if (hashOf(['table'], () => Buffer.from(table)) !== entry.table)
       problems.push(`${entry.in}: the table ${name} was changed by hand; ${again}.`);
     else if (sourcesHash(root, entries, entry) !== entry.sources) {
@@ -104,9 +118,51 @@ export function checkDocs(root) {
   return { problems, notes };
 }
 
+const entriesFile = (root) => join(root, 'docs', 'measured.json');
+
+/** What docs/measured.json says: `purposes` and `tables`. */
+export const readEntries = (root) => JSON.parse(readFileSync(entriesFile(root), 'utf8'));
+
+/** Writes a file whole or not at all. */
+export function writeWhole(path, text) {
+  const temporary = `${path}.${process.pid}.tmp`;
+  writeFileSync(temporary, text);
+  renameSync(temporary, path);
+}
+
+const writeEntries = (root, entries) => writeWhole(entriesFile(root), `${JSON.stringify(entries, undefined, 2)}\n`);
+
+const stampOf = (root, commit) =>
+  execFileSync('git', ['log', '-1', '--format=%h (%cs)', commit], { cwd: root }).toString().trim();
+
+/** The table of an entry as it stands in its document. */
+function writtenBlock(root, entry, name) {
+  const block = blockOf(readFileSync(join(root, entry.in), 'utf8'), name);
+  if (block === undefined) throw new Error(`${entry.in} has no table after <!-- measured: ${name} -->.`);
+  return block;
+}
+
+/**
+ * Notes in docs/measured.json that the tables, as they stand in their documents, were made.
+ *
+ * @param sources for each table, by its name, the hash of the files that decide its figures
+ */
+export function noteMade(root, sources, commit = 'HEAD') {
+  const entries = readEntries(root);
+  for (const [name, hash] of Object.entries(sources)) {
+    const entry = entries.tables[name];
+    entry.table = hashOf(['table'], () => Buffer.from(writtenBlock(root, entry, name)));
+    entry.sources = hash;
+    entry.measured = stampOf(root, commit);
+    delete entry.accepted;
+  }
+  writeEntries(root, entries);
+}
+
 const globsOf = ({ purposes }, { of }) => of.flatMap((purpose) => purposes[purpose]);
 
-function sourcesHash(root, entries, entry) {
+/** The hash of the files that decide the figures of an entry, as they are. */
+export function sourcesHash(root, entries, entry) {
   const names = globSync(globsOf(entries, entry), { cwd: root });
   return hashOf(names, (name) => readFileSync(join(root, name)));
 }
@@ -133,28 +189,21 @@ function main() {
       because: { type: 'string' },
     },
   });
-  const file = join(root, 'docs', 'measured.json');
   const name = values.made ?? values.accept;
   if (name !== undefined) {
-    const entries = JSON.parse(readFileSync(file, 'utf8'));
+    const entries = readEntries(root);
     const entry = entries.tables[name];
     if (!entry)
       throw new Error(`docs/measured.json has no table ${name}; it has ${Object.keys(entries.tables).join(', ')}.`);
     if (values.accept !== undefined && !values.because)
       throw new Error('Say with --because why the changes cannot alter it.');
-    const table = tableOf(readFileSync(join(root, entry.in), 'utf8'), name);
-    if (table === undefined) throw new Error(`${entry.in} has no table after <!-- measured: ${name} -->.`);
-    const commit = values.at ?? 'HEAD';
-    const stamp = () =>
-      execFileSync('git', ['log', '-1', '--format=%h (%cs)', commit], { cwd: root }).toString().trim();
-    entry.sources = values.at ? sourcesAt(root, entries, entry, values.at) : sourcesHash(root, entries, entry);
-    if (values.accept !== undefined) entry.accepted = { at: stamp(), because: values.because };
+    const sources = values.at ? sourcesAt(root, entries, entry, values.at) : sourcesHash(root, entries, entry);
+    if (values.accept === undefined) noteMade(root, { [name]: sources }, values.at);
     else {
-      entry.table = hashOf(['table'], () => Buffer.from(table));
-      entry.measured = stamp();
-      delete entry.accepted;
+      writtenBlock(root, entry, name);
+      Object.assign(entry, { sources, accepted: { at: stampOf(root, values.at ?? 'HEAD'), because: values.because } });
+      writeEntries(root, entries);
     }
-    writeFileSync(file, `${JSON.stringify(entries, undefined, 2)}\n`);
   }
   const { problems, notes } = checkDocs(root);
   for (const note of notes) console.log(`older, and says so: ${note}`);

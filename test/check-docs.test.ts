@@ -6,7 +6,7 @@ import { beforeEach, expect, test } from 'vitest';
 
 /** A script, which has no types. */
 const SCRIPT = '../scripts/check-docs.mjs';
-const { checkDocs, hashOf, tableOf } = await import(SCRIPT);
+const { checkDocs, hashOf, blockOf } = await import(SCRIPT);
 
 const TABLE = '| model | time |\n|---|---|\n| a | 1.25 s |\n| b | 2.50 s |\n| c | 3.75 s |\n';
 const SOURCE = '// why\nexport const speed = 1;\n';
@@ -26,7 +26,7 @@ beforeEach(async () => {
     of: ['speed'],
     measured: 'abc1234 (2026-01-01)',
     sources: hashOf(['src/fast.ts'], () => Buffer.from(SOURCE)),
-    table: hashOf(['table'], () => Buffer.from(tableOf(document(TABLE), 'times'))),
+    table: hashOf(['table'], () => Buffer.from(blockOf(document(TABLE), 'times'))),
   };
   const content = { purposes: { speed: ['src/**/*.ts'] }, tables: { times: entry } };
   await writeFile(at('docs/measured.json'), JSON.stringify(content));
