@@ -1,8 +1,9 @@
 // Measures the AP of INT8 models of the bundled model, all on the same images in one run: the bundled recipes, the observers,
-// the techniques, and with PYTHON onnxruntime.quantization on Hugging Face's export. Writes the tables of docs/accuracy.md.
+// the techniques, and with PYTHON onnxruntime.quantization on Hugging Face's export. --write puts the tables into docs/accuracy.md and their
+// summary into README.md.
 //
-//   npm run bench:accuracy                     (IMAGES=500; DATASET=… scores on other images and only prints the tables)
-//   PYTHON=…/bin/python npm run bench:accuracy
+//   npm run bench:accuracy                     (IMAGES=500; DATASET=… scores on other images)
+//   PYTHON=…/bin/python npm run bench:accuracy -- --write
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -11,7 +12,6 @@ import { fileURLToPath } from 'node:url';
 import { bootstrapScores, matchDetections, scoreDataset } from '../dist/evaluate.mjs';
 import {
   applyRecipe,
-  bundledRecipes,
   Detector,
   planCalibration,
   readDataset,
@@ -23,19 +23,31 @@ import {
 import { combinedFeeds, Preprocessor } from '../dist/models.mjs';
 import { modelBytes } from '../dist/onnx.mjs';
 import { kernelOptions, Session } from '../dist/runtime.mjs';
+import { estimate, points, signed, verdict } from './figures.mjs';
+import { sourcesOf } from './kept.mjs';
 import { sessionDetector } from './session-detector.mjs';
+import { openTables, readArguments } from './write-table.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const root = join(here, '..');
 const work = join(root, '.dino8', 'accuracy');
 const images = Number(process.env.IMAGES ?? 500);
 const CALIBRATION_IMAGES = 128;
+const python = process.env.PYTHON;
+const BUNDLED = join(root, 'assets/shapes/val');
+/** Other images of the same kind tell whether a difference is one of the models or of the images. */
+const dataset = process.env.DATASET ?? BUNDLED;
+const { values: options } = readArguments();
+const TABLES = ['accuracy-recipes', 'accuracy-observers', 'accuracy-techniques', 'accuracy-peer', 'readme-accuracy'];
+const tables = openTables(TABLES, {
+  write: options.write,
+  settings: { IMAGES: [images, 500], DATASET: [dataset, BUNDLED] },
+  needs: { 'PYTHON, a Python that has torch, transformers, onnx and onnxruntime': existsSync(python ?? '') },
+});
 mkdirSync(work, { recursive: true });
 const { version: packageVersion } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 
 const source = await readPackage(join(root, 'assets/nano'));
-/** Other images of the same kind tell whether a difference is one of the models or of the images. */
-const dataset = process.env.DATASET ?? join(root, 'assets/shapes/val');
 const validation = takeImages(await readDataset(dataset), images);
 const plan = planCalibration(await readDataset(join(root, 'assets/shapes/calib')), CALIBRATION_IMAGES, 0);
 
@@ -65,27 +77,18 @@ function writeSafetensors(feeds, path) {
 
 const floatMatches = await score(source.model);
 const [floatIntervals] = await bootstrapScores([floatMatches]);
-const float = 100 * floatIntervals.figures.AP.value;
-
-const number = (points) => points.toFixed(2);
-const change = (points) => `${points >= 0 ? '+' : '−'}${Math.abs(points).toFixed(2)}`;
-/** An estimate in points with its interval. */
-const estimate = ({ value, low, high }, text) => `${text(100 * value)} (${text(100 * low)} to ${text(100 * high)})`;
-/** A change that its interval does not tell from 0 is called so. */
-const verdict = ({ low, high }) => {
-  if (low <= 0 && high >= 0) return 'not distinguishable from chance';
-  return high < 0 ? 'worse' : 'better';
-};
 /** The figures of a model beside the float one. */
 async function judge(matches) {
   const [, { figures, change: changed }] = await bootstrapScores([floatMatches, matches]);
   return { precision: figures.AP, changed: changed.figures.AP };
 }
-console.log(`FP32 ${estimate(floatIntervals.figures.AP, number)} AP on ${images} images`);
+console.log(`FP32 ${estimate(floatIntervals.figures.AP, points)} AP on ${images} images`);
 
-/** Results from before an interruption, by everything that they depend on. */
+/** Results from before an interruption, by everything that they depend on; those of other sources are forgotten. */
 const cachePath = join(work, 'cache.json');
-const cache = existsSync(cachePath) ? JSON.parse(readFileSync(cachePath, 'utf8')) : {};
+const sources = sourcesOf(['accuracy-recipes']);
+const kept = existsSync(cachePath) ? JSON.parse(readFileSync(cachePath, 'utf8')) : {};
+const cache = kept.sources === sources ? kept.results : {};
 
 async function measure(recipe, label) {
   const key = createHash('sha256')
@@ -95,31 +98,43 @@ async function measure(recipe, label) {
   const { model } = await applyRecipe(source, recipe, { plan });
   const judged = await judge(await score(model));
   const bytes = modelBytes(model).length;
-  console.log(`${label.padEnd(40)} ${estimate(judged.precision, number)} ${estimate(judged.changed, change)}`);
+  console.log(`${label.padEnd(40)} ${estimate(judged.precision, points)} ${estimate(judged.changed, signed)}`);
   cache[key] = { label, ...judged, bytes };
-  writeFileSync(cachePath, JSON.stringify(cache));
+  writeFileSync(cachePath, JSON.stringify({ sources, results: cache }));
   return cache[key];
 }
-
-const sections = [];
-const table = (title, heading, rows) =>
-  sections.push(
-    `### ${title}\n\n| ${heading.join(' | ')} |\n|${heading.map(() => '---').join('|')}|\n${rows.map((row) => `| ${row.join(' | ')} |`).join('\n')}\n`,
-  );
 
 const byRecipe = [];
 for (const name of ['dynamic', 'static', 'mixed', 'fast', 'full', 'smallest'])
   byRecipe.push(await measure(await readRecipe(name), name));
-table(
-  `Recipes (FP32: ${estimate(floatIntervals.figures.AP, number)} AP)`,
+tables.table(
+  'accuracy-recipes',
   ['recipe', 'AP', 'change', '', 'file'],
-  byRecipe.map(({ label, precision, changed, bytes }) => [
-    `\`${label}\``,
-    estimate(precision, number),
-    estimate(changed, change),
-    verdict(changed),
-    `${(bytes / 1e6).toFixed(1)} MB`,
-  ]),
+  [
+    [
+      'none, FP32',
+      estimate(floatIntervals.figures.AP, points),
+      '',
+      '',
+      `${(modelBytes(source.model).length / 1e6).toFixed(1)} MB`,
+    ],
+    ...byRecipe.map(({ label, precision, changed, bytes }) => [
+      `\`${label}\``,
+      estimate(precision, points),
+      estimate(changed, signed),
+      verdict(changed),
+      `${(bytes / 1e6).toFixed(1)} MB`,
+    ]),
+  ],
+);
+const changeOf = (name) => {
+  const { changed } = byRecipe.find(({ label }) => label === name);
+  return `${estimate(changed, signed)}, ${verdict(changed)}`;
+};
+tables.text(
+  'readme-accuracy',
+  `On the ${images} validation images of the bundled model (FP32: ${points(floatIntervals.figures.AP.value)} AP), the default recipe \`mixed\` changes AP by ` +
+    `${changeOf('mixed')},\nand \`full\` by ${changeOf('full')} (with 95 % intervals).`,
 );
 
 const staticRecipe = await readRecipe('static');
@@ -136,13 +151,13 @@ for (const kind of ['min-max', 'moving-average', 'percentile', 'entropy', 'signe
   const coarse = staticRecipe.rules.map((rule) => (rule.treatment === 'static' ? { ...rule, weights } : rule));
   observers.push(await measure({ ...staticRecipe, techniques: [], rules: coarse }, 'static, mse, weights per tensor'));
 }
-table(
-  'Observers, on the recipe `static` without its techniques',
+tables.table(
+  'accuracy-observers',
   ['observer', 'AP', 'change', ''],
   observers.map(({ label, precision, changed }) => [
     label.replace('static, ', ''),
-    estimate(precision, number),
-    estimate(changed, change),
+    estimate(precision, points),
+    estimate(changed, signed),
     verdict(changed),
   ]),
 );
@@ -167,16 +182,15 @@ for (const base of ['static', 'smallest']) {
   for (const [name, list] of Object.entries(techniques))
     ablation[name][base] = await measure({ ...recipe, techniques: list }, `${base}, ${name}`);
 }
-table(
-  'Techniques, each alone',
+tables.table(
+  'accuracy-techniques',
   ['technique', ...Object.keys(ablation.none).map((base) => `\`${base}\``)],
   Object.entries(ablation).map(([name, byBase]) => [
     name,
-    ...Object.values(byBase).map(({ changed }) => estimate(changed, change)),
+    ...Object.values(byBase).map(({ changed }) => estimate(changed, signed)),
   ]),
 );
 
-const python = process.env.PYTHON;
 if (python && existsSync(python)) {
   const at = (name) => join(work, name);
   const run = (script, ...args) =>
@@ -220,27 +234,15 @@ if (python && existsSync(python)) {
     const { detections } = await scoreDataset(sessionDetector(session, preprocessor, prompt), validation);
     await session.close();
     const { precision, changed } = await judge(matchDetections(validation, detections));
-    console.log(`${label} ${estimate(precision, number)}`);
-    rows.push([label, estimate(precision, number), estimate(changed, change), verdict(changed)]);
+    console.log(`${label} ${estimate(precision, points)}`);
+    rows.push([label, estimate(precision, points), estimate(changed, signed), verdict(changed)]);
   }
   for (const { label, precision, changed } of byRecipe)
-    rows.push([`dino8 \`${label}\``, estimate(precision, number), estimate(changed, change), verdict(changed)]);
-  table('Against onnxruntime.quantization, on the same images', ['', 'AP', 'change against FP32', ''], rows);
+    rows.push([`dino8 \`${label}\``, estimate(precision, points), estimate(changed, signed), verdict(changed)]);
+  tables.table('accuracy-peer', ['', 'AP', 'change against FP32', ''], rows);
 }
 
-const results = { float, images, byRecipe, observers, ablation };
+const results = { float: floatIntervals.figures.AP, images, byRecipe, observers, ablation };
 mkdirSync(join(here, 'results'), { recursive: true });
 writeFileSync(join(here, 'results', 'accuracy.json'), JSON.stringify(results, undefined, 1));
-// The page is about the bundled images.
-if (process.env.DATASET) {
-  console.log(sections.join('\n'));
-  process.exit();
-}
-const path = join(root, 'docs/accuracy.md');
-const [before, rest] = readFileSync(path, 'utf8').split('<!-- tables of bench/accuracy.mjs -->');
-const after = rest?.split('<!-- end of tables -->')[1];
-if (after === undefined || bundledRecipes().length === 0) throw new Error(`${path} has no place for the tables`);
-writeFileSync(
-  path,
-  `${before}<!-- tables of bench/accuracy.mjs -->\n${sections.join('\n')}<!-- end of tables -->${after}`,
-);
+tables.finish();

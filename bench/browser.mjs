@@ -2,14 +2,14 @@
 // and as its file is, and the time of a run. Times are of the processor, since the machine may have other work; each model is in a process
 // of its own, whose WebAssembly is compiled and warm.
 //
-//   node bench/browser.mjs                             the bundled model in FP32 and by each recipe, at 192x256
+//   node bench/browser.mjs [--write]                   the bundled model in FP32 and by each recipe, at 192x256; --write puts the table
+//                                                      into docs/browser.md
 //   node bench/browser.mjs --sizes 480x640 A.onnx …    other models; the first one is what the others are compared with
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import * as runtime from 'onnxruntime-web';
 import {
   bundledCalibration,
@@ -22,14 +22,16 @@ import {
 } from '../dist/index.mjs';
 import { modelBytes } from '../dist/onnx.mjs';
 import { Detector } from '../dist/web.mjs';
+import { openTables, readArguments } from './write-table.mjs';
 
 const RECIPES = ['dynamic', 'static', 'mixed', 'fast', 'full', 'smallest'];
 const PHRASES = ['red circle', 'blue square', 'green triangle'];
 const RUNS = 15;
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { sizes: { type: 'string' }, one: { type: 'boolean' }, runs: { type: 'string' } },
+const { values, positionals } = readArguments({
+  sizes: { type: 'string' },
+  one: { type: 'boolean' },
+  runs: { type: 'string' },
 });
 const runs = Number(values.runs ?? RUNS);
 
@@ -103,28 +105,31 @@ if (values.one) await measureOne(positionals[0], values.sizes);
 else {
   const size = values.sizes ?? '192x256';
   const work = fileURLToPath(new URL('../.dino8/browser', import.meta.url));
+  const tables = openTables(['browser'], {
+    write: values.write,
+    settings: { '--sizes': [size, '192x256'], '--runs': [runs, RUNS], 'other models': [positionals.length, 0] },
+  });
   const models = positionals.length > 0 ? positionals : await bundledModels(work);
   console.log(`onnxruntime-web ${runtime.env.versions.web}, one thread, ${size}, ${PHRASES.length} fixed phrases`);
-  console.log(
-    '| model | file | in the page | loads in | as it is | run | of the first | boxes of the check |\n|---|---|---|---|---|---|---|---|',
-  );
-  let first;
-  for (const path of models) {
+  const found = models.map((path) => {
     const args = [fileURLToPath(import.meta.url), '--one', '--sizes', size, '--runs', String(runs), path];
     const output = execFileSync(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'], maxBuffer: 1 << 28 });
-    const found = JSON.parse(output.toString().trim().split('\n').at(-1));
-    first ??= found;
-    const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
-    const cells = [
-      basename(path, '.onnx'),
-      megabytes(statSync(path).size),
-      megabytes(found.bytes),
-      `${found.load.toFixed(2)} s`,
-      `${found.loadAsItIs.toFixed(2)} s`,
-      `${(found.run * 1000).toFixed(0)} ms`,
-      (found.run / first.run).toFixed(2),
-      `${found.agreeing} of ${found.expected}`,
-    ];
-    console.log(`| ${cells.join(' | ')} |`);
-  }
+    return JSON.parse(output.toString().trim().split('\n').at(-1));
+  });
+  const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
+  tables.table(
+    'browser',
+    ['model', 'file', 'in the page', 'loads in', 'as it is', 'run', 'of the first', 'boxes of the check'],
+    found.map((each, index) => [
+      basename(models[index], '.onnx').replace(/^[a-z]+$/, '`$&`'),
+      megabytes(statSync(models[index]).size),
+      megabytes(each.bytes),
+      `${each.load.toFixed(2)} s`,
+      `${each.loadAsItIs.toFixed(2)} s`,
+      `${(each.run * 1000).toFixed(0)} ms`,
+      (each.run / found[0].run).toFixed(2),
+      `${each.agreeing} of ${each.expected}`,
+    ]),
+  );
+  tables.finish();
 }

@@ -1,24 +1,39 @@
 // Scores detections as many as those of COCO's validation images with dino8 and, in the same run, with pycocotools and
 // faster-coco-eval: the processor time and the peak memory of each, reading included, and how far the 12 figures are apart.
-//   PYTHON=…/bin/python node bench/coco-scoring.mjs [--images 5000] [--boxes 300] [--seed 1]
-// PYTHON is a Python that has both packages; without it dino8 is measured alone. Each runs in a process of its own. Build first.
+//   PYTHON=…/bin/python node bench/coco-scoring.mjs [--images 5000] [--boxes 300] [--seed 1] [--write]
+// PYTHON is a Python that has both packages; without it dino8 is measured alone. Each runs in a process of its own. Build first. --write puts
+// the table into docs/accuracy.md.
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { createWriteStream, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createWriteStream, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { numberOption, seededRandom } from './commands.mjs';
+import { seededRandom } from './commands.mjs';
+import { openTables, readArguments } from './write-table.mjs';
 
 const CATEGORIES = 80;
-const [images, boxes] = [numberOption('images', 5000), numberOption('boxes', 300)];
+const STANDARD = { images: '5000', boxes: '300', seed: '1' };
+const python = process.env.PYTHON;
+const { values: options } = readArguments({
+  images: { type: 'string', default: STANDARD.images },
+  boxes: { type: 'string', default: STANDARD.boxes },
+  seed: { type: 'string', default: STANDARD.seed },
+});
+const tables = openTables(['scoring'], {
+  write: options.write,
+  settings: Object.fromEntries(
+    Object.entries(STANDARD).map(([name, standard]) => [`--${name}`, [options[name], standard]]),
+  ),
+  needs: { 'PYTHON, a Python that has pycocotools and faster-coco-eval': existsSync(python ?? '') },
+});
+const [images, boxes] = [Number(options.images), Number(options.boxes)];
 const folder = mkdtempSync(join(tmpdir(), 'dino8-coco-'));
 const [labels, detections] = [join(folder, 'labels.json'), join(folder, 'detections.json')];
-await writeData(seededRandom(numberOption('seed', 1)));
+await writeData(seededRandom(Number(options.seed)));
 
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
 const rows = [measure('dino8', process.execPath, here('coco-contender.mjs'))];
-const python = process.env.PYTHON;
 if (python)
   for (const name of ['pycocotools', 'faster-coco-eval'])
     rows.push(measure(name, python, here('peers/score_coco.py'), name));
@@ -27,14 +42,25 @@ rmSync(folder, { recursive: true });
 
 const [ours] = rows;
 const apart = ({ figures }) => Math.max(...figures.map((value, index) => Math.abs(value - ours.figures[index])));
-console.log(`${images} images, ${images * boxes} boxes, ${CATEGORIES} categories\n`);
-console.log('| | reading, s | scoring, s | together, s | peak memory, MB | figures apart |');
-console.log('|---|---|---|---|---|---|');
-for (const row of rows) {
-  const times = [row.reading, row.scoring, row.reading + row.scoring].map((seconds) => seconds.toFixed(1));
-  const difference = row === ours ? '' : apart(row).toExponential(1);
-  console.log(`| ${[row.name, ...times, (row.memory / 1e6).toFixed(0), difference].join(' | ')} |`);
-}
+console.log(`${images} images, ${images * boxes} boxes, ${CATEGORIES} categories`);
+tables.table(
+  'scoring',
+  ['', 'reading, s', 'scoring, s', 'together, s', 'times dino8', 'peak memory, MB', 'figures apart'],
+  rows.map((row) => {
+    const seconds = row.reading + row.scoring;
+    const times = [row.reading, row.scoring, seconds].map((each) => each.toFixed(1));
+    const ratio = (seconds / (ours.reading + ours.scoring)).toFixed(1);
+    const difference = row === ours ? '' : apart(row).toExponential(1);
+    return [
+      row.name,
+      ...times,
+      ratio,
+      (row.memory / 1e6).toLocaleString('en-US', { maximumFractionDigits: 0 }),
+      difference,
+    ];
+  }),
+);
+tables.finish();
 
 /** Runs a script, which prints its times in seconds of processor time, its memory in bytes and the figures as JSON. */
 function measure(name, command, script, ...args) {

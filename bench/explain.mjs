@@ -1,8 +1,7 @@
-// Says what 8 bits do to the bundled model, module by module and word by word, and writes the tables of docs/accuracy.md (modules) and
-// docs/open-vocabulary.md. Interrupted, it goes on.
+// Says what 8 bits do to the bundled model, module by module and word by word. Interrupted, it goes on. --write puts the tables into
+// docs/accuracy.md (modules) and docs/open-vocabulary.md.
 //
-//   npm run bench:explain        (IMAGES=100; RECIPE=mixed)
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+//   npm run bench:explain [-- --write]        (IMAGES=100; RECIPE=mixed)
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import {
@@ -15,12 +14,21 @@ import {
   readDataset,
   vocabulary,
 } from '../dist/index.mjs';
+import { keepIn } from './kept.mjs';
+import { openTables, readArguments } from './write-table.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const work = join(root, '.dino8', 'explain');
-mkdirSync(work, { recursive: true });
 const images = Number(process.env.IMAGES ?? 100);
 const recipe = process.env.RECIPE ?? 'mixed';
+const { values: options } = readArguments();
+const WORDS = ['words-settings', 'words-unseen', 'words-paraphrases', 'words-absent'];
+const TABLES = ['modules-settings', 'modules-savings', 'modules-precision', ...WORDS];
+const tables = openTables(TABLES, {
+  write: options.write,
+  settings: { IMAGES: [images, 100], RECIPE: [recipe, 'mixed'] },
+});
+keepIn(work, TABLES);
 const at = (name) => join(work, name);
 const onProgress = ({ label, done, total }) => {
   if (done === total) console.log(`${label} ${done}/${total}`);
@@ -31,20 +39,6 @@ const signed = (value, factor = 100) =>
   value === undefined ? '–' : `${value >= 0 ? '+' : '−'}${Math.abs(factor * value).toFixed(2)}`;
 const interval = (estimate, text) => (estimate ? ` (${text(estimate.low)} to ${text(estimate.high)})` : '');
 const share = (value) => (value === undefined ? '–' : `${(100 * value).toFixed(1)} %`);
-/** @param name the entry of docs/measured.json, by which `npm run docs:check` knows the table */
-const table = (name, heading, rows) =>
-  `<!-- measured: ${name} -->\n| ${heading.join(' | ')} |\n|${heading.map(() => '---').join('|')}|\n${rows.map((row) => `| ${row.join(' | ')} |`).join('\n')}\n`;
-
-/** Puts text between the marks of this script in a page. */
-function write(page, name, text) {
-  const path = join(root, 'docs', page);
-  const [start, end] = [`<!-- ${name} of bench/explain.mjs -->`, `<!-- end of ${name} -->`];
-  const [before, rest] = readFileSync(path, 'utf8').split(start);
-  const after = rest?.split(end)[1];
-  if (after === undefined) throw new Error(`${path} has no place for the ${name}`);
-  writeFileSync(path, `${before}${start}\n${text}${end}${after}`);
-}
-
 const calibration = { model: bundledModel(), recipe, calibration: bundledCalibration(), onProgress };
 const { modules, averagePrecision, rounds } = await contribution({
   ...calibration,
@@ -55,13 +49,12 @@ const { modules, averagePrecision, rounds } = await contribution({
 const ms = ({ median, lowest, highest }) =>
   `${(1000 * median).toFixed(1)} (${(1000 * lowest).toFixed(1)} to ${(1000 * highest).toFixed(1)})`;
 const change = (name, each) => [name, `${signed(each.change)}${interval(each.interval, signed)}`, share(each.share)];
-write(
-  'accuracy.md',
-  'modules',
-  `With the recipe \`${recipe}\`. Times are medians and ranges of ${rounds} rounds; AP is of ${averagePrecision.images} images:
-FP32 ${points(averagePrecision.float)}, INT8 ${points(averagePrecision.quantized)}.
-
-${table(
+tables.text(
+  'modules-settings',
+  `With the recipe \`${recipe}\`. Times are medians and ranges of ${rounds} rounds; AP is of ${averagePrecision.images} images:\n` +
+    `FP32 ${points(averagePrecision.float)}, INT8 ${points(averagePrecision.quantized)}.`,
+);
+tables.table(
   'modules-savings',
   ['module', 'FP32, MB', 'INT8, MB', 'share of saved bytes', 'FP32, ms', 'INT8, ms', 'share of saved time'],
   modules.map(({ name, bytes, seconds }) => [
@@ -73,8 +66,8 @@ ${table(
     ms(seconds.quantized),
     share(seconds.share),
   ]),
-)}
-${table(
+);
+tables.table(
   'modules-precision',
   ['in INT8', 'change of AP', 'share of the change'],
   [
@@ -82,7 +75,6 @@ ${table(
     change('what they do to each other', averagePrecision.together),
     change('the whole', averagePrecision.whole),
   ],
-)}`,
 );
 
 /** The phrases that the bundled model was never trained with. */
@@ -111,15 +103,12 @@ const difference = (number) => `${signed(number.value)}${interval(number.interva
 const changed = (number) => `${signed(number.change)}${interval(number.changeInterval, signed)}`;
 const count = (number) => `${number.value.toFixed(2)}${interval(number.interval, (end) => end.toFixed(2))}`;
 const { seen, absent } = words;
-write(
-  'open-vocabulary.md',
-  'tables',
-  `The INT8 model of the recipe \`${recipe}\` on ${words.images} images; the change is from FP32. Figures in brackets are 95 % confidence
-intervals; a phrase in fewer than 10 images has none.
-
-### Phrases that training never saw
-
-${table(
+tables.text(
+  'words-settings',
+  `The INT8 model of the recipe \`${recipe}\` on ${words.images} images; the change is from FP32. Figures in brackets are 95 % confidence\n` +
+    'intervals; a phrase in fewer than 10 images has none.',
+);
+tables.table(
   'words-unseen',
   ['phrases', 'AP', 'change in INT8'],
   [
@@ -127,10 +116,8 @@ ${table(
     [`${seen.unseenCategories} never seen`, value(seen.unseen), changed(seen.unseen)],
     ['never seen − seen', difference(seen.difference), changed(seen.difference)],
   ],
-)}
-### Paraphrases
-
-${table(
+);
+tables.table(
   'words-paraphrases',
   ['category', 'phrase in its place', 'AP by its name', 'AP', 'difference', 'change in INT8'],
   [...words.paraphrases.phrases, { category: 'mean', phrase: '', ...words.paraphrases.mean }].map((row) => [
@@ -141,10 +128,8 @@ ${table(
     difference(row.difference),
     changed(row.paraphrased),
   ]),
-)}
-### Absent phrases
-
-${table(
+);
+tables.table(
   'words-absent',
   ['absent phrases', 'all phrases', 'false alarms an image', 'AP', 'lost by absent phrases', 'change in INT8'],
   absent.map((row) => [
@@ -155,5 +140,5 @@ ${table(
     difference(row.difference),
     changed(row.averagePrecision),
   ]),
-)}`,
 );
+tables.finish();

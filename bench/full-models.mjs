@@ -18,11 +18,8 @@ import { kernelOptions } from '../dist/runtime.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const root = join(here, '..');
-const work = join(root, '.dino8', 'bench-full');
 const assets = join(root, 'assets');
 
-/** The path of a file of this benchmark. */
-export const at = (...names) => join(work, ...names);
 export const peer = (script) => join(here, 'peers', script);
 
 /** Tells one build of dino8 from another. The names of the chunks in dist/ contain hashes of their contents. */
@@ -38,32 +35,49 @@ export const run = (command, args) =>
 /** The last line of a program's output, as JSON. */
 export const runForJson = (command, args) => JSON.parse(run(command, args).trim().split('\n').at(-1));
 
-const step = (name, ...args) => runForJson(process.execPath, [join(here, 'full-step.mjs'), name, ...args]);
+/** A step of full-step.mjs in a process of its own. */
+export const step = (name, ...args) => runForJson(process.execPath, [join(here, 'full-step.mjs'), name, ...args]);
 
-const notesFile = at('notes.json');
-const readNotes = () => (existsSync(notesFile) ? JSON.parse(readFileSync(notesFile, 'utf8')) : {});
+/** The folder of a benchmark's models, below .dino8/, in which what was made is kept. */
+export function modelFolder(folder) {
+  const at = (...names) => join(root, '.dino8', folder, ...names);
+  const notesFile = at('notes.json');
+  const readNotes = () => (existsSync(notesFile) ? JSON.parse(readFileSync(notesFile, 'utf8')) : {});
 
-/** Returns what `make` returned when the file `name` was made by this build of dino8 (or, of a peer, at any time); makes it if need be. */
-function kept(name, isPeer, make) {
-  const note = readNotes()[name];
-  const isCurrent = existsSync(at(name)) && (isPeer || note?.build === build);
-  if (isCurrent) return note?.result;
-  process.stderr.write(`making ${name}\n`);
-  const result = make();
-  writeFileSync(notesFile, JSON.stringify({ ...readNotes(), [name]: { build, result } }, undefined, 1));
-  return result;
+  /** Returns what `make` returned when the file `name` was made by this build of dino8 (or, of a peer, at any time); makes it if need be. */
+  function kept(name, isPeer, make) {
+    const note = readNotes()[name];
+    const isCurrent = existsSync(at(name)) && (isPeer || note?.build === build);
+    if (isCurrent) return note?.result;
+    process.stderr.write(`making ${name}\n`);
+    const result = make();
+    writeFileSync(notesFile, JSON.stringify({ ...readNotes(), [name]: { build, result } }, undefined, 1));
+    return result;
+  }
+
+  /** Lets `make` write into a folder of its own, and then moves `names` from there into the folder `to`. */
+  function inNewFolder(to, names, make) {
+    const unfinished = at('unfinished');
+    rmSync(unfinished, { recursive: true, force: true });
+    mkdirSync(unfinished, { recursive: true });
+    mkdirSync(to, { recursive: true });
+    const result = make(unfinished);
+    for (const name of names) renameSync(join(unfinished, name), join(to, name));
+    rmSync(unfinished, { recursive: true, force: true });
+    return result;
+  }
+
+  return { at, kept, inNewFolder };
 }
 
-/** Lets `make` write into a folder of its own, and then moves `names` from there into the folder `to`. */
-function inNewFolder(to, names, make) {
-  const folder = at('unfinished');
-  rmSync(folder, { recursive: true, force: true });
-  mkdirSync(folder, { recursive: true });
-  mkdirSync(to, { recursive: true });
-  const result = make(folder);
-  for (const name of names) renameSync(join(folder, name), join(to, name));
-  rmSync(folder, { recursive: true, force: true });
-  return result;
+const { at: inFull, kept, inNewFolder } = modelFolder('bench-full');
+/** The path of a file of bench/full.mjs. */
+export const at = inFull;
+
+/** Puts the tokenizer's files into a checkpoint: calibration reads prompts, and which words they have does not matter here. */
+export function addTokenizer(checkpoint) {
+  for (const name of ['tokenizer.json', 'tokenizer_config.json'])
+    copyFileSync(join(assets, 'nano', name), join(checkpoint, name));
 }
 
 /** Hugging Face's export for one size of image, with its inputs and results. The checkpoint comes from the published size. */
@@ -109,14 +123,13 @@ export const openvinoModel = (recipe) => `int8.openvino.${recipe}.onnx`;
 
 /** dino8's models of the checkpoint; those for OpenVINO only if they are wanted. */
 export function makeOwn({ forOpenvino = false } = {}) {
-  // Calibration reads prompts; which words they have does not matter here.
-  for (const name of ['tokenizer.json', 'tokenizer_config.json'])
-    copyFileSync(join(assets, 'nano', name), at('hf', name));
+  addTokenizer(at('hf'));
   const shapes = (part) => join(assets, 'shapes', part);
   kept('calib', true, () => step('widen', shapes('calib'), shapes('annotations/instances_calib.json'), at('calib')));
   return {
     converted: kept('fp32.onnx', false, () => step('convert', at('hf'), at('fp32.onnx'))),
     quantized: kept('dynamic8.onnx', false, () => step('quantize', at('fp32.onnx'), at('dynamic8.onnx'))),
+    smallest: kept('smallest.onnx', false, () => step('quantize', at('fp32.onnx'), at('smallest.onnx'), 'smallest')),
     calibrated: kept('int8.onnx', false, () => step('calibrate', at('fp32.onnx'), at('int8.onnx'), at('calib'))),
     openvino: (forOpenvino ? OPENVINO_RECIPES : []).map((recipe) =>
       kept(openvinoModel(recipe), false, () =>

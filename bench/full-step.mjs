@@ -11,8 +11,8 @@ import { kernelOptions, Session, tensorOf } from '../dist/runtime.mjs';
 
 const steps = {
   convert: async (checkpoint, output) => writePackage(await readPackage(checkpoint), output),
-  quantize: async (input, output) =>
-    writeModel((await quantizeModel(await readModel(input), await readRecipe('dynamic'))).model, output),
+  quantize: async (input, output, recipe = 'dynamic') =>
+    writeModel((await quantizeModel(await readModel(input), await readRecipe(recipe))).model, output),
   /** Makes the images of a data set as wide as the published size: 5 : 3, which is resized to 800x1333. */
   widen: async (images, annotations, output) => {
     await mkdir(output, { recursive: true });

@@ -1,17 +1,17 @@
 // Measures the published size (Swin-T, 800x1333, 189 tokens, 2 threads) beside the tools that users have today, and what the
 // size of the image, the number of threads and the size of a batch change. Each contender runs in processes of its own, in turns.
 //
-//   PYTHON=…/bin/python npm run bench:full -- [--only peers,sizes,threads,batch] [--fresh]
+//   PYTHON=…/bin/python npm run bench:full -- [--only peers,sizes,threads,batch] [--fresh] [--write]
 //
-// PYTHON has torch, transformers, onnx, onnxruntime and safetensors, and openvino and nncf for their rows. ROUNDS (3) is the
-// number of processes of a contender, RUNS (3) that of timed runs in each. Models and measurements are kept, so that a
+// PYTHON has torch, transformers, onnx, onnxruntime and safetensors, and openvino and nncf for their rows. ROUNDS (3, of other sizes 5)
+// is the number of processes of a contender, RUNS (3) that of timed runs in each. Models and measurements are kept, so that a
 // benchmark that was interrupted goes on where it was; measurements beside an earlier build of dino8 are made again, and --fresh
 // measures everything again. The checkpoint has random weights of the published shape: speed and memory do not depend on them.
+// --write puts the tables into docs/performance.md and README.md (bench/write-table.mjs); all parts must be measured then.
 import { existsSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import {
   at,
   build,
@@ -21,29 +21,39 @@ import {
   OPENVINO_RECIPES,
   openvinoModel,
   peer,
+  run,
   runForJson,
 } from './full-models.mjs';
+import { BATCH, BATCH_SIZES, costsTable, publishedTable, ratiosTable, SIZES, sizesTable } from './full-tables.mjs';
 import { openJournal } from './journal.mjs';
-import { quantile, ratioOf } from './statistics.mjs';
+import { quantile } from './statistics.mjs';
+import { misuse, openTables, readArguments } from './write-table.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const PARTS = ['peers', 'sizes', 'threads', 'batch'];
-const SIZES = [
-  { folder: '480x640', height: 480, width: 640 },
-  { folder: '320x320', height: 320, width: 320 },
-];
-const BATCH = 4;
 const python = process.env.PYTHON;
-const ROUNDS = Number(process.env.ROUNDS ?? 3);
+/** Small images take so little time that more rounds are measured. */
+const ROUNDS = { peers: 3, sizes: 5, threads: 3, batch: 3 };
+const roundsOf = (part) => Number(process.env.ROUNDS ?? ROUNDS[part]);
 const RUNS = Number(process.env.RUNS ?? 3);
 const THREADS = 2;
-const { values: options } = parseArgs({ options: { only: { type: 'string' }, fresh: { type: 'boolean' } } });
+const { values: options } = readArguments({ only: { type: 'string' }, fresh: { type: 'boolean' } });
 const wanted = options.only?.split(',') ?? PARTS;
 const unknown = wanted.find((part) => !PARTS.includes(part));
-if (unknown !== undefined) {
-  console.error(`--only ${unknown}: the parts of this benchmark are ${PARTS.join(', ')}.`);
-  process.exit(2);
-}
+if (unknown !== undefined) misuse(`--only ${unknown}: the parts of this benchmark are ${PARTS.join(', ')}.`);
+/** The large table of each processor. */
+const PUBLISHED = ['full-epyc', 'full-xeon'];
+const tables = openTables([...PUBLISHED, 'full-sizes', 'full-ratios', 'readme-costs'], {
+  write: options.write,
+  settings: {
+    '--only': [wanted.join(','), PARTS.join(',')],
+    ROUNDS: [PARTS.map(roundsOf).join(','), Object.values(ROUNDS).join(',')],
+    RUNS: [RUNS, 3],
+  },
+  needs: {
+    'PYTHON, a Python that has torch, transformers, onnx, onnxruntime, openvino and nncf': existsSync(python ?? ''),
+  },
+});
 if (!python || !existsSync(python)) {
   console.log('Left out: set PYTHON to a Python that has torch, transformers, onnx, onnxruntime and safetensors.');
   process.exit(0);
@@ -53,6 +63,7 @@ mkdirSync(at('.'), { recursive: true });
 if (options.fresh) rmSync(at('measurements.jsonl'), { force: true });
 const published = makeExport(python);
 const withOpenvino = wanted.includes('peers') ? makeOpenvino(python) : undefined;
+if (options.write && !withOpenvino) misuse('--write: the tables have rows of OpenVINO, which PYTHON has not.');
 const own = makeOwn({ forOpenvino: withOpenvino !== undefined });
 const journal = openJournal(at('measurements.jsonl'));
 
@@ -104,6 +115,7 @@ const parts = {
     'dino8 FP32': ours('fp32.onnx'),
     'dino8 INT8 (fast)': ours('int8.onnx'),
     'dino8 INT8 (dynamic)': ours('dynamic8.onnx'),
+    'dino8 INT4 (smallest)': ours('smallest.onnx'),
     'dino8 INT8 (fast), specialised': ours('int8.specialized.onnx'),
     // The same file without dino8: no kernels, Python's ONNX Runtime.
     'dino8 INT8 (fast) in Python': theirs('int8.onnx'),
@@ -127,10 +139,14 @@ const parts = {
     'dino8 INT8 (fast), 1 thread': ours('int8.onnx', { threads: 1 }),
     'dino8 INT8 (fast), 2 threads': ours('int8.onnx'),
   },
-  batch: {
-    'dino8 INT8 (fast), batch 1': ours('int8.onnx'),
-    [`dino8 INT8 (fast), batch ${BATCH}`]: ours('int8.onnx', { batch: BATCH }),
-  },
+  batch: Object.fromEntries(
+    (wanted.includes('batch') ? BATCH_SIZES : []).flatMap((size) => {
+      const small = SIZES.find(({ folder }) => size === `, ${folder}`);
+      if (small) makeExport(python, small);
+      const io = join(small?.folder ?? '.', 'io.safetensors');
+      return [1, BATCH].map((batch) => [`dino8 INT8 (fast), batch ${batch}${size}`, ours('int8.onnx', { io, batch })]);
+    }),
+  ),
 };
 
 /** Measures the contenders of a part in turns. Returns for each the measurements of its rounds. */
@@ -139,7 +155,7 @@ function measure(part) {
   const results = Object.fromEntries(
     contenders.map(([name, { model }]) => [name, { bytes: statSync(model).size, rounds: [] }]),
   );
-  for (let round = 0; round < ROUNDS; round++)
+  for (let round = 0; round < roundsOf(part); round++)
     for (const [name, { command, model }] of contenders) {
       // A ratio is of one run: those of other tools are measured again beside each build of dino8.
       const key = [part, name, round, RUNS, build, Math.round(statSync(model).mtimeMs)].join(' | ');
@@ -147,7 +163,7 @@ function measure(part) {
         const [program, ...args] = command;
         journal.add(key, runForJson(program, args.map(String)));
         process.stderr.write(
-          `round ${round + 1}/${ROUNDS} ${name}: ${quantile(journal.get(key).run_s, 0.5).toFixed(3)} s\n`,
+          `round ${round + 1}/${roundsOf(part)} ${name}: ${quantile(journal.get(key).run_s, 0.5).toFixed(3)} s\n`,
         );
       }
       results[name].rounds.push(journal.get(key));
@@ -168,107 +184,32 @@ for (const part of PARTS.filter((part) => wanted.includes(part)))
       ...(rounds[0].precision && { precision: rounds[0].precision, products: rounds[0].products }),
     };
 
+const rounds = wanted.map((part) => `${part} ${roundsOf(part)}`).join(', ');
 console.log(
-  `${cpus()[0].model.trim()}, ${THREADS} threads, ${ROUNDS} processes of ${RUNS} runs each, dino8 build ${build}`,
+  `${cpus()[0].model.trim()}, ${THREADS} threads, ${RUNS} runs in each process (${rounds}), dino8 build ${build}`,
 );
-for (const part of wanted)
+for (const part of wanted.filter((each) => each === 'threads' || each === 'batch'))
   console.table(
     Object.fromEntries(
       Object.entries(figures)
         .filter(([, figure]) => figure.part === part)
-        .map(([name, { seconds, peaks, loads, bytes, precision }]) => {
+        .map(([name, { seconds, peaks }]) => {
           const all = seconds.flat();
-          return [
-            name,
-            {
-              'median s': quantile(all, 0.5).toFixed(3),
-              range: `${Math.min(...all).toFixed(2)}–${Math.max(...all).toFixed(2)}`,
-              'peak MB': quantile(peaks, 0.5),
-              'load s': quantile(loads, 0.5).toFixed(2),
-              'file MB': (bytes / 1e6).toFixed(1),
-              ...(precision && { 'float as': precision }),
-            },
-          ];
+          const range = `${Math.min(...all).toFixed(2)}–${Math.max(...all).toFixed(2)}`;
+          return [name, { 'median s': quantile(all, 0.5).toFixed(3), range, 'peak MB': quantile(peaks, 0.5) }];
         }),
     ),
   );
-
-/** The ratio of two contenders' medians with the ratios of the single rounds; undefined where one was not measured. */
-function ratio(name, other, key = 'seconds', factor = 1) {
-  const [a, b] = [figures[name]?.[key], figures[other]?.[key]];
-  return a && b ? ratioOf(a, b, factor) : undefined;
+const version = run(python, ['-c', 'import onnxruntime; print(onnxruntime.__version__)']).trim();
+if (wanted.includes('peers')) {
+  tables.table(PUBLISHED, ...publishedTable(figures, version));
+  if (withOpenvino) tables.table('readme-costs', ...costsTable(figures));
 }
-const [fast, fp32] = ['dino8 INT8 (fast)', 'dino8 FP32'];
-const [hf, dynamic] = ['HF export FP32', 'onnxruntime.quantization dynamic'];
-const single = (value, digits) => ({ measured: value.toFixed(digits) });
-/** What is compared, the aim, and what was measured. */
-const aims = [
-  ['INT8 / HF FP32 export, time', '≤ 0.17', ratio(fast, hf)],
-  ['INT8 / onnxruntime.quantization dynamic, time', '≤ 0.25', ratio(fast, dynamic)],
-  ...SIZES.flatMap(({ folder }) => [
-    [`… ${folder}`, '≤ 0.30', ratio(`${fast}, ${folder}`, `${dynamic}, ${folder}`)],
-    [`INT8 / HF FP32 export, time, ${folder}`, '', ratio(`${fast}, ${folder}`, `${hf}, ${folder}`)],
-    [
-      `INT8 / HF FP32 export, peak memory, ${folder}`,
-      folder === '480x640' ? '≤ 0.15' : '≤ 0.25',
-      ratio(`${fast}, ${folder}`, `${hf}, ${folder}`, 'peaks'),
-    ],
-  ]),
-  ['INT8 / HF FP32 export, peak memory', '≤ 0.10', ratio(fast, hf, 'peaks')],
-  ['1 → 2 threads, INT8, gain', '≥ 1.8', ratio(`${fast}, 1 thread`, `${fast}, 2 threads`)],
-  ['1 → 2 threads, FP32, gain', '', ratio(`${fp32}, 1 thread`, `${fp32}, 2 threads`)],
-  [
-    `batch of ${BATCH} with one prompt, INT8, gain for each image`,
-    '> 1',
-    ratio(`${fast}, batch 1`, `${fast}, batch ${BATCH}`, 'seconds', BATCH),
-  ],
-  ['loading, INT8, seconds', '≤ 0.7', figures[fast] && single(quantile(figures[fast].loads, 0.5), 2)],
-  ['INT8 / OpenVINO INT8, time', '≤ 0.9', ratio(fast, 'OpenVINO INT8 (NNCF), as by default')],
-  ['INT8 / OpenVINO INT8 with the rest in float32, time', '', ratio(fast, 'OpenVINO INT8 (NNCF), rest in float32')],
-  ...['as by default', 'rest in float32'].flatMap((floats) => [
-    ...OPENVINO_RECIPES.map((recipe) => [
-      `dino8's INT8 file (${recipe}) / NNCF's, both in OpenVINO, ${floats}, time`,
-      '',
-      ratio(`dino8 INT8 (${recipe}) in OpenVINO, ${floats}`, `OpenVINO INT8 (NNCF), ${floats}`),
-    ]),
-    [`INT8 / the same in OpenVINO, ${floats}, time`, '', ratio(fast, `dino8 INT8 (fast) in OpenVINO, ${floats}`)],
-  ]),
-  ['FP32 / OpenVINO FP32 in float32, time', '', ratio(fp32, 'OpenVINO FP32, in float32')],
-  ['INT8 / OpenVINO INT8, peak memory', '', ratio(fast, 'OpenVINO INT8 (NNCF), as by default', 'peaks')],
-  ['FP32 / HF FP32 export, time', '≤ 0.70', ratio(fp32, hf)],
-  ['INT8 / dino8 FP32, time', '', ratio(fast, fp32)],
-  ['INT8 (dynamic) / HF FP32 export, time', '', ratio('dino8 INT8 (dynamic)', hf)],
-  ['INT8 model file / FP32', '≤ 0.27', figures[fast] && single(figures[fast].bytes / figures[hf].bytes, 3)],
-  [
-    'quantizing, dino8 / onnxruntime.quantization, time',
-    '≤ 0.30',
-    published && single(own.quantized.seconds / published.seconds, 3),
-  ],
-  ['converting, seconds', '< 20', single(own.converted.seconds, 1)],
-  [
-    'converting, peak memory / checkpoint',
-    '< 2.5',
-    single(own.converted.peakBytes / statSync(at('hf/model.safetensors')).size, 2),
-  ],
-  [
-    'calibrating on 3 images and quantizing, peak memory / running the model',
-    '≤ 1.50',
-    figures[fp32] && single(own.calibrated.peakBytes / 2 ** 20 / quantile(figures[fp32].peaks, 0.5), 2),
-  ],
-  ['largest difference of logits to HF', '≤ 2e-3', { measured: own.agreement.logits.toExponential(1) }],
-  ['largest difference of boxes to HF', '≤ 1e-4', { measured: own.agreement.boxes.toExponential(1) }],
-  ['queries of 900 whose equal proposals changed places', '', { measured: String(own.agreement.moved) }],
-].filter(([, , measured]) => measured);
-console.table(
-  Object.fromEntries(
-    aims.map(([name, aim, { measured, rounds = '' }]) => [
-      name,
-      { measured, 'single rounds': rounds, 'to reach': aim },
-    ]),
-  ),
-);
+if (wanted.includes('sizes')) tables.table('full-sizes', ...sizesTable(figures));
+tables.table('full-ratios', ...ratiosTable(figures, { ...own, peerSeconds: published?.seconds }));
+tables.finish();
 mkdirSync(join(here, 'results'), { recursive: true });
 writeFileSync(
   join(here, 'results', 'full.json'),
-  JSON.stringify({ build, figures, aims, openvino: withOpenvino, own }, undefined, 1),
+  JSON.stringify({ build, figures, openvino: withOpenvino, own }, undefined, 1),
 );

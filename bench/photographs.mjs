@@ -1,25 +1,28 @@
 // Trains the bundled model on real photographs, those of blood cells in the data set BCCD (github.com/Shenggan/BCCD_Dataset, MIT
 // licence), and scores its forms on photographs that no training has seen. For each of three seeds: training in FP32, INT8 by
 // calibration alone, INT8 after training with the rounding in place, and, as its control, FP32 after the same further training.
-// The settings were chosen on the validation photographs; the table is of the test photographs. Writes the table and the curves
-// of docs/training.md. What a run before has made is kept, so an interrupted run continues.
+// The settings were chosen on the validation photographs; the table is of the test photographs. --write puts the table and the curves into
+// docs/training.md and docs/images. What a run before has made is kept, so an interrupted run continues.
 //
-//   node bench/photographs.mjs BCCD_FOLDER [OUTPUT_FOLDER]      (SEEDS=3; about 40 minutes on 2 cores)
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+//   node bench/photographs.mjs BCCD_FOLDER [OUTPUT_FOLDER] [--write]      (SEEDS=3; about 40 minutes on 2 cores)
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as Plot from '@observablehq/plot';
 import { parseHTML } from 'linkedom';
 import sharp from 'sharp';
 import { bootstrapScores } from '../dist/evaluate.mjs';
 import { readDataset } from '../dist/index.mjs';
-import { cell, dino8, matchesOf, points, printSeeds, root, signed } from './seeds.mjs';
+import { points, signed } from './figures.mjs';
+import { keepIn } from './kept.mjs';
+import { dino8, matchesOf, root, seedsHeading, seedsRow } from './seeds.mjs';
+import { misuse, openTables, readArguments } from './write-table.mjs';
 
-const [photographs, output = join(root, '.dino8', 'photographs')] = process.argv.slice(2);
-if (!photographs) {
-  console.error('usage: node bench/photographs.mjs BCCD_FOLDER [OUTPUT_FOLDER]');
-  process.exit(2);
-}
+const { values: options, positionals } = readArguments();
+const [photographs, output = join(root, '.dino8', 'photographs')] = positionals;
+if (!photographs) misuse('usage: node bench/photographs.mjs BCCD_FOLDER [OUTPUT_FOLDER] [--write]');
 const SEEDS = Number(process.env.SEEDS ?? 3);
+const tables = openTables(['photographs'], { write: options.write, settings: { SEEDS: [SEEDS, 3] } });
+keepIn(output, ['photographs']);
 const RECIPE = 'full';
 const STEPS = 300;
 const FURTHER_STEPS = 100;
@@ -99,6 +102,7 @@ for (let seed = 0; seed < SEEDS; seed++) {
   const [control, trained] = await bootstrapScores([matches[2], matches[3]]);
   const [, gain] = await bootstrapScores([matches[1], matches[3]]);
   rows.push({
+    before: before.figures.AP,
     fp32: float.figures.AP,
     calibrated: int8.figures.AP,
     loss: int8.change.figures.AP,
@@ -109,6 +113,7 @@ for (let seed = 0; seed < SEEDS; seed++) {
   });
 }
 const columns = [
+  ['before training', 'before', points],
   ['FP32', 'fp32', points],
   [`INT8 (\`${RECIPE}\`), calibrated`, 'calibrated', points],
   ['change against FP32', 'loss', signed],
@@ -117,10 +122,10 @@ const columns = [
   ['FP32, trained further', 'control', points],
   ['INT8 against FP32, both trained further', 'cost', signed],
 ];
-console.log(`Before training: ${cell(before.figures.AP, points)} AP on ${test.images.length} photographs.\n`);
-printSeeds(
-  `AP on ${test.images.length} photographs`,
-  columns.map(([label, key, format]) => ({ label, estimates: rows.map((row) => row[key]), format })),
+tables.table(
+  'photographs',
+  seedsHeading(`AP on ${test.images.length} photographs`, SEEDS),
+  columns.map(([label, key, format]) => seedsRow({ label, estimates: rows.map((row) => row[key]), format })),
 );
 
 const { document } = parseHTML('<!doctype html><html><body></body></html>');
@@ -164,3 +169,5 @@ writeFileSync(
   `${JSON.stringify({ before: before.figures.AP, rows, curves }, null, 1)}\n`,
 );
 console.log(`\n${image} has the curves.`);
+if (options.write) copyFileSync(image, join(root, 'docs', 'images', 'photographs.png'));
+tables.finish();

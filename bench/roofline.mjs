@@ -1,31 +1,28 @@
 // The roofline of a model: for each component its multiply-adds, the bytes that its operators move, its time, and the share of
 // the machine's INT8 peak that it reaches.
 //
-//   npm run bench:roofline -- [MODEL.onnx IO.safetensors] [--threads 2] [--runs 3] [--nodes 20]
+//   npm run bench:roofline -- [MODEL.onnx IO.safetensors] [--threads 2] [--runs 3] [--nodes 20] [--write]
 //
-// Without a model it takes the one that bench:full made. Times are those of ONNX Runtime's profile. Two limits are measured
+// Without a model it takes the one that bench:full made, whose table --write puts into docs/performance.md. Times are those of ONNX Runtime's profile. Two limits are measured
 // before and after, for the instruction set that is used (DINO8_KERNEL_PATH; kernel_peak.cpp): the peak, which is what the
-// instruction does on registers, and the product, which is what dino8's own product does on data in the caches. Multiply-adds are counted from the shapes, those of fused operators by their bodies; bytes are
-// those of the tensors that operators read and write.
+// instruction does on registers, and the product, which is what dino8's own product does on data in the caches. Multiply-adds are
+// counted from the shapes, those of fused operators by their bodies; bytes are those of the tensors that operators read and write.
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { inspectModel } from '../dist/evaluate.mjs';
 import { loadModel, readSafetensors } from '../dist/models.mjs';
 import { kernelOptions, profileRun, tensorOf } from '../dist/runtime.mjs';
 import { componentOf, components } from './components.mjs';
 import { kernelPeak } from './kernel-peak.mjs';
+import { openTables, readArguments } from './write-table.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const made = (name) => join(here, '..', '.dino8', 'bench-full', name);
-const { values: options, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    threads: { type: 'string', default: '2' },
-    runs: { type: 'string', default: '3' },
-    nodes: { type: 'string', default: '0' },
-  },
+const { values: options, positionals } = readArguments({
+  threads: { type: 'string', default: '2' },
+  runs: { type: 'string', default: '3' },
+  nodes: { type: 'string', default: '0' },
 });
 const [path = made('int8.onnx'), io = made('io.safetensors')] = positionals;
 if (!existsSync(path) || !existsSync(io)) {
@@ -35,6 +32,15 @@ if (!existsSync(path) || !existsSync(io)) {
   process.exit(2);
 }
 const [threads, runs] = [Number(options.threads), Number(options.runs)];
+const tables = openTables(['roofline', 'roofline-peak'], {
+  write: options.write,
+  settings: {
+    MODEL: [path, made('int8.onnx')],
+    IO: [io, made('io.safetensors')],
+    '--threads': [threads, 2],
+    '--runs': [runs, 3],
+  },
+});
 
 const loaded = await loadModel(path);
 const tensors = await readSafetensors(io);
@@ -69,27 +75,47 @@ for (const row of rows.values()) for (const key of Object.keys(total)) total[key
 
 const share = ({ integer, float, seconds }, limit) => (seconds > 0 ? (integer + float) / seconds / limit : 0);
 const percent = (part) => `${(100 * part).toFixed(0)} %`;
-const present = (row) => ({
-  nodes: row.nodes,
-  'int8 G': (row.integer / 1e9).toFixed(2),
-  'float G': (row.float / 1e9).toFixed(2),
-  MB: (row.bytes / 1e6).toFixed(0),
-  ms: (row.seconds * 1000).toFixed(1),
-  'of time': percent(row.seconds / total.seconds),
-  'of peak': percent(share(row, peak)),
-  'of product': percent(share(row, product)),
-  'GB/s': (row.bytes / 1e9 / row.seconds).toFixed(1),
-});
-const inBillions = (rate) => (rate / 1e9).toFixed(0);
+const billions = (count) => (count > 0 ? (count / 1e9).toFixed(1) : '');
+const present = ([name, row]) => [
+  name,
+  String(row.nodes),
+  billions(row.integer),
+  billions(row.float),
+  (row.bytes / 1e6).toFixed(0),
+  (row.seconds * 1000).toFixed(1),
+  percent(row.seconds / total.seconds),
+  percent(share(row, peak)),
+  percent(share(row, product)),
+  (row.bytes / 1e9 / row.seconds).toFixed(1),
+];
+const inBillions = (rate) => (rate / 1e9).toLocaleString('en-US', { maximumFractionDigits: 0 });
 console.log(
-  `${path}: ${threads} threads, ${runs} runs. Billions of multiply-adds of bytes a second by ${before.path}: peak ` +
-    `${registers ? inBillions(registers) : 'not measured, the product stands for it'}, product ${inBillions(product)} ` +
-    `(before ${inBillions(before.multiplyAddsPerSecond)}, after ${inBillions(after.multiplyAddsPerSecond)})`,
+  `${path}: ${threads} threads, ${runs} runs; the product is ${inBillions(before.multiplyAddsPerSecond)} before and ` +
+    `${inBillions(after.multiplyAddsPerSecond)} after.`,
 );
-console.table(
-  Object.fromEntries(
-    [...rows, ['whole model', total]].filter(([, row]) => row.nodes > 0).map(([name, row]) => [name, present(row)]),
-  ),
+const COUNTED = [
+  'INT8, billions',
+  'floats, billions',
+  'MB',
+  'ms',
+  'of the time',
+  'of the peak',
+  'of the product',
+  'GB/s',
+];
+tables.table(
+  'roofline',
+  ['part', 'operators', ...COUNTED],
+  [
+    ...[...rows].filter(([, row]) => row.nodes > 0).map(present),
+    present(['whole model', total]).map((cell) => `**${cell}**`),
+  ],
+);
+tables.text(
+  'roofline-peak',
+  `${threads} threads do ${inBillions(registers)} billion multiply-adds of bytes a second by \`${before.path}\` on registers, which is the peak, ` +
+    `and ${inBillions(product)} in\ndino8's product on data in the caches. The model is ${((total.integer + total.float) / 1e9).toFixed(0)} billion, ` +
+    `in ${total.seconds.toFixed(2)} s: ${percent(share(total, peak))} of the peak.`,
 );
 if (uncounted > 0)
   console.log(`The multiply-adds of ${uncounted} nodes are missing, because their shapes are not known.`);
@@ -105,3 +131,4 @@ writeFileSync(
     1,
   ),
 );
+tables.finish();

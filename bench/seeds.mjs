@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { matchDetections, scoreDataset } from '../dist/evaluate.mjs';
 import { Detector, readPackage } from '../dist/index.mjs';
+import { estimate } from './figures.mjs';
 
 export const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 
@@ -22,11 +23,6 @@ export async function matchesOf(model, dataset, subsets = [{}]) {
   return subsets.map((options) => matchDetections(dataset, detections, options));
 }
 
-export const points = (value) => (100 * value).toFixed(2);
-export const signed = (value) => `${value < 0 ? '−' : '+'}${points(Math.abs(value))}`;
-/** An estimate with its interval, in points. */
-export const cell = ({ value, low, high }, format) => `${format(value)} [${format(low)}, ${format(high)}]`;
-
 /** The mean over seeds with the interval of Student's t distribution. */
 export function overSeeds(values) {
   const QUANTILE = { 2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 8: 2.365, 16: 2.131, 24: 2.069, 32: 2.04 }; // 97.5 %, of one degree of freedom fewer than values
@@ -36,13 +32,14 @@ export function overSeeds(values) {
   return { value: mean, low: mean - half, high: mean + half };
 }
 
-/** Prints a table with a column for each seed and, of several, one for their mean. Rows have the estimates of each seed. */
-export function printSeeds(title, rows) {
-  const seeds = rows[0].estimates.map((_, seed) => `seed ${seed}`);
-  const headings = [title, ...seeds, ...(seeds.length > 1 ? ['mean over seeds'] : [])];
-  console.log(`| ${headings.join(' | ')} |\n|${'---|'.repeat(headings.length)}`);
-  for (const { label, estimates, format } of rows) {
-    const means = seeds.length > 1 ? [overSeeds(estimates.map(({ value }) => value))] : [];
-    console.log(`| ${label} | ${[...estimates, ...means].map((each) => cell(each, format)).join(' | ')} |`);
-  }
+/** The heading of a table with a column for each seed and, of several, one for their mean. */
+export function seedsHeading(title, count) {
+  const seeds = Array.from({ length: count }, (_, seed) => `seed ${seed}`);
+  return [title, ...seeds, ...(count > 1 ? ['mean over seeds'] : [])];
+}
+
+/** A row of such a table, of the estimates of each seed. */
+export function seedsRow({ label, estimates, format }) {
+  const means = estimates.length > 1 ? [overSeeds(estimates.map(({ value }) => value))] : [];
+  return [label, ...[...estimates, ...means].map((each) => estimate(each, format))];
 }

@@ -1,10 +1,11 @@
 // The table of docs/deployment.md: what each target makes of each recipe on the bundled model, whether its runtime loads that, whether it
 // finds the same boxes, its AP and its size; and with PYTHON the same files in OpenVINO. Everything is kept in .dino8/targets, so that
-// a run that was interrupted goes on. Nothing is run in TensorRT: what says so was run in ONNX Runtime and read by tables.
+// a run that was interrupted goes on. Nothing is run in TensorRT: what says so was run in ONNX Runtime and read by tables. --write puts the
+// tables into the page.
 //
-//   npm run bench:targets                             (IMAGES=500; ONLY=openvino,bundles prints the tables of these targets alone)
-//   PYTHON=…/bin/python npm run bench:targets         (a Python that has openvino and numpy)
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+//   npm run bench:targets                             (IMAGES=500; ONLY=openvino,bundles for these targets alone)
+//   PYTHON=…/bin/python npm run bench:targets -- --write         (a Python that has openvino and numpy)
+import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { bootstrapScores, matchDetections, scoreDataset } from '../dist/evaluate.mjs';
@@ -25,18 +26,26 @@ import { copyModel, lowerModel, modelBytes } from '../dist/onnx.mjs';
 import { lintOperators, TARGETS } from '../dist/quant.mjs';
 import { Session } from '../dist/runtime.mjs';
 import { compareQueries } from './agreement.mjs';
+import { estimate, points, signed } from './figures.mjs';
 import { build } from './full-models.mjs';
 import { openJournal } from './journal.mjs';
 import { OpenVinoSession } from './openvino-session.mjs';
 import { sessionDetector } from './session-detector.mjs';
+import { openTables, readArguments } from './write-table.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const work = join(root, '.dino8', 'targets');
-mkdirSync(work, { recursive: true });
 const IMAGES = Number(process.env.IMAGES ?? 500);
 const COMPARED = Math.min(IMAGES, 12);
 const CALIBRATION_IMAGES = 64;
 const python = process.env.PYTHON;
+const { values: options } = readArguments();
+const tables = openTables(['targets', 'targets-in-openvino'], {
+  write: options.write,
+  settings: { IMAGES: [IMAGES, 500], ONLY: [process.env.ONLY ?? '', ''] },
+  needs: { 'PYTHON, a Python that has openvino and numpy': existsSync(python ?? '') },
+});
+mkdirSync(work, { recursive: true });
 
 const source = await readPackage(join(root, 'assets/nano'));
 const dataset = takeImages(await readDataset(join(root, 'assets/shapes/val')), IMAGES);
@@ -116,7 +125,7 @@ async function modelFor(target, recipe) {
   return model;
 }
 
-/** The targets of this run; all of them write the page. */
+/** The targets of this run. */
 const only = process.env.ONLY?.split(',') ?? [...TARGETS.map(({ name }) => name), 'bundles'];
 /** Pairs have ranges that are known before a run, so recipes of dynamic layers say nothing about targets; docs/accuracy.md has them. */
 const RECIPES = ['float', 'static', 'fast'];
@@ -184,12 +193,6 @@ for (const tensorrt of only.includes('bundles') ? ['8.5', '8.6', '10.3', '11'] :
     rows.push({ target: `bundle for TensorRT ${tensorrt}`, recipe, ...row });
   }
 
-const number = (points) => points.toFixed(2);
-const signed = (points) => `${points >= 0 ? '+' : '−'}${Math.abs(points).toFixed(2)}`;
-const interval = ({ value, low, high }) => `${signed(100 * value)} (${signed(100 * low)} to ${signed(100 * high)})`;
-const table = (heading, lines) =>
-  [heading, heading.map(() => '---'), ...lines].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
-
 /** What loads a file, and how that is known. */
 function loads({ target, versions }) {
   if (!versions) return 'ONNX Runtime';
@@ -212,56 +215,43 @@ function productsBy(kernels) {
 }
 
 const made = rows.filter(({ refused }) => !refused);
-const files = table(
+tables.table(
+  'targets',
   ['target', 'recipe', 'loads in', 'boxes apart', `AP on ${IMAGES} images`, 'change against FP32', 'size'],
   made.map((row) => [
     row.target,
     `\`${row.recipe}\``,
     loads(row),
     row.agreement.mean.toFixed(4),
-    number(100 * row.precision.value),
-    interval(row.change),
+    estimate(row.precision, points),
+    estimate(row.change, signed),
     `${(row.bytes / 1e6).toFixed(1)} MB`,
   ]),
 );
-const refusals = rows
-  .filter(({ refused }) => refused)
-  .map(({ target, recipe, refused }) => `- ${target}, \`${recipe}\`: ${refused}`);
-const inOpenvino = table(
-  [
-    'recipe',
-    'other floats',
-    'boxes apart',
-    'ONNX Runtime from itself without optimizations',
-    'queries in other places',
-    'AP',
-    'change against FP32',
-    'products in',
-  ],
-  openvino.map(({ recipe, precision, agreement: found, itself, products, judged }) => [
-    `\`${recipe}\``,
-    precision,
-    found.mean.toFixed(4),
-    itself.mean.toFixed(4),
-    `${found.moved.toFixed(0)} of ${found.queries}, there ${itself.moved.toFixed(0)}`,
-    number(100 * judged.precision.value),
-    interval(judged.change),
-    productsBy(products),
-  ]),
-);
-const sections = [files, ...(refusals.length > 0 ? [`Not made:\n\n${refusals.join('\n')}`] : [])];
-const { openvino: version } = openvino[0] ?? {};
-if (version)
-  sections.push(`The files of the target openvino in OpenVINO ${version.split('-')[0]}, on a CPU:`, inOpenvino);
-const text = sections.join('\n\n');
-console.log(text);
-if (process.env.ONLY || !version) {
-  if (!version) console.log('\nNot written to docs/deployment.md, because the tables of OpenVINO need PYTHON.');
-  process.exit();
-}
-const path = join(root, 'docs/deployment.md');
-const marks = ['<!-- tables of bench/targets.mjs -->', '<!-- end of tables -->'];
-const [before, rest] = readFileSync(path, 'utf8').split(marks[0]);
-const after = rest?.split(marks[1])[1];
-if (after === undefined) throw new Error(`${path} has no place for the tables`);
-writeFileSync(path, `${before}${marks[0]}\n${text}\n${marks[1]}${after}`);
+for (const { target, recipe, refused } of rows.filter(({ refused }) => refused))
+  console.log(`Not made: ${target}, \`${recipe}\`: ${refused}`);
+if (openvino.length > 0)
+  tables.table(
+    'targets-in-openvino',
+    [
+      `in OpenVINO ${openvino[0].openvino.split('-')[0]}`,
+      'other floats',
+      'boxes apart',
+      'ONNX Runtime from itself without optimizations',
+      'queries in other places',
+      'AP',
+      'change against FP32',
+      'products in',
+    ],
+    openvino.map(({ recipe, precision, agreement: found, itself, products, judged }) => [
+      `\`${recipe}\``,
+      precision,
+      found.mean.toFixed(4),
+      itself.mean.toFixed(4),
+      `${found.moved.toFixed(0)} of ${found.queries}, there ${itself.moved.toFixed(0)}`,
+      estimate(judged.precision, points),
+      estimate(judged.change, signed),
+      productsBy(products),
+    ]),
+  );
+tables.finish();

@@ -1,19 +1,40 @@
 // Runs one training step at the published size, batch 1 at 800x1333 with 256 tokens, and shows its memory, its time, and
 // whether its gradient is right. The loss is computed again with the weights moved by ± h along the gradient g: its slope is |g|.
 //
-//   node bench/train-full.mjs CHECKPOINT [--keep]      --keep: without recomputing the layers of the encoder
+//   node bench/train-full.mjs CHECKPOINT [--keep] [--write]      --keep: without recomputing the layers of the encoder
+//
+// The checkpoint is of the published size, such as .dino8/bench-full/hf, which bench:full makes. --write puts the figures into
+// docs/training.md.
+import { availableParallelism } from 'node:os';
 import { readCheckpoint } from '../dist/index.mjs';
 import { initialWeights } from '../dist/models.mjs';
 import { floats, integers, tensor } from '../dist/runtime.mjs';
 import { buildStepModels, Trainer } from '../dist/train.mjs';
+import { misuse, openTables, readArguments } from './write-table.mjs';
 
-const [checkpoint, flag] = process.argv.slice(2);
+const {
+  values: options,
+  positionals: [checkpoint],
+} = readArguments({ keep: { type: 'boolean', default: false } });
+if (!checkpoint) misuse('usage: node bench/train-full.mjs CHECKPOINT [--keep] [--write]');
 const read = await readCheckpoint(checkpoint);
+/** The number of a checkpoint's parameters. */
+const parameters = [...read.tensors].reduce(
+  (sum, [, { shape }]) => sum + shape.reduce((product, dimension) => product * dimension, 1),
+  0,
+);
+/** A published checkpoint has 172 million parameters. */
+const PUBLISHED = 172_000_000;
+const tables = openTables(['training-published'], {
+  write: options.write,
+  settings: { '--keep': [options.keep, false] },
+  needs: { 'a checkpoint of the published size': parameters > PUBLISHED },
+});
 // Random weights as training begins with: others may give logits of any size, and a loss that is not smooth anywhere near.
 const source = { ...read, tensors: await initialWeights(read.tensors, read.config, 1) };
 const [height, width, textLength, targets] = [800, 1333, 256, 8];
 const weights = { class: 1, box: 5, giou: 2 };
-const loss = { matching: weights, loss: weights, recompute: flag !== '--keep', labels: 1, distillation: 1e-9 };
+const loss = { matching: weights, loss: weights, recompute: !options.keep, labels: 1, distillation: 1e-9 };
 // Learning from a teacher, if only by so little, fixes which proposals become queries: the loss jumps where they change places.
 const models = await buildStepModels(source, { batch: 1, height, width, textLength, targets, groups: 0 }, loss);
 
@@ -89,4 +110,15 @@ console.log(
     peakGigabytesOfAStep: peak,
   }),
 );
+const [seconds, gigabytes] = [first.seconds.toFixed(0), ((peak * 2 ** 30) / 1e9).toFixed(1)];
+// Weights, gradients, the two moments of AdamW and the moving average are floats of four bytes each.
+const held = ((5 * 4 * initial.length) / 1e9).toFixed(1);
+const apart = Math.min(...Object.values(slopes).map((slope) => Math.abs(slope - 1)));
+tables.text(
+  'training-published',
+  `The step takes ${seconds} s on ${availableParallelism()} cores, and at most ${gigabytes} GB; of these, ${held} GB are the weights, the gradients, the two ` +
+    `moments of AdamW\nand the moving average. ${gradient.every(Number.isFinite) ? 'All gradients are finite' : 'Some gradients are not finite'}, and the slope of ` +
+    `the loss along the gradient is its norm to ${(100 * apart).toFixed(1)} %.`,
+);
+tables.finish();
 process.exit(0);

@@ -1,13 +1,15 @@
 // A training step of the bundled model, batch 12 at 192x256, beside the same in PyTorch: in turns, each in a process of its
 // own, on two threads.
 //
-//   PYTHON=…/bin/python npm run bench:train      a Python that has torch and transformers
+//   PYTHON=…/bin/python npm run bench:train [-- --write]      a Python that has torch and transformers; --write puts the table into
+//                                                            docs/training.md
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { quantile } from './statistics.mjs';
+import { openTables, readArguments } from './write-table.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const root = join(here, '..');
@@ -16,6 +18,11 @@ const python = process.env.PYTHON;
 const ROUNDS = 3;
 const STEPS = '8';
 const BATCH = '12';
+const { values: options } = readArguments();
+const tables = openTables(['training-step'], {
+  write: options.write,
+  needs: { 'PYTHON, a Python that has torch and transformers': existsSync(python ?? '') },
+});
 
 const contenders = ['64', '128'].flatMap((tokens) => {
   const ours = (name, ...recipe) => ({
@@ -38,7 +45,7 @@ const contenders = ['64', '128'].flatMap((tokens) => {
       STEPS,
     ],
   };
-  return [ours('FP32'), ours('QAT full', 'full'), ...(python ? [theirs] : [])];
+  return [ours('FP32'), ours('`full` with fake quantization', 'full'), ...(python ? [theirs] : [])];
 });
 if (!python)
   console.log('PyTorch is left out: set PYTHON to a Python that has torch and transformers to compare with it.');
@@ -60,16 +67,20 @@ const rows = contenders.map(({ name, tokens }, index) => {
   const median = quantile(times[index], 0.5);
   return {
     name,
-    'median ms': Math.round(median),
-    '10 %': Math.round(quantile(times[index], 0.1)),
-    '90 %': Math.round(quantile(times[index], 0.9)),
+    median: `${Math.round(median)} ms`,
+    '10 % … 90 %': [0.1, 0.9].map((share) => Math.round(quantile(times[index], share))).join(' … '),
     'time / PyTorch': reference < 0 ? '–' : (median / quantile(times[reference], 0.5)).toFixed(2),
-    'peak MB': Math.round(peaks[index]),
+    'peak memory': `${Math.round(peaks[index]).toLocaleString('en-US')} MB`,
   };
 });
 console.log(
   `${cpus()[0].model.trim()}, 2 threads, ${ROUNDS} processes of ${STEPS} steps each, batch ${BATCH}, 192x256`,
 );
-console.table(Object.fromEntries(rows.map(({ name, ...row }) => [name, row])));
+tables.table(
+  'training-step',
+  ['', ...Object.keys(rows[0]).slice(1)],
+  rows.map((row) => Object.values(row)),
+);
 mkdirSync(join(here, 'results'), { recursive: true });
 writeFileSync(join(here, 'results/train.json'), `${JSON.stringify(rows, undefined, 2)}\n`);
+tables.finish();

@@ -1,24 +1,29 @@
 // Trains the bundled model further on the images of drawn shapes, with the rounding of two recipes in place and in FP32, each with
-// three seeds, and scores all on the 500 validation images beside the checkpoint and the models that are only calibrated. Makes
-// the table of docs/training.md. What a run before has made is kept, so an interrupted run continues.
+// three seeds, and scores all on the 500 validation images beside the checkpoint and the models that are only calibrated. --write
+// puts the table into docs/training.md and its summary into README.md. What a run before has made is kept, so an interrupted run continues.
 //
-//   node bench/training-seeds.mjs SHAPES_TRAIN [OUTPUT_FOLDER]      (SEEDS=3 STEPS=150 RECIPES=full,smallest; about 25 minutes on 2 cores)
-import { mkdirSync, writeFileSync } from 'node:fs';
+//   node bench/training-seeds.mjs SHAPES_TRAIN [OUTPUT_FOLDER] [--write]      (SEEDS=3 STEPS=100 RECIPES=full; about 15 minutes on 2 cores)
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { bootstrapScores } from '../dist/evaluate.mjs';
 import { readDataset } from '../dist/index.mjs';
-import { cell, dino8, matchesOf, points, printSeeds, root, signed } from './seeds.mjs';
+import { estimate, points, signed, verdict } from './figures.mjs';
+import { keepIn } from './kept.mjs';
+import { dino8, matchesOf, overSeeds, root, seedsHeading, seedsRow } from './seeds.mjs';
+import { misuse, openTables, readArguments } from './write-table.mjs';
 
-const [shapes, output = join(root, '.dino8', 'training-seeds')] = process.argv.slice(2);
-if (!shapes) {
-  console.error('usage: node bench/training-seeds.mjs SHAPES_TRAIN [OUTPUT_FOLDER]');
-  process.exit(2);
-}
-const [SEEDS, STEPS] = [Number(process.env.SEEDS ?? 3), Number(process.env.STEPS ?? 150)];
-const RECIPES = (process.env.RECIPES ?? 'full,smallest').split(',');
+const { values: options, positionals } = readArguments();
+const [shapes, output = join(root, '.dino8', 'training-seeds')] = positionals;
+if (!shapes) misuse('usage: node bench/training-seeds.mjs SHAPES_TRAIN [OUTPUT_FOLDER] [--write]');
+const [SEEDS, STEPS] = [Number(process.env.SEEDS ?? 3), Number(process.env.STEPS ?? 100)];
+const RECIPES = (process.env.RECIPES ?? 'full').split(',');
+const tables = openTables(['training-seeds', 'training-seeds-before', 'readme-training'], {
+  write: options.write,
+  settings: { SEEDS: [SEEDS, 3], STEPS: [STEPS, 100], RECIPES: [RECIPES, 'full'] },
+});
+keepIn(output, ['training-seeds']);
 const CHECKPOINT = join(root, 'assets', 'nano');
 const CALIBRATION = ['--calibration', join(root, 'assets', 'shapes', 'calib'), '--calibration-images', 128];
-mkdirSync(output, { recursive: true });
 const at = (name) => join(output, name);
 
 const [validation, training] = [await readDataset(join(root, 'assets', 'shapes', 'val')), await readDataset(shapes)];
@@ -32,15 +37,17 @@ const score = (model) => matchesOf(model, validation, [{}, { categories }]);
 const [checkpoint, checkpointNew] = await score(CHECKPOINT);
 const [before] = await bootstrapScores([checkpoint]);
 const [beforeNew] = await bootstrapScores([checkpointNew]);
-console.log(
-  `The checkpoint: ${cell(before.figures.AP, points)} AP, ${cell(beforeNew.figures.AP, points)} of new phrases.`,
-);
-
+const sentences = [
+  `The checkpoint scores ${estimate(before.figures.AP, points)} AP, and ${estimate(beforeNew.figures.AP, points)} on the ${categories.length} of ` +
+    `${validation.categories.length} phrases that no training has seen.`,
+];
 for (const recipe of RECIPES) {
   const model = at(`${recipe}.onnx`);
   dino8(model, 'quantize', CHECKPOINT, '--recipe', recipe, ...CALIBRATION, '-o', model);
   const [, { figures, change }] = await bootstrapScores([checkpoint, (await score(model))[0]]);
-  console.log(`${recipe}, calibrated: ${cell(figures.AP, points)} AP, ${cell(change.figures.AP, signed)}`);
+  sentences.push(
+    `Calibrated only, \`${recipe}\` scores ${estimate(figures.AP, points)}, a change of ${estimate(change.figures.AP, signed)}.`,
+  );
 }
 
 /** The rates of all of them are stated, so that the table does not change with the defaults. */
@@ -94,10 +101,28 @@ for (let seed = 0; seed < SEEDS; seed++) {
     results[index].against.push(against.figures.AP);
   }
 }
+tables.text('training-seeds-before', sentences.join('\n'));
 const rowsOf = (key, format, chosen = results) =>
-  chosen.map((result) => ({ label: result.label, estimates: result[key], format }));
-printSeeds('AP', rowsOf('AP', points));
-printSeeds('change against the checkpoint', rowsOf('change', signed));
-printSeeds('… of the phrases that no training has seen', rowsOf('changeOfNew', signed));
-printSeeds('change against FP32 with the same training', rowsOf('against', signed, results.slice(0, -1)));
+  chosen.map((result) => seedsRow({ label: result.label, estimates: result[key], format }));
+const heading = seedsHeading(`AP on ${validation.images.length} images`, SEEDS);
+const part = (title) => [`**${title}**`, ...heading.slice(1).map(() => '')];
+tables.table('training-seeds', heading, [
+  ...rowsOf('AP', points),
+  part('change against the checkpoint'),
+  ...rowsOf('change', signed),
+  part('… of the phrases that no training has seen'),
+  ...rowsOf('changeOfNew', signed),
+  part('change against FP32 with the same training'),
+  ...rowsOf('against', signed, results.slice(0, -1)),
+]);
+const meanOf = (estimates) => overSeeds(estimates.map(({ value }) => value));
+const [trained, control] = [results[0], results.at(-1)];
+const against = meanOf(trained.against);
+tables.text(
+  'readme-training',
+  `After ${STEPS} further training steps, ${SEEDS} seeds each, \`${RECIPES[0]}\` with the rounding in training scores ` +
+    `${estimate(meanOf(trained.AP), points)}\nand FP32 ${estimate(meanOf(control.AP), points)}, a difference of ${estimate(against, signed)}, ` +
+    `${verdict(against)} ([docs/training.md](docs/training.md)).`,
+);
+tables.finish();
 writeFileSync(at('training-seeds.json'), `${JSON.stringify({ before: before.figures.AP, results }, null, 1)}\n`);

@@ -2,19 +2,18 @@
 // has the same operators, with the change against the page in floats of 32 bits. In floats of 16 bits a processor computes each operator in
 // 32 bits and rounds its results, so that the loss of adding up in 16 bits does not show.
 // Usage: node bench/web-accuracy.mjs [--images 100] [--write]      (--write puts the table into docs/browser.md)
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { join } from 'node:path';
 import onnxruntime from 'onnxruntime-node';
 import { bootstrapScores, matchDetections, scoreDataset } from '../dist/evaluate.mjs';
 import { bundledModel, bundledValidation, exportWeb, readDataset, takeImages } from '../dist/index.mjs';
 import { Detector } from '../dist/web.mjs';
+import { estimate, points, signed } from './figures.mjs';
+import { openTables, readArguments } from './write-table.mjs';
 
-const { values } = parseArgs({
-  options: { images: { type: 'string', default: '100' }, write: { type: 'boolean', default: false } },
-});
+const { values } = readArguments({ images: { type: 'string', default: '100' } });
+const tables = openTables(['web-weights'], { write: values.write, settings: { '--images': [values.images, 100] } });
 const dataset = takeImages(await readDataset(bundledValidation()), Number(values.images));
 const FORMS = [
   { weights: undefined, floats: 32 },
@@ -56,8 +55,6 @@ try {
   rmSync(folder, { recursive: true });
 }
 
-const signed = (points) => `${points >= 0 ? '+' : '−'}${Math.abs(points).toFixed(2)}`;
-const interval = ({ value, low, high }) => `${signed(100 * value)} (${signed(100 * low)} to ${signed(100 * high)})`;
 const scores = await bootstrapScores(pages.map(({ matches }) => matches));
 const rows = pages.map(({ weights, floats, modelBytes }, index) => {
   const { figures, change } = scores[index];
@@ -65,17 +62,10 @@ const rows = pages.map(({ weights, floats, modelBytes }, index) => {
     weights === undefined ? 'floats' : `${weights} bits`,
     `${floats} bits`,
     `${(modelBytes / 1e6).toFixed(1)} MB`,
-    (100 * figures.AP.value).toFixed(2),
-    change ? interval(change.figures.AP) : '',
+    points(figures.AP.value),
+    change ? estimate(change.figures.AP, signed) : '',
   ];
 });
 const heading = ['weights', 'floats', 'model', `AP on ${dataset.images.length} images`, 'change'];
-const table = [heading, heading.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
-console.log(table);
-if (values.write) {
-  const path = join(dirname(fileURLToPath(import.meta.url)), '../docs/browser.md');
-  const text = readFileSync(path, 'utf8');
-  const place = /(<!-- measured: web-weights -->\n)(?:\|.*\n)*/;
-  if (!place.test(text)) throw new Error(`${path} has no place for the table`);
-  writeFileSync(path, text.replace(place, `$1${table}\n`));
-}
+tables.table('web-weights', heading, rows);
+tables.finish();
