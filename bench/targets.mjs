@@ -27,8 +27,8 @@ import { lintOperators, TARGETS } from '../dist/quant.mjs';
 import { Session } from '../dist/runtime.mjs';
 import { compareQueries } from './agreement.mjs';
 import { estimate, points, signed } from './figures.mjs';
-import { build } from './full-models.mjs';
 import { openJournal } from './journal.mjs';
+import { sourcesOf } from './kept.mjs';
 import { OpenVinoSession } from './openvino-session.mjs';
 import { sessionDetector } from './session-detector.mjs';
 import { openTables, readArguments } from './write-table.mjs';
@@ -57,9 +57,11 @@ const prompt = await detector.encodePrompt(phrases);
 const pictures = await Promise.all(dataset.images.slice(0, COMPARED).map((image) => readImage(dataset.pathOf(image))));
 const journal = openJournal(join(work, 'measurements.jsonl'));
 
-/** What `make` returns, kept from an earlier run of the same build. */
+const sources = sourcesOf(['targets']);
+
+/** What `make` returns, kept from an earlier run of the same sources. */
 async function kept(name, make) {
-  const key = [build, IMAGES, name].join(' | ');
+  const key = [sources, IMAGES, name].join(' | ');
   if (!journal.get(key)) {
     process.stderr.write(`${name}\n`);
     journal.add(key, await make());
