@@ -1,12 +1,21 @@
 // How often do the confidence intervals hold the truth? Draws small data sets from a large simulated one whose AP is known, with
 // two detectors of known quality, and counts how often the intervals of AP and of the difference hold the AP of the large one.
 //
-//   node bench/coverage.mjs            (SETS=200 data sets of each size; RESAMPLES=1000)
+//   node bench/coverage.mjs [--write]            (SETS=200 data sets of each size; RESAMPLES=1000)
+//
+// --write puts the table into docs/accuracy.md.
 import { bootstrapScores, matchDetections, scoreMatches } from '../dist/evaluate.mjs';
+import { points, signed } from './figures.mjs';
+import { openTables, readArguments } from './write-table.mjs';
 
 const sets = Number(process.env.SETS ?? 200);
 const resamples = Number(process.env.RESAMPLES ?? 1000);
 const POPULATION = 20_000;
+const { values: options } = readArguments();
+const tables = openTables(['coverage'], {
+  write: options.write,
+  settings: { SETS: [sets, 200], RESAMPLES: [resamples, 1000] },
+});
 
 /** mulberry32, a small generator of uniform numbers: the simulation must not share the bootstrap's. */
 function uniform(seed) {
@@ -79,15 +88,14 @@ function dataset(images, categories) {
   );
 }
 
+const rows = [];
 for (const categories of [3, 30]) {
   const random = uniform(categories);
   const population = Array.from({ length: POPULATION }, () => makeImage(random, categories));
   const [first, second] = dataset(population, categories).map((matches) => scoreMatches(matches).figures.AP);
-  console.log(
-    `${categories} categories: AP ${(100 * first).toFixed(2)}, change ${(100 * (second - first)).toFixed(2)}`,
-  );
+  process.stderr.write(`${categories} categories: AP ${points(first)}, change ${signed(second - first)}\n`);
   for (const images of [10, 20, 50, 200, 500]) {
-    const counts = { AP: 0, change: 0, significant: 0 };
+    const counts = { AP: 0, change: 0 };
     let [width, bias] = [0, 0];
     for (let set = 0; set < sets; set++) {
       const drawn = Array.from({ length: images }, () => population[Math.floor(POPULATION * random())]);
@@ -97,13 +105,31 @@ for (const categories of [3, 30]) {
       if (!AP) continue;
       if (AP.low <= first && first <= AP.high) counts.AP++;
       if (change.low <= second - first && second - first <= change.high) counts.change++;
-      if (change.low > 0 || change.high < 0) counts.significant++;
-      width += (100 * (change.high - change.low)) / sets;
-      bias += (100 * (AP.value - first)) / sets;
+      width += (change.high - change.low) / sets;
+      bias += (AP.value - first) / sets;
     }
     const share = (count) => `${((100 * count) / sets).toFixed(1)} %`;
-    console.log(
-      `  ${String(images).padStart(4)} images: interval of AP holds it in ${share(counts.AP)}, of the change in ${share(counts.change)} (bias of AP ${bias.toFixed(2)}, mean width of the change ${width.toFixed(2)} points)`,
-    );
+    rows.push([
+      String(categories),
+      String(images),
+      share(counts.change),
+      points(width),
+      share(counts.AP),
+      signed(bias),
+    ]);
+    process.stderr.write(`${rows.at(-1).join(' | ')}\n`);
   }
 }
+tables.table(
+  'coverage',
+  [
+    'categories',
+    'images',
+    'change within its interval',
+    'mean width, points',
+    'AP within its interval',
+    'AP too high by',
+  ],
+  rows,
+);
+tables.finish();
