@@ -42,14 +42,17 @@ export function lineWriter(stream: NodeJS.WriteStream = process.stderr) {
 }
 
 /** Draws progress with an estimate of the time that is left. */
-function drawProgress(stream: NodeJS.WriteStream = process.stderr): OnProgress {
+export function drawProgress(stream: NodeJS.WriteStream = process.stderr): OnProgress {
   const write = lineWriter(stream);
   let label: string | undefined;
+  let done = 0;
   let started = 0;
   let estimate = new Estimate();
   return (progress: Progress) => {
     const now = performance.now();
-    const isFirst = progress.label !== label;
+    // A training scores again and again: fewer parts than before are a new piece of work, although it has the same name.
+    const isFirst = progress.label !== label || progress.done < done;
+    done = progress.done;
     if (isFirst) {
       label = progress.label;
       started = now;
