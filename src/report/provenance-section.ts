@@ -53,7 +53,7 @@ function factsOf({
     'Calibrated on': named(`${calibration.name}: ${calibration.images} images`, calibration.hash),
     Seed: `${seed}`,
     Timing: `${rounds} processes of ${runs} runs for each variant, in turns, with ${threadsInWords(threads)}`,
-    Machine: `${processor}, ${cores} cores, ${(memoryBytes / 1e9).toFixed(1)} GB of memory, ${system}`,
+    Machine: `${processor}, ${cores} ${cores === 1 ? 'core' : 'cores'}, ${(memoryBytes / 1e9).toFixed(1)} GB of memory, ${system}`,
     Versions: `dino8 ${versions.dino8}, Node.js ${versions.node}, ONNX Runtime ${versions.onnxRuntime}`,
   };
 }

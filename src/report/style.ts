@@ -60,17 +60,17 @@ footer{margin-top:48px;font-size:13.5px;color:var(--soft)}
 @media (max-width:600px){.page{padding:20px 14px 40px}.card{padding:14px}.verdict{padding:18px}.tiles{grid-template-columns:1fr 1fr}.tiles dd small{overflow-wrap:anywhere}.facts{grid-template-columns:1fr;gap:2px}.facts dd{margin-bottom:10px}}
 @media screen and (max-width:900px){th,td{padding:8px}.change{display:block;margin:0}}
 @media screen and (max-width:640px){.broad{display:none}.narrow{display:block}}
-@media screen and (max-width:600px){table{font-size:14.5px}.scroll tr>:first-child{position:sticky;left:0;min-width:134px;background:var(--paper);box-shadow:-14px 0 0 var(--paper)}.scroll tr.chosen>:first-child{background:var(--accent-soft);box-shadow:-14px 0 0 var(--accent-soft)}caption span{position:sticky;left:0;max-width:calc(100vw - 58px)}td.text{min-width:30ch}}
+@media screen and (max-width:600px){table{font-size:14.5px;line-height:22px}td small,th small{line-height:17px}.scroll tr>:first-child{position:sticky;left:0;min-width:134px;background:var(--paper);box-shadow:-14px 0 0 var(--paper)}.scroll tr.chosen>:first-child{background:var(--accent-soft);box-shadow:-14px 0 0 var(--accent-soft)}caption span{position:sticky;left:0;max-width:calc(100vw - 58px)}td.text{min-width:30ch}}
 @page{size:A4;margin:14mm 12mm}
 @media print{
 :root{color-scheme:light;--ground:#fff}
 body{font-size:10pt}.page{max-width:none;padding:0}nav,.skip,.toggle{display:none}
-h1{font-size:19pt}h2{font-size:13pt;margin:18pt 0 6pt;break-after:avoid}h3,caption,section>p{break-after:avoid}
+h1{font-size:19pt}h2{font-size:13pt;margin:18pt 0 6pt;break-after:avoid}h3,caption,summary,section>p{break-after:avoid}p{break-inside:avoid}
 .card,.verdict{border-radius:0;padding:9pt;print-color-adjust:exact;-webkit-print-color-adjust:exact}.scroll,.row{overflow:visible}
 table{font-size:8.5pt}th,td{padding:3.5pt 5pt;white-space:normal;overflow-wrap:break-word}tr,thead,figure,.card,.verdict{break-inside:avoid}
-thead{display:table-header-group}thead th,caption{font-size:8.5pt}td small,th small,.change,td.text{font-size:7.5pt}.change{margin-left:2pt}figcaption,.rule,.tiles dt,.tiles dd small{font-size:8.5pt}.verdict .answer{font-size:14pt;max-width:none}.tiles{grid-template-columns:repeat(4,1fr)}.tiles dd{font-size:12pt}td.text{min-width:0}
+thead{display:table-header-group}thead th,caption{font-size:8.5pt}td small,th small,.change,td.text{font-size:7.5pt}.change{margin-left:2pt}figcaption,.rule,.tiles dt,.tiles dd small{font-size:8.5pt}.verdict .answer{font-size:14pt;max-width:none}.tiles{grid-template-columns:repeat(auto-fit,minmax(30mm,1fr))}.tiles dd{font-size:12pt}td.text{min-width:26mm}
 .charts{grid-template-columns:1fr 1fr;gap:8pt}.small{grid-template-columns:1fr 1fr 1fr}
-.row{grid-auto-flow:row;grid-template-columns:repeat(3,1fr);grid-auto-columns:auto}
+.row{grid-auto-flow:row;grid-template-columns:repeat(auto-fit,minmax(38mm,1fr));grid-auto-columns:auto}
 details::details-content{content-visibility:visible;height:auto;display:block}
 }
 `;
