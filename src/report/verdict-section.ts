@@ -5,7 +5,15 @@ import { isChance } from '../base/statistics.ts';
 import { points, signedInterval, signedPoints } from '../evaluate/points.ts';
 import { tableCard } from './page.ts';
 import type { ReportedVariant } from './variants.ts';
-import { type Gain, memoryGain, sizeGain, speedGain, type Verdict } from './verdict.ts';
+import {
+  compareFound,
+  type FoundComparison,
+  type Gain,
+  memoryGain,
+  sizeGain,
+  speedGain,
+  type Verdict,
+} from './verdict.ts';
 
 const ratioText = ({ ratio }: Gain): string => `${ratio.toFixed(2)}×`;
 
@@ -31,6 +39,7 @@ function tilesOf(variant: ReportedVariant, reference: ReportedVariant): Markup {
     text: (each: ReportedVariant) => string,
   ) => (gain ? [tile(title, gainInWords(gain, words), `${text(reference)} → ${text(variant)}`)] : []);
   const change = variant.change?.AP;
+  const objects = compareFound(variant, reference);
   return markup`<dl class="tiles">${[
     ...compared('File', ['smaller', 'larger', 'as large'], sizeGain(variant, reference), ({ fileBytes = 0 }) =>
       megabytes(fileBytes),
@@ -50,7 +59,18 @@ function tilesOf(variant: ReportedVariant, reference: ReportedVariant): Markup {
           ),
         ]
       : []),
+    ...(objects ? [objectsTile(objects)] : []),
   ]}</dl>`;
+}
+
+function objectsTile({ threshold, found, before, total, isChance: isAlike }: FoundComparison): Markup {
+  const tone = isAlike ? 'chance' : found > before ? 'better' : 'worse';
+  const words = found === before ? 'as many' : `${Math.abs(found - before)} ${found > before ? 'more' : 'fewer'}`;
+  return tile(
+    'Objects found',
+    markup`<span class="${tone}">${words}</span>`,
+    `${before} → ${found} of ${total}, scores from ${threshold}${isAlike ? ', within chance' : ''}`,
+  );
 }
 
 function gainInWords(gain: Gain, [more, less, same]: readonly [more: string, less: string, same: string]): string {

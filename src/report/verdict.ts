@@ -1,8 +1,10 @@
 /** The answer that a report gives, in words: which variant to ship, and what it costs. */
 import { type Estimate, isChance, median } from '../base/statistics.ts';
+import type { FoundCount } from '../evaluate/errors/found-objects.ts';
+import { SIZES } from '../evaluate/errors/object-groups.ts';
 import { points, signedInterval, signedPoints } from '../evaluate/points.ts';
 import { compareTimes, type Recommendation, recommendVariant } from '../evaluate/recommendation.ts';
-import type { ReportedVariant } from './variants.ts';
+import type { ReportedVariant, VariantErrors } from './variants.ts';
 
 /** A comparison of one measured number with that of the reference. */
 export interface Gain {
@@ -21,7 +23,7 @@ export interface Verdict {
   readonly recommendation: Recommendation;
   /** One sentence, such as "Ship fast: 3.9× smaller, 3.4× faster, AP unchanged within chance". */
   readonly answer: string;
-  /** What to do if nothing can be shipped; undefined otherwise. */
+  /** What to do if nothing can be shipped, or with what is shipped; undefined if there is nothing to do. */
   readonly advice?: string | undefined;
   /** The rule by which was decided. */
   readonly rule: string;
@@ -53,7 +55,8 @@ function inWords(
 ): Pick<Verdict, 'answer' | 'advice'> {
   const find = (name: string | undefined) => variants.find((each) => each.name === name);
   const [first, variant, near] = [variants[0], find(chosen), find(closest)];
-  if (decision === 'ship' && variant && first) return { answer: `Ship ${variant.name}: ${costs(variant, first)}.` };
+  if (decision === 'ship' && variant && first)
+    return { answer: `Ship ${variant.name}: ${costs(variant, first)}.`, advice: thresholdAdvice(variant, first) };
   if (decision === 'keep')
     return {
       answer: `Keep ${reference}: no variant that loses at most ${drop} is as fast.`,
@@ -83,6 +86,14 @@ function inWords(
         ? 'Train the model with quantization in place (dino8 qat), leave its most sensitive parts float (dino8 tune), or allow a larger drop.'
         : 'There are too few images for a confidence interval, or nothing to compare with: score on more images, against the float model.',
   };
+}
+
+/** AP does not depend on where scores lie, and the user of a threshold does. */
+function thresholdAdvice(variant: ReportedVariant, reference: ReportedVariant): string | undefined {
+  const objects = compareFound(variant, reference);
+  if (!objects || objects.isChance) return undefined;
+  const { threshold, found, before, total } = objects;
+  return `Choose its threshold anew: with boxes that score at least ${threshold} it finds ${found} of ${total} objects, where ${reference.name} finds ${before}.`;
 }
 
 /** What a variant costs against the reference, in one phrase. */
@@ -141,4 +152,39 @@ export function speedGain(variant: ReportedVariant, reference: ReportedVariant):
     high: Math.max(...ratios),
     isDistinct: compareTimes(variant, reference) !== 'equal',
   };
+}
+
+/** The objects that a variant and the reference find with boxes of at least the same score. */
+export interface FoundComparison {
+  /** The score. */
+  readonly threshold: number;
+  /** The objects that the variant finds. */
+  readonly found: number;
+  /** The objects that the reference finds. */
+  readonly before: number;
+  /** All objects. */
+  readonly total: number;
+  /** True if the two numbers cannot be told apart. */
+  readonly isChance: boolean;
+}
+
+/** The standard deviations that a 95 % interval reaches to each side. */
+const DEVIATIONS = 1.96;
+
+/**
+ * Compares the objects that a variant and the reference find. If both are equally good, an object that only one of them finds is as
+ * probably of the one as of the other: McNemar's test (1947, https://doi.org/10.1007/BF02295996) with a correction for continuity.
+ * @returns undefined if that is not known
+ */
+export function compareFound(
+  { errors: own }: ReportedVariant,
+  { errors: others }: ReportedVariant,
+): FoundComparison | undefined {
+  if (!own?.change || !others || own.threshold !== others.threshold) return undefined;
+  const { lost, gained } = own.change;
+  const count = (errors: VariantErrors, key: keyof FoundCount) =>
+    SIZES.reduce((sum, size) => sum + errors.groups.size[size][key], 0);
+  const [found, before, total] = [count(own, 'found'), count(others, 'found'), count(own, 'total')];
+  const isChance = Math.abs(lost - gained) - 1 <= DEVIATIONS * Math.sqrt(lost + gained);
+  return { threshold: own.threshold, found, before, total, isChance };
 }
