@@ -35,7 +35,7 @@ def add_options(parser):
         "--precision",
         choices=["default", "f32"],
         default="default",
-        help="what is not in INT8: as OpenVINO chooses, which is bfloat16 on processors with AMX and float16 on GPUs, or float32",
+        help="what is not in INT8: as OpenVINO chooses, which is bfloat16 on processors that have it (AMX, or AVX-512 with bf16) and float16 on GPUs, or float32",
     )
 
 
