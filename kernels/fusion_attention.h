@@ -83,7 +83,9 @@ struct FusionOperands {
   int8_t* to_scores;    // for each head, in panels
   int32_t* score_sums;  // [heads, columns]
   float* score_scale;   // [columns]
+  float* score_bias;    // [columns]: 0, and a very low number where there is no token
   float* token_bias;    // [heads, columns], −∞ where there is no token
+  float* token_factor;  // [heads, columns]: exponentials of the bias, see fusion_weights.h
   int8_t* to_image;     // in panels
   int32_t* image_sums;  // [image columns], as the two below
   float* image_scale;
@@ -95,7 +97,9 @@ struct FusionOperands {
     to_scores = arena.take<int8_t>(a.heads * a.columns() * a.depth());
     score_sums = arena.take<int32_t>(a.heads * a.columns());
     score_scale = arena.take<float>(a.columns());
+    score_bias = arena.take<float>(a.columns());
     token_bias = arena.take<float>(a.heads * a.columns());
+    token_factor = arena.take<float>(a.heads * a.columns());
     to_image = arena.take<int8_t>(a.image_columns() * a.image_depth());
     image_sums = arena.take<int32_t>(a.image_columns());
     image_scale = arena.take<float>(a.image_columns());
@@ -127,13 +131,17 @@ struct FusionBlock {
   float* score_rest;      // [block]: what the zero point of to_scores takes from the scores of a position
   float* position_bias;   // [block]
   float* scores;          // [block, columns]
-  float* maximum;         // [columns], as those below
+  float* powers;          // [4, columns]: exponentials of the scores of four positions, see fusion_weights.h
+  float* row_maximum;     // [block], without the position's bias
+  float* row_factor;      // [block]
+  float highest = 0;      // of all scores of a head with the position's bias
+  float* maximum;         // [columns], with the position's bias; as those below
+  float* column_factor;
   float* old_factor;
   float* new_factor;
   uint8_t* image_weights;  // [block, image depth]
   int8_t* text_weights;    // [block, columns] in panels, 128 subtracted
   int32_t* text_sums;      // [columns]
-  uint32_t* packed;        // [columns]: the weights of four positions
 
   FusionBlock(const FusionAttention& a, Arena& arena) {
     x = arena.take<uint8_t>(a.depth() == a.width ? 0 : kFusionBlock * a.depth());
@@ -142,13 +150,16 @@ struct FusionBlock {
     score_rest = arena.take<float>(kFusionBlock);
     position_bias = arena.take<float>(kFusionBlock);
     scores = arena.take<float>(kFusionBlock * a.columns());
+    powers = arena.take<float>(kStepDepth * a.columns());
+    row_maximum = arena.take<float>(kFusionBlock);
+    row_factor = arena.take<float>(kFusionBlock);
     maximum = arena.take<float>(a.columns());
+    column_factor = arena.take<float>(a.columns());
     old_factor = arena.take<float>(a.columns());
     new_factor = arena.take<float>(a.columns());
     image_weights = arena.take<uint8_t>(kFusionBlock * a.image_depth());
     text_weights = arena.take<int8_t>(kFusionBlock * a.columns());
     text_sums = arena.take<int32_t>(a.columns());
-    packed = arena.take<uint32_t>(a.columns());
   }
 };
 

@@ -4,82 +4,80 @@
 
 #include <algorithm>
 #include <cstring>
-#include <limits>
 
-#include "attention_core.h"
 #include "exponential.h"
 #include "fusion_attention.h"
+#include "fusion_weights.h"
 #include "linear_layer.h"
-#include "quantize_rows.h"
+#include "packed_activation.h"
 
 namespace dino8 {
 namespace {
 
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
 // Half of the range of bytes: what is subtracted from an unsigned byte to make a signed one.
 constexpr int32_t kHalfRange = 128;
 constexpr int64_t kLanes = kPanelColumns;
 
-inline float larger(float a, float b) { return a > b ? a : b; }
+// The steps of panels that `count` numbers of each of up to four rows, `stride` apart, become.
+inline void pack_step(const int8_t* from, int64_t stride, int64_t rows, int64_t count, int8_t* to) {
+  for (int64_t column = 0; column < count; column++)
+    for (int64_t row = 0; row < rows; row++) to[column * kStepDepth + row] = from[row * stride + column];
+}
 
-// Puts `rows` rows of `columns` numbers, `stride` apart, into panels of a depth of `depth`, and adds them to `sums`.
-inline void pack_rows(const int8_t* from, int64_t stride, int64_t rows, int64_t columns, int64_t depth, int8_t* to,
-                      int32_t* sums) {
-  for (int64_t row = 0; row < rows; row++, from += stride)
-    for (int64_t column = 0; column < columns; column++) {
-      const int64_t panel = column / kPanelColumns, lane = column % kPanelColumns;
-      to[panel * kPanelColumns * depth + row / kStepDepth * kStepBytes + lane * kStepDepth + row % kStepDepth] =
-          from[column];
-      sums[column] += from[column];
+// Puts `rows` rows of `columns` numbers, `stride` apart, into panels of a depth of `depth`. What is not a number of them
+// stays as it is.
+inline void pack_rows(const int8_t* from, int64_t stride, int64_t rows, int64_t columns, int64_t depth, int8_t* to) {
+  for (int64_t row = 0; row < rows; row += kStepDepth, from += kStepDepth * stride, to += kStepBytes) {
+    const bool is_whole = rows - row >= kStepDepth;
+    for (int64_t column = 0; column < columns; column += kPanelColumns) {
+      int8_t* const place = to + column * depth;
+      if (is_whole && columns - column >= kPanelColumns) pack_step(from + column, stride, kStepDepth, kPanelColumns, place);
+      else
+        pack_step(from + column, stride, std::min(kStepDepth, rows - row), std::min(kPanelColumns, columns - column), place);
     }
+  }
 }
 
 inline void fusion_prepare(const FusionAttention& a, FusionOperands& to) {
   const int64_t columns = a.columns(), depth = a.depth(), stride = a.heads * a.tokens;
   std::memset(to.to_scores, 0, static_cast<size_t>(a.heads * columns * depth));
   std::memset(to.to_image, 0, static_cast<size_t>(a.image_columns() * a.image_depth()));
-  std::fill_n(to.score_sums, a.heads * columns, 0);
-  std::fill_n(to.image_sums, a.image_columns(), 0);
   std::fill_n(to.score_scale, columns, a.x_range.scale * a.to_scores.scale);
   std::fill_n(to.image_scale, a.image_columns(), a.weights.scale * a.to_image.scale);
   std::fill_n(to.zeros, columns, 0.0f);
   std::fill_n(to.ones, columns, 1.0f);
+  std::fill_n(to.score_bias, a.tokens, 0.0f);
+  std::fill(to.score_bias + a.tokens, to.score_bias + columns, kNoScore);
   std::fill_n(to.token_bias, a.heads * columns, -kInfinity);
   std::fill_n(to.image_bias, a.image_columns(), 0.0f);
   std::copy(a.image_bias, a.image_bias + a.width, to.image_bias);
   for (int64_t head = 0; head < a.heads; head++) {
-    pack_rows(a.to_scores.data + head * a.tokens, stride, a.width, a.tokens, depth, to.to_scores + head * columns * depth,
-              to.score_sums + head * columns);
+    pack_rows(a.to_scores.data + head * a.tokens, stride, a.width, a.tokens, depth, to.to_scores + head * columns * depth);
     // The rows of a head start at a whole step of depth, which is a piece of `kPanelColumns` numbers for each row.
     pack_rows(a.to_image.data + head * a.tokens * a.width, a.width, a.tokens, a.width, a.image_depth(),
-              to.to_image + head * columns * kPanelColumns, to.image_sums);
+              to.to_image + head * columns * kPanelColumns);
     std::copy(a.token_bias + head * a.tokens, a.token_bias + (head + 1) * a.tokens, to.token_bias + head * columns);
+    token_factors(a.token_bias + head * a.tokens, a.tokens, columns, to.token_factor + head * columns);
   }
-}
-
-// Transposes 8 · 8 bytes, each row a number of 64 bits, by swapping halves, quarters and eighths.
-inline void transpose_eight(uint64_t (&rows)[8]) {
-  constexpr uint64_t kMasks[] = {0x00000000ffffffff, 0x0000ffff0000ffff, 0x00ff00ff00ff00ff};
-  for (int stage = 0, distance = 4; stage < 3; stage++, distance /= 2)
-    for (int row = 0; row < 8; row++) {
-      if (row & distance) continue;
-      const uint64_t swapped = ((rows[row] >> (8 * distance)) ^ rows[row + distance]) & kMasks[stage];
-      rows[row + distance] ^= swapped;
-      rows[row] ^= swapped << (8 * distance);
-    }
+  sum_columns(to.to_scores, a.heads * columns / kPanelColumns, depth / kStepDepth, to.score_sums);
+  sum_columns(to.to_image, a.image_columns() / kPanelColumns, a.image_depth() / kStepDepth, to.image_sums);
 }
 
 // Sets `to`, whose rows are `stride` apart, to the bytes of `from` [rows, columns] transposed.
 __attribute__((noinline)) void transpose_bytes(const uint8_t* from, int64_t rows, int64_t columns, uint8_t* to,
                                                int64_t stride) {
-  constexpr int64_t kEight = 8;
-  const int64_t whole_rows = rows / kEight * kEight, whole_columns = columns / kEight * kEight;
-  for (int64_t row = 0; row < whole_rows; row += kEight)
-    for (int64_t column = 0; column < whole_columns; column += kEight) {
-      uint64_t eight[8];
-      for (int64_t each = 0; each < kEight; each++) std::memcpy(eight + each, from + (row + each) * columns + column, 8);
-      transpose_eight(eight);
-      for (int64_t each = 0; each < kEight; each++) std::memcpy(to + (column + each) * stride + row, eight + each, 8);
+  constexpr int64_t kFour = 4;
+  const int64_t whole_rows = rows / kFour * kFour, whole_columns = columns / kPanelColumns * kPanelColumns;
+  for (int64_t column = 0; column < whole_columns; column += kPanelColumns)
+    for (int64_t row = 0; row < whole_rows; row += kFour) {
+      const uint8_t* const part = from + row * columns + column;
+      uint32_t four[kPanelColumns];
+      for (int64_t at = 0; at < kPanelColumns; at++)
+        four[at] = static_cast<uint32_t>(part[at]) | static_cast<uint32_t>(part[at + columns]) << 8 |
+                   static_cast<uint32_t>(part[at + 2 * columns]) << 16 |
+                   static_cast<uint32_t>(part[at + 3 * columns]) << 24;
+      for (int64_t at = 0; at < kPanelColumns; at++)
+        std::memcpy(to + (column + at) * stride + row, four + at, sizeof *four);
     }
   for (int64_t row = 0; row < rows; row++)
     for (int64_t column = row < whole_rows ? whole_columns : 0; column < columns; column++)
@@ -118,50 +116,6 @@ inline const uint8_t* fusion_load(const FusionAttention& a, int64_t start, int64
   return block.x;
 }
 
-// maximum[column] = the largest score of a column with the bias of its position.
-__attribute__((noinline)) void column_maxima(const float* scores, const float* bias, int64_t rows, int64_t columns,
-                                             float* maximum) {
-  std::fill_n(maximum, columns, -kInfinity);
-  for (int64_t row = 0; row < rows; row++, scores += columns)
-    for (int64_t column = 0; column < columns; column++)
-      maximum[column] = larger(scores[column] + bias[row], maximum[column]);
-}
-
-// round(255 · e^x) for x ≤ 0
-inline uint32_t weight_byte(float x) {
-  const float shifted = exponential(x) * 255.0f + kRounding;
-  uint32_t bits;
-  std::memcpy(&bits, &shifted, sizeof bits);
-  return bits - static_cast<uint32_t>(kRoundingBits);
-}
-
-// Adds the weights of one position, exp(scores + bias − maximum) as bytes, to `sums`, and puts them into the byte of
-// `packed` that `shift` names.
-__attribute__((noinline)) void add_weights(const float* scores, float bias, const float* maximum, int64_t columns,
-                                           int shift, uint32_t* packed, int32_t* sums) {
-  for (int64_t column = 0; column < columns; column++) {
-    const uint32_t weight = weight_byte(scores[column] + bias - maximum[column]);
-    sums[column] += static_cast<int32_t>(weight);
-    packed[column] |= weight << shift;
-  }
-}
-
-// The weights of the positions of a block as panels of signed bytes, lowered by 128, and their sums. Positions that fill
-// up the depth have no weight.
-inline void text_weights(const float* scores, const float* bias, int64_t rows, int64_t columns, int64_t depth,
-                         FusionBlock& block) {
-  std::fill_n(block.text_sums, columns, 0);
-  for (int64_t row = 0; row < depth; row += kStepDepth) {
-    std::fill_n(block.packed, columns, 0u);
-    for (int64_t each = row; each < std::min(row + kStepDepth, rows); each++)
-      add_weights(scores + each * columns, bias[each], block.maximum, columns, static_cast<int>(8 * (each - row)),
-                  block.packed, block.text_sums);
-    for (int64_t column = 0; column < columns; column++) block.packed[column] ^= 0x80808080u;
-    for (int64_t column = 0; column < columns; column += kPanelColumns)
-      std::memcpy(block.text_weights + column * depth + row * kPanelColumns, block.packed + column, kStepBytes);
-  }
-}
-
 // Brings the sums of a head to the maxima of the old sums and of a block, and sets the factors of both.
 __attribute__((noinline)) void raise_maxima(int64_t columns, const int32_t* weights, FusionBlock& block, float* maximum,
                                             float* total) {
@@ -180,7 +134,7 @@ void fusion_head(const FusionAttention& a, const FusionOperands& operands, int64
                  FusionBlock& block, FusionSums& sums) {
   const int64_t columns = a.columns(), first = head * columns;
   const PackedLayer to_scores{operands.to_scores + first * a.depth(), a.depth(),            columns,
-                              operands.score_sums + first,            operands.score_scale, operands.zeros};
+                              operands.score_sums + first,            operands.score_scale, operands.score_bias};
   linear_layer_by_panels<Tile>(x, rows, a.depth(), to_scores, a.x_range.zero_point,
                                [&](int64_t row, int64_t column, int64_t, PanelResults results) {
                                  float* const to = block.scores + row * columns + column;
@@ -188,14 +142,7 @@ void fusion_head(const FusionAttention& a, const FusionOperands& operands, int64
                                    store_floats(to + at, results.vector(at) - block.score_rest[row]);
                                });
   const int64_t depth = round_up(rows, FusionAttention::kWholeDepth);
-  column_maxima(block.scores, block.position_bias, rows, columns, block.maximum);
-  text_weights(block.scores, block.position_bias, rows, columns, depth, block);
-  for (int64_t row = 0; row < rows; row++) {
-    float* const scores = block.scores + row * columns;
-    const float sum = exponential_row<Vector>(scores, columns, operands.token_bias + first, nullptr);
-    quantize_row(scores, columns, {a.weights.scale * sum, a.weights.zero_point},
-                 block.image_weights + row * a.image_depth() + first);
-  }
+  fusion_weights<Vector>(a, operands, head, rows, depth, block);
   raise_maxima(columns, block.text_sums, block, sums.maximum + first, sums.total + first);
   for (int64_t column = 0; column < columns; column++)
     block.text_sums[column] -= kHalfRange * static_cast<int32_t>(depth);
@@ -237,9 +184,11 @@ void fusion_part(const FusionAttention& a, const FusionOperands& operands, int64
     linear_layer_by_panels<Tile>(block.image_weights, rows, image_depth, to_image, a.weights.zero_point,
                                  [&](int64_t row, int64_t column, int64_t count, PanelResults results) {
                                    float values[kPanelColumns];
+                                   float* const place = image + row * a.width + column;
+                                   float* const to = count == kPanelColumns ? place : values;
                                    for (int64_t at = 0; at < kPanelColumns; at += kFloatLanes)
-                                     store_floats(values + at, results.vector(at) - block.score_rest[row]);
-                                   std::copy(values, values + count, image + row * a.width + column);
+                                     store_floats(to + at, results.vector(at) - block.score_rest[row]);
+                                   if (to == values) std::copy(values, values + count, place);
                                  });
   }
 }

@@ -232,6 +232,17 @@ describe.runIf(hasKernels)('the kernel', () => {
     );
   });
 
+  // The cases where one exponential of each score does not serve both softmaxes (kernels/fusion_weights.h).
+  test.for<Partial<Case>>([
+    { spread: 100 },
+    { maskedTokens: 'all', maskedPositions: 'none', tokens: 17 },
+    { maskedTokens: 'none', maskedPositions: 'all', tokens: 17 },
+  ])('computes what the body does where scores are far apart or rounded beside a mask: %j', async (changes) => {
+    const each = { ...EXAMPLE, ...changes };
+    const feeds = feedsOf(each);
+    expectClose(await run(operator(), feeds, withKernels), await run(operator(), feeds), each, feeds);
+  });
+
   test('errs by far less than that on average', async () => {
     const each: Case = { ...EXAMPLE, positions: 5000, tokens: 20, maskedPositions: 'none' };
     const feeds = feedsOf(each);
