@@ -45,22 +45,23 @@ struct OneLane {
 
 // Computes `Vectors * V::Lanes` channels of float values. The sums stay in registers.
 template <class V, int Vectors>
-void sum_floats(const Corners& corners, int64_t samples, const float* values, float* out) {
+void sum_floats(const FloatCorners* corners, int64_t samples, const float* values, float* out) {
   typename V::Type sums[Vectors];
   for (int v = 0; v < Vectors; v++) sums[v] = V::broadcast(0.0f);
   for (int64_t sample = 0; sample < samples; sample++)
     for (int corner = 0; corner < 4; corner++) {
-      const float weight = corners.weight[corner][sample];
+      const FloatCorners& block = corners[sample / kBlock];
+      const float weight = block.weight[corner][sample % kBlock];
       if (weight == 0.0f) continue;  // the value there does not count, and may be infinite
-      const float* from = values + corners.offset[corner][sample];
+      const float* from = values + block.offset[corner][sample % kBlock];
       for (int v = 0; v < Vectors; v++) sums[v] = V::multiply_add(V::load(from + v * V::Lanes), weight, sums[v]);
     }
   for (int v = 0; v < Vectors; v++) V::store(out + v * V::Lanes, sums[v]);
 }
 
-// The channels of one head of one query, without scale and zero point: Σ weight · value. Returns the sum of the weights.
+// The channels of one head of one query, without scale and zero point: Σ weight · value.
 template <class V>
-float sum_head(const Corners& corners, int64_t samples, const float* values, int64_t size, float* out) {
+void sum_head(const FloatCorners* corners, int64_t samples, const float* values, int64_t size, float* out) {
   int64_t channel = 0;
   const auto sum = [&](auto vectors, auto lanes) {
     using Lanes = decltype(lanes);
@@ -72,75 +73,71 @@ float sum_head(const Corners& corners, int64_t samples, const float* values, int
   sum(std::integral_constant<int, 2>{}, V{});
   sum(std::integral_constant<int, 1>{}, V{});
   sum(std::integral_constant<int, 1>{}, OneLane{});
-  float inside = 0.0f;
-  for (int corner = 0; corner < 4; corner++)
-    for (int64_t sample = 0; sample < samples; sample++) inside += corners.weight[corner][sample];
-  return inside;
 }
 
-// The same for bytes, with weights of 15 bits: they are whole multiples of 1 / kWeightOne, or of a part of it for so
-// many samples that sums of 32 bits would not hold 255 times the highest sum of their weights.
+// For bytes weights have 15 bits: they are whole multiples of 1 / kWeightOne, or of a part of it for so many samples that
+// sums of 32 bits would not hold 255 times the highest sum of their weights.
 constexpr float kWeightOne = 32767;
 constexpr float kMostWholeSamples = 256;
 
+inline float weight_one(int64_t samples) {
+  return kWeightOne * std::min(1.0f, kMostWholeSamples / static_cast<float>(samples));
+}
+
+// The channels of one head of one query, as above, times the number that a weight of 1 is.
 template <class V, class Byte>
-float sum_head(const Corners& corners, int64_t samples, const Byte* values, int64_t size, float* out) {
-  const float one = kWeightOne * std::min(1.0f, kMostWholeSamples / static_cast<float>(samples));
-  int32_t weights[2][kMaxSamples];
-  int32_t parts[kBlock] = {};
-  for (int row = 0; row < 2; row++)
-    for (int64_t at = 0; at < whole_blocks(samples); at += kBlock)
-      for (int64_t lane = 0; lane < kBlock; lane++) {
-        const int64_t sample = at + lane;
-        const int32_t left = static_cast<int32_t>(corners.weight[row * 2][sample] * one + 0.5f);
-        const int32_t right = static_cast<int32_t>(corners.weight[row * 2 + 1][sample] * one + 0.5f);
-        weights[row][sample] = left | right << 16;
-        parts[lane] += left + right;
-      }
+void sum_head(const PairCorners* corners, int64_t samples, const Byte* values, int64_t size, float* out) {
   int64_t channel = 0;
   const auto sum = [&](auto start) {
     for (constexpr int64_t kStep = decltype(start)::Channels; channel + kStep <= size; channel += kStep) {
       const Byte* from = values + channel;
-      auto sums = start;
-      for (int64_t sample = 0; sample < samples; sample++)
-        for (int row = 0; row < 2; row++)
-          sums.add(from + corners.offset[row * 2][sample], from + corners.offset[row * 2 + 1][sample],
-                   weights[row][sample]);
-      sums.store(out + channel);
+      // Two sums, since each addition waits for the one before it.
+      auto upper = start, lower = start;
+      for (int64_t block = 0; block < blocks_of(samples); block++) {
+        const PairCorners& of = corners[block];
+        const int64_t count = std::min(kBlock, samples - block * kBlock);
+        for (int64_t lane = 0; lane < count; lane++) {
+          upper.add(from + of.offset[0][lane], from + of.offset[1][lane], of.pair[0][lane]);
+          lower.add(from + of.offset[2][lane], from + of.offset[3][lane], of.pair[1][lane]);
+        }
+      }
+      upper.add(lower);
+      upper.store(out + channel);
     }
   };
   sum(typename V::PairSums{});
   sum(typename V::HalfPairSums{});
   sum(PlainPairSums<8>{});
   sum(PlainPairSums<1>{});
-  for (int64_t at = 0; at < size; at++) out[at] *= 1 / one;
-  int32_t inside = 0;
-  for (const int32_t part : parts) inside += part;
-  return static_cast<float>(inside) / one;
 }
 
 template <class V, class Stored>
 void query_range_of(const DeformableAttention& a, int64_t begin, int64_t end) {
-  const int64_t samples = a.levels * a.points, row = a.heads * a.size;
+  using Corners = std::conditional_t<std::is_same_v<Stored, float>, FloatCorners, PairCorners>;
+  const int64_t samples = a.levels * a.points, row = a.heads * a.size, blocks = blocks_of(samples);
+  const float one = std::is_same_v<Stored, float> ? 1.0f : weight_one(samples);
   const SampleLevels levels(a);
   SampleReferences references;
-  float weights[kMaxSamples];
-  Corners corners;
-  std::vector<float> sums(static_cast<size_t>(a.output ? 0 : row));
+  // Each step is done for all heads of a query before the next one, since the steps of one head wait for each other.
+  std::vector<float> weights(static_cast<size_t>(a.heads * blocks * kBlock)), totals(static_cast<size_t>(a.heads)),
+      inside(static_cast<size_t>(a.heads)), sums(static_cast<size_t>(a.output ? 0 : row));
+  std::vector<Corners> corners(static_cast<size_t>(a.heads * blocks));
   for (int64_t item = begin; item < end; item++) {
     float* const result = a.output ? a.output + item * row : sums.data();
     references.set(a, item);
     const Stored* value = static_cast<const Stored*>(a.value) + item / a.queries * a.positions * row;
+    for (int64_t head = 0; head < a.heads; head++)
+      totals[head] = unscaled_softmax(a.attention_logits + (item * a.heads + head) * samples, samples,
+                                      weights.data() + head * blocks * kBlock);
+    for (int64_t head = 0; head < a.heads; head++)
+      inside[head] = find_corners(levels, references, a.sampling_offsets + (item * a.heads + head) * samples * 2,
+                                  weights.data() + head * blocks * kBlock, samples, one, corners.data() + head * blocks);
     for (int64_t head = 0; head < a.heads; head++) {
-      const int64_t first = (item * a.heads + head) * samples;
-      const float sum = unscaled_softmax(a.attention_logits + first, samples, weights);
-      find_corners(levels, references, a.sampling_offsets + first * 2, weights, samples, static_cast<int32_t>(row),
-                   corners);
-      float* out = result + head * a.size;
-      const float inside = sum_head<V>(corners, samples, value + head * a.size, a.size, out);
+      float* const out = result + head * a.size;
+      sum_head<V>(corners.data() + head * blocks, samples, value + head * a.size, a.size, out);
       // Σ w · scale · (q − zero point) = scale · (Σ w · q − zero point · Σ w), so the zero point is subtracted once.
-      const float scale = a.value_scale / sum, shift = a.value_zero_point * inside;
-      for (int64_t channel = 0; channel < a.size; channel++) out[channel] = (out[channel] - shift) * scale;
+      const float scale = a.value_scale / totals[head], shift = a.value_zero_point * inside[head];
+      for (int64_t channel = 0; channel < a.size; channel++) out[channel] = (out[channel] * (1 / one) - shift) * scale;
     }
     if (a.output_bytes) quantize_row(result, row, a.output_range, a.output_bytes + item * row);
   }

@@ -39,22 +39,11 @@ inline IntVector load_ints(const int32_t* from) {
 
 inline void store_floats(float* to, FloatVector value) { std::memcpy(to, &value, sizeof value); }
 
+inline void store_ints(int32_t* to, IntVector value) { std::memcpy(to, &value, sizeof value); }
+
 inline FloatVector all_floats(float value) { return FloatVector{} + value; }
 
 inline FloatVector to_floats(IntVector value) { return __builtin_convertvector(value, FloatVector); }
-
-// The sum of a vector's numbers, by halves.
-template <class Number, class Vector>
-Number sum_by_halves(Vector value) {
-  Number parts[kFloatLanes];
-  std::memcpy(parts, &value, sizeof value);
-  for (int64_t half = kFloatLanes / 2; half > 0; half /= 2)
-    for (int64_t at = 0; at < half; at++) parts[at] += parts[at + half];
-  return parts[0];
-}
-
-inline float sum_of(FloatVector value) { return sum_by_halves<float>(value); }
-inline int32_t sum_of(IntVector value) { return sum_by_halves<int32_t>(value); }
 
 inline IntVector bits_of(FloatVector value) {
   IntVector bits;
@@ -74,6 +63,41 @@ inline FloatVector smaller(FloatVector a, FloatVector b) { return _mm256_min_ps(
 inline FloatVector larger(FloatVector a, FloatVector b) { return a > b ? a : b; }
 inline FloatVector smaller(FloatVector a, FloatVector b) { return a < b ? a : b; }
 #endif
+
+// The number that is left of a vector if its halves are joined by join(a, b), then the halves of the result, and so on.
+template <class Number, class Vector, class Join>
+Number join_halves(Vector value, Join join) {
+#if defined(__AVX2__)
+  typedef Number Eight __attribute__((vector_size(32)));
+  typedef Number Four __attribute__((vector_size(16)));
+#if defined(__AVX512F__)
+  const __m512 all = (__m512)value;
+  const Eight eight =
+      join((Eight)_mm512_maskz_extractf32x8_ps(0xff, all, 0), (Eight)_mm512_maskz_extractf32x8_ps(0xff, all, 1));
+#else
+  const Eight eight = value;
+#endif
+  const Four four = join((Four)_mm256_castps256_ps128((__m256)eight), (Four)_mm256_extractf128_ps((__m256)eight, 1));
+  const Four two = join(four, (Four)_mm_movehl_ps((__m128)four, (__m128)four));
+  return join(two, (Four)_mm_movehdup_ps((__m128)two))[0];
+#else
+  Number parts[kFloatLanes];
+  std::memcpy(parts, &value, sizeof value);
+  for (int64_t half = kFloatLanes / 2; half > 0; half /= 2)
+    for (int64_t at = 0; at < half; at++) parts[at] = join(parts[at], parts[at + half]);
+  return parts[0];
+#endif
+}
+
+inline float sum_of(FloatVector value) {
+  return join_halves<float>(value, [](auto a, auto b) { return a + b; });
+}
+inline int32_t sum_of(IntVector value) {
+  return join_halves<int32_t>(value, [](auto a, auto b) { return a + b; });
+}
+inline float largest_of(FloatVector value) {
+  return join_halves<float>(value, [](auto a, auto b) { return b > a ? b : a; });
+}
 
 // Stores 16 integers from 0 to 255.
 inline void store_bytes(uint8_t* to, const IntVector (&values)[16 / kFloatLanes]) {

@@ -19,6 +19,10 @@ struct PlainPairSums {
     const int16_t lower = static_cast<int16_t>(weights), upper = static_cast<int16_t>(weights >> 16);
     for (int at = 0; at < Count; at++) sums[at] += a[at] * lower + b[at] * upper;
   }
+  // Adds the sums of other corners.
+  void add(const PlainPairSums& other) {
+    for (int at = 0; at < Count; at++) sums[at] += other.sums[at];
+  }
   void store(float* out) const {
     for (int at = 0; at < Count; at++) out[at] = static_cast<float>(sums[at]);
   }

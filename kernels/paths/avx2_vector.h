@@ -54,6 +54,10 @@ struct Avx2 {
       low = _mm256_add_epi32(low, _mm256_madd_epi16(_mm256_unpacklo_epi16(first, second), pair));
       high = _mm256_add_epi32(high, _mm256_madd_epi16(_mm256_unpackhi_epi16(first, second), pair));
     }
+    void add(const PairSums& other) {
+      low = _mm256_add_epi32(low, other.low);
+      high = _mm256_add_epi32(high, other.high);
+    }
     void store(float* out) const {
       _mm256_storeu_ps(out, _mm256_cvtepi32_ps(_mm256_permute2x128_si256(low, high, 0x20)));
       _mm256_storeu_ps(out + 8, _mm256_cvtepi32_ps(_mm256_permute2x128_si256(low, high, 0x31)));

@@ -50,6 +50,10 @@ struct Avx512 {
       low = add_products(low, _mm512_unpacklo_epi16(first, second), pair);
       high = add_products(high, _mm512_unpackhi_epi16(first, second), pair);
     }
+    void add(const PairSums& other) {
+      low = _mm512_add_epi32(low, other.low);
+      high = _mm512_add_epi32(high, other.high);
+    }
     void store(float* out) const {
       const __m512i first = _mm512_setr_epi32(0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23);
       const __m512i second = _mm512_setr_epi32(8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31);

@@ -43,6 +43,10 @@ struct Neon {
       add_one(words(a), static_cast<int16_t>(weights));
       add_one(words(b), static_cast<int16_t>(weights >> 16));
     }
+    void add(const PairSums& other) {
+      low = vaddq_s32(low, other.low);
+      high = vaddq_s32(high, other.high);
+    }
     void store(float* out) const {
       vst1q_f32(out, vcvtq_f32_s32(low));
       vst1q_f32(out + 4, vcvtq_f32_s32(high));
