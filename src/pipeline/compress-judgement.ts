@@ -1,6 +1,6 @@
 /** The phases of `compress` that judge the models: score, compare, measure, inspect. */
 
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { hashFile } from '../base/hash-files.ts';
 import { hashJson } from '../base/hash-json.ts';
@@ -8,7 +8,6 @@ import type { JournalKey } from '../base/json-lines.ts';
 import { packageVersion } from '../base/package-root.ts';
 import { everyImage } from '../data/calibration-plan.ts';
 import { type CocoDataset, phraseCategories, takeImages } from '../data/coco.ts';
-import { readImage } from '../data/image.ts';
 import { categoryPhrases } from '../data/phrases.ts';
 import { calibrationSamples } from '../detect/calibration-feeds.ts';
 import { Detector } from '../detect/detector.ts';
@@ -25,17 +24,18 @@ import { type Matches, matchDetections } from '../evaluate/matches.ts';
 import { scoreDataset } from '../evaluate/score-dataset.ts';
 import { readPackage } from '../models/package/package.ts';
 import { modelHash } from '../onnx/hash.ts';
+import { namedErrors } from '../report/named-errors.ts';
 import type { VariantErrors } from '../report/variants.ts';
 import { defaultThreads } from '../runtime/threads.ts';
 import { at, type Context, type Made } from './compress-context.ts';
-import { agreementSchema, type CompressResult } from './compress-options.ts';
+import { agreementSchema, type CompressedImage, type CompressResult } from './compress-options.ts';
 import { measureInTurns } from './in-turns.ts';
 import { measureInProcess } from './measure-step.ts';
 import { detectionSchema, estimatesSchema, figuresSchema, variantErrorsSchema } from './result-schemas.ts';
 
 /** Every variant is timed in turns, so that a drift of the machine affects all of them. */
 export const ROUNDS = 3;
-/** Images that are shown in the report: those with most objects. */
+/** Images that are shown in the report: those in which most changes, and of equals those with most objects. */
 const MAX_SHOWN = 4;
 /** Images on which outputs are compared with those of the float model. */
 const MAX_COMPARED = 32;
@@ -45,10 +45,15 @@ const PROFILE_TOKENS = 64;
 const scoreSchema = z.object({
   figures: figuresSchema,
   categories: z.array(z.object({ id: z.number(), name: z.string(), AP: z.number() })),
-  shown: z.array(z.object({ path: z.string(), hash: z.string(), found: z.array(detectionSchema) })),
 });
 
-/** The score of a variant, and the boxes that it finds in the images of the report. */
+const shownImageSchema = z.object({
+  path: z.string(),
+  hash: z.string(),
+  detections: z.array(z.object({ variant: z.string(), found: z.array(detectionSchema) })),
+});
+
+/** The score of a variant. */
 export type VariantScore = z.output<typeof scoreSchema>;
 
 const timingSchema = z.object({
@@ -65,7 +70,7 @@ export type VariantIntervals = z.output<typeof intervalsSchema>[number];
 /** The file of all boxes that a variant found. */
 const detectionsOf = ({ state }: Context, { name }: Made) => join(state, `detections-${name}.json`);
 
-/** Scores a variant, and keeps the boxes that it finds in the images of the report. */
+/** Scores a variant, and keeps the boxes that it finds. */
 export async function scoreVariant(context: Context, made: Made): Promise<VariantScore> {
   const { name, path, model } = made;
   const { records, scoring, scoringIdentity: identity, state, options } = context;
@@ -87,27 +92,8 @@ export async function scoreVariant(context: Context, made: Made): Promise<Varian
       const categories = scoring.categories.map(({ id, name: label }) => {
         return { id, name: label, AP: averagePrecisionOf.get(id) ?? -1 };
       });
-      const prompt = await detector.encodePrompt(categoryPhrases(phraseCategories(scoring)));
-      const shown = [];
-      for (const image of imagesToShow(scoring)) {
-        const imagePath = scoring.pathOf(image);
-        const found = await detector.detect(
-          await readImage(imagePath, { ignoreOrientation: scoring.ignoreOrientation }),
-          prompt,
-        );
-        shown.push({
-          path: imagePath,
-          hash: await hashFile(imagePath),
-          found: found.map(({ phrase, label, score: value, box }) => ({
-            phrase,
-            label,
-            score: value,
-            box: tuple(box),
-          })),
-        });
-      }
       await journal.remove();
-      return { figures, categories, shown };
+      return { figures, categories };
     },
   });
 }
@@ -132,20 +118,68 @@ export async function findIntervals(context: Context, made: readonly Made[]): Pr
   });
 }
 
-const tuple = ([x, y, width, height]: readonly [number, number, number, number]): [number, number, number, number] => [
-  x,
-  y,
-  width,
-  height,
-];
-
-/** The images with most objects. */
-function imagesToShow({ images, annotations }: CocoDataset): CocoDataset['images'] {
+/** The images in which the variants lose and gain most objects, and of equals those with most objects. */
+export function imagesToShow(
+  { images, annotations }: CocoDataset,
+  errors: readonly VariantErrors[],
+): readonly CocoDataset['images'][number][] {
   const objects = new Map<number, number>();
   for (const { image_id } of annotations) objects.set(image_id, (objects.get(image_id) ?? 0) + 1);
-  return images
-    .toSorted((a, b) => (objects.get(b.id) ?? 0) - (objects.get(a.id) ?? 0) || a.id - b.id)
-    .slice(0, MAX_SHOWN);
+  const changes = new Map<string, number>();
+  for (const { change } of errors)
+    for (const { name, lost, gained } of change?.images ?? [])
+      changes.set(name, (changes.get(name) ?? 0) + lost + gained);
+  const [changed, shown] = [
+    (image: CocoDataset['images'][number]) => changes.get(image.file_name) ?? 0,
+    (image: CocoDataset['images'][number]) => objects.get(image.id) ?? 0,
+  ];
+  return images.toSorted((a, b) => changed(b) - changed(a) || shown(b) - shown(a) || a.id - b.id).slice(0, MAX_SHOWN);
+}
+
+/** The images of the report with the boxes that each variant finds in them. */
+export async function pickImages(
+  context: Context,
+  made: readonly Made[],
+  errors: readonly VariantErrors[],
+): Promise<CompressedImage[]> {
+  const { records, scoring, scoringIdentity } = context;
+  const images = imagesToShow(scoring, errors);
+  const places = new Map(images.map(({ id }, place) => [id, place]));
+  const phrases = new Map(scoring.categories.map(({ id, name }, index) => [id, { phrase: index, label: name }]));
+  return records.do({
+    name: 'pictures',
+    key: {
+      version: packageVersion(),
+      ...scoringIdentity,
+      models: hashJson(made.map(({ name, model }) => [name, model])),
+      images: hashJson([...places.keys()]),
+    },
+    schema: z.array(shownImageSchema),
+    run: async () => {
+      const shown = await Promise.all(
+        images.map(async (image) => {
+          const path = scoring.pathOf(image);
+          const detections: z.output<typeof shownImageSchema>['detections'] = [];
+          // A report of these results may be made in another folder.
+          return { path: resolve(path), hash: await hashFile(path), detections };
+        }),
+      );
+      for (const variant of made) {
+        for (const image of shown) image.detections.push({ variant: variant.name, found: [] });
+        for (const { image_id, category_id, score, bbox } of await readDetections(
+          detectionsOf(context, variant),
+          scoring,
+        )) {
+          const [image, words] = [shown[places.get(image_id) ?? -1], phrases.get(category_id)];
+          if (score < DEFAULT_THRESHOLD || !image || !words) continue;
+          const [x, y, width, height] = bbox;
+          image.detections.at(-1)?.found.push({ ...words, score, box: [x, y, width, height] });
+        }
+        for (const image of shown) image.detections.at(-1)?.found.sort((a, b) => b.score - a.score);
+      }
+      return shown;
+    },
+  });
 }
 
 /** Finds the causes of the errors of each variant, and the objects that it loses and gains against the float model. */
@@ -155,6 +189,10 @@ export async function explainAll(context: Context, made: readonly Made[]): Promi
   const [reference] = made;
   const results: VariantErrors[] = [];
   const read = (variant: Made) => readDetections(detectionsOf(context, variant), scoring);
+  const names = {
+    categories: new Map(scoring.categories.map(({ id, name }) => [id, name])),
+    images: new Map(scoring.images.map(({ id, file_name }) => [id, file_name])),
+  };
   // Of the reference only the boxes that a user sees are kept, so that one variant's are in memory at a time.
   let before: readonly CocoDetection[] | undefined;
   for (const variant of made) {
@@ -167,19 +205,17 @@ export async function explainAll(context: Context, made: readonly Made[]): Promi
     const run = async (): Promise<VariantErrors> => {
       if (variant !== reference) before ??= (await read(at(made, 0))).filter(({ score }) => score >= DEFAULT_THRESHOLD);
       const detections = await read(variant);
-      const { groups } = findObjects(scoring, detections, DEFAULT_THRESHOLD);
+      const found = findObjects(scoring, detections, DEFAULT_THRESHOLD);
       const change =
         variant === reference || !before ? undefined : findChange(scoring, before, detections, DEFAULT_THRESHOLD);
       return {
         threshold: DEFAULT_THRESHOLD,
         analysis: analyzeErrors(scoring, detections),
-        groups,
-        ...(change && {
-          change: { lost: change.lost, gained: change.gained, groups: change.groups, lostMargin: change.lostMargin },
-        }),
+        groups: found.groups,
+        ...namedErrors(found, change, names),
       };
     };
-    results.push(await records.do({ name: `explain ${variant.name}`, key, schema: variantErrorsSchema, run }));
+    results.push(await records.do({ name: `errors of ${variant.name}`, key, schema: variantErrorsSchema, run }));
   }
   return results;
 }

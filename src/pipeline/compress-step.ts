@@ -27,12 +27,12 @@ import {
   findIntervals,
   inspectLast,
   measureAll,
+  pickImages,
   ROUNDS,
   scoreVariant,
   type VariantScore,
 } from './compress-judgement.ts';
 import {
-  type CompressedImage,
   type CompressedVariant,
   type CompressOptions,
   type CompressResult,
@@ -151,14 +151,7 @@ export async function compressModels(
       };
     }),
   );
-  const images = at(scores, 0).shown.map(({ path, hash }, image): CompressedImage => {
-    const detections = made.map(({ name }, index) => ({
-      variant: name,
-      found: at(scores, index).shown[image]?.found ?? [],
-    }));
-    // A report of these results may be made in another folder.
-    return { path: resolve(path), hash, detections };
-  });
+  const images = await pickImages(context, made, errors);
   const { allowedDrop } = options;
   const results: CompressResult = {
     format: RESULTS_FORMAT,

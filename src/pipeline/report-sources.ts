@@ -17,8 +17,7 @@ import {
   estimateSchema,
   estimatesSchema,
   figuresSchema,
-  foundChangeSchema,
-  foundSchema,
+  foundByIdsSchema,
   identitySchema,
   labelsSchema,
   outputFiguresSchema,
@@ -97,8 +96,7 @@ const schemas = {
   errors: z.object({
     threshold: z.number(),
     errors: errorAnalysisSchema,
-    groups: foundSchema,
-    change: foundChangeSchema.optional(),
+    ...foundByIdsSchema,
   }),
   bench: z.object({
     rounds: count,

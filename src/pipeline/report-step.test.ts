@@ -89,6 +89,49 @@ describe('a report', () => {
     ]);
   });
 
+  test('shows which phrase is taken for which, and the phrases and images that lose objects', async () => {
+    const annotations = join(golden, 'many_ground_truth.json');
+    const truth = await readAnnotations(annotations);
+    const [taken, other] = truth.categories;
+    if (!taken || !other) throw new Error('the golden file has two categories');
+    const hasOther = new Set(
+      truth.annotations.filter(({ category_id }) => category_id !== taken.id).map(({ image_id }) => image_id),
+    );
+    const mistaken = truth.annotations
+      .filter(
+        ({ category_id, image_id, iscrowd }) => iscrowd === 0 && category_id === taken.id && !hasOther.has(image_id),
+      )
+      .slice(0, 3);
+    expect(mistaken.length).toBeGreaterThan(0);
+    const detections: CocoDetection[] = JSON.parse(await readFile(at('fp32.json'), 'utf8'));
+    const isMistaken = ({ image_id, bbox }: CocoDetection) =>
+      mistaken.some((each) => each.image_id === image_id && each.bbox.join() === bbox.join());
+    await save(
+      'mistaken.json',
+      detections.map((each) => (isMistaken(each) ? { ...each, category_id: other.id } : each)),
+    );
+    await explainErrors({
+      detections: at('mistaken.json'),
+      against: at('fp32.json'),
+      annotations,
+      output: at('mistaken.errors.json'),
+    });
+    await report({ results: at('mistaken.errors.json'), output: at('mistaken.html') });
+    const { document } = parseHTML(await readFile(at('mistaken.html'), 'utf8'));
+    const rowsOf = (caption: RegExp) =>
+      [...document.querySelectorAll('table')]
+        .filter((each) => caption.test(each.querySelector('caption')?.textContent ?? ''))
+        .flatMap((each) => [...each.querySelectorAll('tr')])
+        .map((row) => [...row.children].map(({ textContent }) => textContent));
+    expect(rowsOf(/lost and gained against fp32, by phrase/)).toContainEqual([
+      taken.name,
+      `${mistaken.length} lost, 0 gained`,
+    ]);
+    const matrix = rowsOf(/on objects of the row/);
+    const column = matrix[0]?.indexOf(other.name) ?? -1;
+    expect(matrix.find(([name]) => name === taken.name)?.[column]).toBe(`${mistaken.length}`);
+  });
+
   test('says the same as Markdown and as CSV', async () => {
     const { markdown, csv, answer } = await report({
       results: files('fp32.score.json', 'int8.score.json', 'bench.json'),

@@ -3,6 +3,7 @@
  * apart by the hashes of their contents: files of two fine-tunes are often called the same.
  */
 import { UsageError } from '../base/errors.ts';
+import { namedErrors } from '../report/named-errors.ts';
 import type { ReportedVariant } from '../report/variants.ts';
 import { type Against, againstOf, NamesOfModels, sameName } from './report-names.ts';
 import type { ReportPart } from './report-sources.ts';
@@ -55,8 +56,9 @@ function statementsOf(part: ReportPart, names: NamesOfModels): Statement[] {
       return [{ ...about, topics: ['accuracy'], fields: { figures, intervals, change } }];
     }
     case 'errors': {
-      const { threshold, errors: analysis, groups, change } = part.result;
-      return [{ ...about, topics: ['errors'], fields: { errors: { threshold, analysis, groups, change } } }];
+      const { threshold, errors: analysis, groups, change, categoryNames, imageNames } = part.result;
+      const named = namedErrors(part.result, change, { categories: categoryNames, images: imageNames });
+      return [{ ...about, topics: ['errors'], fields: { errors: { threshold, analysis, groups, ...named } } }];
     }
     case 'measure': {
       const { runSeconds, medianSeconds, peakMemoryBytes } = part.result;

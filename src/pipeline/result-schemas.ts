@@ -6,6 +6,7 @@ import { ERROR_CAUSES } from '../evaluate/errors/find-errors.ts';
 import { OCCLUSIONS, SIZES } from '../evaluate/errors/object-groups.ts';
 import { FIGURES } from '../evaluate/score-matches.ts';
 import type { ModelIdentity } from '../models/package/model-identity.ts';
+import { MOST_CHANGED, MOST_CONFUSIONS } from '../report/named-errors.ts';
 import type { PublishedSize } from '../report/published-size.ts';
 import type { VariantErrors } from '../report/variants.ts';
 
@@ -64,15 +65,40 @@ export const detectionSchema = z.object({
 const byGroup = <T extends z.ZodType>(value: T) =>
   z.object({ size: z.record(z.enum(SIZES), value), occlusion: z.record(z.enum(OCCLUSIONS), value) });
 
-export const foundSchema = byGroup(z.object({ found: count, total: count }));
+const foundSchema = byGroup(z.object({ found: count, total: count }));
 
 const changedCounts = { lost: count, gained: count };
 
-export const foundChangeSchema = z.object({
+const changeBase = {
   ...changedCounts,
   groups: byGroup(z.object(changedCounts)),
   lostMargin: z.number().optional(),
-});
+};
+
+/** The number of categories of the largest data sets is of this order. */
+const MOST_NAMES = 100_000;
+
+/** Names by ids. */
+const names = z
+  .record(z.string().regex(/^-?[0-9]+$/), z.string())
+  .refine((record) => Object.keys(record).length <= MOST_NAMES, { error: `more than ${MOST_NAMES} names` })
+  .transform((record) => new Map(Object.entries(record).map(([id, name]) => [Number(id), name] as const)));
+
+const changeOfId = z.array(z.object({ id: z.number(), ...changedCounts })).max(MOST_NAMES);
+
+/** What `errors` says about confusions and changes, by ids, and the names of the ids. */
+export const foundByIdsSchema = {
+  groups: foundSchema,
+  confusions: z.array(z.object({ object: z.number(), detected: z.number(), count })).max(10_000_000),
+  change: z
+    .object({ ...changeBase, categories: changeOfId, images: changeOfId })
+    .transform(({ lostMargin, ...others }) => ({ ...others, lostMargin }))
+    .optional(),
+  categoryNames: names,
+  imageNames: names,
+};
+
+const namedChanges = z.array(z.object({ name: shownName, ...changedCounts })).max(MOST_CHANGED);
 
 export const errorAnalysisSchema = z.object({
   AP50: z.number(),
@@ -85,7 +111,11 @@ export const variantErrorsSchema: z.ZodType<VariantErrors> = z.object({
   threshold: z.number(),
   analysis: errorAnalysisSchema,
   groups: foundSchema,
-  change: foundChangeSchema.optional(),
+  confusions: z
+    .array(z.object({ object: shownName, detected: shownName, count }))
+    .max(MOST_CONFUSIONS)
+    .optional(),
+  change: z.object({ ...changeBase, categories: namedChanges.optional(), images: namedChanges.optional() }).optional(),
 });
 
 /** The identity of a model. */

@@ -57,6 +57,7 @@ const figures = {
 };
 
 const foundCount = { found: 1, total: 2 };
+const changedCount = { lost: 1, gained: 2 };
 const error = { count: 1, gain: 0.1 };
 const causes = {
   classification: error,
@@ -92,6 +93,17 @@ const variant = (name: string) => ({
     groups: {
       size: { small: foundCount, medium: foundCount, large: foundCount },
       occlusion: { free: foundCount, partly: foundCount, mostly: foundCount },
+    },
+    confusions: [{ object: HOSTILE, detected: `${HOSTILE}2`, count: 3 }],
+    change: {
+      lost: 1,
+      gained: 2,
+      groups: {
+        size: { small: changedCount, medium: changedCount, large: changedCount },
+        occlusion: { free: changedCount, partly: changedCount, mostly: changedCount },
+      },
+      categories: [{ name: HOSTILE, lost: 1, gained: 2 }],
+      images: [{ name: HOSTILE, lost: 1, gained: 2 }],
     },
   },
 });

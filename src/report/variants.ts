@@ -46,6 +46,8 @@ export interface VariantErrors {
   readonly analysis: ErrorAnalysis;
   /** The objects that are found, by size and occlusion. */
   readonly groups: ByGroup<FoundCount>;
+  /** The categories that are taken for others, the most frequent first; undefined if that is not known. */
+  readonly confusions?: readonly NamedConfusion[] | undefined;
   /** The objects that only one of the reference and this variant finds; undefined for the reference. */
   readonly change?: ErrorChange | undefined;
 }
@@ -56,6 +58,26 @@ export interface ErrorChange extends ChangedCount {
   readonly groups: ByGroup<ChangedCount>;
   /** The median of how far the scores of lost objects were above the threshold; undefined if none is lost. */
   readonly lostMargin?: number | undefined;
+  /** The categories with most changes, those with most first; undefined if that is not known. */
+  readonly categories?: readonly NamedChange[] | undefined;
+  /** The images with most changes, by the names of their files; undefined if that is not known. */
+  readonly images?: readonly NamedChange[] | undefined;
+}
+
+/** The objects of one category, or in one image, that only one of the reference and a variant finds. */
+export interface NamedChange extends ChangedCount {
+  /** The name of the category, or of the file. */
+  readonly name: string;
+}
+
+/** Boxes of one category on objects of another. */
+export interface NamedConfusion {
+  /** The category of the object. */
+  readonly object: string;
+  /** The category of the boxes. */
+  readonly detected: string;
+  /** The number of boxes. */
+  readonly count: number;
 }
 
 /** A variant of which not everything was measured. */

@@ -78,7 +78,18 @@ function variant(name: string, seconds: number, drop: number): Variant {
         falseNegatives: 0.052,
       },
       groups: byGroup(count),
-      ...(!isReference && { change: { ...changed, groups: byGroup(changed), lostMargin: 0.02 } }),
+      confusions: ['white blood cell', 'platelet', 'a rather long name of a category'].map((detected, index) => {
+        return { object: 'red blood cell', detected, count: 9 - index };
+      }),
+      ...(!isReference && {
+        change: {
+          ...changed,
+          groups: byGroup(changed),
+          lostMargin: 0.02,
+          categories: [{ name: 'red blood cell', ...changed }],
+          images: [{ name: 'photographs/a rather long name of a photograph 000000039769.jpg', ...changed }],
+        },
+      }),
     },
   };
 }
