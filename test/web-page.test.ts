@@ -15,6 +15,7 @@ import { Detector } from '../src/detect/detector.ts';
 import { type ModelPackage, readPackage } from '../src/models/package/package.ts';
 import { copyModel } from '../src/onnx/copy.ts';
 import { setMetadata } from '../src/onnx/metadata.ts';
+import { readModel } from '../src/onnx/read.ts';
 import { specializeModel } from '../src/pipeline/specialize-step.ts';
 import { exportWeb, type WebPage } from '../src/pipeline/web/export-web.ts';
 
@@ -51,6 +52,12 @@ describe.skipIf(!isBuilt)('the folder (it needs `npm run build`)', () => {
         .filter((name) => name.endsWith('.onnx'))
         .reduce((sum, name) => sum + statSync(join(site, 'model', name)).size, 0),
     );
+  });
+
+  test('factors of deformable attention are repeated for its points, which the optimization of the page keeps', async () => {
+    const { graph } = await readModel(join(site, 'model', 'detect.onnx'));
+    // Two factors of each of the 2 layers of the encoder and the 3 of the decoder.
+    expect(graph.node.filter(({ opType, name }) => opType === 'Expand' && name.includes('points of'))).toHaveLength(10);
   });
 
   test('every server gets the headers that allow threads, and nothing comes from another server', () => {

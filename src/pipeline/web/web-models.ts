@@ -29,6 +29,7 @@ import {
   type WebFiles,
   type WebPackage,
 } from '../../web/manifest.ts';
+import { repeatForEachPoint } from './repeat-for-each-point.ts';
 
 /** The version of the operators of which onnxruntime-web's WebGPU provider has GridSample. */
 const WEBGPU_OPSET = 19;
@@ -60,7 +61,7 @@ export async function webPackage(source: ModelPackage, form: WebForm): Promise<W
     ...(!isFixed && { text: await textHalf(half('text'), source, form) }),
     detect: await (backend === 'webgpu'
       ? forWebGpu(half('detect'), source, form)
-      : optimized(half('detect'), source.source)),
+      : forWebAssembly(half('detect'), source.source)),
     pixels: await optimized(preprocessingGraph(preprocessing), source.source),
   };
   const config = JSON.parse(getMetadata(model, FILES.config[1]) ?? 'null');
@@ -98,6 +99,13 @@ async function textHalf(half: Model, source: ModelPackage, { weights }: WebForm)
   const model = copyModel(half);
   await storeWeights(model, source, weights);
   return optimized(model, source.source);
+}
+
+/** The half that detects, in the operators that WebAssembly computes fastest. */
+async function forWebAssembly(half: Model, source: string): Promise<Uint8Array<ArrayBuffer>> {
+  const model = copyModel(half);
+  repeatForEachPoint(model);
+  return optimized(model, source);
 }
 
 /**
