@@ -21,7 +21,14 @@ import { misuse, openTables, readArguments } from './write-table.mjs';
 
 // A grey level is about 0.017 of the values that the model takes.
 const PERTURBATION = 1e-4;
-const STANDARD = { recipes: bundledRecipes().join(','), runs: '16', images: '500' };
+/** The recipe `generic` is for other models. */
+const STANDARD = {
+  recipes: bundledRecipes()
+    .filter((name) => name !== 'generic')
+    .join(','),
+  runs: '16',
+  images: '500',
+};
 const { values: options } = readArguments({
   recipes: { type: 'string', default: STANDARD.recipes },
   runs: { type: 'string', default: STANDARD.runs },
