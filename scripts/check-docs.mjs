@@ -3,13 +3,14 @@
 //   node scripts/check-docs.mjs                                 lists stale tables with the command that makes each again
 //   node scripts/check-docs.mjs --made TABLE [--at COMMIT]      notes that a table was made, by this build or that of a commit
 //   node scripts/check-docs.mjs --accept TABLE --because WHY    notes why the changes since then cannot alter a table
+//   node scripts/check-docs.mjs --keep TABLE --because WHY      notes why a table of an older build stays, which it then says above itself
 //
 // docs/measured.json has an entry for each table: the command that makes it, and the files that decide its figures, by purpose; for
 // times also the processor that it was measured on. In the document, the comment <!-- measured: TABLE --> stands before the table, or
 // before a paragraph that a benchmark writes; bench/write-table.mjs replaces what stands after it. A table is stale if what the files do
-// has changed; comments, spaces and tests do not count. A table that says itself by which build it was measured, with the sentence
-// "Measured at COMMIT (DATE)." above it, makes no claim about later builds: it is listed, and no error. A table after
-// <!-- history --> tells what single changes brought when they were made.
+// has changed; comments, spaces and tests do not count. Only a table that cannot be made on the machine at hand may be stale: its entry
+// says in `kept` why, such as "another processor", and the sentence "Measured at COMMIT (DATE)." stands above it. It is listed then, and
+// no error. A table after <!-- history --> tells what single changes brought when they were made.
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -46,7 +47,7 @@ export function hashOf(names, read) {
 const markerOf = (name) => `<!-- measured: ${name} -->\n`;
 /** The lines after a marker, up to a blank line or another comment. */
 const BLOCK = /^(?:(?!<!--)[^\n]*\S[^\n]*\n)+/;
-const MEASURED_AT = /Measured at [0-9a-f]+ \([-\d]+\)\.\n\n$/;
+const MEASURED_AT = /Measured at ([0-9a-f]+ \([-\d]+\))\.\n\n$/;
 
 /** The table or the paragraph after the marker of `name`; undefined if there is none. */
 export function blockOf(text, name) {
@@ -63,11 +64,8 @@ export function replaceBlock(text, name, block) {
   return `${before}${markerOf(name)}${block.trim()}\n${after.replace(BLOCK, '')}`;
 }
 
-/** True if a table says itself which build it is of. */
-function saysItsBuild(text, name, { measured }) {
-  const start = text.indexOf(markerOf(name));
-  return measured !== undefined && text.slice(0, start).trimEnd().endsWith(`Measured at ${measured}.`);
-}
+/** The build that a table says above itself that it is of; undefined if it does not say so. */
+const saidBuild = (text, name) => MEASURED_AT.exec(text.slice(0, text.indexOf(markerOf(name))))?.[1];
 
 /** Numbers with a unit, or with an interval: what only a measurement can say. */
 const FIGURE = /\d\.\d+ (?:s|ms|MB)\b|\d\.\d+ [[(][−+\d.]+(?:,| to) /;
@@ -101,15 +99,22 @@ export function checkDocs(root) {
       );
       continue;
     }
+    const said = saidBuild(textOf(entry.in), name);
+    if (said !== undefined && said !== entry.measured)
+      problems.push(`${entry.in}: the table ${name} says that it is of ${said}, and it is of ${entry.measured}.`);
     const again = `make it again with \`${entry.command}\``;
     if (hashOf(['table'], () => Buffer.from(table)) !== entry.table)
       problems.push(`${entry.in}: the table ${name} was changed by hand; ${again}.`);
     else if (sourcesHash(root, entries, entry) !== entry.sources) {
-      if (saysItsBuild(textOf(entry.in), name, entry)) notes.push(`${entry.in}: ${name} is of ${entry.measured}.`);
-      else
+      if (entry.kept === undefined)
         problems.push(
-          `${entry.in}: the table ${name} is older than the code it describes; ${again}, or say with --accept ${name} --because "…" why the changes cannot alter it.`,
+          `${entry.in}: the table ${name} is older than the code it describes; ${again}, or say with --accept ${name} --because "…" why the changes cannot alter it, or with --keep why it stays although they can.`,
         );
+      else if (said === undefined)
+        problems.push(
+          `${entry.in}: the table ${name} of an older build is kept, and does not say so; write "Measured at ${entry.measured}." and a blank line before its comment.`,
+        );
+      else notes.push(`${entry.in}: ${name} is of ${entry.measured}, kept: ${entry.kept}.`);
     }
   }
   for (const file of ['README.md', ...globSync('docs/*.md', { cwd: root })])
@@ -155,6 +160,7 @@ export function noteMade(root, sources, commit = 'HEAD') {
     entry.sources = hash;
     entry.measured = stampOf(root, commit);
     delete entry.accepted;
+    delete entry.kept;
   }
   writeEntries(root, entries);
 }
@@ -179,6 +185,19 @@ function sourcesAt(root, entries, entry, commit) {
   }
 }
 
+/** Notes why a table of an older build stays, and lets it say so in its document. */
+export function keepOld(root, name, reason) {
+  const entries = readEntries(root);
+  const entry = entries.tables[name];
+  const text = readFileSync(join(root, entry.in), 'utf8');
+  if (saidBuild(text, name) === undefined) {
+    const start = text.indexOf(markerOf(name));
+    writeWhole(join(root, entry.in), `${text.slice(0, start)}Measured at ${entry.measured}.\n\n${text.slice(start)}`);
+  }
+  entry.kept = reason;
+  writeEntries(root, entries);
+}
+
 function main() {
   const root = fileURLToPath(new URL('..', import.meta.url));
   const { values } = parseArgs({
@@ -186,21 +205,22 @@ function main() {
       made: { type: 'string' },
       at: { type: 'string' },
       accept: { type: 'string' },
+      keep: { type: 'string' },
       because: { type: 'string' },
     },
   });
-  const name = values.made ?? values.accept;
+  const name = values.made ?? values.accept ?? values.keep;
   if (name !== undefined) {
     const entries = readEntries(root);
     const entry = entries.tables[name];
     if (!entry)
       throw new Error(`docs/measured.json has no table ${name}; it has ${Object.keys(entries.tables).join(', ')}.`);
-    if (values.accept !== undefined && !values.because)
-      throw new Error('Say with --because why the changes cannot alter it.');
+    if (values.made === undefined && !values.because) throw new Error('Say why with --because.');
     const sources = values.at ? sourcesAt(root, entries, entry, values.at) : sourcesHash(root, entries, entry);
-    if (values.accept === undefined) noteMade(root, { [name]: sources }, values.at);
+    writtenBlock(root, entry, name);
+    if (values.made !== undefined) noteMade(root, { [name]: sources }, values.at);
+    else if (values.keep !== undefined) keepOld(root, name, values.because);
     else {
-      writtenBlock(root, entry, name);
       Object.assign(entry, { sources, accepted: { at: stampOf(root, values.at ?? 'HEAD'), because: values.because } });
       writeEntries(root, entries);
     }
