@@ -31,7 +31,13 @@ import { at, type Context, type Made } from './compress-context.ts';
 import { agreementSchema, type CompressedImage, type CompressResult } from './compress-options.ts';
 import { measureInTurns } from './in-turns.ts';
 import { measureInProcess } from './measure-step.ts';
-import { detectionSchema, estimatesSchema, figuresSchema, variantErrorsSchema } from './result-schemas.ts';
+import {
+  changedCount,
+  detectionSchema,
+  estimatesSchema,
+  figuresSchema,
+  variantErrorsSchema,
+} from './result-schemas.ts';
 
 /** Every variant is timed in turns, so that a drift of the machine affects all of them. */
 export const ROUNDS = 3;
@@ -50,7 +56,13 @@ const scoreSchema = z.object({
 const shownImageSchema = z.object({
   path: z.string(),
   hash: z.string(),
-  detections: z.array(z.object({ variant: z.string(), found: z.array(detectionSchema) })),
+  detections: z.array(
+    z.object({
+      variant: z.string(),
+      found: z.array(detectionSchema),
+      change: changedCount.optional(),
+    }),
+  ),
 });
 
 /** The score of a variant. */
@@ -164,18 +176,25 @@ export async function pickImages(
           return { path: resolve(path), hash: await hashFile(path), detections };
         }),
       );
+      const annotations = scoring.annotations.filter(({ image_id }) => places.has(image_id));
+      let reference: readonly CocoDetection[] | undefined;
       for (const variant of made) {
-        for (const image of shown) image.detections.push({ variant: variant.name, found: [] });
-        for (const { image_id, category_id, score, bbox } of await readDetections(
-          detectionsOf(context, variant),
-          scoring,
-        )) {
-          const [image, words] = [shown[places.get(image_id) ?? -1], phrases.get(category_id)];
-          if (score < DEFAULT_THRESHOLD || !image || !words) continue;
-          const [x, y, width, height] = bbox;
-          image.detections.at(-1)?.found.push({ ...words, score, box: [x, y, width, height] });
+        const drawn = (await readDetections(detectionsOf(context, variant), scoring))
+          .filter(({ image_id, score }) => places.has(image_id) && score >= DEFAULT_THRESHOLD)
+          .sort((a, b) => b.score - a.score);
+        const changes =
+          reference &&
+          findChange({ images, annotations, categories: scoring.categories }, reference, drawn, DEFAULT_THRESHOLD);
+        reference ??= drawn;
+        for (const [id, place] of places) {
+          const found = drawn.flatMap(({ image_id, category_id, score, bbox: [x, y, width, height] }) => {
+            const words = phrases.get(category_id);
+            const box: [number, number, number, number] = [x, y, width, height];
+            return image_id === id && words ? [{ ...words, score, box }] : [];
+          });
+          const { lost = 0, gained = 0 } = changes?.images.find((each) => each.id === id) ?? {};
+          shown[place]?.detections.push({ variant: variant.name, found, ...(changes && { change: { lost, gained } }) });
         }
-        for (const image of shown) image.detections.at(-1)?.found.sort((a, b) => b.score - a.score);
       }
       return shown;
     },

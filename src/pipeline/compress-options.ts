@@ -16,6 +16,7 @@ import type { Defaults } from '../base/defaults.ts';
 import { UsageError } from '../base/errors.ts';
 import type { Detection } from '../detect/base-detector.ts';
 import type { ActivationRanges } from '../evaluate/activation-ranges.ts';
+import type { ChangedCount } from '../evaluate/errors/found-objects.ts';
 import type { Inspection } from '../evaluate/inspect.ts';
 import { DEFAULT_ALLOWED_DROP, type Recommendation } from '../evaluate/recommendation.ts';
 import type { OutputFigure } from '../models/family.ts';
@@ -168,6 +169,8 @@ export interface CompressedImage {
     readonly variant: string;
     /** The boxes that it found. */
     readonly found: readonly Detection[];
+    /** The objects in the image that only one of the float model and this one finds; undefined for the float model. */
+    readonly change?: ChangedCount | undefined;
   }[];
 }
 

@@ -69,9 +69,12 @@ const foundSchema = byGroup(z.object({ found: count, total: count }));
 
 const changedCounts = { lost: count, gained: count };
 
+/** Objects that only one of two models finds. */
+export const changedCount = z.object(changedCounts);
+
 const changeBase = {
   ...changedCounts,
-  groups: byGroup(z.object(changedCounts)),
+  groups: byGroup(changedCount),
   lostMargin: z.number().optional(),
 };
 

@@ -6,6 +6,7 @@ import type { CompressResult } from './compress-options.ts';
 import { agreementSchema, RESULTS_FORMAT } from './compress-options.ts';
 import {
   activationsSchema,
+  changedCount,
   count,
   detectionSchema,
   estimateSchema,
@@ -120,7 +121,13 @@ export const resultsSchema: z.ZodType<CompressResult> = z.object({
         path: z.string().min(1),
         hash: z.string(),
         detections: z
-          .array(z.object({ variant: z.string(), found: z.array(detectionSchema).max(10_000) }))
+          .array(
+            z.object({
+              variant: z.string(),
+              found: z.array(detectionSchema).max(10_000),
+              change: changedCount.optional(),
+            }),
+          )
           .max(100)
           .superRefine(toldApartBy('variant')),
       }),

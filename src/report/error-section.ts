@@ -7,7 +7,7 @@ import { folded, type Section, tableCard } from './page.ts';
 import type { NamedConfusion, ReportedVariant, VariantErrors } from './variants.ts';
 
 /** The categories of a table of confusions: more do not fit a page. */
-const MOST_CONFUSED = 10;
+const MOST_CONFUSED = 8;
 /** The categories of the table of lost and gained objects. */
 const MOST_ROWS = 12;
 

@@ -238,7 +238,7 @@ const pages: Record<string, () => string> = {
           height: 10,
           bytes: Uint8Array.of(1, 2, 3),
           mediaType: 'image/jpeg',
-          detections: [{ variant: HOSTILE, found }],
+          detections: [{ variant: HOSTILE, found, change: changedCount }],
         },
       ],
       inspected: { name: HOSTILE, inspection },

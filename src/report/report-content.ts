@@ -1,6 +1,7 @@
 /** Everything that a report shows. Texts are plain text, not HTML. Nothing in it names a place on this machine. */
 import type { Detection } from '../detect/base-detector.ts';
 import type { ActivationRanges } from '../evaluate/activation-ranges.ts';
+import type { ChangedCount } from '../evaluate/errors/found-objects.ts';
 import type { Inspection } from '../evaluate/inspect.ts';
 import type { Sensitivity } from '../evaluate/sensitivity.ts';
 import type { Mixture } from '../evaluate/tune.ts';
@@ -21,7 +22,12 @@ export interface ShownImage {
   readonly bytes: Uint8Array;
   readonly mediaType: string;
   /** One entry for each variant, in the order of `ReportContent.variants`. */
-  readonly detections: readonly { readonly variant: string; readonly found: readonly Detection[] }[];
+  readonly detections: readonly {
+    readonly variant: string;
+    readonly found: readonly Detection[];
+    /** The objects in the image that only one of the reference and the variant finds; undefined for the reference. */
+    readonly change?: ChangedCount | undefined;
+  }[];
 }
 
 /** The content of a report. What was not measured is undefined, and has no section. */

@@ -33,7 +33,7 @@ export function renderReport(content: ReportContent): string {
     ...(mixtures ? [{ id: 'mixtures', title: 'Mixtures of precisions', body: mixturesBody(mixtures) }] : []),
     ...vocabularySections(content.vocabulary),
     ...activationSections(content.activations),
-    ...pictureSections(content.images, content.missingImages, variants),
+    ...pictureSections(content.images, content.missingImages, variants[0]?.name),
     ...(planned.length > 0 ? [{ id: 'layers', title: 'Quantized layers', body: planTable(planned) }] : []),
     ...(inspected
       ? [
