@@ -122,7 +122,15 @@ export { VOCABULARY_DEFAULTS, type VocabularyOptions } from './pipeline/vocabula
 export { type VocabularyResult, vocabulary } from './pipeline/vocabulary-step.ts';
 export type { Provenance } from './report/provenance.ts';
 export type { PublishedSize, PublishedSizeVariant } from './report/published-size.ts';
-export type { Agreement, ErrorChange, ReportedVariant, Variant, VariantErrors } from './report/variants.ts';
+export type {
+  Agreement,
+  ErrorChange,
+  NamedChange,
+  NamedConfusion,
+  ReportedVariant,
+  Variant,
+  VariantErrors,
+} from './report/variants.ts';
 export type { Verdict } from './report/verdict.ts';
 
 // Detection.
