@@ -136,7 +136,7 @@ describe('train', () => {
     expect(other).toMatchObject({
       code: 1,
       stderr: expect.stringMatching(
-        /belongs to another training: the setting schedule\.max was 0\.00016 and is now 0\.00001/,
+        /belongs to another training: the setting --learning-rate was 0\.00016 and is now 0\.00001/,
       ),
     });
     const damaged = await readFile(at('stopped', STATE));

@@ -6,7 +6,7 @@ import type { CocoDataset } from '../data/coco.ts';
 import type { CheckpointPackage } from '../models/package/package.ts';
 import { bytesOf } from '../onnx/tensor.ts';
 import type { TrainablePlan } from './learned-scales.ts';
-import type { TrainingSettings } from './training-settings.ts';
+import { type TrainingOptions, type TrainingSettings, trainingSchemas } from './training-settings.ts';
 
 /** Settings by their paths, such as `schedule.max`, and hashes of data and weights. */
 export type TrainingKey = Readonly<Record<string, string | number | boolean>>;
@@ -54,6 +54,25 @@ function* flatten(value: object, path = ''): Generator<readonly [string, string 
   }
 }
 
+/** The options behind settings that are not called like the last part of their paths. */
+const OPTION_OF: Readonly<Record<string, keyof TrainingOptions>> = {
+  'schedule.kind': 'schedule',
+  'schedule.max': 'learningRate',
+  'schedule.base': 'baseRate',
+  'schedule.step': 'cycleSteps',
+  'optimizer.clipNorm': 'clip',
+  'loss.distillation': 'distil',
+  'loss.matching.class': 'classWeight',
+  'loss.loss.class': 'classWeight',
+  'denoising.queries': 'denoising',
+};
+
+/** The name of a setting as the caller knows it: that of the option, if there is one. */
+function nameOfSetting(path: string): string {
+  const option = OPTION_OF[path] ?? path.slice(path.lastIndexOf('.') + 1);
+  return option in trainingSchemas ? `\`${option}\`` : path;
+}
+
 /** Returns a phrase about the first difference between two keys; undefined if they are equal. */
 export function keyDifference(stored: TrainingKey, wanted: TrainingKey): string | undefined {
   const name = [...new Set([...Object.keys(wanted), ...Object.keys(stored)])].find(
@@ -61,6 +80,6 @@ export function keyDifference(stored: TrainingKey, wanted: TrainingKey): string 
   );
   if (name === undefined) return undefined;
   const [before, now] = [stored[name], wanted[name]];
-  const isHash = /^[0-9a-f]{32}$/.test(String(before ?? now));
-  return isHash ? `the ${name} differ` : `the setting ${name} was ${before ?? 'absent'} and is now ${now ?? 'absent'}`;
+  if (/^[0-9a-f]{32}$/.test(String(before ?? now))) return `the ${name} ${name === 'recipe' ? 'differs' : 'differ'}`;
+  return `the setting ${nameOfSetting(name)} was ${before ?? 'absent'} and is now ${now ?? 'absent'}`;
 }
