@@ -1,4 +1,4 @@
-import { basename } from 'node:path';
+import { basename, extname } from 'node:path';
 import { Command } from '@commander-js/extra-typings';
 import { UsageError } from '../base/errors.ts';
 import { megabytes, milliseconds, percent, threadsInWords } from '../base/format.ts';
@@ -51,6 +51,8 @@ export const benchCommand = () =>
       ),
     )
     .action(async (image, models, { json, phrases: list, phrase, phrasesFile, ...options }) => {
+      if (extname(image).toLowerCase() === '.onnx')
+        throw new UsageError(`${image} is a model; name the picture that the models are timed on before them.`);
       const phrases = await phrasesOf({ phrases: list, phrase, phrasesFile });
       if (phrases === undefined)
         throw new UsageError('A detector needs phrases; give --phrases, --phrase or --phrases-file.');

@@ -119,3 +119,14 @@ test('an interrupted training is finished where it is, or goes on longer than pl
   // The state is that of the longer training now.
   expect(await run(6)).toMatchObject({ finished: 6, resumedAt: 6 });
 });
+
+test('scores of other validation images are not compared', async () => {
+  scores = [10, 20, 30];
+  const labelled = (width: number) =>
+    ({ images: [{ id: 1, file_name: 'a.jpg', width, height: 2 }] }) as unknown as CocoDataset;
+  await run(2, { validation: { dataset: labelled(1), every: 1 } });
+  const again = (dataset: CocoDataset) => run(3, { longer: true, validation: { dataset, every: 1 } });
+  await expect(again(labelled(3))).rejects.toThrow(/log\.jsonl has scores of other validation images/);
+  scores = [40];
+  expect((await again(labelled(1))).finished).toBe(3);
+});

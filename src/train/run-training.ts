@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { checkFields, checkValue, optional, truth, wholeNumber } from '../base/check-options.ts';
 import { InputError, messageOf, UsageError } from '../base/errors.ts';
 import { exists, makeDirectory } from '../base/files.ts';
+import { hashJson } from '../base/hash-json.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import { reserve } from '../base/reserve.ts';
 import type { CocoDataset } from '../data/coco.ts';
@@ -92,7 +93,7 @@ export interface RunResult {
  * there, with the same numbers on the same machine as if it had not been interrupted.
  * @throws UsageError if an option is not possible, or `patience` is given without `validation`
  * @throws DivergenceError if a loss or gradient is not finite, InputError if a file cannot be read or written; the
- * messages name the state to go back to
+ * messages name the state to go back to, or the log if it has scores of other validation images
  * @throws the reason of the signal if it was aborted
  * @example
  * await using training = await createTraining(checkpoint, dataset, resolveTrainingSettings(checkpoint, dataset, 'train'));
@@ -118,6 +119,8 @@ export async function runTraining(training: Training, options: RunOptions): Prom
   if (resumedAt > settings.steps)
     throw new InputError(`${path} is at step ${resumedAt}, beyond the ${settings.steps} that are asked for.`);
   await using log = await openTrainingLog(join(directory, LOG_FILE), resumedAt);
+  const labels = validation && labelsHash(validation.dataset);
+  refuseOtherScores(log.entries, labels, join(directory, LOG_FILE));
   let done = resumedAt;
   let saved = resumedAt;
   let savedAt = performance.now();
@@ -151,7 +154,7 @@ export async function runTraining(training: Training, options: RunOptions): Prom
       await save();
       await options.keep?.('best');
     }
-    await log.append({ kind: 'score', step: done, ...score });
+    await log.append({ kind: 'score', step: done, ...score, labels });
     sinceBest = scoresSinceBest(log.entries);
     options.onScore?.(score, done);
     await options.onLog?.(log.entries);
@@ -201,6 +204,18 @@ async function makeTrainingDirectory(directory: string, state: string, finish: b
 }
 
 const scoresOf = (log: readonly LogLine[]): ScoreLine[] => log.filter((line) => line.kind === 'score');
+
+/** Tells sets of validation images apart, whose scores cannot be compared. */
+const labelsHash = ({ images, annotations, categories }: CocoDataset): string =>
+  hashJson([images, annotations, categories]).slice(0, 32);
+
+/** @throws InputError if a log has scores of images with other names or labels than those that the training is scored on */
+function refuseOtherScores(log: readonly LogLine[], labels: string | undefined, path: string): void {
+  if (labels === undefined || scoresOf(log).every((line) => (line.labels ?? labels) === labels)) return;
+  throw new InputError(
+    `${path} has scores of other validation images, with which the next ones cannot be compared; name the images of before, or another folder.`,
+  );
+}
 
 /** The first of the highest scores in the log of a training; undefined if there is none. */
 export function bestScore(log: readonly LogLine[]): ScoreLine | undefined {

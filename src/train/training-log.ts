@@ -39,6 +39,8 @@ const scoreSchema = z.object({
   AP50: z.number(),
   /** The number of validation images. */
   images: z.int().min(0),
+  /** A hash of the validation images' names and labels; a log of an older version has none. */
+  labels: z.string().optional(),
 });
 
 const lineSchema = z.discriminatedUnion('kind', [stepSchema, scoreSchema]);

@@ -60,7 +60,9 @@ test('the difference between two trainings has the name of a setting, or of the 
   const key = { batch: 4, 'schedule.max': 1e-4, images: hash };
   expect(keyDifference(key, { ...key })).toBeUndefined();
   // As the caller gave it.
-  expect(keyDifference(key, { ...key, 'schedule.max': 1e-5 })).toMatch(/`learningRate` was 0\.0001 and is now 0\.00001/);
+  expect(keyDifference(key, { ...key, 'schedule.max': 1e-5 })).toMatch(
+    /`learningRate` was 0\.0001 and is now 0\.00001/,
+  );
   expect(keyDifference(key, { ...key, images: hash.replaceAll('0', '1') })).toBe('the images differ');
   expect(keyDifference({ batch: 4 }, { batch: 4, recipe: hash })).toBe('the recipe differs');
   expect(keyDifference({ ...key, freezeScales: 3 }, key)).toMatch(/`freezeScales` was 3 and is now absent/);
