@@ -10,6 +10,7 @@ import { readDataset } from '../data/datasets/read-dataset.ts';
 import { readDetections } from '../evaluate/detections-file.ts';
 import { writeSmallCheckpoint } from '../models/grounding-dino/testing/small-checkpoint.ts';
 import { type ModelPackage, readPackage } from '../models/package/package.ts';
+import { explainErrors } from './errors-step.ts';
 import { evaluate } from './evaluate-step.ts';
 import { score } from './score-step.ts';
 
@@ -61,6 +62,11 @@ test('two parts of the images make the result of all, to the bit', async () => {
   await writeFile(empty, '[]');
   await score({ detections: [first, empty], annotations: dataset, onNotice });
   expect(notices.join()).toMatch(/^The detections are of 3 of 5 images; in the others nothing counts as found\.$/);
+  notices.length = 0;
+  await explainErrors({ detections: parts, against: empty, annotations: dataset, onNotice });
+  expect(notices.join()).toMatch(
+    /^The detections to compare with are of 0 of 5 images; in the others nothing counts as found\.$/,
+  );
   await expect(score({ detections: [first, first], annotations: dataset })).rejects.toThrow(/is named twice/);
 });
 

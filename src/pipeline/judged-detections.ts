@@ -47,7 +47,22 @@ export async function openJudgedDetections(options: JudgedDetectionsOptions): Pr
   const detections = await openDetections(options.detections, every, options);
   requireBoxes(dataset);
   const against = options.against === undefined ? undefined : await openDetections(options.against, every, options);
+  noteImagesWithout('The detections', detections, dataset, options);
+  if (against) noteImagesWithout('The detections to compare with', against, dataset, options);
   return { dataset, detections, against };
+}
+
+/** Says how many images have no detection, in which nothing counts as found. */
+function noteImagesWithout(
+  name: string,
+  detections: readonly CocoDetection[],
+  { images }: CocoDataset,
+  { onNotice }: WorkOptions,
+): void {
+  const found = new Set(detections.map(({ image_id }) => image_id));
+  const seen = images.filter(({ id }) => found.has(id)).length;
+  if (seen < images.length)
+    onNotice?.(`${name} are of ${seen} of ${images.length} images; in the others nothing counts as found.`);
 }
 
 /** The paths by which detections are given; none for the list itself. */

@@ -72,14 +72,8 @@ export async function score(options: ScoreStepOptions): Promise<ScoreResult> {
 }
 
 async function scoreFiles(options: ScoreStepOptions): Promise<ScoreResult> {
-  const { output, onProgress, signal, seed, onNotice } = options;
+  const { output, onProgress, signal, seed } = options;
   const { dataset, detections, against } = await openJudgedDetections(options);
-  const found = new Set(detections.map(({ image_id }) => image_id));
-  const empty = dataset.images.filter(({ id }) => !found.has(id)).length;
-  if (empty > 0)
-    onNotice?.(
-      `The detections are of ${dataset.images.length - empty} of ${dataset.images.length} images; in the others nothing counts as found.`,
-    );
   const subject = nameOfDetections(options.detections) ?? '';
   const result: ScoreResult = {
     origin: originOf('score', {
