@@ -10,21 +10,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { seededRandom } from './commands.mjs';
-import { openTables, readArguments } from './write-table.mjs';
+import { openTables, readStandard } from './write-table.mjs';
 
 const CATEGORIES = 80;
 const STANDARD = { images: '5000', boxes: '300', seed: '1' };
 const python = process.env.PYTHON;
-const { values: options } = readArguments({
-  images: { type: 'string', default: STANDARD.images },
-  boxes: { type: 'string', default: STANDARD.boxes },
-  seed: { type: 'string', default: STANDARD.seed },
-});
+const { values: options, settings } = readStandard(STANDARD);
 const tables = openTables(['scoring'], {
   write: options.write,
-  settings: Object.fromEntries(
-    Object.entries(STANDARD).map(([name, standard]) => [`--${name}`, [options[name], standard]]),
-  ),
+  settings,
   needs: { 'PYTHON, a Python that has pycocotools and faster-coco-eval': existsSync(python ?? '') },
 });
 const [images, boxes] = [Number(options.images), Number(options.boxes)];

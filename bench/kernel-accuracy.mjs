@@ -17,21 +17,14 @@ import { build } from './full-models.mjs';
 import { openJournal } from './journal.mjs';
 import { dino8, overSeeds, root } from './seeds.mjs';
 import { sessionDetector } from './session-detector.mjs';
-import { misuse, openTables, readArguments } from './write-table.mjs';
+import { misuse, openTables, readStandard } from './write-table.mjs';
 
 // A grey level is about 0.017 of the values that the model takes.
 const PERTURBATION = 1e-4;
 /** Between them these recipes have all operators with kernels. */
 const STANDARD = { recipes: 'fast,mixed,full', runs: '16', images: '500' };
-const { values: options } = readArguments({
-  recipes: { type: 'string', default: STANDARD.recipes },
-  runs: { type: 'string', default: STANDARD.runs },
-  images: { type: 'string', default: STANDARD.images },
-});
-const tables = openTables(['kernels-bodies'], {
-  write: options.write,
-  settings: Object.fromEntries(Object.entries(STANDARD).map(([name, value]) => [`--${name}`, [options[name], value]])),
-});
+const { values: options, settings } = readStandard(STANDARD);
+const tables = openTables(['kernels-bodies'], { write: options.write, settings });
 const [runs, images] = [Number(options.runs), Number(options.images)];
 const kernels = kernelOptions();
 if (kernels.customOperators.length === 0)

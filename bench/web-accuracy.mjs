@@ -10,10 +10,10 @@ import { bootstrapScores, matchDetections, scoreDataset } from '../dist/evaluate
 import { bundledModel, bundledValidation, exportWeb, readDataset, takeImages } from '../dist/index.mjs';
 import { Detector } from '../dist/web.mjs';
 import { estimate, points, signed } from './figures.mjs';
-import { openTables, readArguments } from './write-table.mjs';
+import { openTables, readStandard } from './write-table.mjs';
 
-const { values } = readArguments({ images: { type: 'string', default: '100' } });
-const tables = openTables(['web-weights'], { write: values.write, settings: { '--images': [values.images, 100] } });
+const { values, settings } = readStandard({ images: '100' });
+const tables = openTables(['web-weights'], { write: values.write, settings });
 const dataset = takeImages(await readDataset(bundledValidation()), Number(values.images));
 const FORMS = [
   { weights: undefined, floats: 32 },

@@ -32,6 +32,18 @@ export function readArguments(options = {}) {
   }
 }
 
+/**
+ * The arguments of a benchmark whose tables are of the defaults of its options.
+ *
+ * @param standard the options by their names, with the values that the tables are of
+ * @returns what `readArguments` does, and `settings` for `openTables`
+ */
+export function readStandard(standard) {
+  const each = (of) => Object.fromEntries(Object.entries(standard).map(of));
+  const read = readArguments(each(([name, value]) => [name, { type: 'string', default: value }]));
+  return { ...read, settings: each(([name, value]) => [`--${name}`, [read.values[name], value]]) };
+}
+
 /** The processor of this machine, such as "AMD EPYC, family 26, model 2": names alone do not tell generations apart. */
 export function processorName(path = '/proc/cpuinfo') {
   const name = cpus()[0].model.trim();

@@ -1,4 +1,4 @@
-/** What the terminal says of long work. */
+/** The line of progress names each piece of work when it begins, and estimates the time that is left from its own start. */
 import { PassThrough } from 'node:stream';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { drawProgress } from './progress-line.ts';

@@ -1,4 +1,4 @@
-/** Which images `compress` draws. */
+/** `compress` draws the images in which quantization loses and gains most objects. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { packageRoot } from '../base/package-root.ts';

@@ -17,7 +17,7 @@ import type { CocoDetection } from '../evaluate/coco-detection.ts';
 import { compareModels } from '../evaluate/compare.ts';
 import { readDetections, writeDetections } from '../evaluate/detections-file.ts';
 import { analyzeErrors } from '../evaluate/errors/error-gains.ts';
-import { findChange, findObjects } from '../evaluate/errors/found-objects.ts';
+import { type ChangedCount, type FoundChange, findChange, findObjects } from '../evaluate/errors/found-objects.ts';
 import { openEvaluationJournal } from '../evaluate/evaluation-journal.ts';
 import { inspectModel } from '../evaluate/inspect.ts';
 import { type Matches, matchDetections } from '../evaluate/matches.ts';
@@ -64,6 +64,9 @@ const shownImageSchema = z.object({
     }),
   ),
 });
+
+/** A box in an image of the report. */
+type DrawnBox = z.output<typeof detectionSchema>;
 
 /** The score of a variant. */
 export type VariantScore = z.output<typeof scoreSchema>;
@@ -148,6 +151,12 @@ export function imagesToShow(
   return images.toSorted((a, b) => changed(b) - changed(a) || shown(b) - shown(a) || a.id - b.id).slice(0, MAX_SHOWN);
 }
 
+/** The objects in one image that only one of two models finds. */
+function changeIn({ images }: FoundChange, id: number): ChangedCount {
+  const { lost = 0, gained = 0 } = images.find((each) => each.id === id) ?? {};
+  return { lost, gained };
+}
+
 /** The images of the report with the boxes that each variant finds in them. */
 export async function pickImages(
   context: Context,
@@ -156,15 +165,19 @@ export async function pickImages(
 ): Promise<CompressedImage[]> {
   const { records, scoring, scoringIdentity } = context;
   const images = imagesToShow(scoring, errors);
-  const places = new Map(images.map(({ id }, place) => [id, place]));
+  const ids = new Set(images.map(({ id }) => id));
   const phrases = new Map(scoring.categories.map(({ id, name }, index) => [id, { phrase: index, label: name }]));
+  const asDrawn = ({ category_id, score, bbox: [x, y, width, height] }: CocoDetection): DrawnBox[] => {
+    const words = phrases.get(category_id);
+    return words ? [{ ...words, score, box: [x, y, width, height] }] : [];
+  };
   return records.do({
     name: 'pictures',
     key: {
       version: packageVersion(),
       ...scoringIdentity,
       models: hashJson(made.map(({ name, model }) => [name, model])),
-      images: hashJson([...places.keys()]),
+      images: hashJson([...ids]),
     },
     schema: z.array(shownImageSchema),
     run: async () => {
@@ -176,25 +189,22 @@ export async function pickImages(
           return { path: resolve(path), hash: await hashFile(path), detections };
         }),
       );
-      const annotations = scoring.annotations.filter(({ image_id }) => places.has(image_id));
+      const annotations = scoring.annotations.filter(({ image_id }) => ids.has(image_id));
       let reference: readonly CocoDetection[] | undefined;
       for (const variant of made) {
         const drawn = (await readDetections(detectionsOf(context, variant), scoring))
-          .filter(({ image_id, score }) => places.has(image_id) && score >= DEFAULT_THRESHOLD)
+          .filter(({ image_id, score }) => ids.has(image_id) && score >= DEFAULT_THRESHOLD)
           .sort((a, b) => b.score - a.score);
         const changes =
           reference &&
           findChange({ images, annotations, categories: scoring.categories }, reference, drawn, DEFAULT_THRESHOLD);
         reference ??= drawn;
-        for (const [id, place] of places) {
-          const found = drawn.flatMap(({ image_id, category_id, score, bbox: [x, y, width, height] }) => {
-            const words = phrases.get(category_id);
-            const box: [number, number, number, number] = [x, y, width, height];
-            return image_id === id && words ? [{ ...words, score, box }] : [];
+        for (const [place, { id }] of images.entries())
+          shown[place]?.detections.push({
+            variant: variant.name,
+            found: drawn.filter(({ image_id }) => image_id === id).flatMap(asDrawn),
+            change: changes && changeIn(changes, id),
           });
-          const { lost = 0, gained = 0 } = changes?.images.find((each) => each.id === id) ?? {};
-          shown[place]?.detections.push({ variant: variant.name, found, ...(changes && { change: { lost, gained } }) });
-        }
       }
       return shown;
     },

@@ -89,7 +89,7 @@ const names = z
 
 const changeOfId = z.array(z.object({ id: z.number(), ...changedCounts })).max(MOST_NAMES);
 
-/** What `errors` says about confusions and changes, by ids, and the names of the ids. */
+/** The parts of a result of `errors` that refer to categories and images by their ids, and the names that belong to these ids. */
 export const foundByIdsSchema = {
   groups: foundSchema,
   confusions: z.array(z.object({ object: z.number(), detected: z.number(), count })).max(10_000_000),

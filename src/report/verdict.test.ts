@@ -1,4 +1,4 @@
-/** What a report says beside AP. */
+/** The answer of a report compares how many objects two models find at a threshold, and tells a difference from chance. */
 import { expect, test } from 'vitest';
 import type { ReportedVariant } from './variants.ts';
 import { compareFound, decide } from './verdict.ts';

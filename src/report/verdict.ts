@@ -23,7 +23,7 @@ export interface Verdict {
   readonly recommendation: Recommendation;
   /** One sentence, such as "Ship fast: 3.9× smaller, 3.4× faster, AP unchanged within chance". */
   readonly answer: string;
-  /** What to do if nothing can be shipped, or with what is shipped; undefined if there is nothing to do. */
+  /** What the user should do next: before any variant can be shipped, or before the chosen one is used; undefined if nothing is needed. */
   readonly advice?: string | undefined;
   /** The rule by which was decided. */
   readonly rule: string;

@@ -7,7 +7,6 @@ import { join } from 'node:path';
 import { checkFields, checkValue, optional, truth, wholeNumber } from '../base/check-options.ts';
 import { InputError, messageOf, UsageError } from '../base/errors.ts';
 import { exists, makeDirectory } from '../base/files.ts';
-import { hashJson } from '../base/hash-json.ts';
 import type { WorkOptions } from '../base/progress.ts';
 import { reserve } from '../base/reserve.ts';
 import type { CocoDataset } from '../data/coco.ts';
@@ -15,6 +14,7 @@ import { Detector } from '../detect/detector.ts';
 import { scoreDataset } from '../evaluate/score-dataset.ts';
 import type { Training } from './create-training.ts';
 import { DivergenceError, type StepReport } from './trainer.ts';
+import { hashOf } from './training-key.ts';
 import { type LogLine, openTrainingLog } from './training-log.ts';
 import { readTrainingState, writeTrainingState } from './training-state.ts';
 
@@ -207,7 +207,7 @@ const scoresOf = (log: readonly LogLine[]): ScoreLine[] => log.filter((line) => 
 
 /** Tells sets of validation images apart, whose scores cannot be compared. */
 const labelsHash = ({ images, annotations, categories }: CocoDataset): string =>
-  hashJson([images, annotations, categories]).slice(0, 32);
+  hashOf([images, annotations, categories]);
 
 /** @throws InputError if a log has scores of images with other names or labels than those that the training is scored on */
 function refuseOtherScores(log: readonly LogLine[], labels: string | undefined, path: string): void {

@@ -43,7 +43,8 @@ export async function trainingKey(
 
 const HASH_DIGITS = 32;
 const hex = (hash: Hash) => hash.digest('hex').slice(0, HASH_DIGITS);
-const hashOf = (value: unknown) => hashJson(value).slice(0, HASH_DIGITS);
+/** A hash of plain data, as short as those of a key. */
+export const hashOf = (value: unknown): string => hashJson(value).slice(0, HASH_DIGITS);
 
 /** The numbers, texts and booleans in a tree of plain objects, by their paths. */
 function* flatten(value: object, path = ''): Generator<readonly [string, string | number | boolean]> {
