@@ -13,6 +13,7 @@ import { fuseFusion } from './fuse-fusion.ts';
 import { fuseMultiHeadAttention } from './fuse-multi-head-attention.ts';
 import { CONTRIB, INTEGER_PRODUCT, integerProductFunction } from './integer-product.ts';
 import { joinParts } from './join-parts.ts';
+import { computeWeightsLate } from './late-weights.ts';
 import { fuseLinearBlocks } from './linear-blocks.ts';
 import { lintForOrtCpu } from './lint-ort-cpu.ts';
 import { quantizeEarly } from './quantize-early.ts';
@@ -39,6 +40,7 @@ export const ortCpu: QuantizationTarget = {
     const attentions = await fuseWindowAttention(model);
     if (fuseLinearBlocks(model) + attentions > 0) await foldConstants(model);
     quantizeResults(model);
+    computeWeightsLate(model);
   },
   lint: lintForOrtCpu,
 };
