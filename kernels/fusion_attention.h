@@ -91,7 +91,6 @@ struct FusionOperands {
   float* image_scale;
   float* image_bias;
   float* zeros;  // [columns]
-  float* ones;   // [columns]
 
   FusionOperands(const FusionAttention& a, Arena& arena) {
     to_scores = arena.take<int8_t>(a.heads * a.columns() * a.depth());
@@ -105,7 +104,6 @@ struct FusionOperands {
     image_scale = arena.take<float>(a.image_columns());
     image_bias = arena.take<float>(a.image_columns());
     zeros = arena.take<float>(a.columns());
-    ones = arena.take<float>(a.columns());
   }
 };
 
@@ -127,7 +125,7 @@ struct FusionSums {
 struct FusionBlock {
   uint8_t* x;             // [block, depth], if the width is not a whole depth
   uint8_t* x_transposed;  // [width, block]
-  float* x_sums;          // [width]: 128 · the sums of x without its zero point
+  int32_t* x_sums;        // [width]: 128 · the sums of x without its zero point
   float* score_rest;      // [block]: what the zero point of to_scores takes from the scores of a position
   float* position_bias;   // [block]
   float* scores;          // [block, columns]
@@ -146,7 +144,7 @@ struct FusionBlock {
   FusionBlock(const FusionAttention& a, Arena& arena) {
     x = arena.take<uint8_t>(a.depth() == a.width ? 0 : kFusionBlock * a.depth());
     x_transposed = arena.take<uint8_t>(a.width * kFusionBlock);
-    x_sums = arena.take<float>(a.width);
+    x_sums = arena.take<int32_t>(a.width);
     score_rest = arena.take<float>(kFusionBlock);
     position_bias = arena.take<float>(kFusionBlock);
     scores = arena.take<float>(kFusionBlock * a.columns());
@@ -168,7 +166,7 @@ struct FusionKernels {
   void (*prepare)(const FusionAttention&, FusionOperands&);
   // Computes the image's positions from `begin` to before `end`, and their sums for the text.
   void (*part)(const FusionAttention&, const FusionOperands&, int64_t begin, int64_t end, FusionSums&, FusionBlock&);
-  // Computes the text's results of one head from the sums of all parts, whose first ones it overwrites.
+  // Computes the text's results of one head from the sums of all parts, which it overwrites.
   void (*merge)(const FusionAttention&, int64_t head, const FusionSums* parts, int64_t count);
 };
 

@@ -16,7 +16,6 @@ namespace {
 
 // Half of the range of bytes: what is subtracted from an unsigned byte to make a signed one.
 constexpr int32_t kHalfRange = 128;
-constexpr int64_t kLanes = kPanelColumns;
 
 // The steps of panels that `count` numbers of each of up to four rows, `stride` apart, become.
 inline void pack_step(const int8_t* from, int64_t stride, int64_t rows, int64_t count, int8_t* to) {
@@ -45,7 +44,6 @@ inline void fusion_prepare(const FusionAttention& a, FusionOperands& to) {
   std::fill_n(to.score_scale, columns, a.x_range.scale * a.to_scores.scale);
   std::fill_n(to.image_scale, a.image_columns(), a.weights.scale * a.to_image.scale);
   std::fill_n(to.zeros, columns, 0.0f);
-  std::fill_n(to.ones, columns, 1.0f);
   std::fill_n(to.score_bias, a.tokens, 0.0f);
   std::fill(to.score_bias + a.tokens, to.score_bias + columns, kNoScore);
   std::fill_n(to.token_bias, a.heads * columns, -kInfinity);
@@ -99,8 +97,7 @@ inline const uint8_t* fusion_load(const FusionAttention& a, int64_t start, int64
   for (int64_t column = 0; column < a.width; column++) {
     uint8_t* const values = block.x_transposed + column * whole_rows;
     std::fill(values + rows, values + whole_rows, static_cast<uint8_t>(zero_point));
-    block.x_sums[column] =
-        static_cast<float>(kHalfRange * (sum_bytes(values, rows) - static_cast<int32_t>(rows) * zero_point));
+    block.x_sums[column] = kHalfRange * (sum_bytes(values, rows) - static_cast<int32_t>(rows) * zero_point);
   }
   const float scale = a.x_range.scale * a.to_scores.scale;
   for (int64_t row = 0; row < rows; row++) {
@@ -131,7 +128,7 @@ __attribute__((noinline)) void raise_maxima(int64_t columns, const int32_t* weig
 
 template <class Vector, class Tile>
 void fusion_head(const FusionAttention& a, const FusionOperands& operands, int64_t head, const uint8_t* x, int64_t rows,
-                 FusionBlock& block, FusionSums& sums) {
+                 bool is_first, FusionBlock& block, FusionSums& sums) {
   const int64_t columns = a.columns(), first = head * columns;
   const PackedLayer to_scores{operands.to_scores + first * a.depth(), a.depth(),            columns,
                               operands.score_sums + first,            operands.score_scale, operands.score_bias};
@@ -146,15 +143,16 @@ void fusion_head(const FusionAttention& a, const FusionOperands& operands, int64
   raise_maxima(columns, block.text_sums, block, sums.maximum + first, sums.total + first);
   for (int64_t column = 0; column < columns; column++)
     block.text_sums[column] -= kHalfRange * static_cast<int32_t>(depth);
-  const PackedLayer weights{block.text_weights, depth, columns, block.text_sums, operands.ones, operands.zeros};
+  const PackedLayer weights{block.text_weights, depth, columns, block.text_sums, block.new_factor, operands.zeros};
   linear_layer_by_panels<Tile>(
       block.x_transposed, a.width, depth, weights, a.x_range.zero_point,
       [&](int64_t channel, int64_t column, int64_t, PanelResults results) {
         float* const to = sums.sums + (head * a.width + channel) * columns + column;
         for (int64_t at = 0; at < kPanelColumns; at += kFloatLanes) {
-          const FloatVector before = load_floats(to + at) * load_floats(block.old_factor + column + at);
-          const FloatVector added = results.vector(at) + block.x_sums[channel];
-          store_floats(to + at, before + added * load_floats(block.new_factor + column + at));
+          const FloatVector added =
+              to_floats(results.products(at) + block.x_sums[channel]) * load_floats(results.scale + at);
+          if (is_first) store_floats(to + at, added);
+          else store_floats(to + at, load_floats(to + at) * load_floats(block.old_factor + column + at) + added);
         }
       });
 }
@@ -165,11 +163,11 @@ void fusion_part(const FusionAttention& a, const FusionOperands& operands, int64
   const int64_t all_columns = a.heads * a.columns(), image_depth = a.image_depth();
   std::fill_n(sums.maximum, all_columns, -kInfinity);
   std::fill_n(sums.total, all_columns, 0.0f);
-  std::fill_n(sums.sums, all_columns * a.width, 0.0f);
   for (int64_t start = begin; start < end; start += kFusionBlock) {
     const int64_t rows = std::min(kFusionBlock, end - start);
     const uint8_t* x = fusion_load(a, start, rows, block);
-    for (int64_t head = 0; head < a.heads; head++) fusion_head<Vector, Tile>(a, operands, head, x, rows, block, sums);
+    for (int64_t head = 0; head < a.heads; head++)
+      fusion_head<Vector, Tile>(a, operands, head, x, rows, start == begin, block, sums);
 
     const PackedLayer to_image{operands.to_image,   image_depth,          a.width,
                                operands.image_sums, operands.image_scale, operands.image_bias};
@@ -202,22 +200,21 @@ inline void fusion_merge(const FusionAttention& a, int64_t head, const FusionSum
     float* const other_maximum = parts[part].maximum + first;
     float* const other_total = parts[part].total + first;
     const float* const other_sums = parts[part].sums + first * a.width;
-    float old_factor[kLanes], new_factor[kLanes];
-    for (int64_t column = 0; column < columns; column += kLanes) {
-      for (int64_t lane = 0; lane < kLanes; lane++) {
-        const int64_t at = column + lane;
-        const float raised = larger(other_maximum[at], maximum[at]);
-        old_factor[lane] = exponential(maximum[at] - raised);
-        new_factor[lane] = exponential(other_maximum[at] - raised);
-        total[at] = total[at] * old_factor[lane] + other_total[at] * new_factor[lane];
-        maximum[at] = raised;
-      }
-      for (int64_t channel = 0; channel < a.width; channel++)
-        for (int64_t lane = 0; lane < kLanes; lane++) {
-          const int64_t at = channel * columns + column + lane;
-          sums[at] = sums[at] * old_factor[lane] + other_sums[at] * new_factor[lane];
-        }
+    // The maximum and the total of the other part become the factors of both.
+    for (int64_t column = 0; column < columns; column++) {
+      const float raised = larger(other_maximum[column], maximum[column]);
+      const float old_factor = exponential(maximum[column] - raised);
+      const float new_factor = exponential(other_maximum[column] - raised);
+      total[column] = total[column] * old_factor + other_total[column] * new_factor;
+      maximum[column] = raised;
+      other_maximum[column] = new_factor;
+      other_total[column] = old_factor;
     }
+    for (int64_t channel = 0; channel < a.width; channel++)
+      for (int64_t column = 0; column < columns; column++) {
+        const int64_t at = channel * columns + column;
+        sums[at] = sums[at] * other_total[column] + other_sums[at] * other_maximum[column];
+      }
   }
   for (int64_t token = 0; token < a.tokens; token++) {
     const float scale = a.x_range.scale / total[token];

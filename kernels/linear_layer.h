@@ -18,9 +18,12 @@ struct PanelResults {
   const float* scale;
   const float* bias;
 
+  // The sums of products (a − zero_point) · weight from column `at` on.
+  IntVector products(int64_t at) const { return load_ints(sums + at) - load_ints(rest + at); }
+
   // The results from column `at` on.
   FloatVector vector(int64_t at) const {
-    return to_floats(load_ints(sums + at) - load_ints(rest + at)) * load_floats(scale + at) + load_floats(bias + at);
+    return to_floats(products(at)) * load_floats(scale + at) + load_floats(bias + at);
   }
 
   void store(float* to) const {
