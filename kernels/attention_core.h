@@ -111,6 +111,7 @@ struct AttentionHead {
   int64_t query_stride;
   const float* keys;    // transposed, [size, padded]; in the last `padded` − `key_count` columns are finite numbers
   const float* values;  // [key_count, padded_size]; numbers in its last columns do not count
+  int64_t value_stride;
   const float* bias;    // [query_count, padded], minus infinity in the last columns
   int64_t bias_stride;  // between rows; 0 if all queries have the same one
   const float* const* masks;  // [query_count] rows [padded] that are added to the scores of a query too, or null
@@ -138,10 +139,10 @@ void attend(const AttentionHead& head) {
     // Where a head is narrower than a tile, more rows keep as many sums going.
     constexpr int kNarrow = V::kColumnVectors / 2;
     if (head.padded_size <= kNarrow * V::Lanes)
-      multiply_floats_by_tiles<V, 8, kNarrow>(scores, head.padded, rows, head.values, head.padded_size, head.key_count,
+      multiply_floats_by_tiles<V, 8, kNarrow>(scores, head.padded, rows, head.values, head.value_stride, head.key_count,
                                               head.padded_size, sums, head.padded_size);
     else
-      multiply_floats_by_tiles<V, 4, V::kColumnVectors>(scores, head.padded, rows, head.values, head.padded_size,
+      multiply_floats_by_tiles<V, 4, V::kColumnVectors>(scores, head.padded, rows, head.values, head.value_stride,
                                                         head.key_count, head.padded_size, sums, head.padded_size);
     for (int64_t row = 0; row < rows; row++) {
       float* context = head.context + (first + row) * head.query_stride;

@@ -1,13 +1,13 @@
 // The computation of attention of several heads. Everything here is in an unnamed namespace; see paths/path_kernels.h.
 #pragma once
 
-#include <cstring>
 #include <limits>
 #include <memory>
 
 #include "attention_core.h"
 #include "multi_head_attention.h"
 #include "quantize_rows.h"
+#include "transpose_floats.h"
 
 namespace dino8 {
 namespace {
@@ -32,27 +32,6 @@ struct HeadScratch {
         bias(zeros(bias_rows * padded)),
         core(zeros(kQueries * (padded + padded_size))) {}
 };
-
-// Sets `to`, whose rows are `to_stride` apart, to the numbers of `from` [rows, columns] transposed, whose rows are `stride` apart.
-inline void transpose_floats(const float* from, int64_t stride, int64_t rows, int64_t columns, float* to,
-                             int64_t to_stride) {
-  constexpr int64_t kFour = 4;
-  typedef float Four __attribute__((vector_size(16)));
-  const int64_t whole_rows = rows / kFour * kFour, whole_columns = columns / kFour * kFour;
-  for (int64_t row = 0; row < whole_rows; row += kFour)
-    for (int64_t column = 0; column < whole_columns; column += kFour) {
-      Four in[kFour];
-      for (int64_t each = 0; each < kFour; each++)
-        std::memcpy(in + each, from + (row + each) * stride + column, sizeof(Four));
-      for (int64_t each = 0; each < kFour; each++) {
-        const Four out{in[0][each], in[1][each], in[2][each], in[3][each]};
-        std::memcpy(to + (column + each) * to_stride + row, &out, sizeof out);
-      }
-    }
-  for (int64_t row = 0; row < rows; row++)
-    for (int64_t column = row < whole_rows ? whole_columns : 0; column < columns; column++)
-      to[column * to_stride + row] = from[row * stride + column];
-}
 
 inline void load_head(const MultiHeadAttention& a, int64_t head, int64_t begin, int64_t count, HeadScratch& scratch) {
   const int64_t image = head / a.heads, first = head % a.heads * a.size, channels = a.channels();
@@ -81,8 +60,8 @@ void multi_head_attention_range(const MultiHeadAttention& a, int64_t head, int64
   HeadScratch scratch(a, count, V::Lanes);
   load_head(a, head, begin, count, scratch);
   float* const rows = scratch.queries.get();
-  attend<V>({rows, a.size, scratch.keys.get(), scratch.values.get(), scratch.bias.get(),
-             a.query_stride == 0 ? 0 : scratch.padded, nullptr, count, a.keys, scratch.padded, a.size,
+  attend<V>({rows, a.size, scratch.keys.get(), scratch.values.get(), scratch.padded_size,
+             scratch.bias.get(), a.query_stride == 0 ? 0 : scratch.padded, nullptr, count, a.keys, scratch.padded, a.size,
              scratch.padded_size, rows, scratch.core.get()});
   for (int64_t row = 0; row < count; row++) {
     const int64_t place = (image * a.queries + begin + row) * a.channels() + head % a.heads * a.size;
