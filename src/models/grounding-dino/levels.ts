@@ -34,31 +34,15 @@ export interface Levels {
 export function describeLevels(network: Network, config: Config, maps: readonly Value[], pixelMask: Value): Levels {
   const { b } = network;
   const { d_model: width, num_feature_levels: count } = config;
-  const table = b.outside(() => b.scope('model', () => network.parameter('level_embed', [count, width])));
   const sizes = b.concat(
     maps.map((map) => b.unsqueeze(b.shapeOf(map, 2, 4), [0])),
     0,
   );
   const lines = describeLines(network, sizes, pixelMask, count);
-  const { levelOf, row, column } = placesOf(network, sizes, lines.starts);
-
-  const along = (values: Value, places: Value) => b.gather(values, places, 1);
-  const [validRow, validColumn] = [along(lines.valid, row), along(lines.valid, column)];
-  const embedded = sineEmbedding(
-    network,
-    b.unsqueeze(lines.angle, [2]),
-    width / 2,
-    config.positional_embedding_temperature,
-  );
-  // In the reference no valid position is counted in a padded row or column: the embedding of 0.
-  const ofPadding = b.constant(
-    Float32Array.from({ length: width / 2 }, (_, channel) => channel % 2),
-    [width / 2],
-  );
-  const half = (places: Value, valid: Value) =>
-    b.where(b.unsqueeze(b.greater(valid, 0), [2]), along(embedded, places), ofPadding);
-  const sine = b.concat([half(row, validColumn), half(column, validRow)], 2);
-  const center = (places: Value) => b.unsqueeze(along(lines.center, places), [2]);
+  const { levelOf, rowAndColumn } = placesOf(network, sizes, lines.starts);
+  const columnAndRow = b.gather(rowAndColumn, b.integers(1, 0), 1);
+  // Of the column for the half of an embedding that is of the row, and the other way around.
+  const valid = b.gather(lines.valid, columnAndRow, 1); // [batch, positions, 2]
   const areSwapped = b.integers(1, 0); // (height, width) to (width, height)
   const validSizes = b.gather(b.reshape(lines.validCount, [0, count, 2]), areSwapped, 2);
   return {
@@ -66,19 +50,47 @@ export function describeLevels(network: Network, config: Config, maps: readonly 
       maps.map((map) => b.transpose(b.reshape(map, [0, width, -1]), [0, 2, 1])),
       1,
     ),
-    embeddings: b.add(sine, b.gather(table, levelOf, 0)),
-    mask: b.unsqueeze(b.mul(validRow, validColumn), [2]),
-    centers: b.concat([center(column), center(row)], 2),
+    embeddings: embeddingsOf(network, config, lines, rowAndColumn, valid),
+    mask: b.reduceProd(valid, [2]),
+    centers: b.gather(lines.center, columnAndRow, 1),
     levelOf,
     sizes,
     validRatios: b.div(validSizes, b.cast(b.gather(sizes, areSwapped, 1), DataType.FLOAT)),
   };
 }
 
+/**
+ * The position embeddings [batch, positions, d_model]: a half for the row and a half for the column of a position, both with the
+ * embedding of its level added. Halves are rows of one table, of which there is one for each line, and one for the padding of
+ * the rows and of the columns of each level: in the reference no valid position is counted in a padded row or column, so that
+ * the position is 0 there.
+ */
+function embeddingsOf(network: Network, config: Config, lines: Lines, rowAndColumn: Value, valid: Value): Value {
+  const { b } = network;
+  const { d_model: width, num_feature_levels: count, positional_embedding_temperature: temperature } = config;
+  const levels = b.outside(() => b.scope('model', () => network.parameter('level_embed', [count, width])));
+  const halves = b.reshape(levels, [2 * count, width / 2]); // as the groups of lines are: the rows of a level, then its columns
+  const ofLines = b.add(
+    sineEmbedding(network, b.unsqueeze(lines.angle, [2]), width / 2, temperature),
+    b.gather(halves, lines.group, 0),
+  );
+  const zero = b.constant(
+    Float32Array.from({ length: width / 2 }, (_, channel) => channel % 2),
+    [width / 2],
+  );
+  const ofPadding = b.expand(b.unsqueeze(b.add(zero, halves), [0]), [b.dimension(lines.angle, 0), 1, 1]);
+  const padding = b.add(b.gather(lines.group, rowAndColumn, 0), b.dimension(lines.angle, 1));
+  const half = b.where(b.greater(valid, 0), rowAndColumn, padding); // [batch, positions, 2]
+  const joined = b.gatherRows(b.concat([ofLines, ofPadding], 1), b.reshape(half, [0, -1]));
+  return b.reshape(joined, [0, -1, width]);
+}
+
 /** The rows and columns of all levels. */
 interface Lines {
   /** The first line of the rows and of the columns of each level, int64 [2 · levels]. */
   readonly starts: Value;
+  /** The number of the lines' rows or columns among those of all levels, int64 [lines]. */
+  readonly group: Value;
   /** 1 for lines with valid positions, else 0, as float [batch, lines]. */
   readonly valid: Value;
   /** The number of valid rows and columns of each level, as float [batch, 2 · levels]. */
@@ -114,6 +126,7 @@ function describeLines(network: Network, sizes: Value, pixelMask: Value, count: 
   const total = ofLine(validCount);
   return {
     starts,
+    group,
     valid,
     validCount,
     center: b.div(b.add(place, 0.5), total),
@@ -121,17 +134,15 @@ function describeLines(network: Network, sizes: Value, pixelMask: Value, count: 
   };
 }
 
-/** The level of each position, and the lines that are its row and its column; all int64 [positions]. */
-function placesOf(network: Network, sizes: Value, starts: Value): Record<'levelOf' | 'row' | 'column', Value> {
+/** The level of each position, int64 [positions], and the lines that are its row and its column, int64 [positions, 2]. */
+function placesOf(network: Network, sizes: Value, starts: Value): Record<'levelOf' | 'rowAndColumn', Value> {
   const { b } = network;
   const { group, within } = enumerate(network, b.reduceProd(sizes, [1], false));
-  const ofLevel = (pairs: Value, side: 0 | 1) =>
-    b.gather(b.squeeze(b.slice(pairs, [side], [side + 1], [1]), [1]), group, 0);
-  const firstLines = b.reshape(starts, [-1, 2]);
-  const width = ofLevel(sizes, 1);
+  const width = b.gather(b.squeeze(b.slice(sizes, [1], [2], [1]), [1]), group, 0);
   const row = b.div(within, width);
   const column = b.sub(within, b.mul(row, width));
-  return { levelOf: group, row: b.add(row, ofLevel(firstLines, 0)), column: b.add(column, ofLevel(firstLines, 1)) };
+  const places = b.concat([b.unsqueeze(row, [1]), b.unsqueeze(column, [1])], 1);
+  return { levelOf: group, rowAndColumn: b.add(places, b.gather(b.reshape(starts, [-1, 2]), group, 0)) };
 }
 
 /**

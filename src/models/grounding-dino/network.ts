@@ -156,7 +156,10 @@ export class Network {
     names: readonly [string, string, string] = ['query', 'key', 'value'],
   ): Value {
     const { b } = this;
-    const [query, key, value] = this.#projectInputs(inputs, width, names);
+    const [queryName, keyName, valueName] = names;
+    const query = this.linear(queryName, inputs.queries, width, width);
+    const key = this.linear(keyName, inputs.keys, width, width);
+    const value = this.linear(valueName, inputs.values, width, width);
     const keyTransposed = b.transpose(b.reshape(key, [0, 0, heads, -1]), [0, 2, 3, 1]);
     const scores = b.mul(b.matmul(this.splitHeads(query, heads), keyTransposed), 1 / Math.sqrt(width / heads));
     const masked = inputs.mask ? b.add(scores, inputs.mask) : scores;
@@ -170,19 +173,5 @@ export class Network {
       weight: this.weights.transposed(`${parent}${name}.weight`, [width, width]),
       bias: this.weights.get(`${parent}${name}.bias`, [width]),
     };
-  }
-
-  /** The projections of queries, keys and values. Those of the same input are computed together. */
-  #projectInputs(
-    { queries, keys, values }: { queries: Value; keys: Value; values: Value },
-    width: number,
-    [queryName, keyName, valueName]: readonly [string, string, string],
-  ): readonly [Value, Value, Value] {
-    if (queries === keys && keys === values) return this.projections([queryName, keyName, valueName], queries, width);
-    const [query, key] =
-      queries === keys
-        ? this.projections([queryName, keyName], queries, width)
-        : [this.linear(queryName, queries, width, width), this.linear(keyName, keys, width, width)];
-    return [query, key, this.linear(valueName, values, width, width)];
   }
 }
