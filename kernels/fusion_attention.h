@@ -30,9 +30,18 @@ struct ByteMatrix {
   int32_t zero_point = 0;
 };
 
+// What a layer does around its attention: x = bytes of LayerNormalization(rows), image = LayerNormalization(rows) + image.
+struct FusionNorm {
+  const float* rows = nullptr;  // [positions, width]; null if the attention is alone
+  const float* scale = nullptr;
+  const float* bias = nullptr;
+  float epsilon = 0;
+};
+
 struct FusionAttention {
   int64_t positions = 0, width = 0, heads = 0, tokens = 0;
-  const uint8_t* x = nullptr;  // [positions, width]
+  FusionNorm norm;
+  const uint8_t* x = nullptr;  // [positions, width], if there is no norm
   ByteRange x_range;
   ByteMatrix to_scores;                  // [width, heads · tokens]
   const float* token_bias = nullptr;     // [heads, tokens]
@@ -41,8 +50,11 @@ struct FusionAttention {
   ByteRange weights;                  // of the image's weights of tokens
   ByteMatrix to_image;                // [heads · tokens, width]
   const float* image_bias = nullptr;  // [width]
-  float* image = nullptr;             // [positions, width]
-  float* text = nullptr;              // [heads · tokens, width]
+  // [positions, width], as floats, as bytes, or both; bytes and no floats only if there is a norm
+  float* image = nullptr;
+  uint8_t* image_bytes = nullptr;
+  ByteRange image_range;
+  float* text = nullptr;  // [heads · tokens, width]
 
   // The integer products take whole panels of columns, and a depth of whole steps of the largest tiles.
   static constexpr int64_t kWholeDepth = 64;
@@ -50,6 +62,8 @@ struct FusionAttention {
   int64_t columns() const { return round_up(tokens, kPanelColumns); }  // of one head
   int64_t image_depth() const { return round_up(heads * columns(), kWholeDepth); }
   int64_t image_columns() const { return round_up(width, kPanelColumns); }
+  // True if rows of x lie elsewhere than the products of integers read them.
+  bool has_own_x() const { return norm.rows != nullptr || depth() != width; }
 
   int64_t blocks() const { return (positions + kFusionBlock - 1) / kFusionBlock; }
   int64_t parts() const { return blocks() < kFusionParts ? blocks() : kFusionParts; }
@@ -123,7 +137,8 @@ struct FusionSums {
 
 // The values of one block of positions.
 struct FusionBlock {
-  uint8_t* x;             // [block, depth], if the width is not a whole depth
+  uint8_t* x;             // [block, depth], if a.has_own_x()
+  float* image;           // [block, width], if there are no floats of the image in the result
   uint8_t* x_transposed;  // [width, block]
   int32_t* x_sums;        // [width]: 128 · the sums of x without its zero point
   float* score_rest;      // [block]: what the zero point of to_scores takes from the scores of a position
@@ -142,7 +157,8 @@ struct FusionBlock {
   int32_t* text_sums;      // [columns]
 
   FusionBlock(const FusionAttention& a, Arena& arena) {
-    x = arena.take<uint8_t>(a.depth() == a.width ? 0 : kFusionBlock * a.depth());
+    x = arena.take<uint8_t>(a.has_own_x() ? kFusionBlock * a.depth() : 0);
+    image = arena.take<float>(a.image == nullptr ? kFusionBlock * a.width : 0);
     x_transposed = arena.take<uint8_t>(a.width * kFusionBlock);
     x_sums = arena.take<int32_t>(a.width);
     score_rest = arena.take<float>(kFusionBlock);

@@ -9,6 +9,7 @@
 #include "fusion_attention.h"
 #include "fusion_weights.h"
 #include "linear_layer.h"
+#include "normalized_bytes.h"
 #include "packed_activation.h"
 
 namespace dino8 {
@@ -61,25 +62,26 @@ inline void fusion_prepare(const FusionAttention& a, FusionOperands& to) {
   sum_columns(to.to_image, a.image_columns() / kPanelColumns, a.image_depth() / kStepDepth, to.image_sums);
 }
 
-// Sets `to`, whose rows are `stride` apart, to the bytes of `from` [rows, columns] transposed.
-__attribute__((noinline)) void transpose_bytes(const uint8_t* from, int64_t rows, int64_t columns, uint8_t* to,
-                                               int64_t stride) {
+// Sets `to`, whose rows are `stride` apart, to the bytes of `from` [rows, columns] transposed, whose rows are
+// `from_stride` apart.
+__attribute__((noinline)) void transpose_bytes(const uint8_t* from, int64_t from_stride, int64_t rows, int64_t columns,
+                                               uint8_t* to, int64_t stride) {
   constexpr int64_t kFour = 4;
   const int64_t whole_rows = rows / kFour * kFour, whole_columns = columns / kPanelColumns * kPanelColumns;
   for (int64_t column = 0; column < whole_columns; column += kPanelColumns)
     for (int64_t row = 0; row < whole_rows; row += kFour) {
-      const uint8_t* const part = from + row * columns + column;
+      const uint8_t* const part = from + row * from_stride + column;
       uint32_t four[kPanelColumns];
       for (int64_t at = 0; at < kPanelColumns; at++)
-        four[at] = static_cast<uint32_t>(part[at]) | static_cast<uint32_t>(part[at + columns]) << 8 |
-                   static_cast<uint32_t>(part[at + 2 * columns]) << 16 |
-                   static_cast<uint32_t>(part[at + 3 * columns]) << 24;
+        four[at] = static_cast<uint32_t>(part[at]) | static_cast<uint32_t>(part[at + from_stride]) << 8 |
+                   static_cast<uint32_t>(part[at + 2 * from_stride]) << 16 |
+                   static_cast<uint32_t>(part[at + 3 * from_stride]) << 24;
       for (int64_t at = 0; at < kPanelColumns; at++)
         std::memcpy(to + (column + at) * stride + row, four + at, sizeof *four);
     }
   for (int64_t row = 0; row < rows; row++)
     for (int64_t column = row < whole_rows ? whole_columns : 0; column < columns; column++)
-      to[column * stride + row] = from[row * columns + column];
+      to[column * stride + row] = from[row * from_stride + column];
 }
 
 __attribute__((noinline)) int32_t sum_bytes(const uint8_t* bytes, int64_t count) {
@@ -88,12 +90,28 @@ __attribute__((noinline)) int32_t sum_bytes(const uint8_t* bytes, int64_t count)
   return sum;
 }
 
-// Reads `rows` positions from `start` on: their rows of x, transposed too, and what belongs to each. Returns the rows.
-inline const uint8_t* fusion_load(const FusionAttention& a, int64_t start, int64_t rows, FusionBlock& block) {
-  const uint8_t* x = a.x + start * a.width;
+// Returns `rows` rows of x from `start` on as the products of integers read them, a.depth() bytes each. With a norm, `image`
+// becomes the normalized rows.
+inline const uint8_t* fusion_rows(const FusionAttention& a, int64_t start, int64_t rows, float* image, uint8_t* own) {
+  if (!a.has_own_x()) return a.x + start * a.width;
+  const FusionNorm& norm = a.norm;
+  for (int64_t row = 0; row < rows; row++) {
+    uint8_t* const to = own + row * a.depth();
+    const int64_t at = (start + row) * a.width;
+    if (norm.rows == nullptr) std::memcpy(to, a.x + at, static_cast<size_t>(a.width));
+    else
+      normalize_to_bytes(norm.rows + at, a.width, norm.scale, norm.bias, norm.epsilon, a.x_range, image + row * a.width,
+                         to);
+    std::memset(to + a.width, 0, static_cast<size_t>(a.depth() - a.width));
+  }
+  return own;
+}
+
+// Sets what a block has of each of its rows of x and of each channel.
+inline void fusion_load(const FusionAttention& a, const uint8_t* x, int64_t start, int64_t rows, FusionBlock& block) {
   const int64_t depth = a.depth(), whole_rows = round_up(rows, FusionAttention::kWholeDepth);
   const int32_t zero_point = a.x_range.zero_point;
-  transpose_bytes(x, rows, a.width, block.x_transposed, whole_rows);
+  transpose_bytes(x, depth, rows, a.width, block.x_transposed, whole_rows);
   for (int64_t column = 0; column < a.width; column++) {
     uint8_t* const values = block.x_transposed + column * whole_rows;
     std::fill(values + rows, values + whole_rows, static_cast<uint8_t>(zero_point));
@@ -101,16 +119,10 @@ inline const uint8_t* fusion_load(const FusionAttention& a, int64_t start, int64
   }
   const float scale = a.x_range.scale * a.to_scores.scale;
   for (int64_t row = 0; row < rows; row++) {
-    const int32_t sum = sum_bytes(x + row * a.width, a.width) - static_cast<int32_t>(a.width) * zero_point;
+    const int32_t sum = sum_bytes(x + row * depth, a.width) - static_cast<int32_t>(a.width) * zero_point;
     block.score_rest[row] = static_cast<float>(a.to_scores.zero_point) * static_cast<float>(sum) * scale;
     block.position_bias[row] = a.position_bias[(start + row) * a.position_bias_stride];
   }
-  if (depth == a.width) return x;
-  for (int64_t row = 0; row < rows; row++) {
-    std::memcpy(block.x + row * depth, x + row * a.width, static_cast<size_t>(a.width));
-    std::memset(block.x + row * depth + a.width, 0, static_cast<size_t>(depth - a.width));
-  }
-  return block.x;
 }
 
 // Brings the sums of a head to the maxima of the old sums and of a block, and sets the factors of both.
@@ -157,37 +169,63 @@ void fusion_head(const FusionAttention& a, const FusionOperands& operands, int64
       });
 }
 
+// The image's results of a block, from its weights. With a norm, `image` holds the normalized rows, to which they are added.
+template <class Tile>
+void fusion_image(const FusionAttention& a, const FusionOperands& operands, int64_t rows, FusionBlock& block, float* image,
+                  uint8_t* bytes) {
+  const int64_t all_columns = a.heads * a.columns(), image_depth = a.image_depth();
+  const PackedLayer to_image{operands.to_image,   image_depth,          a.width,
+                             operands.image_sums, operands.image_scale, operands.image_bias};
+  const float scale = a.weights.scale * a.to_image.scale * static_cast<float>(a.to_image.zero_point);
+  for (int64_t row = 0; row < rows; row++) {
+    uint8_t* const weights = block.image_weights + row * image_depth;
+    std::fill(weights + all_columns, weights + image_depth, static_cast<uint8_t>(a.weights.zero_point));
+    const int64_t sum = sum_bytes(weights, image_depth) - image_depth * a.weights.zero_point;
+    block.score_rest[row] = static_cast<float>(sum) * scale;
+  }
+  const bool has_norm = a.norm.rows != nullptr, has_bytes = bytes != nullptr;
+  const float inverse = 1 / a.image_range.scale, zero_point = static_cast<float>(a.image_range.zero_point);
+  const float* const rest = block.score_rest;
+  const auto finish = [=](PanelResults results, int64_t row, float* to, uint8_t* to_bytes) {
+    IntVector sixteen[kPanelColumns / kFloatLanes];
+    for (int64_t at = 0; at < kPanelColumns; at += kFloatLanes) {
+      FloatVector result = results.vector(at) - rest[row];
+      if (has_norm) result += load_floats(to + at);
+      store_floats(to + at, result);
+      if (has_bytes) sixteen[at / kFloatLanes] = to_byte(result, inverse, zero_point);
+    }
+    if (has_bytes) store_bytes(to_bytes, sixteen);
+  };
+  const int64_t width = a.width;
+  linear_layer_by_panels<Tile>(block.image_weights, rows, image_depth, to_image, a.weights.zero_point,
+                               [=](int64_t row, int64_t column, int64_t count, PanelResults results) {
+                                 const int64_t place = row * width + column;
+                                 if (count == kPanelColumns)
+                                   return finish(results, row, image + place, has_bytes ? bytes + place : nullptr);
+                                 float few[kPanelColumns] = {};
+                                 uint8_t few_bytes[kPanelColumns];
+                                 std::copy(image + place, image + place + count, few);
+                                 finish(results, row, few, few_bytes);
+                                 std::copy(few, few + count, image + place);
+                                 if (has_bytes) std::copy(few_bytes, few_bytes + count, bytes + place);
+                               });
+}
+
 template <class Vector, class Tile>
 void fusion_part(const FusionAttention& a, const FusionOperands& operands, int64_t begin, int64_t end, FusionSums& sums,
                  FusionBlock& block) {
-  const int64_t all_columns = a.heads * a.columns(), image_depth = a.image_depth();
+  const int64_t all_columns = a.heads * a.columns();
   std::fill_n(sums.maximum, all_columns, -kInfinity);
   std::fill_n(sums.total, all_columns, 0.0f);
   for (int64_t start = begin; start < end; start += kFusionBlock) {
     const int64_t rows = std::min(kFusionBlock, end - start);
-    const uint8_t* x = fusion_load(a, start, rows, block);
+    float* const image = a.image == nullptr ? block.image : a.image + start * a.width;
+    const uint8_t* x = fusion_rows(a, start, rows, image, block.x);
+    fusion_load(a, x, start, rows, block);
     for (int64_t head = 0; head < a.heads; head++)
       fusion_head<Vector, Tile>(a, operands, head, x, rows, start == begin, block, sums);
-
-    const PackedLayer to_image{operands.to_image,   image_depth,          a.width,
-                               operands.image_sums, operands.image_scale, operands.image_bias};
-    const float scale = a.weights.scale * a.to_image.scale * static_cast<float>(a.to_image.zero_point);
-    for (int64_t row = 0; row < rows; row++) {
-      uint8_t* const weights = block.image_weights + row * image_depth;
-      std::fill(weights + all_columns, weights + image_depth, static_cast<uint8_t>(a.weights.zero_point));
-      const int64_t sum = sum_bytes(weights, image_depth) - image_depth * a.weights.zero_point;
-      block.score_rest[row] = static_cast<float>(sum) * scale;
-    }
-    float* const image = a.image + start * a.width;
-    linear_layer_by_panels<Tile>(block.image_weights, rows, image_depth, to_image, a.weights.zero_point,
-                                 [&](int64_t row, int64_t column, int64_t count, PanelResults results) {
-                                   float values[kPanelColumns];
-                                   float* const place = image + row * a.width + column;
-                                   float* const to = count == kPanelColumns ? place : values;
-                                   for (int64_t at = 0; at < kPanelColumns; at += kFloatLanes)
-                                     store_floats(to + at, results.vector(at) - block.score_rest[row]);
-                                   if (to == values) std::copy(values, values + count, place);
-                                 });
+    fusion_image<Tile>(a, operands, rows, block, image,
+                       a.image_bytes == nullptr ? nullptr : a.image_bytes + start * a.width);
   }
 }
 

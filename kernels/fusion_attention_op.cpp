@@ -1,13 +1,15 @@
-// The custom operator of attention between an image and a text: it checks the tensors and splits the positions among ONNX
-// Runtime's threads. src/quant/targets/ort-cpu/fusion-function.ts describes it.
+// The custom operators of attention between an image and a text: they check the tensors and split the positions among ONNX
+// Runtime's threads. src/quant/targets/ort-cpu/fusion-function.ts describes them.
 #include "fusion_attention_op.h"
 
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <string>
 
 #include "cpu_operator.h"
 #include "fusion_attention.h"
+#include "quantized_output.h"
 #include "run_memory.h"
 
 namespace dino8 {
@@ -15,8 +17,35 @@ namespace {
 
 constexpr size_t kX = 0, kXScale = 1, kXZeroPoint = 2, kToScores = 3, kToScoresScale = 4, kToScoresZeroPoint = 5,
                  kTokenBias = 6, kPositionBias = 7, kWeightScale = 8, kWeightZeroPoint = 9, kToImage = 10,
-                 kToImageScale = 11, kToImageZeroPoint = 12, kImageBias = 13, kInputs = 14;
-constexpr size_t kImage = 0, kText = 1, kOutputs = 2;
+                 kToImageScale = 11, kToImageZeroPoint = 12, kImageBias = 13, kNormScale = 14, kNormBias = 15,
+                 kResultScale = 16, kResultZeroPoint = 17, kMostInputs = 18;
+
+// The attention alone, within its layer, and the same with the image's result as bytes.
+enum class Variant { kAlone, kLayer, kLayerQuantized };
+
+constexpr bool has_norm(Variant variant) { return variant != Variant::kAlone; }
+constexpr bool is_quantized(Variant variant) { return variant == Variant::kLayerQuantized; }
+constexpr size_t input_count(Variant variant) {
+  return is_quantized(variant) ? kMostInputs : has_norm(variant) ? kResultScale : kNormScale;
+}
+
+struct FusionKernel {
+  OrtApi api;
+  FusionKernels kernels;
+  float norm_epsilon = 0;
+};
+
+template <Variant variant>
+OrtStatus* create(const OrtCustomOp*, const void* table, const OrtKernelInfo* node, void** created) {
+  const OrtApi api{static_cast<const void* const*>(table)};
+  const CpuPath* path = choose_cpu_path();
+  if (path == nullptr) return api.createStatus(kInvalidArgument, bad_path_message());
+  float epsilon = 0;
+  if (has_norm(variant))
+    if (OrtStatus* status = api.floatAttribute(node, "epsilon", &epsilon)) return status;
+  *created = new FusionKernel{api, path->kernels->fusion, epsilon};
+  return nullptr;
+}
 
 template <class Part>
 int64_t bytes_of(const FusionAttention& a) {
@@ -67,7 +96,7 @@ bool is_scale(const InputTensor& tensor) {
 constexpr size_t kBatched[] = {kX, kToScores, kTokenBias, kPositionBias, kToImage};
 
 // The number of images: the first dimension of the inputs above, each of which may also be 1. Negative if they differ.
-int64_t batch_of(const InputTensor (&in)[kInputs]) {
+int64_t batch_of(const InputTensor (&in)[kMostInputs]) {
   int64_t batch = 1;
   for (const size_t index : kBatched)
     if (in[index].dims[0] != 1) batch = in[index].dims[0];
@@ -77,7 +106,7 @@ int64_t batch_of(const InputTensor (&in)[kInputs]) {
 }
 
 // Returns null, or the sentence that says what does not fit.
-const char* check(const InputTensor (&in)[kInputs]) {
+const char* check(const InputTensor (&in)[kMostInputs], Variant variant) {
   const InputTensor &x = in[kX], &tokens = in[kTokenBias], &positions = in[kPositionBias];
   if (x.rank != 3 || x.dims[2] < 1 || x.dims[2] >= kMaxDepth - FusionAttention::kWholeDepth)
     return "ai.dino8::FusionAttention: x is not [batch, positions, width], or its width is not from 1 to 65471";
@@ -96,6 +125,9 @@ const char* check(const InputTensor (&in)[kInputs]) {
     return "ai.dino8::FusionAttention: the matrix to the image is not [batch, heads * tokens, width]";
   if (in[kImageBias].rank != 1 || in[kImageBias].dims[0] != width)
     return "ai.dino8::FusionAttention: the image's bias is not [width]";
+  for (const size_t index : {kNormScale, kNormBias})
+    if (has_norm(variant) && in[index].count() != width)
+      return "ai.dino8::FusionAttention: scale or bias of the normalization have another size than the width";
   if (batch_of(in) < 0) return "ai.dino8::FusionAttention: the inputs have different numbers of images";
   for (const size_t index : {kXScale, kToScoresScale, kWeightScale, kToImageScale})
     if (!is_scale(in[index])) return "ai.dino8::FusionAttention: a scale is not one finite number above 0";
@@ -120,24 +152,25 @@ ByteMatrix matrix_at(const InputTensor* in, size_t matrix, int64_t image) {
           *static_cast<const int8_t*>(in[matrix + 2].data)};
 }
 
-// The attention of one image of the batch.
-FusionAttention attention_of(const InputTensor (&in)[kInputs], int64_t image, float* to_image, float* to_text) {
+// The attention of one image of the batch, without what is written.
+FusionAttention attention_of(const InputTensor (&in)[kMostInputs], int64_t image, Variant variant, float epsilon) {
   const InputTensor &x = in[kX], &tokens = in[kTokenBias], &positions = in[kPositionBias];
   FusionAttention a;
   a.positions = x.dims[1], a.width = x.dims[2], a.heads = tokens.dims[2], a.tokens = tokens.dims[3];
-  a.x = image_at<uint8_t>(x, image);
+  if (has_norm(variant))
+    a.norm = {image_at<float>(x, image), static_cast<const float*>(in[kNormScale].data),
+              static_cast<const float*>(in[kNormBias].data), epsilon};
+  else a.x = image_at<uint8_t>(x, image);
   a.x_range = range_at(in, kXScale), a.weights = range_at(in, kWeightScale);
   a.to_scores = matrix_at(in, kToScores, image), a.to_image = matrix_at(in, kToImage, image);
   a.token_bias = image_at<float>(tokens, image);
   a.position_bias = image_at<float>(positions, image);
   a.position_bias_stride = positions.dims[2] == 1 ? 0 : 1;
   a.image_bias = static_cast<const float*>(in[kImageBias].data);
-  a.image = to_image + image * a.positions * a.width;
-  a.text = to_text + image * a.heads * a.tokens * a.width;
   return a;
 }
 
-OrtStatus* run_image(const OperatorKernel& kernel, OrtKernelContext* context, const FusionAttention& a) {
+OrtStatus* run_image(const FusionKernel& kernel, OrtKernelContext* context, const FusionAttention& a) {
   const auto no_memory = [&] {
     return kernel.api.createStatus(kFail, "ai.dino8::FusionAttention: there is not enough memory");
   };
@@ -149,35 +182,48 @@ OrtStatus* run_image(const OperatorKernel& kernel, OrtKernelContext* context, co
   FusionOperands operands(a, arena);
   FusionSums sums[kFusionParts];
   for (int64_t part = 0; part < parts; part++) sums[part] = FusionSums(a, arena);
-  Work work{kernel.kernels.fusion, a, &operands, sums, parts, memory};
+  Work work{kernel.kernels, a, &operands, sums, parts, memory};
   work.kernels.prepare(a, operands);
   if (OrtStatus* status = run_parts(kernel.api, context, work, parts, run_part)) return status;
   return work.has_memory ? run_parts(kernel.api, context, work, a.heads, merge_head) : no_memory();
 }
 
+template <Variant variant>
 OrtStatus* compute(void* data, OrtKernelContext* context) {
-  const OperatorKernel& kernel = *static_cast<const OperatorKernel*>(data);
-  InputTensor in[kInputs];
-  for (size_t index = 0; index < kInputs; index++)
+  const FusionKernel& kernel = *static_cast<const FusionKernel*>(data);
+  InputTensor in[kMostInputs];
+  for (size_t index = 0; index < input_count(variant); index++)
     if (OrtStatus* status = read_input(kernel.api, context, index, in[index])) return status;
-  if (const char* problem = check(in)) return kernel.api.createStatus(kInvalidArgument, problem);
+  if (const char* problem = check(in, variant)) return kernel.api.createStatus(kInvalidArgument, problem);
   const int64_t batch = batch_of(in), positions = in[kX].dims[1], width = in[kX].dims[2];
   const int64_t image_dims[] = {batch, positions, width}, text_dims[] = {batch, in[kToImage].dims[1], width};
-  float *image = nullptr, *text = nullptr;
-  if (OrtStatus* status = make_output(kernel.api, context, kImage, image_dims, 3, &image)) return status;
-  if (OrtStatus* status = make_output(kernel.api, context, kText, text_dims, 3, &text)) return status;
+  const int64_t image_size = positions * width, text_size = text_dims[1] * width;
+  Results image;
+  float* text = nullptr;
+  const InputTensor* range = is_quantized(variant) ? in + kResultScale : nullptr;
+  if (OrtStatus* status = make_results(kernel.api, context, range, image_dims, 3, image)) return status;
+  if (OrtStatus* status = make_output(kernel.api, context, is_quantized(variant) ? 2 : 1, text_dims, 3, &text))
+    return status;
   // A product over no positions is zero.
-  if (positions == 0) std::fill_n(text, batch * text_dims[1] * width, 0.0f);
-  for (int64_t each = 0; positions > 0 && each < batch; each++)
-    if (OrtStatus* status = run_image(kernel, context, attention_of(in, each, image, text))) return status;
+  if (positions == 0) std::fill_n(text, batch * text_size, 0.0f);
+  for (int64_t each = 0; positions > 0 && each < batch; each++) {
+    FusionAttention a = attention_of(in, each, variant, kernel.norm_epsilon);
+    if (image.floats != nullptr) a.image = image.floats + each * image_size;
+    if (image.bytes != nullptr) a.image_bytes = image.bytes + each * image_size;
+    a.image_range = image.range, a.text = text + each * text_size;
+    if (OrtStatus* status = run_image(kernel, context, a)) return status;
+  }
   return nullptr;
 }
 
+template <Variant variant>
 int input_type(const OrtCustomOp*, size_t index) {
   switch (index) {
     case kX:
+      return has_norm(variant) ? kFloatElement : kUint8Element;
     case kXZeroPoint:
     case kWeightZeroPoint:
+    case kResultZeroPoint:
       return kUint8Element;
     case kToScores:
     case kToScoresZeroPoint:
@@ -189,21 +235,32 @@ int input_type(const OrtCustomOp*, size_t index) {
   }
 }
 
+template <Variant variant>
 OrtCustomOp describe_op() {
   OrtCustomOp op = describe_cpu_operator();
-  op.GetName = [](const OrtCustomOp*) { return kFusionAttention; };
-  op.GetInputTypeCount = [](const OrtCustomOp*) { return kInputs; };
-  op.GetInputType = input_type;
-  op.GetOutputTypeCount = [](const OrtCustomOp*) { return kOutputs; };
-  op.KernelComputeV2 = guarded<OperatorKernel, compute>;
+  op.GetName = [](const OrtCustomOp*) {
+    static const std::string name =
+        std::string(has_norm(variant) ? kNormFusionAttentionAdd : kFusionAttention) + (is_quantized(variant) ? kQuantized : "");
+    return name.c_str();
+  };
+  op.GetInputTypeCount = [](const OrtCustomOp*) { return input_count(variant); };
+  op.GetInputType = input_type<variant>;
+  if (is_quantized(variant)) describe_quantized(op);
+  op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return is_quantized(variant) ? 3 : 2; };
+  op.CreateKernelV2 = guarded_create<create<variant>>;
+  op.KernelComputeV2 = guarded<FusionKernel, compute<variant>>;
+  op.KernelDestroy = [](void* kernel) { delete static_cast<FusionKernel*>(kernel); };
   return op;
 }
 
 }  // namespace
 
 OrtStatus* add_fusion_attention(const OrtApi& api, OrtCustomOpDomain* domain) {
-  static const OrtCustomOp op = describe_op();
-  return api.addOperator(domain, &op);
+  static const OrtCustomOp ops[] = {describe_op<Variant::kAlone>(), describe_op<Variant::kLayer>(),
+                                    describe_op<Variant::kLayerQuantized>()};
+  for (const OrtCustomOp& op : ops)
+    if (OrtStatus* status = api.addOperator(domain, &op)) return status;
+  return nullptr;
 }
 
 }  // namespace dino8

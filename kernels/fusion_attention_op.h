@@ -5,7 +5,7 @@
 
 namespace dino8 {
 
-// Adds the operator ai.dino8::FusionAttention.
+// Adds the operators ai.dino8::FusionAttention, NormFusionAttentionAdd and NormFusionAttentionAddQuantized.
 OrtStatus* add_fusion_attention(const OrtApi& api, OrtCustomOpDomain* domain);
 
 }  // namespace dino8

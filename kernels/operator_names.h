@@ -24,6 +24,7 @@ constexpr const char* kNormFeedForwardGeluAdd = "NormFeedForwardGeluAdd";       
 constexpr const char* kWindowAttention = "WindowAttention";                        // WINDOW_ATTENTION
 constexpr const char* kIntegerWindowAttention = "IntegerWindowAttention";          // INTEGER_WINDOW_ATTENTION
 constexpr const char* kFusionAttention = "FusionAttention";                        // FUSION_ATTENTION
+constexpr const char* kNormFusionAttentionAdd = "NormFusionAttentionAdd";          // NORM_FUSION_ATTENTION_ADD
 constexpr const char* kMultiHeadAttention = "MultiHeadAttention";                  // MULTI_HEAD_ATTENTION
 constexpr const char* kAdd = "Add";                                                // ADD
 constexpr const char* kQuantized = "Quantized";                                    // QUANTIZED

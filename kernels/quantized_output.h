@@ -1,5 +1,6 @@
 // The operators whose names end with Quantized: they have the inputs of the operator that is named before, then scale and
-// zero point of their result, which is bytes. The same result in float is a second output, for nodes that read floats.
+// zero point of their first result, which is bytes. The same result in float is the second output, for nodes that read
+// floats; other results follow.
 #pragma once
 
 #include "cpu_operator.h"
@@ -33,11 +34,11 @@ inline OrtStatus* make_results(const OrtApi& api, OrtKernelContext* context, con
   return make_optional_output(api, context, 1, dims, rank, &out.floats);
 }
 
-// Describes the outputs of an operator whose name ends with Quantized.
+// Describes the outputs of an operator whose name ends with Quantized and that has one result.
 inline void describe_quantized(OrtCustomOp& op) {
   op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return 2; };
   op.GetOutputType = [](const OrtCustomOp*, size_t index) { return index == 0 ? kUint8Element : kFloatElement; };
-  op.GetOutputCharacteristic = [](const OrtCustomOp*, size_t index) { return index == 0 ? kRequired : kOptional; };
+  op.GetOutputCharacteristic = [](const OrtCustomOp*, size_t index) { return index == 1 ? kOptional : kRequired; };
 }
 
 }  // namespace dino8

@@ -283,22 +283,31 @@ bool compare_fusion(const CpuKernels& kernels) {
   const auto image_bias = reals(a.width, 1);
   constexpr float kXScale = 1.0f / 64, kImageScale = 1.0f / 64;
   a.x = x.data(), a.x_range = {kXScale, static_cast<int32_t>(whole(0, 255))};
-  // By the larger scale, scores of a block are too far apart for one exponential of each (fusion_weights.h).
-  a.to_scores = {to_scores.data(), 1.0f / static_cast<float>(whole(0, 1) == 0 ? 8192 : 16), static_cast<int32_t>(whole(-128, 127))};
+  const bool has_norm = whole(0, 1) == 1, has_floats = !has_norm || whole(0, 1) == 1;
+  // By the larger scale, scores of a block are too far apart for one exponential of each (fusion_weights.h). The bytes of a
+  // normalized x may differ by one, which such scores would multiply.
+  const int64_t score_steps = has_norm || whole(0, 1) == 0 ? 8192 : 16;
+  a.to_scores = {to_scores.data(), 1.0f / static_cast<float>(score_steps), static_cast<int32_t>(whole(-128, 127))};
   a.to_image = {to_image.data(), kImageScale, static_cast<int32_t>(whole(-128, 127))};
   a.weights = {1.0f / 255, static_cast<int32_t>(whole(0, 1))};
   a.token_bias = token_bias.data(), a.position_bias = position_bias.data(), a.image_bias = image_bias.data();
   a.position_bias_stride = whole(0, 1);
+  const auto rows = reals(a.positions * a.width, 1), norm_scale = reals(a.width, 1), norm_bias = reals(a.width, 1);
+  if (has_norm) a.norm = {rows.data(), norm_scale.data(), norm_bias.data(), 1e-5f}, a.image_range = {kImageScale, 128};
   std::vector<float> images[2], texts[2];
+  std::vector<uint8_t> image_bytes[2];
   const CpuKernels* each[] = {&kernels, &scalar_kernels};
   for (int at = 0; at < 2; at++) {
     images[at].resize(x.size()), texts[at].resize(to_image.size());
-    a.image = images[at].data(), a.text = texts[at].data();
+    image_bytes[at].resize(x.size());
+    a.image = has_floats ? images[at].data() : nullptr, a.text = texts[at].data();
+    a.image_bytes = has_norm ? image_bytes[at].data() : nullptr;
     run_fusion(each[at]->fusion, a);
   }
   // A few weights that are halfway between two bytes may go to the other one.
   constexpr float kFew = 3.0f * 255 / 255;
-  return agree(images[0], images[1], kFew * kImageScale) && agree(texts[0], texts[1], kFew * kXScale);
+  return agree(images[0], images[1], kFew * kImageScale) && agree(texts[0], texts[1], kFew * kXScale) &&
+         agree({image_bytes[0].begin(), image_bytes[0].end()}, {image_bytes[1].begin(), image_bytes[1].end()}, kFew + 1);
 }
 
 bool compare_multi_head_attention(const CpuKernels& kernels) {

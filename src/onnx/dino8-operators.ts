@@ -33,6 +33,8 @@ export const INTEGER_WINDOW_ATTENTION = 'IntegerWindowAttention';
 
 /** Attention between an image and a text in both directions; see quant/targets/ort-cpu/fusion-function.ts. */
 export const FUSION_ATTENTION = 'FusionAttention';
+/** The same of a normalized image, then the sum of the normalized image and its result. */
+export const NORM_FUSION_ATTENTION_ADD = 'NormFusionAttentionAdd';
 
 /** Attention of several heads; see quant/targets/ort-cpu/multi-head-attention-function.ts. */
 export const MULTI_HEAD_ATTENTION = 'MultiHeadAttention';

@@ -86,7 +86,7 @@ const BLOCK = 256;
 /** A model of the operator alone. The scale of the scores, `scores_scale`, is an input. */
 function operator(): Model {
   const b = new GraphBuilder('fusion attention');
-  b.define(fusionFunction());
+  b.define(fusionFunction({ hasNorm: false }));
   const input = (name: string, type: DataType, rank: number) =>
     b.input(
       name,

@@ -44,7 +44,7 @@ export function fuseFusion(model: Model): number {
   const replaced = new Set(made.flatMap(({ output }) => output));
   graph.node = [...graph.node.filter(({ output }) => !output.some((name) => replaced.has(name))), ...made];
   graph.initializer.push(makeTensor(NO_BIAS, [1, 1, 1], new Float32Array(1)));
-  model.functions.push(fusionFunction());
+  model.functions.push(fusionFunction({ hasNorm: false }));
   importDomain(model, DOMAIN);
   sortTopologically(graph);
   removeUnused(model);

@@ -230,7 +230,12 @@ function normBehind(result: string, sum: NormBehind['sum'], index: GraphIndex, i
 }
 
 /** True for a layer normalization over the last dimension, with a scale and a bias, of a value of as many dimensions as `like`. */
-function isNormOfRows(norm: NodeProto | undefined, like: string, index: GraphIndex, infos: Infos): norm is NodeProto {
+export function isNormOfRows(
+  norm: NodeProto | undefined,
+  like: string,
+  index: GraphIndex,
+  infos: Infos,
+): norm is NodeProto {
   if (!isStandard(norm, 'LayerNormalization') || norm.output.length !== 1 || norm.input.length !== 3) return false;
   const shape = infos.get(like)?.shape;
   const axis = integerAttribute(norm, 'axis', -1);

@@ -63,12 +63,12 @@ const WINDOW_PRODUCTS = { [operators.WINDOW_ATTENTION]: 2, [operators.INTEGER_WI
 
 /** Returns the number of integer products in one of dino8's operators; 0 for all other operators. */
 export function productsOf(operator: string): number {
-  if (operator === operators.FUSION_ATTENTION) return FUSION_PRODUCTS;
   const window = Object.entries(WINDOW_PRODUCTS).find(
     ([name]) => operator === name || operator === name + operators.ROUNDED,
   );
   if (window) return window[1];
   const base = operator.endsWith(operators.QUANTIZED) ? operator.slice(0, -operators.QUANTIZED.length) : operator;
+  if (base === operators.FUSION_ATTENTION || base === operators.NORM_FUSION_ATTENTION_ADD) return FUSION_PRODUCTS;
   return OPERATORS.find(([name]) => base === name || base === name + operators.ROUNDED)?.[1].layers ?? 0;
 }
 

@@ -10,6 +10,7 @@ import { storeAsIntegers } from '../weight-only.ts';
 import { computeOnBytes } from './byte-activations.ts';
 import { placeDynamic } from './dynamic.ts';
 import { fuseFusion } from './fuse-fusion.ts';
+import { fuseFusionNorms } from './fuse-fusion-norm.ts';
 import { fuseMultiHeadAttention } from './fuse-multi-head-attention.ts';
 import { CONTRIB, INTEGER_PRODUCT, integerProductFunction } from './integer-product.ts';
 import { joinParts } from './join-parts.ts';
@@ -37,6 +38,7 @@ export const ortCpu: QuantizationTarget = {
     quantizeEarly(model);
     joinParts(model);
     fuseFusion(model);
+    fuseFusionNorms(model);
     const attentions = await fuseWindowAttention(model);
     if (fuseLinearBlocks(model) + attentions > 0) await foldConstants(model);
     quantizeResults(model);

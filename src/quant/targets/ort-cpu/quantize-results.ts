@@ -1,7 +1,7 @@
 /**
  * Where a node's result is quantized, the node writes the bytes itself, so that no other pass reads and writes its floats:
  * `F` becomes the operator `FQuantized`, which has the inputs of `F`, then scale and zero point of the bytes. Its results are
- * the bytes and, where other nodes read them, the floats. It is a function made of `F` and a QuantizeLinear. ONNX Runtime
+ * the bytes and, where other nodes read them, the floats; further results of `F` follow. It is a function made of `F` and a QuantizeLinear. ONNX Runtime
  * wants all results of a function to be listed, so that the floats have an empty name where no node reads them.
  */
 import { clone } from '@bufbuild/protobuf';
@@ -33,12 +33,12 @@ export function quantizeResults(model: Model): number {
   for (const node of graph.node) {
     const [quantizer, ...others] = canWriteBytes(node, index, infos) ? quantizersOf(node, index) : [];
     if (!quantizer) continue;
-    const [result = ''] = node.output;
+    const [result = '', ...more] = node.output;
     const [bytes = ''] = quantizer.output;
     for (const other of others) renamed.set(other.output[0] ?? '', bytes);
     for (const each of [quantizer, ...others]) gone.add(each);
     const isRead = index.outputs.has(result) || index.consumers.get(result)?.some((reader) => !gone.has(reader));
-    replaced.set(node, bytesNode(node, quantizer, [bytes, isRead ? result : '']));
+    replaced.set(node, bytesNode(node, quantizer, [bytes, isRead ? result : '', ...more]));
     define(model, node);
   }
   if (replaced.size === 0) return 0;
@@ -51,7 +51,11 @@ export function quantizeResults(model: Model): number {
 }
 
 /** The operators of attention that have kernels that write bytes. */
-const ATTENTIONS: readonly string[] = [operators.DEFORMABLE_ATTENTION, operators.MULTI_HEAD_ATTENTION];
+const ATTENTIONS: readonly string[] = [
+  operators.DEFORMABLE_ATTENTION,
+  operators.MULTI_HEAD_ATTENTION,
+  operators.NORM_FUSION_ATTENTION_ADD,
+];
 
 /** True for the operators that dino8's library has kernels for that write bytes. */
 function canWriteBytes({ domain, opType, input }: NodeProto, { producer }: GraphIndex, infos: Infos): boolean {

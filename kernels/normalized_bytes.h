@@ -1,0 +1,69 @@
+// Rows that are normalized and quantized, as by the two operators of ONNX Runtime. Everything here is in an unnamed
+// namespace; see paths/path_kernels.h.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#include "quantize_rows.h"
+
+namespace dino8 {
+namespace {
+
+// The numbers in which ONNX Runtime adds the squares, by AVX2 whatever else a processor has.
+constexpr int64_t kSquareLanes = 8;
+typedef float SquareFloats __attribute__((vector_size(kSquareLanes * sizeof(float))));
+typedef double SquareDoubles __attribute__((vector_size(kSquareLanes * sizeof(double))));
+
+// y = LayerNormalization(x) over `count` numbers, and its bytes. Mean, squares and quotients are computed as ONNX Runtime
+// computes them on processors with AVX2, so that the results are the same to the bit where `count` is a multiple of 16.
+// layer_norm.h has the faster way.
+inline void normalize_to_bytes(const float* x, int64_t count, const float* scale, const float* bias, float epsilon,
+                               ByteRange range, float* y, uint8_t* bytes) {
+  const int64_t whole = count / kSquareLanes * kSquareLanes;
+  SquareFloats part;
+  SquareDoubles doubles{};
+  for (int64_t at = 0; at < whole; at += kSquareLanes) {
+    std::memcpy(&part, x + at, sizeof part);
+    doubles += __builtin_convertvector(part, SquareDoubles);
+  }
+  double sum = 0;
+  for (int64_t lane = 0; lane < kSquareLanes; lane++) sum += doubles[lane];
+  for (int64_t at = whole; at < count; at++) sum += static_cast<double>(x[at]);
+  const float mean = static_cast<float>(sum / static_cast<double>(count));
+
+  SquareFloats lanes{};
+  for (int64_t at = 0; at < whole; at += kSquareLanes) {
+    std::memcpy(&part, x + at, sizeof part);
+    const SquareFloats difference = part - mean;
+    lanes += difference * difference;
+  }
+  float squares[kSquareLanes];
+  std::memcpy(squares, &lanes, sizeof squares);
+  for (int64_t half = kSquareLanes / 2; half > 0; half /= 2)
+    for (int64_t lane = 0; lane < half; lane++) squares[lane] += squares[lane + half];
+  for (int64_t at = whole; at < count; at++) squares[0] += (x[at] - mean) * (x[at] - mean);
+  const float inverse = 1 / std::sqrt(squares[0] / static_cast<float>(count) + epsilon);
+
+  const float zero_point = static_cast<float>(range.zero_point);
+  int64_t at = 0;
+  for (; at + 16 <= count; at += 16) {
+    IntVector sixteen[16 / kFloatLanes];
+    for (int64_t lane = 0; lane < 16; lane += kFloatLanes) {
+      const int64_t place = at + lane;
+      const FloatVector result =
+          (load_floats(x + place) - mean) * inverse * load_floats(scale + place) + load_floats(bias + place);
+      store_floats(y + place, result);
+      sixteen[lane / kFloatLanes] = to_byte(result / range.scale, 1, zero_point);
+    }
+    store_bytes(bytes + at, sixteen);
+  }
+  for (; at < count; at++) {
+    y[at] = (x[at] - mean) * inverse * scale[at] + bias[at];
+    bytes[at] = to_byte(y[at] / range.scale, 1, zero_point);
+  }
+}
+
+}  // namespace
+}  // namespace dino8
