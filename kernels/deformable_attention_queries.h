@@ -7,6 +7,7 @@
 
 #include <cstring>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "deformable_attention.h"
@@ -111,32 +112,75 @@ void sum_head(const PairCorners* corners, int64_t samples, const Byte* values, i
   sum(PlainPairSums<1>{});
 }
 
+// What the heads of a query read.
+template <class Corners>
+struct QuerySamples {
+  std::vector<Corners> corners;       // [heads, blocks]
+  std::vector<float> totals, inside;  // [heads]: the sums of the weights of samples, not scaled, and of those of corners
+
+  explicit QuerySamples(const DeformableAttention& a)
+      : corners(static_cast<size_t>(a.heads * blocks_of(a.levels * a.points))),
+        totals(static_cast<size_t>(a.heads)),
+        inside(static_cast<size_t>(a.heads)) {}
+};
+
+// Finds what queries read, and has the processor load it into its caches. `one` is the number that a weight of 1 is.
+template <class Corners, class Stored>
+class SampleFinder {
+ public:
+  SampleFinder(const DeformableAttention& attention, float one)
+      : a_(attention), one_(one), levels_(attention), weights_(static_cast<size_t>(a_.heads * blocks_ * kBlock)) {}
+
+  // Each step is done for all heads of the query before the next one, since the steps of one head wait for each other.
+  void find(int64_t item, const Stored* values, QuerySamples<Corners>& to) {
+    references_.set(a_, item);
+    for (int64_t head = 0; head < a_.heads; head++)
+      to.totals[head] = unscaled_softmax(a_.attention_logits + (item * a_.heads + head) * samples_, samples_, weights(head));
+    for (int64_t head = 0; head < a_.heads; head++)
+      to.inside[head] = find_corners(levels_, references_, a_.sampling_offsets + (item * a_.heads + head) * samples_ * 2,
+                                     weights(head), samples_, one_, to.corners.data() + head * blocks_);
+    // Two of the four corners of each sample: queries that are side by side share the others, and asking for all takes longer.
+    for (int64_t head = 0; head < a_.heads; head++)
+      for (int64_t sample = 0; sample < samples_; sample++) {
+        const auto& offset = to.corners[static_cast<size_t>(head * blocks_ + sample / kBlock)].offset;
+        __builtin_prefetch(values + head * a_.size + offset[0][sample % kBlock]);
+        __builtin_prefetch(values + head * a_.size + offset[3][sample % kBlock]);
+      }
+  }
+
+ private:
+  float* weights(int64_t head) { return weights_.data() + head * blocks_ * kBlock; }
+
+  const DeformableAttention& a_;
+  const int64_t samples_ = a_.levels * a_.points, blocks_ = blocks_of(samples_);
+  const float one_;
+  const SampleLevels levels_;
+  SampleReferences references_;
+  std::vector<float> weights_;
+};
+
 template <class V, class Stored>
 void query_range_of(const DeformableAttention& a, int64_t begin, int64_t end) {
   using Corners = std::conditional_t<std::is_same_v<Stored, float>, FloatCorners, PairCorners>;
   const int64_t samples = a.levels * a.points, row = a.heads * a.size, blocks = blocks_of(samples);
   const float one = std::is_same_v<Stored, float> ? 1.0f : weight_one(samples);
-  const SampleLevels levels(a);
-  SampleReferences references;
-  // Each step is done for all heads of a query before the next one, since the steps of one head wait for each other.
-  std::vector<float> weights(static_cast<size_t>(a.heads * blocks * kBlock)), totals(static_cast<size_t>(a.heads)),
-      inside(static_cast<size_t>(a.heads)), sums(static_cast<size_t>(a.output ? 0 : row));
-  std::vector<Corners> corners(static_cast<size_t>(a.heads * blocks));
-  for (int64_t item = begin; item < end; item++) {
+  const auto values_of = [&](int64_t item) {
+    return static_cast<const Stored*>(a.value) + item / a.queries * a.positions * row;
+  };
+  std::vector<float> sums(static_cast<size_t>(a.output ? 0 : row));
+  SampleFinder<Corners, Stored> finder(a, one);
+  // What the next query reads is on its way while the values of this one are added.
+  QuerySamples<Corners> of_this(a), of_next(a);
+  if (begin < end) finder.find(begin, values_of(begin), of_this);
+  for (int64_t item = begin; item < end; item++, std::swap(of_this, of_next)) {
+    if (item + 1 < end) finder.find(item + 1, values_of(item + 1), of_next);
     float* const result = a.output ? a.output + item * row : sums.data();
-    references.set(a, item);
-    const Stored* value = static_cast<const Stored*>(a.value) + item / a.queries * a.positions * row;
-    for (int64_t head = 0; head < a.heads; head++)
-      totals[head] = unscaled_softmax(a.attention_logits + (item * a.heads + head) * samples, samples,
-                                      weights.data() + head * blocks * kBlock);
-    for (int64_t head = 0; head < a.heads; head++)
-      inside[head] = find_corners(levels, references, a.sampling_offsets + (item * a.heads + head) * samples * 2,
-                                  weights.data() + head * blocks * kBlock, samples, one, corners.data() + head * blocks);
+    const Stored* const values = values_of(item);
     for (int64_t head = 0; head < a.heads; head++) {
       float* const out = result + head * a.size;
-      sum_head<V>(corners.data() + head * blocks, samples, value + head * a.size, a.size, out);
+      sum_head<V>(of_this.corners.data() + head * blocks, samples, values + head * a.size, a.size, out);
       // Σ w · scale · (q − zero point) = scale · (Σ w · q − zero point · Σ w), so the zero point is subtracted once.
-      const float scale = a.value_scale / totals[head], shift = a.value_zero_point * inside[head];
+      const float scale = a.value_scale / of_this.totals[head], shift = a.value_zero_point * of_this.inside[head];
       for (int64_t channel = 0; channel < a.size; channel++) out[channel] = (out[channel] * (1 / one) - shift) * scale;
     }
     if (a.output_bytes) quantize_row(result, row, a.output_range, a.output_bytes + item * row);
