@@ -42,12 +42,14 @@ void layer_to_bytes(const uint8_t* from, int64_t rows, int64_t stride, const Lin
                                });
 }
 
-// The last layer: `to` [rows, layer.columns].
+// The last layer: `to` [rows, layer.columns]. The processor loads `read_next` [rows, layer.columns] into its caches
+// meanwhile, unless it is null.
 template <class Tile>
 void layer_to_floats(const uint8_t* from, int64_t rows, int64_t stride, const PackedLayer& layer, ByteRange input,
-                     float* to) {
+                     float* to, const float* read_next) {
   linear_layer_by_panels<Tile>(from, rows, stride, layer, input.zero_point,
                                [&](int64_t row, int64_t column, int64_t count, PanelResults results) {
+                                 if (read_next) __builtin_prefetch(read_next + row * layer.columns + column);
                                  float* const place = to + row * layer.columns + column;
                                  if (count == kPanelColumns) return results.store(place);
                                  float values[kPanelColumns];
@@ -80,6 +82,7 @@ void linear_block_rows(const LinearBlock& block, int64_t begin, int64_t end) {
     float* const y = block.y ? block.y + start * columns : results.get();
     const uint8_t* input = block.x ? quantized.row(0) : block.bytes + start * depth;
     const int64_t stride = block.x ? quantized.stride : depth;
+    const float* const residual = block.residual ? block.residual + start * columns : nullptr;
     if (block.x)
       for (int64_t row = 0; row < rows; row++) {
         const float* x = block.x + (start + row) * depth;
@@ -87,17 +90,21 @@ void linear_block_rows(const LinearBlock& block, int64_t begin, int64_t end) {
           layer_norm(x, depth, block.norm_scale, block.norm_bias, block.norm_epsilon, normalized.get());
         quantize_row(block.has_norm_before ? normalized.get() : x, depth, block.input, quantized.row(row));
       }
+    // The processor does not foresee by itself which rows follow those that are read again for each panel.
+    if (block.bytes)
+      for (int64_t at = 0; at < std::min(Tile::kRowsAtATime, end - start - rows) * depth; at += 64)
+        __builtin_prefetch(block.bytes + (start + rows) * depth + at);
     if (block.has_second) {
       if (block.activation == Activation::kGelu) layer_to_bytes<Tile, gelu>(input, rows, stride, block, between);
       else layer_to_bytes<Tile, unchanged>(input, rows, stride, block, between);
-      layer_to_floats<Tile>(between.row(0), rows, between.stride, block.second, block.hidden, y);
+      layer_to_floats<Tile>(between.row(0), rows, between.stride, block.second, block.hidden, y, nullptr);
     } else {
-      layer_to_floats<Tile>(input, rows, stride, block.first, block.input, y);
+      layer_to_floats<Tile>(input, rows, stride, block.first, block.input, y, residual);
     }
     if (block.row_scale)
       for (int64_t row = 0; row < rows; row++)
         for (int64_t column = 0; column < columns; column++) y[row * columns + column] *= block.row_scale[start + row];
-    if (block.residual) add_residual(block, block.residual + start * columns, rows, y);
+    if (residual) add_residual(block, residual, rows, y);
     if (block.y_bytes) quantize_row(y, rows * columns, block.y_range, block.y_bytes + start * columns);
   }
 }
