@@ -8,6 +8,7 @@
 #include "linear_block.h"
 #include "multi_head_attention.h"
 #include "observe.h"
+#include "sine_embedding.h"
 #include "window_attention.h"
 
 namespace dino8 {
@@ -18,6 +19,7 @@ struct CpuKernels {
   WindowRange window_attention;
   FusionKernels fusion;
   MultiHeadAttentionRange multi_head_attention;
+  SineEmbeddingRows sine_embedding;
   ObserveKernels observe;
   GradientKernels gradients;
 };

@@ -11,6 +11,7 @@
 #include "observe_op.h"
 #include "operator_names.h"
 #include "row_gradients_op.h"
+#include "sine_embedding_op.h"
 #include "window_attention_op.h"
 
 namespace {
@@ -26,6 +27,7 @@ OrtStatus* make_domain(const OrtApi& api, Contents contents, OrtCustomOpDomain**
   if (OrtStatus* status = dino8::add_deformable_attention(api, *domain)) return status;
   if (OrtStatus* status = dino8::add_add_quantized(api, *domain)) return status;
   if (OrtStatus* status = dino8::add_multi_head_attention(api, *domain)) return status;
+  if (OrtStatus* status = dino8::add_sine_embedding(api, *domain)) return status;
   if (has_linear_blocks) {
     if (OrtStatus* status = dino8::add_linear_blocks(api, *domain)) return status;
     if (OrtStatus* status = dino8::add_window_attention(api, *domain)) return status;

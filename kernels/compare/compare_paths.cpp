@@ -340,6 +340,37 @@ bool compare_multi_head_attention(const CpuKernels& kernels) {
   return agree(results[0], results[1], 1e-4f);
 }
 
+bool compare_sine_embedding(const CpuKernels& kernels) {
+  SineEmbedding e;
+  e.size = 2 * whole(1, 40);
+  const int64_t rows = whole(1, 20);
+  const auto positions = reals(rows, whole(0, 1) ? 8.0f : 2 * kMostAngle, whole(0, 3) == 0);
+  std::vector<float> wavelengths(static_cast<size_t>(round_up(e.size, kPanelColumns)), 1.0f);
+  for (int64_t at = 0; at < e.size; at++) wavelengths[static_cast<size_t>(at)] = static_cast<float>(1 + at / 2);
+  e.positions = positions.data(), e.wavelengths = wavelengths.data(), e.most = kMostAngle;
+  e.y_range = {1.0f / 127, 128};
+  std::vector<float> results[2];
+  std::vector<uint8_t> result_bytes[2];
+  const CpuKernels* each[] = {&kernels, &scalar_kernels};
+  for (int at = 0; at < 2; at++) {
+    results[at].resize(static_cast<size_t>(rows * e.size)), result_bytes[at].resize(static_cast<size_t>(rows * e.size));
+    e.y = results[at].data(), e.y_bytes = result_bytes[at].data();
+    const int64_t middle = whole(0, rows);
+    each[at]->sine_embedding(e, 0, middle);
+    each[at]->sine_embedding(e, middle, rows);
+  }
+  for (int64_t row = 0; row < rows; row++)
+    for (int64_t at = 0; at < e.size; at++) {
+      const auto place = static_cast<size_t>(row * e.size + at);
+      const float angle = positions[static_cast<size_t>(row)] / wavelengths[static_cast<size_t>(at)];
+      const double exact = at % 2 == 0 ? std::sin(static_cast<double>(angle)) : std::cos(static_cast<double>(angle));
+      for (const auto& result : results)
+        if (!(std::fabs(result[place] - exact) <= 5e-7) && !(std::isnan(result[place]) && std::isnan(exact))) return false;
+      if (std::abs(result_bytes[0][place] - result_bytes[1][place]) > 1) return false;
+    }
+  return true;
+}
+
 struct Comparison {
   const char* name;
   bool (*run)(const CpuKernels&);
@@ -351,6 +382,7 @@ constexpr Comparison kComparisons[] = {{"linear layers", compare_some_linear_blo
                                        {"deformable attention", compare_deformable_attention},
                                        {"fusion attention", compare_fusion},
                                        {"attention of several heads", compare_multi_head_attention},
+                                       {"sine embedding", compare_sine_embedding},
                                        {"observation", compare_observation},
                                        {"gradients", compare_gradients},
                                        {"fake quantization", compare_fake_quantization}};

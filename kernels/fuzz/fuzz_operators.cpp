@@ -196,6 +196,12 @@ Inputs multi_head_attention(Choices& choices, bool is_quantized) {
   return inputs;
 }
 
+Inputs sine_embedding(Choices& choices, bool is_quantized) {
+  Inputs inputs = {{some_rows(choices, 1)}, {{choices.whole(0, 40)}, {}, true}};
+  if (is_quantized) add_range(inputs);
+  return inputs;
+}
+
 Inputs observe(Choices& choices) {
   auto dims = some_rows(choices, choices.whole(0, 70));
   if (choices.once_in(50)) dims.insert(dims.begin(), choices.whole(500, 2000));
@@ -232,6 +238,7 @@ Inputs fitting_inputs(Choices& choices, const std::string& name) {
   if (has(kWindowAttention)) return window_attention(choices, has(kIntegerWindowAttention), has(kRounded));
   if (has(kFusionAttention)) return fusion_attention(choices, has("Norm"), has(kQuantized));
   if (has(kMultiHeadAttention)) return multi_head_attention(choices, has(kQuantized));
+  if (has(kSineEmbedding)) return sine_embedding(choices, has(kQuantized));
   if (has(kObserve)) return observe(choices);
   if (has(kFakeQuantize)) return fake_quantize(choices, has("Gradient"));
   if (name == kLayerNormalizationGradient || name == kSoftmaxGradient)

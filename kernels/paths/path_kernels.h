@@ -13,6 +13,7 @@
 #include "../linear_block_rows.h"
 #include "../multi_head_attention_range.h"
 #include "../row_gradients.h"
+#include "../sine_embedding_rows.h"
 #include "../window_attention_windows.h"
 
 namespace dino8 {
@@ -28,6 +29,7 @@ constexpr CpuKernels path_kernels() {
       window_range<Vector, Tile>,
       {fusion_prepare, fusion_part<Vector, Tile>, fusion_merge},
       multi_head_attention_range<Vector>,
+      sine_embedding_rows,
       {observe_extremes, observe_histogram},
       {deformable_attention_gradient_head, layer_normalization_gradient, softmax_gradient, fake_quantize,
        fake_quantize_gradient},

@@ -39,6 +39,9 @@ export const NORM_FUSION_ATTENTION_ADD = 'NormFusionAttentionAdd';
 /** Attention of several heads; see quant/targets/ort-cpu/multi-head-attention-function.ts. */
 export const MULTI_HEAD_ATTENTION = 'MultiHeadAttention';
 
+/** Sines and cosines at several wavelengths; see quant/targets/ort-cpu/sine-embedding-function.ts. */
+export const SINE_EMBEDDING = 'SineEmbedding';
+
 /** The end of the names of operators whose result is bytes, such as AddQuantized; see quant/targets/ort-cpu/quantize-results.ts. */
 export const QUANTIZED = 'Quantized';
 /** The end of the names of operators with a residual sum of values in 8 bits; see quant/targets/ort-cpu/residual-sum.ts. */

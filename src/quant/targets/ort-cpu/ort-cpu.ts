@@ -12,6 +12,7 @@ import { placeDynamic } from './dynamic.ts';
 import { fuseFusion } from './fuse-fusion.ts';
 import { fuseFusionNorms } from './fuse-fusion-norm.ts';
 import { fuseMultiHeadAttention } from './fuse-multi-head-attention.ts';
+import { fuseSineEmbedding } from './fuse-sine-embedding.ts';
 import { CONTRIB, INTEGER_PRODUCT, integerProductFunction } from './integer-product.ts';
 import { joinParts } from './join-parts.ts';
 import { computeWeightsLate } from './late-weights.ts';
@@ -35,6 +36,7 @@ export const ortCpu: QuantizationTarget = {
     if (usesProduct) declareContrib(model);
     if (computeOnBytes(model) > 0) await foldConstants(model);
     fuseMultiHeadAttention(model);
+    fuseSineEmbedding(model);
     quantizeEarly(model);
     joinParts(model);
     fuseFusion(model);

@@ -50,16 +50,17 @@ export function quantizeResults(model: Model): number {
   return replaced.size;
 }
 
-/** The operators of attention that have kernels that write bytes. */
-const ATTENTIONS: readonly string[] = [
+/** The operators beside linear layers and sums that have kernels that write bytes. */
+const WRITERS: readonly string[] = [
   operators.DEFORMABLE_ATTENTION,
   operators.MULTI_HEAD_ATTENTION,
   operators.NORM_FUSION_ATTENTION_ADD,
+  operators.SINE_EMBEDDING,
 ];
 
 /** True for the operators that dino8's library has kernels for that write bytes. */
 function canWriteBytes({ domain, opType, input }: NodeProto, { producer }: GraphIndex, infos: Infos): boolean {
-  if (domain === operators.DOMAIN) return ATTENTIONS.includes(opType) || isLinearOperator(opType);
+  if (domain === operators.DOMAIN) return WRITERS.includes(opType) || isLinearOperator(opType);
   if (domain !== '' || opType !== operators.ADD) return false;
   // ONNX Runtime makes one operator of a sum of bytes, QLinearAdd.
   if (input.some((name) => producer.get(name)?.opType === 'DequantizeLinear')) return false;
