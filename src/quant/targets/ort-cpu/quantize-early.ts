@@ -1,5 +1,5 @@
 /**
- * Moves QuantizeLinear ahead of Transpose, Slice, Pad, Where and other nodes that only move values, so that they copy bytes, not
+ * Moves QuantizeLinear ahead of Transpose, Slice, Pad and other nodes that only move values, so that they copy bytes, not
  * floats. Each step swaps a QuantizeLinear with the node before it, which computes the same on bytes.
  */
 import { append } from '../../../base/append.ts';
@@ -11,24 +11,7 @@ import { DataType, type NodeProto, type TensorProto } from '../../../onnx/types.
 import { selectsValues } from '../../observe/same-values.ts';
 
 /** Nodes that give the same on bytes as on floats; a Pad then adds the zero point. */
-const MOVES = new Set([
-  'Reshape',
-  'Transpose',
-  'Squeeze',
-  'Unsqueeze',
-  'Flatten',
-  'Split',
-  'Slice',
-  'Pad',
-  'Concat',
-  'Where',
-]);
-
-/** The inputs of such a node that it moves values from. */
-function movedInputs({ opType, input }: NodeProto): readonly [first: number, end: number] {
-  if (opType === 'Concat') return [0, input.length];
-  return opType === 'Where' ? [1, 3] : [0, 1];
-}
+const MOVES = new Set(['Reshape', 'Transpose', 'Squeeze', 'Unsqueeze', 'Flatten', 'Split', 'Slice', 'Pad', 'Concat']);
 
 /** Rewrites `model` until no QuantizeLinear can be moved further ahead. */
 export function quantizeEarly(model: Model): void {
@@ -102,13 +85,12 @@ function isLowest(tensor: TensorProto | undefined): boolean {
 }
 
 function moveBytes(node: NodeProto, quantizers: readonly NodeProto[], { scale, zeroPoint }: Parameters): NodeProto[] {
-  const [first, end] = movedInputs(node);
-  const moved = node.input.slice(first, end);
+  const moved = node.opType === 'Concat' ? node.input : node.input.slice(0, 1);
   const bytes = (name: string) => `${name}.early.${scale}`;
   const before = [...new Set(moved)].map((name) =>
     makeNode('QuantizeLinear', `${node.name}.Early.${name}`, [name, scale, zeroPoint], [bytes(name)]),
   );
-  const input = node.input.toSpliced(first, moved.length, ...moved.map(bytes));
+  const input = [...moved.map(bytes), ...node.input.slice(moved.length)];
   if (node.opType === 'Pad') input[2] = zeroPoint; // the integer that means 0
   // Each QuantizeLinear has a result of its own name; all of them are now the one moved value.
   const names = new Map(quantizers.map((quantizer) => [quantizer.output[0] ?? '', quantizer.input[0] ?? '']));
