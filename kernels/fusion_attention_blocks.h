@@ -162,7 +162,7 @@ void fusion_head(const FusionAttention& a, const FusionOperands& operands, int64
         float* const to = sums.sums + (head * a.width + channel) * columns + column;
         for (int64_t at = 0; at < kPanelColumns; at += kFloatLanes) {
           const FloatVector added =
-              to_floats(results.products(at) + block.x_sums[channel]) * load_floats(results.scale + at);
+              to_floats(results.products(at) + block.x_sums[channel]) * results.scale(at);
           if (is_first) store_floats(to + at, added);
           else store_floats(to + at, load_floats(to + at) * load_floats(block.old_factor + column + at) + added);
         }

@@ -11,19 +11,33 @@
 namespace dino8 {
 namespace {
 
+// What the results of a panel's columns need, in registers for several rows.
+struct PanelColumns {
+  static constexpr int64_t kVectors = kPanelColumns / kFloatLanes;
+  IntVector rest[kVectors];  // what the tiles have not subtracted from the sums
+  FloatVector scale[kVectors], bias[kVectors];
+
+  PanelColumns(const PackedLayer& layer, int64_t column, int32_t offset) {
+    for (int64_t at = 0; at < kVectors; at++) {
+      const int64_t place = column + at * kFloatLanes;
+      rest[at] = load_ints(layer.sums + place) * offset;
+      scale[at] = load_floats(layer.scale + place), bias[at] = load_floats(layer.bias + place);
+    }
+  }
+};
+
 // The results of one row for the 16 columns of a panel, a vector at a time: (a − zero_point) · weight · scale + bias.
 struct PanelResults {
   const int32_t* sums;
-  const int32_t* rest;  // what the tiles have not subtracted from the sums
-  const float* scale;
-  const float* bias;
+  const PanelColumns& columns;
 
   // The sums of products (a − zero_point) · weight from column `at` on.
-  IntVector products(int64_t at) const { return load_ints(sums + at) - load_ints(rest + at); }
+  IntVector products(int64_t at) const { return load_ints(sums + at) - columns.rest[at / kFloatLanes]; }
+  FloatVector scale(int64_t at) const { return columns.scale[at / kFloatLanes]; }
 
   // The results from column `at` on.
   FloatVector vector(int64_t at) const {
-    return to_floats(products(at)) * load_floats(scale + at) + load_floats(bias + at);
+    return to_floats(products(at)) * scale(at) + columns.bias[at / kFloatLanes];
   }
 
   void store(float* to) const {
@@ -37,23 +51,22 @@ template <class Tile, class Finish>
 void linear_layer_by_panels(const uint8_t* a, int64_t rows, int64_t stride, const PackedLayer& layer,
                             int32_t zero_point, Finish finish) {
   constexpr int64_t kWidth = Tile::kPanels * kPanelColumns;
-  alignas(64) int32_t sums[Tile::kRows * kWidth], rest[kWidth];
+  alignas(64) int32_t sums[Tile::kRows * kWidth];
   const int64_t panels = layer.panels();
   Tile tile;
   for (int64_t panel = 0; panel < panels; panel += Tile::kPanels) {
     const int64_t some_panels = std::min(Tile::kPanels, panels - panel), width = some_panels * kPanelColumns;
     const int64_t first = panel * kPanelColumns;
-    for (int64_t at = 0; at < width; at++) rest[at] = (zero_point - Tile::kOffset) * layer.sums[first + at];
     for (int64_t row = 0; row < rows; row += Tile::kRows) {
       const int64_t some_rows = std::min(Tile::kRows, rows - row);
       tile.multiply(some_rows, some_panels, a + row * stride, stride, layer.weight + panel * layer.panel_bytes(),
                     layer.panel_bytes(), layer.depth / kStepDepth, sums);
-      for (int64_t each = 0; each < some_rows; each++)
-        for (int64_t at = 0; at < width; at += kPanelColumns) {
-          const int64_t column = first + at;
-          finish(row + each, column, std::min(kPanelColumns, layer.columns - column),
-                 PanelResults{sums + each * width + at, rest + at, layer.scale + column, layer.bias + column});
-        }
+      for (int64_t at = 0; at < width; at += kPanelColumns) {
+        const int64_t column = first + at, count = std::min(kPanelColumns, layer.columns - column);
+        const PanelColumns columns(layer, column, zero_point - Tile::kOffset);
+        for (int64_t each = 0; each < some_rows; each++)
+          finish(row + each, column, count, PanelResults{sums + each * width + at, columns});
+      }
     }
   }
 }
