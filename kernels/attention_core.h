@@ -110,7 +110,7 @@ struct AttentionHead {
   const float* queries;  // [query_count, size]
   int64_t query_stride;
   const float* keys;    // transposed, [size, padded]; in the last `padded` − `key_count` columns are finite numbers
-  const float* values;  // [key_count, padded_size]; numbers in its last columns do not count
+  const float* values;  // [key_count, padded_size], rows `value_stride` apart; numbers in its last columns do not count
   int64_t value_stride;
   const float* bias;    // [query_count, padded], minus infinity in the last columns
   int64_t bias_stride;  // between rows; 0 if all queries have the same one

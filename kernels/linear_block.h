@@ -41,8 +41,8 @@ struct LinearBlockKernels {
   int64_t rows_at_a_time;
   // Computes the rows from `begin` to before `end`.
   void (*rows)(const LinearBlock&, int64_t begin, int64_t end);
-  // Adds some rows of the residual to the result of the layers, y, and normalizes the sums if the norm is behind the layers.
-  void (*add_residual)(const LinearBlock&, const float* residual, int64_t rows, float* y);
+  // Adds a row of the residual to a row of the result of the layers, y, and normalizes the sum if the norm is behind the layers.
+  void (*add_residual)(const LinearBlock&, const float* residual, float* y);
   // Quantizes `count` numbers.
   void (*quantize)(const float* from, int64_t count, ByteRange range, uint8_t* to);
   // Computes the sum of `count` numbers as bytes and, unless `sum` is null, as floats.

@@ -153,8 +153,7 @@ OrtStatus* compute_broadcast(const LinearBlockKernel& kernel, OrtKernelContext* 
     float* y = results.floats ? results.floats + row * columns : one_row.get();
     const float factor = row_scale ? row_scale[rows.row_of(1, row)] : 1;
     for (int64_t column = 0; column < columns; column++) y[column] = from[column] * factor;
-    if (residual)
-      kernel.kernels.add_residual(block, residual + rows.row_of(1, row) * columns, 1, y);
+    if (residual) kernel.kernels.add_residual(block, residual + rows.row_of(1, row) * columns, y);
     if (results.bytes) kernel.kernels.quantize(y, columns, results.range, results.bytes + row * columns);
   }
   return nullptr;

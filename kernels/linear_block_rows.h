@@ -10,6 +10,7 @@
 #include "layer_norm.h"
 #include "linear_block.h"
 #include "linear_layer.h"
+#include "prefetch.h"
 #include "quantize_rows.h"
 #include "residual_sum.h"
 
@@ -27,45 +28,72 @@ struct ByteRows {
   uint8_t* row(int64_t index) const { return bytes_of(lines.get()) + index * stride; }
 };
 
-inline FloatVector unchanged(FloatVector x) { return x; }
+template <Activation activation, int Count>
+inline void activate(FloatVector (&x)[Count]) {
+  if constexpr (activation == Activation::kGelu) gelu(x);
+}
+
+// Sets `to` [Panels · 16] to the bytes of the results from column `at` on, behind the activation function.
+template <Activation activation, int Panels>
+inline void activate_to_bytes(RowResults results, int64_t at, float inverse, float zero_point, uint8_t* to) {
+  constexpr int kVectors = kPanelColumns / kFloatLanes;
+  FloatVector x[Panels * kVectors];
+#pragma GCC unroll 4
+  for (int each = 0; each < Panels * kVectors; each++) x[each] = results.vector(at + each * kFloatLanes);
+  activate<activation>(x);
+#pragma GCC unroll 4
+  for (int panel = 0; panel < Panels; panel++) {
+    IntVector bytes[kVectors];
+#pragma GCC unroll 4
+    for (int each = 0; each < kVectors; each++) bytes[each] = to_byte(x[panel * kVectors + each], inverse, zero_point);
+    store_bytes(to + panel * kPanelColumns, bytes);
+  }
+}
 
 // The first of two layers, with the activation function and the quantization behind it.
-template <class Tile, FloatVector activate(FloatVector)>
+template <class Tile, Activation activation>
 void layer_to_bytes(const uint8_t* from, int64_t rows, int64_t stride, const LinearBlock& block, const ByteRows& to) {
+  // So many panels are four vectors.
+  constexpr int kPanels = kFloatLanes / 4, kWidth = kPanels * kPanelColumns;
   const float inverse = 1 / block.hidden.scale, zero_point = static_cast<float>(block.hidden.zero_point);
-  linear_layer_by_panels<Tile>(from, rows, stride, block.first, block.input.zero_point,
-                               [&, inverse, zero_point](int64_t row, int64_t column, int64_t, PanelResults results) {
-                                 IntVector bytes[kPanelColumns / kFloatLanes];
-                                 for (int64_t at = 0; at < kPanelColumns; at += kFloatLanes)
-                                   bytes[at / kFloatLanes] = to_byte(activate(results.vector(at)), inverse, zero_point);
-                                 store_bytes(to.row(row) + column, bytes);
-                               });
+  linear_layer_by_rows<Tile>(
+      from, rows, stride, block.first, block.input.zero_point,
+      [=, start = to.row(0), to_stride = to.stride](int64_t row, int64_t column, int64_t, RowResults results) {
+        uint8_t* const place = start + row * to_stride + column;
+        int64_t at = 0;
+        for (; at + kWidth <= results.width; at += kWidth)
+          activate_to_bytes<activation, kPanels>(results, at, inverse, zero_point, place + at);
+        for (; at < results.width; at += kPanelColumns)
+          activate_to_bytes<activation, 1>(results, at, inverse, zero_point, place + at);
+      });
 }
 
-// The last layer: `to` [rows, layer.columns]. The processor loads `read_next` [rows, layer.columns] into its caches
-// meanwhile, unless it is null.
+// The last layer, with the residual sum behind it: `to` and, unless it is null, `residual` are [rows, layer.columns]. The
+// processor loads `read_next` [rows, layer.columns] into its caches meanwhile, unless it is null.
 template <class Tile>
 void layer_to_floats(const uint8_t* from, int64_t rows, int64_t stride, const PackedLayer& layer, ByteRange input,
-                     float* to, const float* read_next) {
-  linear_layer_by_panels<Tile>(from, rows, stride, layer, input.zero_point,
-                               [&](int64_t row, int64_t column, int64_t count, PanelResults results) {
-                                 if (read_next) __builtin_prefetch(read_next + row * layer.columns + column);
-                                 float* const place = to + row * layer.columns + column;
-                                 if (count == kPanelColumns) return results.store(place);
-                                 float values[kPanelColumns];
-                                 results.store(values);
-                                 std::copy(values, values + count, place);
-                               });
+                     const float* residual, const ResidualSum& sum, const float* read_next, float* to) {
+  linear_layer_by_rows<Tile>(from, rows, stride, layer, input.zero_point,
+                             [=, columns = layer.columns](int64_t row, int64_t column, int64_t count, RowResults results) {
+                               const int64_t place = row * columns + column;
+                               if (read_next) prefetch_row(read_next + place, count);
+                               if (residual) sum.store(residual + place, count, results, to + place);
+                               else results.store(to + place, count);
+                             });
 }
 
-// Adds `rows` rows of the residual to y, and normalizes the sums if the norm is behind the layers.
-__attribute__((noinline)) void add_residual(const LinearBlock& block, const float* residual, int64_t rows, float* y) {
+// Normalizes `rows` sums with the residual if the norm is behind the layers.
+inline void normalize_sums(const LinearBlock& block, int64_t rows, float* y) {
   const int64_t columns = block.last().columns;
-  const ResidualSum sum(block.rounding);
-  for (int64_t row = 0; row < rows; row++, residual += columns, y += columns) {
-    sum.add(residual, columns, y);
-    if (!block.has_norm_before) layer_norm(y, columns, block.norm_scale, block.norm_bias, block.norm_epsilon, y);
-  }
+  if (block.has_norm_before) return;
+  for (int64_t row = 0; row < rows; row++, y += columns)
+    layer_norm(y, columns, block.norm_scale, block.norm_bias, block.norm_epsilon, y);
+}
+
+// Adds a row of the residual to a row of the result of the layers, y, and normalizes the sum if the norm is behind the layers.
+__attribute__((noinline)) void add_residual(const LinearBlock& block, const float* residual, float* y) {
+  ResidualSum(block.rounding).add(residual, block.last().columns, y);
+  normalize_sums(block, 1, y);
 }
 
 template <class Tile>
@@ -77,15 +105,18 @@ void linear_block_rows(const LinearBlock& block, int64_t begin, int64_t end) {
   const ByteRows between(block.has_second ? most : 0, block.second.depth, 1);
   const std::unique_ptr<float[]> normalized(new float[static_cast<size_t>(block.has_norm_before ? depth : 0)]);
   const std::unique_ptr<float[]> results(block.y ? nullptr : new float[static_cast<size_t>(most * columns)]);
+  const ResidualSum sum(block.rounding);
   for (int64_t start = begin; start < end; start += Tile::kRowsAtATime) {
     const int64_t rows = std::min(Tile::kRowsAtATime, end - start);
     float* const y = block.y ? block.y + start * columns : results.get();
+    const float* const residual = block.residual ? block.residual + start * columns : nullptr;
     const uint8_t* input = block.x ? quantized.row(0) : block.bytes + start * depth;
     const int64_t stride = block.x ? quantized.stride : depth;
-    const float* const residual = block.residual ? block.residual + start * columns : nullptr;
     if (block.x)
       for (int64_t row = 0; row < rows; row++) {
         const float* x = block.x + (start + row) * depth;
+        if (start + row + Tile::kRowsAtATime < end) prefetch_row(x + Tile::kRowsAtATime * depth, depth);
+        prefetch_row(y + row * columns, columns);
         if (block.has_norm_before)
           layer_norm(x, depth, block.norm_scale, block.norm_bias, block.norm_epsilon, normalized.get());
         quantize_row(block.has_norm_before ? normalized.get() : x, depth, block.input, quantized.row(row));
@@ -95,16 +126,18 @@ void linear_block_rows(const LinearBlock& block, int64_t begin, int64_t end) {
       for (int64_t at = 0; at < std::min(Tile::kRowsAtATime, end - start - rows) * depth; at += 64)
         __builtin_prefetch(block.bytes + (start + rows) * depth + at);
     if (block.has_second) {
-      if (block.activation == Activation::kGelu) layer_to_bytes<Tile, gelu>(input, rows, stride, block, between);
-      else layer_to_bytes<Tile, unchanged>(input, rows, stride, block, between);
-      layer_to_floats<Tile>(between.row(0), rows, between.stride, block.second, block.hidden, y, nullptr);
+      if (block.activation == Activation::kGelu) layer_to_bytes<Tile, Activation::kGelu>(input, rows, stride, block, between);
+      else layer_to_bytes<Tile, Activation::kNone>(input, rows, stride, block, between);
+      layer_to_floats<Tile>(between.row(0), rows, between.stride, block.second, block.hidden, residual, sum, nullptr, y);
     } else {
-      layer_to_floats<Tile>(input, rows, stride, block.first, block.input, y, residual);
+      const bool has_next = residual && end - start >= 2 * rows;
+      const float* const next_residual = has_next ? residual + rows * columns : nullptr;
+      layer_to_floats<Tile>(input, rows, stride, block.first, block.input, residual, sum, next_residual, y);
     }
     if (block.row_scale)
       for (int64_t row = 0; row < rows; row++)
         for (int64_t column = 0; column < columns; column++) y[row * columns + column] *= block.row_scale[start + row];
-    if (residual) add_residual(block, residual, rows, y);
+    if (residual) normalize_sums(block, rows, y);
     if (block.y_bytes) quantize_row(y, rows * columns, block.y_range, block.y_bytes + start * columns);
   }
 }

@@ -71,5 +71,56 @@ void linear_layer_by_panels(const uint8_t* a, int64_t rows, int64_t stride, cons
   }
 }
 
+// The results of one row for the columns of some panels, a vector at a time: (a − zero_point) · weight · scale + bias.
+struct RowResults {
+  const int32_t* sums;
+  const int32_t* rest;  // what the tiles have not subtracted from the sums
+  const float* scale;
+  const float* bias;
+  int64_t width;  // of the panels
+
+  // The sums of products (a − zero_point) · weight from column `at` on.
+  IntVector products(int64_t at) const { return load_ints(sums + at) - load_ints(rest + at); }
+
+  // The results from column `at` on.
+  FloatVector vector(int64_t at) const {
+    return to_floats(products(at)) * load_floats(scale + at) + load_floats(bias + at);
+  }
+
+  // Stores the results of the first `count` columns.
+  void store(float* to, int64_t count) const {
+    int64_t at = 0;
+    for (; at + kFloatLanes <= count; at += kFloatLanes) store_floats(to + at, vector(at));
+    if (at == count) return;
+    float few[kFloatLanes];
+    store_floats(few, vector(at));
+    std::copy(few, few + (count - at), to + at);
+  }
+};
+
+// Calls finish(row, column, count, results) for every row of `a`, which are `stride` bytes apart, and some panels at a time,
+// which begin at `column` and have `count` columns of the layer. The results of all of their columns can be computed.
+template <class Tile, class Finish>
+void linear_layer_by_rows(const uint8_t* a, int64_t rows, int64_t stride, const PackedLayer& layer, int32_t zero_point,
+                          Finish finish) {
+  constexpr int64_t kWidth = Tile::kPanels * kPanelColumns;
+  alignas(64) int32_t sums[Tile::kRows * kWidth], rest[kWidth];
+  const int64_t panels = layer.panels();
+  Tile tile;
+  for (int64_t panel = 0; panel < panels; panel += Tile::kPanels) {
+    const int64_t some_panels = std::min(Tile::kPanels, panels - panel), width = some_panels * kPanelColumns;
+    const int64_t column = panel * kPanelColumns, count = std::min(width, layer.columns - column);
+    for (int64_t at = 0; at < width; at++) rest[at] = (zero_point - Tile::kOffset) * layer.sums[column + at];
+    for (int64_t row = 0; row < rows; row += Tile::kRows) {
+      const int64_t some_rows = std::min(Tile::kRows, rows - row);
+      tile.multiply(some_rows, some_panels, a + row * stride, stride, layer.weight + panel * layer.panel_bytes(),
+                    layer.panel_bytes(), layer.depth / kStepDepth, sums);
+      for (int64_t each = 0; each < some_rows; each++)
+        finish(row + each, column, count,
+               RowResults{sums + each * width, rest, layer.scale + column, layer.bias + column, width});
+    }
+  }
+}
+
 }  // namespace
 }  // namespace dino8

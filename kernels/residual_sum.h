@@ -51,18 +51,16 @@ class ResidualSum {
     store_floats(y + last, end);
   }
 
-  // y = x + results for the first `count` of the 16 columns of a panel.
-  void store(const float* x, int64_t count, PanelResults results, float* y) const {
-    if (count == kPanelColumns) {
-      for (int64_t at = 0; at < kPanelColumns; at += kFloatLanes)
-        store_floats(y + at, (*this)(load_floats(x + at), results.vector(at)));
-      return;
-    }
-    float numbers[kPanelColumns] = {};
-    std::copy(x, x + count, numbers);
-    for (int64_t at = 0; at < kPanelColumns; at += kFloatLanes)
-      store_floats(numbers + at, (*this)(load_floats(numbers + at), results.vector(at)));
-    std::copy(numbers, numbers + count, y);
+  // y = x + results for the first `count` columns.
+  void store(const float* x, int64_t count, RowResults results, float* y) const {
+    int64_t at = 0;
+    for (; at + kFloatLanes <= count; at += kFloatLanes)
+      store_floats(y + at, (*this)(load_floats(x + at), results.vector(at)));
+    if (at == count) return;
+    float few[kFloatLanes] = {};
+    std::copy(x + at, x + count, few);
+    store_floats(few, (*this)(load_floats(few), results.vector(at)));
+    std::copy(few, few + (count - at), y + at);
   }
 
  private:

@@ -10,6 +10,7 @@
 #include <string>
 #include <utility>
 
+#include "cache_line.h"
 #include "cpu_operator.h"
 #include "prepared_layer.h"
 #include "quantized_output.h"
@@ -47,7 +48,7 @@ struct WindowAttentionKernel {
   WindowRange run;
   WindowAttention attention;  // what the constants tell
   PreparedLayer projections, output;
-  std::unique_ptr<float[]> position_bias;  // null if the rows of the input need no filling up
+  std::unique_ptr<CacheLine[]> position_bias;  // null if the rows of the input need no filling up
 };
 
 // Reads a constant of one integer.
@@ -68,7 +69,8 @@ OrtStatus* read_window(const OrtApi& api, const OrtKernelInfo* node, WindowAtten
   return nullptr;
 }
 
-// Copies the bias into rows of padded_tokens, if that is not their size. Returns null, or the sentence that says what is wrong.
+// Copies the bias into rows of padded_tokens, which begin at cache lines, if that is not their size. Returns null, or the
+// sentence that says what is wrong.
 const char* read_position_bias(const InputTensor& bias, WindowAttentionKernel& kernel) {
   WindowAttention& a = kernel.attention;
   if (bias.data == nullptr) return "WindowAttention: the bias of the positions must be a constant of the model";
@@ -77,9 +79,10 @@ const char* read_position_bias(const InputTensor& bias, WindowAttentionKernel& k
   a.heads = bias.dims[0];
   if (a.padded_tokens() == a.tokens()) return nullptr;
   const int64_t rows = a.heads * a.tokens();
-  kernel.position_bias.reset(new (std::nothrow) float[static_cast<size_t>(rows * a.padded_tokens())]);
+  const int64_t bytes = rows * a.padded_tokens() * static_cast<int64_t>(sizeof(float));
+  kernel.position_bias.reset(new (std::nothrow) CacheLine[static_cast<size_t>(cache_lines(bytes))]);
   if (!kernel.position_bias) return "WindowAttention: there is not enough memory for the bias of the positions";
-  float* to = kernel.position_bias.get();
+  float* to = floats_of(kernel.position_bias.get());
   const auto* from = static_cast<const float*>(bias.data);
   for (int64_t row = 0; row < rows; row++, from += a.tokens(), to += a.padded_tokens()) {
     std::copy(from, from + a.tokens(), to);
@@ -169,7 +172,7 @@ OrtStatus* compute(void* data, OrtKernelContext* context) {
   a.norm_scale = static_cast<const float*>(in[kNormScale].data);
   a.norm_bias = static_cast<const float*>(in[kNormBias].data);
   a.position_bias =
-      kernel.position_bias ? kernel.position_bias.get() : static_cast<const float*>(in[kPositionBias].data);
+      kernel.position_bias ? floats_of(kernel.position_bias.get()) : static_cast<const float*>(in[kPositionBias].data);
   a.input = projections.input, a.projections = projections.packed;
   a.context = output.input, a.output = output.packed;
   if (OrtStatus* status = make_output(kernel.api, context, 0, x.dims, x.rank, &a.y)) return status;

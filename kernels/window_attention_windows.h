@@ -4,16 +4,18 @@
 //
 // A type `Heads` is the attention itself. It has
 // - set(a, windows), which allocates the memory for so many windows, and returns false if there is not enough of it;
-// - store(row, column, results): the projections of token `row` of all windows from column `column` on;
+// - receiver(), the function that linear_layer_by_rows gives the projections of the tokens of all windows to;
 // - attend(window, masks, context, stride), which sets `context` [tokens, channels], whose rows are `stride` apart and have a
 //   panel of unused bytes at their ends, to the bytes of a window's result. `masks` has a row for each token that is added to
 //   its scores, or is null.
 #pragma once
 
 #include <algorithm>
+#include <utility>
 
 #include "cache_line.h"
 #include "layer_norm.h"
+#include "prefetch.h"
 #include "residual_sum.h"
 #include "window_byte_heads.h"
 #include "window_float_heads.h"
@@ -30,30 +32,31 @@ struct WindowScratch {
   int64_t stride = 0;                   // of the rows of bytes, [windows · tokens, channels]
   std::unique_ptr<float[]> normalized;  // [channels]
   std::unique_ptr<int64_t[]> places;    // [windows · tokens]: see place_tokens
+  std::unique_ptr<int64_t[]> next;      // the same for the windows that are computed next, −1 where there are no more
 
   // False if there is not enough memory.
   bool set(const WindowAttention& a, int64_t windows) {
     const int64_t all = windows * a.tokens();
     stride = cache_lines(a.channels + kPanelColumns) * 64;
     return heads.set(a, windows) && masks.set(a) && allocate(lines, all * stride / 64) &&
-           allocate(normalized, a.channels) && allocate(places, all);
+           allocate(normalized, a.channels) && allocate(places, all) && allocate(next, all);
   }
 
   uint8_t* bytes(int64_t row) { return bytes_of(lines.get()) + row * stride; }
 };
 
 template <class Heads>
-void load_windows(const WindowAttention& a, int64_t begin, int64_t windows, WindowScratch<Heads>& scratch) {
-  const int64_t tokens = a.tokens(), channels = a.channels;
-  for (int64_t window = 0; window < windows; window++)
-    place_tokens(a, {a, begin + window}, scratch.places.get() + window * tokens);
-  for (int64_t row = 0; row < windows * tokens; row++) {
+void load_windows(const WindowAttention& a, int64_t rows, WindowScratch<Heads>& scratch) {
+  const int64_t channels = a.channels;
+  for (int64_t row = 0; row < rows; row++) {
     uint8_t* const bytes = scratch.bytes(row);
     const int64_t place = scratch.places[row];
+    if (scratch.next[row] >= 0) prefetch_row(a.x + scratch.next[row] * channels, channels);
     if (place < 0) {
       std::fill(bytes, bytes + channels, static_cast<uint8_t>(a.input.zero_point));
       continue;
     }
+    prefetch_row(a.y + place * channels, channels);
     layer_norm(a.x + place * channels, channels, a.norm_scale, a.norm_bias, a.norm_epsilon, scratch.normalized.get());
     quantize_row(scratch.normalized.get(), channels, a.input, bytes);
   }
@@ -62,22 +65,19 @@ void load_windows(const WindowAttention& a, int64_t begin, int64_t windows, Wind
 template <class Tile, class Heads>
 void attend_windows(const WindowAttention& a, int64_t begin, int64_t windows, WindowScratch<Heads>& scratch) {
   const int64_t tokens = a.tokens(), channels = a.channels, all = windows * tokens;
-  load_windows(a, begin, windows, scratch);
-  linear_layer_by_panels<Tile>(scratch.bytes(0), all, scratch.stride, a.projections, a.input.zero_point,
-                               [&](int64_t row, int64_t column, int64_t, PanelResults results) {
-                                 scratch.heads.store(row, column, results);
-                               });
+  load_windows(a, all, scratch);
+  linear_layer_by_rows<Tile>(scratch.bytes(0), all, scratch.stride, a.projections, a.input.zero_point,
+                             scratch.heads.receiver());
   for (int64_t window = 0; window < windows; window++)
     scratch.heads.attend(window, scratch.masks.of(a, {a, begin + window}),
                          scratch.bytes(window * tokens), scratch.stride);
-  const ResidualSum sum(a.residual);
-  linear_layer_by_panels<Tile>(scratch.bytes(0), all, scratch.stride, a.output, a.context.zero_point,
-                               [&](int64_t row, int64_t column, int64_t count, PanelResults results) {
-                                 const int64_t place = scratch.places[row];
-                                 if (place < 0) return;
-                                 const int64_t at = place * channels + column;
-                                 sum.store(a.x + at, count, results, a.y + at);
-                               });
+  linear_layer_by_rows<Tile>(scratch.bytes(0), all, scratch.stride, a.output, a.context.zero_point,
+                             [x = a.x, y = a.y, channels, places = scratch.places.get(), sum = ResidualSum(a.residual)](
+                                 int64_t row, int64_t column, int64_t count, RowResults results) {
+                               if (places[row] < 0) return;
+                               const int64_t at = places[row] * channels + column;
+                               sum.store(x + at, count, results, y + at);
+                             });
 }
 
 template <class Tile, class Heads>
@@ -85,8 +85,12 @@ bool window_range_by(const WindowAttention& a, int64_t begin, int64_t end) {
   const int64_t most = std::min(a.windows_at_a_time(), end - begin);
   WindowScratch<Heads> scratch;
   if (!scratch.set(a, most)) return false;
-  for (int64_t first = begin; first < end; first += most)
+  place_windows(a, begin, end, most, scratch.next.get());
+  for (int64_t first = begin; first < end; first += most) {
+    std::swap(scratch.places, scratch.next);
+    place_windows(a, first + most, end, most, scratch.next.get());
     attend_windows<Tile>(a, first, std::min(most, end - first), scratch);
+  }
   return true;
 }
 

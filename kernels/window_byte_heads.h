@@ -43,12 +43,19 @@ class WindowByteHeads {
     return true;
   }
 
-  void store(int64_t row, int64_t column, PanelResults results) {
-    IntVector bytes[kPanelColumns / kFloatLanes];
-    for (int64_t at = 0; at < kPanelColumns; at += kFloatLanes)
-      bytes[at / kFloatLanes] = to_byte(results.vector(at), load_floats(inverse_.get() + column + at),
-                                        load_ints(zero_point_.get() + column + at));
-    store_bytes(bytes_.get() + row * stride_ + column, bytes);
+  auto receiver() {
+    return [to = bytes_.get(), stride = stride_, inverse = inverse_.get(), zero_point = zero_point_.get()](
+               int64_t row, int64_t column, int64_t, RowResults results) {
+      for (int64_t first = 0; first < results.width; first += kPanelColumns) {
+        IntVector bytes[kPanelColumns / kFloatLanes];
+        for (int64_t at = 0; at < kPanelColumns; at += kFloatLanes) {
+          const int64_t place = column + first + at;
+          bytes[at / kFloatLanes] =
+              to_byte(results.vector(first + at), load_floats(inverse + place), load_ints(zero_point + place));
+        }
+        store_bytes(to + row * stride + column + first, bytes);
+      }
+    };
   }
 
   void attend(int64_t window, const float* const* masks, uint8_t* context, int64_t stride) {
@@ -77,10 +84,10 @@ class WindowByteHeads {
     const PackedLayer values{values_.get(), padded, size, value_sums_.get(), value_scale_.get(), zeros_.get()};
     for (int64_t first = 0; first < tokens; first += kRows) {
       const int64_t count = std::min(kRows, tokens - first);
-      linear_layer_by_panels<typename Tile::Small>(rows + first * stride_, count, stride_, keys, a_->query.zero_point,
-                                   [&](int64_t row, int64_t column, int64_t, PanelResults results) {
-                                     results.store(scores_.get() + row * padded + column);
-                                   });
+      linear_layer_by_rows<typename Tile::Small>(rows + first * stride_, count, stride_, keys, a_->query.zero_point,
+                                 [&](int64_t row, int64_t column, int64_t columns, RowResults results) {
+                                   results.store(scores_.get() + row * padded + column, columns);
+                                 });
       for (int64_t row = 0; row < count; row++) {
         float* const scores = scores_.get() + row * padded;
         const float total = exponential_row<V>(scores, padded, bias + (first + row) * padded,

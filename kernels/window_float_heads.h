@@ -34,10 +34,13 @@ class WindowFloatHeads {
     return true;
   }
 
-  void store(int64_t row, int64_t column, PanelResults results) {
-    float* const to = rows_.get() + row * stride_ + column;
-    for (int64_t at = 0; at < kPanelColumns; at += kFloatLanes)
-      store_floats(to + at, results.vector(at) * load_floats(factors_.get() + column + at));
+  auto receiver() {
+    return [rows = rows_.get(), stride = stride_, factors = factors_.get()](int64_t row, int64_t column, int64_t,
+                                                                            RowResults results) {
+      float* const to = rows + row * stride + column;
+      for (int64_t at = 0; at < results.width; at += kFloatLanes)
+        store_floats(to + at, results.vector(at) * load_floats(factors + column + at));
+    };
   }
 
   void attend(int64_t window, const float* const* masks, uint8_t* context, int64_t stride) {
@@ -56,12 +59,12 @@ class WindowFloatHeads {
 
  private:
   const WindowAttention* a_ = nullptr;
-  int64_t padded_size_ = 0;            // of a head, a multiple of the lanes of a vector
-  int64_t stride_ = 0;                 // of the rows
-  std::unique_ptr<float[]> rows_;      // [windows · tokens, stride]: queries, keys and values; the context replaces the queries
-  std::unique_ptr<float[]> factors_;   // of the columns: the queries are scaled
-  std::unique_ptr<float[]> keys_;      // of one head, transposed: [size, padded tokens]
-  std::unique_ptr<float[]> core_;      // see AttentionHead
+  int64_t padded_size_ = 0;           // of a head, a multiple of the lanes of a vector
+  int64_t stride_ = 0;                // of the rows
+  std::unique_ptr<float[]> rows_;     // [windows · tokens, stride]: queries, keys and values; the context replaces the queries
+  std::unique_ptr<float[]> factors_;  // of the columns: the queries are scaled
+  std::unique_ptr<float[]> keys_;     // of one head, transposed: [size, padded tokens]
+  std::unique_ptr<float[]> core_;     // see AttentionHead
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 // namespace; see paths/path_kernels.h.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <new>
 
@@ -56,6 +57,13 @@ inline void place_tokens(const WindowAttention& a, const WindowLines& lines, int
       const int64_t y = lines.down.source(row), x = lines.across.source(column);
       *places++ = y < a.height && x < a.width ? (lines.image * a.height + y) * a.width + x : -1;
     }
+}
+
+// Sets the positions of the tokens of `count` windows from `begin` on; −1 where there is no window before `end`.
+inline void place_windows(const WindowAttention& a, int64_t begin, int64_t end, int64_t count, int64_t* places) {
+  for (int64_t index = begin; index < begin + count; index++, places += a.tokens())
+    if (index < end) place_tokens(a, {a, index}, places);
+    else std::fill_n(places, a.tokens(), -1);
 }
 
 // The rows that are added to the scores of a window.
