@@ -116,12 +116,12 @@ struct AttentionHead {
   int64_t bias_stride;  // between rows; 0 if all queries have the same one
   const float* const* masks;  // [query_count] rows [padded] that are added to the scores of a query too, or null
   int64_t query_count, key_count, padded, size, padded_size;
-  float* context;  // [query_count, size], rows `query_stride` apart; may be `queries`
   float* scratch;  // [kQueries, padded + padded_size]
 };
 
-template <class V>
-void attend(const AttentionHead& head) {
+// Calls finish(query, sums, factor) for each query: the context of a query is `sums` [size] times `factor`.
+template <class V, class Finish>
+void attend(const AttentionHead& head, Finish finish) {
   float* const scores = head.scratch;
   float* const sums = scores + kQueries * head.padded;
   for (int64_t first = 0; first < head.query_count; first += kQueries) {
@@ -144,10 +144,7 @@ void attend(const AttentionHead& head) {
     else
       multiply_floats_by_tiles<V, 4, V::kColumnVectors>(scores, head.padded, rows, head.values, head.value_stride,
                                                         head.key_count, head.padded_size, sums, head.padded_size);
-    for (int64_t row = 0; row < rows; row++) {
-      float* context = head.context + (first + row) * head.query_stride;
-      for (int64_t at = 0; at < head.size; at++) context[at] = sums[row * head.padded_size + at] * inverse[row];
-    }
+    for (int64_t row = 0; row < rows; row++) finish(first + row, sums + row * head.padded_size, inverse[row]);
   }
 }
 

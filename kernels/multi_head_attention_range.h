@@ -66,15 +66,15 @@ void multi_head_attention_range(const MultiHeadAttention& a, int64_t head, int64
   const int64_t count = end - begin, image = head / a.heads;
   HeadScratch scratch(a, count, V::Lanes);
   load_head(a, head, begin, count, scratch);
-  float* const rows = scratch.queries;
-  attend<V>({rows, a.size, scratch.keys, scratch.values, scratch.padded_size,
-             scratch.bias, a.query_stride == 0 ? 0 : scratch.padded, nullptr, count, a.keys, scratch.padded, a.size,
-             scratch.padded_size, rows, scratch.core});
-  for (int64_t row = 0; row < count; row++) {
-    const int64_t place = (image * a.queries + begin + row) * a.channels() + head % a.heads * a.size;
-    if (a.y) std::copy_n(rows + row * a.size, a.size, a.y + place);
-    if (a.y_bytes) quantize_row(rows + row * a.size, a.size, a.y_range, a.y_bytes + place);
-  }
+  attend<V>({scratch.queries, a.size, scratch.keys, scratch.values, scratch.padded_size, scratch.bias,
+             a.query_stride == 0 ? 0 : scratch.padded, nullptr, count, a.keys, scratch.padded, a.size,
+             scratch.padded_size, scratch.core},
+            [&](int64_t row, float* context, float factor) {
+              for (int64_t at = 0; at < a.size; at++) context[at] *= factor;
+              const int64_t place = (image * a.queries + begin + row) * a.channels() + head % a.heads * a.size;
+              if (a.y) std::copy_n(context, a.size, a.y + place);
+              if (a.y_bytes) quantize_row(context, a.size, a.y_range, a.y_bytes + place);
+            });
 }
 
 }  // namespace

@@ -25,9 +25,10 @@ class WindowFloatHeads {
     // Rows whose distance is an even number of cache lines would share some places of the first-level cache.
     constexpr int64_t kLine = sizeof(CacheLine) / sizeof(float);
     stride_ = (columns / kLine | 1) * kLine;
-    // The values of the last head are read by whole vectors.
+    // The values of the last head, and the last sums, are read by whole vectors.
     if (!allocate(rows_, windows * a_->tokens() * stride_ + V::Lanes) || !allocate(factors_, columns) ||
-        !allocate(keys_, a_->head_size() * padded) || !allocate(core_, kQueries * (padded + padded_size_)))
+        !allocate(keys_, a_->head_size() * padded) ||
+        !allocate(core_, kQueries * (padded + padded_size_) + kPanelColumns))
       return false;
     std::fill_n(factors_.get(), columns, 1.0f);
     std::fill_n(factors_.get(), a_->channels, a_->query_scale);
@@ -45,23 +46,32 @@ class WindowFloatHeads {
 
   void attend(int64_t window, const float* const* masks, uint8_t* context, int64_t stride) {
     const int64_t tokens = a_->tokens(), channels = a_->channels, padded = a_->padded_tokens(), size = a_->head_size();
-    float* const rows = rows_.get() + window * tokens * stride_;
+    const float inverse = 1 / a_->context.scale, zero_point = static_cast<float>(a_->context.zero_point);
+    const float* const rows = rows_.get() + window * tokens * stride_;
     for (int64_t head = 0; head < a_->heads; head++) {
-      float* const queries = rows + head * size;
+      const float* const queries = rows + head * size;
       transpose_floats(queries + channels, stride_, tokens, size, keys_.get(), padded);
       dino8::attend<V>({queries, stride_, keys_.get(), queries + 2 * channels, stride_,
                         a_->position_bias + head * tokens * padded, padded, masks, tokens, tokens, padded, size,
-                        padded_size_, queries, core_.get()});
+                        padded_size_, core_.get()},
+                       [=, to = context + head * size](int64_t token, const float* sums, float factor) {
+                         for (int64_t at = 0; at < size; at += kPanelColumns) {
+                           IntVector bytes[kPanelColumns / kFloatLanes];
+                           for (int64_t lane = 0; lane < kPanelColumns; lane += kFloatLanes)
+                             bytes[lane / kFloatLanes] =
+                                 to_byte(load_floats(sums + at + lane) * factor, inverse, zero_point);
+                           // The bytes behind the head are overwritten by the next one, or are unused.
+                           store_bytes(to + token * stride + at, bytes);
+                         }
+                       });
     }
-    for (int64_t token = 0; token < tokens; token++)
-      quantize_row(rows + token * stride_, channels, a_->context, context + token * stride);
   }
 
  private:
   const WindowAttention* a_ = nullptr;
   int64_t padded_size_ = 0;           // of a head, a multiple of the lanes of a vector
   int64_t stride_ = 0;                // of the rows
-  std::unique_ptr<float[]> rows_;     // [windows · tokens, stride]: queries, keys and values; the context replaces the queries
+  std::unique_ptr<float[]> rows_;     // [windows · tokens, stride]: queries, keys and values
   std::unique_ptr<float[]> factors_;  // of the columns: the queries are scaled
   std::unique_ptr<float[]> keys_;     // of one head, transposed: [size, padded tokens]
   std::unique_ptr<float[]> core_;     // see AttentionHead
