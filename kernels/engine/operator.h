@@ -99,12 +99,13 @@ Problem make_stateless(const Node&, std::unique_ptr<Operator>& out) {
   return nullptr;
 }
 
-// An operator of the class `Kind`, which has a constructor without arguments and `Problem start(const Node&)`.
+// An operator of the class `Kind`, which has a constructor without arguments and `Problem start(const Node&)`. It is made even if
+// that says a problem, whose sentence it may own.
 template <class Kind>
 Problem make_operator(const Node& node, std::unique_ptr<Operator>& out) {
   auto made = std::make_unique<Kind>();
   const Problem problem = made->start(node);
-  if (problem == nullptr) out = std::move(made);
+  out = std::move(made);
   return problem;
 }
 

@@ -1,0 +1,17 @@
+#include "operators.h"
+
+namespace dino8::engine {
+
+MakeOperator find_operator(const std::string& domain, const std::string& type) {
+  static const OperatorTable tables[] = {
+      elementwise_operators(), quantization_operators(), normalization_operators(), reduction_operators(),
+      movement_operators(),    shape_operators(),        product_operators(),
+  };
+  const std::string wanted = domain == "ai.onnx" ? "" : domain;
+  for (const OperatorTable& table : tables)
+    for (size_t index = 0; index < table.count; index++)
+      if (wanted == table.entries[index].domain && type == table.entries[index].type) return table.entries[index].make;
+  return nullptr;
+}
+
+}  // namespace dino8::engine
