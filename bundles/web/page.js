@@ -84,7 +84,7 @@ async function start() {
     if (loaded.prompts) offerPrompts(loaded.prompts);
     const facts = {
       Model: `${megabytes(loaded.bytes)}, ${loaded.precision}`,
-      'Runs by': `onnxruntime-web ${loaded.runtime}, ${manner}`,
+      'Runs by': `${loaded.runtime}, ${manner}`,
       'Prepared in': seconds(loaded.milliseconds),
       'Made by': `dino8 ${loaded.version}`,
     };

@@ -1,14 +1,19 @@
 // Runs the model apart from the page, which stays usable while it runs. It answers each message with one of the same `id`:
 // { type: 'done', … } or { type: 'failed', message }, and tells the progress of the download and notices meanwhile.
 import { canUseThreads, Detector, readImage, readPackage } from './dino8.js';
-import * as runtime from './onnxruntime/ort.js';
 
 const here = (path) => new URL(path, import.meta.url).href;
-runtime.env.wasm.wasmPaths = {
-  mjs: here('onnxruntime/ort-wasm.js'),
-  wasm: here('onnxruntime/ort-wasm.wasm'),
-};
-runtime.env.logLevel = 'error';
+
+/** onnxruntime-web, which the folder has if it runs the model. */
+async function loadRuntime() {
+  const runtime = await import('./onnxruntime/ort.js');
+  runtime.env.wasm.wasmPaths = {
+    mjs: here('onnxruntime/ort-wasm.js'),
+    wasm: here('onnxruntime/ort-wasm.wasm'),
+  };
+  runtime.env.logLevel = 'error';
+  return runtime;
+}
 
 let detector;
 /** The last prompt: it is encoded again only when the phrases have changed. */
@@ -26,6 +31,7 @@ async function load() {
   const onProgress = ({ done, total }) => postMessage({ type: 'progress', done, total });
   const source = await readPackage(here('model/'), { onNotice, onProgress });
   postMessage({ type: 'preparing' });
+  const runtime = source.engine ? undefined : await loadRuntime();
   const { result, milliseconds } = await timed(() => Detector.create(source, { runtime }));
   detector = result;
   const { manifest } = source;
@@ -37,7 +43,7 @@ async function load() {
     backend: detector.backend,
     precision: manifest.precision,
     version: manifest.dino8,
-    runtime: runtime.env.versions.web,
+    runtime: runtime ? `onnxruntime-web ${runtime.env.versions.web}` : "dino8's engine",
     prompts: manifest.prompts?.map(({ name, phrases }) => ({ name, phrases })),
     bytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
   };

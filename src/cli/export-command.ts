@@ -23,7 +23,7 @@ export const exportCommand = () =>
     addPhraseOptions(
       new Command('export')
         .description(
-          'Write a folder that detects without dino8, on a device or as a page in a browser, with a check that compares its boxes with those of dino8. For a device it has models for its runtime, scripts that run them, and pre- and post-processing as data, for TensorRT also scripts that build and measure engines; these models are checked in ONNX Runtime, and nothing is run on a device. For a browser it has all that a web server needs to send, and the model is checked in onnxruntime-web.',
+          'Write a folder that detects without dino8, on a device or as a page in a browser, with a check that compares its boxes with those of dino8. For a device it has models for its runtime, scripts that run them, and pre- and post-processing as data, for TensorRT also scripts that build and measure engines; these models are checked in ONNX Runtime, and nothing is run on a device. For a browser it has all that a web server needs to send, and the model is checked in the runtime of the page.',
         )
         .argument(
           '<model>',
@@ -33,7 +33,7 @@ export const exportCommand = () =>
         .addOption(
           new Option(
             '--target <runtime>',
-            'the runtime of the device; with web, a static page that runs the model in the browser by onnxruntime-web',
+            'the runtime of the device; with web, a static page that runs the model in the browser',
           )
             .choices(['tensorrt', 'openvino', 'web'])
             .makeOptionMandatory(),
@@ -196,7 +196,7 @@ function printBundle({ output, bytes, precision, engines, golden }: WrittenBundl
 function printPage({ output, pageBytes, modelBytes, precision, runtime, golden }: WebPage): void {
   print(`${output}: a page of ${megabytes(pageBytes)} and a model of ${megabytes(modelBytes)} (${precision}).`);
   print(
-    `In onnxruntime-web ${runtime}, ${golden.agreeing} of ${golden.expected} boxes agree with those that the model finds in the picture of the check.`,
+    `By ${runtime}, ${golden.agreeing} of ${golden.expected} boxes agree with those that the model finds in the picture of the check.`,
   );
   print(`Try it with: node ${join(output, 'server.mjs')}`);
 }

@@ -1,4 +1,4 @@
-/** The detector in a browser, where onnxruntime-web runs it. */
+/** The detector in a browser, where dino8's engine or onnxruntime-web runs it. */
 import {
   checkOptions,
   checkValue,
@@ -13,16 +13,20 @@ import { BaseDetector, type DetectorParts, MAX_WAITING } from '../detect/base-de
 import { findDetectionSteps } from '../models/detection-steps.ts';
 import { createTokenizer } from '../models/tokenizer.ts';
 import { RuntimeError } from '../runtime/error.ts';
+import type { ModelRunner } from '../runtime/model-runner.ts';
 import { BACKENDS, type Backend, type FloatBits, type WebPackage } from './manifest.ts';
-import { type OnnxRuntimeWeb, useThreads } from './onnx-runtime.ts';
-import { WebSession } from './web-session.ts';
+import { loaderOf } from './model-loader.ts';
+import type { OnnxRuntimeWeb } from './onnx-runtime.ts';
 
 /** Options of `Detector.create`. */
 export interface DetectorOptions {
-  /** onnxruntime-web: what `import * as runtime from 'onnxruntime-web/wasm'` gives, or another of its builds. */
-  readonly runtime: OnnxRuntimeWeb;
   /**
-   * The number of threads of ONNX Runtime. By default one for each core, up to eight, on a page that is isolated from others, and a
+   * onnxruntime-web: what `import * as runtime from 'onnxruntime-web/wasm'` gives, or another of its builds. Models that bring dino8's engine
+   * along do not need it: those that are quantized.
+   */
+  readonly runtime?: OnnxRuntimeWeb | undefined;
+  /**
+   * The number of threads. By default one for each core, up to eight, on a page that is isolated from others, and a
    * single one on all other pages, which may not have more.
    */
   readonly threads?: number | undefined;
@@ -31,7 +35,7 @@ export interface DetectorOptions {
 }
 
 const detectorSchemas: OptionSchemas<DetectorOptions> = {
-  runtime: objectWith('onnxruntime-web, as `import * as` gives it', 'env', 'InferenceSession', 'Tensor'),
+  runtime: optional(objectWith('onnxruntime-web, as `import * as` gives it', 'env', 'InferenceSession', 'Tensor')),
   threads: optional(wholeNumber(1, 64)),
   maxWaiting: optional(wholeNumber(0)),
 };
@@ -51,13 +55,16 @@ const packageSchema = objectWith('what `readPackage` of dino8/web returned', 'ma
 export class Detector extends BaseDetector {
   /** The number of threads that it runs on. */
   readonly threads: number;
-  /** The execution provider of onnxruntime-web that runs it. */
+  /** Where it runs: in WebAssembly or on the graphics processor. */
   readonly backend: Backend;
+  /** Whether dino8's engine runs it; otherwise onnxruntime-web does. */
+  readonly hasEngine: boolean;
 
-  private constructor(parts: DetectorParts, threads: number, backend: Backend) {
+  private constructor(parts: DetectorParts, threads: number, { manifest, engine }: WebPackage) {
     super(parts);
     this.threads = threads;
-    this.backend = backend;
+    this.backend = manifest.backend;
+    this.hasEngine = engine !== undefined;
   }
 
   /**
@@ -70,15 +77,15 @@ export class Detector extends BaseDetector {
     checkValue('The model', packageSchema, modelPackage);
     checkOptions('Detector.create', detectorSchemas, options);
     const { source, files, manifest } = modelPackage;
-    const { runtime, maxWaiting = MAX_WAITING } = options;
+    const { maxWaiting = MAX_WAITING } = options;
     const { backend, floats, preprocessing, prompts: fixedPrompts = [] } = manifest;
     const steps = findDetectionSteps(manifest.config, source);
     const tokenizer = createTokenizer(manifest.tokenizer, source);
     await checkBackend(backend, floats);
-    const threads = useThreads(runtime, options.threads);
-    const opened: WebSession[] = [];
+    const loader = await loaderOf(modelPackage, options);
+    const opened: ModelRunner[] = [];
     const load = async (model: Uint8Array, provider: Backend) => {
-      const session = await WebSession.create(runtime, model, provider, source);
+      const session = await loader.load(model, provider);
       opened.push(session);
       return session;
     };
@@ -92,8 +99,8 @@ export class Detector extends BaseDetector {
       };
       return new Detector(
         { text, detect, preparation, tokenizer, steps, fixedPrompts, callsAtOnce: 1, maxWaiting },
-        threads,
-        backend,
+        loader.threads,
+        modelPackage,
       );
     } catch (error) {
       // The browser does not free the memory of WebAssembly by itself.

@@ -8,6 +8,7 @@ import { parseWith } from '../base/schema.ts';
 import { type Preprocessing, parsePreprocessing } from '../data/preprocessing.ts';
 import { type FixedPrompt, promptsSchema } from '../models/fixed-prompt.ts';
 import { checkTokenizer, type TokenizerFiles } from '../models/tokenizer-schema.ts';
+import type { EngineVariant } from './engine/engine-module.ts';
 
 /** The name of the file. */
 export const MANIFEST = 'model.json';
@@ -35,7 +36,7 @@ export interface WebFiles<File> {
   readonly pixels: File;
 }
 
-/** The execution provider of onnxruntime-web that a model is for. */
+/** What runs a model: an execution provider of onnxruntime-web, or dino8's engine, which is for `wasm`. */
 export type Backend = 'wasm' | 'webgpu';
 /** All of them, the default first. */
 export const BACKENDS: readonly [Backend, ...Backend[]] = ['wasm', 'webgpu'];
@@ -65,6 +66,8 @@ export interface WebManifest {
   readonly prompts?: readonly FixedPrompt[] | undefined;
   /** The files of the models. */
   readonly files: WebFiles<WebFile>;
+  /** The files of the engine that runs the models; without them onnxruntime-web does. */
+  readonly engine?: Readonly<Record<EngineVariant, WebFile>> | undefined;
 }
 
 /** A detector that was read from a server. */
@@ -75,6 +78,8 @@ export interface WebPackage {
   readonly manifest: WebManifest;
   /** The bytes of its models. */
   readonly files: WebFiles<Uint8Array<ArrayBuffer>>;
+  /** The bytes of the engine that runs them, in the form for this browser; undefined if onnxruntime-web does. */
+  readonly engine?: Uint8Array<ArrayBuffer> | undefined;
 }
 
 /** The version of the form of `model.json`. */
@@ -101,6 +106,7 @@ const manifestSchema = z.object({
   tokenizer: z.object({ tokenizer: z.unknown(), config: z.unknown() }),
   prompts: promptsSchema.optional(),
   files: z.object({ text: file.optional(), detect: file, pixels: file }),
+  engine: z.object({ relaxed: file, simd: file }).optional(),
 });
 
 /**

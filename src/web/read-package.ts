@@ -12,6 +12,8 @@ import {
 } from '../base/check-options.ts';
 import { InputError, MemoryError, messageOf } from '../base/errors.ts';
 import type { WorkOptions } from '../base/progress.ts';
+import { chooseEngine } from './choose-engine.ts';
+import { supportedVariants } from './engine/engine-module.ts';
 import { MANIFEST, parseManifest, type WebFile, type WebManifest, type WebPackage } from './manifest.ts';
 
 /** Options of `readPackage`. */
@@ -51,7 +53,8 @@ export async function readPackage(address: string | URL, options: ReadPackageOpt
   const folder = folderAddress(address);
   const manifest = await readManifest(new URL(MANIFEST, folder), options);
   const { text: encoder, detect, pixels } = manifest.files;
-  const total = [encoder, detect, pixels].reduce((sum, file) => sum + (file?.bytes ?? 0), 0);
+  const { engine } = manifest;
+  const total = [engine?.[supportedVariants()[0]], encoder, detect, pixels].reduce((sum, file) => sum + (file?.bytes ?? 0), 0);
   let done = 0;
   const advance = (bytes: number) => {
     done += bytes;
@@ -62,6 +65,7 @@ export async function readPackage(address: string | URL, options: ReadPackageOpt
   return {
     source: folder.href,
     manifest,
+    ...(engine && { engine: await chooseEngine((variant) => read(engine[variant])) }),
     files: { ...(encoder && { text: await read(encoder) }), detect: await read(detect), pixels: await read(pixels) },
   };
 }

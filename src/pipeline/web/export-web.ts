@@ -21,7 +21,9 @@ import { readPlanSummary } from '../../quant/plan-summary.ts';
 import { ortCpu } from '../../quant/targets/ort-cpu/ort-cpu.ts';
 import { qdq } from '../../quant/targets/qdq/qdq.ts';
 import type { ThreadOptions } from '../../runtime/threads.ts';
+import { chooseEngine } from '../../web/choose-engine.ts';
 import { Detector as WebDetector } from '../../web/detector.ts';
+import type { EngineVariant } from '../../web/engine/engine-module.ts';
 import {
   BACKENDS,
   type Backend,
@@ -56,6 +58,7 @@ import {
 import { runStep } from '../run-step.ts';
 import { type ModelSource, openModel } from '../sources.ts';
 import { checkStepFiles } from '../step-files.ts';
+import { ENGINE_FILES, type EngineFiles, engineFiles } from './engine-files.ts';
 import { type InstalledRuntime, installedRuntime, pageFiles } from './page-files.ts';
 import { type WebForm, webPackage } from './web-models.ts';
 
@@ -119,19 +122,19 @@ const schemas: OptionSchemas<ExportWebOptions> = {
 export interface WebPage {
   /** The folder. */
   readonly output: string;
-  /** The bytes that a browser downloads before the model: the page, dino8 and onnxruntime-web. */
+  /** The bytes that a browser downloads before the model: the page, dino8, and onnxruntime-web if that runs the model. */
   readonly pageBytes: number;
   /** The bytes of the model. */
   readonly modelBytes: number;
   /** The precision in which the model computes, in words. */
   readonly precision: string;
-  /** The version of onnxruntime-web that runs the model. */
+  /** What runs the model: dino8's engine, or onnxruntime-web and its version. */
   readonly runtime: string;
-  /** The check in onnxruntime-web, which the page can repeat in a browser. */
+  /** The check of the runtime in Node.js, which the page can repeat in a browser. */
   readonly golden: {
     /** The number of boxes that dino8 finds. */
     readonly expected: number;
-    /** The number of them that onnxruntime-web finds too. */
+    /** The number of them that the runtime finds too. */
     readonly agreeing: number;
   };
 }
@@ -144,6 +147,12 @@ const DRAWN = ['red circle', 'blue square', 'green triangle', 'orange ring', 'ye
  * steps of 8-bit numbers then fall on another side now and then.
  */
 const LIMITS: GoldenLimits = { overlap: 0.9, score: 0.05, share: 0.9 };
+
+/** The limits for the engine: its kernels compute the integers that those of Node.js compute, and floats in another order of sums. */
+const LIMITS_OF_ENGINE: GoldenLimits = { overlap: 0.95, score: 0.02, share: 0.95 };
+
+/** What runs a model in a page that needs no onnxruntime-web. */
+const ENGINE_NAME = "dino8's engine";
 
 /** The limits within which a model with weights of so many bits must find what the float model finds: 4 bits are as coarse as a device. */
 const LIMITS_OF_WEIGHTS: Readonly<Record<BlockBits, GoldenLimits>> = { 8: LIMITS, 4: DEVICE_LIMITS };
@@ -160,11 +169,12 @@ const NOT_LOADED = new Set([
 ]);
 
 /**
- * Writes a static page that detects in the browser. The model is checked in onnxruntime-web, in Node.js.
+ * Writes a static page that detects in the browser, by dino8's engine if the model is quantized, and by onnxruntime-web otherwise. The model is checked in
+ * that runtime, in Node.js.
  *
  * @throws UsageError if the model is made for another runtime, or if the phrases or the size are not possible
- * @throws RuntimeError if onnxruntime-web is not installed
- * @throws InputError if onnxruntime-web does not find the boxes that the model finds in Node.js
+ * @throws RuntimeError if onnxruntime-web runs the model and is not installed
+ * @throws InputError if the page's runtime does not find the boxes that the model finds in Node.js
  * @example
  * await exportWeb({
  *   model: 'tiny.int8.onnx',
@@ -179,9 +189,11 @@ export async function exportWeb(options: ExportWebOptions): Promise<WebPage> {
     checkForm(backend, weights, floats);
     await checkNewFolder(output, 'page');
     await checkStepFiles({ outputs: [], models: [options.model], data: [path] });
-    const runtime = await installedRuntime();
     const source = await openModel(options.model, options);
-    const form: WebForm = { backend, weights, floats, precision: precisionOf(source, { backend, weights, floats }) };
+    const precision = precisionOf(source, { backend, weights, floats });
+    const engine = await engineOf(source, options);
+    const runtime = engine ? undefined : await installedRuntime();
+    const form: WebForm = { backend, weights, floats, precision, engine };
     const fixed = await withFixedPhrases(source, options, options);
     const prompts = readFixedPrompts(fixed.model);
     const isFixed = prompts.length > 0;
@@ -199,7 +211,8 @@ export async function exportWeb(options: ExportWebOptions): Promise<WebPage> {
     signal?.throwIfAborted();
     progress(1);
     const names = prompts.map(({ name }) => name);
-    const golden = await checkPage({ sized, page, form, runtime, picture, names }, output);
+    const limits = engine ? LIMITS_OF_ENGINE : LIMITS;
+    const golden = await checkPage({ sized, page, form, runtime, picture, names, limits }, output);
     progress(2);
 
     const files = await pageFiles(runtime, backend);
@@ -208,7 +221,7 @@ export async function exportWeb(options: ExportWebOptions): Promise<WebPage> {
     const modelBytes = Object.values(page.manifest.files).reduce((sum, file) => sum + (file?.bytes ?? 0), 0);
     const check = {
       picture: await encodePicture(picture),
-      limits: LIMITS,
+      limits,
       prompts: golden.map(({ name, boxes }) => ({
         ...(isFixed ? { name } : { phrases: DRAWN }),
         boxes: boxes.map(({ phrase, score, box }) => ({ phrase, score, box })),
@@ -217,6 +230,8 @@ export async function exportWeb(options: ExportWebOptions): Promise<WebPage> {
     files.set('golden.json', `${JSON.stringify(check, undefined, 1)}\n`);
     for (const [key, { name }] of Object.entries(page.manifest.files))
       files.set(`model/${name}`, [page.files[key as keyof WebPackage['files']] as Uint8Array]); // the same keys
+    for (const [variant, bytes] of Object.entries(engine ?? {}))
+      files.set(`model/${ENGINE_FILES[variant as EngineVariant]}`, [bytes]); // the same keys
     const description = manifestText(page.manifest);
     // What a page would refuse is not written.
     parseManifest(JSON.parse(description), `${output}/model/${MANIFEST}`);
@@ -226,11 +241,12 @@ export async function exportWeb(options: ExportWebOptions): Promise<WebPage> {
       expected: sum(golden.map(({ expected }) => expected.length)),
       agreeing: sum(golden.map(({ agreeing }) => agreeing)),
     };
+    const runtimeName = runtime ? `onnxruntime-web ${runtime.version}` : ENGINE_NAME;
     const readme = {
-      precision: form.precision,
+      precision,
       // Their number, as in the READMEs of other bundles: they are text of others, which a README would render.
       phrases: phrasesInWords(prompts),
-      runtime: runtime.version,
+      runtime: runtimeName,
       page: megabytes(pageBytes),
       model: megabytes(modelBytes),
       agreeing: String(counts.agreeing),
@@ -240,8 +256,25 @@ export async function exportWeb(options: ExportWebOptions): Promise<WebPage> {
     signal?.throwIfAborted();
     await writeFolder(output, files, [`model/${MANIFEST}`]);
     progress(3);
-    return { output, pageBytes, modelBytes, precision: form.precision, runtime: runtime.version, golden: counts };
+    return { output, pageBytes, modelBytes, precision, runtime: runtimeName, golden: counts };
   });
+}
+
+/**
+ * The engine that runs a model: for a quantized model in WebAssembly, dino8's own. onnxruntime-web has the standard's operators alone, by
+ * which 8 bits save little time. Undefined for other models, and where the engine was not built, of which the caller is told.
+ */
+async function engineOf(
+  { model }: ModelPackage,
+  { backend, onNotice }: ExportWebOptions,
+): Promise<EngineFiles | undefined> {
+  if (backend === 'webgpu' || readPlanSummary(model)?.target !== ortCpu.name) return undefined;
+  const files = await engineFiles();
+  if (!files)
+    onNotice?.(
+      'dino8\'s engine for WebAssembly was not built, because there was no clang for it, so the page runs the model by onnxruntime-web, which takes about three times as long.',
+    );
+  return files;
 }
 
 function phrasesInWords(prompts: readonly FixedPrompt[]): string {
@@ -301,7 +334,9 @@ interface Comparison {
   readonly sized: ModelPackage;
   readonly page: WebPackage;
   readonly form: WebForm;
-  readonly runtime: InstalledRuntime;
+  /** onnxruntime-web; undefined if the engine runs the model. */
+  readonly runtime: InstalledRuntime | undefined;
+  readonly limits: GoldenLimits;
   readonly picture: Image;
   /** The names of the fixed prompts, undefined for a single one without; no names if the page takes any phrases. */
   readonly names: readonly (string | undefined)[];
@@ -312,21 +347,21 @@ interface CheckedPrompt {
   readonly name: string | undefined;
   /** Those that dino8 finds. */
   readonly expected: readonly Detection[];
-  /** The number of them that onnxruntime-web finds too. */
+  /** The number of them that the runtime finds too. */
   readonly agreeing: number;
   /** Those by which the page checks a browser. */
   readonly boxes: readonly Detection[];
 }
 
 /**
- * Compares the boxes of onnxruntime-web, in WebAssembly, with those of ONNX Runtime in Node.js. Node.js has no WebGPU, which the page itself checks.
+ * Compares the boxes of the page's runtime, in WebAssembly, with those of ONNX Runtime in Node.js. Node.js has no WebGPU, which the page itself checks.
  * @throws InputError if they differ
  */
 async function checkPage(
-  { sized, page, form, runtime, picture, names }: Comparison,
+  { sized, page, form, runtime, picture, names, limits: ownLimits }: Comparison,
   output: string,
 ): Promise<CheckedPrompt[]> {
-  const { weights, floats } = form;
+  const { weights, floats, engine } = form;
   const find = async (detector: Detector | WebDetector, name: string | undefined): Promise<Detection[]> => {
     const prompt =
       name === undefined
@@ -336,18 +371,22 @@ async function checkPage(
   };
   await using inNode = await Detector.create(sized);
   await using inWeb = await WebDetector.create(
-    { ...page, manifest: { ...page.manifest, backend: 'wasm' } },
-    { runtime: runtime.library },
+    {
+      ...page,
+      ...(engine && { engine: await chooseEngine((variant) => engine[variant]) }),
+      manifest: { ...page.manifest, backend: 'wasm' },
+    },
+    { runtime: runtime?.library },
   );
   const checked: CheckedPrompt[] = [];
   for (const name of names.length > 0 ? names : [undefined]) {
     const expected = expectedBoxes(await find(inNode, name));
     const found = await find(inWeb, name);
-    const limits = weights === undefined ? LIMITS : LIMITS_OF_WEIGHTS[weights];
+    const limits = weights === undefined ? ownLimits : LIMITS_OF_WEIGHTS[weights];
     const agrees = (wanted: Detection) => agreement([wanted], found, limits) === 1;
     if (agreement(expected, found, limits) < limits.share)
       throw new InputError(
-        `${output} is not written, because onnxruntime-web does not find the boxes that ${sized.source} finds in the picture of the check; ${weights === 4 ? 'use `weights` of 8 bits' : 'this is a defect of dino8'}.`,
+        `${output} is not written, because ${runtime ? 'onnxruntime-web' : ENGINE_NAME} does not find the boxes that ${sized.source} finds in the picture of the check; ${weights === 4 ? 'use `weights` of 8 bits' : 'this is a defect of dino8'}.`,
       );
     // What changes by the form of the model is no fault of a browser, which is compared with the same model.
     const boxes = weights === undefined && floats === 32 ? expected : expectedBoxes(found);

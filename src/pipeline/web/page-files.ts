@@ -1,4 +1,4 @@
-/** The files of a page that are the same for every model: its sources, dino8 for browsers, and onnxruntime-web. */
+/** The files of a page that are the same for every model: its sources, dino8 for browsers, and onnxruntime-web where that runs the model. */
 import { readdir, readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
@@ -58,16 +58,23 @@ export async function installedRuntime(): Promise<InstalledRuntime> {
   return { folder, version, library };
 }
 
-/** The files of a page by their paths in its folder, but for those of the model. */
-export async function pageFiles(runtime: InstalledRuntime, backend: Backend): Promise<Map<string, Content>> {
+/**
+ * The files of a page by their paths in its folder, but for those of the model.
+ * @param runtime onnxruntime-web, if it runs the model
+ */
+export async function pageFiles(
+  runtime: InstalledRuntime | undefined,
+  backend: Backend,
+): Promise<Map<string, Content>> {
   if (!(await exists(LIBRARY)))
     throw new RuntimeError('dino8 for browsers is not built; run `npm run build` in the folder of dino8.');
   const files = new Map<string, Content>();
   for (const name of (await readdir(SOURCES)).filter((each) => each !== README).toSorted())
     files.set(name, (await readText(join(SOURCES, name))).replaceAll('{{policy}}', contentSecurityPolicy));
   files.set('dino8.js', await readText(LIBRARY));
-  for (const [index, name] of RUNTIME_NAMES.entries())
-    files.set(`onnxruntime/${name}`, [await readFile(join(runtime.folder, RUNTIME_FILES[backend][index] ?? ''))]);
+  if (runtime)
+    for (const [index, name] of RUNTIME_NAMES.entries())
+      files.set(`onnxruntime/${name}`, [await readFile(join(runtime.folder, RUNTIME_FILES[backend][index] ?? ''))]);
   for (const [name, content] of serverFiles()) files.set(name, content);
   return files;
 }

@@ -29,7 +29,9 @@ import {
   type WebFiles,
   type WebPackage,
 } from '../../web/manifest.ts';
+import { ENGINE_FILES, type EngineFiles } from './engine-files.ts';
 import { repeatForEachPoint } from './repeat-for-each-point.ts';
+import { unpackWeights } from './unpack-weights.ts';
 
 /** The version of the operators of which onnxruntime-web's WebGPU provider has GridSample. */
 const WEBGPU_OPSET = 19;
@@ -44,6 +46,8 @@ export interface WebForm {
   readonly floats: FloatBits;
   /** The precision in which the layers compute, in words. */
   readonly precision: string;
+  /** The engine that runs the models; undefined if onnxruntime-web does. */
+  readonly engine: EngineFiles | undefined;
 }
 
 /**
@@ -54,15 +58,14 @@ export async function webPackage(source: ModelPackage, form: WebForm): Promise<W
   const { model, preprocessing, tokenizer } = source;
   const prompts = readFixedPrompts(model);
   const isFixed = prompts.length > 0;
-  const { backend, floats, precision } = form;
+  const { backend, floats, precision, engine } = form;
   const detection = detectionOf(source);
   const half = (part: Half) => (isFixed ? model : detection.extractHalf(model, part));
+  const pixelsGraph = preprocessingGraph(preprocessing);
   const files: WebFiles<Uint8Array<ArrayBuffer>> = {
     ...(!isFixed && { text: await textHalf(half('text'), source, form) }),
-    detect: await (backend === 'webgpu'
-      ? forWebGpu(half('detect'), source, form)
-      : forWebAssembly(half('detect'), source.source)),
-    pixels: await optimized(preprocessingGraph(preprocessing), source.source),
+    detect: await detectHalf(half('detect'), source, form),
+    pixels: engine ? new Uint8Array(pixelsGraph) : await optimized(pixelsGraph, source.source),
   };
   const config = JSON.parse(getMetadata(model, FILES.config[1]) ?? 'null');
   return {
@@ -83,6 +86,12 @@ export async function webPackage(source: ModelPackage, form: WebForm): Promise<W
         detect: describe('detect.onnx', files.detect),
         pixels: describe('pixels.onnx', files.pixels),
       },
+      ...(engine && {
+        engine: {
+          relaxed: describe(ENGINE_FILES.relaxed, engine.relaxed),
+          simd: describe(ENGINE_FILES.simd, engine.simd),
+        },
+      }),
     },
   };
 }
@@ -94,15 +103,34 @@ const describe = (name: string, bytes: Uint8Array): WebFile => ({
 });
 
 /** The half that encodes prompts, which runs in WebAssembly. */
-async function textHalf(half: Model, source: ModelPackage, { weights }: WebForm): Promise<Uint8Array<ArrayBuffer>> {
+async function textHalf(
+  half: Model,
+  source: ModelPackage,
+  { weights, engine }: WebForm,
+): Promise<Uint8Array<ArrayBuffer>> {
+  if (engine) return forEngine(half, source.source);
   if (weights === undefined) return optimized(half, source.source);
   const model = copyModel(half);
   await storeWeights(model, source, weights);
   return optimized(model, source.source);
 }
 
-/** The half that detects, in the operators that WebAssembly computes fastest. */
-async function forWebAssembly(half: Model, source: string): Promise<Uint8Array<ArrayBuffer>> {
+function detectHalf(half: Model, source: ModelPackage, form: WebForm): Promise<Uint8Array<ArrayBuffer>> {
+  if (form.engine) return forEngine(half, source.source);
+  return form.backend === 'webgpu' ? forWebGpu(half, source, form) : forOnnxRuntime(half, source.source);
+}
+
+/** A half for the engine, which has dino8's operators and computes what depends on constants alone when it loads the model. */
+async function forEngine(half: Model, source: string): Promise<Uint8Array<ArrayBuffer>> {
+  const model = copyModel(half);
+  await unpackWeights(model);
+  const bytes = modelBytes(model);
+  checkSize(bytes.length, source);
+  return new Uint8Array(bytes);
+}
+
+/** The half that detects, in the operators that onnxruntime-web computes fastest in WebAssembly. */
+async function forOnnxRuntime(half: Model, source: string): Promise<Uint8Array<ArrayBuffer>> {
   const model = copyModel(half);
   repeatForEachPoint(model);
   return optimized(model, source);
