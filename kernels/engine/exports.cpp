@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "graph.h"
+#include "operators.h"
 
 #if defined(__wasm__)
 #define DINO8_ENGINE_EXPORT(name) extern "C" __attribute__((export_name(#name)))
@@ -40,6 +41,12 @@ Shape shape_of(const int32_t* dims, int32_t rank) {
 // Memory for texts and dimensions, to be released by `dino8_release`; null if there is not enough.
 DINO8_ENGINE_EXPORT(dino8_allocate) void* dino8_allocate(size_t bytes) { return std::malloc(bytes); }
 DINO8_ENGINE_EXPORT(dino8_release) void dino8_release(void* memory) { std::free(memory); }
+
+// 1 if the engine has an operator, which it then takes in place of a function of this name.
+DINO8_ENGINE_EXPORT(dino8_has_operator)
+int32_t dino8_has_operator(const char* domain, size_t domain_bytes, const char* type, size_t type_bytes) {
+  return find_operator(std::string(domain, domain_bytes), std::string(type, type_bytes)) != nullptr;
+}
 
 // A graph of so many values; null if that is not possible.
 DINO8_ENGINE_EXPORT(dino8_graph_create) OpenGraph* dino8_graph_create(int32_t values) {

@@ -147,8 +147,7 @@ bool Graph::has_constants_only(const Step& step) const {
 // Makes the operator of a step.
 bool Graph::prepare(Step& step) {
   Node& node = step.node;
-  const bool is_own = node.domain == "ai.dino8";
-  const MakeOperator make = is_own ? find_library_operator(node.type) : find_operator(node.domain, node.type);
+  const MakeOperator make = find_operator(node.domain, node.type);
   if (make == nullptr) return fail(step, "there is no such operator");
   node.outputs = step.outputs.size();
   for (const ValueNumber input : step.inputs) {

@@ -161,40 +161,59 @@ const std::vector<const OrtCustomOp*>& library() {
   return domain->operators;
 }
 
-const OrtCustomOp* find_op(const std::string& type) {
+std::vector<const OrtCustomOp*> find_ops(const std::string& type) {
+  std::vector<const OrtCustomOp*> found;
   for (const OrtCustomOp* op : library())
-    if (type == op->GetName(op)) return op;
-  return nullptr;
+    if (type == op->GetName(op)) found.push_back(op);
+  return found;
 }
 
-// A node that an operator of the library computes.
+// A node that an operator of the library computes. Of operators with the same name the types of the inputs choose one, at each run.
 class LibraryOperator : public Operator {
  public:
   ~LibraryOperator() override {
-    if (kernel_ != nullptr) op_->KernelDestroy(kernel_);
+    for (const Candidate& candidate : candidates_) candidate.op->KernelDestroy(candidate.kernel);
   }
 
   Problem start(const Node& node) {
-    op_ = find_op(node.type);
-    if (op_ == nullptr) return "there is no such operator";
     const OrtKernelInfo info{&node};
-    return take(op_->CreateKernelV2(op_, own_api().table, &info, &kernel_));
+    for (const OrtCustomOp* op : find_ops(node.type)) {
+      void* kernel = nullptr;
+      if (const Problem problem = take(op->CreateKernelV2(op, own_api().table, &info, &kernel))) return problem;
+      candidates_.push_back({op, kernel});
+    }
+    return candidates_.empty() ? "there is no such operator" : nullptr;
   }
 
-  // ONNX Runtime promises an operator that its inputs have the types that it asks for.
   Problem run(Run& run) override {
-    const size_t wanted = op_->GetInputTypeCount(op_);
+    Problem problem = nullptr;
+    for (const Candidate& candidate : candidates_) {
+      problem = check_inputs(run, candidate.op);
+      if (problem != nullptr) continue;
+      OrtKernelContext context{&run, candidate.op};
+      return take(candidate.op->KernelComputeV2(candidate.kernel, &context));
+    }
+    return problem;
+  }
+
+ private:
+  struct Candidate {
+    const OrtCustomOp* op;
+    void* kernel;
+  };
+
+  // ONNX Runtime promises an operator that its inputs have the types that it asks for.
+  static Problem check_inputs(const Run& run, const OrtCustomOp* op) {
+    const size_t wanted = op->GetInputTypeCount(op);
     if (run.inputs() != wanted) return "it has another number of inputs than its operator";
     for (size_t index = 0; index < wanted; index++) {
       const Tensor* input = run.input(index);
       if (input == nullptr) return kMissingInput;
-      if (static_cast<int>(input->element) != op_->GetInputType(op_, index)) return kWrongType;
+      if (static_cast<int>(input->element) != op->GetInputType(op, index)) return kWrongType;
     }
-    OrtKernelContext context{&run, op_};
-    return take(op_->KernelComputeV2(kernel_, &context));
+    return nullptr;
   }
 
- private:
   Problem take(OrtStatus* status) {
     if (status == nullptr) return nullptr;
     message_ = std::move(status->message);
@@ -202,15 +221,14 @@ class LibraryOperator : public Operator {
     return message_.c_str();
   }
 
-  const OrtCustomOp* op_ = nullptr;
-  void* kernel_ = nullptr;
+  std::vector<Candidate> candidates_;
   std::string message_;
 };
 
 }  // namespace
 
 MakeOperator find_library_operator(const std::string& type) {
-  return find_op(type) == nullptr ? nullptr : make_operator<LibraryOperator>;
+  return find_ops(type).empty() ? nullptr : make_operator<LibraryOperator>;
 }
 
 }  // namespace dino8::engine

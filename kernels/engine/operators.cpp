@@ -3,6 +3,7 @@
 namespace dino8::engine {
 
 MakeOperator find_operator(const std::string& domain, const std::string& type) {
+  if (domain == "ai.dino8") return find_library_operator(type);
   static const OperatorTable tables[] = {
       elementwise_operators(), quantization_operators(), normalization_operators(), reduction_operators(),
       movement_operators(),    shape_operators(),        product_operators(),
