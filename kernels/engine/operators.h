@@ -19,7 +19,9 @@ constexpr OperatorTable table_of(const OperatorEntry (&entries)[kCount]) {
   return {entries, kCount};
 }
 
-// standard/
+// The tables of the standard's operators; see standard/.
+const std::vector<OperatorTable>& standard_operators();
+
 OperatorTable elementwise_operators();     // Add, Mul, Where, Cast, Sigmoid …
 OperatorTable quantization_operators();    // QuantizeLinear, DequantizeLinear, DynamicQuantizeLinear
 OperatorTable normalization_operators();   // LayerNormalization, InstanceNormalization, Softmax
