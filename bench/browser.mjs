@@ -1,85 +1,29 @@
-// What a model costs in WebAssembly, with one thread, in Node.js, whose V8 is that of Chromium: the time to load it, as a page exported it
-// and as its file is, and the time of a run. Times are of the processor, since the machine may have other work; each model is in a process
-// of its own, whose WebAssembly is compiled and warm.
+// What a model costs in a page, with one thread, in Chromium without a window: the time to prepare it, and the time of a run. All models are
+// measured in turns, each time in a page of its own.
 //
 //   node bench/browser.mjs [--write]                   the bundled model in FP32 and by each recipe, at 192x256; --write puts the table
 //                                                      into docs/browser.md
 //   node bench/browser.mjs --sizes 480x640 A.onnx …    other models; the first one is what the others are compared with
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+//   --rounds N --runs N --threads N                    5 rounds, the fastest of 40 runs of a page, one thread
+import { spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import * as runtime from 'onnxruntime-web';
-import {
-  bundledCalibration,
-  bundledModel,
-  calibrate,
-  convert,
-  exportWeb,
-  quantize,
-  readPackage,
-} from '../dist/index.mjs';
-import { modelBytes } from '../dist/onnx.mjs';
-import { Detector } from '../dist/web.mjs';
+import { chromium } from 'playwright-core';
+import { bundledCalibration, bundledModel, calibrate, convert, exportWeb, quantize } from '../dist/index.mjs';
 import { openTables, readArguments } from './write-table.mjs';
 
 const RECIPES = ['dynamic', 'static', 'mixed', 'fast', 'full', 'smallest'];
 const PHRASES = ['red circle', 'blue square', 'green triangle'];
-const RUNS = 15;
+const STANDARD = { sizes: '192x256', rounds: '5', runs: '40', threads: '1' };
 
 const { values, positionals } = readArguments({
-  sizes: { type: 'string' },
-  one: { type: 'boolean' },
-  runs: { type: 'string' },
+  ...Object.fromEntries(Object.entries(STANDARD).map(([name, value]) => [name, { type: 'string', default: value }])),
+  chromium: { type: 'string', default: '/usr/bin/chromium' },
 });
-const runs = Number(values.runs ?? RUNS);
-
-/** Seconds of the processor that some work takes. */
-async function processorTime(work) {
-  const before = process.cpuUsage();
-  const result = await work();
-  const { user, system } = process.cpuUsage(before);
-  return { result, seconds: (user + system) / 1e6 };
-}
-
-/** Measures one model: the last lines of the process are its figures. */
-async function measureOne(path, size) {
-  const source = await readPackage(path);
-  const folder = mkdtempSync(join(tmpdir(), 'dino8-browser-'));
-  try {
-    const site = join(folder, 'site');
-    const [height, width] = size.split('x').map(Number);
-    const { golden } = await exportWeb({ model: source, output: site, phrases: PHRASES, size: { height, width } });
-    const read = (name) => new Uint8Array(readFileSync(join(site, 'model', name)));
-    const manifest = JSON.parse(new TextDecoder().decode(read('model.json')));
-    const files = { detect: read('detect.onnx'), pixels: read('pixels.onnx') };
-    runtime.env.wasm.numThreads = 1;
-    runtime.env.logLevel = 'error';
-    // The export has loaded and run this model once, so that WebAssembly is compiled.
-    const { result: detector, seconds: load } = await processorTime(() =>
-      Detector.create({ source: site, manifest, files }, { runtime }),
-    );
-    const image = {
-      width,
-      height,
-      pixels: new Uint8Array(width * height * 3).map((_, at) => (at * 2654435761) >>> 24),
-    };
-    const prepared = await detector.prepare(image);
-    const prompt = await detector.encodePrompt();
-    const times = [];
-    for (let run = 0; run < runs; run++)
-      times.push((await processorTime(() => detector.time(prepared, prompt))).seconds);
-    await detector.close();
-    const figures = { load, run: Math.min(...times), bytes: files.detect.length, ...golden };
-    // The half as it is in the file, which onnxruntime-web then optimizes itself.
-    const half = modelBytes(source.family.detection.extractHalf(source.model, 'detect'));
-    const asItIs = await processorTime(() => runtime.InferenceSession.create(half, { executionProviders: ['wasm'] }));
-    console.log(JSON.stringify({ ...figures, loadAsItIs: asItIs.seconds }));
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
-}
+const [height, width] = values.sizes.split('x').map(Number);
+const [rounds, runs, threads] = [values.rounds, values.runs, values.threads].map(Number);
 
 /** The bundled model in FP32 and by each recipe. */
 async function bundledModels(folder) {
@@ -101,35 +45,101 @@ async function bundledModels(folder) {
   return ['FP32', ...RECIPES].map(at);
 }
 
-if (values.one) await measureOne(positionals[0], values.sizes);
-else {
-  const size = values.sizes ?? '192x256';
-  const work = fileURLToPath(new URL('../.dino8/browser', import.meta.url));
-  const tables = openTables(['browser'], {
-    write: values.write,
-    settings: { '--sizes': [size, '192x256'], '--runs': [runs, RUNS], 'other models': [positionals.length, 0] },
-  });
-  const models = positionals.length > 0 ? positionals : await bundledModels(work);
-  console.log(`onnxruntime-web ${runtime.env.versions.web}, one thread, ${size}, ${PHRASES.length} fixed phrases`);
-  const found = models.map((path) => {
-    const args = [fileURLToPath(import.meta.url), '--one', '--sizes', size, '--runs', String(runs), path];
-    const output = execFileSync(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'], maxBuffer: 1 << 28 });
-    return JSON.parse(output.toString().trim().split('\n').at(-1));
-  });
-  const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
-  tables.table(
-    'browser',
-    ['model', 'file', 'in the page', 'loads in', 'as it is', 'run', 'of the first', 'boxes of the check'],
-    found.map((each, index) => [
-      basename(models[index], '.onnx').replace(/^[a-z]+$/, '`$&`'),
-      megabytes(statSync(models[index]).size),
-      megabytes(each.bytes),
-      `${each.load.toFixed(2)} s`,
-      `${each.loadAsItIs.toFixed(2)} s`,
-      `${(each.run * 1000).toFixed(0)} ms`,
-      (each.run / found[0].run).toFixed(2),
-      `${each.agreeing} of ${each.expected}`,
-    ]),
-  );
-  tables.finish();
+/** Runs in the browser: loads a model, and returns the milliseconds of that and of the fastest run. */
+async function measureInPage({ size, count, threadCount }) {
+  const at = (path) => new URL(path, location.href).href;
+  const { Detector, readPackage } = await import(at('dino8.js'));
+  const source = await readPackage('model/', { cache: false });
+  let runtime;
+  if (!source.engine) {
+    runtime = await import(at('onnxruntime/ort.js'));
+    runtime.env.wasm.wasmPaths = { mjs: at('onnxruntime/ort-wasm.js'), wasm: at('onnxruntime/ort-wasm.wasm') };
+    runtime.env.logLevel = 'error';
+  }
+  const before = performance.now();
+  const detector = await Detector.create(source, { runtime, threads: threadCount });
+  const load = performance.now() - before;
+  const pixels = new Uint8Array(size.width * size.height * 3).map((_, index) => (index * 2654435761) >>> 24);
+  const prepared = await detector.prepare({ ...size, pixels });
+  const prompt = await detector.encodePrompt();
+  const times = [];
+  for (let run = 0; run < count; run++) {
+    const start = performance.now();
+    await detector.time(prepared, prompt);
+    times.push(performance.now() - start);
+  }
+  await detector.close();
+  return { load, run: Math.min(...times), isIsolated: crossOriginIsolated };
 }
+
+/** Writes the page of a model, and serves it. */
+async function openSite({ name, path, runtime }, folder) {
+  const site = join(folder, name.replace(/\W+/g, '-'));
+  const written = await exportWeb({ model: path, output: site, phrases: PHRASES, size: { height, width }, runtime });
+  const server = spawn(process.execPath, [join(site, 'server.mjs'), '0'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const address = await new Promise((resolve) => server.stdout.once('data', (line) => resolve(String(line).trim())));
+  return { name, path, written, server, address, loads: [], times: [] };
+}
+
+async function measure(browser, site) {
+  const page = await browser.newPage();
+  // A file of the same origin that is no page of its own: nothing else runs beside the measurement.
+  await page.goto(new URL('golden.json', site.address).href);
+  const found = await page.evaluate(measureInPage, { size: { height, width }, count: runs, threadCount: threads });
+  await page.close();
+  if (!found.isIsolated) throw new Error(`${site.name}: the page is not isolated, so that its clock is coarse.`);
+  site.loads.push(found.load);
+  site.times.push(found.run);
+}
+
+const median = (numbers) => numbers.toSorted((a, b) => a - b)[numbers.length >> 1];
+const settings = Object.fromEntries(
+  Object.entries(STANDARD).map(([name, value]) => [`--${name}`, [values[name], value]]),
+);
+const tables = openTables(['browser'], {
+  write: values.write,
+  settings: { ...settings, 'other models': [positionals.length, 0] },
+});
+const models =
+  positionals.length > 0
+    ? positionals
+    : await bundledModels(fileURLToPath(new URL('../.dino8/browser', import.meta.url)));
+const rows = models.flatMap((path, index) => {
+  const name = basename(path, '.onnx');
+  const engine = { name, path, runtime: 'dino8' };
+  const runtime = { name: `${name} in onnxruntime-web`, path, runtime: 'onnxruntime-web' };
+  // What the first one takes is what onnxruntime-web takes for it.
+  return index === 0 ? [runtime, { ...engine, name: `${name} in dino8's engine` }] : [engine, runtime];
+});
+const folder = mkdtempSync(join(tmpdir(), 'dino8-browser-'));
+const browser = await chromium.launch({ executablePath: values.chromium, args: ['--no-sandbox'] });
+const sites = [];
+try {
+  for (const row of rows) sites.push(await openSite(row, folder));
+  console.log(`Chromium ${browser.version()}, ${values.sizes}, ${PHRASES.length} fixed phrases, threads: ${threads}`);
+  for (let round = 0; round < rounds; round++) for (const site of sites) await measure(browser, site);
+} finally {
+  await browser.close();
+  for (const { server } of sites) server.kill();
+  rmSync(folder, { recursive: true });
+}
+const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
+tables.table(
+  'browser',
+  ['model', 'file', 'page', 'model in it', 'prepared in', 'run', 'of the first', 'rounds', 'boxes of the check'],
+  sites.map(({ name, path, written, loads, times }) => {
+    const ratios = times.map((time, round) => time / sites[0].times[round]).toSorted((a, b) => a - b);
+    return [
+      name.replace(/^[a-z]+/, '`$&`'),
+      megabytes(statSync(path).size),
+      megabytes(written.pageBytes),
+      megabytes(written.modelBytes),
+      `${(median(loads) / 1000).toFixed(2)} s`,
+      `${median(times).toFixed(1)} ms`,
+      median(ratios).toFixed(2),
+      `${ratios[0].toFixed(2)}–${ratios.at(-1).toFixed(2)}`,
+      `${written.golden.agreeing} of ${written.golden.expected}`,
+    ];
+  }),
+);
+tables.finish();

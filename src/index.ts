@@ -60,7 +60,7 @@ export {
   type TrainingRunOptions,
   type TrainingStepOptions,
 } from './pipeline/training-options.ts';
-export { type ExportWebOptions, exportWeb, type WebPage } from './pipeline/web/export-web.ts';
+export { type ExportWebOptions, exportWeb, type WebPage, type WebRuntime } from './pipeline/web/export-web.ts';
 
 // Judging models.
 

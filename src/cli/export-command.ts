@@ -6,7 +6,7 @@ import type { Size } from '../data/size.ts';
 import type { WrittenBundle } from '../pipeline/bundles/bundle.ts';
 import { exportOpenVino } from '../pipeline/openvino/export-openvino.ts';
 import { exportTensorRt } from '../pipeline/tensorrt/export-tensorrt.ts';
-import { exportWeb, type WebPage } from '../pipeline/web/export-web.ts';
+import { exportWeb, WEB_RUNTIMES, type WebPage } from '../pipeline/web/export-web.ts';
 import { TENSORRT_VERSIONS } from '../quant/targets/tensorrt/versions.ts';
 import { BACKENDS } from '../web/manifest.ts';
 import { examples } from './examples.ts';
@@ -55,6 +55,12 @@ export const exportCommand = () =>
         '--backend <name>',
         'with --target web, what runs the model: wasm in every browser, webgpu in browsers that have it, for a model that is not quantized (default: wasm)',
       ).choices(BACKENDS),
+    )
+    .addOption(
+      new Option(
+        '--runtime <name>',
+        "with --backend wasm, what runs the model: dino8, its own engine of half a megabyte, or onnxruntime-web, which must be installed (default: dino8 for a model in 8 bits, otherwise onnxruntime-web)",
+      ).choices(WEB_RUNTIMES),
     )
     .addOption(
       new Option(
@@ -108,6 +114,7 @@ export const exportCommand = () =>
           sizes,
           tokens,
           backend,
+          runtime,
           weights,
           floats,
           ...options
@@ -116,9 +123,9 @@ export const exportCommand = () =>
         noteNames(phrases);
         const asked = { ...options, model, phrases: await phrasesOf({ phrases, phrase, phrasesFile }), ...work() };
         const named = await promptsOf({ prompts, promptsFile });
-        refuseForeign(target, { tensorrt, backend, weights, floats, tokens, prompts: named });
+        refuseForeign(target, { tensorrt, backend, runtime, weights, floats, tokens, prompts: named });
         if (target === 'web') {
-          const page = await exportWeb({ ...asked, prompts: named, backend, weights, floats, size: oneSize(sizes) });
+          const page = await exportWeb({ ...asked, prompts: named, backend, runtime, weights, floats, size: oneSize(sizes) });
           if (json) printJson(page);
           else printPage(page);
           return;
@@ -137,6 +144,7 @@ export const exportCommand = () =>
 const OWN_OPTIONS = {
   tensorrt: [['tensorrt'], 'is the version of another runtime'],
   backend: [['web'], 'is for --target web'],
+  runtime: [['web'], 'is for --target web'],
   weights: [['web'], 'is for --target web --backend webgpu'],
   floats: [['web'], 'is for --target web --backend webgpu'],
   tokens: [['tensorrt', 'openvino'], 'is for a device; a page takes any phrases'],

@@ -20,6 +20,7 @@ import type { BlockBits } from '../../quant/block-weights/block-weight.ts';
 import { readPlanSummary } from '../../quant/plan-summary.ts';
 import { ortCpu } from '../../quant/targets/ort-cpu/ort-cpu.ts';
 import { qdq } from '../../quant/targets/qdq/qdq.ts';
+import { RuntimeError } from '../../runtime/error.ts';
 import type { ThreadOptions } from '../../runtime/threads.ts';
 import { chooseEngine } from '../../web/choose-engine.ts';
 import { Detector as WebDetector } from '../../web/detector.ts';
@@ -62,6 +63,11 @@ import { ENGINE_FILES, type EngineFiles, engineFiles } from './engine-files.ts';
 import { type InstalledRuntime, installedRuntime, pageFiles } from './page-files.ts';
 import { type WebForm, webPackage } from './web-models.ts';
 
+/** What can run a model in WebAssembly. */
+export type WebRuntime = 'dino8' | 'onnxruntime-web';
+/** All of them. */
+export const WEB_RUNTIMES: readonly [WebRuntime, ...WebRuntime[]] = ['dino8', 'onnxruntime-web'];
+
 /** Options of `exportWeb`. */
 export interface ExportWebOptions extends WorkOptions, ReadOptions, ThreadOptions, PixelLimitOptions {
   /** The detector: quantized for the target `ort-cpu` or `qdq`, or not quantized. */
@@ -88,6 +94,11 @@ export interface ExportWebOptions extends WorkOptions, ReadOptions, ThreadOption
    */
   readonly backend?: Backend | undefined;
   /**
+   * What runs the model in WebAssembly: `dino8`, its own engine, by default for models that it quantized for `ort-cpu`, or `onnxruntime-web` for all
+   * others. Each runs both kinds.
+   */
+  readonly runtime?: WebRuntime | undefined;
+  /**
    * With the backend `webgpu`, the number of bits in which weights are stored: 8, or 4 with 8 in the layers that need them. The model
    * computes in floats either way. By default weights are floats of 32 bits.
    */
@@ -113,6 +124,7 @@ const schemas: OptionSchemas<ExportWebOptions> = {
   prompt: optional(text),
   size: optional(sizeSchema),
   backend: optional(oneOf(BACKENDS)),
+  runtime: optional(oneOf(WEB_RUNTIMES)),
   weights: optional(oneOfNumbers(8, 4)),
   floats: optional(oneOfNumbers(32, 16)),
   picture: optionalPath,
@@ -261,21 +273,27 @@ export async function exportWeb(options: ExportWebOptions): Promise<WebPage> {
 }
 
 /**
- * The engine that runs a model: for a quantized model in WebAssembly, dino8's own. onnxruntime-web has the standard's operators alone, by
- * which 8 bits save little time. Undefined for other models, and where the engine was not built, of which the caller is told.
+ * The engine, if it runs the model; undefined if onnxruntime-web does. That has the standard's operators alone, by which 8 bits save little
+ * time. Where the engine was not built, the caller is told.
+ * @throws UsageError if the engine is asked for where it cannot run; RuntimeError if it was not built
  */
 async function engineOf(
   { model }: ModelPackage,
-  { backend, onNotice }: ExportWebOptions,
+  { backend, runtime, onNotice }: ExportWebOptions,
 ): Promise<EngineFiles | undefined> {
-  if (backend === 'webgpu' || readPlanSummary(model)?.target !== ortCpu.name) return undefined;
+  if (backend === 'webgpu' && runtime === 'dino8')
+    throw new UsageError("`runtime` dino8 is for the `backend` wasm; the `backend` webgpu needs onnxruntime-web's.");
+  const isMeant = readPlanSummary(model)?.target === ortCpu.name && backend !== 'webgpu';
+  if (runtime === 'onnxruntime-web' || !(isMeant || runtime === 'dino8')) return undefined;
   const files = await engineFiles();
+  if (!files && runtime === 'dino8') throw new RuntimeError(`${NOT_BUILT}; ${HOW_TO_BUILD}.`);
   if (!files)
-    onNotice?.(
-      'dino8\'s engine for WebAssembly was not built, because there was no clang for it, so the page runs the model by onnxruntime-web, which takes about three times as long.',
-    );
+    onNotice?.(`${NOT_BUILT}, so the page runs the model by onnxruntime-web, which takes longer; ${HOW_TO_BUILD}.`);
   return files;
 }
+
+const NOT_BUILT = "dino8's engine for WebAssembly was not built";
+const HOW_TO_BUILD = 'install clang with its files for WebAssembly and run `npm run build` in the folder of dino8';
 
 function phrasesInWords(prompts: readonly FixedPrompt[]): string {
   const [first, ...others] = prompts;
