@@ -68,7 +68,8 @@ class Run {
 // Calls `task(part)` for each of `parts` parts, on all threads.
 template <class Task>
 void for_each_part(Run& run, size_t parts, Task& task) {
-  run.parallel_for(parts, [](void* data, size_t part) { (*static_cast<Task*>(data))(part); }, &task);
+  run.parallel_for(parts, [](void* data, size_t part) { (*static_cast<Task*>(data))(part); },
+                   const_cast<void*>(static_cast<const void*>(&task)));
 }
 
 // The state of a node of a model.
