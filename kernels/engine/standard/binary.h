@@ -185,7 +185,8 @@ Problem division(Run& run) {
   if (const Problem problem = take_two(run, inputs)) return problem;
   return for_element<Numbers...>(inputs[0]->element, [&](auto number) -> Problem {
     using Number = decltype(number);
-    if (std::is_integral<Number>::value && has_zero<Number>(*inputs[1])) return "it divides an integer by 0";
+    if (std::is_integral<Number>::value && inputs[0]->shape.count() > 0 && has_zero<Number>(*inputs[1]))
+      return "it divides an integer by 0";
     return apply_binary<Number, Number>(run, *inputs[0], *inputs[1], Function{});
   });
 }

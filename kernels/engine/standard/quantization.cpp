@@ -9,6 +9,7 @@
 #include "element_types.h"
 #include "quantize_exactly.h"
 #include "ranges.h"
+#include "scratch.h"
 
 namespace dino8::engine {
 namespace {
@@ -17,7 +18,7 @@ namespace {
 struct Scaling {
   AroundAxis around{};  // without channels, [1, 1, count]
   const float* scales = nullptr;
-  std::vector<int32_t> zero_points;
+  Scratch<int32_t> zero_points{0};
 
   int64_t channels() const { return around.size; }
 
@@ -35,11 +36,13 @@ struct Scaling {
       if (around.size != scale.shape.count()) return kWrongShape;
     }
     scales = scale.data<float>();
-    zero_points.assign(static_cast<size_t>(channels()), 0);
+    zero_points = Scratch<int32_t>(channels());
+    if (!zero_points) return kNoMemory;
+    std::fill(zero_points.data(), zero_points.data() + channels(), 0);
     if (zero_point == nullptr) return nullptr;
     return for_element<uint8_t, int8_t, int32_t>(zero_point->element, [&](auto number) -> Problem {
       const auto* data = zero_point->data<decltype(number)>();
-      std::copy(data, data + channels(), zero_points.begin());
+      std::copy(data, data + channels(), zero_points.data());
       return nullptr;
     });
   }
@@ -100,14 +103,15 @@ class QuantizeLinear : public Operator {
     const float* from = input.data<float>();
     Byte* to = out->data<Byte>();
     if (input.shape.count() == 0) return nullptr;
-    std::vector<float> lowest;
-    for (const int32_t zero_point : scaling.zero_points)
-      lowest.push_back(static_cast<float>(-kToUnsigned<Byte> - zero_point));
+    const Scratch<float> lowest(scaling.channels());
+    if (!lowest) return kNoMemory;
+    const int32_t* zero_points = scaling.zero_points.data();
+    for (int64_t channel = 0; channel < scaling.channels(); channel++)
+      lowest.data()[channel] = static_cast<float>(-kToUnsigned<Byte> - zero_points[channel]);
     scaling.for_each(
         run,
         [&](int64_t at, int64_t count, int64_t channel) {
-          const int32_t zero_point = scaling.zero_points[static_cast<size_t>(channel)];
-          quantize_exactly(from + at, count, scaling.scales[channel], zero_point, to + at);
+          quantize_exactly(from + at, count, scaling.scales[channel], zero_points[channel], to + at);
         },
         [&](int64_t at) {
           quantize_exactly(from + at, scaling.channels(), scaling.scales, lowest.data(), to + at);

@@ -1,0 +1,152 @@
+// The operators that find the largest numbers along an axis.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+
+#include "checks.h"
+#include "element_types.h"
+#include "ranges.h"
+#include "scratch.h"
+
+namespace dino8::engine {
+namespace {
+
+// True if a is larger than b. NaN is larger than all numbers.
+template <class Number>
+bool is_larger(Number a, Number b) {
+  return a > b || (a != a && b == b);
+}
+
+// https://onnx.ai/onnx/operators/onnx__ArgMax.html
+class ArgMax : public Operator {
+ public:
+  Problem start(const Node& node) {
+    axis_ = node.integer("axis", 0);
+    keeps_ = node.integer("keepdims", 1) != 0;
+    takes_last_ = node.integer("select_last_index", 0) != 0;
+    return nullptr;
+  }
+
+  Problem run(Run& run) override {
+    const Tensor* inputs[1];
+    if (const Problem problem = take_inputs(run, 1, inputs)) return problem;
+    const Tensor& input = *inputs[0];
+    size_t axis;
+    if (const Problem problem = resolve_axis(axis_, input.shape.rank, axis)) return problem;
+    const AroundAxis around = around_axis(input.shape, axis);
+    Shape shape;
+    for (size_t at = 0; at < input.shape.rank; at++)
+      if (keeps_ || at != axis) shape.dims[shape.rank++] = at == axis ? 1 : input.shape.dims[at];
+    if (around.size == 0 && shape.count() > 0) return "it looks for the largest of no numbers";
+    return for_element<float, int64_t, int32_t, uint8_t, int8_t>(input.element, [&](auto number) -> Problem {
+      using Number = decltype(number);
+      Tensor* out;
+      if (const Problem problem = make_checked_output(run, 0, Element::kInt64, shape, out)) return problem;
+      const Number* from = input.data<Number>();
+      int64_t* to = out->data<int64_t>();
+      for_each_range(run, shape.count(), static_cast<double>(around.size), [&](int64_t begin, int64_t end) {
+        for (int64_t at = begin; at < end; at++)
+          to[at] = find(from + at / around.inner * around.size * around.inner + at % around.inner, around);
+      });
+      return nullptr;
+    });
+  }
+
+ private:
+  template <class Number>
+  int64_t find(const Number* from, AroundAxis around) const {
+    int64_t best = 0;
+    for (int64_t at = 1; at < around.size; at++) {
+      const Number value = from[at * around.inner], largest = from[best * around.inner];
+      if (takes_last_ ? !is_larger(largest, value) : is_larger(value, largest)) best = at;
+    }
+    return best;
+  }
+
+  int64_t axis_ = 0;
+  bool keeps_ = true, takes_last_ = false;
+};
+
+// https://onnx.ai/onnx/operators/onnx__TopK.html. The results are sorted, even if they need not be.
+class TopK : public Operator {
+ public:
+  // Before version 10, k is an attribute.
+  Problem start(const Node& node) {
+    axis_ = node.integer("axis", -1);
+    takes_largest_ = node.integer("largest", 1) != 0;
+    has_attribute_ = node.opset < 10;
+    count_ = node.integer("k", -1);
+    return nullptr;
+  }
+
+  Problem run(Run& run) override {
+    const Tensor* inputs[2];
+    if (const Problem problem = take_inputs(run, has_attribute_ ? 1 : 2, inputs)) return problem;
+    if (inputs[1] && has_attribute_) return "it has too many inputs";
+    const Tensor& input = *inputs[0];
+    size_t axis;
+    int64_t count = count_;
+    if (const Problem problem = resolve_axis(axis_, input.shape.rank, axis)) return problem;
+    if (inputs[1])
+      if (const Problem problem = read_integer(*inputs[1], count)) return problem;
+    if (count < 0 || count > input.shape.dims[axis]) return "it takes more elements than the axis has, or fewer than none";
+    return for_element<float, int64_t, int32_t, uint8_t, int8_t>(input.element, [&](auto number) -> Problem {
+      using Number = decltype(number);
+      Shape shape = input.shape;
+      shape.dims[axis] = count;
+      Tensor *values, *indices;
+      if (const Problem problem = make_checked_output(run, 0, input.element, shape, values)) return problem;
+      if (const Problem problem = make_checked_output(run, 1, Element::kInt64, shape, indices)) return problem;
+      if (shape.count() == 0) return nullptr;
+      const AroundAxis around = around_axis(input.shape, axis);
+      std::atomic<bool> has_memory{true};
+      for_each_range(run, around.outer * around.inner, static_cast<double>(around.size), [&](int64_t begin, int64_t end) {
+        const Scratch<Entry<Number>> scratch(around.size);
+        if (!scratch) {
+          has_memory = false;
+          return;
+        }
+        Entry<Number>* entries = scratch.data();
+        for (int64_t at = begin; at < end; at++) {
+          const int64_t block = at / around.inner, column = at % around.inner;
+          take(input.data<Number>() + block * around.size * around.inner + column, around, count, entries);
+          const int64_t to = block * count * around.inner + column;
+          for (int64_t index = 0; index < count; index++) {
+            values->data<Number>()[to + index * around.inner] = entries[index].value;
+            indices->data<int64_t>()[to + index * around.inner] = entries[index].index;
+          }
+        }
+      });
+      return has_memory ? nullptr : kNoMemory;
+    });
+  }
+
+ private:
+  template <class Number>
+  struct Entry {
+    Number value;
+    int32_t index;
+  };
+
+  // Brings the first `count` of the numbers that begin at `from` to the front of `entries`.
+  template <class Number>
+  void take(const Number* from, AroundAxis around, int64_t count, Entry<Number>* entries) const {
+    for (int64_t index = 0; index < around.size; index++)
+      entries[index] = {from[index * around.inner], static_cast<int32_t>(index)};
+    const auto is_before = [this](const Entry<Number>& a, const Entry<Number>& b) {
+      if (is_larger(a.value, b.value)) return takes_largest_;
+      if (is_larger(b.value, a.value)) return !takes_largest_;
+      return a.index < b.index;
+    };
+    Entry<Number>*const middle = entries + count, *const end = entries + around.size;
+    if (middle != end) std::nth_element(entries, middle, end, is_before);
+    std::sort(entries, middle, is_before);
+  }
+
+  int64_t axis_ = -1, count_ = -1;
+  bool takes_largest_ = true, has_attribute_ = false;
+};
+
+}  // namespace
+}  // namespace dino8::engine
