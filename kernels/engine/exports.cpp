@@ -38,12 +38,6 @@ Shape shape_of(const int32_t* dims, int32_t rank) {
 
 }  // namespace
 
-#if defined(__wasm__)
-// Constructs what is static, once. Without a function that does so, the linker lets each exported function construct and destroy it.
-extern "C" void __wasm_call_ctors();
-DINO8_ENGINE_EXPORT(_initialize) void _initialize() { __wasm_call_ctors(); }
-#endif
-
 // Memory for texts and dimensions, to be released by `dino8_release`; null if there is not enough.
 DINO8_ENGINE_EXPORT(dino8_allocate) void* dino8_allocate(size_t bytes) { return std::malloc(bytes); }
 DINO8_ENGINE_EXPORT(dino8_release) void dino8_release(void* memory) { std::free(memory); }

@@ -1,11 +1,14 @@
 /**
- * The functions that the engine exports, as kernels/engine/exports.cpp declares them. Addresses are numbers of 32 bits, those of the upper
+ * The functions that the engine exports, as kernels/engine/exports.cpp and wasm_runtime.cpp declare them. Addresses are numbers of 32 bits, those of the upper
  * half negative. Functions that can fail return 0 then, and `dino8_graph_problem` says why.
  */
 
 type Address = number;
 
 export interface EngineFunctions {
+  _initialize(): void;
+  /** 1 if WebAssembly stopped because there was no memory. */
+  dino8_is_out_of_memory(): number;
   dino8_allocate(bytes: number): Address;
   dino8_release(memory: Address): void;
   dino8_has_operator(domain: Address, domainBytes: number, type: Address, typeBytes: number): number;
@@ -47,6 +50,8 @@ export interface EngineFunctions {
 
 /** The functions that every variant has. */
 export const FUNCTIONS: readonly (keyof EngineFunctions)[] = [
+  '_initialize',
+  'dino8_is_out_of_memory',
   'dino8_allocate',
   'dino8_release',
   'dino8_has_operator',

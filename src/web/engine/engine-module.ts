@@ -17,12 +17,6 @@ export class EngineFailure extends Error {
   }
 }
 
-/** The functions that a module may import from its system, of which the engine needs none to compute: they answer that they do not exist. */
-const NO_SYSTEM_CALL = 52; // WASI's errno `nosys`
-
-/** An allocation that failed asked for less than this as a rule: 16 MiB, in pages of 64 KiB. */
-const SPARE_PAGES = 256;
-
 /**
  * The engine, compiled and instantiated in a browser or Node.js. Its models share its memory, and run one at a time.
  * @example
@@ -52,7 +46,7 @@ export class EngineModule {
     let exported: Readonly<Record<string, unknown>>;
     try {
       const module = bytes instanceof Uint8Array ? await webAssembly.compile(bytes) : bytes;
-      ({ exports: exported } = await webAssembly.instantiate(module, systemOf(module)));
+      ({ exports: exported } = await webAssembly.instantiate(module, {}));
     } catch (error) {
       throw new RuntimeError(
         `The engine does not start here (${messageOf(error)}); load the page again, or use another browser.`,
@@ -65,10 +59,9 @@ export class EngineModule {
       throw new RuntimeError(
         `The file is not this version of dino8's engine: it has no ${missing ?? 'memory'}; export the page again.`,
       );
-    const start = exported._initialize;
-    if (typeof start === 'function') start();
-    // Their types are those of exports.cpp.
-    return new EngineModule(exported as unknown as EngineFunctions, memory);
+    const functions = exported as unknown as EngineFunctions; // their types are those of exports.cpp
+    functions._initialize();
+    return new EngineModule(functions, memory);
   }
 
   /**
@@ -104,17 +97,8 @@ export class EngineModule {
       return called(...parameters);
     } catch (error) {
       this.#stopped = true;
-      throw new EngineFailure(`the engine stopped (${messageOf(error)})`, isOutOfMemory(error) || !this.#canGrow());
-    }
-  }
-
-  /** C++ without exceptions stops where an allocation fails, so that a lack of memory is seen by asking for more. */
-  #canGrow(): boolean {
-    try {
-      this.#memory.grow(SPARE_PAGES);
-      return true;
-    } catch {
-      return false;
+      const isForMemory = isOutOfMemory(error) || this.#functions.dino8_is_out_of_memory() !== 0;
+      throw new EngineFailure(`the engine stopped (${messageOf(error)})`, isForMemory);
     }
   }
 
@@ -148,20 +132,4 @@ export class EngineModule {
     const bytes = this.#encoder.encode(text);
     return [this.place(bytes), bytes.length];
   }
-}
-
-/** What a module imports: functions of a system that a page does not have. */
-function systemOf(module: CompiledModule): Record<string, Record<string, () => number>> {
-  const system: Record<string, Record<string, () => number>> = {};
-  for (const { module: from, name, kind } of webAssembly.Module.imports(module)) {
-    if (kind !== 'function') continue;
-    system[from] ??= {};
-    system[from][name] =
-      name === 'proc_exit'
-        ? () => {
-            throw new webAssembly.RuntimeError();
-          }
-        : () => NO_SYSTEM_CALL;
-  }
-  return system;
 }

@@ -9,7 +9,6 @@ export type CompiledModule = object;
 /** Memory that grows. A view of `buffer` is empty after it grew. */
 export interface Memory {
   readonly buffer: ArrayBuffer;
-  grow(pages: number): number;
 }
 
 interface WebAssemblyInterface {
@@ -19,13 +18,7 @@ interface WebAssemblyInterface {
     module: CompiledModule,
     imports: object,
   ): Promise<{ readonly exports: Readonly<Record<string, unknown>> }>;
-  readonly Module: {
-    imports(
-      module: CompiledModule,
-    ): readonly { readonly module: string; readonly name: string; readonly kind: string }[];
-  };
   readonly Memory: new (...parameters: never) => Memory;
-  readonly RuntimeError: new () => Error;
 }
 
 const scope = globalThis as unknown as { readonly WebAssembly: WebAssemblyInterface }; // other members have types already
