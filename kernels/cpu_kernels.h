@@ -26,6 +26,6 @@ struct CpuKernels {
 
 // Only those of the processor's architecture are defined, and of these only what the compiler knows the instructions of.
 extern const CpuKernels scalar_kernels, avx2_kernels, avx512_kernels, avx512_vnni_kernels, avx_vnni_kernels, amx_int8_kernels,
-    neon_kernels, neon_dot_kernels, neon_i8mm_kernels;
+    neon_kernels, neon_dot_kernels, neon_i8mm_kernels, wasm_simd_kernels, wasm_unsigned_dot_kernels, wasm_signed_dot_kernels;
 
 }  // namespace dino8

@@ -18,24 +18,33 @@ inline OrtStatus* no_memory(const OrtApi& api) {
   return api.createStatus(kFail, "a dino8 operator: there is not enough memory");
 }
 
+// Returns what `compute` returns or, if it throws an exception, what `otherwise` does. Where programs have no exceptions, as in
+// WebAssembly, memory that is not there ends the program.
+template <class Compute, class Otherwise>
+auto caught(Compute compute, [[maybe_unused]] Otherwise otherwise) {
+#if defined(__cpp_exceptions)
+  try {
+    return compute();
+  } catch (const std::exception&) {
+    return otherwise();
+  }
+#else
+  return compute();
+#endif
+}
+
 // `compute` as ONNX Runtime calls it; `Kernel` is the type of a node's state, and has the functions of ONNX Runtime as `api`.
 template <class Kernel, OrtStatus* (*compute)(void*, OrtKernelContext*)>
 OrtStatus* guarded(void* kernel, OrtKernelContext* context) {
-  try {
-    return compute(kernel, context);
-  } catch (const std::exception&) {
-    return no_memory(static_cast<const Kernel*>(kernel)->api);
-  }
+  return caught([&] { return compute(kernel, context); },
+                [&] { return no_memory(static_cast<const Kernel*>(kernel)->api); });
 }
 
 // `create` as ONNX Runtime calls it.
 template <OrtStatus* (*create)(const OrtCustomOp*, const void*, const OrtKernelInfo*, void**)>
 OrtStatus* guarded_create(const OrtCustomOp* op, const void* table, const OrtKernelInfo* node, void** kernel) {
-  try {
-    return create(op, table, node, kernel);
-  } catch (const std::exception&) {
-    return no_memory(OrtApi{static_cast<const void* const*>(table)});
-  }
+  return caught([&] { return create(op, table, node, kernel); },
+                [&] { return no_memory(OrtApi{static_cast<const void* const*>(table)}); });
 }
 
 // The state of one node of a session: ONNX Runtime's functions and the kernels of the chosen instruction set.
@@ -84,11 +93,7 @@ OrtStatus* run_parts(const OrtApi& api, OrtKernelContext* context, Work& work, i
 
     static void run(void* data, size_t part) {
       Parts& all = *static_cast<Parts*>(data);
-      try {
-        all.task(&all.work, part);
-      } catch (const std::exception&) {
-        all.has_failed = true;
-      }
+      caught([&] { all.task(&all.work, part); }, [&] { all.has_failed = true; });
     }
   } all{work, task};
   if (parts == 1) Parts::run(&all, 0);

@@ -7,6 +7,8 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__wasm__)
+#include "paths/wasm_dot.h"
 #endif
 #if defined(__x86_64__) && defined(__linux__)
 #include <sys/syscall.h>
@@ -87,8 +89,17 @@ std::vector<CpuPath> find_paths() {
   if (has_i8mm()) paths.push_back({"neon-i8mm", &neon_i8mm_kernels});
   if (has_dot_products()) paths.push_back({"neon-dot", &neon_dot_kernels});
   paths.push_back({"neon", &neon_kernels});
+#elif defined(__wasm__)
+#if defined(__wasm_relaxed_simd__)
+  const RelaxedDot dot = relaxed_dot();
+  if (dot == RelaxedDot::kUnsigned) paths.push_back({"wasm-unsigned-dot", &wasm_unsigned_dot_kernels});
+  if (dot == RelaxedDot::kSigned) paths.push_back({"wasm-signed-dot", &wasm_signed_dot_kernels});
 #endif
+  paths.push_back({"wasm-simd", &wasm_simd_kernels});
+#endif
+#if !defined(__wasm__)  // where all processors have vectors
   paths.push_back({"scalar", &scalar_kernels});
+#endif
   return paths;
 }
 

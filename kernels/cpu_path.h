@@ -11,7 +11,7 @@ namespace dino8 {
 constexpr const char* kPathVariable = "DINO8_KERNEL_PATH";
 
 struct CpuPath {
-  const char* name;  // "amx-int8", "avx512-vnni", "avx-vnni", "avx512", "avx2", "neon-i8mm", "neon-dot", "neon" or "scalar"
+  const char* name;  // "amx-int8", "avx512-vnni", "avx-vnni", "avx512", "avx2", "neon-i8mm", "neon-dot", "neon", "wasm-unsigned-dot", "wasm-signed-dot", "wasm-simd" or "scalar"
   const CpuKernels* kernels;
 };
 

@@ -9,6 +9,8 @@
 #include <immintrin.h>
 #elif defined(__aarch64__)
 #include <arm_neon.h>
+#elif defined(__wasm_simd128__)
+#include <wasm_simd128.h>
 #endif
 
 namespace dino8 {
@@ -51,6 +53,13 @@ inline IntVector bits_of(FloatVector value) {
   return bits;
 }
 
+// a · b + c. Compilers make one instruction of the operators where there is one, other than those for WebAssembly.
+#if defined(__wasm_relaxed_simd__)
+inline FloatVector multiply_add(FloatVector a, FloatVector b, FloatVector c) { return wasm_f32x4_relaxed_madd(a, b, c); }
+#else
+inline FloatVector multiply_add(FloatVector a, FloatVector b, FloatVector c) { return a * b + c; }
+#endif
+
 // The larger and the smaller one; b where one of them is not a number.
 #if defined(__AVX512F__)
 // These are the masked forms, because GCC 12 warns about its own headers for the plain ones (GCC bug 105593).
@@ -59,6 +68,9 @@ inline FloatVector smaller(FloatVector a, FloatVector b) { return _mm512_maskz_m
 #elif defined(__AVX2__)
 inline FloatVector larger(FloatVector a, FloatVector b) { return _mm256_max_ps(a, b); }
 inline FloatVector smaller(FloatVector a, FloatVector b) { return _mm256_min_ps(a, b); }
+#elif defined(__wasm_simd128__)
+inline FloatVector larger(FloatVector a, FloatVector b) { return wasm_f32x4_pmax(b, a); }
+inline FloatVector smaller(FloatVector a, FloatVector b) { return wasm_f32x4_pmin(b, a); }
 #else
 inline FloatVector larger(FloatVector a, FloatVector b) { return a > b ? a : b; }
 inline FloatVector smaller(FloatVector a, FloatVector b) { return a < b ? a : b; }
@@ -112,6 +124,9 @@ inline void store_bytes(uint8_t* to, const IntVector (&values)[16 / kFloatLanes]
   const int16x8_t low = vcombine_s16(vmovn_s32(values[0]), vmovn_s32(values[1]));
   const int16x8_t high = vcombine_s16(vmovn_s32(values[2]), vmovn_s32(values[3]));
   vst1q_u8(to, vcombine_u8(vqmovun_s16(low), vqmovun_s16(high)));
+#elif defined(__wasm_simd128__)
+  const v128_t low = wasm_i16x8_narrow_i32x4(values[0], values[1]), high = wasm_i16x8_narrow_i32x4(values[2], values[3]);
+  wasm_v128_store(to, wasm_u8x16_narrow_i16x8(low, high));
 #else
   for (int64_t at = 0; at < 16; at++) to[at] = static_cast<uint8_t>(values[at / kFloatLanes][at % kFloatLanes]);
 #endif

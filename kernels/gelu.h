@@ -29,10 +29,10 @@ inline void gelu(FloatVector (&x)[Count]) {
 #pragma GCC unroll 12
   for (const float coefficient : kOthers) {
 #pragma GCC unroll 4
-    for (int each = 0; each < Count; each++) p[each] = p[each] * u[each] + coefficient;
+    for (int each = 0; each < Count; each++) p[each] = multiply_add(p[each], u[each], all_floats(coefficient));
   }
 #pragma GCC unroll 4
-  for (int each = 0; each < Count; each++) x[each] *= limited[each] * p[each] + 0.5f;
+  for (int each = 0; each < Count; each++) x[each] *= multiply_add(limited[each], p[each], all_floats(0.5f));
 }
 
 }  // namespace

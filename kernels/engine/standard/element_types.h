@@ -13,17 +13,17 @@ struct Truth {
 };
 
 template <class Number>
-constexpr Element kElementOf = Element::kFloat;
+inline constexpr Element kElementOf = Element::kFloat;
 template <>
-constexpr Element kElementOf<uint8_t> = Element::kUint8;
+inline constexpr Element kElementOf<uint8_t> = Element::kUint8;
 template <>
-constexpr Element kElementOf<int8_t> = Element::kInt8;
+inline constexpr Element kElementOf<int8_t> = Element::kInt8;
 template <>
-constexpr Element kElementOf<int32_t> = Element::kInt32;
+inline constexpr Element kElementOf<int32_t> = Element::kInt32;
 template <>
-constexpr Element kElementOf<int64_t> = Element::kInt64;
+inline constexpr Element kElementOf<int64_t> = Element::kInt64;
 template <>
-constexpr Element kElementOf<Truth> = Element::kBool;
+inline constexpr Element kElementOf<Truth> = Element::kBool;
 
 // Returns `work(number)` with a number of the element's type, which has to be one of the `Numbers`.
 template <class... Numbers, class Work>

@@ -1,0 +1,97 @@
+// Builds the engine for WebAssembly, which runs quantized models in a page, with a clang++ that has the C++ library for
+// it (Debian: clang, lld, libc++-dev-wasm32, libclang-rt-dev-wasm32, wasi-libc); with `--if-needed` only if there is none
+// of the current sources. The published package brings the engine along. Without it, `dino8 export --target web` says what
+// is missing. Set DINO8_WERROR to treat warnings as errors, as CI does.
+import { execFile } from 'node:child_process';
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import {
+  engineCompilers,
+  engineErrorFile,
+  engineFile,
+  engineRecordFile,
+  engineRecordOf,
+  engineSources,
+  findEngineCompiler,
+  isEngineBuilt,
+  TARGET,
+  variants,
+} from './engine.mjs';
+import { buildFolder } from './library.mjs';
+
+const run = promisify(execFile);
+const here = dirname(fileURLToPath(import.meta.url));
+
+const FLAGS = [
+  TARGET,
+  '-std=c++17',
+  '-O3',
+  '-fno-exceptions',
+  '-fno-rtti',
+  '-fno-math-errno',
+  '-ffp-contract=fast',
+  '-fvisibility=hidden',
+  '-Wall',
+  '-Wextra',
+  ...(process.env.DINO8_WERROR ? ['-Werror'] : []),
+];
+
+const LINK_FLAGS = [TARGET, '-nostartfiles', '-Wl,--no-entry', '-Wl,--gc-sections', '-Wl,--strip-all'];
+
+/** Compiles all sources for each variant, as many at a time as there are processors. Returns the paths of the modules. */
+async function build(compiler, temporary) {
+  const waiting = variants.flatMap((variant) =>
+    engineSources().map((source) => ({ variant, source, object: objectOf(variant, source) })),
+  );
+  function objectOf(variant, source) {
+    return join(temporary, `${variant.file}-${relative(here, source).replaceAll(/[\\/]/g, '-')}.o`);
+  }
+  const compile = async () => {
+    for (let next = waiting.shift(); next; next = waiting.shift())
+      await run(compiler, [...FLAGS, ...next.variant.flags, '-c', next.source, '-o', next.object]);
+  };
+  await Promise.all(Array.from({ length: availableParallelism() }, compile));
+  for (const variant of variants) {
+    const objects = engineSources().map((source) => objectOf(variant, source));
+    const linked = join(temporary, variant.file);
+    await run(compiler, [...LINK_FLAGS, ...variant.flags, ...objects, '-o', linked]);
+    const imports = WebAssembly.Module.imports(await WebAssembly.compile(readFileSync(linked)));
+    if (imports.length > 0)
+      throw new Error(`error: ${variant.file} imports ${imports.map(({ name }) => name).join(', ')}, which pages do not have`);
+  }
+}
+
+/** Keeps `message`, removes the modules of earlier sources, and prints the first error. */
+function fail(message) {
+  for (const path of [engineRecordFile, ...variants.map(engineFile)]) rmSync(path, { force: true });
+  writeFileSync(engineErrorFile, `${message.trim()}\n`);
+  const lines = message.trim().split('\n');
+  const first = lines.find((line) => line.includes('error')) ?? lines[0];
+  console.log(`dino8: the engine for WebAssembly was not built (${first}); pages of quantized models cannot be exported.`);
+}
+
+if (process.argv.includes('--if-needed') && isEngineBuilt()) process.exit();
+mkdirSync(buildFolder, { recursive: true });
+const compiler = findEngineCompiler();
+if (compiler === undefined)
+  fail(`no C++ compiler with the C++ library for WebAssembly was found; ${engineCompilers.join(', ')} were tried`);
+else {
+  const temporary = join(buildFolder, `tmp-engine-${process.pid}`);
+  mkdirSync(temporary, { recursive: true });
+  try {
+    await build(compiler, temporary);
+    // The modules count once their record is there.
+    rmSync(engineRecordFile, { force: true });
+    for (const variant of variants) renameSync(join(temporary, variant.file), engineFile(variant));
+    writeFileSync(engineRecordFile, JSON.stringify(engineRecordOf(variants.map(engineFile))));
+    rmSync(engineErrorFile, { force: true });
+    console.log(`dino8: the engine for WebAssembly was built with ${compiler}.`);
+  } catch (error) {
+    fail(String(error.stderr || error.message));
+  } finally {
+    rmSync(temporary, { recursive: true, force: true });
+  }
+}

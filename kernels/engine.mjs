@@ -1,0 +1,95 @@
+// The source files of the engine for WebAssembly, its compiler and its variants, for build-engine.mjs.
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { buildFolder, version } from './library.mjs';
+
+const here = dirname(fileURLToPath(import.meta.url));
+
+/** The message of the build that failed last; the file does not exist after a build that succeeded. */
+export const engineErrorFile = join(buildFolder, 'engine-error.txt');
+
+/** The record of a whole build: the version of dino8, the hash of the sources, and that of each module by its name. */
+export const engineRecordFile = join(buildFolder, 'dino8-engine.json');
+
+/** The modules, and the compiler's flags for what browsers must have for each. */
+export const variants = [
+  { file: 'dino8-engine.wasm', flags: ['-msimd128'] },
+  { file: 'dino8-engine-relaxed.wasm', flags: ['-msimd128', '-mrelaxed-simd'] },
+];
+
+/** The path of a module. */
+export const engineFile = ({ file }) => join(buildFolder, file);
+
+/** Of the kernel library, the files of operators that a model runs by. */
+const LIBRARY = [
+  'add_quantize_op.cpp',
+  'cpu_path.cpp',
+  'deformable_attention_op.cpp',
+  'fusion_attention_op.cpp',
+  'linear_block_op.cpp',
+  'multi_head_attention_op.cpp',
+  'prepared_layer.cpp',
+  'run_memory.cpp',
+  'window_attention_op.cpp',
+  'paths/wasm_dot.cpp',
+  'paths/wasm_simd.cpp',
+];
+
+const FOLDERS = ['engine', 'engine/standard'];
+
+/** The source files of the engine. */
+export function engineSources() {
+  const own = FOLDERS.flatMap((folder) =>
+    readdirSync(join(here, folder))
+      .filter((name) => name.endsWith('.cpp'))
+      .sort()
+      .map((name) => `${folder}/${name}`),
+  );
+  return [...own, ...LIBRARY].map((file) => join(here, file));
+}
+
+/** The hash of all files that the engine is made from. */
+function sourceHash() {
+  const hash = createHash('sha256');
+  for (const folder of ['.', 'paths', ...FOLDERS])
+    for (const name of readdirSync(join(here, folder)).sort())
+      if (/\.(cpp|h)$/.test(name) || (folder === '.' && /^(build-engine|engine|library)\.mjs$/.test(name)))
+        hash.update(`${folder}/${name}`).update(readFileSync(join(here, folder, name)));
+  return hash.digest('hex');
+}
+
+/** What the record holds for modules, which are paths. */
+export function engineRecordOf(modules) {
+  const sha256 = Object.fromEntries(
+    modules.map((path) => [basename(path), createHash('sha256').update(readFileSync(path)).digest('hex')]),
+  );
+  return { version, sources: sourceHash(), sha256 };
+}
+
+/** True if the modules of the current sources are there as they were built. */
+export function isEngineBuilt() {
+  const modules = variants.map(engineFile);
+  if (![engineRecordFile, ...modules].every((path) => existsSync(path))) return false;
+  return readFileSync(engineRecordFile, 'utf8') === JSON.stringify(engineRecordOf(modules));
+}
+
+/** The names of C++ compilers that are tried, in this order; the environment variable DINO8_WASM_CXX replaces the list. */
+export const engineCompilers = process.env.DINO8_WASM_CXX
+  ? [process.env.DINO8_WASM_CXX]
+  : ['clang++-19', 'clang++-20', 'clang++-18', 'clang++'];
+
+/** The flag that makes a compiler compile for WebAssembly. */
+export const TARGET = '--target=wasm32-wasi';
+
+/** The first of `engineCompilers` that makes a module of a program that needs the C++ library, or undefined. */
+export function findEngineCompiler() {
+  const program = '#include <string>\n#include <vector>\nint main() { return std::vector<std::string>(1).size(); }';
+  const args = [TARGET, '-std=c++17', '-msimd128', '-fno-exceptions', '-x', 'c++', '-', '-o'];
+  const nowhere = process.platform === 'win32' ? 'NUL' : '/dev/null';
+  return engineCompilers.find(
+    (name) => spawnSync(name, [...args, nowhere], { input: program, stdio: ['pipe', 'ignore', 'ignore'] }).status === 0,
+  );
+}

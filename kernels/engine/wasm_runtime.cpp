@@ -1,0 +1,78 @@
+// What the C and C++ libraries for WebAssembly would ask the system for. A page has none: the module imports nothing.
+#if defined(__wasm__)
+#include <__verbose_abort>
+#include <cstddef>
+#include <cstdlib>
+#include <new>
+
+#if defined(__wasm_relaxed_simd__)
+#include "../paths/wasm_dot.h"
+#endif
+
+namespace {
+
+// Set before the program ends because there is no memory; JavaScript then sees a WebAssembly.RuntimeError.
+bool is_out_of_memory = false;
+
+void* allocate_or_end(std::size_t bytes, std::size_t alignment) {
+  constexpr std::size_t kUsual = alignof(std::max_align_t);
+  void* const memory = alignment <= kUsual ? std::malloc(bytes)
+                                           : std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
+  if (memory != nullptr) return memory;
+  is_out_of_memory = true;
+  __builtin_trap();
+}
+
+}  // namespace
+
+extern "C" void __wasm_call_ctors();
+
+// To be called once, before all other functions: the constructors of what lives as long as the module.
+extern "C" __attribute__((export_name("_initialize"))) void _initialize() { __wasm_call_ctors(); }
+
+// 1 if the program ended because there was no memory.
+extern "C" __attribute__((export_name("dino8_is_out_of_memory"))) int dino8_is_out_of_memory() { return is_out_of_memory; }
+
+#if defined(__wasm_relaxed_simd__)
+// 1 if this processor's products of bytes by relaxed SIMD are exact. Otherwise the module takes those of plain SIMD.
+extern "C" __attribute__((export_name("dino8_relaxed_dot_is_exact"))) int dino8_relaxed_dot_is_exact() {
+  return dino8::relaxed_dot() != dino8::RelaxedDot::kInexact;
+}
+#endif
+
+void* operator new(std::size_t bytes) { return allocate_or_end(bytes, 1); }
+void* operator new[](std::size_t bytes) { return allocate_or_end(bytes, 1); }
+void* operator new(std::size_t bytes, std::align_val_t alignment) {
+  return allocate_or_end(bytes, static_cast<std::size_t>(alignment));
+}
+void* operator new[](std::size_t bytes, std::align_val_t alignment) {
+  return allocate_or_end(bytes, static_cast<std::size_t>(alignment));
+}
+void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept { return std::malloc(bytes); }
+void* operator new[](std::size_t bytes, const std::nothrow_t&) noexcept { return std::malloc(bytes); }
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete[](void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
+void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
+void operator delete[](void* memory, std::align_val_t) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
+void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
+
+#if !defined(_LIBCPP_VERBOSE_ABORT_NOEXCEPT)
+#define _LIBCPP_VERBOSE_ABORT_NOEXCEPT
+#endif
+void std::__libcpp_verbose_abort(const char*, ...) _LIBCPP_VERBOSE_ABORT_NOEXCEPT { __builtin_trap(); }
+
+extern "C" {
+// The library's own would write a message first.
+void abort() { __builtin_trap(); }
+void __cxa_pure_virtual() { __builtin_trap(); }
+// There are no environment variables.
+char* getenv(const char*) { return nullptr; }
+// Nothing is destroyed at the end, which a module does not have.
+int __cxa_atexit(void (*)(void*), void*, void*) { return 0; }
+}
+
+
+#endif
