@@ -11,9 +11,14 @@
 namespace dino8::engine {
 namespace {
 
+// Computes a piece of a row of a result. The step of an input is 0 if it repeats its element, otherwise 1.
+using BinaryRow = void (*)(const char* a, int64_t a_step, const char* b, int64_t b_step, int64_t count, char* to);
+
 template <class In, class Out, class Function>
-void binary_row(const In* a, int64_t a_step, const In* b, int64_t b_step, int64_t count, Out* __restrict to,
-                const Function& function) {
+void binary_row(const char* a_memory, int64_t a_step, const char* b_memory, int64_t b_step, int64_t count, char* memory) {
+  constexpr Function function{};
+  const In *a = reinterpret_cast<const In*>(a_memory), *b = reinterpret_cast<const In*>(b_memory);
+  Out* __restrict to = reinterpret_cast<Out*>(memory);
   if constexpr (std::is_same<In, float>::value) {
     // Loops of which compilers make vectors.
     if (a_step == 0) {
@@ -26,34 +31,36 @@ void binary_row(const In* a, int64_t a_step, const In* b, int64_t b_step, int64_
       for (int64_t at = 0; at < count; at++) to[at] = function(a[at], b[at]);
     }
   } else {
+    DINO8_SHORT_LOOP
     for (int64_t at = 0; at < count; at++) to[at] = function(a[at * a_step], b[at * b_step]);
   }
 }
 
-// `make(element, shape, out)` makes the tensor of the result.
-template <class In, class Out, class Function, class Make>
-Problem apply_binary(Run& run, const Tensor& a, const Tensor& b, const Function& function, const Make& make) {
+// Computes the output of a run or, if it is not null, `temporary`. This is one function for all types and operators, so that there is
+// less code for pages to load.
+inline Problem apply_binary(Run& run, const Tensor& a, const Tensor& b, Element element, BinaryRow row,
+                            Tensor* temporary = nullptr) {
   Broadcast<2> broadcast;
   const Shape* const shapes[] = {&a.shape, &b.shape};
-  if (const Problem problem = broadcast.set(shapes, kElementOf<Out>)) return problem;
-  Tensor* out;
-  if (const Problem problem = make(kElementOf<Out>, broadcast.shape(), out)) return problem;
-  const In *a_data = a.data<In>(), *b_data = b.data<In>();
-  Out* to = out->data<Out>();
+  if (const Problem problem = broadcast.set(shapes, element)) return problem;
+  Tensor* out = temporary;
+  const int64_t bytes = static_cast<int64_t>(bytes_of(element));
+  if (temporary) {
+    *temporary = {element, broadcast.shape(), allocate(broadcast.count() * bytes)};
+    if (!temporary->memory) return kNoMemory;
+  } else if (const Problem problem = run.make_output(0, element, broadcast.shape(), out)) {
+    return problem;
+  }
+  const int64_t a_bytes = static_cast<int64_t>(bytes_of(a.element)), b_bytes = static_cast<int64_t>(bytes_of(b.element));
+  const char *a_data = a.data<char>(), *b_data = b.data<char>();
+  char* to = out->data<char>();
   for_each_range(run, broadcast.count(), 1, [&](int64_t begin, int64_t end) {
     broadcast.for_rows(begin, end, [&](const int64_t* offsets, int64_t at, int64_t count) {
-      binary_row(a_data + offsets[0], broadcast.step(0), b_data + offsets[1], broadcast.step(1), count, to + at, function);
+      row(a_data + offsets[0] * a_bytes, broadcast.step(0), b_data + offsets[1] * b_bytes, broadcast.step(1), count,
+          to + at * bytes);
     });
   });
   return nullptr;
-}
-
-// The same for the output of a run.
-template <class In, class Out, class Function>
-Problem apply_binary(Run& run, const Tensor& a, const Tensor& b, const Function& function) {
-  return apply_binary<In, Out>(run, a, b, function, [&](Element element, const Shape& shape, Tensor*& out) {
-    return run.make_output(0, element, shape, out);
-  });
 }
 
 inline Problem take_two(const Run& run, const Tensor* (&inputs)[2]) {
@@ -167,7 +174,7 @@ Problem arithmetic(Run& run) {
   if (const Problem problem = take_two(run, inputs)) return problem;
   return for_element<float, int64_t, int32_t, uint8_t, int8_t>(inputs[0]->element, [&](auto number) {
     using Number = decltype(number);
-    return apply_binary<Number, Number>(run, *inputs[0], *inputs[1], Function{});
+    return apply_binary(run, *inputs[0], *inputs[1], kElementOf<Number>, binary_row<Number, Number, Function>);
   });
 }
 
@@ -187,7 +194,7 @@ Problem division(Run& run) {
     using Number = decltype(number);
     if (std::is_integral<Number>::value && inputs[0]->shape.count() > 0 && has_zero<Number>(*inputs[1]))
       return "it divides an integer by 0";
-    return apply_binary<Number, Number>(run, *inputs[0], *inputs[1], Function{});
+    return apply_binary(run, *inputs[0], *inputs[1], kElementOf<Number>, binary_row<Number, Number, Function>);
   });
 }
 
@@ -197,7 +204,8 @@ Problem comparison(Run& run) {
   const Tensor* inputs[2];
   if (const Problem problem = take_two(run, inputs)) return problem;
   return for_element<Elements...>(inputs[0]->element, [&](auto number) {
-    return apply_binary<decltype(number), Truth>(run, *inputs[is_swapped], *inputs[!is_swapped], Function{});
+    constexpr BinaryRow kRow = binary_row<decltype(number), Truth, Function>;
+    return apply_binary(run, *inputs[is_swapped], *inputs[!is_swapped], Element::kBool, kRow);
   });
 }
 
@@ -212,20 +220,16 @@ Problem extreme(Run& run) {
   }
   return for_element<float, int64_t, int32_t, uint8_t, int8_t>(run.input(0)->element, [&](auto number) -> Problem {
     using Number = decltype(number);
+    constexpr BinaryRow kRow = binary_row<Number, Number, Function>;
+    constexpr Element kElement = kElementOf<Number>;
     Tensor so_far = *run.input(0);
     if (count == 1) return run.set_output(0, so_far), nullptr;
     for (size_t index = 1; index + 1 < count; index++) {
       Tensor next;
-      const auto make = [&](Element element, const Shape& shape, Tensor*& out) {
-        next = {element, shape, allocate(shape.count() * static_cast<int64_t>(sizeof(Number)))};
-        out = &next;
-        return next.memory ? nullptr : kNoMemory;
-      };
-      if (const Problem problem = apply_binary<Number, Number>(run, so_far, *run.input(index), Function{}, make))
-        return problem;
+      if (const Problem problem = apply_binary(run, so_far, *run.input(index), kElement, kRow, &next)) return problem;
       so_far = next;
     }
-    return apply_binary<Number, Number>(run, so_far, *run.input(count - 1), Function{});
+    return apply_binary(run, so_far, *run.input(count - 1), kElement, kRow);
   });
 }
 
@@ -249,30 +253,14 @@ class Mod : public Operator {
 
 // x^y of floats, where y may be an integer.
 template <class Exponent>
-Problem power_of(Run& run, const Tensor& x, const Tensor& y) {
-  Broadcast<2> broadcast;
-  const Shape* const shapes[] = {&x.shape, &y.shape};
-  if (const Problem problem = broadcast.set(shapes, Element::kFloat)) return problem;
-  Tensor* out;
-  if (const Problem problem = run.make_output(0, Element::kFloat, broadcast.shape(), out)) return problem;
-  const float* x_data = x.data<float>();
-  const Exponent* y_data = y.data<Exponent>();
-  float* to = out->data<float>();
-  const bool is_square = y.shape.count() == 1 && *y_data == 2;
-  for_each_range(run, broadcast.count(), 1, [&](int64_t begin, int64_t end) {
-    broadcast.for_rows(begin, end, [&](const int64_t* offsets, int64_t at, int64_t count) {
-      const float* base = x_data + offsets[0];
-      const Exponent* exponent = y_data + offsets[1];
-      float* __restrict row = to + at;
-      if (is_square && broadcast.step(0) == 1) {
-        for (int64_t i = 0; i < count; i++) row[i] = base[i] * base[i];
-        return;
-      }
-      for (int64_t i = 0; i < count; i++)
-        row[i] = std::pow(base[i * broadcast.step(0)], static_cast<float>(exponent[i * broadcast.step(1)]));
-    });
-  });
-  return nullptr;
+void power_row(const char* x_memory, int64_t x_step, const char* y_memory, int64_t y_step, int64_t count, char* memory) {
+  const float* x = reinterpret_cast<const float*>(x_memory);
+  const Exponent* y = reinterpret_cast<const Exponent*>(y_memory);
+  float* __restrict to = reinterpret_cast<float*>(memory);
+  if (x_step == 1 && y_step == 0 && *y == 2)
+    for (int64_t at = 0; at < count; at++) to[at] = x[at] * x[at];
+  else
+    for (int64_t at = 0; at < count; at++) to[at] = std::pow(x[at * x_step], static_cast<float>(y[at * y_step]));
 }
 
 inline Problem power(Run& run) {
@@ -280,7 +268,7 @@ inline Problem power(Run& run) {
   if (const Problem problem = take_inputs(run, 2, inputs)) return problem;
   if (inputs[0]->element != Element::kFloat) return kWrongType;
   return for_element<float, int32_t, int64_t>(inputs[1]->element, [&](auto exponent) {
-    return power_of<decltype(exponent)>(run, *inputs[0], *inputs[1]);
+    return apply_binary(run, *inputs[0], *inputs[1], Element::kFloat, power_row<decltype(exponent)>);
   });
 }
 

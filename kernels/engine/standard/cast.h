@@ -30,6 +30,11 @@ Out convert(In value) {
   }
 }
 
+template <class In, class Out>
+struct Conversion {
+  Out operator()(In value) const { return convert<Out>(value); }
+};
+
 class Cast : public Operator {
  public:
   Problem start(const Node& node) {
@@ -47,7 +52,7 @@ class Cast : public Operator {
       return for_element<float, int32_t, int64_t, uint8_t, int8_t, Truth>(input.element, [&](auto from) -> Problem {
         using In = decltype(from);
         if constexpr (std::is_same<In, Out>::value) return kWrongType;  // never, because the types differ
-        else return map_elements<In, Out>(run, input, [](In value) { return convert<Out>(value); });
+        else return apply_unary(run, input, to_, unary_row<In, Out, Conversion<In, Out>>);
       });
     });
   }

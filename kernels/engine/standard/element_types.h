@@ -25,6 +25,13 @@ inline constexpr Element kElementOf<int64_t> = Element::kInt64;
 template <>
 inline constexpr Element kElementOf<Truth> = Element::kBool;
 
+// Before a loop that seldom has much to do: keeps compilers from making it longer for the sake of speed, because pages load the code.
+#if defined(__clang__)
+#define DINO8_SHORT_LOOP _Pragma("clang loop vectorize(disable) unroll(disable)")
+#else
+#define DINO8_SHORT_LOOP
+#endif
+
 // Returns `work(number)` with a number of the element's type, which has to be one of the `Numbers`.
 template <class... Numbers, class Work>
 Problem for_element(Element element, const Work& work) {

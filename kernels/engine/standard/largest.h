@@ -3,6 +3,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstring>
+#include <limits>
+#include <type_traits>
 
 #include "checks.h"
 #include "element_types.h"
@@ -68,6 +71,31 @@ class ArgMax : public Operator {
   bool keeps_ = true, takes_last_ = false;
 };
 
+// An integer that is the larger, the larger a number is.
+template <class Number>
+int64_t key_of(Number number) {
+  if constexpr (std::is_same<Number, float>::value) {
+    if (number != number) return std::numeric_limits<int64_t>::max();
+    int32_t bits;
+    std::memcpy(&bits, &number, sizeof bits);
+    return bits >= 0 ? bits : -static_cast<int64_t>(bits & 0x7fffffff);
+  } else {
+    return number;
+  }
+}
+
+// The index of a number, and a key by which numbers are sorted.
+struct SortedEntry {
+  int64_t key, index;
+  bool operator<(const SortedEntry& other) const { return key != other.key ? key < other.key : index < other.index; }
+};
+
+// Brings the first `first` of the entries in order to their front.
+inline void sort_first(SortedEntry* entries, int64_t count, int64_t first) {
+  if (first < count) std::nth_element(entries, entries + first, entries + count);
+  std::sort(entries, entries + first);
+}
+
 // https://onnx.ai/onnx/operators/onnx__TopK.html. The results are sorted, even if they need not be.
 class TopK : public Operator {
  public:
@@ -102,19 +130,24 @@ class TopK : public Operator {
       const AroundAxis around = around_axis(input.shape, axis);
       std::atomic<bool> has_memory{true};
       for_each_range(run, around.outer * around.inner, static_cast<double>(around.size), [&](int64_t begin, int64_t end) {
-        const Scratch<Entry<Number>> scratch(around.size);
-        if (!scratch) {
+        const Scratch<SortedEntry> entries(around.size);
+        if (!entries) {
           has_memory = false;
           return;
         }
-        Entry<Number>* entries = scratch.data();
         for (int64_t at = begin; at < end; at++) {
           const int64_t block = at / around.inner, column = at % around.inner;
-          take(input.data<Number>() + block * around.size * around.inner + column, around, count, entries);
+          const Number* from = input.data<Number>() + block * around.size * around.inner + column;
+          for (int64_t index = 0; index < around.size; index++) {
+            const int64_t key = key_of(from[index * around.inner]);
+            entries.data()[index] = {takes_largest_ ? ~key : key, index};
+          }
+          sort_first(entries.data(), around.size, count);
           const int64_t to = block * count * around.inner + column;
-          for (int64_t index = 0; index < count; index++) {
-            values->data<Number>()[to + index * around.inner] = entries[index].value;
-            indices->data<int64_t>()[to + index * around.inner] = entries[index].index;
+          for (int64_t place = 0; place < count; place++) {
+            const int64_t index = entries.data()[place].index;
+            values->data<Number>()[to + place * around.inner] = from[index * around.inner];
+            indices->data<int64_t>()[to + place * around.inner] = index;
           }
         }
       });
@@ -123,27 +156,6 @@ class TopK : public Operator {
   }
 
  private:
-  template <class Number>
-  struct Entry {
-    Number value;
-    int32_t index;
-  };
-
-  // Brings the first `count` of the numbers that begin at `from` to the front of `entries`.
-  template <class Number>
-  void take(const Number* from, AroundAxis around, int64_t count, Entry<Number>* entries) const {
-    for (int64_t index = 0; index < around.size; index++)
-      entries[index] = {from[index * around.inner], static_cast<int32_t>(index)};
-    const auto is_before = [this](const Entry<Number>& a, const Entry<Number>& b) {
-      if (is_larger(a.value, b.value)) return takes_largest_;
-      if (is_larger(b.value, a.value)) return !takes_largest_;
-      return a.index < b.index;
-    };
-    Entry<Number>*const middle = entries + count, *const end = entries + around.size;
-    if (middle != end) std::nth_element(entries, middle, end, is_before);
-    std::sort(entries, middle, is_before);
-  }
-
   int64_t axis_ = -1, count_ = -1;
   bool takes_largest_ = true, has_attribute_ = false;
 };

@@ -122,13 +122,17 @@ void softmax_row(const float* from, int64_t count, float* to) {
   for (int64_t at = 0; at < whole; at += kFloatLanes) largest_parts = larger(load_floats(from + at), largest_parts);
   float largest = largest_of(largest_parts);
   for (int64_t at = whole; at < count; at++) largest = from[at] > largest ? from[at] : largest;
-  FloatVector sums{};
-  for (int64_t at = 0; at < whole; at += kFloatLanes) {
-    const FloatVector power = exponential(load_floats(from + at) - largest);
-    sums += power;
-    store_floats(to + at, power);
-  }
-  float sum = sum_of(sums);
+  FloatVector sums{}, next_sums{};  // two, because additions that follow each other wait for each other
+  int64_t first = 0;
+  const auto take = [&](FloatVector& sum) {
+    const FloatVector power = exponential(load_floats(from + first) - largest);
+    sum += power;
+    store_floats(to + first, power);
+    first += kFloatLanes;
+  };
+  while (first + kFloatLanes < whole) take(sums), take(next_sums);
+  if (first < whole) take(sums);
+  float sum = sum_of(sums + next_sums);
   if (whole < count) {
     store_some(to + whole, count - whole, exponential(load_some(from + whole, count - whole) - largest));
     for (int64_t at = whole; at < count; at++) sum += to[at];

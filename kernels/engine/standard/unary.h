@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "../../gelu.h"
+#include "checks.h"
 #include "element_types.h"
 #include "ranges.h"
 #include "vector_math.h"
@@ -13,24 +14,34 @@
 namespace dino8::engine {
 namespace {
 
-// Makes an output of the input's shape, and calls `map(from, count, to)` for its parts.
-template <class In, class Out, class Map>
-Problem map_parts(Run& run, const Tensor& input, const Map& map) {
+// Computes some elements of an output, with the constants of an operator.
+using UnaryRow = void (*)(const void* constants, const char* from, int64_t count, char* to);
+
+// Makes an output of the input's shape. This is one function for all types and operators, so that there is less code for pages to load.
+inline Problem apply_unary(Run& run, const Tensor& input, Element element, UnaryRow row, const void* constants = nullptr) {
   Tensor* out;
-  if (const Problem problem = run.make_output(0, kElementOf<Out>, input.shape, out)) return problem;
-  const In* from = input.data<In>();
-  Out* to = out->data<Out>();
-  for_each_range(run, input.shape.count(), 1,
-                 [&](int64_t begin, int64_t end) { map(from + begin, end - begin, to + begin); });
+  if (const Problem problem = make_checked_output(run, 0, element, input.shape, out)) return problem;
+  const int64_t from_bytes = static_cast<int64_t>(bytes_of(input.element)), bytes = static_cast<int64_t>(bytes_of(element));
+  const char* from = input.data<char>();
+  char* to = out->data<char>();
+  for_each_range(run, input.shape.count(), 1, [&](int64_t begin, int64_t end) {
+    row(constants, from + begin * from_bytes, end - begin, to + begin * bytes);
+  });
   return nullptr;
 }
 
-// The same for `function(element)`.
+// The elements become `function(element)`, where the function consists of the constants. Compilers make vectors of the loops with floats.
 template <class In, class Out, class Function>
-Problem map_elements(Run& run, const Tensor& input, const Function& function) {
-  return map_parts<In, Out>(run, input, [&](const In* from, int64_t count, Out* __restrict to) {
+void unary_row(const void* constants, const char* from_memory, int64_t count, char* memory) {
+  const Function function = constants ? *static_cast<const Function*>(constants) : Function{};
+  const In* from = reinterpret_cast<const In*>(from_memory);
+  Out* __restrict to = reinterpret_cast<Out*>(memory);
+  if constexpr (std::is_same<Out, float>::value) {
     for (int64_t at = 0; at < count; at++) to[at] = function(from[at]);
-  });
+  } else {
+    DINO8_SHORT_LOOP
+    for (int64_t at = 0; at < count; at++) to[at] = function(from[at]);
+  }
 }
 
 template <class Function, class... Numbers>
@@ -39,7 +50,7 @@ Problem unary(Run& run) {
   if (const Problem problem = take_inputs(run, 1, inputs)) return problem;
   return for_element<Numbers...>(inputs[0]->element, [&](auto number) {
     using Number = decltype(number);
-    return map_elements<Number, Number>(run, *inputs[0], Function{});
+    return apply_unary(run, *inputs[0], kElementOf<Number>, unary_row<Number, Number, Function>);
   });
 }
 
@@ -47,8 +58,9 @@ template <FloatVector (*function)(FloatVector)>
 Problem unary_vectors(Run& run) {
   const Tensor* inputs[1];
   if (const Problem problem = take_inputs(run, Element::kFloat, inputs)) return problem;
-  return map_parts<float, float>(run, *inputs[0], [](const float* from, int64_t count, float* to) {
-    map_vectors(from, count, to, [](FloatVector value) { return function(value); });
+  return apply_unary(run, *inputs[0], Element::kFloat, [](const void*, const char* from, int64_t count, char* to) {
+    map_vectors(reinterpret_cast<const float*>(from), count, reinterpret_cast<float*>(to),
+                [](FloatVector value) { return function(value); });
   });
 }
 
@@ -132,15 +144,22 @@ class Clip : public Operator {
       }
       if (const Problem problem = read_limit(inputs[1], low)) return problem;
       if (const Problem problem = read_limit(inputs[2], high)) return problem;
-      // NaN stays NaN, and a minimum above the maximum makes everything the maximum.
-      return map_elements<Number, Number>(run, *inputs[0], [=](Number x) {
-        const Number raised = x < low ? low : x;
-        return raised > high ? high : raised;
-      });
+      const Limits<Number> limits{low, high};
+      return apply_unary(run, *inputs[0], kElementOf<Number>, unary_row<Number, Number, Limits<Number>>, &limits);
     });
   }
 
  private:
+  template <class Number>
+  struct Limits {
+    Number low, high;
+    // NaN stays NaN, and a minimum above the maximum makes everything the maximum.
+    Number operator()(Number x) const {
+      const Number raised = x < low ? low : x;
+      return raised > high ? high : raised;
+    }
+  };
+
   template <class Number>
   static Problem read_limit(const Tensor* limit, Number& out) {
     if (limit == nullptr) return nullptr;

@@ -11,35 +11,40 @@
 namespace dino8::engine {
 namespace {
 
+// Computes a piece of a row. A step is 0 for an input that repeats its element, otherwise 1.
+using WhereRow = void (*)(const uint8_t* condition, int64_t step, const char* x, int64_t x_step, const char* y, int64_t y_step,
+                          int64_t count, char* to);
+
 template <class Number>
-void where_row(const uint8_t* condition, bool is_one_condition, const Number* x, int64_t x_step, const Number* y,
-               int64_t y_step, int64_t count, Number* __restrict to) {
-  if (is_one_condition) {
+void where_row(const uint8_t* condition, int64_t step, const char* x_memory, int64_t x_step, const char* y_memory,
+               int64_t y_step, int64_t count, char* memory) {
+  const Number *x = reinterpret_cast<const Number*>(x_memory), *y = reinterpret_cast<const Number*>(y_memory);
+  Number* __restrict to = reinterpret_cast<Number*>(memory);
+  if (step == 0) {
     const Number* taken = *condition ? x : y;
     if ((*condition ? x_step : y_step) == 1) std::copy(taken, taken + count, to);
     else
       std::fill(to, to + count, *taken);
-  } else if (x_step == 1 && y_step == 1) {
-    for (int64_t at = 0; at < count; at++) to[at] = condition[at] ? x[at] : y[at];
-  } else {
-    for (int64_t at = 0; at < count; at++) to[at] = condition[at] ? x[at * x_step] : y[at * y_step];
+    return;
   }
+  DINO8_SHORT_LOOP
+  for (int64_t at = 0; at < count; at++) to[at] = condition[at] ? x[at * x_step] : y[at * y_step];
 }
 
-template <class Number>
-Problem where_of(Run& run, const Tensor& condition, const Tensor& x, const Tensor& y) {
+inline Problem apply_where(Run& run, const Tensor& condition, const Tensor& x, const Tensor& y, WhereRow row) {
   Broadcast<3> broadcast;
   const Shape* const shapes[] = {&condition.shape, &x.shape, &y.shape};
   if (const Problem problem = broadcast.set(shapes, x.element)) return problem;
   Tensor* out;
   if (const Problem problem = run.make_output(0, x.element, broadcast.shape(), out)) return problem;
+  const int64_t bytes = static_cast<int64_t>(bytes_of(x.element));
   const uint8_t* conditions = condition.data<uint8_t>();
-  const Number *x_data = x.data<Number>(), *y_data = y.data<Number>();
-  Number* to = out->data<Number>();
+  const char *x_data = x.data<char>(), *y_data = y.data<char>();
+  char* to = out->data<char>();
   for_each_range(run, broadcast.count(), 1, [&](int64_t begin, int64_t end) {
     broadcast.for_rows(begin, end, [&](const int64_t* offsets, int64_t at, int64_t count) {
-      where_row(conditions + offsets[0], broadcast.step(0) == 0, x_data + offsets[1], broadcast.step(1), y_data + offsets[2],
-                broadcast.step(2), count, to + at);
+      row(conditions + offsets[0], broadcast.step(0), x_data + offsets[1] * bytes, broadcast.step(1),
+          y_data + offsets[2] * bytes, broadcast.step(2), count, to + at * bytes);
     });
   });
   return nullptr;
@@ -53,7 +58,7 @@ inline Problem where(Run& run) {
   return for_element<float, int32_t, int64_t, uint8_t, int8_t, Truth>(inputs[1]->element, [&](auto number) {
     // Bytes are copied as they are.
     using Copied = std::conditional_t<sizeof(number) == 1, uint8_t, decltype(number)>;
-    return where_of<Copied>(run, *inputs[0], *inputs[1], *inputs[2]);
+    return apply_where(run, *inputs[0], *inputs[1], *inputs[2], where_row<Copied>);
   });
 }
 
