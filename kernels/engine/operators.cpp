@@ -11,6 +11,7 @@ const std::vector<OperatorTable>& standard_operators() {
 }
 
 MakeOperator find_operator(const std::string& domain, const std::string& type) {
+  if (domain == "ai.dino8") return find_library_operator(type);
   const std::string wanted = domain == "ai.onnx" ? "" : domain;
   for (const OperatorTable& table : standard_operators())
     for (size_t index = 0; index < table.count; index++)
