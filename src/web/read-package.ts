@@ -12,7 +12,7 @@ import {
 } from '../base/check-options.ts';
 import { InputError, MemoryError, messageOf } from '../base/errors.ts';
 import type { WorkOptions } from '../base/progress.ts';
-import { chooseEngine } from './choose-engine.ts';
+import { RuntimeError } from '../runtime/error.ts';
 import { supportedVariants } from './engine/engine-module.ts';
 import { MANIFEST, parseManifest, type WebFile, type WebManifest, type WebPackage } from './manifest.ts';
 
@@ -53,8 +53,8 @@ export async function readPackage(address: string | URL, options: ReadPackageOpt
   const folder = folderAddress(address);
   const manifest = await readManifest(new URL(MANIFEST, folder), options);
   const { text: encoder, detect, pixels } = manifest.files;
-  const { engine } = manifest;
-  const total = [engine?.[supportedVariants()[0]], encoder, detect, pixels].reduce((sum, file) => sum + (file?.bytes ?? 0), 0);
+  const engine = manifest.engine && engineFile(manifest.engine);
+  const total = [engine, encoder, detect, pixels].reduce((sum, file) => sum + (file?.bytes ?? 0), 0);
   let done = 0;
   const advance = (bytes: number) => {
     done += bytes;
@@ -65,9 +65,17 @@ export async function readPackage(address: string | URL, options: ReadPackageOpt
   return {
     source: folder.href,
     manifest,
-    ...(engine && { engine: await chooseEngine((variant) => read(engine[variant])) }),
+    ...(engine && { engine: await read(engine) }),
     files: { ...(encoder && { text: await read(encoder) }), detect: await read(detect), pixels: await read(pixels) },
   };
+}
+
+/** The file of the engine in the fastest form that runs here. @throws RuntimeError if none does */
+function engineFile(files: NonNullable<WebManifest['engine']>): WebFile {
+  const [variant] = supportedVariants();
+  if (!variant)
+    throw new RuntimeError('This browser has no vectors in WebAssembly (SIMD), which the model needs; use a newer one.');
+  return files[variant];
 }
 
 function folderAddress(address: string | URL): URL {

@@ -22,9 +22,8 @@ import { ortCpu } from '../../quant/targets/ort-cpu/ort-cpu.ts';
 import { qdq } from '../../quant/targets/qdq/qdq.ts';
 import { RuntimeError } from '../../runtime/error.ts';
 import type { ThreadOptions } from '../../runtime/threads.ts';
-import { chooseEngine } from '../../web/choose-engine.ts';
 import { Detector as WebDetector } from '../../web/detector.ts';
-import type { EngineVariant } from '../../web/engine/engine-module.ts';
+import { type EngineVariant, supportedVariants } from '../../web/engine/engine-module.ts';
 import {
   BACKENDS,
   type Backend,
@@ -391,7 +390,7 @@ async function checkPage(
   await using inWeb = await WebDetector.create(
     {
       ...page,
-      ...(engine && { engine: await chooseEngine((variant) => engine[variant]) }),
+      ...(engine && { engine: engine[supportedVariants()[0] ?? 'simd'] }),
       manifest: { ...page.manifest, backend: 'wasm' },
     },
     { runtime: runtime?.library },
