@@ -51,6 +51,12 @@ class CumulativeSum : public Operator {
     if (is_exclusive_) std::fill(to + first, to + first + inner, Number{0});
     else
       std::copy(from + first, from + first + inner, to + first);
+    if (inner == 1) {
+      Number so_far = to[first];
+      for (int64_t row = 1, at = first + step; row < size; row++, at += step)
+        to[at] = so_far = Plus{}(so_far, from[is_exclusive_ ? at - step : at]);
+      return;
+    }
     for (int64_t row = 1; row < size; row++) {
       const int64_t at = first + row * step;
       const Number *before = to + at - step, *added = from + (is_exclusive_ ? at - step : at);

@@ -9,6 +9,7 @@
 #include "checks.h"
 #include "element_types.h"
 #include "ranges.h"
+#include "sine.h"
 #include "vector_math.h"
 
 namespace dino8::engine {
@@ -64,6 +65,21 @@ Problem unary_vectors(Run& run) {
   });
 }
 
+template <bool is_cosine>
+void sine_row(const void*, const char* from_memory, int64_t count, char* memory) {
+  const float* from = reinterpret_cast<const float*>(from_memory);
+  float* to = reinterpret_cast<float*>(memory);
+  if (are_near_for_sine(from, count)) return map_vectors(from, count, to, [](FloatVector x) { return sine<is_cosine>(x); });
+  for (int64_t at = 0; at < count; at++) to[at] = is_cosine ? std::cos(from[at]) : std::sin(from[at]);
+}
+
+template <bool is_cosine>
+Problem sine_or_cosine(Run& run) {
+  const Tensor* inputs[1];
+  if (const Problem problem = take_inputs(run, Element::kFloat, inputs)) return problem;
+  return apply_unary(run, *inputs[0], Element::kFloat, sine_row<is_cosine>);
+}
+
 // e^x as the square of e^(x / 2), because `exponential` is not for large numbers.
 inline FloatVector whole_exponential(FloatVector x) {
   const FloatVector root = exponential(0.5f * x);
@@ -98,8 +114,6 @@ struct Ceiling { float operator()(float x) const { return std::ceil(x); } };
 struct Round { float operator()(float x) const { return std::nearbyint(x); } };  // half to even
 struct SquareRoot { float operator()(float x) const { return std::sqrt(x); } };
 struct Reciprocal { float operator()(float x) const { return 1 / x; } };
-struct Sine { float operator()(float x) const { return std::sin(x); } };
-struct Cosine { float operator()(float x) const { return std::cos(x); } };
 struct Logarithm { float operator()(float x) const { return std::log(x); } };
 struct ErrorFunction { float operator()(float x) const { return std::erf(x); } };
 struct Not { Truth operator()(Truth x) const { return {x.byte == 0}; } };

@@ -27,8 +27,18 @@ void where_row(const uint8_t* condition, int64_t step, const char* x_memory, int
       std::fill(to, to + count, *taken);
     return;
   }
-  DINO8_SHORT_LOOP
-  for (int64_t at = 0; at < count; at++) to[at] = condition[at] ? x[at * x_step] : y[at * y_step];
+  // Both elements are read in any case, so that compilers can make vectors of the loops with floats.
+  const auto choose = [&](int64_t at, Number a, Number b) { to[at] = condition[at] ? a : b; };
+  if (std::is_same<Number, float>::value && x_step == 1 && y_step == 1) {
+    for (int64_t at = 0; at < count; at++) choose(at, x[at], y[at]);
+  } else if (std::is_same<Number, float>::value && x_step == 1) {
+    for (int64_t at = 0; at < count; at++) choose(at, x[at], *y);
+  } else if (std::is_same<Number, float>::value && y_step == 1) {
+    for (int64_t at = 0; at < count; at++) choose(at, *x, y[at]);
+  } else {
+    DINO8_SHORT_LOOP
+    for (int64_t at = 0; at < count; at++) choose(at, x[at * x_step], y[at * y_step]);
+  }
 }
 
 inline Problem apply_where(Run& run, const Tensor& condition, const Tensor& x, const Tensor& y, WhereRow row) {
