@@ -53,8 +53,8 @@ export function loadGraph(engine: EngineModule, model: Model, source: string): L
       `it uses version ${version} of the ONNX operators, and the engine has those from ${VERSIONS.oldest} to ${VERSIONS.newest}`,
     );
   inlineUnknownFunctions(engine, model, source);
-  removeUnused(model);
   sortTopologically(model.graph);
+  removeUnused(model); // which goes through the nodes from the last one
   checkOperators(engine, model.graph.node);
   const values = new ValueNumbers();
   const constants = constantsOf(model);

