@@ -9,8 +9,9 @@
 namespace dino8::engine {
 namespace {
 
-// The results of a convolution are the product of the weight [channels of the output, taps] with the numbers of the input that each
-// tap meets [taps, positions]. These are copied in blocks of so many positions and taps, whose rows lie in different sets of a cache.
+// The results of a convolution are the product of the weight [channels of the output, taps] with the numbers of the input that
+// each tap meets [taps, positions]. These are copied in blocks of so many positions and taps, whose rows lie in different sets of
+// a cache.
 constexpr int64_t kPositions = 256, kTaps = 128, kStride = kPositions + 16;
 
 // One of the two axes of an image. A signal is an image of one row.

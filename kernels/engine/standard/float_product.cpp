@@ -1,6 +1,6 @@
-// Products of floats with 128-bit vectors: a tile of two rows by four vectors (or four by two, eight by one) keeps its sums in eight
-// registers. Measured with Node.js on a Zen processor, larger tiles are slower, because V8 then spills registers: 4 × 4 vectors reach
-// 20 G multiplications a second, 2 × 4 reach 30.
+// Products of floats with 128-bit vectors: a tile of two rows by four vectors (or four by two, eight by one) keeps its sums in
+// eight registers. Measured with Node.js on a Zen processor, larger tiles are slower, because V8 then spills registers: 4 × 4
+// vectors reach 20 G multiplications a second, 2 × 4 reach 30.
 #include "float_product.h"
 
 #include <algorithm>
@@ -142,7 +142,8 @@ ProductBlocks::ProductBlocks(int64_t batches, int64_t rows, int64_t depth, int64
   const auto divided = [](int64_t count, int64_t by) { return (count + by - 1) / by; };
   const double cost_of_matrix =
       static_cast<double>(rows) * static_cast<double>(columns) * static_cast<double>(depth + 1) / kProductsOfByte;
-  const int64_t parts = count_parts(kMaxParts, cost_of_matrix * static_cast<double>(batches) / static_cast<double>(kMaxParts));
+  const double cost = cost_of_matrix * static_cast<double>(batches);
+  const int64_t parts = count_parts(kMaxParts, cost / static_cast<double>(kMaxParts));
   // Matrices are divided if they are fewer than the parts: into stacks of columns, and if that does not do, into bands of rows, too,
   // since each band copies all panels of its columns.
   const int64_t wanted = divided(parts, batches);

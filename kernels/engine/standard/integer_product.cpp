@@ -22,8 +22,8 @@ typedef int16_t Pairs __attribute__((vector_size(16)));
 constexpr int64_t kPanel = 16, kLanes = 4;
 constexpr int kVectors = kPanel / kLanes;
 
-// So many pairs of rows of b are interleaved at once, in 4 kB.
-constexpr int64_t kPairs = 64;
+// So many pairs of rows of b are interleaved at once, in 8 kB.
+constexpr int64_t kPairs = 128;
 
 inline Sums dot_pairs(Pairs a, Pairs b) {
 #if defined(__wasm_simd128__)
@@ -46,7 +46,8 @@ inline Sums add(Sums a, Sums b) {
 
 // out [Rows, columns] = or += a [Rows, pairs · 2] · b [pairs, kPanel, 2]; `columns` is at most kPanel.
 template <int Rows>
-__attribute__((noinline)) void multiply_rows(int64_t pairs, Matrix<const int16_t> a, const int16_t* b, int64_t columns, bool adds, Matrix<int32_t> out) {
+__attribute__((noinline)) void multiply_rows(int64_t pairs, Matrix<const int16_t> a, const int16_t* b, int64_t columns, bool adds,
+                                             Matrix<int32_t> out) {
   Sums sums[Rows][kVectors] = {};
   for (int64_t pair = 0; pair < pairs; pair++, b += 2 * kPanel) {
     Pairs line[kVectors];
@@ -60,6 +61,13 @@ __attribute__((noinline)) void multiply_rows(int64_t pairs, Matrix<const int16_t
   }
   for (int row = 0; row < Rows; row++) {
     int32_t* to = out.data + row * out.stride;
+    if (columns == kPanel) {
+      Sums before[kVectors] = {};
+      if (adds) std::memcpy(before, to, sizeof before);
+      for (int at = 0; at < kVectors; at++) before[at] = add(before[at], sums[row][at]);
+      std::memcpy(to, before, sizeof before);
+      continue;
+    }
     int32_t numbers[kPanel];
     std::memcpy(numbers, sums[row], sizeof numbers);
     for (int64_t column = 0; column < columns; column++) {
@@ -82,14 +90,23 @@ void widen(Element element, const char* from, int64_t count, int32_t zero, int16
     widen(reinterpret_cast<const uint8_t*>(from), count, zero, to);
 }
 
-// Interleaves two rows of b. Without a second row, or behind the last column, there are zeros.
+// Interleaves rows of b [rows, columns], `stride` bytes apart. Behind the last row and the last column there are zeros.
 template <class Byte>
-void interleave(const Byte* first, const Byte* second, int64_t columns, const int16_t* zeros, int16_t* to) {
-  for (int64_t column = 0; column < columns; column++) {
-    to[2 * column] = static_cast<int16_t>(first[column] - zeros[column]);
-    to[2 * column + 1] = second == nullptr ? int16_t{0} : static_cast<int16_t>(second[column] - zeros[column]);
+void interleave(const Byte* from, int64_t stride, int64_t rows, int64_t columns, const int16_t (&zeros)[kPanel], int16_t* to) {
+  for (int64_t row = 0; row < rows; row += 2, from += 2 * stride, to += 2 * kPanel) {
+    if (columns == kPanel && row + 1 < rows) {
+      for (int64_t column = 0; column < kPanel; column++) {
+        to[2 * column] = static_cast<int16_t>(from[column] - zeros[column]);
+        to[2 * column + 1] = static_cast<int16_t>(from[stride + column] - zeros[column]);
+      }
+      continue;
+    }
+    std::fill_n(to, 2 * kPanel, int16_t{0});
+    for (int64_t column = 0; column < columns; column++) {
+      to[2 * column] = static_cast<int16_t>(from[column] - zeros[column]);
+      if (row + 1 < rows) to[2 * column + 1] = static_cast<int16_t>(from[stride + column] - zeros[column]);
+    }
   }
-  std::fill(to + 2 * columns, to + 2 * kPanel, int16_t{0});
 }
 
 bool is_byte(Element element) { return element == Element::kUint8 || element == Element::kInt8; }
@@ -178,15 +195,11 @@ struct IntegerProduct {
               *b_zero, matrix * zero_steps.matrix + (block.column + column + at) * zero_steps.column));
       for (int64_t at = 0; at < depth || at == 0; at += 2 * kPairs) {
         const int64_t rows = std::min(2 * kPairs, depth - at), pairs = (rows + 1) / 2;
-        for (int64_t row = 0; row < rows; row += 2) {
-          const char* first = bytes + (at + row) * shapes.columns + column;
-          const char* second = row + 1 < rows ? first + shapes.columns : nullptr;
-          int16_t* to = panel + row * kPanel;
-          if (b->element == Element::kInt8)
-            interleave(reinterpret_cast<const int8_t*>(first), reinterpret_cast<const int8_t*>(second), width, zeros, to);
-          else
-            interleave(reinterpret_cast<const uint8_t*>(first), reinterpret_cast<const uint8_t*>(second), width, zeros, to);
-        }
+        const char* first = bytes + at * shapes.columns + column;
+        if (b->element == Element::kInt8)
+          interleave(reinterpret_cast<const int8_t*>(first), shapes.columns, rows, width, zeros, panel);
+        else
+          interleave(reinterpret_cast<const uint8_t*>(first), shapes.columns, rows, width, zeros, panel);
         int64_t row = 0;
         for (; row + 2 <= block.rows; row += 2)
           multiply_rows<2>(pairs, {a_rows.data + row * a_rows.stride + at, a_rows.stride}, panel, width, at > 0,
@@ -227,16 +240,22 @@ Problem mat_mul_integer_to_float(Run& run) {
   // Sums are replaced by floats, which take as much memory.
   char* out = to->memory.get();
   return product.multiply(run, reinterpret_cast<int32_t*>(out), [&](const ProductBlock& block) {
-    const float* scales = b_scale->data<float>() + shapes.matrix_of_b(block.batch) * scale_steps.matrix;
+    const float* scales_of_b = b_scale->data<float>() + shapes.matrix_of_b(block.batch) * scale_steps.matrix;
     const float scale_of_a = *a_scale->data<float>();
-    for (int64_t row = 0; row < block.rows; row++) {
-      char* at = out + ((block.batch * shapes.rows + block.row + row) * shapes.columns + block.column) * 4;
-      for (int64_t column = block.column; column < block.column + block.columns; column++, at += 4) {
-        int32_t sum;
-        std::memcpy(&sum, at, sizeof sum);
-        float number = static_cast<float>(sum) * (scale_of_a * scales[column * scale_steps.column]);
-        if (bias != nullptr) number += bias->data<float>()[column];
-        std::memcpy(at, &number, sizeof number);
+    // Some columns at once, so that loops over them need no conditions.
+    constexpr int64_t kColumns = 64;
+    float scales[kColumns], biases[kColumns] = {};
+    for (int64_t column = block.column; column < block.column + block.columns; column += kColumns) {
+      const int64_t width = std::min(kColumns, block.column + block.columns - column);
+      for (int64_t at = 0; at < width; at++) scales[at] = scale_of_a * scales_of_b[(column + at) * scale_steps.column];
+      if (bias != nullptr) std::copy_n(bias->data<float>() + column, width, biases);
+      for (int64_t row = 0; row < block.rows; row++) {
+        char* numbers = out + ((block.batch * shapes.rows + block.row + row) * shapes.columns + column) * 4;
+        int32_t sums[kColumns];
+        float results[kColumns];
+        std::memcpy(sums, numbers, static_cast<size_t>(width) * sizeof(int32_t));
+        for (int64_t at = 0; at < width; at++) results[at] = static_cast<float>(sums[at]) * scales[at] + biases[at];
+        std::memcpy(numbers, results, static_cast<size_t>(width) * sizeof(float));
       }
     }
   });

@@ -66,7 +66,8 @@ class ListedAxes {
     if (const Attribute* axes = node.find("axes")) attribute_ = axes->integers;
   }
 
-  // Sets is_listed[axis] for a shape of `rank` dimensions. `any` is false if no axes are given. ONNX Runtime takes a list of none for that.
+  // Sets is_listed[axis] for a shape of `rank` dimensions. `any` is false if no axes are given, or none are listed, which ONNX Runtime
+  // takes for the same.
   Problem find(const Run& run, size_t rank, bool (&is_listed)[kMaxRank], bool& any) const {
     IntegerList axes;
     if (const Problem problem = read(run, axes, any)) return problem;
