@@ -15,7 +15,8 @@ namespace {
 using BinaryRow = void (*)(const char* a, int64_t a_step, const char* b, int64_t b_step, int64_t count, char* to);
 
 template <class In, class Out, class Function>
-void binary_row(const char* a_memory, int64_t a_step, const char* b_memory, int64_t b_step, int64_t count, char* memory) {
+void binary_row(const char* a_memory, int64_t a_step, const char* b_memory, int64_t b_step, int64_t count,
+                char* memory) {
   constexpr Function function{};
   const In *a = reinterpret_cast<const In*>(a_memory), *b = reinterpret_cast<const In*>(b_memory);
   Out* __restrict to = reinterpret_cast<Out*>(memory);
@@ -36,8 +37,8 @@ void binary_row(const char* a_memory, int64_t a_step, const char* b_memory, int6
   }
 }
 
-// Computes the output of a run or, if it is not null, `temporary`. This is one function for all types and operators, so that there is
-// less code for pages to load.
+// Computes the output of a run or, if it is not null, `temporary`. This is one function for all types and operators, so
+// that there is less code for pages to load.
 inline Problem apply_binary(Run& run, const Tensor& a, const Tensor& b, Element element, BinaryRow row,
                             Tensor* temporary = nullptr) {
   Broadcast<2> broadcast;
@@ -51,7 +52,8 @@ inline Problem apply_binary(Run& run, const Tensor& a, const Tensor& b, Element 
   } else if (const Problem problem = run.make_output(0, element, broadcast.shape(), out)) {
     return problem;
   }
-  const int64_t a_bytes = static_cast<int64_t>(bytes_of(a.element)), b_bytes = static_cast<int64_t>(bytes_of(b.element));
+  const int64_t a_bytes = static_cast<int64_t>(bytes_of(a.element));
+  const int64_t b_bytes = static_cast<int64_t>(bytes_of(b.element));
   const char *a_data = a.data<char>(), *b_data = b.data<char>();
   char* to = out->data<char>();
   for_each_range(run, broadcast.count(), 1, [&](int64_t begin, int64_t end) {
@@ -253,7 +255,8 @@ class Mod : public Operator {
 
 // x^y of floats, where y may be an integer.
 template <class Exponent>
-void power_row(const char* x_memory, int64_t x_step, const char* y_memory, int64_t y_step, int64_t count, char* memory) {
+void power_row(const char* x_memory, int64_t x_step, const char* y_memory, int64_t y_step, int64_t count,
+               char* memory) {
   const float* x = reinterpret_cast<const float*>(x_memory);
   const Exponent* y = reinterpret_cast<const Exponent*>(y_memory);
   float* __restrict to = reinterpret_cast<float*>(memory);

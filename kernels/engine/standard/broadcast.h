@@ -8,9 +8,9 @@
 
 namespace dino8::engine {
 
-// The result is read in rows. Along a row, an input either goes on from element to element (its step is 1) or repeats one element
-// (its step is 0). Neighbouring dimensions in which every input does the same are one, so that tensors of equal shapes, or one with
-// a scalar, make a single row.
+// The result is read in rows. Along a row, an input either goes on from element to element (its step is 1) or repeats
+// one element (its step is 0). Neighbouring dimensions in which every input does the same are one, so that tensors of
+// equal shapes, or one with a scalar, make a single row.
 template <size_t kInputs>
 class Broadcast {
  public:
@@ -40,8 +40,8 @@ class Broadcast {
   // The step of an input along a row, 0 or 1.
   int64_t step(size_t input) const { return strides_[input][0]; }
 
-  // Calls `row(offsets, at, count)` for the pieces of rows that make up the elements from `begin` to before `end` of the result:
-  // the piece at `at` takes its elements from those of each input that begin at `offsets[input]`.
+  // Calls `row(offsets, at, count)` for the pieces of rows that make up the elements from `begin` to before `end` of
+  // the result: the piece at `at` takes its elements from those of each input that begin at `offsets[input]`.
   template <class Row>
   void for_rows(int64_t begin, int64_t end, const Row& row) const {
     int64_t index[kMaxRank], offsets[kInputs] = {}, rest = begin;

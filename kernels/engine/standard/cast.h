@@ -10,8 +10,8 @@
 namespace dino8::engine {
 namespace {
 
-// Integers lose the bits that do not fit. Floats are rounded towards 0; where the standard leaves the result open, those that are
-// too large or too small become the largest or smallest integer, and NaN becomes 0.
+// Integers lose the bits that do not fit. Floats are rounded towards 0; where the standard leaves the result open,
+// those that are too large or too small become the largest or smallest integer, and NaN becomes 0.
 template <class Out, class In>
 Out convert(In value) {
   if constexpr (std::is_same<In, Truth>::value) {

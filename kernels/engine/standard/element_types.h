@@ -25,7 +25,8 @@ inline constexpr Element kElementOf<int64_t> = Element::kInt64;
 template <>
 inline constexpr Element kElementOf<Truth> = Element::kBool;
 
-// Before a loop that seldom has much to do: keeps compilers from making it longer for the sake of speed, because pages load the code.
+// Before a loop that seldom has much to do: keeps compilers from making it longer for the sake of speed, because pages
+// load the code.
 #if defined(__clang__)
 #define DINO8_SHORT_LOOP _Pragma("clang loop vectorize(disable) unroll(disable)")
 #else

@@ -118,7 +118,8 @@ class TopK : public Operator {
     if (const Problem problem = resolve_axis(axis_, input.shape.rank, axis)) return problem;
     if (inputs[1])
       if (const Problem problem = read_integer(*inputs[1], count)) return problem;
-    if (count < 0 || count > input.shape.dims[axis]) return "it takes more elements than the axis has, or fewer than none";
+    if (count < 0 || count > input.shape.dims[axis])
+      return "it takes more elements than the axis has, or fewer than none";
     return for_element<float, int64_t, int32_t, uint8_t, int8_t>(input.element, [&](auto number) -> Problem {
       using Number = decltype(number);
       Shape shape = input.shape;
@@ -129,7 +130,8 @@ class TopK : public Operator {
       if (shape.count() == 0) return nullptr;
       const AroundAxis around = around_axis(input.shape, axis);
       std::atomic<bool> has_memory{true};
-      for_each_range(run, around.outer * around.inner, static_cast<double>(around.size), [&](int64_t begin, int64_t end) {
+      const double cost = static_cast<double>(around.size);
+      for_each_range(run, around.outer * around.inner, cost, [&](int64_t begin, int64_t end) {
         const Scratch<SortedEntry> entries(around.size);
         if (!entries) {
           has_memory = false;

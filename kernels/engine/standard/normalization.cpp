@@ -141,7 +141,8 @@ void softmax_row(const float* from, int64_t count, float* to) {
   for (int64_t at = 0; at < count; at++) to[at] *= inverse;
 }
 
-// Softmax over each of `lanes` neighbouring columns, at most a vector of them; `stride` elements lie between their rows.
+// Softmax over each of `lanes` neighbouring columns, at most a vector of them; `stride` elements lie between their
+// rows.
 void softmax_columns(const float* from, int64_t count, int64_t stride, int64_t lanes, float* to) {
   FloatVector largest = all_floats(kMinusInfinity), sums{};
   for (int64_t at = 0; at < count; at++) largest = larger(load_some(from + at * stride, lanes), largest);

@@ -47,8 +47,8 @@ struct Scaling {
     });
   }
 
-  // Calls `block(at, count, channel)` for the numbers of each channel, or `row(at)` for rows of `channels()` numbers where these
-  // have a scale each.
+  // Calls `block(at, count, channel)` for the numbers of each channel, or `row(at)` for rows of `channels()` numbers
+  // where these have a scale each.
   template <class Block, class Row>
   void for_each(Run& run, const Block& block, const Row& row) const {
     if (around.inner == 1 && channels() > 1) {
@@ -58,7 +58,8 @@ struct Scaling {
     } else if (channels() == 1 && around.outer == 1) {
       for_each_range(run, around.inner, 1, [&](int64_t begin, int64_t end) { block(begin, end - begin, 0); });
     } else {
-      for_each_range(run, around.outer * channels(), static_cast<double>(around.inner), [&](int64_t begin, int64_t end) {
+      const double cost = static_cast<double>(around.inner);
+      for_each_range(run, around.outer * channels(), cost, [&](int64_t begin, int64_t end) {
         for (int64_t at = begin; at < end; at++) block(at * around.inner, around.inner, at % channels());
       });
     }
@@ -142,7 +143,8 @@ class DequantizeLinear : public Operator {
   Problem run(Run& run) override {
     const Tensor* inputs[3];
     if (const Problem problem = take_inputs(run, 2, inputs)) return problem;
-    if (inputs[2] && inputs[2]->element != inputs[0]->element) return "its zero point does not have the type of its input";
+    if (inputs[2] && inputs[2]->element != inputs[0]->element)
+      return "its zero point does not have the type of its input";
     return for_element<uint8_t, int8_t, int32_t>(inputs[0]->element,
                                                  [&](auto number) { return run_for<decltype(number)>(run, inputs); });
   }
@@ -172,7 +174,8 @@ class DequantizeLinear : public Operator {
         [&](int64_t begin) {
           const Number* from = data + begin;
           float* __restrict to = results + begin;
-          for (int64_t at = 0; at < scaling.channels(); at++) to[at] = dequantize(from[at], scales[at], zero_points[at]);
+          for (int64_t at = 0, count = scaling.channels(); at < count; at++)
+            to[at] = dequantize(from[at], scales[at], zero_points[at]);
         });
     return nullptr;
   }
@@ -223,7 +226,8 @@ Problem dynamic_quantize_linear(Run& run) {
   std::vector<Extremes> found(static_cast<size_t>(pieces));
   for_each_range(run, pieces, kPiece, [&](int64_t begin, int64_t end) {
     for (int64_t piece = begin; piece < end; piece++)
-      found[static_cast<size_t>(piece)] = find_extremes(from + piece * kPiece, std::min(kPiece, count - piece * kPiece));
+      found[static_cast<size_t>(piece)] =
+          find_extremes(from + piece * kPiece, std::min(kPiece, count - piece * kPiece));
   });
   Extremes all;
   for (const Extremes& piece : found) {

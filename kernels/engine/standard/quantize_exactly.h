@@ -1,5 +1,5 @@
-// Quantization as the standard and ONNX Runtime compute it, to the bit: by a division, where quantize_rows.h multiplies by the inverse
-// of the scale. Everything here is in an unnamed namespace; see ../../paths/path_kernels.h.
+// Quantization as the standard and ONNX Runtime compute it, to the bit: by a division, where quantize_rows.h multiplies
+// by the inverse of the scale. Everything here is in an unnamed namespace; see ../../paths/path_kernels.h.
 #pragma once
 
 #include <algorithm>
@@ -16,7 +16,8 @@ namespace {
 template <class Byte>
 constexpr int32_t kToUnsigned = static_cast<Byte>(-1) < 0 ? 128 : 0;
 
-// The bytes of a vector, as integers from 0 to 255; NaN becomes the smallest one. `lowest` is the smallest byte less the zero point.
+// The bytes of a vector, as integers from 0 to 255; NaN becomes the smallest one. `lowest` is the smallest byte less
+// the zero point.
 inline IntVector quantize_vector(FloatVector value, FloatVector scale, FloatVector lowest) {
   const FloatVector limited = smaller(larger(value / scale, lowest), lowest + 255.0f);
   // The first byte is 0, so the difference to the lowest number is the byte. Both are integers, and small.

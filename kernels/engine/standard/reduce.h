@@ -130,7 +130,8 @@ struct ReductionOf {
 };
 
 // [outer, size, inner] becomes [outer, inner].
-inline void reduce_axis(Run& run, const Reduction& reduction, int64_t bytes, const char* from, AroundAxis around, char* to) {
+inline void reduce_axis(Run& run, const Reduction& reduction, int64_t bytes, const char* from, AroundAxis around,
+                        char* to) {
   const int64_t size = around.size, inner = around.inner;
   if (inner == 1) {
     for_each_range(run, around.outer, static_cast<double>(size), [&](int64_t begin, int64_t end) {
@@ -141,14 +142,17 @@ inline void reduce_axis(Run& run, const Reduction& reduction, int64_t bytes, con
   for_each_range(run, around.outer * inner, static_cast<double>(size), [&](int64_t begin, int64_t end) {
     for (int64_t at = begin; at < end;) {
       const int64_t block = at / inner, column = at % inner, last = std::min(inner, column + end - at);
-      reduction.reduce_columns(from + block * size * inner * bytes, size, inner, column, last, to + block * inner * bytes);
+      const char* rows = from + block * size * inner * bytes;
+      reduction.reduce_columns(rows, size, inner, column, last, to + block * inner * bytes);
       at += last - column;
     }
   });
 }
 
-// Neighbouring axes that are reduced are one, and those groups are reduced one after the other, the last one first. No dimension is 0.
-inline Problem reduce_axes(Run& run, const Reduction& reduction, const Tensor& input, const bool* is_reduced, char* to) {
+// Neighbouring axes that are reduced are one, and those groups are reduced one after the other, the last one first. No
+// dimension is 0.
+inline Problem reduce_axes(Run& run, const Reduction& reduction, const Tensor& input, const bool* is_reduced,
+                           char* to) {
   const int64_t bytes = static_cast<int64_t>(bytes_of(input.element));
   std::shared_ptr<char> memory = input.memory, next;
   Shape left = input.shape;

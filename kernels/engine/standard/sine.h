@@ -26,8 +26,8 @@ inline bool are_near_for_sine(const float* from, int64_t count) {
   return sum_of(far) == 0;
 }
 
-// With r = x − n π/2 and n = round(x / (π/2)), sin(x) is one of sin(r), cos(r), −sin(r) and −cos(r), and cos(x) is the sine for n + 1.
-// |r| is at most π/4, where the Taylor polynomials have errors below 1e-8.
+// With r = x − n π/2 and n = round(x / (π/2)), sin(x) is one of sin(r), cos(r), −sin(r) and −cos(r), and cos(x) is the
+// sine for n + 1. |r| is at most π/4, where the Taylor polynomials have errors below 1e-8.
 template <bool is_cosine>
 FloatVector sine(FloatVector x) {
   // π/2 in three parts. The first two have so few bits that their products by n are exact.

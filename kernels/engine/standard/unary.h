@@ -18,11 +18,14 @@ namespace {
 // Computes some elements of an output, with the constants of an operator.
 using UnaryRow = void (*)(const void* constants, const char* from, int64_t count, char* to);
 
-// Makes an output of the input's shape. This is one function for all types and operators, so that there is less code for pages to load.
-inline Problem apply_unary(Run& run, const Tensor& input, Element element, UnaryRow row, const void* constants = nullptr) {
+// Makes an output of the input's shape. This is one function for all types and operators, so that there is less code
+// for pages to load.
+inline Problem apply_unary(Run& run, const Tensor& input, Element element, UnaryRow row,
+                           const void* constants = nullptr) {
   Tensor* out;
   if (const Problem problem = make_checked_output(run, 0, element, input.shape, out)) return problem;
-  const int64_t from_bytes = static_cast<int64_t>(bytes_of(input.element)), bytes = static_cast<int64_t>(bytes_of(element));
+  const int64_t from_bytes = static_cast<int64_t>(bytes_of(input.element));
+  const int64_t bytes = static_cast<int64_t>(bytes_of(element));
   const char* from = input.data<char>();
   char* to = out->data<char>();
   for_each_range(run, input.shape.count(), 1, [&](int64_t begin, int64_t end) {
@@ -31,7 +34,8 @@ inline Problem apply_unary(Run& run, const Tensor& input, Element element, Unary
   return nullptr;
 }
 
-// The elements become `function(element)`, where the function consists of the constants. Compilers make vectors of the loops with floats.
+// The elements become `function(element)`, where the function consists of the constants. Compilers make vectors of the
+// loops with floats.
 template <class In, class Out, class Function>
 void unary_row(const void* constants, const char* from_memory, int64_t count, char* memory) {
   const Function function = constants ? *static_cast<const Function*>(constants) : Function{};
@@ -69,7 +73,8 @@ template <bool is_cosine>
 void sine_row(const void*, const char* from_memory, int64_t count, char* memory) {
   const float* from = reinterpret_cast<const float*>(from_memory);
   float* to = reinterpret_cast<float*>(memory);
-  if (are_near_for_sine(from, count)) return map_vectors(from, count, to, [](FloatVector x) { return sine<is_cosine>(x); });
+  if (are_near_for_sine(from, count))
+    return map_vectors(from, count, to, [](FloatVector x) { return sine<is_cosine>(x); });
   for (int64_t at = 0; at < count; at++) to[at] = is_cosine ? std::cos(from[at]) : std::sin(from[at]);
 }
 

@@ -1,4 +1,5 @@
-// Functions of vectors of floats that are built on e^x. Everything here is in an unnamed namespace; see ../../paths/path_kernels.h.
+// Functions of vectors of floats that are built on e^x. Everything here is in an unnamed namespace; see
+// ../../paths/path_kernels.h.
 #pragma once
 
 #include <algorithm>
@@ -42,8 +43,8 @@ inline FloatVector where(IntVector mask, FloatVector value) {
   return value;
 }
 
-// e^x as exponential.h computes it, but for x ≤ 88, with larger numbers counted as 88, and 0 below −87, where the result would soon
-// be denormal. NaN stays NaN, which is why x is the second operand of `larger` and `smaller`.
+// e^x as exponential.h computes it, but for x ≤ 88, with larger numbers counted as 88, and 0 below −87, where the
+// result would soon be denormal. NaN stays NaN, which is why x is the second operand of `larger` and `smaller`.
 inline FloatVector exponential(FloatVector x) {
   constexpr float kLowest = -87, kHighest = 88;
   const FloatVector limited = smaller(all_floats(kHighest), larger(all_floats(kLowest), x));
@@ -63,8 +64,8 @@ inline FloatVector exponential(FloatVector x) {
 // 1 / (1 + e^−x)
 inline FloatVector sigmoid(FloatVector x) { return 1 / (1 + exponential(-x)); }
 
-// tanh(x) = 1 − 2 / (e^2x + 1). Near 0, where that would lose digits, it is x + x³ · p(x²), with the coefficients of the smallest
-// squared error.
+// tanh(x) = 1 − 2 / (e^2x + 1). Near 0, where that would lose digits, it is x + x³ · p(x²), with the coefficients of
+// the smallest squared error.
 inline FloatVector hyperbolic_tangent(FloatVector x) {
   constexpr float kNear = 0.6f;
   constexpr float kCoefficients[] = {-5.89395e-3f, 2.079462e-2f, -5.378329e-2f, 0.13331915f, -0.333333f};
@@ -76,8 +77,8 @@ inline FloatVector hyperbolic_tangent(FloatVector x) {
   return where(is_near, near) + where(~is_near, far);
 }
 
-// Gelu with tanh: x / 2 · (1 + tanh(√(2 / π) · (x + 0.044715 x³))) = x · sigmoid(2 √(2 / π) · (x + 0.044715 x³)). Below −20 it is that
-// of −20, which is 0.
+// Gelu with tanh: x / 2 · (1 + tanh(√(2 / π) · (x + 0.044715 x³))) = x · sigmoid(2 √(2 / π) · (x + 0.044715 x³)). Below
+// −20 it is that of −20, which is 0.
 inline FloatVector gelu_by_tanh(FloatVector x) {
   constexpr float kTwiceRoot = 1.59576912f;
   x = larger(all_floats(-20), x);

@@ -12,8 +12,8 @@ namespace dino8::engine {
 namespace {
 
 // Computes a piece of a row. A step is 0 for an input that repeats its element, otherwise 1.
-using WhereRow = void (*)(const uint8_t* condition, int64_t step, const char* x, int64_t x_step, const char* y, int64_t y_step,
-                          int64_t count, char* to);
+using WhereRow = void (*)(const uint8_t* condition, int64_t step, const char* x, int64_t x_step, const char* y,
+                          int64_t y_step, int64_t count, char* to);
 
 template <class Number>
 void where_row(const uint8_t* condition, int64_t step, const char* x_memory, int64_t x_step, const char* y_memory,
