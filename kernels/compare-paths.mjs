@@ -1,11 +1,13 @@
 // Compares the kernels of all instruction sets with the scalar ones: those of this machine, built with AddressSanitizer
-// and UndefinedBehaviorSanitizer, and those of 64-bit ARM processors, if there are a cross-compiler and qemu.
+// and UndefinedBehaviorSanitizer, those of 64-bit ARM processors, if there are a cross-compiler and qemu, and those of
+// WebAssembly, if there is a compiler for it.
 //   node kernels/compare-paths.mjs [cases of each kernel]
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { findEngineCompiler, TARGET, variants } from './engine.mjs';
 import { findCompiler, sources } from './library.mjs';
 
 const cases = process.argv[2] ?? '60';
@@ -50,3 +52,13 @@ else
     flags: ['-O2', '-static'],
     emulator: [EMULATOR, '-cpu', 'max'],
   });
+const wasmCompiler = findEngineCompiler();
+if (wasmCompiler === undefined) console.log('WebAssembly: not compared, since no compiler for it is installed.');
+else
+  for (const variant of variants)
+    compare(`WebAssembly, ${variant.flags.join(' ')}`, {
+      compiler: wasmCompiler,
+      architecture: 'wasm',
+      flags: [TARGET, '-O2', '-fno-exceptions', '-Wno-unused-command-line-argument', '-Wl,-z,stack-size=1048576', ...variant.flags],
+      emulator: [process.execPath, '--no-warnings', fileURLToPath(new URL('compare/run-wasm.mjs', import.meta.url))],
+    });

@@ -125,7 +125,11 @@ inline IntVector nearest(IntVector at, IntVector size) {
   const IntVector raised = at > 0 ? at : IntVector{};
   return raised < size ? raised : size - 1;
 }
+#if defined(__wasm_relaxed_simd__)
+inline IntVector to_ints(FloatVector value) { return wasm_i32x4_relaxed_trunc_f32x4(value); }
+#else
 inline IntVector to_ints(FloatVector value) { return __builtin_convertvector(value, IntVector); }
+#endif
 
 // Where a vector of samples lies along one side of their levels.
 struct Sides {

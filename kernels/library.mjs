@@ -45,6 +45,9 @@ const PATHS = [
   { file: 'paths/neon.cpp', arch: 'arm64' },
   { file: 'paths/neon_dot.cpp', arch: 'arm64', flags: ['-march=armv8.2-a+dotprod'] },
   { file: 'paths/neon_i8mm.cpp', arch: 'arm64', flags: ['-march=armv8.2-a+dotprod+i8mm'] },
+  // Whether their vectors are relaxed is up to the variant of the engine; see engine.mjs.
+  { file: 'paths/wasm_dot.cpp', arch: 'wasm' },
+  { file: 'paths/wasm_simd.cpp', arch: 'wasm' },
 ];
 
 /** True if `compiler` takes `flags`. */

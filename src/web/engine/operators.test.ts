@@ -412,7 +412,10 @@ const CASES: Readonly<Record<string, Generator>> = {
     const sizes = Array.from({ length: outputs }, () => r.integer(0, 4));
     const data = r.tensor(r.shape(rank).with(axis < 0 ? axis + rank : axis, sum(sizes)), r.type());
     if (r.chance(0.6)) return { inputs: [data, ints(sizes)], attributes: { axis }, outputs };
-    const parts = r.tensor(data.shape.map((size) => Math.max(size, outputs)), data.type);
+    const parts = r.tensor(
+      data.shape.map((size) => Math.max(size, outputs)),
+      data.type,
+    );
     return { inputs: [parts], attributes: { axis, num_outputs: outputs }, outputs };
   },
   Tile: (r) => {
@@ -508,7 +511,9 @@ function modelOf({ operator, inputs, attributes, opset = 21, outputs = 1 }: Case
   const results = Array.from({ length: outputs }, (_, index) => `y${index}`);
   const node = makeNode(operator.slice(dot + 1), 'tried', names, results, attributes);
   if (dot > 0) node.domain = operator.slice(0, dot);
-  const declared = inputs.flatMap((input, index) => (input ? [makeValueInfo(`x${index}`, input.type, symbols(index, input))] : []));
+  const declared = inputs.flatMap((input, index) =>
+    input ? [makeValueInfo(`x${index}`, input.type, symbols(index, input))] : [],
+  );
   const model = create(ModelProtoSchema, {
     irVersion: 10n,
     opsetImport: [
