@@ -56,7 +56,7 @@ inline Problem apply_binary(Run& run, const Tensor& a, const Tensor& b, Element 
   const int64_t b_bytes = static_cast<int64_t>(bytes_of(b.element));
   const char *a_data = a.data<char>(), *b_data = b.data<char>();
   char* to = out->data<char>();
-  for_each_range(run, broadcast.count(), 1, [&](int64_t begin, int64_t end) {
+  for_each_range(run, broadcast.count(), kSimpleCost, [&](int64_t begin, int64_t end) {
     broadcast.for_rows(begin, end, [&](const int64_t* offsets, int64_t at, int64_t count) {
       row(a_data + offsets[0] * a_bytes, broadcast.step(0), b_data + offsets[1] * b_bytes, broadcast.step(1), count,
           to + at * bytes);

@@ -34,7 +34,7 @@ class CumulativeSum : public Operator {
       if (shape.count() == 0) return nullptr;
       const AroundAxis around = around_axis(shape, axis);
       const int64_t block = around.size * around.inner;
-      for_each_range(run, around.outer, static_cast<double>(block), [&](int64_t begin, int64_t end) {
+      for_each_range(run, around.outer, 2 * kSimpleCost * static_cast<double>(block), [&](int64_t begin, int64_t end) {
         for (int64_t at = begin * block; at < end * block; at += block)
           sum(inputs[0]->data<Number>() + at, around.size, around.inner, out->data<Number>() + at);
       });

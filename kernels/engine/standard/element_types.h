@@ -25,6 +25,9 @@ inline constexpr Element kElementOf<int64_t> = Element::kInt64;
 template <>
 inline constexpr Element kElementOf<Truth> = Element::kBool;
 
+// What an element costs in the unit of ranges.h: a simple function of it, and one with a power of e.
+constexpr double kSimpleCost = 4, kPowerCost = 28;
+
 // Before a loop that seldom has much to do: keeps compilers from making it longer for the sake of speed, because pages
 // load the code.
 #if defined(__clang__)

@@ -48,7 +48,8 @@ class ArgMax : public Operator {
       if (const Problem problem = make_checked_output(run, 0, Element::kInt64, shape, out)) return problem;
       const Number* from = input.data<Number>();
       int64_t* to = out->data<int64_t>();
-      for_each_range(run, shape.count(), static_cast<double>(around.size), [&](int64_t begin, int64_t end) {
+      const double cost = 2 * kSimpleCost * static_cast<double>(around.size);
+      for_each_range(run, shape.count(), cost, [&](int64_t begin, int64_t end) {
         for (int64_t at = begin; at < end; at++)
           to[at] = find(from + at / around.inner * around.size * around.inner + at % around.inner, around);
       });
@@ -130,7 +131,7 @@ class TopK : public Operator {
       if (shape.count() == 0) return nullptr;
       const AroundAxis around = around_axis(input.shape, axis);
       std::atomic<bool> has_memory{true};
-      const double cost = static_cast<double>(around.size);
+      const double cost = kPowerCost * static_cast<double>(around.size);
       for_each_range(run, around.outer * around.inner, cost, [&](int64_t begin, int64_t end) {
         const Scratch<SortedEntry> entries(around.size);
         if (!entries) {

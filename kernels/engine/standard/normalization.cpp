@@ -44,7 +44,7 @@ class LayerNormalization : public Operator {
     const float *from = inputs[0]->data<float>(), *scale = inputs[1]->data<float>();
     const float* bias = inputs[2] ? inputs[2]->data<float>() : zeros.data();
     float* to = out->data<float>();
-    for_each_range(run, rows, static_cast<double>(count), [&](int64_t begin, int64_t end) {
+    for_each_range(run, rows, 2 * kSimpleCost * static_cast<double>(count), [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; row++)
         layer_norm(from + row * count, count, scale, bias, epsilon_, to + row * count);
     });
@@ -102,7 +102,8 @@ class InstanceNormalization : public Operator {
     if (shape.count() == 0) return nullptr;
     const float *from = inputs[0]->data<float>(), *scale = inputs[1]->data<float>(), *bias = inputs[2]->data<float>();
     float* to = out->data<float>();
-    for_each_range(run, shape.dims[0] * channels, static_cast<double>(count), [&](int64_t begin, int64_t end) {
+    const double cost = 2 * kSimpleCost * static_cast<double>(count);
+    for_each_range(run, shape.dims[0] * channels, cost, [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; row++)
         normalize_channel(from + row * count, count, scale[row % channels], bias[row % channels], epsilon_,
                           to + row * count);
@@ -183,12 +184,13 @@ class Softmax : public Operator {
     float* to = out->data<float>();
     const int64_t size = around.size, inner = around.inner;
     if (inner == 1) {
-      for_each_range(run, around.outer, static_cast<double>(size), [&](int64_t begin, int64_t end) {
+      for_each_range(run, around.outer, kPowerCost * static_cast<double>(size), [&](int64_t begin, int64_t end) {
         for (int64_t row = begin; row < end; row++) softmax_row(from + row * size, size, to + row * size);
       });
       return nullptr;
     }
-    for_each_range(run, around.outer, static_cast<double>(size * inner), [&](int64_t begin, int64_t end) {
+    const double cost = kPowerCost * static_cast<double>(size * inner);
+    for_each_range(run, around.outer, cost, [&](int64_t begin, int64_t end) {
       for (int64_t block = begin; block < end; block++)
         for (int64_t column = 0; column < inner; column += kFloatLanes) {
           const int64_t at = block * size * inner + column;

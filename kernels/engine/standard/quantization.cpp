@@ -52,13 +52,13 @@ struct Scaling {
   template <class Block, class Row>
   void for_each(Run& run, const Block& block, const Row& row) const {
     if (around.inner == 1 && channels() > 1) {
-      for_each_range(run, around.outer, static_cast<double>(channels()), [&](int64_t begin, int64_t end) {
+      for_each_range(run, around.outer, kSimpleCost * static_cast<double>(channels()), [&](int64_t begin, int64_t end) {
         for (int64_t at = begin; at < end; at++) row(at * channels());
       });
     } else if (channels() == 1 && around.outer == 1) {
-      for_each_range(run, around.inner, 1, [&](int64_t begin, int64_t end) { block(begin, end - begin, 0); });
+      for_each_range(run, around.inner, kSimpleCost, [&](int64_t begin, int64_t end) { block(begin, end - begin, 0); });
     } else {
-      const double cost = static_cast<double>(around.inner);
+      const double cost = kSimpleCost * static_cast<double>(around.inner);
       for_each_range(run, around.outer * channels(), cost, [&](int64_t begin, int64_t end) {
         for (int64_t at = begin; at < end; at++) block(at * around.inner, around.inner, at % channels());
       });
@@ -224,7 +224,7 @@ Problem dynamic_quantize_linear(Run& run) {
   constexpr int64_t kPiece = 16384;
   const int64_t pieces = (count + kPiece - 1) / kPiece;
   std::vector<Extremes> found(static_cast<size_t>(pieces));
-  for_each_range(run, pieces, kPiece, [&](int64_t begin, int64_t end) {
+  for_each_range(run, pieces, kSimpleCost * kPiece, [&](int64_t begin, int64_t end) {
     for (int64_t piece = begin; piece < end; piece++)
       found[static_cast<size_t>(piece)] =
           find_extremes(from + piece * kPiece, std::min(kPiece, count - piece * kPiece));
@@ -242,7 +242,7 @@ Problem dynamic_quantize_linear(Run& run) {
   *scale->data<float>() = step;
   *zero_point->data<uint8_t>() = static_cast<uint8_t>(zero);
   uint8_t* to = bytes->data<uint8_t>();
-  for_each_range(run, count, 1, [&](int64_t begin, int64_t end) {
+  for_each_range(run, count, kSimpleCost, [&](int64_t begin, int64_t end) {
     quantize_exactly(from + begin, end - begin, step, zero, to + begin);
   });
   return nullptr;

@@ -133,13 +133,14 @@ struct ReductionOf {
 inline void reduce_axis(Run& run, const Reduction& reduction, int64_t bytes, const char* from, AroundAxis around,
                         char* to) {
   const int64_t size = around.size, inner = around.inner;
+  const double cost = kSimpleCost * static_cast<double>(size);
   if (inner == 1) {
-    for_each_range(run, around.outer, static_cast<double>(size), [&](int64_t begin, int64_t end) {
+    for_each_range(run, around.outer, cost, [&](int64_t begin, int64_t end) {
       reduction.reduce_rows(from + begin * size * bytes, end - begin, size, to + begin * bytes);
     });
     return;
   }
-  for_each_range(run, around.outer * inner, static_cast<double>(size), [&](int64_t begin, int64_t end) {
+  for_each_range(run, around.outer * inner, cost, [&](int64_t begin, int64_t end) {
     for (int64_t at = begin; at < end;) {
       const int64_t block = at / inner, column = at % inner, last = std::min(inner, column + end - at);
       const char* rows = from + block * size * inner * bytes;

@@ -21,14 +21,14 @@ using UnaryRow = void (*)(const void* constants, const char* from, int64_t count
 // Makes an output of the input's shape. This is one function for all types and operators, so that there is less code
 // for pages to load.
 inline Problem apply_unary(Run& run, const Tensor& input, Element element, UnaryRow row,
-                           const void* constants = nullptr) {
+                           const void* constants = nullptr, double cost = kSimpleCost) {
   Tensor* out;
   if (const Problem problem = make_checked_output(run, 0, element, input.shape, out)) return problem;
   const int64_t from_bytes = static_cast<int64_t>(bytes_of(input.element));
   const int64_t bytes = static_cast<int64_t>(bytes_of(element));
   const char* from = input.data<char>();
   char* to = out->data<char>();
-  for_each_range(run, input.shape.count(), 1, [&](int64_t begin, int64_t end) {
+  for_each_range(run, input.shape.count(), cost, [&](int64_t begin, int64_t end) {
     row(constants, from + begin * from_bytes, end - begin, to + begin * bytes);
   });
   return nullptr;
@@ -63,10 +63,11 @@ template <FloatVector (*function)(FloatVector)>
 Problem unary_vectors(Run& run) {
   const Tensor* inputs[1];
   if (const Problem problem = take_inputs(run, Element::kFloat, inputs)) return problem;
-  return apply_unary(run, *inputs[0], Element::kFloat, [](const void*, const char* from, int64_t count, char* to) {
+  const UnaryRow row = [](const void*, const char* from, int64_t count, char* to) {
     map_vectors(reinterpret_cast<const float*>(from), count, reinterpret_cast<float*>(to),
                 [](FloatVector value) { return function(value); });
-  });
+  };
+  return apply_unary(run, *inputs[0], Element::kFloat, row, nullptr, kPowerCost);
 }
 
 template <bool is_cosine>
@@ -82,7 +83,7 @@ template <bool is_cosine>
 Problem sine_or_cosine(Run& run) {
   const Tensor* inputs[1];
   if (const Problem problem = take_inputs(run, Element::kFloat, inputs)) return problem;
-  return apply_unary(run, *inputs[0], Element::kFloat, sine_row<is_cosine>);
+  return apply_unary(run, *inputs[0], Element::kFloat, sine_row<is_cosine>, nullptr, kPowerCost);
 }
 
 // e^x as the square of e^(x / 2), because `exponential` is not for large numbers.

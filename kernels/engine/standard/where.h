@@ -51,7 +51,7 @@ inline Problem apply_where(Run& run, const Tensor& condition, const Tensor& x, c
   const uint8_t* conditions = condition.data<uint8_t>();
   const char *x_data = x.data<char>(), *y_data = y.data<char>();
   char* to = out->data<char>();
-  for_each_range(run, broadcast.count(), 1, [&](int64_t begin, int64_t end) {
+  for_each_range(run, broadcast.count(), kSimpleCost, [&](int64_t begin, int64_t end) {
     broadcast.for_rows(begin, end, [&](const int64_t* offsets, int64_t at, int64_t count) {
       row(conditions + offsets[0], broadcast.step(0), x_data + offsets[1] * bytes, broadcast.step(1),
           y_data + offsets[2] * bytes, broadcast.step(2), count, to + at * bytes);
