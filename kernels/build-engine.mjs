@@ -68,7 +68,15 @@ async function build(compiler, temporary) {
   }
   const compile = async () => {
     for (let next = waiting.shift(); next; next = waiting.shift())
-      await run(compiler, [...FLAGS, optimization(next.source), ...next.variant.flags, '-c', next.source, '-o', next.object]);
+      await run(compiler, [
+        ...FLAGS,
+        optimization(next.source),
+        ...next.variant.flags,
+        '-c',
+        next.source,
+        '-o',
+        next.object,
+      ]);
   };
   await Promise.all(Array.from({ length: availableParallelism() }, compile));
   for (const variant of variants) {
@@ -87,7 +95,9 @@ function fail(message) {
   writeFileSync(engineErrorFile, `${message.trim()}\n`);
   const lines = message.trim().split('\n');
   const first = lines.find((line) => line.includes('error')) ?? lines[0];
-  console.log(`dino8: the engine for WebAssembly was not built (${first}); pages of quantized models cannot be exported.`);
+  console.log(
+    `dino8: the engine for WebAssembly was not built (${first}); pages of quantized models cannot be exported.`,
+  );
 }
 
 if (process.argv.includes('--if-needed') && isEngineBuilt()) process.exit();

@@ -59,6 +59,13 @@ else
     compare(`WebAssembly, ${variant.flags.join(' ')}`, {
       compiler: wasmCompiler,
       architecture: 'wasm',
-      flags: [TARGET, '-O2', '-fno-exceptions', '-Wno-unused-command-line-argument', '-Wl,-z,stack-size=1048576', ...variant.flags],
+      flags: [
+        TARGET,
+        '-O2',
+        '-fno-exceptions',
+        '-Wno-unused-command-line-argument',
+        '-Wl,-z,stack-size=1048576',
+        ...variant.flags,
+      ],
       emulator: [process.execPath, '--no-warnings', fileURLToPath(new URL('compare/run-wasm.mjs', import.meta.url))],
     });

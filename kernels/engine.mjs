@@ -14,10 +14,13 @@ export const engineErrorFile = join(buildFolder, 'engine-error.txt');
 /** The record of a whole build: the version of dino8, the hash of the sources, and that of each module by its name. */
 export const engineRecordFile = join(buildFolder, 'dino8-engine.json');
 
+/** Threads are workers on the same memory. A page that may not have them runs the same module on a memory of its own. */
+const THREADS = ['-matomics', '-mbulk-memory'];
+
 /** The modules, and the compiler's flags for what browsers must have for each. */
 export const variants = [
-  { file: 'dino8-engine.wasm', flags: ['-msimd128'] },
-  { file: 'dino8-engine-relaxed.wasm', flags: ['-msimd128', '-mrelaxed-simd'] },
+  { file: 'dino8-engine.wasm', flags: ['-msimd128', ...THREADS] },
+  { file: 'dino8-engine-relaxed.wasm', flags: ['-msimd128', '-mrelaxed-simd', ...THREADS] },
 ];
 
 /** The path of a module. */
