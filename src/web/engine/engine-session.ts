@@ -13,7 +13,7 @@ import { type LoadedGraph, loadGraph } from './load-graph.ts';
 const NODES_AT_ONCE = 64;
 
 /** The time of a node of a model. */
-export type NodeTime = readonly [name: string, type: string, milliseconds: number];
+type NodeTime = readonly [name: string, type: string, milliseconds: number];
 
 /** A model in the engine. Its runs happen one after the other, on the thread that calls them. */
 export class EngineSession implements ModelRunner {
