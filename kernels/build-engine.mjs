@@ -96,7 +96,7 @@ function fail(message) {
   const lines = message.trim().split('\n');
   const first = lines.find((line) => line.includes('error')) ?? lines[0];
   console.log(
-    `dino8: the engine for WebAssembly was not built (${first}); pages of quantized models cannot be exported.`,
+    `dino8: the engine for WebAssembly was not built (${first}); pages run quantized models by onnxruntime-web then, which takes longer.`,
   );
 }
 

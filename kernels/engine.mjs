@@ -15,7 +15,12 @@ export const engineErrorFile = join(buildFolder, 'engine-error.txt');
 export const engineRecordFile = join(buildFolder, 'dino8-engine.json');
 
 /** Threads are workers on the same memory. A page that may not have them runs the same module on a memory of its own. */
-const THREADS = ['-matomics', '-mbulk-memory'];
+const THREADS = [
+  '-matomics',
+  '-mbulk-memory',
+  // What is static in a function is made when a model is loaded, before there is work for threads.
+  '-fno-threadsafe-statics',
+];
 
 /** The modules, and the compiler's flags for what browsers must have for each. */
 export const variants = [

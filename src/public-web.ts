@@ -24,6 +24,7 @@ export type { FixedPrompt } from './models/fixed-prompt.ts';
 export { RuntimeError } from './runtime/error.ts';
 export { Detector, type DetectorOptions } from './web/detector.ts';
 export type { Backend, FloatBits, WebFile, WebFiles, WebManifest, WebPackage } from './web/manifest.ts';
-export { canUseThreads, type OnnxRuntimeWeb } from './web/onnx-runtime.ts';
+export type { OnnxRuntimeWeb } from './web/onnx-runtime.ts';
+export { canUseThreads } from './web/possible-threads.ts';
 export { type ReadImageOptions, readImage } from './web/read-image.ts';
 export { type ReadPackageOptions, readPackage } from './web/read-package.ts';

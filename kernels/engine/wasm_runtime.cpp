@@ -1,6 +1,7 @@
 // What the C and C++ libraries for WebAssembly would ask the system for. A page has none: the module imports nothing.
 #if defined(__wasm__)
 #include <__verbose_abort>
+#include <atomic>
 #include <cstddef>
 #include <cstdlib>
 #include <new>
@@ -8,6 +9,45 @@
 #if defined(__wasm_relaxed_simd__)
 #include "../paths/wasm_dot.h"
 #endif
+
+// The library's allocator is for one thread. The linker lets all calls of it (-Wl,--wrap) end in these functions, by which one thread at a
+// time is in it.
+namespace {
+
+class AllocatorLock {
+ public:
+  AllocatorLock() {
+    while (is_taken.test_and_set(std::memory_order_acquire)) {
+    }
+  }
+  ~AllocatorLock() { is_taken.clear(std::memory_order_release); }
+
+ private:
+  static std::atomic_flag is_taken;
+};
+
+std::atomic_flag AllocatorLock::is_taken = ATOMIC_FLAG_INIT;
+
+}  // namespace
+
+extern "C" {
+void* __real_malloc(std::size_t bytes);
+void* __real_aligned_alloc(std::size_t alignment, std::size_t bytes);
+void __real_free(void* memory);
+
+void* __wrap_malloc(std::size_t bytes) {
+  const AllocatorLock lock;
+  return __real_malloc(bytes);
+}
+void* __wrap_aligned_alloc(std::size_t alignment, std::size_t bytes) {
+  const AllocatorLock lock;
+  return __real_aligned_alloc(alignment, bytes);
+}
+void __wrap_free(void* memory) {
+  const AllocatorLock lock;
+  __real_free(memory);
+}
+}
 
 namespace {
 

@@ -1,5 +1,8 @@
 /** The step `doctor` says which instruction set the kernels use. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
+import { packageRoot } from '../base/package-root.ts';
 import { hasKernelPath, hasKernels, KERNEL_PATHS } from '../testing/kernels.ts';
 import { examineMachine } from './doctor-step.ts';
 
@@ -20,4 +23,9 @@ test.runIf(hasKernels)('an instruction set that is unknown is named with those o
   expect((await examineMachine()).kernels).toMatch(
     /^not in use: .*"avx-512", but the kernels on this machine run by .*scalar/,
   );
+});
+
+test('whether the engine for pages was built is said', async () => {
+  const isBuilt = existsSync(join(packageRoot, 'kernels/build/dino8-engine.wasm'));
+  expect((await examineMachine())['engine for pages']).toMatch(isBuilt ? /^built$/ : /^not built: .*onnxruntime-web/);
 });

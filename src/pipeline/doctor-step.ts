@@ -18,6 +18,7 @@ import { availableProviders, type ProviderName } from '../runtime/options.ts';
 import { Session } from '../runtime/session.ts';
 import { tryProvider } from '../runtime/try-provider.ts';
 import { runtimeVersion } from './describe-machine.ts';
+import { engineReport } from './web/engine-files.ts';
 
 /** The CPU features that matter to quantized models. */
 const FEATURES = [
@@ -55,6 +56,8 @@ export interface MachineReport {
   readonly 'CPU features': readonly string[];
   /** Whether the kernels are in use, and if not, why. */
   readonly kernels: string;
+  /** Whether the engine that runs quantized models in pages was built, and if not, why. */
+  readonly 'engine for pages': string;
   /** For each execution provider whether it works, and the list of those that ONNX Runtime was built with. */
   readonly 'execution providers': Readonly<Record<string, string>>;
 }
@@ -81,6 +84,7 @@ export async function examineMachine(): Promise<MachineReport> {
     memory: `${(totalmem() / 1e6).toFixed(1)} MB`,
     'CPU features': features,
     kernels: `${library === undefined ? missingKernels() : await tryKernels(library)}${overflowNote(features, library)}`,
+    'engine for pages': await engineReport(),
     'execution providers': { ...providers, ...builtInProviders() },
   };
 }

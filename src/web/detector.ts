@@ -15,7 +15,7 @@ import { createTokenizer } from '../models/tokenizer.ts';
 import { RuntimeError } from '../runtime/error.ts';
 import type { ModelRunner } from '../runtime/model-runner.ts';
 import { BACKENDS, type Backend, type FloatBits, type WebPackage } from './manifest.ts';
-import { loaderOf } from './model-loader.ts';
+import { loaderOf, type ModelLoader } from './model-loader.ts';
 import type { OnnxRuntimeWeb } from './onnx-runtime.ts';
 
 /** Options of `Detector.create`. */
@@ -60,9 +60,12 @@ export class Detector extends BaseDetector {
   /** Whether dino8's engine runs it; otherwise onnxruntime-web does. */
   readonly hasEngine: boolean;
 
-  private constructor(parts: DetectorParts, threads: number, { manifest, engine }: WebPackage) {
+  readonly #loader: ModelLoader;
+
+  private constructor(parts: DetectorParts, loader: ModelLoader, { manifest, engine }: WebPackage) {
     super(parts);
-    this.threads = threads;
+    this.#loader = loader;
+    this.threads = loader.threads;
     this.backend = manifest.backend;
     this.hasEngine = engine !== undefined;
   }
@@ -99,14 +102,21 @@ export class Detector extends BaseDetector {
       };
       return new Detector(
         { text, detect, preparation, tokenizer, steps, fixedPrompts, callsAtOnce: 1, maxWaiting },
-        loader.threads,
+        loader,
         modelPackage,
       );
     } catch (error) {
       // The browser does not free the memory of WebAssembly by itself.
       await Promise.all(opened.map((session) => session.close()));
+      loader.close();
       throw error;
     }
+  }
+
+  /** Releases the models, and ends the threads of the engine. */
+  override async close(): Promise<void> {
+    await super.close();
+    this.#loader.close();
   }
 }
 

@@ -5,6 +5,7 @@ import { EngineModule } from './engine/engine-module.ts';
 import { EngineSession } from './engine/engine-session.ts';
 import type { Backend, WebPackage } from './manifest.ts';
 import { type OnnxRuntimeWeb, useThreads } from './onnx-runtime.ts';
+import { possibleThreads } from './possible-threads.ts';
 import { WebSession } from './web-session.ts';
 
 /** Loads models. */
@@ -13,6 +14,8 @@ export interface ModelLoader {
   readonly threads: number;
   /** Loads a model. */
   load(model: Uint8Array, backend: Backend): Promise<ModelRunner>;
+  /** Frees what the models share, after they were closed. */
+  close(): void;
 }
 
 /** How a detector is asked to run. */
@@ -27,8 +30,9 @@ interface LoaderOptions {
  */
 export async function loaderOf({ engine, source }: WebPackage, options: LoaderOptions): Promise<ModelLoader> {
   if (engine) {
-    const module = await EngineModule.create(engine);
-    return { threads: 1, load: (model) => EngineSession.create(module, model, source) };
+    const threads = possibleThreads(options.threads);
+    const module = await EngineModule.create(engine, threads);
+    return { threads, load: (model) => EngineSession.create(module, model, source), close: () => module.close() };
   }
   const { runtime } = options;
   if (!runtime)
@@ -38,5 +42,6 @@ export async function loaderOf({ engine, source }: WebPackage, options: LoaderOp
   return {
     threads: useThreads(runtime, options.threads),
     load: (model, backend) => WebSession.create(runtime, model, backend, source),
+    close: () => undefined,
   };
 }

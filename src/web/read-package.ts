@@ -74,7 +74,9 @@ export async function readPackage(address: string | URL, options: ReadPackageOpt
 function engineFile(files: NonNullable<WebManifest['engine']>): WebFile {
   const [variant] = supportedVariants();
   if (!variant)
-    throw new RuntimeError('This browser has no vectors in WebAssembly (SIMD), which the model needs; use a newer one.');
+    throw new RuntimeError(
+      'This browser has no vectors in WebAssembly (SIMD), which the model needs; use a newer one.',
+    );
   return files[variant];
 }
 

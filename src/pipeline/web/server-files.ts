@@ -7,7 +7,8 @@
 const POLICY: Readonly<Record<string, string>> = {
   'default-src': "'none'",
   'script-src': "'self' 'wasm-unsafe-eval'",
-  'worker-src': "'self'",
+  // The threads of the engine are blobs.
+  'worker-src': "'self' blob:",
   'connect-src': "'self'",
   'style-src': "'self'",
   'img-src': "'self' blob: data:",

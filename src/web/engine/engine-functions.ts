@@ -9,6 +9,8 @@ export interface EngineFunctions {
   _initialize(): void;
   /** 1 if WebAssembly stopped because there was no memory. */
   dino8_is_out_of_memory(): number;
+  dino8_stop_threads(): void;
+  dino8_threads(): number;
   dino8_allocate(bytes: number): Address;
   dino8_release(memory: Address): void;
   dino8_has_operator(domain: Address, domainBytes: number, type: Address, typeBytes: number): number;
@@ -52,6 +54,8 @@ export interface EngineFunctions {
 export const FUNCTIONS: readonly (keyof EngineFunctions)[] = [
   '_initialize',
   'dino8_is_out_of_memory',
+  'dino8_stop_threads',
+  'dino8_threads',
   'dino8_allocate',
   'dino8_release',
   'dino8_has_operator',

@@ -1,10 +1,34 @@
 /** The engine: a module of WebAssembly that runs quantized models (kernels/engine/), with its memory. */
-import { isOutOfMemory, messageOf } from '../../base/errors.ts';
+import { isOutOfMemory, MemoryError, messageOf } from '../../base/errors.ts';
 import { RuntimeError } from '../../runtime/error.ts';
 import { type EngineFunctions, FUNCTIONS } from './engine-functions.ts';
+import { startThreads } from './engine-threads.ts';
 import { type CompiledModule, type Memory, webAssembly } from './web-assembly.ts';
 
 export { type EngineVariant, supportedVariants } from './engine-variants.ts';
+
+/** The bytes of a thread's stack. */
+const STACK_BYTES = 1 << 18;
+
+/** The pages of 64 kB with which memory begins: what the module itself needs, and a few more. */
+const FIRST_PAGES = 64;
+/** The most pages that it may grow to: 4 GB, or less where a browser cannot set so many addresses aside. */
+const MOST_PAGES = [65536, 32768, 16384];
+
+/** Memory that threads can share, which pages without threads may have too. */
+function makeMemory(): Memory {
+  let problem: unknown;
+  for (const maximum of MOST_PAGES)
+    try {
+      return new webAssembly.Memory({ initial: FIRST_PAGES, maximum, shared: true });
+    } catch (error) {
+      problem = error;
+    }
+  throw new MemoryError(
+    `The browser gave the engine no memory (${messageOf(problem)}); close other tabs, or use a newer browser.`,
+    { cause: problem },
+  );
+}
 
 /** What went wrong in the engine, as a sentence without its beginning and its full stop. `EngineSession` says of which model. */
 export class EngineFailure extends Error {
@@ -32,6 +56,7 @@ export class EngineModule {
   /** Memory for what a single call reads. */
   #scratch = { address: 0, bytes: 0 };
   #stopped = false;
+  #endThreads: (() => void) | undefined;
 
   private constructor(functions: EngineFunctions, memory: Memory) {
     this.#functions = functions;
@@ -40,28 +65,58 @@ export class EngineModule {
 
   /**
    * @param bytes the WebAssembly of one variant
-   * @throws RuntimeError where it cannot be compiled or is not the engine
+   * @param threads the number of threads, this one included; more than one need a page that is isolated from others
+   * @throws RuntimeError where it cannot be compiled or is not the engine, or where the threads do not start; MemoryError if there is too
+   * little memory
    */
-  static async create(bytes: Uint8Array | CompiledModule): Promise<EngineModule> {
+  static async create(bytes: Uint8Array | CompiledModule, threads = 1): Promise<EngineModule> {
+    const memory = makeMemory();
+    let module: CompiledModule;
     let exported: Readonly<Record<string, unknown>>;
     try {
-      const module = bytes instanceof Uint8Array ? await webAssembly.compile(bytes) : bytes;
-      ({ exports: exported } = await webAssembly.instantiate(module, {}));
+      module = bytes instanceof Uint8Array ? await webAssembly.compile(bytes) : bytes;
+      ({ exports: exported } = await webAssembly.instantiate(module, { env: { memory } }));
     } catch (error) {
       throw new RuntimeError(
         `The engine does not start here (${messageOf(error)}); load the page again, or use another browser.`,
         { cause: error },
       );
     }
-    const { memory } = exported;
     const missing = FUNCTIONS.find((name) => typeof exported[name] !== 'function');
-    if (missing || !(memory instanceof webAssembly.Memory))
+    if (missing)
       throw new RuntimeError(
-        `The file is not this version of dino8's engine: it has no ${missing ?? 'memory'}; export the page again.`,
+        `The file is not this version of dino8's engine: it has no ${missing}; export the page again.`,
       );
     const functions = exported as unknown as EngineFunctions; // their types are those of exports.cpp
     functions._initialize();
-    return new EngineModule(functions, memory);
+    const engine = new EngineModule(functions, memory);
+    await engine.#startThreads(module, threads - 1);
+    return engine;
+  }
+
+  async #startThreads(module: CompiledModule, count: number): Promise<void> {
+    if (count < 1) return;
+    const starts = Array.from({ length: count }, () => {
+      const address = this.call('dino8_allocate', STACK_BYTES);
+      if (address === 0) throw new MemoryError('There is too little memory for the threads of the engine.');
+      return { module, memory: this.#memory, stack: ((address >>> 0) + STACK_BYTES) & ~15 };
+    });
+    try {
+      this.#endThreads = await startThreads(starts);
+    } catch (error) {
+      throw new RuntimeError(
+        `The threads of the engine do not start (${messageOf(error)}); let the page have them, or give \`threads\` as 1.`,
+        { cause: error },
+      );
+    }
+  }
+
+  /** Ends the threads. No run may be under way. */
+  close(): void {
+    if (!this.#endThreads) return;
+    if (!this.#stopped) this.call('dino8_stop_threads');
+    this.#endThreads();
+    this.#endThreads = undefined;
   }
 
   /**
@@ -110,7 +165,8 @@ export class EngineModule {
   /** The text at an address, which ends with a 0. */
   text(address: number): string {
     const bytes = new Uint8Array(this.#memory.buffer, address >>> 0);
-    return this.#decoder.decode(bytes.subarray(0, bytes.indexOf(0)));
+    // Browsers decode no bytes of memory that threads share.
+    return this.#decoder.decode(bytes.slice(0, bytes.indexOf(0)));
   }
 
   /** Copies bytes into the module's memory, where they are until the next call of this or the following method. @returns their address */

@@ -6,7 +6,7 @@
 /** A compiled module: a `WebAssembly.Module`. */
 export type CompiledModule = object;
 
-/** Memory that grows. A view of `buffer` is empty after it grew. */
+/** Memory that grows. A view of `buffer` does not see what it has grown by. */
 export interface Memory {
   readonly buffer: ArrayBuffer;
 }
@@ -18,7 +18,7 @@ interface WebAssemblyInterface {
     module: CompiledModule,
     imports: object,
   ): Promise<{ readonly exports: Readonly<Record<string, unknown>> }>;
-  readonly Memory: new (...parameters: never) => Memory;
+  readonly Memory: new (limits: { initial: number; maximum: number; shared: boolean }) => Memory;
 }
 
 const scope = globalThis as unknown as { readonly WebAssembly: WebAssemblyInterface }; // other members have types already
