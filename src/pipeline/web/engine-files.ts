@@ -27,7 +27,8 @@ export async function engineFiles(): Promise<EngineFiles | undefined> {
 export const WITHOUT_ENGINE = 'pages run quantized models by onnxruntime-web, which takes longer';
 
 /** What to do where there is no engine. */
-export const HOW_TO_BUILD = 'install clang with its files for WebAssembly and run `npm run build` in the folder of dino8';
+export const HOW_TO_BUILD =
+  'install clang with its files for WebAssembly and run `npm run build` in the folder of dino8';
 
 /** Says whether the engine was built, and if not, why. The text has the compiler's message if the build failed. */
 export async function engineReport(): Promise<string> {
