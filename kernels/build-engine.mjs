@@ -17,6 +17,7 @@ import {
   engineSources,
   findEngineCompiler,
   isEngineBuilt,
+  sourceHash,
   TARGET,
   variants,
 } from './engine.mjs';
@@ -109,11 +110,12 @@ else {
   const temporary = join(buildFolder, `tmp-engine-${process.pid}`);
   mkdirSync(temporary, { recursive: true });
   try {
+    const hash = sourceHash();
     await build(compiler, temporary);
     // The modules count once their record is there.
     rmSync(engineRecordFile, { force: true });
     for (const variant of variants) renameSync(join(temporary, variant.file), engineFile(variant));
-    writeFileSync(engineRecordFile, JSON.stringify(engineRecordOf(variants.map(engineFile))));
+    writeFileSync(engineRecordFile, JSON.stringify(engineRecordOf(variants.map(engineFile), hash)));
     rmSync(engineErrorFile, { force: true });
     console.log(`dino8: the engine for WebAssembly was built with ${compiler}.`);
   } catch (error) {

@@ -60,7 +60,7 @@ export function engineSources() {
 }
 
 /** The hash of all files that the engine is made from. */
-function sourceHash() {
+export function sourceHash() {
   const hash = createHash('sha256');
   for (const folder of ['.', 'paths', ...FOLDERS])
     for (const name of readdirSync(join(here, folder)).sort())
@@ -69,19 +69,19 @@ function sourceHash() {
   return hash.digest('hex');
 }
 
-/** What the record holds for modules, which are paths. */
-export function engineRecordOf(modules) {
+/** What the record holds for modules, which are paths, and the hash of the sources that they were built from. */
+export function engineRecordOf(modules, sources) {
   const sha256 = Object.fromEntries(
     modules.map((path) => [basename(path), createHash('sha256').update(readFileSync(path)).digest('hex')]),
   );
-  return { version, sources: sourceHash(), sha256 };
+  return { version, sources, sha256 };
 }
 
 /** True if the modules of the current sources are there as they were built. */
 export function isEngineBuilt() {
   const modules = variants.map(engineFile);
   if (![engineRecordFile, ...modules].every((path) => existsSync(path))) return false;
-  return readFileSync(engineRecordFile, 'utf8') === JSON.stringify(engineRecordOf(modules));
+  return readFileSync(engineRecordFile, 'utf8') === JSON.stringify(engineRecordOf(modules, sourceHash()));
 }
 
 /** The names of C++ compilers that are tried, in this order; the environment variable DINO8_WASM_CXX replaces the list. */
