@@ -50,6 +50,8 @@ const LINK_FLAGS = [
   '-Wl,--strip-all',
   // A stack that is too deep ends the program, where it would otherwise write over data. Deformable attention needs 50 kB.
   '-Wl,--stack-first,-z,stack-size=1048576',
+  // The allocator's lock; see engine/wasm_runtime.cpp.
+  '-Wl,--wrap=malloc,--wrap=aligned_alloc,--wrap=free',
 ];
 
 /** The names of what a module needs from the page. Node.js 20 knows no relaxed instructions, which add no imports. */
