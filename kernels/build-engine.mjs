@@ -50,15 +50,23 @@ const LINK_FLAGS = [
   '-Wl,--strip-all',
   // A stack that is too deep ends the program, where it would otherwise write over data. Deformable attention needs 50 kB.
   '-Wl,--stack-first,-z,stack-size=1048576',
-  // The allocator's lock; see engine/wasm_runtime.cpp.
+  // The C library is compiled without atomic instructions, so that one thread at a time is in its allocator; see engine/wasm_runtime.cpp.
+  '-Wl,--no-check-features',
   '-Wl,--wrap=malloc,--wrap=aligned_alloc,--wrap=free',
+  // JavaScript makes the memory, so that it can hand it to threads, whose stacks it chooses.
+  '-Wl,--import-memory,--shared-memory,--max-memory=4294967296',
+  '-Wl,--export=__stack_pointer',
 ];
 
-/** The names of what a module needs from the page. Node.js 20 knows no relaxed instructions, which add no imports. */
+/** What JavaScript gives to a module. */
+const GIVEN = ['memory'];
+
+/** The names of what a module needs, beside what it is given. Node.js 20 knows no relaxed instructions, which add no imports. */
 function importsOf(path) {
   const bytes = readFileSync(path);
   if (!WebAssembly.validate(bytes)) return [];
-  return WebAssembly.Module.imports(new WebAssembly.Module(bytes)).map(({ name }) => name);
+  const imports = WebAssembly.Module.imports(new WebAssembly.Module(bytes));
+  return imports.map(({ name }) => name).filter((name) => !GIVEN.includes(name));
 }
 
 /** Makes the modules in a folder. Sources are compiled as many at a time as there are processors. */
