@@ -1,11 +1,13 @@
 // Runs every operator of the library on hostile inputs under AddressSanitizer and UndefinedBehaviorSanitizer, for every
-// instruction set of this machine. See fuzz/fuzz_operators.cpp for what is hostile.
-//   node kernels/fuzz.mjs                            1,000,000 cases, however long they take
-//   node kernels/fuzz.mjs --seconds 60               as many cases as fit a minute, as in CI
+// instruction set of this machine, and then every operator of the standard in the engine for pages. See fuzz/fuzz_operators.cpp
+// and fuzz/fuzz_engine.cpp for what is hostile.
+//   node kernels/fuzz.mjs                            1,000,000 cases of each of the two, however long they take
+//   node kernels/fuzz.mjs --seconds 60               as many cases as fit a minute, a half of it for each, as in CI
+//   node kernels/fuzz.mjs --only engine              one of the two: library or engine
 //   node kernels/fuzz.mjs --operator Observe         one operator; --cases N, --seed S
 //   node kernels/fuzz.mjs --libfuzzer --seconds 600  the same inputs, steered by coverage, for each operator; needs clang++
 import { execFile, execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -18,6 +20,7 @@ const { values } = parseArgs({
     seconds: { type: 'string', default: '86400' },
     seed: { type: 'string', default: String(Math.floor(Date.now() / 1000)) },
     operator: { type: 'string' },
+    only: { type: 'string' },
     libfuzzer: { type: 'boolean', default: false },
   },
 });
@@ -26,6 +29,20 @@ for (const name of ['cases', 'seconds', 'seed'])
     console.error(`--${name} takes a whole number, not ${values[name]}.`);
     process.exit(2);
   }
+if (values.only !== undefined && !['library', 'engine'].includes(values.only)) {
+  console.error(`--only takes library or engine, not ${values.only}.`);
+  process.exit(2);
+}
+if (values.libfuzzer && values.only === 'engine') {
+  console.error('--libfuzzer is for the library; leave it out with --only engine.');
+  process.exit(2);
+}
+// A name of an operator is one of the library's, unless the engine is asked for.
+const programs = values.only
+  ? [values.only]
+  : values.libfuzzer || values.operator
+    ? ['library']
+    : ['library', 'engine'];
 
 const run = promisify(execFile);
 const env = {
@@ -35,10 +52,10 @@ const env = {
   ASAN_OPTIONS: 'allocator_may_return_null=1',
 };
 
-/** Cases from a generator, for all operators or one. @returns whether there was no fault */
+/** Cases from a generator, for all operators or one, in a share of the seconds. @returns whether there was no fault */
 function fuzzByChance(executable) {
   const { cases, seconds, seed, operator } = values;
-  const args = [cases, seconds, seed, ...(operator ? [operator] : [])];
+  const args = [cases, String(Math.ceil(Number(seconds) / programs.length)), seed, ...(operator ? [operator] : [])];
   const { status, signal } = spawnSync(executable, args, { stdio: 'inherit', env });
   if (status !== 0) console.error(`The fuzzing failed (${signal ?? `exit code ${status}`}); the seed was ${seed}.`);
   return status === 0;
@@ -87,13 +104,28 @@ const FLAGS = ['-std=c++17', '-g', '-O1', '-ffp-contract=fast', '-Wall', '-Wextr
 const sanitizers = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
 const fuzzer = values.libfuzzer ? ['-fsanitize=fuzzer', '-DDINO8_LIBFUZZER'] : [];
 const folder = mkdtempSync(join(tmpdir(), 'dino8-fuzz-'));
-try {
-  const own = ['fuzz/fuzz_operators.cpp', 'fuzz/stand_in_runtime.cpp'].map((file) => ({
-    path: fileURLToPath(new URL(file, import.meta.url)),
-    flags: [],
-  }));
-  const waiting = [...sources(compiler), ...own].map(({ path, flags }) => ({
-    object: join(folder, basename(path).replace('.cpp', '.o')),
+const pathOf = (file) => fileURLToPath(new URL(file, import.meta.url));
+
+/** The source files of a program. */
+function sourcesOf(program) {
+  if (program === 'library') {
+    const own = ['fuzz/fuzz_operators.cpp', 'fuzz/stand_in_runtime.cpp'].map((file) => ({
+      path: pathOf(file),
+      flags: [],
+    }));
+    return [...sources(compiler), ...own];
+  }
+  const standard = readdirSync(pathOf('engine/standard'))
+    .filter((name) => name.endsWith('.cpp'))
+    .map((name) => `engine/standard/${name}`);
+  const engine = ['graph', 'operators', 'tensor', 'threads'].map((name) => `engine/${name}.cpp`);
+  return [...standard, ...engine, 'fuzz/fuzz_engine.cpp'].map((file) => ({ path: pathOf(file), flags: [] }));
+}
+
+/** Compiles a program. @returns its path */
+async function buildProgram(program) {
+  const waiting = sourcesOf(program).map(({ path, flags }) => ({
+    object: join(folder, `${program}-${basename(path).replace('.cpp', '.o')}`),
     args: [...FLAGS, ...sanitizers, ...fuzzer, ...flags, '-c', path],
   }));
   const objects = waiting.map(({ object }) => object);
@@ -101,10 +133,18 @@ try {
     for (let next = waiting.pop(); next; next = waiting.pop()) await run(compiler, [...next.args, '-o', next.object]);
   };
   await Promise.all(Array.from({ length: availableParallelism() }, worker));
-  const executable = join(folder, 'fuzz');
+  const executable = join(folder, program);
   execFileSync(compiler, [...sanitizers, ...fuzzer, ...objects, '-o', executable], { stdio: 'inherit' });
-  console.log(`Fuzzing the operators with seed ${values.seed}.`);
-  process.exitCode = (values.libfuzzer ? fuzzByCoverage(executable) : fuzzByChance(executable)) ? 0 : 1;
+  return executable;
+}
+
+try {
+  process.exitCode = 0;
+  for (const program of programs) {
+    const executable = await buildProgram(program);
+    console.log(`Fuzzing the operators of the ${program} with seed ${values.seed}.`);
+    if (!(values.libfuzzer ? fuzzByCoverage(executable) : fuzzByChance(executable))) process.exitCode = 1;
+  }
 } catch (error) {
   console.error(error.stderr || error.message);
   process.exitCode = 1;

@@ -1,6 +1,7 @@
 /**
- * Detection in a browser: the detector of `dino8` on onnxruntime-web, for models that `dino8 export --target web` wrote. It is for
- * bundlers and module scripts; the page brings onnxruntime-web along, so that it decides which build is loaded, and from where.
+ * Detection in a browser: the detector of `dino8`, for models that `dino8 export --target web` wrote. It is for bundlers and module
+ * scripts. dino8's engine, which runs quantized models, is beside them; for others the page brings onnxruntime-web along, so that it decides which build is
+ * loaded, and from where.
  *
  * @packageDocumentation
  */

@@ -16,27 +16,40 @@ import { type ModelPackage, readPackage } from '../src/models/package/package.ts
 import { copyModel } from '../src/onnx/copy.ts';
 import { setMetadata } from '../src/onnx/metadata.ts';
 import { readModel } from '../src/onnx/read.ts';
+import { quantize } from '../src/pipeline/quantize-step.ts';
 import { specializeModel } from '../src/pipeline/specialize-step.ts';
+import { engineFiles } from '../src/pipeline/web/engine-files.ts';
 import { exportWeb, type WebPage } from '../src/pipeline/web/export-web.ts';
 
 const program = ['chromium', 'chromium-browser', 'google-chrome-stable', 'google-chrome']
   .map((name) => join('/usr/bin', name))
   .find(existsSync);
 const isBuilt = existsSync(join(packageRoot, 'dist/web-page.mjs'));
+const hasEngine = (await engineFiles()) !== undefined;
 const folder = mkdtempSync(join(tmpdir(), 'dino8-web-page-'));
 const site = join(folder, 'site');
 /** A page for two prompts of fixed phrases, which a server sends without headers. */
 const fixed = join(folder, 'fixed');
+/** A page of a quantized model, which dino8's engine runs. */
+const inEngine = join(folder, 'engine');
 const photo = join(packageRoot, 'assets/shapes/val/000004.jpg');
 const phrases = 'red square, white cross, blue ring';
 
 let source: ModelPackage;
 let written: WebPage;
+let quantized: ModelPackage;
+let writtenForEngine: WebPage;
 
 beforeAll(async () => {
   source = await readPackage(join(packageRoot, 'assets/nano'));
   if (!isBuilt) return;
   written = await exportWeb({ model: source, output: site });
+  if (hasEngine) {
+    const model = join(folder, 'dynamic.onnx');
+    await quantize({ model: source, recipe: 'dynamic', output: model });
+    quantized = await readPackage(model);
+    writtenForEngine = await exportWeb({ model: quantized, output: inEngine });
+  }
   const prompts = { shapes: phrases, star: 'white star' };
   if (program) await exportWeb({ model: source, output: fixed, prompts, size: { height: 192, width: 256 } });
 });
@@ -53,6 +66,18 @@ describe.skipIf(!isBuilt)('the folder (it needs `npm run build`)', () => {
         .reduce((sum, name) => sum + statSync(join(site, 'model', name)).size, 0),
     );
   });
+
+  test.skipIf(!hasEngine)(
+    "a page of a quantized model has dino8's engine and no onnxruntime-web (it needs clang)",
+    () => {
+      expect(writtenForEngine.runtime).toBe("dino8's engine");
+      expect(writtenForEngine.golden.expected).toBeGreaterThan(1);
+      expect(existsSync(join(inEngine, 'onnxruntime'))).toBe(false);
+      expect(readdirSync(join(inEngine, 'model')).filter((name) => name.endsWith('.wasm'))).toHaveLength(2);
+      expect(writtenForEngine.pageBytes).toBeLessThan(2e6);
+      expect(readFileSync(join(inEngine, 'README.md'), 'utf8')).toContain("the page with dino8's engine");
+    },
+  );
 
   test('factors of deformable attention are repeated for its points, which the optimization of the page keeps', async () => {
     const { graph } = await readModel(join(site, 'model', 'detect.onnx'));
@@ -106,6 +131,10 @@ describe('is refused in one sentence', () => {
     );
     await expect(refused({ floats: 16 })).rejects.toThrow(/`floats` of 16 bits are for the `backend` webgpu/);
     await expect(refused({ weights: 2, backend: 'webgpu' })).rejects.toThrow(/`weights` must be one of 8, 4/);
+    await expect(refused({ backend: 'webgpu', runtime: 'dino8' })).rejects.toThrow(
+      /`runtime` dino8 is for the `backend` wasm/,
+    );
+    await expect(refused({ runtime: 'tflite' })).rejects.toThrow(/`runtime` must be one of dino8, onnxruntime-web/);
     expect(existsSync(output)).toBe(false);
   });
 });
@@ -126,22 +155,24 @@ test.skipIf(!isBuilt)('a model for one size has pictures stretched to it, and no
 const why = program ? 'in Chromium' : 'in Chromium, which is not installed here';
 describe.skipIf(!program || !isBuilt)(why, () => {
   let browser: Browser;
-  let isolated: ChildProcess;
+  const servers: ChildProcess[] = [];
   let plain: Server;
+  let plainAddress: string;
   let page: Page;
   let address: string;
   const requests: string[] = [];
 
   beforeAll(async () => {
-    isolated = spawn(process.execPath, [join(site, 'server.mjs'), '0'], { stdio: ['ignore', 'pipe', 'inherit'] });
-    address = await new Promise((resolve) => isolated.stdout?.once('data', (line) => resolve(String(line).trim())));
+    address = await serve(site);
+    // Sends no headers but the type of a file.
     plain = createServer((request, response) => {
-      const path = join(fixed, request.url === '/' ? 'index.html' : (request.url ?? ''));
+      const path = join(folder, request.url?.endsWith('/') ? `${request.url}index.html` : (request.url ?? ''));
       const type = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css' }[extname(path)];
       response.setHeader('Content-Type', type ?? 'application/octet-stream');
       response.end(existsSync(path) ? readFileSync(path) : '');
     });
     await new Promise<void>((resolve) => plain.listen(0, '127.0.0.1', resolve));
+    plainAddress = `http://127.0.0.1:${(plain.address() as AddressInfo).port}`;
     browser = await chromium.launch({ executablePath: program ?? '', args: ['--no-sandbox'] });
     page = await browser.newPage();
     page.on('request', (request) => requests.push(request.url()));
@@ -149,9 +180,16 @@ describe.skipIf(!program || !isBuilt)(why, () => {
   });
   afterAll(async () => {
     await browser?.close();
-    isolated?.kill();
+    for (const server of servers) server.kill();
     plain?.close();
   });
+
+  /** Starts the server of a page, which isolates it. @returns its address */
+  async function serve(page: string): Promise<string> {
+    const server = spawn(process.execPath, [join(page, 'server.mjs'), '0'], { stdio: ['ignore', 'pipe', 'inherit'] });
+    servers.push(server);
+    return new Promise((resolve) => server.stdout.once('data', (line) => resolve(String(line).trim())));
+  }
 
   /** Opens the page, and returns what it says when the model is ready. */
   async function open(tab: Page, url: string): Promise<string> {
@@ -227,7 +265,7 @@ describe.skipIf(!program || !isBuilt)(why, () => {
 
   test('a page without isolation runs on one thread, and says so; one for fixed prompts offers them', async () => {
     const tab = await browser.newPage();
-    expect(await open(tab, `http://127.0.0.1:${(plain.address() as AddressInfo).port}/`)).toContain('1 thread');
+    expect(await open(tab, `${plainAddress}/fixed/`)).toContain('1 thread');
     expect(await tab.locator('#notices').textContent()).toContain('does not isolate this page');
     await tab.setInputFiles('#file', photo);
     expect(await saying(tab, /box(es)? in/)).not.toMatch(/^0/);
@@ -242,6 +280,53 @@ describe.skipIf(!program || !isBuilt)(why, () => {
     await tab.click('#check');
     expect(await saying(tab, /of the check agree/)).toMatch(/computes the same/);
     await tab.close();
+  });
+
+  describe.skipIf(!hasEngine)("of a quantized model in dino8's engine (it needs clang)", () => {
+    /** Those that are further from the threshold than a score may differ. */
+    const SURE = 0.45;
+    const scoreOf = (line: string) => Number(/[\d.]+$/.exec(line)?.[0]);
+
+    test('it finds the boxes of Node.js without onnxruntime-web, says what runs it, and passes its check', async () => {
+      const asked: string[] = [];
+      const tab = await browser.newPage();
+      tab.on('request', (request) => asked.push(request.url()));
+      const ready = await open(tab, await serve(inEngine));
+      expect(ready).toMatch(/^Ready \(wasm, /);
+      await tab.fill('#phrases', phrases);
+      await tab.setInputFiles('#file', photo);
+      await saying(tab, /box(es)? in/);
+      const shown = await tab.locator('#boxes li').allTextContents();
+      await using detector = await Detector.create(quantized);
+      const found = await detector.detect(await readImage(photo), await detector.encodePrompt(phrases));
+      const sure = found.filter(({ score }) => score >= SURE);
+      expect(sure.length).toBeGreaterThan(0);
+      for (const { label, score } of sure)
+        expect(shown).toSatisfy((lines: string[]) =>
+          lines.some((line) => line.includes(label) && Math.abs(scoreOf(line) - score) < 0.1),
+        );
+      expect(shown.length).toBeLessThanOrEqual(found.length + 1);
+      expect(asked.filter((url) => url.includes('onnxruntime'))).toEqual([]);
+      // The form of the engine for this browser alone.
+      expect(asked.filter((url) => url.endsWith('.wasm'))).toHaveLength(1);
+      await tab.click('summary');
+      expect(await tab.locator('#about').textContent()).toContain(
+        `Runs bydino8's engine, ${/\((.*)\)/.exec(ready)?.[1]}`,
+      );
+      await tab.click('#check');
+      expect(await saying(tab, /of the check/)).toMatch(/computes the same as dino8/);
+      await tab.close();
+    });
+
+    test('without isolation it runs on one thread, and finds boxes too', async () => {
+      const tab = await browser.newPage();
+      expect(await open(tab, `${plainAddress}/engine/`)).toContain('1 thread)');
+      expect(await tab.locator('#notices').textContent()).toContain('does not isolate this page');
+      await tab.fill('#phrases', phrases);
+      await tab.setInputFiles('#file', photo);
+      expect(await saying(tab, /box(es)? in/)).not.toMatch(/^0/);
+      await tab.close();
+    });
   });
 
   test('pictures have the pixels of Node.js: transparent ones, with an orientation, with a profile', async () => {

@@ -8,6 +8,4 @@ export default {
   server: { headers },
   preview: { headers },
   worker: { format: 'es' },
-  // The library finds its WebAssembly beside itself, so it is not moved.
-  optimizeDeps: { exclude: ['onnxruntime-web', 'onnxruntime-web/wasm'] },
 };

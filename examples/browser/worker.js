@@ -1,11 +1,5 @@
 // Loads the model once, and finds the phrases of each message in its picture.
 import { Detector, readImage, readPackage } from 'dino8/web';
-import mjs from 'onnxruntime-web/ort-wasm-simd-threaded.mjs?url';
-import wasm from 'onnxruntime-web/ort-wasm-simd-threaded.wasm?url';
-import * as runtime from 'onnxruntime-web/wasm';
-
-// Files of their own: the threads load the first one, and would otherwise load this worker again.
-runtime.env.wasm.wasmPaths = { mjs, wasm };
 
 const megabytes = (bytes) => (bytes / 1e6).toFixed(1);
 
@@ -14,7 +8,7 @@ async function load() {
     onProgress: ({ done, total }) =>
       postMessage({ sentence: `Loading the model: ${megabytes(done)} of ${megabytes(total)} MB` }),
   });
-  return Detector.create(source, { runtime });
+  return Detector.create(source);
 }
 
 const loading = load();

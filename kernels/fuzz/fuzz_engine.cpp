@@ -15,6 +15,9 @@
 #include "../engine/operators.h"
 #include "choices.h"
 
+// The operators of the library have a program of their own (fuzz_operators.cpp).
+dino8::engine::MakeOperator dino8::engine::find_library_operator(const std::string&) { return nullptr; }
+
 using namespace dino8;
 using namespace dino8::engine;
 

@@ -45,9 +45,7 @@ const packageSchema = objectWith('what `readPackage` of dino8/web returned', 'ma
 /**
  * A loaded detector in a browser. Create it in a worker: while it runs, its thread does nothing else.
  * @example
- * import * as runtime from 'onnxruntime-web/wasm';
- *
- * const detector = await Detector.create(await readPackage('model/'), { runtime });
+ * const detector = await Detector.create(await readPackage('model/'));
  * const prompt = await detector.encodePrompt(['person', 'hard hat']);
  * const photo = await (await fetch('photo.jpg')).blob();
  * const found = await detector.detect(await readImage(photo), prompt);
@@ -76,7 +74,7 @@ export class Detector extends BaseDetector {
    * @throws UsageError if an option is not possible on this page; RuntimeError if the browser lacks what the model needs, or if the
    * model does not load; MemoryError if there is too little memory for it; InputError if the package is damaged
    */
-  static async create(modelPackage: WebPackage, options: DetectorOptions): Promise<Detector> {
+  static async create(modelPackage: WebPackage, options: DetectorOptions = {}): Promise<Detector> {
     checkValue('The model', packageSchema, modelPackage);
     checkOptions('Detector.create', detectorSchemas, options);
     const { source, files, manifest } = modelPackage;

@@ -9,6 +9,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vit
 import { InputError, UsageError } from '../base/errors.ts';
 import { packageRoot } from '../base/package-root.ts';
 import { Detector } from './detector.ts';
+import { supportedVariants } from './engine/engine-variants.ts';
+import { webAssembly } from './engine/web-assembly.ts';
 import { useThreads } from './onnx-runtime.ts';
 import { readImage } from './read-image.ts';
 import { readPackage } from './read-package.ts';
@@ -75,6 +77,48 @@ test('its files and its description arrive, with the progress of the download', 
   expect(notices.join()).toMatch(/is not kept by the browser .* downloaded each time/);
 });
 
+describe('a package with the engine', () => {
+  const relaxed = Buffer.from('the engine in its relaxed form');
+  const simd = Buffer.from('the engine by vectors alone');
+  const engine = {
+    relaxed: describeFile('dino8-engine-relaxed.wasm', relaxed),
+    simd: describeFile('dino8-engine.wasm', simd),
+  };
+  const [variant = 'simd'] = supportedVariants();
+  const { name } = engine[variant];
+  beforeEach(() => {
+    files.set('model.json', JSON.stringify({ ...manifest, engine }));
+    // The other form would not be found.
+    files.set(name, { relaxed, simd }[variant]);
+  });
+
+  test('arrives with the form that runs here alone, whose bytes are a part of the progress', async () => {
+    const totals = new Set<number>();
+    const read = await readPackage(address, { onProgress: ({ total }) => totals.add(total) });
+    expect(Buffer.from(read.engine ?? [])).toEqual({ relaxed, simd }[variant]);
+    expect([...totals]).toEqual([engine[variant].bytes + detect.length + pixels.length]);
+  });
+
+  test('is refused if the engine is damaged, of another version, or cannot run here', async () => {
+    await expect(Detector.create(await readPackage(address), {})).rejects.toThrow(/The engine does not start here/);
+    files.set(name, Buffer.from('THE'.padEnd(engine[variant].bytes)));
+    await expect(readPackage(address)).rejects.toThrow(/dino8-engine.*\.wasm .* SHA-256 differs/);
+    const validate = vi.spyOn(webAssembly, 'validate').mockReturnValue(false);
+    try {
+      await expect(readPackage(address)).rejects.toThrow(/no vectors in WebAssembly \(SIMD\)/);
+    } finally {
+      validate.mockRestore();
+    }
+  });
+
+  test('needs no onnxruntime-web, without which one without the engine says which option to give', async () => {
+    files.set('model.json', JSON.stringify(manifest));
+    await expect(Detector.create(await readPackage(address))).rejects.toThrow(
+      /give Detector\.create the option `runtime`/,
+    );
+  });
+});
+
 describe('is refused', () => {
   test.each([
     [
@@ -131,6 +175,7 @@ describe('is refused', () => {
     ['a size without end', { files: { ...manifest.files, detect: { ...manifest.files.detect, bytes: 2 ** 40 } } }],
     ['a later form', { format: 2 }],
     ['neither text encoder nor phrases', { prompts: undefined }],
+    ['one form of the engine only', { engine: { simd: describeFile('dino8-engine.wasm', detect) } }],
     ['a phrase outside of the prompt', { prompts: [{ ...prompt, phrases: [] }] }],
   ])('a description with %s', async (_, change) => {
     files.set('model.json', JSON.stringify({ ...manifest, ...change }));
