@@ -59,7 +59,7 @@ export const exportCommand = () =>
     .addOption(
       new Option(
         '--runtime <name>',
-        "with --backend wasm, what runs the model: dino8, its own engine of half a megabyte, or onnxruntime-web, which must be installed (default: dino8 for a model in 8 bits, otherwise onnxruntime-web)",
+        'with --backend wasm, what runs the model: dino8, its own engine of 0.6 MB, or onnxruntime-web, which must be installed (default: dino8 for a model in 8 bits, otherwise onnxruntime-web)',
       ).choices(WEB_RUNTIMES),
     )
     .addOption(
@@ -125,7 +125,15 @@ export const exportCommand = () =>
         const named = await promptsOf({ prompts, promptsFile });
         refuseForeign(target, { tensorrt, backend, runtime, weights, floats, tokens, prompts: named });
         if (target === 'web') {
-          const page = await exportWeb({ ...asked, prompts: named, backend, runtime, weights, floats, size: oneSize(sizes) });
+          const page = await exportWeb({
+            ...asked,
+            prompts: named,
+            backend,
+            runtime,
+            weights,
+            floats,
+            size: oneSize(sizes),
+          });
           if (json) printJson(page);
           else printPage(page);
           return;
