@@ -24,6 +24,7 @@ export { type BoxSelection, DEFAULT_THRESHOLD } from './detect/select-boxes.ts';
 export type { FixedPrompt } from './models/fixed-prompt.ts';
 export { RuntimeError } from './runtime/error.ts';
 export { Detector, type DetectorOptions } from './web/detector.ts';
+export type { EngineVariant } from './web/engine/engine-variants.ts';
 export type { Backend, FloatBits, WebFile, WebFiles, WebManifest, WebPackage } from './web/manifest.ts';
 export type { OnnxRuntimeWeb } from './web/onnx-runtime.ts';
 export { canUseThreads } from './web/possible-threads.ts';
