@@ -24,7 +24,7 @@ export async function engineFiles(): Promise<EngineFiles | undefined> {
 }
 
 /** The effect where there is no engine. */
-export const WITHOUT_ENGINE = 'pages run quantized models by onnxruntime-web, which takes longer';
+const WITHOUT_ENGINE = 'pages run quantized models by onnxruntime-web, which takes longer';
 
 /** What to do where there is no engine. */
 export const HOW_TO_BUILD =
