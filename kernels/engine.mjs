@@ -41,6 +41,7 @@ const LIBRARY = [
   'multi_head_attention_op.cpp',
   'prepared_layer.cpp',
   'run_memory.cpp',
+  'sine_embedding_op.cpp',
   'window_attention_op.cpp',
   'paths/wasm_dot.cpp',
   'paths/wasm_simd.cpp',
