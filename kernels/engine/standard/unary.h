@@ -125,6 +125,12 @@ struct ErrorFunction { float operator()(float x) const { return std::erf(x); } }
 struct Not { Truth operator()(Truth x) const { return {x.byte == 0}; } };
 // clang-format on
 
+inline FloatVector gelu_of(FloatVector x) {
+  FloatVector values[] = {x};
+  gelu(values);
+  return values[0];
+}
+
 // https://onnx.ai/onnx/operators/onnx__Gelu.html
 class Gelu : public Operator {
  public:
@@ -133,7 +139,7 @@ class Gelu : public Operator {
     by_tanh_ = approximate == "tanh";
     return by_tanh_ || approximate == "none" ? nullptr : "its attribute approximate is neither none nor tanh";
   }
-  Problem run(Run& run) override { return by_tanh_ ? unary_vectors<gelu_by_tanh>(run) : unary_vectors<gelu>(run); }
+  Problem run(Run& run) override { return by_tanh_ ? unary_vectors<gelu_by_tanh>(run) : unary_vectors<gelu_of>(run); }
 
  private:
   bool by_tanh_ = false;
