@@ -3,25 +3,32 @@
 //
 //   node bench/browser.mjs [--write]                   the bundled model in FP32 and by each recipe, at 192x256; --write puts the table
 //                                                      into docs/browser.md
+//   node bench/browser.mjs --published [--write]       the published Swin-T model in FP32 and by `fast`, as `npm run bench:full` made them, at
+//                                                      480x640, with two threads
 //   node bench/browser.mjs --sizes 480x640 A.onnx …    other models; the first one is what the others are compared with
-//   --rounds N --runs N --threads N                    5 rounds, the fastest of 40 runs of a page, one thread
+//   --rounds N --runs N --threads N                    5 rounds, the fastest of 40 runs of a page, one thread; published: 3, 5 and 2
 import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 import { bundledCalibration, bundledModel, calibrate, convert, exportWeb, quantize } from '../dist/index.mjs';
-import { openTables, readArguments } from './write-table.mjs';
+import { misuse, openTables, readArguments } from './write-table.mjs';
 
 const RECIPES = ['dynamic', 'static', 'mixed', 'fast', 'full', 'smallest'];
 const PHRASES = ['red circle', 'blue square', 'green triangle'];
-const STANDARD = { sizes: '192x256', rounds: '5', runs: '40', threads: '1' };
+/** What is measured by default, of the bundled model and of the published one. */
+const BUNDLED = { sizes: '192x256', rounds: '5', runs: '40', threads: '1' };
+const PUBLISHED = { sizes: '480x640', rounds: '3', runs: '5', threads: '2' };
 
-const { values, positionals } = readArguments({
-  ...Object.fromEntries(Object.entries(STANDARD).map(([name, value]) => [name, { type: 'string', default: value }])),
+const { values: given, positionals } = readArguments({
+  ...Object.fromEntries(Object.keys(BUNDLED).map((name) => [name, { type: 'string' }])),
   chromium: { type: 'string', default: '/usr/bin/chromium' },
+  published: { type: 'boolean', default: false },
 });
+const standard = given.published ? PUBLISHED : BUNDLED;
+const values = { ...standard, ...given };
 const [height, width] = values.sizes.split('x').map(Number);
 const [rounds, runs, threads] = [values.rounds, values.runs, values.threads].map(Number);
 
@@ -93,19 +100,24 @@ async function measure(browser, site) {
 }
 
 const median = (numbers) => numbers.toSorted((a, b) => a - b)[numbers.length >> 1];
+/** The recipes of models that have other names. */
+const NAMES = { fp32: 'FP32', int8: 'fast' };
+const inWork = (name) => fileURLToPath(new URL(`../.dino8/${name}`, import.meta.url));
+const published = ['fp32.onnx', 'int8.onnx'].map((name) => inWork(`bench-full/${name}`));
+const table = values.published ? 'browser-published' : 'browser';
 const settings = Object.fromEntries(
-  Object.entries(STANDARD).map(([name, value]) => [`--${name}`, [values[name], value]]),
+  Object.entries(standard).map(([name, value]) => [`--${name}`, [values[name], value]]),
 );
-const tables = openTables(['browser'], {
+const tables = openTables([table], {
   write: values.write,
   settings: { ...settings, 'other models': [positionals.length, 0] },
 });
+if (values.published && !published.every((path) => existsSync(path)))
+  misuse('--published: there are no models of `npm run bench:full`; run that first.');
 const models =
-  positionals.length > 0
-    ? positionals
-    : await bundledModels(fileURLToPath(new URL('../.dino8/browser', import.meta.url)));
+  positionals.length > 0 ? positionals : values.published ? published : await bundledModels(inWork('browser'));
 const rows = models.flatMap((path, index) => {
-  const name = basename(path, '.onnx');
+  const name = NAMES[basename(path, '.onnx')] ?? basename(path, '.onnx');
   const engine = { name, path, runtime: 'dino8' };
   const runtime = { name: `${name} in onnxruntime-web`, path, runtime: 'onnxruntime-web' };
   // What the first one takes is what onnxruntime-web takes for it.
@@ -125,7 +137,7 @@ try {
 }
 const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
 tables.table(
-  'browser',
+  table,
   ['model', 'file', 'page', 'model in it', 'prepared in', 'run', 'of the first', 'rounds', 'boxes of the check'],
   sites.map(({ name, path, written, loads, times }) => {
     const ratios = times.map((time, round) => time / sites[0].times[round]).toSorted((a, b) => a - b);
