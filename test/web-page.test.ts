@@ -318,6 +318,69 @@ describe.skipIf(!program || !isBuilt)(why, () => {
       await tab.close();
     });
 
+    test('threads change no result, and those that fail are said in one sentence', async () => {
+      const tab = await browser.newPage();
+      await open(tab, await serve(inEngine));
+      // As a text, because the test runner rewrites imports.
+      const found = await tab.evaluate(`(async () => {
+        const { Detector, readPackage } = await import(new URL('dino8.js', document.baseURI));
+        const source = await readPackage(new URL('model/', document.baseURI).href);
+        const pictureOf = (width, height) => {
+          const pixels = Uint8Array.from({ length: width * height * 3 }, (_, at) => (at * 2654435761) >>> 24);
+          return { width, height, pixels };
+        };
+        const pictures = [pictureOf(256, 192), pictureOf(90, 240), pictureOf(300, 100)];
+        const prompts = ['red square', 'red square, white cross, blue ring'];
+        const [one, three] = [await Detector.create(source, { threads: 1 }), await Detector.create(source, { threads: 3 })];
+        let equal = 0;
+        for (let run = 0; run < 12; run++) {
+          const ask = async (detector) => {
+            const prompt = await detector.encodePrompt(prompts[run % 2]);
+            return JSON.stringify(await detector.detect(pictures[(run * 2 + (run >> 2)) % 3], prompt, { threshold: 0 }));
+          };
+          equal += (await ask(one)) === (await ask(three)) ? 1 : 0;
+        }
+        await one.close();
+        await three.close();
+        const Thread = Worker;
+        const sending = (change) => class extends Thread {
+          postMessage(start) {
+            super.postMessage({ ...start, ...change });
+          }
+        };
+        const refused = class {
+          postMessage() {
+            setTimeout(() => this.onerror({}));
+          }
+          terminate() {}
+        };
+        const failures = [];
+        // A worker that the page does not allow, one without the module, and one that stops because its stack has no memory.
+        for (const kind of [refused, sending({ module: undefined }), sending({ stack: 16 })]) {
+          globalThis.Worker = kind;
+          try {
+            const detector = await Detector.create(source, { threads: 2 });
+            const prompt = await detector.encodePrompt(prompts[1]);
+            for (let run = 0; run < 200; run++) await detector.detect(pictures[0], prompt);
+          } catch (error) {
+            failures.push(error.message);
+          }
+        }
+        return { equal, failures };
+      })()`);
+      expect(found).toEqual({
+        equal: 12,
+        failures: [
+          expect.stringMatching(
+            /^The threads of the engine do not start \(the page's content security policy .*\); allow `worker-src blob:` .*\.$/,
+          ),
+          expect.stringMatching(/^The threads of the engine do not start \(TypeError: .*\); .*\.$/),
+          expect.stringMatching(/the engine stopped \(unreachable\)\.$/),
+        ],
+      });
+      await tab.close();
+    });
+
     test('without isolation it runs on one thread, and finds boxes too', async () => {
       const tab = await browser.newPage();
       expect(await open(tab, `${plainAddress}/engine/`)).toContain('1 thread)');

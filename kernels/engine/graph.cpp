@@ -274,9 +274,10 @@ void Graph::find_releases() {
 }
 
 char* Graph::set_input(ValueNumber value, Element element, const Shape& shape) {
+  problem_.clear();
   if (!is_finished_ || !is_value(value) || at(value).kind != Kind::kInput)
     return fail("this value is no input of the model"), nullptr;
-  if (!is_possible(shape, element)) return fail("an input is too large"), nullptr;
+  if (!is_possible(shape, element)) return fail("an input is too large, or has too many dimensions"), nullptr;
   auto tensor = std::make_shared<Tensor>();
   tensor->element = element, tensor->shape = shape;
   tensor->memory = allocate(shape.count() * static_cast<int64_t>(bytes_of(element)));

@@ -21,6 +21,8 @@ std::atomic<void*> shared_data{nullptr};
 // Threads sleep on `wake_ups`, which grows with each new work.
 std::atomic<int32_t> wake_ups{0}, sleepers{0}, threads{0};
 std::atomic<bool> is_stopping{false};
+// True if a thread stopped at an error of WebAssembly, such as one for missing memory. Its part is never done.
+std::atomic<bool> has_failed{false};
 
 // A thread looks for new work so many times before it sleeps: that of the next operator comes soon, and to be woken takes as long as a
 // small operator.
@@ -58,8 +60,8 @@ void parallel_for(size_t parts, void (*task)(void*, size_t), void* data) {
   if (sleepers.load() > 0) __builtin_wasm_memory_atomic_notify(address_of(wake_ups), static_cast<uint32_t>(parts - 1));
   do_parts();
   // A browser's main thread may not sleep, and the parts that others still do take little time.
-  while (done_parts.load() < parts) {
-  }
+  while (done_parts.load() < parts)
+    if (has_failed.load()) __builtin_trap();
 }
 
 // What a worker runs until `dino8_stop_threads`.
@@ -84,6 +86,9 @@ extern "C" __attribute__((export_name("dino8_stop_threads"))) void dino8_stop_th
   wake_ups.fetch_add(1);
   __builtin_wasm_memory_atomic_notify(address_of(wake_ups), 0xffffffffu);
 }
+
+// To be called by a worker whose `dino8_run_thread` stopped at an error: the work that waits for it stops, too.
+extern "C" __attribute__((export_name("dino8_fail_thread"))) void dino8_fail_thread() { has_failed.store(true); }
 
 // The number of workers that take part.
 extern "C" __attribute__((export_name("dino8_threads"))) int32_t dino8_threads() { return threads.load(); }

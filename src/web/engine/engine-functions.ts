@@ -10,6 +10,7 @@ export interface EngineFunctions {
   /** 1 if WebAssembly stopped because there was no memory. */
   dino8_is_out_of_memory(): number;
   dino8_stop_threads(): void;
+  dino8_fail_thread(): void;
   dino8_threads(): number;
   dino8_allocate(bytes: number): Address;
   dino8_release(memory: Address): void;
@@ -55,6 +56,7 @@ export const FUNCTIONS: readonly (keyof EngineFunctions)[] = [
   '_initialize',
   'dino8_is_out_of_memory',
   'dino8_stop_threads',
+  'dino8_fail_thread',
   'dino8_threads',
   'dino8_allocate',
   'dino8_release',

@@ -105,7 +105,7 @@ export class EngineModule {
       this.#endThreads = await startThreads(starts);
     } catch (error) {
       throw new RuntimeError(
-        `The threads of the engine do not start (${messageOf(error)}); let the page have them, or give \`threads\` as 1.`,
+        `The threads of the engine do not start (${messageOf(error)}); allow \`worker-src blob:\` in the content security policy of the page, or give \`threads\` as 1.`,
         { cause: error },
       );
     }

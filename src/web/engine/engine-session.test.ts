@@ -271,6 +271,21 @@ describe.skipIf(!files)(`the engine${why}`, () => {
     expect([...floatData((await session.run({ index: integers([2, -3], [2]) })).get('y'))]).toEqual([3, 1]);
   });
 
+  test('says what is wrong with an input, whatever was wrong in the run before', async () => {
+    const session = await load(
+      simple(({ graph }) => {
+        const type = graph.input[0]?.type?.value;
+        if (type?.case === 'tensorType') delete type.value.shape;
+        graph.initializer.splice(0, 1, makeTensor('two', [2], Float32Array.of(2, 2)));
+      }),
+    );
+    await expect(session.run({ x: rows(1, 2, 3) })).rejects.toThrow(/the node layer\/Mul \(Mul\)/);
+    const deep = Array.from({ length: 9 }, () => 1);
+    await expect(session.run({ x: floats(Float32Array.of(1), deep) })).rejects.toThrow(
+      /: an input is too large, or has too many dimensions\.$/,
+    );
+  });
+
   test('says that memory ran out', async () => {
     const b = new GraphBuilder('growing');
     const [rows, columns] = [b.input('rows', DataType.INT64, [1]), b.input('columns', DataType.INT64, [1])];

@@ -2,16 +2,26 @@
 import type { CompiledModule, Memory } from './web-assembly.ts';
 
 /**
- * What a thread does: it takes parts of the work until the engine ends its threads. It is a text, because a file of its own would have to be
- * found beside the library, which bundlers move.
+ * What a thread does: it takes parts of the work until the engine ends its threads. Its first message says that it has started, or why it
+ * does not start. It is a text, because a file of its own would have to be found beside the library, which bundlers move.
  */
 const THREAD = `onmessage = async ({ data: { module, memory, stack } }) => {
-  const { exports } = await WebAssembly.instantiate(module, { env: { memory } });
+  let exports;
+  try {
+    ({ exports } = await WebAssembly.instantiate(module, { env: { memory } }));
+  } catch (error) {
+    return postMessage({ problem: String(error) });
+  }
   exports.__stack_pointer.value = stack;
-  postMessage('ready');
-  exports.dino8_run_thread();
+  postMessage({});
+  try {
+    exports.dino8_run_thread();
+  } catch {
+    exports.dino8_fail_thread();
+  }
   close();
-};`;
+};
+onmessageerror = () => postMessage({ problem: 'this page does not let threads share memory' });`;
 
 /** What is used of a browser's worker. */
 interface Thread {
@@ -55,7 +65,8 @@ export async function startThreads(starts: readonly ThreadStart[]): Promise<() =
         const thread = new Thread(address);
         threads.push(thread);
         return new Promise<void>((resolve, reject) => {
-          thread.onmessage = () => resolve();
+          thread.onmessage = ({ data: { problem } }: { readonly data: { readonly problem?: string } }) =>
+            problem === undefined ? resolve() : reject(new Error(problem));
           thread.onerror = ({ message }: { readonly message?: string }) =>
             reject(new Error(message || "the page's content security policy does not allow workers of `blob:`"));
           thread.postMessage(start);
