@@ -1,7 +1,8 @@
 // Runs every standard operator of the engine (../engine/) on hostile nodes: any number of inputs of any types and dimensions, indices and sizes that
-// are out of range, attributes of any values. An operator may refuse a node; it must not touch memory that is not its own, overflow, or leave
-// a result out. kernels/fuzz.mjs builds this program with sanitizers and runs it.
+// are out of range, attributes of any values. Most nodes begin as one that fits its operator (fitting_inputs.h), of which something is then
+// changed. An operator may refuse a node; it must not touch memory that is not its own, overflow, or leave a result out. kernels/fuzz.mjs builds this program with sanitizers and runs it.
 //   fuzz_engine CASES SECONDS SEED [OPERATOR]
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -14,6 +15,7 @@
 #include "../engine/graph.h"
 #include "../engine/operators.h"
 #include "choices.h"
+#include "fitting_inputs.h"
 
 // The operators of the library have a program of their own (fuzz_operators.cpp).
 dino8::engine::MakeOperator dino8::engine::find_library_operator(const std::string&) { return nullptr; }
@@ -105,40 +107,83 @@ Attribute any_attribute(Choices& choices) {
   return attribute;
 }
 
+FuzzedNode any_node(Choices& choices) {
+  FuzzedNode node;
+  const bool is_alike = choices.once_in(2), has_one_type = choices.once_in(2);
+  const Shape common = any_shape(choices);
+  const Element common_type = any_element(choices);
+  for (int64_t left = choices.whole(0, 6); left > 0; left--) {
+    FuzzedInput input{has_one_type ? common_type : any_element(choices), is_alike ? common : any_shape(choices), {}, choices.once_in(15)};
+    if (input.element == Element::kInt64 && choices.once_in(2)) input.shape = Shape{1, {choices.whole(0, 5)}};
+    node.inputs.push_back(input);
+  }
+  for (int64_t left = choices.whole(0, 4); left > 0; left--) node.attributes.push_back(any_attribute(choices));
+  return node;
+}
+
+// Changes something of a node that fits.
+void change(FuzzedNode& node, Choices& choices) {
+  const int64_t kind = choices.whole(0, 7);
+  if (kind == 0 || node.inputs.empty()) return node.attributes.push_back(any_attribute(choices));
+  const size_t index = static_cast<size_t>(choices.whole(0, static_cast<int64_t>(node.inputs.size()) - 1));
+  FuzzedInput& input = node.inputs[index];
+  if (kind == 1) input.is_left_out = true;
+  if (kind == 2) input.element = any_element(choices);
+  if (kind == 3) input.shape = any_shape(choices), input.integers.clear();
+  if (kind == 4) node.inputs.pop_back();
+  if (kind == 5) node.inputs.push_back(FuzzedInput(input));
+  if (kind == 6) input.integers.clear();
+  if (kind != 7) return;
+  if (!input.integers.empty() && choices.once_in(2))
+    input.integers[static_cast<size_t>(choices.whole(0, static_cast<int64_t>(input.integers.size()) - 1))] = any_integer(choices);
+  else if (!node.attributes.empty() && !node.attributes.back().integers.empty() && choices.once_in(2))
+    node.attributes.back().integers[0] = any_integer(choices);
+  else if (input.shape.rank > 0)
+    input.shape.dims[choices.whole(0, static_cast<int64_t>(input.shape.rank) - 1)] = choices.whole(0, 5);
+}
+
+FuzzedNode node_for(const OperatorEntry& entry, Choices& choices) {
+  if (choices.once_in(4)) return any_node(choices);
+  FuzzedNode node = FittingInputs(choices).of(entry.type);
+  for (int64_t left = choices.once_in(2) ? choices.whole(1, 2) : 0; left > 0; left--) change(node, choices);
+  return node;
+}
+
+void fill(Choices& choices, const FuzzedInput& input, char* data) {
+  const int64_t count = input.shape.count();
+  fill(choices, input.element, count, data);
+  for (int64_t at = 0; at < std::min(count, static_cast<int64_t>(input.integers.size())); at++) {
+    const int64_t number = input.integers[static_cast<size_t>(at)];
+    if (input.element == Element::kInt64) reinterpret_cast<int64_t*>(data)[at] = number;
+    if (input.element == Element::kInt32) reinterpret_cast<int32_t*>(data)[at] = static_cast<int32_t>(number);
+    if (input.element == Element::kFloat) reinterpret_cast<float*>(data)[at] = static_cast<float>(number);
+  }
+}
+
 // Runs one node. Returns true if it was not refused.
 bool run_case(const OperatorEntry& entry, Choices& choices) {
-  const auto inputs = static_cast<int32_t>(choices.whole(0, 6)), outputs = static_cast<int32_t>(choices.whole(1, 3));
+  FuzzedNode chosen = node_for(entry, choices);
+  const auto inputs = static_cast<int32_t>(chosen.inputs.size()), outputs = static_cast<int32_t>(choices.whole(1, 3));
   Graph graph(inputs + outputs);
   Node node;
   node.domain = entry.domain, node.type = entry.type, node.name = "fuzzed";
   node.opset = choices.one_of<int64_t>({21, 21, 17, 13, 11, 1});
-  const auto attributes = choices.whole(0, 4);
-  for (int64_t at = 0; at < attributes; at++) node.attributes.push_back(any_attribute(choices));
+  node.attributes = std::move(chosen.attributes);
 
-  const bool is_alike = choices.once_in(2), has_one_type = choices.once_in(2);
-  const Shape common = any_shape(choices);
-  const Element common_type = any_element(choices);
-  std::vector<ValueNumber> read, written;
-  struct Fed {
-    ValueNumber value;
-    Element element;
-    Shape shape;
-  };
-  std::vector<Fed> fed;
+  std::vector<ValueNumber> read, written, fed;
   for (int32_t index = 0; index < inputs; index++) {
-    if (choices.once_in(15)) {
+    const FuzzedInput& input = chosen.inputs[static_cast<size_t>(index)];
+    if (input.is_left_out) {
       read.push_back(kNoValue);
       continue;
     }
-    Fed input{index, has_one_type ? common_type : any_element(choices), is_alike ? common : any_shape(choices)};
-    if (input.element == Element::kInt64 && choices.once_in(2)) input.shape = Shape{1, {choices.whole(0, 5)}};
     read.push_back(index);
     if (choices.once_in(2)) {
       char* data = graph.add_constant(index, input.element, input.shape);
       if (data == nullptr) return false;
-      fill(choices, input.element, input.shape.count(), data);
+      fill(choices, input, data);
     } else if (graph.add_input(index)) {
-      fed.push_back(input);
+      fed.push_back(index);
     }
   }
   for (int32_t index = 0; index < outputs; index++) written.push_back(inputs + index);
@@ -149,10 +194,11 @@ bool run_case(const OperatorEntry& entry, Choices& choices) {
   bool has_run = false;
   const int64_t runs = choices.whole(1, 2);
   for (int64_t run = 0; run < runs; run++) {
-    for (const Fed& input : fed) {
-      char* data = graph.set_input(input.value, input.element, input.shape);
+    for (const ValueNumber value : fed) {
+      const FuzzedInput& input = chosen.inputs[static_cast<size_t>(value)];
+      char* data = graph.set_input(value, input.element, input.shape);
       if (data == nullptr) return false;
-      fill(choices, input.element, input.shape.count(), data);
+      fill(choices, input, data);
     }
     has_run = graph.run(0, graph.nodes());
     // Every byte of a result is read, so that the sanitizer sees one that is not there.
