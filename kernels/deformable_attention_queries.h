@@ -124,12 +124,17 @@ struct QuerySamples {
         inside(static_cast<size_t>(a.heads)) {}
 };
 
-// Finds what queries read, and has the processor load it into its caches. `one` is the number that a weight of 1 is.
+// Finds what queries read, and has the processor load it into its caches where it may be far away. `one` is the number that a
+// weight of 1 is.
 template <class Corners, class Stored>
 class SampleFinder {
  public:
   SampleFinder(const DeformableAttention& attention, float one)
-      : a_(attention), one_(one), levels_(attention), weights_(static_cast<size_t>(a_.heads * blocks_ * kBlock)) {}
+      : a_(attention), one_(one), levels_(attention), weights_(static_cast<size_t>(a_.heads * blocks_ * kBlock)) {
+    const int64_t position = a_.heads * a_.size * static_cast<int64_t>(sizeof(Stored));
+    for (int64_t level = 0; level < a_.levels; level++)
+      if (a_.height[level] * a_.width[level] * position > kNearBytes) far_ = (level + 1) * a_.points;
+  }
 
   // Each step is done for all heads of the query before the next one, since the steps of one head wait for each other.
   void find(int64_t item, const Stored* values, QuerySamples<Corners>& to) {
@@ -139,16 +144,19 @@ class SampleFinder {
     for (int64_t head = 0; head < a_.heads; head++)
       to.inside[head] = find_corners(levels_, references_, a_.sampling_offsets + (item * a_.heads + head) * samples_ * 2,
                                      weights(head), samples_, one_, to.corners.data() + head * blocks_);
-    // Two of the four corners of each sample: queries that are side by side share the others, and asking for all takes longer.
     for (int64_t head = 0; head < a_.heads; head++)
-      for (int64_t sample = 0; sample < samples_; sample++) {
-        const auto& offset = to.corners[static_cast<size_t>(head * blocks_ + sample / kBlock)].offset;
-        __builtin_prefetch(values + head * a_.size + offset[0][sample % kBlock]);
-        __builtin_prefetch(values + head * a_.size + offset[3][sample % kBlock]);
+      for (int64_t block = 0; block * kBlock < far_; block++) {
+        const auto& offset = to.corners[static_cast<size_t>(head * blocks_ + block)].offset;
+        const int64_t count = std::min(kBlock, far_ - block * kBlock);
+        for (int64_t lane = 0; lane < count; lane++)
+          for (int corner = 0; corner < 4; corner++) __builtin_prefetch(values + head * a_.size + offset[corner][lane]);
       }
   }
 
  private:
+  // The values of a level of at most so many bytes stay in the second-level cache, and asking for them only takes time.
+  static constexpr int64_t kNearBytes = 512 * 1024;
+
   float* weights(int64_t head) { return weights_.data() + head * blocks_ * kBlock; }
 
   const DeformableAttention& a_;
@@ -157,6 +165,7 @@ class SampleFinder {
   const SampleLevels levels_;
   SampleReferences references_;
   std::vector<float> weights_;
+  int64_t far_ = 0;  // the samples of a head up to the last level with more bytes than that
 };
 
 template <class V, class Stored>
