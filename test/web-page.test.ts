@@ -392,6 +392,15 @@ describe.skipIf(!program || !isBuilt)(why, () => {
     });
   });
 
+  test('a page without the onnxruntime-web that its model needs says so', async () => {
+    const tab = await browser.newPage();
+    await tab.route('**/onnxruntime/*', (route) => route.fulfill({ status: 404 }));
+    expect(await open(tab, address)).toBe(
+      'The model of this page runs by onnxruntime-web, which does not load; copy the whole folder of one export to the server.',
+    );
+    await tab.close();
+  });
+
   test('pictures have the pixels of Node.js: transparent ones, with an orientation, with a profile', async () => {
     const side = 64;
     const noise = Buffer.from(Array.from({ length: side * side * 4 }, (_, at) => (at * 2654435761) >>> 24));

@@ -6,7 +6,11 @@ const here = (path) => new URL(path, import.meta.url).href;
 
 /** onnxruntime-web, which the folder has if it runs the model. */
 async function loadRuntime() {
-  const runtime = await import('./onnxruntime/ort.js');
+  const runtime = await import('./onnxruntime/ort.js').catch(() => {
+    throw new Error(
+      'The model of this page runs by onnxruntime-web, which does not load; copy the whole folder of one export to the server.',
+    );
+  });
   runtime.env.wasm.wasmPaths = {
     mjs: here('onnxruntime/ort-wasm.js'),
     wasm: here('onnxruntime/ort-wasm.wasm'),
