@@ -120,8 +120,10 @@ export class EngineGraph {
     const type: DataType = this.#engine.call('dino8_result_element', this.#address, value);
     if (!hasElementType(type)) throw new EngineFailure('an output has no value');
     const rank = this.#engine.call('dino8_result_rank', this.#address, value);
-    const shape = Array.from({ length: rank }, (_, axis) =>
-      this.#engine.call('dino8_result_dimension', this.#address, value, axis),
+    // A dimension of 2³¹ is negative as a number of 32 bits.
+    const shape = Array.from(
+      { length: rank },
+      (_, axis) => this.#engine.call('dino8_result_dimension', this.#address, value, axis) >>> 0,
     );
     const bytes = byteLength(type, elementCount(shape)) ?? 0;
     const address = this.#engine.call('dino8_result_data', this.#address, value);
