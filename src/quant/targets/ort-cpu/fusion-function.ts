@@ -18,8 +18,7 @@ export interface FusionParts {
 }
 
 /** Returns the operator that has these parts. */
-export const fusionOperator = ({ hasNorm }: FusionParts): string =>
-  hasNorm ? NORM_FUSION_ATTENTION_ADD : FUSION_ATTENTION;
+const fusionOperator = ({ hasNorm }: FusionParts): string => (hasNorm ? NORM_FUSION_ATTENTION_ADD : FUSION_ATTENTION);
 
 /**
  * Defines the function of an operator. Each `_scale` (float) and `_zero_point` is that of the integers before them. Inputs:
