@@ -58,7 +58,7 @@ const LINK_FLAGS = [
   '-Wl,--export=__stack_pointer',
 ];
 
-/** What JavaScript gives to a module. */
+/** The imports of a module: JavaScript makes its memory. */
 const GIVEN = ['memory'];
 
 /** The names of what a module needs, beside what it is given. Node.js 20 knows no relaxed instructions, which add no imports. */

@@ -18,7 +18,7 @@ export const engineRecordFile = join(buildFolder, 'dino8-engine.json');
 const THREADS = [
   '-matomics',
   '-mbulk-memory',
-  // What is static in a function is made when a model is loaded, before there is work for threads.
+  // Static variables of functions are constructed when a model is loaded, before threads have work.
   '-fno-threadsafe-statics',
 ];
 
@@ -31,7 +31,7 @@ export const variants = [
 /** The path of a module. */
 export const engineFile = ({ file }) => join(buildFolder, file);
 
-/** Of the kernel library, the files of operators that a model runs by. */
+/** The files of the kernel library that inference needs. */
 const LIBRARY = [
   'add_quantize_op.cpp',
   'cpu_path.cpp',
@@ -70,7 +70,7 @@ export function sourceHash() {
   return hash.digest('hex');
 }
 
-/** What the record holds for modules, which are paths, and the hash of the sources that they were built from. */
+/** The content of the record. @param modules the paths of the modules @param sources the hash of the sources that they were built from */
 export function engineRecordOf(modules, sources) {
   const sha256 = Object.fromEntries(
     modules.map((path) => [basename(path), createHash('sha256').update(readFileSync(path)).digest('hex')]),

@@ -1,4 +1,4 @@
-// What JavaScript calls. Numbers of values are those that the caller gives to the values of its graph; texts are bytes of the
+// The functions that the module exports to JavaScript. Numbers of values are those that the caller gives to the values of its graph; texts are bytes of the
 // module's memory, as `dino8_allocate` returns it. src/web/engine/engine-module.ts has the same functions with types.
 #include <cstdlib>
 #include <memory>

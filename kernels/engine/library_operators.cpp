@@ -15,7 +15,7 @@
 #include "../window_attention_op.h"
 #include "operators.h"
 
-// What ONNX Runtime's types are here. A value is an engine's tensor.
+// The types of ONNX Runtime's interface, as the engine defines them. An OrtValue is a Tensor.
 struct OrtStatus {
   std::string message;
 };

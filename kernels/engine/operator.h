@@ -1,4 +1,4 @@
-// What an operator of the engine is, and what it is given.
+// The interface of the engine's operators: the node that one is made from, and the run that it computes.
 //
 // A model may come from a stranger, so an operator believes nothing about its inputs before it has checked it: their number, their
 // types, their dimensions and the numbers by which it indexes.

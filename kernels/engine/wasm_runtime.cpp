@@ -6,10 +6,6 @@
 #include <cstdlib>
 #include <new>
 
-#if defined(__wasm_relaxed_simd__)
-#include "../paths/wasm_dot.h"
-#endif
-
 // The library's allocator is for one thread. The linker lets all calls of it (-Wl,--wrap) end in these functions, by which one thread at a
 // time is in it.
 namespace {
@@ -72,13 +68,6 @@ extern "C" __attribute__((export_name("_initialize"))) void _initialize() { __wa
 
 // 1 if the program ended because there was no memory.
 extern "C" __attribute__((export_name("dino8_is_out_of_memory"))) int dino8_is_out_of_memory() { return is_out_of_memory; }
-
-#if defined(__wasm_relaxed_simd__)
-// 1 if this processor's products of bytes by relaxed SIMD are exact. Otherwise the module takes those of plain SIMD.
-extern "C" __attribute__((export_name("dino8_relaxed_dot_is_exact"))) int dino8_relaxed_dot_is_exact() {
-  return dino8::relaxed_dot() != dino8::RelaxedDot::kInexact;
-}
-#endif
 
 void* operator new(std::size_t bytes) { return allocate_or_end(bytes, 1); }
 void* operator new[](std::size_t bytes) { return allocate_or_end(bytes, 1); }

@@ -29,11 +29,7 @@ struct SignedBytes {
 
 template <class Bytes>
 struct WasmRelaxedTile {
-  
-#ifndef RR
-#define RR 6
-#endif
-  static constexpr int kRows = RR;
+  static constexpr int kRows = 6;
   static constexpr int kPanels = 1;
   static constexpr int32_t kOffset = Bytes::kOffset;
   static constexpr bool kIsPreferred = true;

@@ -1,4 +1,4 @@
-// Which elements of tensors of different shapes meet (https://onnx.ai/onnx/repo-docs/Broadcasting.html).
+// Broadcasting: which elements of tensors of different shapes are combined (https://onnx.ai/onnx/repo-docs/Broadcasting.html).
 #pragma once
 
 #include <algorithm>

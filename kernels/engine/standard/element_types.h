@@ -25,7 +25,7 @@ inline constexpr Element kElementOf<int64_t> = Element::kInt64;
 template <>
 inline constexpr Element kElementOf<Truth> = Element::kBool;
 
-// What an element costs in the unit of ranges.h: a simple function of it, and one with a power of e.
+// The cost of computing one element, in the unit of ranges.h: by a simple function, and by one with an exponential.
 constexpr double kSimpleCost = 4, kPowerCost = 28;
 
 // Before a loop that seldom has much to do: keeps compilers from making it longer for the sake of speed, because pages

@@ -17,6 +17,16 @@ bool add_axes(Shape& shape, const Shape& from, size_t begin, size_t end) {
   return true;
 }
 
+// Takes the indices of a tensor into a dimension of `size`, each of which is checked.
+Problem read_indices(const Tensor& picked, int64_t size, IntegerList& indices) {
+  if (const Problem problem = indices.read_all(picked)) return problem;
+  for (size_t at = 0; at < indices.count(); at++) {
+    int64_t index = indices[at];
+    if (!find_index(index, size)) return kWrongIndex;
+  }
+  return nullptr;
+}
+
 // https://onnx.ai/onnx/operators/onnx__Gather.html
 class Gather : public Operator {
  public:
@@ -31,13 +41,9 @@ class Gather : public Operator {
     const Shape& from = data->shape;
     size_t axis;
     if (const Problem problem = resolve_axis(axis_, from.rank, axis)) return problem;
-    IntegerList indices;
-    if (const Problem problem = indices.read_all(*picked)) return problem;
     const int64_t size = from.dims[axis];
-    for (size_t at = 0; at < indices.count(); at++) {
-      int64_t index = indices[at];
-      if (!find_index(index, size)) return kWrongIndex;
-    }
+    IntegerList indices;
+    if (const Problem problem = read_indices(*picked, size, indices)) return problem;
     Shape shape;
     if (!add_axes(shape, from, 0, axis) || !add_axes(shape, picked->shape, 0, picked->shape.rank) ||
         !add_axes(shape, from, axis + 1, from.rank))
@@ -136,11 +142,7 @@ class GatherElements : public Operator {
     for (size_t other = 0; other < from.rank; other++)
       if (other != axis && by.dims[other] > from.dims[other]) return kWrongShape;
     IntegerList indices;
-    if (const Problem problem = indices.read_all(*picked)) return problem;
-    for (size_t at = 0; at < indices.count(); at++) {
-      int64_t index = indices[at];
-      if (!find_index(index, from.dims[axis])) return kWrongIndex;
-    }
+    if (const Problem problem = read_indices(*picked, from.dims[axis], indices)) return problem;
     Tensor* to;
     if (const Problem problem = make_checked_output(run, 0, data->element, by, to)) return problem;
     if (by.count() == 0) return nullptr;

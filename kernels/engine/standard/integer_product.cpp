@@ -115,7 +115,7 @@ int32_t byte_at(const Tensor& tensor, int64_t at) {
   return tensor.element == Element::kInt8 ? int32_t{tensor.data<int8_t>()[at]} : int32_t{tensor.data<uint8_t>()[at]};
 }
 
-// How a parameter of b, a scale or a zero point, is taken: one for all, one for each column, or one for each column of each matrix.
+// The shapes that a scale or a zero point of b may have: one for all of b, one for each column, or one for each column of each matrix.
 struct ColumnSteps {
   int64_t column = 0, matrix = 0;
 

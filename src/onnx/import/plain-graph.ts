@@ -2,8 +2,8 @@
  * Brings the graph of another exporter into the form that dino8 itself writes: stored tensors are initializers, and every
  * node has a unique name that begins with its module path. Recipes, profiles and reports use these names.
  */
-import { makeTensor } from '../tensor.ts';
-import type { GraphProto, NodeProto, TensorProto } from '../types.ts';
+import { constantTensor } from '../constant-tensor.ts';
+import type { GraphProto, NodeProto } from '../types.ts';
 
 /**
  * Turns the `Constant` nodes of the main graph into initializers.
@@ -23,27 +23,6 @@ export function storeConstants(graph: GraphProto): number {
   const stored = graph.node.length - kept.length;
   graph.node = kept;
   return stored;
-}
-
-/** Returns the tensor of a `Constant` node; undefined for texts and sparse tensors. */
-function constantTensor(node: NodeProto, name: string): TensorProto | undefined {
-  const [attribute, ...others] = node.attribute;
-  if (!attribute || others.length > 0) return undefined;
-  switch (attribute.name) {
-    case 'value':
-      if (attribute.t) attribute.t.name = name;
-      return attribute.t;
-    case 'value_float':
-      return makeTensor(name, [], Float32Array.of(attribute.f));
-    case 'value_floats':
-      return makeTensor(name, [attribute.floats.length], Float32Array.from(attribute.floats));
-    case 'value_int':
-      return makeTensor(name, [], BigInt64Array.of(attribute.i));
-    case 'value_ints':
-      return makeTensor(name, [attribute.ints.length], BigInt64Array.from(attribute.ints));
-    default:
-      return undefined;
-  }
 }
 
 /**

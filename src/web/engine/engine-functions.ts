@@ -15,8 +15,6 @@ export interface EngineFunctions {
   dino8_allocate(bytes: number): Address;
   dino8_release(memory: Address): void;
   dino8_has_operator(domain: Address, domainBytes: number, type: Address, typeBytes: number): number;
-  /** Of the variant with relaxed instructions only. */
-  dino8_relaxed_dot_is_exact?(): number;
 
   dino8_graph_create(values: number): Address;
   dino8_graph_release(graph: Address): void;

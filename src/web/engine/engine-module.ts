@@ -120,14 +120,6 @@ export class EngineModule {
   }
 
   /**
-   * False if this processor computes the relaxed instructions in another way than the engine needs: the variant `simd` must be taken
-   * then.
-   */
-  get isExact(): boolean {
-    return this.#functions.dino8_relaxed_dot_is_exact?.() !== 0;
-  }
-
-  /**
    * True if the engine has an operator.
    * @param domain '' for ONNX's own operators
    */

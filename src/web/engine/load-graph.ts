@@ -1,11 +1,12 @@
 /** Hands a model over to the engine: its functions are inlined, its constants copied, and its nodes come in an order in which they can run. */
 import { AttributeProto_AttributeType as AttributeType } from 'onnx-buf';
 import { findAttribute } from '../../onnx/attributes.ts';
+import { constantTensor } from '../../onnx/constant-tensor.ts';
 import { inlineFunctions } from '../../onnx/lower/inline-functions.ts';
 import { isStandardDomain, operatorName, standardVersion } from '../../onnx/opset.ts';
 import type { Model } from '../../onnx/parse.ts';
 import { removeUnused, sortTopologically } from '../../onnx/rewrite.ts';
-import { dimensionsOf, makeTensor, tensorBytes } from '../../onnx/tensor.ts';
+import { dimensionsOf, tensorBytes } from '../../onnx/tensor.ts';
 import {
   type AttributeProto,
   DataType,
@@ -153,24 +154,10 @@ function constantsOf({ graph }: Model): Map<string, TensorProto> {
   return constants;
 }
 
-/** https://onnx.ai/onnx/operators/onnx__Constant.html */
 function constantOf(node: NodeProto): TensorProto {
-  const [attribute] = node.attribute;
-  const name = node.output[0] ?? '';
-  switch (attribute?.name) {
-    case 'value':
-      if (attribute.t) return attribute.t;
-      break;
-    case 'value_float':
-      return makeTensor(name, [], Float32Array.of(attribute.f));
-    case 'value_floats':
-      return makeTensor(name, [attribute.floats.length], Float32Array.from(attribute.floats));
-    case 'value_int':
-      return makeTensor(name, [], BigInt64Array.of(attribute.i));
-    case 'value_ints':
-      return makeTensor(name, [attribute.ints.length], BigInt64Array.from(attribute.ints));
-  }
-  throw new EngineFailure(`the node ${nameOf(node)} (Constant) has no value that the engine takes`);
+  const tensor = constantTensor(node, node.output[0] ?? '');
+  if (!tensor) throw new EngineFailure(`the node ${nameOf(node)} (Constant) has no value that the engine takes`);
+  return tensor;
 }
 
 /** The value that a ConstantOfShape repeats, which is an attribute in a model and an input in the engine. */
