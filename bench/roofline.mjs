@@ -5,8 +5,8 @@
 //
 // Without a model it takes the one that bench:full made, whose table --write puts into docs/performance.md. Times are those of ONNX Runtime's profile. Two limits are measured
 // before and after, for the instruction set that is used (DINO8_KERNEL_PATH; kernel_peak.cpp): the peak, which is what the
-// instruction does on registers, and the product, which is what dino8's own product does on data in the caches. Multiply-adds are
-// counted from the shapes, those of fused operators by their bodies; bytes are those of the tensors that operators read and write.
+// instruction does on registers, and the product, which is what dino8's own product does on data in the caches. A third, ONNX
+// Runtime's own product, is what users measure without dino8 (runtime-product.mjs). Multiply-adds are counted from the shapes, those of fused operators by their bodies; bytes are those of the tensors that operators read and write.
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -15,6 +15,7 @@ import { loadModel, readSafetensors } from '../dist/models.mjs';
 import { kernelOptions, profileRun, tensorOf } from '../dist/runtime.mjs';
 import { componentOf, components } from './components.mjs';
 import { kernelPeak } from './kernel-peak.mjs';
+import { runtimeProduct } from './runtime-product.mjs';
 import { openTables, readArguments } from './write-table.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -50,6 +51,7 @@ const feeds = Object.fromEntries(inputs.map((name) => [name, tensorOf(tensors.ge
 const before = kernelPeak(threads);
 const nodes = await profileRun(path, { threads, ...kernelOptions() }, feeds, runs);
 const after = kernelPeak(threads);
+const ofRuntime = await runtimeProduct(threads);
 const product = Math.max(before.multiplyAddsPerSecond, after.multiplyAddsPerSecond);
 const registers = Math.max(before.onRegisters, after.onRegisters);
 // Where the peak on registers is not measured, the product stands for it.
@@ -114,8 +116,9 @@ tables.table(
 tables.text(
   'roofline-peak',
   `${threads} threads do ${inBillions(registers)} billion multiply-adds of bytes a second by \`${before.path}\` on registers, which is the peak, ` +
-    `and ${inBillions(product)} in\ndino8's product on data in the caches. The model is ${((total.integer + total.float) / 1e9).toFixed(0)} billion, ` +
-    `in ${total.seconds.toFixed(2)} s: ${percent(share(total, peak))} of the peak.`,
+    `and ${inBillions(product)} in\ndino8's product on data in the caches. ONNX Runtime's own product, MatMulInteger, does ${inBillions(ofRuntime)}. ` +
+    `The model is ${((total.integer + total.float) / 1e9).toFixed(0)} billion, in\n${total.seconds.toFixed(2)} s: ${percent(share(total, peak))} of the peak, ` +
+    `${percent(share(total, product))} of dino8's product and ${percent(share(total, ofRuntime))} of ONNX Runtime's.`,
 );
 if (uncounted > 0)
   console.log(`The multiply-adds of ${uncounted} nodes are missing, because their shapes are not known.`);
