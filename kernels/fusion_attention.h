@@ -38,6 +38,13 @@ struct FusionNorm {
   float epsilon = 0;
 };
 
+// The bytes of image + addend, for what reads the image with a value of each position added to it.
+struct FusionSum {
+  const float* addend = nullptr;  // [positions, width]; null if nothing reads such a sum
+  uint8_t* bytes = nullptr;       // [positions, width]
+  ByteRange range;
+};
+
 struct FusionAttention {
   int64_t positions = 0, width = 0, heads = 0, tokens = 0;
   FusionNorm norm;
@@ -54,6 +61,7 @@ struct FusionAttention {
   float* image = nullptr;
   uint8_t* image_bytes = nullptr;
   ByteRange image_range;
+  FusionSum sum;
   float* text = nullptr;  // [heads · tokens, width]
 
   // The integer products take whole panels of columns, and a depth of whole steps of the largest tiles.

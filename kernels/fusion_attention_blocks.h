@@ -11,6 +11,8 @@
 #include "linear_layer.h"
 #include "normalized_bytes.h"
 #include "packed_activation.h"
+#include "prefetch.h"
+#include "quantize_rows.h"
 
 namespace dino8 {
 namespace {
@@ -170,9 +172,10 @@ void fusion_head(const FusionAttention& a, const FusionOperands& operands, int64
 }
 
 // The image's results of a block, from its weights. With a norm, `image` holds the normalized rows, to which they are added.
+// What is added to the results afterwards is asked for, unless `addend` is null.
 template <class Tile>
 void fusion_image(const FusionAttention& a, const FusionOperands& operands, int64_t rows, FusionBlock& block, float* image,
-                  uint8_t* bytes) {
+                  uint8_t* bytes, const float* addend) {
   const int64_t all_columns = a.heads * a.columns(), image_depth = a.image_depth();
   const PackedLayer to_image{operands.to_image,   image_depth,          a.width,
                              operands.image_sums, operands.image_scale, operands.image_bias};
@@ -200,6 +203,7 @@ void fusion_image(const FusionAttention& a, const FusionOperands& operands, int6
   linear_layer_by_panels<Tile>(block.image_weights, rows, image_depth, to_image, a.weights.zero_point,
                                [=](int64_t row, int64_t column, int64_t count, PanelResults results) {
                                  const int64_t place = row * width + column;
+                                 if (addend != nullptr) prefetch_row(addend + place, count);
                                  if (count == kPanelColumns)
                                    return finish(results, row, image + place, has_bytes ? bytes + place : nullptr);
                                  float few[kPanelColumns] = {};
@@ -224,8 +228,12 @@ void fusion_part(const FusionAttention& a, const FusionOperands& operands, int64
     fusion_load(a, x, start, rows, block);
     for (int64_t head = 0; head < a.heads; head++)
       fusion_head<Vector, Tile>(a, operands, head, x, rows, start == begin, block, sums);
-    fusion_image<Tile>(a, operands, rows, block, image,
-                       a.image_bytes == nullptr ? nullptr : a.image_bytes + start * a.width);
+    const int64_t place = start * a.width;
+    const float* const addend = a.sum.addend == nullptr ? nullptr : a.sum.addend + place;
+    fusion_image<Tile>(a, operands, rows, block, image, a.image_bytes == nullptr ? nullptr : a.image_bytes + place,
+                       addend);
+    if (addend != nullptr)
+      add_quantize_row(image, addend, rows * a.width, a.sum.range, nullptr, a.sum.bytes + place);
   }
 }
 

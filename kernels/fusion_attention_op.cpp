@@ -18,15 +18,20 @@ namespace {
 constexpr size_t kX = 0, kXScale = 1, kXZeroPoint = 2, kToScores = 3, kToScoresScale = 4, kToScoresZeroPoint = 5,
                  kTokenBias = 6, kPositionBias = 7, kWeightScale = 8, kWeightZeroPoint = 9, kToImage = 10,
                  kToImageScale = 11, kToImageZeroPoint = 12, kImageBias = 13, kNormScale = 14, kNormBias = 15,
-                 kResultScale = 16, kResultZeroPoint = 17, kMostInputs = 18;
+                 kResultScale = 16, kResultZeroPoint = 17, kAddend = 18, kSumScale = 19, kSumZeroPoint = 20,
+                 kMostInputs = 21;
 
-// The attention alone, within its layer, and the same with the image's result as bytes.
-enum class Variant { kAlone, kLayer, kLayerQuantized };
+// The results where the image's is bytes; see quantized_output.h for the first two.
+constexpr size_t kQuantizedText = 2, kSumBytes = 3;
+
+// The attention alone, within its layer, the same with the image's result as bytes, and with the bytes of another sum.
+enum class Variant { kAlone, kLayer, kLayerQuantized, kLayerQuantizedAndSum };
 
 constexpr bool has_norm(Variant variant) { return variant != Variant::kAlone; }
-constexpr bool is_quantized(Variant variant) { return variant == Variant::kLayerQuantized; }
+constexpr bool has_sum(Variant variant) { return variant == Variant::kLayerQuantizedAndSum; }
+constexpr bool is_quantized(Variant variant) { return variant == Variant::kLayerQuantized || has_sum(variant); }
 constexpr size_t input_count(Variant variant) {
-  return is_quantized(variant) ? kMostInputs : has_norm(variant) ? kResultScale : kNormScale;
+  return has_sum(variant) ? kMostInputs : is_quantized(variant) ? kAddend : has_norm(variant) ? kResultScale : kNormScale;
 }
 
 struct FusionKernel {
@@ -128,6 +133,11 @@ const char* check(const InputTensor (&in)[kMostInputs], Variant variant) {
   for (const size_t index : {kNormScale, kNormBias})
     if (has_norm(variant) && in[index].count() != width)
       return "ai.dino8::FusionAttention: scale or bias of the normalization have another size than the width";
+  const InputTensor& addend = in[kAddend];
+  if (has_sum(variant) && !is_matrix(addend, x.dims[1], width))
+    return "ai.dino8::FusionAttention: what is added to the image is not [batch, positions, width]";
+  if (has_sum(variant) && addend.dims[0] != 1 && addend.dims[0] != batch_of(in))
+    return "ai.dino8::FusionAttention: what is added to the image has another number of images";
   if (batch_of(in) < 0) return "ai.dino8::FusionAttention: the inputs have different numbers of images";
   for (const size_t index : {kXScale, kToScoresScale, kWeightScale, kToImageScale})
     if (!is_scale(in[index])) return "ai.dino8::FusionAttention: a scale is not one finite number above 0";
@@ -202,14 +212,23 @@ OrtStatus* compute(void* data, OrtKernelContext* context) {
   float* text = nullptr;
   const InputTensor* range = is_quantized(variant) ? in + kResultScale : nullptr;
   if (OrtStatus* status = make_results(kernel.api, context, range, image_dims, 3, image)) return status;
-  if (OrtStatus* status = make_output(kernel.api, context, is_quantized(variant) ? 2 : 1, text_dims, 3, &text))
+  if (OrtStatus* status =
+          make_output(kernel.api, context, is_quantized(variant) ? kQuantizedText : 1, text_dims, 3, &text))
     return status;
+  FusionSum sum;
+  if (has_sum(variant)) {
+    if (const char* problem = read_range(in[kSumScale], in[kSumZeroPoint], sum.range))
+      return kernel.api.createStatus(kInvalidArgument, problem);
+    if (OrtStatus* status = make_output(kernel.api, context, kSumBytes, image_dims, 3, &sum.bytes)) return status;
+  }
   // A product over no positions is zero.
   if (positions == 0) std::fill_n(text, batch * text_size, 0.0f);
   for (int64_t each = 0; positions > 0 && each < batch; each++) {
     FusionAttention a = attention_of(in, each, variant, kernel.norm_epsilon);
     if (image.floats != nullptr) a.image = image.floats + each * image_size;
     if (image.bytes != nullptr) a.image_bytes = image.bytes + each * image_size;
+    if (has_sum(variant))
+      a.sum = {image_at<float>(in[kAddend], each), sum.bytes + each * image_size, sum.range};
     a.image_range = image.range, a.text = text + each * text_size;
     if (OrtStatus* status = run_image(kernel, context, a)) return status;
   }
@@ -224,6 +243,7 @@ int input_type(const OrtCustomOp*, size_t index) {
     case kXZeroPoint:
     case kWeightZeroPoint:
     case kResultZeroPoint:
+    case kSumZeroPoint:
       return kUint8Element;
     case kToScores:
     case kToScoresZeroPoint:
@@ -240,13 +260,20 @@ OrtCustomOp describe_op() {
   OrtCustomOp op = describe_cpu_operator();
   op.GetName = [](const OrtCustomOp*) {
     static const std::string name =
-        std::string(has_norm(variant) ? kNormFusionAttentionAdd : kFusionAttention) + (is_quantized(variant) ? kQuantized : "");
+        std::string(has_norm(variant) ? kNormFusionAttentionAdd : kFusionAttention) +
+        (is_quantized(variant) ? kQuantized : "") + (has_sum(variant) ? kAndSum : "");
     return name.c_str();
   };
   op.GetInputTypeCount = [](const OrtCustomOp*) { return input_count(variant); };
   op.GetInputType = input_type<variant>;
   if (is_quantized(variant)) describe_quantized(op);
-  op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return is_quantized(variant) ? 3 : 2; };
+  if (has_sum(variant))
+    op.GetOutputType = [](const OrtCustomOp*, size_t index) {
+      return index == 0 || index == kSumBytes ? kUint8Element : kFloatElement;
+    };
+  op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t {
+    return has_sum(variant) ? kSumBytes + 1 : is_quantized(variant) ? kQuantizedText + 1 : 2;
+  };
   op.CreateKernelV2 = guarded_create<create<variant>>;
   op.KernelComputeV2 = guarded<FusionKernel, compute<variant>>;
   op.KernelDestroy = [](void* kernel) { delete static_cast<FusionKernel*>(kernel); };
@@ -257,7 +284,8 @@ OrtCustomOp describe_op() {
 
 OrtStatus* add_fusion_attention(const OrtApi& api, OrtCustomOpDomain* domain) {
   static const OrtCustomOp ops[] = {describe_op<Variant::kAlone>(), describe_op<Variant::kLayer>(),
-                                    describe_op<Variant::kLayerQuantized>()};
+                                    describe_op<Variant::kLayerQuantized>(),
+                                    describe_op<Variant::kLayerQuantizedAndSum>()};
   for (const OrtCustomOp& op : ops)
     if (OrtStatus* status = api.addOperator(domain, &op)) return status;
   return nullptr;

@@ -5,7 +5,8 @@
 
 namespace dino8 {
 
-// Adds the operators ai.dino8::FusionAttention, NormFusionAttentionAdd and NormFusionAttentionAddQuantized.
+// Adds the operators ai.dino8::FusionAttention, NormFusionAttentionAdd, NormFusionAttentionAddQuantized and
+// NormFusionAttentionAddQuantizedAndSum.
 OrtStatus* add_fusion_attention(const OrtApi& api, OrtCustomOpDomain* domain);
 
 }  // namespace dino8

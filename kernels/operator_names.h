@@ -29,6 +29,7 @@ constexpr const char* kMultiHeadAttention = "MultiHeadAttention";               
 constexpr const char* kSineEmbedding = "SineEmbedding";                            // SINE_EMBEDDING
 constexpr const char* kAdd = "Add";                                                // ADD
 constexpr const char* kQuantized = "Quantized";                                    // QUANTIZED
+constexpr const char* kAndSum = "AndSum";                                          // AND_SUM
 constexpr const char* kRounded = "Rounded";                                        // ROUNDED
 constexpr const char* kObserve = "Observe";                                        // OBSERVE
 constexpr const char* kLayerNormalizationGradient = "LayerNormalizationGradient";  // LAYER_NORMALIZATION_GRADIENT

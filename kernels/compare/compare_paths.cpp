@@ -297,12 +297,15 @@ bool compare_fusion(const CpuKernels& kernels) {
   a.position_bias_stride = whole(0, 1);
   const auto rows = reals(a.positions * a.width, 1), norm_scale = reals(a.width, 1), norm_bias = reals(a.width, 1);
   if (has_norm) a.norm = {rows.data(), norm_scale.data(), norm_bias.data(), 1e-5f}, a.image_range = {kImageScale, 128};
+  const auto addend = reals(a.positions * a.width, 1);
+  if (whole(0, 1) == 1) a.sum = {addend.data(), nullptr, {kImageScale, 100}};
   std::vector<float> images[2], texts[2];
-  std::vector<uint8_t> image_bytes[2];
+  std::vector<uint8_t> image_bytes[2], sum_bytes[2];
   const CpuKernels* each[] = {&kernels, &scalar_kernels};
   for (int at = 0; at < 2; at++) {
     images[at].resize(x.size()), texts[at].resize(to_image.size());
-    image_bytes[at].resize(x.size());
+    image_bytes[at].resize(x.size()), sum_bytes[at].resize(x.size());
+    a.sum.bytes = sum_bytes[at].data();
     a.image = has_floats ? images[at].data() : nullptr, a.text = texts[at].data();
     a.image_bytes = has_norm ? image_bytes[at].data() : nullptr;
     run_fusion(each[at]->fusion, a);
@@ -310,7 +313,8 @@ bool compare_fusion(const CpuKernels& kernels) {
   // A few weights that are halfway between two bytes may go to the other one.
   constexpr float kFew = 3.0f * 255 / 255;
   return agree(images[0], images[1], kFew * kImageScale) && agree(texts[0], texts[1], kFew * kXScale) &&
-         agree({image_bytes[0].begin(), image_bytes[0].end()}, {image_bytes[1].begin(), image_bytes[1].end()}, kFew + 1);
+         agree({image_bytes[0].begin(), image_bytes[0].end()}, {image_bytes[1].begin(), image_bytes[1].end()}, kFew + 1) &&
+         agree({sum_bytes[0].begin(), sum_bytes[0].end()}, {sum_bytes[1].begin(), sum_bytes[1].end()}, kFew + 1);
 }
 
 bool compare_multi_head_attention(const CpuKernels& kernels) {

@@ -134,7 +134,7 @@ Inputs window_attention(Choices& choices, bool has_byte_products, bool is_rounde
   return inputs;
 }
 
-Inputs fusion_attention(Choices& choices, bool has_norm, bool is_quantized) {
+Inputs fusion_attention(Choices& choices, bool has_norm, bool is_quantized, bool has_sum) {
   const int64_t batch = choices.whole(1, 2), width = choices.whole(1, 80), heads = choices.whole(1, 3);
   const int64_t tokens = choices.whole(1, 20), positions = choices.once_in(6) ? choices.whole(250, 530) : choices.whole(0, 20);
   const auto images = [&] { return choices.once_in(3) ? 1 : batch; };
@@ -149,6 +149,7 @@ Inputs fusion_attention(Choices& choices, bool has_norm, bool is_quantized) {
   add_range(inputs);
   for (int vector = 0; vector < (has_norm ? 3 : 1); vector++) inputs.push_back({{width}});
   if (is_quantized) add_range(inputs);
+  if (has_sum) inputs.push_back({{images(), positions, width}}), add_range(inputs);
   return inputs;
 }
 
@@ -204,7 +205,7 @@ Inputs fitting_inputs(Choices& choices, const std::string& name) {
   if (has(kDeformableAttention)) return deformable_attention(choices, has("Gradient"), has(kQuantized));
   if (has("FeedForward") || has(kIntegerLinear)) return linear_block(choices, name);
   if (has(kWindowAttention)) return window_attention(choices, has(kIntegerWindowAttention), has(kRounded));
-  if (has(kFusionAttention)) return fusion_attention(choices, has("Norm"), has(kQuantized));
+  if (has(kFusionAttention)) return fusion_attention(choices, has("Norm"), has(kQuantized), has(kAndSum));
   if (has(kMultiHeadAttention)) return multi_head_attention(choices, has(kQuantized));
   if (has(kSineEmbedding)) return sine_embedding(choices, has(kQuantized));
   if (has(kObserve)) return observe(choices);

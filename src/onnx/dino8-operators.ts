@@ -44,6 +44,8 @@ export const SINE_EMBEDDING = 'SineEmbedding';
 
 /** The end of the names of operators whose result is bytes, such as AddQuantized; see quant/targets/ort-cpu/quantize-results.ts. */
 export const QUANTIZED = 'Quantized';
+/** The end of the name of the operator that also writes the bytes of a sum with its result; see quant/targets/ort-cpu/fuse-fusion-sum.ts. */
+export const AND_SUM = 'AndSum';
 /** The end of the names of operators with a residual sum of values in 8 bits; see quant/targets/ort-cpu/residual-sum.ts. */
 export const ROUNDED = 'Rounded';
 /** ONNX's operator, whose sum AddQuantized quantizes. */

@@ -2,7 +2,13 @@
 import { describe, expect, test } from 'vitest';
 import { GraphBuilder, type Value } from '../../../onnx/builder.ts';
 import { copyModel } from '../../../onnx/copy.ts';
-import { DOMAIN, FUSION_ATTENTION, NORM_FUSION_ATTENTION_ADD, QUANTIZED } from '../../../onnx/dino8-operators.ts';
+import {
+  AND_SUM,
+  DOMAIN,
+  FUSION_ATTENTION,
+  NORM_FUSION_ATTENTION_ADD,
+  QUANTIZED,
+} from '../../../onnx/dino8-operators.ts';
 import type { Model } from '../../../onnx/read.ts';
 import { makeTensor } from '../../../onnx/tensor.ts';
 import { DataType } from '../../../onnx/types.ts';
@@ -13,6 +19,7 @@ import { largestDifference } from '../../../testing/difference.ts';
 import { hasKernelPath, hasKernels, withKernels } from '../../../testing/kernels.ts';
 import { noise } from '../../../testing/noise.ts';
 import { fuseFusionNorms } from './fuse-fusion-norm.ts';
+import { fuseFusionSums } from './fuse-fusion-sum.ts';
 import { fusionFunction } from './fusion-function.ts';
 import { quantizeResults } from './quantize-results.ts';
 
@@ -29,10 +36,14 @@ interface Layer {
   readonly isNormRead?: boolean;
   /** Whether the attention takes another scale of x than it was quantized with. */
   readonly hasOtherScale?: boolean;
+  /** What is added to the sum for bytes of other positions, if there are any: an input, or a value that depends on the text. */
+  readonly addend?: 'input' | 'text';
+  /** The last dimension of the addend, if it is not the width. */
+  readonly addendWidth?: number;
 }
 
 /** x → LayerNormalization → bytes → attention, then the sum with the normalized x, whose bytes are an output. */
-function layer({ width, isRead, isNormRead, hasOtherScale }: Layer): Model {
+function layer({ width, isRead, isNormRead, hasOtherScale, addend, addendWidth = width }: Layer): Model {
   const b = new GraphBuilder('layer');
   b.define(fusionFunction({ hasNorm: false }));
   const number = (name: string, data: Float32Array | Uint8Array | Int8Array) =>
@@ -76,10 +87,16 @@ function layer({ width, isRead, isNormRead, hasOtherScale }: Layer): Model {
   b.output('bytes', b.reshape(result as Value, [-1]));
   if (isRead) b.output('sum', b.reshape(sum, [-1]));
   if (isNormRead) b.output('normalized', normalized);
+  if (addend) {
+    const input = b.input('addend', DataType.FLOAT, [1, 'positions', addendWidth]);
+    const placed = b.add(sum, addend === 'text' ? b.mul(input, b.reduceMax(text, [1])) : input);
+    const [placedBytes] = b.call('', 'QuantizeLinear', [placed, ...range('placed', 1 / 20, Uint8Array.of(90))]);
+    b.output('placed', b.reshape(placedBytes as Value, [-1]));
+  }
   return b.finish();
 }
 
-function feedsOf(width: number, batch = 1): Feeds {
+function feedsOf(width: number, batch = 1, hasAddend = false): Feeds {
   const bytes = (shape: number[], seed: number) => {
     const count = shape.reduce((product, size) => product * size, 1);
     return tensor(
@@ -95,6 +112,7 @@ function feedsOf(width: number, batch = 1): Feeds {
     to_scores: bytes([1, width, HEADS * TOKENS], 5),
     token_bias: floats(noise(HEADS * TOKENS, 6), [1, 1, HEADS, TOKENS]),
     to_image: bytes([1, HEADS * TOKENS, width], 7),
+    ...(hasAddend ? { addend: floats(noise(POSITIONS * width, 8), [1, POSITIONS, width]) } : {}),
   };
 }
 
@@ -114,6 +132,17 @@ function fused(model: Model): Model {
   expect(quantizeResults(copy)).toBe(1);
   expect(operatorsOf(copy)).toContain(`${NORM_FUSION_ATTENTION_ADD}${QUANTIZED}`);
   expect(operatorsOf(copy).filter((name) => /LayerNorm|Add$|QuantizeLinear/.test(name))).toEqual([]);
+  return copy;
+}
+
+/** The same with the bytes of a further sum. */
+function fusedWithSum(model: Model): Model {
+  const copy = copyModel(model);
+  expect(fuseFusionNorms(copy)).toBe(1);
+  expect(quantizeResults(copy)).toBe(2);
+  expect(fuseFusionSums(copy)).toBe(1);
+  expect(operatorsOf(copy)).toContain(`${NORM_FUSION_ATTENTION_ADD}${QUANTIZED}${AND_SUM}`);
+  expect(operatorsOf(copy).filter((name) => /LayerNorm|Add(Quantized)?$|QuantizeLinear/.test(name))).toEqual([]);
   return copy;
 }
 
@@ -155,5 +184,40 @@ describe('the layer as one operator', () => {
     const scale = model.graph.initializer.find(({ name }) => name === 'scale');
     if (scale) Object.assign(scale, makeTensor('scale', [32], new Float32Array(32)));
     await expect(run(model, feedsOf(64), withKernels)).rejects.toThrow(/have another size than the width/);
+  });
+
+  test('writes the bytes of a sum with another value as the separate operators do', async () => {
+    const model = layer({ width: 64, addend: 'input' });
+    expect(await run(fusedWithSum(model), feedsOf(64, 1, true))).toEqual(await run(model, feedsOf(64, 1, true)));
+  });
+
+  test.runIf(hasKernels).for([
+    { width: 64, batch: 1, isRead: true },
+    { width: 256, batch: 2, isRead: false },
+    { width: 17, batch: 2, isRead: false },
+    { width: 3, batch: 1, isRead: true },
+  ])('has a kernel that writes the bytes of that sum: %j', async ({ width, batch, isRead }) => {
+    const model = layer({ width, isRead, addend: 'input' });
+    const [before, feeds] = [copyModel(model), feedsOf(width, batch, true)];
+    fuseFusionNorms(before);
+    quantizeResults(before);
+    // AddQuantized adds and rounds in the same way.
+    expect(await run(fusedWithSum(model), feeds, withKernels)).toEqual(await run(before, feeds, withKernels));
+  });
+
+  test.for<Partial<Layer>>([
+    { addend: 'text' }, // which needs the attention's result
+    { addend: 'input', addendWidth: 1 },
+  ])('leaves a sum apart that it cannot write: %j', (changes) => {
+    const model = layer({ width: 64, ...changes });
+    fuseFusionNorms(model);
+    quantizeResults(model);
+    expect(fuseFusionSums(model)).toBe(0);
+  });
+
+  test.runIf(hasKernels)('refuses to add a value of other positions', async () => {
+    const feeds = { ...feedsOf(64, 1, true), addend: floats(noise(128, 8), [1, 2, 64]) };
+    const model = fusedWithSum(layer({ width: 64, addend: 'input' }));
+    await expect(run(model, feeds, withKernels)).rejects.toThrow(/is not \[batch, positions, width\]/);
   });
 });

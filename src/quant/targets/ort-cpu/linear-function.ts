@@ -67,7 +67,9 @@ export function productsOf(operator: string): number {
     ([name]) => operator === name || operator === name + operators.ROUNDED,
   );
   if (window) return window[1];
-  const base = operator.endsWith(operators.QUANTIZED) ? operator.slice(0, -operators.QUANTIZED.length) : operator;
+  const ends = [operators.QUANTIZED, operators.QUANTIZED + operators.AND_SUM];
+  const end = ends.find((each) => operator.endsWith(each)) ?? '';
+  const base = operator.slice(0, operator.length - end.length);
   if (base === operators.FUSION_ATTENTION || base === operators.NORM_FUSION_ATTENTION_ADD) return FUSION_PRODUCTS;
   return OPERATORS.find(([name]) => base === name || base === name + operators.ROUNDED)?.[1].layers ?? 0;
 }

@@ -11,6 +11,7 @@ import { computeOnBytes } from './byte-activations.ts';
 import { placeDynamic } from './dynamic.ts';
 import { fuseFusion } from './fuse-fusion.ts';
 import { fuseFusionNorms } from './fuse-fusion-norm.ts';
+import { fuseFusionSums } from './fuse-fusion-sum.ts';
 import { fuseMultiHeadAttention } from './fuse-multi-head-attention.ts';
 import { fuseSineEmbedding } from './fuse-sine-embedding.ts';
 import { CONTRIB, INTEGER_PRODUCT, integerProductFunction } from './integer-product.ts';
@@ -44,6 +45,7 @@ export const ortCpu: QuantizationTarget = {
     const attentions = await fuseWindowAttention(model);
     if (fuseLinearBlocks(model) + attentions > 0) await foldConstants(model);
     quantizeResults(model);
+    fuseFusionSums(model);
     computeWeightsLate(model);
   },
   lint: lintForOrtCpu,
