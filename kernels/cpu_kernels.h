@@ -8,6 +8,7 @@
 #include "linear_block.h"
 #include "multi_head_attention.h"
 #include "observe.h"
+#include "proposal_scores.h"
 #include "sine_embedding.h"
 #include "window_attention.h"
 
@@ -20,6 +21,7 @@ struct CpuKernels {
   FusionKernels fusion;
   MultiHeadAttentionRange multi_head_attention;
   SineEmbeddingRows sine_embedding;
+  ProposalScoresKernels proposal_scores;
   ObserveKernels observe;
   GradientKernels gradients;
 };

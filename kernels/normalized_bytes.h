@@ -16,11 +16,14 @@ constexpr int64_t kSquareLanes = 8;
 typedef float SquareFloats __attribute__((vector_size(kSquareLanes * sizeof(float))));
 typedef double SquareDoubles __attribute__((vector_size(kSquareLanes * sizeof(double))));
 
-// y = LayerNormalization(x) over `count` numbers, and its bytes. Mean, squares and quotients are computed as ONNX Runtime
-// computes them on processors with AVX2, so that the results are the same to the bit where `count` is a multiple of 16.
-// layer_norm.h has the faster way.
-inline void normalize_to_bytes(const float* x, int64_t count, const float* scale, const float* bias, float epsilon,
-                               ByteRange range, float* y, uint8_t* bytes) {
+// What a row is normalized by: (x − mean) · inverse.
+struct RowMoments {
+  float mean, inverse;
+};
+
+// Mean and squares are computed as ONNX Runtime computes them on processors with AVX2, so that the results are the same to the
+// bit where `count` is a multiple of 16. layer_norm.h has the faster way.
+inline RowMoments moments_of_row(const float* x, int64_t count, float epsilon) {
   const int64_t whole = count / kSquareLanes * kSquareLanes;
   SquareFloats part;
   SquareDoubles doubles{};
@@ -44,8 +47,22 @@ inline void normalize_to_bytes(const float* x, int64_t count, const float* scale
   for (int64_t half = kSquareLanes / 2; half > 0; half /= 2)
     for (int64_t lane = 0; lane < half; lane++) squares[lane] += squares[lane + half];
   for (int64_t at = whole; at < count; at++) squares[0] += (x[at] - mean) * (x[at] - mean);
-  const float inverse = 1 / std::sqrt(squares[0] / static_cast<float>(count) + epsilon);
+  return {mean, 1 / std::sqrt(squares[0] / static_cast<float>(count) + epsilon)};
+}
 
+// y = LayerNormalization(x) over `count` numbers, with the moments of ONNX Runtime; y may be x.
+inline void normalize_as_runtime(const float* x, int64_t count, const float* scale, const float* bias, float epsilon, float* y) {
+  const auto [mean, inverse] = moments_of_row(x, count, epsilon);
+  int64_t at = 0;
+  for (; at + kFloatLanes <= count; at += kFloatLanes)
+    store_floats(y + at, (load_floats(x + at) - mean) * inverse * load_floats(scale + at) + load_floats(bias + at));
+  for (; at < count; at++) y[at] = (x[at] - mean) * inverse * scale[at] + bias[at];
+}
+
+// The same, and its bytes, by quotients as ONNX Runtime computes them.
+inline void normalize_to_bytes(const float* x, int64_t count, const float* scale, const float* bias, float epsilon,
+                               ByteRange range, float* y, uint8_t* bytes) {
+  const auto [mean, inverse] = moments_of_row(x, count, epsilon);
   const float zero_point = static_cast<float>(range.zero_point);
   int64_t at = 0;
   for (; at + 16 <= count; at += 16) {

@@ -27,6 +27,7 @@ constexpr const char* kFusionAttention = "FusionAttention";                     
 constexpr const char* kNormFusionAttentionAdd = "NormFusionAttentionAdd";          // NORM_FUSION_ATTENTION_ADD
 constexpr const char* kMultiHeadAttention = "MultiHeadAttention";                  // MULTI_HEAD_ATTENTION
 constexpr const char* kSineEmbedding = "SineEmbedding";                            // SINE_EMBEDDING
+constexpr const char* kProposalScores = "ProposalScores";                          // PROPOSAL_SCORES
 constexpr const char* kAdd = "Add";                                                // ADD
 constexpr const char* kQuantized = "Quantized";                                    // QUANTIZED
 constexpr const char* kAndSum = "AndSum";                                          // AND_SUM

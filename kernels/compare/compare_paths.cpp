@@ -378,6 +378,34 @@ bool compare_sine_embedding(const CpuKernels& kernels) {
   return true;
 }
 
+bool compare_proposal_scores(const CpuKernels& kernels) {
+  const int64_t positions = whole(1, 110), width = whole(1, 90), tokens = kPanelColumns * whole(0, 9);
+  Layer layer(4 * whole(1, 40), width);
+  ProposalScores p;
+  const auto x = reals(positions * layer.packed.depth, 3, whole(0, 3) == 0);
+  auto valid = bytes<uint8_t>(positions);
+  for (uint8_t& each : valid) each = each > 60;
+  const auto norm_scale = reals(width, 1), norm_bias = reals(width, 1);
+  auto text = reals(width * tokens, 1);
+  if (tokens > 0 && whole(0, 3) == 0) text[static_cast<size_t>(whole(0, width * tokens - 1))] = std::nanf("");
+  const auto mask = reals(tokens, 1, whole(0, 3) == 0);
+  p.x = x.data(), p.valid = valid.data(), p.layer = layer.packed;
+  // A power of two, so that no path rounds a quotient to another byte.
+  p.input = {1.0f / 64, static_cast<int32_t>(whole(0, 255))};
+  p.norm_scale = norm_scale.data(), p.norm_bias = norm_bias.data(), p.norm_epsilon = 1e-2f;
+  p.text = text.data(), p.mask = mask.data(), p.tokens = tokens, p.terms = whole(1, 100);
+  std::vector<float> results[2];
+  const CpuKernels* each[] = {&kernels, &scalar_kernels};
+  for (int at = 0; at < 2; at++) {
+    results[at].resize(static_cast<size_t>(positions));
+    p.y = results[at].data(), p.score_of_zeros = each[at]->proposal_scores.of_zeros(p);
+    const int64_t middle = whole(0, positions);
+    each[at]->proposal_scores.rows(p, 0, middle);
+    each[at]->proposal_scores.rows(p, middle, positions);
+  }
+  return agree(results[0], results[1], 1e-3f);
+}
+
 struct Comparison {
   const char* name;
   bool (*run)(const CpuKernels&);
@@ -390,6 +418,7 @@ constexpr Comparison kComparisons[] = {{"linear layers", compare_some_linear_blo
                                        {"fusion attention", compare_fusion},
                                        {"attention of several heads", compare_multi_head_attention},
                                        {"sine embedding", compare_sine_embedding},
+                                       {"scores of proposals", compare_proposal_scores},
                                        {"observation", compare_observation},
                                        {"gradients", compare_gradients},
                                        {"fake quantization", compare_fake_quantization}};

@@ -171,6 +171,18 @@ Inputs sine_embedding(Choices& choices, bool is_quantized) {
   return inputs;
 }
 
+Inputs proposal_scores(Choices& choices) {
+  const int64_t batch = choices.whole(1, 3), positions = choices.whole(0, 110), depth = 4 * choices.whole(1, 20);
+  const int64_t width = choices.whole(1, 70), tokens = choices.whole(0, 150);
+  const auto one_or_batch = [&] { return choices.once_in(3) ? 1 : batch; };
+  Inputs inputs = {{{one_or_batch(), positions, depth}}, {{one_or_batch(), positions, 1}}};
+  add_layer(choices, depth, width, inputs);
+  for (int norm = 0; norm < 2; norm++) inputs.push_back({{width}});
+  inputs.push_back({{one_or_batch(), width, tokens}});
+  inputs.push_back({{one_or_batch(), 1, tokens}});
+  return inputs;
+}
+
 Inputs observe(Choices& choices) {
   auto dims = some_rows(choices, choices.whole(0, 70));
   if (choices.once_in(50)) dims.insert(dims.begin(), choices.whole(500, 2000));
@@ -208,6 +220,7 @@ Inputs fitting_inputs(Choices& choices, const std::string& name) {
   if (has(kFusionAttention)) return fusion_attention(choices, has("Norm"), has(kQuantized), has(kAndSum));
   if (has(kMultiHeadAttention)) return multi_head_attention(choices, has(kQuantized));
   if (has(kSineEmbedding)) return sine_embedding(choices, has(kQuantized));
+  if (has(kProposalScores)) return proposal_scores(choices);
   if (has(kObserve)) return observe(choices);
   if (has(kFakeQuantize)) return fake_quantize(choices, has("Gradient"));
   if (name == kLayerNormalizationGradient || name == kSoftmaxGradient)

@@ -12,6 +12,7 @@
 #include "../observe_rows.h"
 #include "../linear_block_rows.h"
 #include "../multi_head_attention_range.h"
+#include "../proposal_scores_rows.h"
 #include "../row_gradients.h"
 #include "../sine_embedding_rows.h"
 #include "../window_attention_windows.h"
@@ -30,6 +31,7 @@ constexpr CpuKernels path_kernels() {
       {fusion_prepare, fusion_part<Vector, Tile>, fusion_merge},
       multi_head_attention_range<Vector>,
       sine_embedding_rows,
+      {Tile::kRowsAtATime, proposal_score_of_zeros<Vector, Tile>, proposal_scores_rows<Vector, Tile>},
       {observe_extremes, observe_histogram},
       {deformable_attention_gradient_head, layer_normalization_gradient, softmax_gradient, fake_quantize,
        fake_quantize_gradient},

@@ -42,6 +42,9 @@ export const MULTI_HEAD_ATTENTION = 'MultiHeadAttention';
 /** Sines and cosines at several wavelengths; see quant/targets/ort-cpu/sine-embedding-function.ts. */
 export const SINE_EMBEDDING = 'SineEmbedding';
 
+/** The best similarity of each image position with a token; see quant/targets/ort-cpu/proposal-scores-function.ts. */
+export const PROPOSAL_SCORES = 'ProposalScores';
+
 /** The end of the names of operators whose result is bytes, such as AddQuantized; see quant/targets/ort-cpu/quantize-results.ts. */
 export const QUANTIZED = 'Quantized';
 /** The end of the name of the operator that also writes the bytes of a sum with its result; see quant/targets/ort-cpu/fuse-fusion-sum.ts. */

@@ -67,6 +67,7 @@ export function productsOf(operator: string): number {
     ([name]) => operator === name || operator === name + operators.ROUNDED,
   );
   if (window) return window[1];
+  if (operator === operators.PROPOSAL_SCORES) return 1;
   const ends = [operators.QUANTIZED, operators.QUANTIZED + operators.AND_SUM];
   const end = ends.find((each) => operator.endsWith(each)) ?? '';
   const base = operator.slice(0, operator.length - end.length);
