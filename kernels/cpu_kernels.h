@@ -20,6 +20,7 @@ struct CpuKernels {
   WindowRange window_attention;
   FusionKernels fusion;
   MultiHeadAttentionRange multi_head_attention;
+  IntegerMultiHeadAttentionRange integer_multi_head_attention;
   SineEmbeddingRows sine_embedding;
   ProposalScoresKernels proposal_scores;
   ObserveKernels observe;

@@ -1,4 +1,4 @@
-// The computation of attention of several heads. Everything here is in an unnamed namespace; see paths/path_kernels.h.
+// The computation of attention of several heads with products of floats. Everything here is in an unnamed namespace; see paths/path_kernels.h.
 #pragma once
 
 #include <algorithm>
@@ -35,6 +35,17 @@ struct HeadScratch {
   }
 };
 
+// Sets the rows of `to` [rows, padded] to what is added to the scores of a head's queries from `begin` on, and to minus infinity
+// behind the last key.
+inline void load_bias(const AttentionHeads& a, int64_t head, int64_t begin, int64_t rows, int64_t padded, float* to) {
+  const float* bias = a.bias + head / a.heads * a.batch_stride + head % a.heads * a.head_stride + begin * a.query_stride;
+  for (int64_t row = 0; row < rows; row++, bias += a.query_stride, to += padded) {
+    if (a.key_stride == 0) std::fill_n(to, a.keys, *bias);
+    else std::copy_n(bias, a.keys, to);
+    std::fill(to + a.keys, to + padded, -std::numeric_limits<float>::infinity());
+  }
+}
+
 inline void load_head(const MultiHeadAttention& a, int64_t head, int64_t begin, int64_t count, HeadScratch& scratch) {
   const int64_t image = head / a.heads, first = head % a.heads * a.size, channels = a.channels();
   for (int64_t row = 0; row < count; row++) {
@@ -51,13 +62,7 @@ inline void load_head(const MultiHeadAttention& a, int64_t head, int64_t begin, 
     std::copy_n(a.value + place + row * channels, a.size, to);
     std::fill(to + a.size, to + scratch.padded_size, 0.0f);
   }
-  const float* bias = a.bias + image * a.batch_stride + head % a.heads * a.head_stride + begin * a.query_stride;
-  for (int64_t row = 0; row < scratch.bias_rows; row++, bias += a.query_stride) {
-    float* to = scratch.bias + row * scratch.padded;
-    if (a.key_stride == 0) std::fill_n(to, a.keys, *bias);
-    else std::copy_n(bias, a.keys, to);
-    std::fill(to + a.keys, to + scratch.padded, -std::numeric_limits<float>::infinity());
-  }
+  load_bias(a, head, begin, scratch.bias_rows, scratch.padded, scratch.bias);
 }
 
 // See `MultiHeadAttentionRange`.

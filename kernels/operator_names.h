@@ -26,6 +26,7 @@ constexpr const char* kIntegerWindowAttention = "IntegerWindowAttention";       
 constexpr const char* kFusionAttention = "FusionAttention";                        // FUSION_ATTENTION
 constexpr const char* kNormFusionAttentionAdd = "NormFusionAttentionAdd";          // NORM_FUSION_ATTENTION_ADD
 constexpr const char* kMultiHeadAttention = "MultiHeadAttention";                  // MULTI_HEAD_ATTENTION
+constexpr const char* kIntegerMultiHeadAttention = "IntegerMultiHeadAttention";    // INTEGER_MULTI_HEAD_ATTENTION
 constexpr const char* kSineEmbedding = "SineEmbedding";                            // SINE_EMBEDDING
 constexpr const char* kProposalScores = "ProposalScores";                          // PROPOSAL_SCORES
 constexpr const char* kAdd = "Add";                                                // ADD

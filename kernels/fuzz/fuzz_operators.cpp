@@ -153,12 +153,16 @@ Inputs fusion_attention(Choices& choices, bool has_norm, bool is_quantized, bool
   return inputs;
 }
 
-Inputs multi_head_attention(Choices& choices, bool is_quantized) {
+Inputs multi_head_attention(Choices& choices, bool is_integer, bool is_quantized) {
   const int64_t batch = choices.whole(1, 2), heads = choices.whole(1, 3), size = choices.whole(0, 40);
   const int64_t queries = choices.whole(0, 40), keys = choices.whole(0, 40);
   const auto one_or = [&](int64_t count) { return choices.once_in(2) ? 1 : count; };
-  Inputs inputs = {{{batch, queries, heads * size}}, {{batch, keys, heads * size}}, {{batch, keys, heads * size}},
-                   {{one_or(batch), one_or(heads), one_or(queries), one_or(keys)}}};
+  Inputs inputs;
+  for (const int64_t rows : {queries, keys, keys}) {
+    inputs.push_back({{batch, rows, heads * size}});
+    if (is_integer) add_range(inputs);
+  }
+  inputs.push_back({{one_or(batch), one_or(heads), one_or(queries), one_or(keys)}});
   inputs.push_back(one_number(true));
   inputs.push_back({{1}, {heads}});
   if (is_quantized) add_range(inputs);
@@ -218,7 +222,7 @@ Inputs fitting_inputs(Choices& choices, const std::string& name) {
   if (has("FeedForward") || has(kIntegerLinear)) return linear_block(choices, name);
   if (has(kWindowAttention)) return window_attention(choices, has(kIntegerWindowAttention), has(kRounded));
   if (has(kFusionAttention)) return fusion_attention(choices, has("Norm"), has(kQuantized), has(kAndSum));
-  if (has(kMultiHeadAttention)) return multi_head_attention(choices, has(kQuantized));
+  if (has(kMultiHeadAttention)) return multi_head_attention(choices, has(kIntegerMultiHeadAttention), has(kQuantized));
   if (has(kSineEmbedding)) return sine_embedding(choices, has(kQuantized));
   if (has(kProposalScores)) return proposal_scores(choices);
   if (has(kObserve)) return observe(choices);

@@ -10,6 +10,7 @@
 #include "../fake_quantize.h"
 #include "../fusion_attention_blocks.h"
 #include "../observe_rows.h"
+#include "../integer_multi_head_attention_range.h"
 #include "../linear_block_rows.h"
 #include "../multi_head_attention_range.h"
 #include "../proposal_scores_rows.h"
@@ -30,6 +31,7 @@ constexpr CpuKernels path_kernels() {
       window_range<Vector, Tile>,
       {fusion_prepare, fusion_part<Vector, Tile>, fusion_merge},
       multi_head_attention_range<Vector>,
+      integer_multi_head_attention_range<typename Tile::Small>,
       sine_embedding_rows,
       {Tile::kRowsAtATime, proposal_score_of_zeros<Vector, Tile>, proposal_scores_rows<Vector, Tile>},
       {observe_extremes, observe_histogram},

@@ -39,6 +39,9 @@ export const NORM_FUSION_ATTENTION_ADD = 'NormFusionAttentionAdd';
 /** Attention of several heads; see quant/targets/ort-cpu/multi-head-attention-function.ts. */
 export const MULTI_HEAD_ATTENTION = 'MultiHeadAttention';
 
+/** The same with products of integers; see quant/targets/ort-cpu/multi-head-attention-function.ts. */
+export const INTEGER_MULTI_HEAD_ATTENTION = 'IntegerMultiHeadAttention';
+
 /** Sines and cosines at several wavelengths; see quant/targets/ort-cpu/sine-embedding-function.ts. */
 export const SINE_EMBEDDING = 'SineEmbedding';
 

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
 import { GraphBuilder, type Value } from '../../../onnx/builder.ts';
 import { copyModel } from '../../../onnx/copy.ts';
-import { MULTI_HEAD_ATTENTION, QUANTIZED } from '../../../onnx/dino8-operators.ts';
+import { INTEGER_MULTI_HEAD_ATTENTION, MULTI_HEAD_ATTENTION, QUANTIZED } from '../../../onnx/dino8-operators.ts';
 import type { Model } from '../../../onnx/read.ts';
 import { makeTensor } from '../../../onnx/tensor.ts';
 import { DataType } from '../../../onnx/types.ts';
@@ -57,19 +57,37 @@ const cases: fc.Arbitrary<Case> = fc.record({
 
 const RANGE = [1 / 64, 120] as const;
 
+/** What of an attention is rounded to bytes: nothing, queries, keys and values, or these and the softmax. */
+type Bytes = 'none' | 'operands' | 'all';
+
 /** Attention in separate operators, as models have it; with `writesBytes`, its result is quantized as well. */
-function separate({ heads, bias }: Case, writesBytes = false): Model {
+function separate({ heads, bias }: Case, writesBytes = false, bytes: Bytes = 'none'): Model {
   const b = new GraphBuilder('separate');
-  const part = (name: string, order: number[]) => {
-    const value = b.input(name, DataType.FLOAT, ['batch', name === 'query' ? 'queries' : 'keys', undefined]);
-    return b.transpose(b.reshape(value, [0, 0, heads, -1]), order);
+  const rounded = (x: Value, scale: number, zeroPoint: Uint8Array | Int8Array) => {
+    const range = [
+      b.initializer(makeTensor(`${x.name}.scale`, [], Float32Array.of(scale))),
+      b.initializer(makeTensor(`${x.name}.zero_point`, [], zeroPoint)),
+    ];
+    const [integers] = b.call('', 'QuantizeLinear', [x, ...range]);
+    return b.call('', 'DequantizeLinear', [integers as Value, ...range])[0] as Value;
   };
-  const [key, query, value] = [part('key', [0, 2, 3, 1]), part('query', [0, 2, 1, 3]), part('value', [0, 2, 1, 3])];
+  const part = (name: string, order: number[], zeroPoint: Uint8Array | Int8Array) => {
+    const value = b.input(name, DataType.FLOAT, ['batch', name === 'query' ? 'queries' : 'keys', undefined]);
+    const ordered = b.transpose(b.reshape(value, [0, 0, heads, -1]), order);
+    return bytes === 'none' ? ordered : rounded(ordered, 1 / 60, zeroPoint);
+  };
+  const [key, query, value] = [
+    part('key', [0, 2, 3, 1], Int8Array.of(-3)),
+    part('query', [0, 2, 1, 3], Uint8Array.of(131)),
+    part('value', [0, 2, 1, 3], Int8Array.of(7)),
+  ];
   const scaled = b.mul(b.matmul(query, key), 0.3);
   const scores = bias
     ? b.add(scaled, b.input('bias', DataType.FLOAT, [undefined, undefined, undefined, undefined]))
     : scaled;
-  const y = b.reshape(b.transpose(b.matmul(b.softmax(scores), value), [0, 2, 1, 3]), [0, 0, -1]);
+  const softmax = b.softmax(scores);
+  const weights = bytes === 'all' ? rounded(softmax, 1 / 255, Uint8Array.of(0)) : softmax;
+  const y = b.reshape(b.transpose(b.matmul(weights, value), [0, 2, 1, 3]), [0, 0, -1]);
   b.output('y', y, [undefined, undefined, undefined]);
   if (writesBytes) {
     const range = [
@@ -110,8 +128,8 @@ function feedsOf({ batch, queries, keys, heads, size, bias, masked, mask, seed }
   };
 }
 
-function fused(each: Case, writesBytes = false): Model {
-  const model = separate(each, writesBytes);
+function fused(each: Case, writesBytes = false, bytes: Bytes = 'none'): Model {
+  const model = separate(each, writesBytes, bytes);
   expect(fuseMultiHeadAttention(model)).toBe(1);
   return model;
 }
@@ -129,6 +147,33 @@ const bytesOf = ({ data }: Tensor) => Array.from(data as Uint8Array, Number); //
 
 afterEach(() => {
   delete process.env.DINO8_KERNEL_PATH;
+});
+
+/**
+ * The most that weights of bytes change the result: half a step of each of the keys, of which the largest weight has 255, twice
+ * as both the sum and the divisor change, times the largest value.
+ */
+const ofWeights = ({ keys }: Case) => Math.min((2 * keys * 0.5) / 255, 2) * 1.2;
+
+test('with products of integers, queries, keys and values are bytes for the operator', async () => {
+  for (const bias of [undefined, EXAMPLE.bias]) {
+    const each = { ...EXAMPLE, bias };
+    const model = fused(each, false, 'all');
+    const operators = model.graph.node.map(({ opType }) => opType).filter((operator) => operator !== 'Identity');
+    expect(operators).toEqual([...Array.from({ length: 3 }, () => 'QuantizeLinear'), INTEGER_MULTI_HEAD_ATTENTION]);
+    const expected = await run(separate(each, false, 'operands'), feedsOf(each));
+    expect(largestDifference(await run(model, feedsOf(each)), expected)).toBeLessThan(ofWeights(each) / 4);
+  }
+});
+
+test('many keys of the same weight keep it, which 8 bits of a softmax would round to zero', async () => {
+  const each = { ...EXAMPLE, bias: undefined, keys: 1200 };
+  const feeds = feedsOf(each);
+  const same = { ...feeds, key: floats(new Float32Array(1200 * 16).fill(0.5), [1, 1200, 16]) };
+  const means = await run(separate(each, false, 'operands'), same);
+  expect(largestDifference(await run(separate(each, false, 'all'), same), means)).toBeGreaterThan(0.001);
+  for (const options of [{}, ...(hasKernels ? [withKernels] : [])])
+    expect(largestDifference(await run(fused(each, false, 'all'), same, options), means)).toBeLessThan(1e-5);
 });
 
 test('the body computes what the separate operators do, to the bit', async () => {
@@ -149,6 +194,23 @@ describe.runIf(hasKernels)('the kernel', () => {
         const expected = await run(separate(each), feeds);
         const found = await run(fused(each), feeds, withKernels);
         expect(largestDifference(found.map(orElse), expected.map(orElse))).toBeLessThan(1e-5);
+      }),
+      { numRuns: 20 },
+    );
+  });
+
+  test.for(paths)('computes products of bytes as the body does, by %s', async (path) => {
+    process.env.DINO8_KERNEL_PATH = path;
+    await fc.assert(
+      fc.asyncProperty(cases, async (each) => {
+        const feeds = feedsOf(each);
+        const model = fused(each, true, 'all');
+        quantizeResults(model);
+        const [expected, found] = [await run(model, feeds), await run(model, feeds, withKernels)];
+        // A weight may be rounded the other way, and is a 255th of the largest one.
+        expect(largestDifference(found.map(orElse), expected.map(orElse))).toBeLessThan(0.01);
+        const exact = await run(separate(each, false, 'operands'), feeds);
+        expect(largestDifference(found.map(orElse), exact.map(orElse))).toBeLessThan(ofWeights(each));
       }),
       { numRuns: 20 },
     );
@@ -175,8 +237,11 @@ describe.runIf(hasKernels)('the kernel', () => {
 
   test('gives the same results whatever the number of threads is', async () => {
     const each = { ...EXAMPLE, queries: 500, keys: 300 };
-    const [one, three] = [1, 3].map((threads) => run(fused(each), feedsOf(each), { ...withKernels, threads }));
-    expect(await three).toEqual(await one);
+    for (const bytes of ['none', 'all'] as const) {
+      const model = fused(each, false, bytes);
+      const [one, three] = [1, 3].map((threads) => run(model, feedsOf(each), { ...withKernels, threads }));
+      expect(await three).toEqual(await one);
+    }
   });
 
   test.for(paths)('takes infinities and numbers that are none, by %s', async (path) => {
@@ -187,8 +252,10 @@ describe.runIf(hasKernels)('the kernel', () => {
         const given = feeds[name];
         if (!given) throw new Error(`there is no ${name}`);
         const changed = Float32Array.from(given.data as Float32Array, (x, at) => (at % 3 === 0 ? value : x));
-        const y = await run(fused(EXAMPLE), { ...feeds, [name]: floats(changed, given.shape) }, withKernels);
-        expect(y).toHaveLength(20 * 16);
+        for (const bytes of ['none', 'all'] as const) {
+          const spoiled = { ...feeds, [name]: floats(changed, given.shape) };
+          expect(await run(fused(EXAMPLE, false, bytes), spoiled, withKernels)).toHaveLength(20 * 16);
+        }
       }
   });
 
@@ -201,13 +268,17 @@ describe.runIf(hasKernels)('the kernel', () => {
   ] as const)('checks the shape of %s: %j', async ([name, shape, message]) => {
     const count = shape.reduce<number>((product, each) => product * each, 1);
     const feeds = { ...feedsOf(EXAMPLE), [name]: floats(new Float32Array(count), shape) };
-    await expect(run(fused(EXAMPLE), feeds, withKernels)).rejects.toThrow(message);
+    for (const bytes of ['none', 'all'] as const)
+      await expect(run(fused(EXAMPLE, false, bytes), feeds, withKernels)).rejects.toThrow(message);
   });
 
   test('gives zeros where there are no keys, and nothing where there are no queries', async () => {
     const none = { ...EXAMPLE, bias: undefined };
-    expect(await run(fused(none), feedsOf({ ...none, keys: 0 }), withKernels)).toEqual(new Float32Array(20 * 16));
-    expect(await run(fused(none), feedsOf({ ...none, queries: 0 }), withKernels)).toHaveLength(0);
+    for (const bytes of ['none', 'all'] as const) {
+      const model = fused(none, false, bytes);
+      expect(await run(model, feedsOf({ ...none, keys: 0 }), withKernels)).toEqual(new Float32Array(20 * 16));
+      expect(await run(model, feedsOf({ ...none, queries: 0 }), withKernels)).toHaveLength(0);
+    }
   });
 });
 
@@ -232,4 +303,8 @@ test.for(Object.keys(almost))('nothing is replaced where %s', (name) => {
   const model = copyModel(separate(EXAMPLE));
   almost[name]?.(model);
   expect(fuseMultiHeadAttention(model)).toBe(0);
+});
+
+test('nothing is replaced where only one of the products is of integers', () => {
+  expect(fuseMultiHeadAttention(separate(EXAMPLE, false, 'operands'))).toBe(0);
 });

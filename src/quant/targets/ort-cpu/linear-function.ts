@@ -56,8 +56,12 @@ export function linearOperator(parts: LinearParts): string {
 export const isLinearOperator = (operator: string): boolean =>
   OPERATORS.some(([name]) => operator === name || operator === name + operators.ROUNDED);
 
-/** The integer products of fusion-function.ts. */
-const FUSION_PRODUCTS = 3;
+/** The integer products of fusion-function.ts and of multi-head-attention-function.ts. */
+const ATTENTION_PRODUCTS = {
+  [operators.FUSION_ATTENTION]: 3,
+  [operators.NORM_FUSION_ATTENTION_ADD]: 3,
+  [operators.INTEGER_MULTI_HEAD_ATTENTION]: 2,
+};
 /** The integer products of window-attention-function.ts: the layers, and scores and values if they are integers. */
 const WINDOW_PRODUCTS = { [operators.WINDOW_ATTENTION]: 2, [operators.INTEGER_WINDOW_ATTENTION]: 4 };
 
@@ -71,7 +75,8 @@ export function productsOf(operator: string): number {
   const ends = [operators.QUANTIZED, operators.QUANTIZED + operators.AND_SUM];
   const end = ends.find((each) => operator.endsWith(each)) ?? '';
   const base = operator.slice(0, operator.length - end.length);
-  if (base === operators.FUSION_ATTENTION || base === operators.NORM_FUSION_ATTENTION_ADD) return FUSION_PRODUCTS;
+  const attention = Object.entries(ATTENTION_PRODUCTS).find(([name]) => base === name);
+  if (attention) return attention[1];
   return OPERATORS.find(([name]) => base === name || base === name + operators.ROUNDED)?.[1].layers ?? 0;
 }
 

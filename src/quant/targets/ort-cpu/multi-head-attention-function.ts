@@ -3,32 +3,66 @@
  * 2017, https://arxiv.org/abs/1706.03762), without the linear layers around it. dino8's library has a kernel that takes some
  * queries of a head at a time through all of it, so that no tensor of all queries and keys exists; the body computes the same
  * in separate operators.
+ *
+ * `ai.dino8::IntegerMultiHeadAttention` is the same with products of integers. The weights of keys are bytes relative to the
+ * largest one of a query, and are divided by their sum behind the product with the values: so 8 bits represent them well
+ * however many keys there are.
  */
 import { GraphBuilder, type Value } from '../../../onnx/builder.ts';
-import { DOMAIN, MULTI_HEAD_ATTENTION } from '../../../onnx/dino8-operators.ts';
+import { DOMAIN, INTEGER_MULTI_HEAD_ATTENTION, MULTI_HEAD_ATTENTION } from '../../../onnx/dino8-operators.ts';
 import { DataType, type FunctionProto } from '../../../onnx/types.ts';
 
+/** The variants of the operator. */
+export interface MultiHeadParts {
+  /** Whether scores, and the sums of values that they weight, are products of integers. */
+  readonly hasIntegers: boolean;
+}
+
+/** Returns the name of a variant. */
+export const multiHeadOperator = ({ hasIntegers }: MultiHeadParts): string =>
+  hasIntegers ? INTEGER_MULTI_HEAD_ATTENTION : MULTI_HEAD_ATTENTION;
+
 /**
- * Defines the function. Its inputs:
- * - query float [batch, queries, channels]
- * - key and value float [batch, keys, channels]
+ * Defines the function of an operator. Its inputs:
+ * - query [batch, queries, channels]: float or, with integers, uint8 and followed by its scale (float []) and zero point (uint8 [])
+ * - key and value [batch, keys, channels], the same
  * - bias float [batch, heads, queries, keys], added to the scores; each dimension may be 1
  * - scale float []: the scores are multiplied by it before the bias is added
  * - heads int64 [1]: the number of heads, whose channels lie side by side
  *
  * Output y float [batch, queries, channels] = for each head softmax(query · keyᵀ · scale + bias) · value.
  */
-export function multiHeadAttentionFunction(): FunctionProto {
-  const b = new GraphBuilder(MULTI_HEAD_ATTENTION);
-  const [query, key, value] = ['query', 'key', 'value'].map((name) =>
-    b.input(name, DataType.FLOAT, [undefined, undefined, undefined]),
-  ) as [Value, Value, Value]; // as many as names
+export function multiHeadAttentionFunction(parts: MultiHeadParts): FunctionProto {
+  const b = new GraphBuilder(multiHeadOperator(parts));
+  const one = (operator: string, inputs: readonly Value[]) => b.call('', operator, inputs)[0] as Value; // one result
+  const part = (name: string) => {
+    const value = b.input(name, parts.hasIntegers ? DataType.UINT8 : DataType.FLOAT, [undefined, undefined, undefined]);
+    if (!parts.hasIntegers) return value;
+    const range = [b.input(`${name}_scale`, DataType.FLOAT, []), b.input(`${name}_zero_point`, DataType.UINT8, [])];
+    return one('DequantizeLinear', [value, ...range]);
+  };
+  const [query, key, value] = [part('query'), part('key'), part('value')];
   const bias = b.input('bias', DataType.FLOAT, [undefined, undefined, undefined, undefined]);
   const scale = b.input('scale', DataType.FLOAT, []);
   const heads = b.input('heads', DataType.INT64, [1]);
   const byHead = (part: Value, order: number[]) => b.transpose(b.reshape(part, [0, 0, heads, -1]), order);
-  const scores = b.mul(b.matmul(byHead(query, [0, 2, 1, 3]), byHead(key, [0, 2, 3, 1])), scale);
-  const mixed = b.matmul(b.softmax(b.add(scores, bias)), byHead(value, [0, 2, 1, 3]));
+  const product = b.matmul(byHead(query, [0, 2, 1, 3]), byHead(key, [0, 2, 3, 1]));
+  const scores = b.add(b.mul(product, scale), bias);
+  const values = byHead(value, [0, 2, 1, 3]);
+  const mixed = parts.hasIntegers ? mixByBytes(b, scores, values, one) : b.matmul(b.softmax(scores), values);
   b.output('y', b.reshape(b.transpose(mixed, [0, 2, 1, 3]), [0, 0, -1]));
   return b.finishFunction(DOMAIN);
+}
+
+/** The means of values by weights that are bytes relative to the largest one of a query. */
+function mixByBytes(
+  b: GraphBuilder,
+  scores: Value,
+  values: Value,
+  one: (operator: string, inputs: readonly Value[]) => Value,
+): Value {
+  const range = [b.constant(Float32Array.of(1 / 255), []), b.constant(Uint8Array.of(0), [])];
+  const exponentials = b.exp(b.sub(scores, b.reduceMax(scores, [-1])));
+  const weights = one('DequantizeLinear', [one('QuantizeLinear', [exponentials, ...range]), ...range]);
+  return b.div(b.matmul(weights, values), b.reduceSum(weights, [-1]));
 }

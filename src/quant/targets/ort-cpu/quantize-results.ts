@@ -54,6 +54,7 @@ export function quantizeResults(model: Model): number {
 const WRITERS: readonly string[] = [
   operators.DEFORMABLE_ATTENTION,
   operators.MULTI_HEAD_ATTENTION,
+  operators.INTEGER_MULTI_HEAD_ATTENTION,
   operators.NORM_FUSION_ATTENTION_ADD,
   operators.SINE_EMBEDDING,
 ];
