@@ -43,7 +43,8 @@ inline void store_floats(float* to, FloatVector value) { std::memcpy(to, &value,
 
 inline void store_ints(int32_t* to, IntVector value) { std::memcpy(to, &value, sizeof value); }
 
-inline FloatVector all_floats(float value) { return FloatVector{} + value; }
+// The difference, other than a sum, is not computed: a sum with 0 would turn −0 into 0.
+inline FloatVector all_floats(float value) { return value - FloatVector{}; }
 
 inline FloatVector to_floats(IntVector value) { return __builtin_convertvector(value, FloatVector); }
 
@@ -129,6 +130,44 @@ inline void store_bytes(uint8_t* to, const IntVector (&values)[16 / kFloatLanes]
   wasm_v128_store(to, wasm_u8x16_narrow_i16x8(low, high));
 #else
   for (int64_t at = 0; at < 16; at++) to[at] = static_cast<uint8_t>(values[at / kFloatLanes][at % kFloatLanes]);
+#endif
+}
+
+// Stores integers as bytes: what is below 0 as 0, what is above 255 as 255. There are 16 of them, or those of four vectors.
+template <int Count>
+inline void store_limited_bytes(uint8_t* to, const IntVector (&values)[Count]) {
+  static_assert(Count == 4 || Count * kFloatLanes == 16);
+#if defined(__AVX512F__)
+  if constexpr (Count == 4) {
+    // Packing works on groups of 128 bits, so that the quarters of the vectors are mixed.
+    const __m512i low = _mm512_packs_epi32((__m512i)values[0], (__m512i)values[1]);
+    const __m512i high = _mm512_packs_epi32((__m512i)values[2], (__m512i)values[3]);
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    _mm512_storeu_si512(to, _mm512_maskz_permutexvar_epi32(0xffff, order, _mm512_packus_epi16(low, high)));
+  } else {
+    const __m512i raised = _mm512_maskz_max_epi32(0xffff, (__m512i)values[0], _mm512_setzero_si512());
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_maskz_cvtusepi32_epi8(0xffff, raised));
+  }
+#elif defined(__AVX2__)
+  if constexpr (Count == 4) {
+    const __m256i low = _mm256_packs_epi32((__m256i)values[0], (__m256i)values[1]);
+    const __m256i high = _mm256_packs_epi32((__m256i)values[2], (__m256i)values[3]);
+    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm256_permutevar8x32_epi32(_mm256_packus_epi16(low, high), order));
+  } else {
+    store_bytes(to, values);
+  }
+#elif defined(__SSE2__) || defined(__wasm_simd128__)
+  store_bytes(to, values);
+#elif defined(__aarch64__)
+  const int16x8_t low = vcombine_s16(vqmovn_s32(values[0]), vqmovn_s32(values[1]));
+  const int16x8_t high = vcombine_s16(vqmovn_s32(values[2]), vqmovn_s32(values[3]));
+  vst1q_u8(to, vcombine_u8(vqmovun_s16(low), vqmovun_s16(high)));
+#else
+  for (int64_t at = 0; at < 16; at++) {
+    const int32_t value = values[at / kFloatLanes][at % kFloatLanes];
+    to[at] = static_cast<uint8_t>(value < 0 ? 0 : value > 255 ? 255 : value);
+  }
 #endif
 }
 

@@ -6,7 +6,7 @@
 #include <memory>
 
 #include "cache_line.h"
-#include "gelu.h"
+#include "gelu_to_bytes.h"
 #include "layer_norm.h"
 #include "linear_block.h"
 #include "linear_layer.h"
@@ -28,44 +28,57 @@ struct ByteRows {
   uint8_t* row(int64_t index) const { return bytes_of(lines.get()) + index * stride; }
 };
 
-template <Activation activation, int Count>
-inline void activate(FloatVector (&x)[Count]) {
-  if constexpr (activation == Activation::kGelu) gelu(x);
-}
+// A quantization without an activation function before it; see GeluToBytes.
+class FloatsToBytes {
+ public:
+  static constexpr bool kIsExact = true;
+  explicit FloatsToBytes(ByteRange range) : inverse_(1 / range.scale), zero_point_(static_cast<float>(range.zero_point)) {}
 
-// Sets `to` [Panels · 16] to the bytes of the results from column `at` on, behind the activation function.
-template <Activation activation, int Panels>
-inline void activate_to_bytes(RowResults results, int64_t at, float inverse, float zero_point, uint8_t* to) {
-  constexpr int kVectors = kPanelColumns / kFloatLanes;
-  FloatVector x[Panels * kVectors];
+  template <int Count>
+  void operator()(const FloatVector (&x)[Count], uint8_t* to) const {
+    constexpr int kSixteen = 16 / kFloatLanes;
 #pragma GCC unroll 4
-  for (int each = 0; each < Panels * kVectors; each++) x[each] = results.vector(at + each * kFloatLanes);
-  activate<activation>(x);
+    for (int first = 0; first < Count; first += kSixteen) {
+      IntVector bytes[kSixteen];
 #pragma GCC unroll 4
-  for (int panel = 0; panel < Panels; panel++) {
-    IntVector bytes[kVectors];
-#pragma GCC unroll 4
-    for (int each = 0; each < kVectors; each++) bytes[each] = to_byte(x[panel * kVectors + each], inverse, zero_point);
-    store_bytes(to + panel * kPanelColumns, bytes);
+      for (int each = 0; each < kSixteen; each++) bytes[each] = to_byte(x[first + each], inverse_, zero_point_);
+      store_bytes(to + first * kFloatLanes, bytes);
+    }
   }
+
+ private:
+  float inverse_, zero_point_;
+};
+
+// Sets `to` [Panels · 16] to the bytes of the results from column `at` on.
+template <int Panels, class ToBytes>
+inline void results_to_bytes(RowResults results, int64_t at, const ToBytes& to_bytes, uint8_t* to) {
+  constexpr int kVectors = Panels * kPanelColumns / kFloatLanes;
+  FloatVector x[kVectors];
+#pragma GCC unroll 4
+  for (int each = 0; each < kVectors; each++) {
+    const int64_t place = at + each * kFloatLanes;
+    x[each] = ToBytes::kIsExact ? results.vector(place) : results.near_vector(place);
+  }
+  to_bytes(x, to);
 }
 
 // The first of two layers, with the activation function and the quantization behind it.
-template <class Tile, Activation activation>
-void layer_to_bytes(const uint8_t* from, int64_t rows, int64_t stride, const LinearBlock& block, const ByteRows& to) {
+template <class Tile, class ToBytes>
+void layer_to_bytes(const uint8_t* from, int64_t rows, int64_t stride, const PackedLayer& layer, int32_t zero_point,
+                    const ToBytes& to_bytes, const ByteRows& to) {
   // So many panels are four vectors.
   constexpr int kPanels = kFloatLanes / 4, kWidth = kPanels * kPanelColumns;
-  const float inverse = 1 / block.hidden.scale, zero_point = static_cast<float>(block.hidden.zero_point);
-  linear_layer_by_rows<Tile>(
-      from, rows, stride, block.first, block.input.zero_point,
-      [=, start = to.row(0), to_stride = to.stride](int64_t row, int64_t column, int64_t, RowResults results) {
-        uint8_t* const place = start + row * to_stride + column;
-        int64_t at = 0;
-        for (; at + kWidth <= results.width; at += kWidth)
-          activate_to_bytes<activation, kPanels>(results, at, inverse, zero_point, place + at);
-        for (; at < results.width; at += kPanelColumns)
-          activate_to_bytes<activation, 1>(results, at, inverse, zero_point, place + at);
-      });
+  linear_layer_by_rows<Tile>(from, rows, stride, layer, zero_point,
+                             [&to_bytes, start = to.row(0), to_stride = to.stride](int64_t row, int64_t column, int64_t,
+                                                                                   RowResults results) {
+                               uint8_t* const place = start + row * to_stride + column;
+                               int64_t at = 0;
+                               for (; at + kWidth <= results.width; at += kWidth)
+                                 results_to_bytes<kPanels>(results, at, to_bytes, place + at);
+                               for (; at < results.width; at += kPanelColumns)
+                                 results_to_bytes<1>(results, at, to_bytes, place + at);
+                             });
 }
 
 // The last layer, with the residual sum behind it: `to` and, unless it is null, `residual` are [rows, layer.columns]. The
@@ -126,8 +139,11 @@ void linear_block_rows(const LinearBlock& block, int64_t begin, int64_t end) {
       for (int64_t at = 0; at < std::min(Tile::kRowsAtATime, end - start - rows) * depth; at += 64)
         __builtin_prefetch(block.bytes + (start + rows) * depth + at);
     if (block.has_second) {
-      if (block.activation == Activation::kGelu) layer_to_bytes<Tile, Activation::kGelu>(input, rows, stride, block, between);
-      else layer_to_bytes<Tile, Activation::kNone>(input, rows, stride, block, between);
+      const int32_t zero_point = block.input.zero_point;
+      if (block.activation == Activation::kGelu)
+        layer_to_bytes<Tile>(input, rows, stride, block.first, zero_point, GeluToBytes(block.hidden), between);
+      else
+        layer_to_bytes<Tile>(input, rows, stride, block.first, zero_point, FloatsToBytes(block.hidden), between);
       layer_to_floats<Tile>(between.row(0), rows, between.stride, block.second, block.hidden, residual, sum, nullptr, y);
     } else {
       const bool has_next = residual && end - start >= 2 * rows;

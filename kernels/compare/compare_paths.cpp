@@ -136,6 +136,53 @@ bool compare_one_row(const CpuKernels& kernels) {
 // Few columns, so that the processors without vectors take a second.
 bool compare_many_rows(const CpuKernels& kernels) { return compare_linear_block(kernels, {8, 4, 3, 100000}); }
 
+// Compares the bytes behind Gelu with the error function of the C++ library, from −12 to 12 and where x is not finite. A byte
+// may be the other one where the exact number is nearly halfway between two.
+bool compare_gelu(const CpuKernels& kernels) {
+  constexpr int64_t kRows = 256, kColumns = 24;
+  constexpr float kLowest = -12, kStep = 24.0f / (kRows * kColumns);
+  // The first layer makes the number of a row's byte and a column, the second one is the identity.
+  Layer first(4, kColumns), second(kColumns, kColumns);
+  std::fill(first.weight.begin(), first.weight.end(), int8_t{0}), std::fill(second.weight.begin(), second.weight.end(), int8_t{0});
+  std::fill(first.sums.begin(), first.sums.end(), 1), std::fill(second.sums.begin(), second.sums.end(), 1);
+  for (int64_t column = 0; column < kColumns; column++) {
+    first.weight[static_cast<size_t>(column / kPanelColumns * first.packed.panel_bytes() + column % kPanelColumns * kStepDepth)] = 1;
+    second.weight[static_cast<size_t>(column / kPanelColumns * second.packed.panel_bytes() + column / kStepDepth * kStepBytes +
+                                      column % kPanelColumns * kStepDepth + column % kStepDepth)] = 1;
+    first.scale[static_cast<size_t>(column)] = kStep * kColumns;
+    first.bias[static_cast<size_t>(column)] = kLowest + static_cast<float>(column) * kStep;
+    second.scale[static_cast<size_t>(column)] = 1, second.bias[static_cast<size_t>(column)] = 0;
+  }
+  std::vector<uint8_t> input(kRows * 4);
+  for (int64_t row = 0; row < kRows; row++) input[static_cast<size_t>(row * 4)] = static_cast<uint8_t>(row);
+  const float scales[] = {1e-9f, 1e-3f, 0.0028f, 0.01f, 0.03f, 0.1f};
+  LinearBlock block;
+  block.bytes = input.data(), block.first = first.packed, block.second = second.packed;
+  block.has_second = true, block.activation = Activation::kGelu;
+  block.hidden = {scales[whole(0, 5)], static_cast<int32_t>(whole(0, 255))};
+  std::vector<float> found(kRows * kColumns);
+  block.y = found.data();
+  const float scale = block.hidden.scale, zero_point = static_cast<float>(block.hidden.zero_point);
+  kernels.linear_block.rows(block, 0, kRows);
+  for (int64_t row = 0; row < kRows; row++)
+    for (int64_t column = 0; column < kColumns; column++) {
+      const double x = kLowest + static_cast<double>(kStep) * static_cast<double>(row * kColumns + column);
+      const double exact = x / 2 * std::erfc(-x / std::sqrt(2.0)) / scale;
+      const double limited = std::min(std::max(exact, -static_cast<double>(zero_point)), 255.0 - zero_point);
+      // 1.6e-4 is the error of the polynomial. A scale below 2^−22 counts as 2^−22.
+      const double error = scale < 1e-6f ? 255 : 0.5 + 1.7e-4 / scale;
+      if (!(std::fabs(found[static_cast<size_t>(row * kColumns + column)] - limited) <= error)) return false;
+    }
+  // Beyond all numbers, and what is none.
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const float odd[] = {kInfinity, 3e38f, -kInfinity, -3e38f, std::nanf("")};
+  for (int64_t column = 0; column < kColumns; column++) first.bias[static_cast<size_t>(column)] = odd[column % 5];
+  kernels.linear_block.rows(block, 0, kRows);
+  for (int64_t at = 0; at < kRows * kColumns; at++)
+    if (found[static_cast<size_t>(at)] != (at % kColumns % 5 < 2 ? 255 - zero_point : 0)) return false;
+  return true;
+}
+
 bool compare_window_attention(const CpuKernels& kernels) {
   WindowAttention a;
   a.batch = whole(1, 2), a.height = whole(1, 15), a.width = whole(1, 15);
@@ -436,6 +483,7 @@ struct Comparison {
 
 constexpr Comparison kComparisons[] = {{"linear layers", compare_some_linear_block},
                                        {"linear layers of one row", compare_one_row},
+                                       {"Gelu in bytes", compare_gelu},
                                        {"window attention", compare_window_attention},
                                        {"deformable attention", compare_deformable_attention},
                                        {"fusion attention", compare_fusion},
