@@ -71,6 +71,13 @@ void multiply_floats_by_tiles(const float* a, int64_t a_stride, int64_t rows, co
     int64_t column = 0;
     for (; column + Vectors * V::Lanes <= columns; column += Vectors * V::Lanes)
       multiply_floats<V, Rows, Vectors>(left, a_stride, b + column, b_stride, depth, to + column, out_stride);
+    if constexpr (Vectors > 3) {
+      // The 48 keys before the last one of a window of 7 positions: fewer sums would wait for each other.
+      if (columns - column == 3 * V::Lanes) {
+        multiply_floats<V, Rows, 3>(left, a_stride, b + column, b_stride, depth, to + column, out_stride);
+        continue;
+      }
+    }
     for (; column < columns; column += V::Lanes)
       multiply_floats<V, Rows, 1>(left, a_stride, b + column, b_stride, depth, to + column, out_stride);
   }
@@ -81,28 +88,41 @@ void multiply_floats_by_tiles(const float* a, int64_t a_stride, int64_t rows, co
   }
 }
 
-// Turns a row of scores [padded] into e^(score + bias − maximum) and returns their sum. `mask` [padded] is added too, or
-// null. A score that is not a number counts as minus infinity. The sum is not a number where all scores are minus infinity,
-// as by the definition of softmax.
+// Adds the bias and the mask, unless it is null, to `count` scores, a multiple of the lanes. Returns the highest one of them;
+// a score that is not a number counts as minus infinity.
 template <class V>
-float exponential_row(float* scores, int64_t padded, const float* bias, const float* mask) {
+float add_bias(float* scores, int64_t count, const float* bias, const float* mask) {
   typename V::Type highest = V::broadcast(-std::numeric_limits<float>::infinity());
-  for (int64_t at = 0; at < padded; at += V::Lanes) {
+  for (int64_t at = 0; at < count; at += V::Lanes) {
     typename V::Type sum = V::add(V::load(scores + at), V::load(bias + at));
     if (mask != nullptr) sum = V::add(sum, V::load(mask + at));
     V::store(scores + at, sum);
     highest = V::larger(sum, highest);
   }
-  const float most = V::highest_of(highest);
-  if (most == -std::numeric_limits<float>::infinity()) return std::numeric_limits<float>::quiet_NaN();
-  highest = V::broadcast(most);
+  return V::highest_of(highest);
+}
+
+// Turns `count` scores into e^(score − most) and returns their sum.
+template <class V>
+float powers_of_scores(float* scores, int64_t count, float most) {
+  const typename V::Type highest = V::broadcast(most);
   typename V::Type total = V::broadcast(0);
-  for (int64_t at = 0; at < padded; at += V::Lanes) {
+  for (int64_t at = 0; at < count; at += V::Lanes) {
     const typename V::Type power = exponential_of<V>(V::subtract(V::load(scores + at), highest));
     V::store(scores + at, power);
     total = V::add(total, power);
   }
   return V::sum_of(total);
+}
+
+// Turns a row of scores [padded] into e^(score + bias − maximum) and returns their sum. `mask` [padded] is added too, or
+// null. A score that is not a number counts as minus infinity. The sum is not a number where all scores are minus infinity,
+// as by the definition of softmax.
+template <class V>
+float exponential_row(float* scores, int64_t padded, const float* bias, const float* mask) {
+  const float most = add_bias<V>(scores, padded, bias, mask);
+  if (most == -std::numeric_limits<float>::infinity()) return std::numeric_limits<float>::quiet_NaN();
+  return powers_of_scores<V>(scores, padded, most);
 }
 
 // One head. The queries are `query_stride` apart and are scaled already.
@@ -117,7 +137,48 @@ struct AttentionHead {
   const float* const* masks;  // [query_count] rows [padded] that are added to the scores of a query too, or null
   int64_t query_count, key_count, padded, size, padded_size;
   float* scratch;  // [kQueries, padded + padded_size]
+  // The last key [size] if it is alone behind whole vectors of keys, and `size` is a multiple of the lanes; or null. Its scores
+  // are computed apart then, in place of those of a vector.
+  const float* last_key = nullptr;
 };
+
+// Turns some rows of scores [padded] into powers and sets `inverse` to the inverses of their sums; see exponential_row.
+template <class V>
+void exponential_rows(const AttentionHead& head, int64_t first, int64_t rows, float* scores, float* inverse) {
+  for (int64_t row = 0; row < rows; row++) {
+    const int64_t query = first + row;
+    inverse[row] = 1 / exponential_row<V>(scores + row * head.padded, head.padded, head.bias + query * head.bias_stride,
+                                          head.masks == nullptr ? nullptr : head.masks[query]);
+  }
+}
+
+// The same where the last key is apart: `scores` are those of the keys before it.
+template <class V>
+void exponential_rows_and_last(const AttentionHead& head, int64_t first, int64_t rows, float* scores, float* inverse) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const int64_t before = head.key_count - 1;
+  float most[kQueries], last[kQueries + V::Lanes] = {}, sums[kQueries];
+  for (int64_t row = 0; row < rows; row++) {
+    const int64_t query = first + row;
+    const float* const bias = head.bias + query * head.bias_stride;
+    const float* const mask = head.masks == nullptr ? nullptr : head.masks[query];
+    typename V::Type products = V::broadcast(0);
+    for (int64_t at = 0; at < head.size; at += V::Lanes)
+      products = V::multiply_add(V::load(head.queries + query * head.query_stride + at), V::load(head.last_key + at), products);
+    last[row] = V::sum_of(products) + bias[before] + (mask == nullptr ? 0 : mask[before]);
+    const float highest = add_bias<V>(scores + row * head.padded, before, bias, mask);
+    most[row] = last[row] > highest ? last[row] : highest;
+  }
+  for (int64_t row = 0; row < rows; row++) {
+    sums[row] = powers_of_scores<V>(scores + row * head.padded, before, most[row]);
+    last[row] -= most[row];
+  }
+  for (int64_t row = 0; row < rows; row += V::Lanes) V::store(last + row, exponential_of<V>(V::load(last + row)));
+  for (int64_t row = 0; row < rows; row++) {
+    scores[row * head.padded + before] = last[row];
+    inverse[row] = most[row] == -kInfinity ? std::numeric_limits<float>::quiet_NaN() : 1 / (sums[row] + last[row]);
+  }
+}
 
 // Calls finish(query, sums, factor) for each query: the context of a query is `sums` [size] times `factor`.
 template <class V, class Finish>
@@ -126,16 +187,12 @@ void attend(const AttentionHead& head, Finish finish) {
   float* const sums = scores + kQueries * head.padded;
   for (int64_t first = 0; first < head.query_count; first += kQueries) {
     const int64_t rows = head.query_count - first < kQueries ? head.query_count - first : kQueries;
+    const int64_t columns = head.last_key == nullptr ? head.padded : head.key_count - 1;
     multiply_floats_by_tiles<V, 4, V::kColumnVectors>(head.queries + first * head.query_stride, head.query_stride, rows,
-                                                      head.keys, head.padded, head.size, head.padded, scores,
-                                                      head.padded);
+                                                      head.keys, head.padded, head.size, columns, scores, head.padded);
     float inverse[kQueries];
-    for (int64_t row = 0; row < rows; row++) {
-      const int64_t query = first + row;
-      inverse[row] =
-          1 / exponential_row<V>(scores + row * head.padded, head.padded, head.bias + query * head.bias_stride,
-                                 head.masks == nullptr ? nullptr : head.masks[query]);
-    }
+    if (head.last_key == nullptr) exponential_rows<V>(head, first, rows, scores, inverse);
+    else exponential_rows_and_last<V>(head, first, rows, scores, inverse);
     // Where a head is narrower than a tile, more rows keep as many sums going.
     constexpr int kNarrow = V::kColumnVectors / 2;
     if (head.padded_size <= kNarrow * V::Lanes)

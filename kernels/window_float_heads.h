@@ -48,12 +48,14 @@ class WindowFloatHeads {
     const int64_t tokens = a_->tokens(), channels = a_->channels, padded = a_->padded_tokens(), size = a_->head_size();
     const float inverse = 1 / a_->context.scale, zero_point = static_cast<float>(a_->context.zero_point);
     const float* const rows = rows_.get() + window * tokens * stride_;
+    const bool has_last = tokens > 1 && tokens % V::Lanes == 1 && size % V::Lanes == 0;
     for (int64_t head = 0; head < a_->heads; head++) {
       const float* const queries = rows + head * size;
-      transpose_floats(queries + channels, stride_, tokens, size, keys_.get(), padded);
+      const float* const keys = queries + channels;
+      transpose_floats(keys, stride_, has_last ? tokens - 1 : tokens, size, keys_.get(), padded);
       dino8::attend<V>({queries, stride_, keys_.get(), queries + 2 * channels, stride_,
                         a_->position_bias + head * tokens * padded, padded, masks, tokens, tokens, padded, size,
-                        padded_size_, core_.get()},
+                        padded_size_, core_.get(), has_last ? keys + (tokens - 1) * stride_ : nullptr},
                        [=, to = context + head * size](int64_t token, const float* sums, float factor) {
                          for (int64_t at = 0; at < size; at += kPanelColumns) {
                            IntVector bytes[kPanelColumns / kFloatLanes];
