@@ -16,6 +16,7 @@ namespace dino8 {
 
 struct CpuKernels {
   QueryRange deformable_attention;
+  ProjectedQueryRange projected_deformable_attention;
   LinearBlockKernels linear_block;
   WindowRange window_attention;
   FusionKernels fusion;

@@ -36,4 +36,14 @@ struct DeformableAttention {
 // Computes the queries from `begin` to `end` - 1, which are numbered over the whole batch.
 using QueryRange = void (*)(const DeformableAttention&, int64_t begin, int64_t end);
 
+// The linear layers that offsets and logits are the results of.
+struct QueryProjections {
+  const uint8_t* queries;  // [batch, queries, depth]
+  ByteRange range;         // of the queries
+  PackedLayer offsets, logits;
+};
+
+// The same for values in bytes where offsets and logits are computed first; those of the tensors are not read.
+using ProjectedQueryRange = void (*)(const DeformableAttention&, const QueryProjections&, int64_t begin, int64_t end);
+
 }  // namespace dino8

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <memory>
 
 #include "deformable_attention.h"
 #include "exponential.h"
@@ -27,19 +28,19 @@ constexpr float kMostPlaces = 2147483520.0f;
 // The samples of a head by blocks. What belongs to a block is side by side: arrays of all samples would have the numbers of
 // a block in the same places of pages, which the processor takes for the same place of memory.
 inline int64_t blocks_of(int64_t samples) { return whole_blocks(samples) / kBlock; }
-constexpr int64_t kMaxBlocks = kMaxSamples / kBlock;
 
 // The levels as the samples of a head see them.
 struct SampleLevels {
-  struct Block {
+  struct alignas(64) Block {
     float width[kBlock], height[kBlock];
     int32_t columns[kBlock], rows[kBlock];
     int32_t start[kBlock], row_stride[kBlock];  // in elements
   };
-  Block blocks[kMaxBlocks];
-  int32_t stride;  // the distance of two positions in elements
+  const std::unique_ptr<Block[]> blocks;
+  const int32_t stride;  // the distance of two positions in elements
 
-  explicit SampleLevels(const DeformableAttention& a) : stride(static_cast<int32_t>(a.heads * a.size)) {
+  explicit SampleLevels(const DeformableAttention& a)
+      : blocks(new Block[static_cast<size_t>(blocks_of(a.levels * a.points))]), stride(static_cast<int32_t>(a.heads * a.size)) {
     const int64_t samples = a.levels * a.points;
     for (int64_t sample = 0; sample < whole_blocks(samples); sample++) {
       const int64_t level = std::min(sample / a.points, a.levels - 1), lane = sample % kBlock;
@@ -55,10 +56,13 @@ struct SampleLevels {
 
 // The reference points of a query, and the length of a unit of its offsets, as its samples see them.
 struct SampleReferences {
-  struct Block {
+  struct alignas(64) Block {
     float x[kBlock], y[kBlock], x_scale[kBlock], y_scale[kBlock];
   };
-  Block blocks[kMaxBlocks];
+  const std::unique_ptr<Block[]> blocks;
+
+  explicit SampleReferences(const DeformableAttention& a)
+      : blocks(new Block[static_cast<size_t>(blocks_of(a.levels * a.points))]) {}
 
   void set(const DeformableAttention& a, int64_t item) {
     const float* reference = a.reference_points + item * a.levels * 2;
@@ -82,39 +86,44 @@ struct SampleReferences {
 // The four positions around each sample of a block, as offsets of elements from the first value of the head, and the
 // weights of a sample's corners times the weight of the sample: those of the upper and of the lower corners, from left to
 // right. A corner outside of the level has the weight 0 and the offset of the nearest position.
-struct FloatCorners {
+struct alignas(64) FloatCorners {
   int32_t offset[4][kBlock];
   float weight[4][kBlock];
 };
 
 // The same with weights of 15 bits: the one on the left in the lower 16 bits of a pair, the one on the right in the upper.
-struct PairCorners {
+struct alignas(64) PairCorners {
   int32_t offset[4][kBlock];
   int32_t pair[2][kBlock];
 };
 
-// Sets `weights` to e^(logit − highest logit). Returns their sum, which is not a number if the softmax is none.
-inline float unscaled_softmax(const float* logits, int64_t samples, float* weights) {
-  constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  const int64_t whole = whole_blocks(samples);
-  int64_t copied = 0;
-  for (; copied + kBlock <= samples; copied += kBlock) std::copy(logits + copied, logits + copied + kBlock, weights + copied);
-  for (; copied < whole; copied++) weights[copied] = copied < samples ? logits[copied] : -kInfinity;
-  // A NaN is never taken as the highest number, so that all differences below are at most 0.
-  FloatVector largest = all_floats(-kInfinity);
-  for (int64_t at = 0; at < whole; at += kFloatLanes) largest = larger(load_floats(weights + at), largest);
-  const float highest = largest_of(largest);
-  float parts[kBlock] = {};
+// The highest of the logits of a head, which are filled up to whole blocks. A NaN is never taken for it, so that the differences
+// from it are at most 0.
+inline float highest_logit(const float* logits, int64_t whole) {
+  FloatVector highest = all_floats(-std::numeric_limits<float>::infinity());
+  for (int64_t at = 0; at < whole; at += kFloatLanes) highest = larger(load_floats(logits + at), highest);
+  return largest_of(highest);
+}
+
+// Sets `weights` to e^(logit − highest). Returns their sum, which is not a number if the softmax is none.
+__attribute__((always_inline)) inline float unscaled_softmax(const float* logits, int64_t whole, float highest, float* weights) {
+  FloatVector parts[kBlock / kFloatLanes] = {};
   for (int64_t at = 0; at < whole; at += kBlock)
-    for (int64_t lane = 0; lane < kBlock; lane++) {
-      // `exponential` takes numbers that are none for very small ones; here they must stay visible.
-      const float shifted = weights[at + lane] - highest;
-      weights[at + lane] = exponential(shifted);
-      parts[lane] += shifted == shifted ? weights[at + lane] : NAN;
+    for (int64_t lane = 0; lane < kBlock; lane += kFloatLanes) {
+      const FloatVector shifted = load_floats(logits + at + lane) - highest, weight = exponentials(shifted);
+      store_floats(weights + at + lane, weight);
+      // `exponentials` takes numbers that are none for very small ones; in the sum they must stay visible.
+      parts[lane / kFloatLanes] += shifted == shifted ? weight : all_floats(NAN);
     }
-  FloatVector sum = load_floats(parts);
-  for (int64_t at = kFloatLanes; at < kBlock; at += kFloatLanes) sum += load_floats(parts + at);
+  FloatVector sum = parts[0];
+  for (int64_t part = 1; part < kBlock / kFloatLanes; part++) sum += parts[part];
   return sum_of(sum);
+}
+
+// Copies logits, and fills them up to whole blocks with those of the weight 0.
+inline void fill_up(const float* logits, int64_t samples, float* to) {
+  std::copy(logits, logits + samples, to);
+  std::fill(to + samples, to + whole_blocks(samples), -std::numeric_limits<float>::infinity());
 }
 
 // `value` where a position is one of a level of so many, and 0 elsewhere.
@@ -152,7 +161,7 @@ struct Sides {
 // Finds the corners of a block of samples from their offsets [16, 2] and weights [16]. Calls set(lane, weights of the four
 // corners) for each vector of samples, which begins at `lane`.
 template <class Set>
-inline __attribute__((always_inline)) void find_corners(const SampleLevels::Block& levels,
+__attribute__((always_inline)) inline void find_corners(const SampleLevels::Block& levels,
                                                         const SampleReferences::Block& references, int32_t stride,
                                                         const float* sampling_offsets, const float* weights,
                                                         int32_t (&offset)[4][kBlock], Set set) {
@@ -178,7 +187,7 @@ inline __attribute__((always_inline)) void find_corners(const SampleLevels::Bloc
 }
 
 // Sets the corners of a block. Returns the sum of their weights.
-inline float find_corners(const SampleLevels::Block& levels, const SampleReferences::Block& references, int32_t stride,
+__attribute__((always_inline)) inline float find_corners(const SampleLevels::Block& levels, const SampleReferences::Block& references, int32_t stride,
                           const float* sampling_offsets, const float* weights, float, FloatCorners& out) {
   FloatVector sum = all_floats(0);
   find_corners(levels, references, stride, sampling_offsets, weights, out.offset,
@@ -191,7 +200,7 @@ inline float find_corners(const SampleLevels::Block& levels, const SampleReferen
 }
 
 // The same with weights that are multiples of 1 / `one`. Returns the sum of the multiples.
-inline int32_t find_corners(const SampleLevels::Block& levels, const SampleReferences::Block& references, int32_t stride,
+__attribute__((always_inline)) inline int32_t find_corners(const SampleLevels::Block& levels, const SampleReferences::Block& references, int32_t stride,
                             const float* sampling_offsets, const float* weights, float one, PairCorners& out) {
   IntVector sum{};
   const auto multiple = [one](FloatVector weight) { return to_ints(weight * one + 0.5f); };
@@ -208,7 +217,7 @@ inline int32_t find_corners(const SampleLevels::Block& levels, const SampleRefer
 
 // Sets the corners of all samples of a head, of as many blocks as there are. Returns the sum of their weights.
 template <class Corners>
-float find_corners(const SampleLevels& levels, const SampleReferences& references, const float* sampling_offsets,
+__attribute__((always_inline)) inline float find_corners(const SampleLevels& levels, const SampleReferences& references, const float* sampling_offsets,
                    const float* weights, int64_t samples, float one, Corners* out) {
   const auto find = [&](int64_t block, const float* offsets) {
     return find_corners(levels.blocks[block], references.blocks[block], levels.stride, offsets, weights + block * kBlock,

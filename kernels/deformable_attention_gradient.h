@@ -61,7 +61,7 @@ SampleSlopes sample_gradient(const DeformableAttentionGradient& a, int64_t level
 // See `GradientKernels::deformable_attention_head`.
 void deformable_attention_gradient_head(const DeformableAttentionGradient& a, int64_t image, int64_t head) {
   const DeformableAttention& f = a.forward;
-  const int64_t row = f.heads * f.size, samples = f.levels * f.points;
+  const int64_t row = f.heads * f.size, samples = f.levels * f.points, whole = whole_blocks(samples);
   const int64_t first = image * f.positions * row + head * f.size;
   const float* value = static_cast<const float*>(f.value) + first;
   float* value_gradient = a.value_gradient + first;
@@ -77,7 +77,8 @@ void deformable_attention_gradient_head(const DeformableAttentionGradient& a, in
     const float* scale = f.offset_scale + image * f.scale_batch_stride + query * f.scale_query_stride;
     float gradient_sum = 0.0f;
     for (int64_t c = 0; c < f.size; c++) gradient_sum += gradient[c];
-    const float sum = unscaled_softmax(f.attention_logits + place, samples, weights);
+    fill_up(f.attention_logits + place, samples, weights);
+    const float sum = unscaled_softmax(weights, whole, highest_logit(weights, whole), weights);
     for (int64_t sample = 0; sample < samples; sample++) weights[sample] /= sum;
     float mean = 0.0f;
     for (int64_t level = 0; level < f.levels; level++) {

@@ -40,6 +40,7 @@ const LIBRARY = [
   'linear_block_op.cpp',
   'multi_head_attention_op.cpp',
   'prepared_layer.cpp',
+  'projected_deformable_attention_op.cpp',
   'proposal_scores_op.cpp',
   'run_memory.cpp',
   'sine_embedding_op.cpp',

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "float_vector.h"
+
 namespace dino8 {
 namespace {
 
@@ -36,7 +38,21 @@ inline float exponential(float x) {
   return p * scale;
 }
 
-// The same for a vector. V::power_of_two takes n + kRounding.
+// The same for the vectors of float_vector.h.
+inline FloatVector exponentials(FloatVector x) {
+  x = larger(x, all_floats(kLowestExponent));
+  const FloatVector shifted = x * kInverseLn2 + kRounding;
+  const FloatVector f = x * kInverseLn2 - (shifted - kRounding);
+  FloatVector p = all_floats(kFirstOfPower);
+#pragma GCC unroll 5
+  for (const float coefficient : kOthersOfPower) p = p * f + coefficient;
+  const IntVector power = (bits_of(shifted) - kRoundingBits + 127) << 23;
+  FloatVector scale;
+  std::memcpy(&scale, &power, sizeof scale);
+  return p * scale;
+}
+
+// The same for the vectors of `paths/`. V::power_of_two takes n + kRounding.
 template <class V>
 inline typename V::Type exponential_of(typename V::Type x) {
   using Vector = typename V::Type;

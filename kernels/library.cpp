@@ -10,6 +10,7 @@
 #include "multi_head_attention_op.h"
 #include "observe_op.h"
 #include "operator_names.h"
+#include "projected_deformable_attention_op.h"
 #include "proposal_scores_op.h"
 #include "row_gradients_op.h"
 #include "sine_embedding_op.h"
@@ -34,6 +35,7 @@ OrtStatus* make_domain(const OrtApi& api, Contents contents, OrtCustomOpDomain**
     if (OrtStatus* status = dino8::add_window_attention(api, *domain)) return status;
     if (OrtStatus* status = dino8::add_fusion_attention(api, *domain)) return status;
     if (OrtStatus* status = dino8::add_proposal_scores(api, *domain)) return status;
+    if (OrtStatus* status = dino8::add_projected_deformable_attention(api, *domain)) return status;
   }
   if (!has_training) return nullptr;
   if (OrtStatus* status = dino8::add_deformable_attention_gradient(api, *domain)) return status;

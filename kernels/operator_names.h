@@ -13,6 +13,7 @@ constexpr const char* kTrainingEntry = "ai.dino8.training_operators";  // src/ru
 
 // src/onnx/dino8-operators.ts
 constexpr const char* kDeformableAttention = "MultiScaleDeformableAttention";      // DEFORMABLE_ATTENTION
+constexpr const char* kProjectedDeformableAttention = "ProjectedDeformableAttention";  // PROJECTED_DEFORMABLE_ATTENTION
 constexpr const char* kIntegerLinear = "IntegerLinear";                            // INTEGER_LINEAR
 constexpr const char* kIntegerLinearScaled = "IntegerLinearScaled";                // INTEGER_LINEAR_SCALED
 constexpr const char* kIntegerLinearAddNorm = "IntegerLinearAddNorm";              // INTEGER_LINEAR_ADD_NORM

@@ -11,6 +11,7 @@
 #include "../multi_head_attention_op.h"
 #include "../operator_names.h"
 #include "../ort_abi.h"
+#include "../projected_deformable_attention_op.h"
 #include "../proposal_scores_op.h"
 #include "../sine_embedding_op.h"
 #include "../window_attention_op.h"
@@ -156,7 +157,8 @@ const std::vector<const OrtCustomOp*>& library() {
     create_domain(kDomain, &made);
     // They only add to the list, which cannot fail.
     for (const auto add : {add_deformable_attention, add_add_quantized, add_multi_head_attention, add_linear_blocks,
-                           add_window_attention, add_fusion_attention, add_sine_embedding, add_proposal_scores})
+                           add_window_attention, add_fusion_attention, add_sine_embedding, add_proposal_scores,
+                           add_projected_deformable_attention})
       add(own_api(), made);
     return made;
   }();

@@ -42,12 +42,17 @@ void add_range(Inputs& inputs) {
   inputs.push_back(one_number(false));
 }
 
-// The inputs of a layer, see prepared_layer.h.
-void add_layer(Choices& choices, int64_t depth, int64_t columns, Inputs& inputs) {
-  add_range(inputs);
+// A weight in panels, its scale and a bias.
+void add_weight(Choices& choices, int64_t depth, int64_t columns, Inputs& inputs) {
   inputs.push_back({{(columns + kPanelColumns - 1) / kPanelColumns, depth / kStepDepth, kPanelColumns, kStepDepth}});
   inputs.push_back(choices.once_in(2) ? Input{{columns}, {}, true} : one_number(true));
   inputs.push_back({{columns}});
+}
+
+// The inputs of a layer, see prepared_layer.h.
+void add_layer(Choices& choices, int64_t depth, int64_t columns, Inputs& inputs) {
+  add_range(inputs);
+  add_weight(choices, depth, columns, inputs);
 }
 
 std::vector<int64_t> some_rows(Choices& choices, int64_t columns) {
@@ -67,7 +72,9 @@ std::vector<int64_t> broadcastable(Choices& choices, std::vector<int64_t> dims) 
   return dims;
 }
 
-Inputs deformable_attention(Choices& choices, bool is_gradient, bool is_quantized) {
+// The inputs of deformable attention, with or without those that are behind the offsets and the logits.
+Inputs deformable_attention(Choices& choices, const std::string& name) {
+  const auto has = [&](const char* part) { return name.find(part) != std::string::npos; };
   const int64_t batch = choices.whole(1, 2), heads = choices.whole(1, 3), size = choices.whole(0, 36);
   const int64_t queries = choices.whole(0, 6), levels = choices.whole(1, 3), points = choices.whole(1, 5);
   int64_t positions = 0;
@@ -81,10 +88,17 @@ Inputs deformable_attention(Choices& choices, bool is_gradient, bool is_quantize
   inputs.push_back({{levels, 2}, shapes});
   inputs.push_back({{batch, queries, levels, 2}});
   inputs.push_back({{choices.once_in(2) ? 1 : batch, choices.once_in(2) ? 1 : queries, levels, 2}});
-  inputs.push_back({{batch, queries, heads, levels, points, 2}});
-  inputs.push_back({{batch, queries, heads, levels * points}});
-  if (is_gradient) inputs.push_back({{batch, queries, heads * size}});
-  if (is_quantized) add_range(inputs);
+  if (has(kProjectedDeformableAttention)) {
+    const int64_t depth = 4 * choices.whole(1, 20), samples = heads * levels * points;
+    inputs.push_back({{batch, queries, depth}});
+    add_range(inputs);
+    add_weight(choices, depth, 2 * samples, inputs), add_weight(choices, depth, samples, inputs);
+  } else {
+    inputs.push_back({{batch, queries, heads, levels, points, 2}});
+    inputs.push_back({{batch, queries, heads, levels * points}});
+  }
+  if (has("Gradient")) inputs.push_back({{batch, queries, heads * size}});
+  if (has(kQuantized)) add_range(inputs);
   return inputs;
 }
 
@@ -218,7 +232,7 @@ Inputs row_gradient(Choices& choices, bool is_normalization) {
 // Inputs that fit the operator. Every operator of the library must be named here.
 Inputs fitting_inputs(Choices& choices, const std::string& name) {
   const auto has = [&](const char* part) { return name.find(part) != std::string::npos; };
-  if (has(kDeformableAttention)) return deformable_attention(choices, has("Gradient"), has(kQuantized));
+  if (has(kDeformableAttention) || has(kProjectedDeformableAttention)) return deformable_attention(choices, name);
   if (has("FeedForward") || has(kIntegerLinear)) return linear_block(choices, name);
   if (has(kWindowAttention)) return window_attention(choices, has(kIntegerWindowAttention), has(kRounded));
   if (has(kFusionAttention)) return fusion_attention(choices, has("Norm"), has(kQuantized), has(kAndSum));

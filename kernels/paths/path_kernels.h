@@ -6,6 +6,7 @@
 
 #include "../cpu_kernels.h"
 #include "../deformable_attention_gradient.h"
+#include "../deformable_attention_projections.h"
 #include "../deformable_attention_queries.h"
 #include "../fake_quantize.h"
 #include "../fusion_attention_blocks.h"
@@ -26,6 +27,7 @@ template <class Vector, class Tile>
 constexpr CpuKernels path_kernels() {
   return {
       query_range<Vector>,
+      projected_query_range<Vector, Tile>,
       {Tile::kIsPreferred, Tile::kRowsAtATime, linear_block_rows<Tile>, add_residual, quantize_row,
        add_quantize_row},
       window_range<Vector, Tile>,

@@ -8,6 +8,8 @@ export const DOMAIN = 'ai.dino8';
 
 /** Multi-scale deformable attention; see models/grounding-dino/deformable-attention.ts. */
 export const DEFORMABLE_ATTENTION = 'MultiScaleDeformableAttention';
+/** The same of offsets and logits that are linear layers in integers; see quant/targets/ort-cpu/projected-attention-function.ts. */
+export const PROJECTED_DEFORMABLE_ATTENTION = 'ProjectedDeformableAttention';
 
 /** A linear layer in integers; see quant/targets/ort-cpu/linear-function.ts, as for the seven below. */
 export const INTEGER_LINEAR = 'IntegerLinear';

@@ -43,13 +43,15 @@ inline FloatVector where(IntVector mask, FloatVector value) {
   return value;
 }
 
-// e^x as exponential.h computes it, but for x ≤ 88, with larger numbers counted as 88, and 0 below −87, where the
+// e^x by the Taylor polynomial of degree 7, for x ≤ 88, with larger numbers counted as 88, and 0 below −87, where the
 // result would soon be denormal. NaN stays NaN, which is why x is the second operand of `larger` and `smaller`.
 inline FloatVector exponential(FloatVector x) {
   constexpr float kLowest = -87, kHighest = 88;
   const FloatVector limited = smaller(all_floats(kHighest), larger(all_floats(kLowest), x));
   const FloatVector shifted = limited * kInverseLn2 + kRounding;
   const FloatVector whole = shifted - kRounding;
+  // ln 2 in two parts, the first of which has so few bits that its products by whole numbers are exact.
+  constexpr float kLn2 = 0.693359375f, kLn2Rest = -2.12194440e-4f;
   const FloatVector r = (limited - whole * kLn2) - whole * kLn2Rest;
   constexpr float kCoefficients[] = {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1, 1};
   FloatVector p = all_floats(1.0f / 5040);

@@ -56,11 +56,12 @@ export function linearOperator(parts: LinearParts): string {
 export const isLinearOperator = (operator: string): boolean =>
   OPERATORS.some(([name]) => operator === name || operator === name + operators.ROUNDED);
 
-/** The integer products of fusion-function.ts and of multi-head-attention-function.ts. */
+/** The integer products of fusion-function.ts, multi-head-attention-function.ts and projected-attention-function.ts. */
 const ATTENTION_PRODUCTS = {
   [operators.FUSION_ATTENTION]: 3,
   [operators.NORM_FUSION_ATTENTION_ADD]: 3,
   [operators.INTEGER_MULTI_HEAD_ATTENTION]: 2,
+  [operators.PROJECTED_DEFORMABLE_ATTENTION]: 2,
 };
 /** The integer products of window-attention-function.ts: the layers, and scores and values if they are integers. */
 const WINDOW_PRODUCTS = { [operators.WINDOW_ATTENTION]: 2, [operators.INTEGER_WINDOW_ATTENTION]: 4 };

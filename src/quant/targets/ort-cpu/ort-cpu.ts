@@ -13,6 +13,7 @@ import { fuseFusion } from './fuse-fusion.ts';
 import { fuseFusionNorms } from './fuse-fusion-norm.ts';
 import { fuseFusionSums } from './fuse-fusion-sum.ts';
 import { fuseMultiHeadAttention } from './fuse-multi-head-attention.ts';
+import { fuseProjectedAttention } from './fuse-projected-attention.ts';
 import { fuseProposalScores } from './fuse-proposal-scores.ts';
 import { fuseSineEmbedding } from './fuse-sine-embedding.ts';
 import { CONTRIB, INTEGER_PRODUCT, integerProductFunction } from './integer-product.ts';
@@ -46,6 +47,7 @@ export const ortCpu: QuantizationTarget = {
     const attentions = await fuseWindowAttention(model);
     if (fuseLinearBlocks(model) + attentions > 0) await foldConstants(model);
     fuseProposalScores(model);
+    fuseProjectedAttention(model);
     quantizeResults(model);
     fuseFusionSums(model);
     computeWeightsLate(model);

@@ -56,6 +56,7 @@ const WRITERS: readonly string[] = [
   operators.MULTI_HEAD_ATTENTION,
   operators.INTEGER_MULTI_HEAD_ATTENTION,
   operators.NORM_FUSION_ATTENTION_ADD,
+  operators.PROJECTED_DEFORMABLE_ATTENTION,
   operators.SINE_EMBEDDING,
 ];
 
