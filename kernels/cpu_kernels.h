@@ -5,6 +5,7 @@
 #include "deformable_attention.h"
 #include "fusion_attention.h"
 #include "gradients.h"
+#include "group_norm.h"
 #include "linear_block.h"
 #include "multi_head_attention.h"
 #include "observe.h"
@@ -24,6 +25,7 @@ struct CpuKernels {
   IntegerMultiHeadAttentionRange integer_multi_head_attention;
   SineEmbeddingRows sine_embedding;
   ProposalScoresKernels proposal_scores;
+  GroupNormKernels group_norm;
   ObserveKernels observe;
   GradientKernels gradients;
 };

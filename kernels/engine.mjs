@@ -37,6 +37,7 @@ const LIBRARY = [
   'cpu_path.cpp',
   'deformable_attention_op.cpp',
   'fusion_attention_op.cpp',
+  'group_norm_op.cpp',
   'linear_block_op.cpp',
   'multi_head_attention_op.cpp',
   'prepared_layer.cpp',

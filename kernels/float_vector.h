@@ -112,6 +112,29 @@ inline float largest_of(FloatVector value) {
   return join_halves<float>(value, [](auto a, auto b) { return b > a ? b : a; });
 }
 
+// As many bytes as a vector has numbers, as integers. GCC 12 converts a vector of bytes by its elements.
+inline IntVector load_bytes(const uint8_t* from) {
+#if defined(__AVX512F__)
+  return (IntVector)_mm512_maskz_cvtepu8_epi32(0xffff, _mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+#elif defined(__AVX2__)
+  return (IntVector)_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from)));
+#else
+  [[maybe_unused]] int32_t four;
+  std::memcpy(&four, from, sizeof four);
+#if defined(__SSE2__)
+  const __m128i zero = _mm_setzero_si128(), pairs = _mm_unpacklo_epi8(_mm_cvtsi32_si128(four), zero);
+  return (IntVector)_mm_unpacklo_epi16(pairs, zero);
+#elif defined(__aarch64__)
+  const uint8x8_t bytes = vreinterpret_u8_s32(vdup_n_s32(four));
+  return (IntVector)vmovl_u16(vget_low_u16(vmovl_u8(bytes)));
+#elif defined(__wasm_simd128__)
+  return (IntVector)wasm_u32x4_extend_low_u16x8(wasm_u16x8_extend_low_u8x16(wasm_i32x4_splat(four)));
+#else
+  return IntVector{from[0], from[1], from[2], from[3]};
+#endif
+#endif
+}
+
 // Stores 16 integers from 0 to 255.
 inline void store_bytes(uint8_t* to, const IntVector (&values)[16 / kFloatLanes]) {
 #if defined(__AVX512F__)

@@ -6,6 +6,7 @@
 #include "export.h"
 #include "fake_quantize_op.h"
 #include "fusion_attention_op.h"
+#include "group_norm_op.h"
 #include "linear_block_op.h"
 #include "multi_head_attention_op.h"
 #include "observe_op.h"
@@ -30,6 +31,7 @@ OrtStatus* make_domain(const OrtApi& api, Contents contents, OrtCustomOpDomain**
   if (OrtStatus* status = dino8::add_add_quantized(api, *domain)) return status;
   if (OrtStatus* status = dino8::add_multi_head_attention(api, *domain)) return status;
   if (OrtStatus* status = dino8::add_sine_embedding(api, *domain)) return status;
+  if (OrtStatus* status = dino8::add_group_norm(api, *domain)) return status;
   if (has_linear_blocks) {
     if (OrtStatus* status = dino8::add_linear_blocks(api, *domain)) return status;
     if (OrtStatus* status = dino8::add_window_attention(api, *domain)) return status;

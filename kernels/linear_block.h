@@ -7,8 +7,9 @@ namespace dino8 {
 
 enum class Activation { kNone, kGelu };
 
-// Computes y = layers(x) · row scale or, where there is a residual, y = LayerNormalization(residual + layers(x)), or
-// y = residual + layers(LayerNormalization(x)) if the norm is before the layers.
+// Computes y = layers(x) · row scale or, where there is a residual, y = LayerNormalization(residual + layers(x)). If the norm
+// is before the layers, it is y = layers(LayerNormalization(x)) or, where there is a residual,
+// y = residual + layers(LayerNormalization(x)).
 struct LinearBlock {
   const float* x = nullptr;        // [rows, first.depth]: quantized by `input` first; or null,
   const uint8_t* bytes = nullptr;  // [rows, first.depth]: quantized already

@@ -33,6 +33,11 @@ struct Variant {
   bool has_norm_before = false;
   bool is_rounded = false;
 
+  // Whether x is floats, which the first layer quantizes.
+  constexpr bool has_float_x() const { return has_second || has_norm_before; }
+  // Whether x is added to the result of the layers, which read it normalized.
+  constexpr bool adds_x() const { return has_second && has_norm_before; }
+
   // The first input behind the layers, the first one behind the norm or the factors of the rows, and the first one behind
   // the ranges of the residual sum.
   constexpr size_t norm() const { return has_second ? 11 : 6; }
@@ -44,6 +49,7 @@ struct Variant {
 constexpr Variant kVariants[] = {
     {kIntegerLinear, false, Activation::kNone, false},
     {kIntegerLinearScaled, false, Activation::kNone, false, true},
+    {kNormIntegerLinear, false, Activation::kNone, false, false, true},
     {kIntegerLinearAddNorm, false, Activation::kNone, true},
     {kIntegerLinearAddNorm, false, Activation::kNone, true, false, false, true},
     {kFeedForward, true, Activation::kNone, false},
@@ -181,7 +187,7 @@ OrtStatus* compute(void* data, OrtKernelContext* context) {
 
   Work work{{}, kernel.kernels.rows, x.count() / kernel.first.depth, 0};
   LinearBlock& block = work.block;
-  if (variant.has_second) block.x = static_cast<const float*>(x.data);
+  if (variant.has_float_x()) block.x = static_cast<const float*>(x.data);
   else block.bytes = static_cast<const uint8_t*>(x.data);
   block.input = first.input, block.first = first.packed;
   block.has_second = variant.has_second, block.activation = variant.activation;
@@ -197,7 +203,9 @@ OrtStatus* compute(void* data, OrtKernelContext* context) {
   }
   if constexpr (variant.has_norm_before) {
     block.has_norm_before = true;
-    if (const char* problem = read_residual(x, block.last().columns, block)) return invalid(problem);
+    if constexpr (variant.adds_x()) {
+      if (const char* problem = read_residual(x, block.last().columns, block)) return invalid(problem);
+    }
     if (const char* problem = read_norm(in + variant.norm(), block.first.depth, block)) return invalid(problem);
   }
   if constexpr (variant.has_norm) {
@@ -225,7 +233,7 @@ OrtStatus* compute(void* data, OrtKernelContext* context) {
 template <size_t number, bool is_quantized>
 int input_type(const OrtCustomOp*, size_t index) {
   constexpr Variant variant = kVariants[number];
-  if (index == kX) return variant.has_second ? kFloatElement : kUint8Element;
+  if (index == kX) return variant.has_float_x() ? kFloatElement : kUint8Element;
   if (is_quantized && index == variant.end() + 1) return kUint8Element;
   if (variant.is_rounded && index > variant.rounding() && index < variant.end())
     return (index - variant.rounding()) % 2 == 1 ? kUint8Element : kFloatElement;

@@ -82,21 +82,22 @@ bool compare_linear_block(const CpuKernels& kernels, LinearSizes sizes) {
   const auto [depth, hidden, columns, rows] = sizes;
   const bool has_second = whole(0, 1) != 0, has_norm = whole(0, 3) == 0;
   // The norm is before the layers; the residual sum is compared where x is added.
-  const bool has_norm_before = has_second && !has_norm && depth == columns && whole(0, 1) != 0;
+  const bool has_norm_before = !has_norm && (!has_second || depth == columns) && whole(0, 1) != 0;
   Layer first(depth, has_second ? hidden : columns, whole(0, 70)), second(hidden, columns, whole(0, 70));
   // Nothing begins where a vector would.
   const int64_t skipped = whole(0, 20);
   const auto x = reals(skipped + rows * depth, 3, whole(0, 3) == 0);
   const auto input = bytes<uint8_t>(skipped + rows * depth);
-  const auto residual = reals(rows * columns, 1), norm = reals(columns, 1);
+  const auto residual = reals(rows * columns, 1), norm = reals(std::max(depth, columns), 1);
   LinearBlock block;
-  if (has_second) block.x = x.data() + skipped;
+  if (has_second || has_norm_before) block.x = x.data() + skipped;
   else block.bytes = input.data() + skipped;
   block.input = {1.0f / 64, static_cast<int32_t>(whole(0, 255))};
   block.first = first.packed, block.has_second = has_second, block.second = second.packed;
   block.hidden = {0.25f, static_cast<int32_t>(whole(0, 255))};
   block.activation = has_second && whole(0, 1) ? Activation::kGelu : Activation::kNone;
-  if (has_norm || has_norm_before) block.residual = residual.data(), block.norm_scale = block.norm_bias = norm.data();
+  if (has_norm || (has_norm_before && has_second)) block.residual = residual.data();
+  block.norm_scale = block.norm_bias = norm.data();
   block.has_norm_before = has_norm_before;
   block.rounding.is_rounded = whole(0, 1) != 0;
   block.rounding.x = block.rounding.branch = block.rounding.sum = {1.0f / 32, static_cast<int32_t>(whole(0, 255))};
@@ -115,7 +116,7 @@ bool compare_linear_block(const CpuKernels& kernels, LinearSizes sizes) {
   block.y = expected.data() + skipped, block.y_bytes = expected_bytes.data();
   scalar_kernels.linear_block.rows(block, 0, rows);
   // A Gelu may round one hidden byte in thousands the other way.
-  const bool is_exact = block.activation == Activation::kNone && !block.residual;
+  const bool is_exact = block.activation == Activation::kNone && !has_norm && !has_norm_before;
   const float step = block.activation == Activation::kGelu ? 4 * 0.25f * 128 / 4096 : 0;
   if (only_bytes != found_bytes || (is_exact && found_bytes != expected_bytes)) return false;
   // A byte that a norm before the layers, or a Gelu, rounds the other way changes sums by a weight.
@@ -468,6 +469,33 @@ bool compare_integer_multi_head_attention(const CpuKernels& kernels) {
   return compare_heads(kernels, a, bias, 0.05f, is_hostile, [](const CpuKernels& by, const auto&... rest) { by.integer_multi_head_attention(rest...); });
 }
 
+bool compare_group_norm(const CpuKernels& kernels) {
+  const int64_t channels = whole(1, 140), rows = whole(0, 3) == 0 ? kMostSummedRows : whole(1, 40), skipped = whole(0, 20);
+  const auto from = whole(0, 3) == 0 ? std::vector<uint8_t>(static_cast<size_t>(skipped + rows * channels), 255)
+                                     : bytes<uint8_t>(skipped + rows * channels);
+  const auto factors = reals(channels, 1, whole(0, 3) == 0), offsets = reals(channels, 1, whole(0, 3) == 0);
+  std::vector<int32_t> sums[2], squares[2];
+  std::vector<float> results[2];
+  const CpuKernels* each[] = {&kernels, &scalar_kernels};
+  for (int at = 0; at < 2; at++) {
+    sums[at].resize(static_cast<size_t>(channels)), squares[at].resize(static_cast<size_t>(channels));
+    results[at].resize(static_cast<size_t>(rows * channels));
+    each[at]->group_norm.sum(from.data() + skipped, rows, channels, sums[at].data(), squares[at].data());
+    each[at]->group_norm.apply(from.data() + skipped, rows, channels, factors.data(), offsets.data(), results[at].data());
+  }
+  for (int64_t channel = 0; channel < channels; channel++) {
+    int64_t sum = 0, square = 0;
+    for (int64_t row = 0; row < rows; row++) {
+      const int64_t byte = from[static_cast<size_t>(skipped + row * channels + channel)];
+      sum += byte, square += byte * byte;
+    }
+    const auto at = static_cast<size_t>(channel);
+    for (int path = 0; path < 2; path++)
+      if (sums[path][at] != sum || squares[path][at] != square) return false;
+  }
+  return agree(results[0], results[1], 1e-4f);
+}
+
 bool compare_sine_embedding(const CpuKernels& kernels) {
   SineEmbedding e;
   e.size = 2 * whole(1, 40);
@@ -541,6 +569,7 @@ constexpr Comparison kComparisons[] = {{"linear layers", compare_some_linear_blo
                                        {"fusion attention", compare_fusion},
                                        {"attention of several heads", compare_multi_head_attention},
                                        {"attention of several heads in bytes", compare_integer_multi_head_attention},
+                                       {"group normalization", compare_group_norm},
                                        {"sine embedding", compare_sine_embedding},
                                        {"scores of proposals", compare_proposal_scores},
                                        {"observation", compare_observation},

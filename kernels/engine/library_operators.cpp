@@ -7,6 +7,7 @@
 #include "../add_quantize_op.h"
 #include "../deformable_attention_op.h"
 #include "../fusion_attention_op.h"
+#include "../group_norm_op.h"
 #include "../linear_block_op.h"
 #include "../multi_head_attention_op.h"
 #include "../operator_names.h"
@@ -158,7 +159,7 @@ const std::vector<const OrtCustomOp*>& library() {
     // They only add to the list, which cannot fail.
     for (const auto add : {add_deformable_attention, add_add_quantized, add_multi_head_attention, add_linear_blocks,
                            add_window_attention, add_fusion_attention, add_sine_embedding, add_proposal_scores,
-                           add_projected_deformable_attention})
+                           add_projected_deformable_attention, add_group_norm})
       add(own_api(), made);
     return made;
   }();

@@ -114,16 +114,17 @@ Inputs linear_block(Choices& choices, const std::string& name) {
   const auto has = [&](const char* part) { return name.find(part) != std::string::npos; };
   const bool has_norm_before = has("Norm") && !has("AddNorm");
   const int64_t depth = 4 * choices.whole(1, 20), hidden = 4 * choices.whole(1, 12);
-  const int64_t columns = has_norm_before ? depth : choices.whole(1, 70);
+  const bool has_second = has("FeedForward");
+  const int64_t columns = has_norm_before && has_second ? depth : choices.whole(1, 70);
   const auto rows = some_rows(choices, depth);
   Inputs inputs = {{rows}};
-  const bool has_second = has("FeedForward");
   add_layer(choices, depth, has_second ? hidden : columns, inputs);
   if (has_second) add_layer(choices, hidden, columns, inputs);
   auto result = rows;
   result.back() = columns;
   if (has("AddNorm")) inputs.push_back({broadcastable(choices, result)});
-  if (has("Norm")) inputs.push_back({{columns}}), inputs.push_back({{columns}});
+  const int64_t normed = has_norm_before ? depth : columns;
+  if (has("Norm")) inputs.push_back({{normed}}), inputs.push_back({{normed}});
   if (has("Scaled")) {
     auto factors = broadcastable(choices, result);
     factors.back() = 1;
@@ -183,6 +184,18 @@ Inputs multi_head_attention(Choices& choices, bool is_integer, bool is_quantized
   return inputs;
 }
 
+Inputs group_norm_levels(Choices& choices) {
+  const int64_t images = choices.whole(1, 2), groups = choices.whole(1, 4), channels = groups * choices.whole(1, 20);
+  Inputs inputs;
+  for (int level = 0; level < 4; level++) {
+    inputs.push_back({{images, choices.whole(1, 6), choices.once_in(8) ? choices.whole(200, 400) : choices.whole(1, 6), channels}});
+    add_range(inputs);
+    for (int vector = 0; vector < 2; vector++) inputs.push_back({{channels}});
+  }
+  inputs.push_back({{1}, {groups}});
+  return inputs;
+}
+
 Inputs sine_embedding(Choices& choices, bool is_quantized) {
   Inputs inputs = {{some_rows(choices, 1)}, {{choices.whole(0, 40)}, {}, true}};
   if (is_quantized) add_range(inputs);
@@ -237,6 +250,7 @@ Inputs fitting_inputs(Choices& choices, const std::string& name) {
   if (has(kWindowAttention)) return window_attention(choices, has(kIntegerWindowAttention), has(kRounded));
   if (has(kFusionAttention)) return fusion_attention(choices, has("Norm"), has(kQuantized), has(kAndSum));
   if (has(kMultiHeadAttention)) return multi_head_attention(choices, has(kIntegerMultiHeadAttention), has(kQuantized));
+  if (has(kGroupNormLevels)) return group_norm_levels(choices);
   if (has(kSineEmbedding)) return sine_embedding(choices, has(kQuantized));
   if (has(kProposalScores)) return proposal_scores(choices);
   if (has(kObserve)) return observe(choices);

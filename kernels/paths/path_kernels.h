@@ -10,6 +10,7 @@
 #include "../deformable_attention_queries.h"
 #include "../fake_quantize.h"
 #include "../fusion_attention_blocks.h"
+#include "../group_norm_rows.h"
 #include "../observe_rows.h"
 #include "../integer_multi_head_attention_range.h"
 #include "../linear_block_rows.h"
@@ -36,6 +37,7 @@ constexpr CpuKernels path_kernels() {
       integer_multi_head_attention_range<typename Tile::Small>,
       sine_embedding_rows,
       {Tile::kRowsAtATime, proposal_score_of_zeros<Vector, Tile>, proposal_scores_rows<Vector, Tile>},
+      {group_norm_sum, group_norm_apply},
       {observe_extremes, observe_histogram},
       {deformable_attention_gradient_head, layer_normalization_gradient, softmax_gradient, fake_quantize,
        fake_quantize_gradient},

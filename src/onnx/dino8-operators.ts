@@ -11,10 +11,12 @@ export const DEFORMABLE_ATTENTION = 'MultiScaleDeformableAttention';
 /** The same of offsets and logits that are linear layers in integers; see quant/targets/ort-cpu/projected-attention-function.ts. */
 export const PROJECTED_DEFORMABLE_ATTENTION = 'ProjectedDeformableAttention';
 
-/** A linear layer in integers; see quant/targets/ort-cpu/linear-function.ts, as for the seven below. */
+/** A linear layer in integers; see quant/targets/ort-cpu/linear-function.ts, as for the eight below. */
 export const INTEGER_LINEAR = 'IntegerLinear';
 /** The same, then a multiplication of each row by a number. */
 export const INTEGER_LINEAR_SCALED = 'IntegerLinearScaled';
+/** A linear layer in integers of a normalized x. */
+export const NORM_INTEGER_LINEAR = 'NormIntegerLinear';
 /** A linear layer in integers, then a residual sum and a layer normalization. */
 export const INTEGER_LINEAR_ADD_NORM = 'IntegerLinearAddNorm';
 /** Two linear layers in integers, one after the other. */
@@ -40,9 +42,11 @@ export const NORM_FUSION_ATTENTION_ADD = 'NormFusionAttentionAdd';
 
 /** Attention of several heads; see quant/targets/ort-cpu/multi-head-attention-function.ts. */
 export const MULTI_HEAD_ATTENTION = 'MultiHeadAttention';
-
 /** The same with products of integers; see quant/targets/ort-cpu/multi-head-attention-function.ts. */
 export const INTEGER_MULTI_HEAD_ATTENTION = 'IntegerMultiHeadAttention';
+
+/** Group normalizations of the maps of four levels; see quant/targets/ort-cpu/group-norm-function.ts. */
+export const GROUP_NORM_LEVELS = 'GroupNormLevels';
 
 /** Sines and cosines at several wavelengths; see quant/targets/ort-cpu/sine-embedding-function.ts. */
 export const SINE_EMBEDDING = 'SineEmbedding';

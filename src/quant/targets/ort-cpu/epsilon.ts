@@ -1,16 +1,18 @@
-/** The epsilon of a LayerNormalization that becomes part of an operator: an attribute of the operator and of its function. */
+/** The epsilon of a normalization that becomes part of an operator: an attribute of the operator and of its function. */
 import { create } from '@bufbuild/protobuf';
 import { AttributeProto_AttributeType, AttributeProtoSchema } from 'onnx-buf';
 import { type Float, findAttribute, float } from '../../../onnx/attributes.ts';
 import type { FunctionProto, NodeProto } from '../../../onnx/types.ts';
 
-/** ONNX's default of LayerNormalization. */
+/** ONNX's default of LayerNormalization and InstanceNormalization. */
 const DEFAULT_EPSILON = 1e-5;
 
-/** Returns the epsilon of a LayerNormalization, as the value of an attribute. */
+/** Returns the epsilon of a normalization, as the value of an attribute. */
 export const epsilonOf = (norm: NodeProto): Float => float(findAttribute(norm, 'epsilon')?.f ?? DEFAULT_EPSILON);
 
-/** Makes every LayerNormalization of a body take the function's attribute `epsilon`. Returns the function. */
+const NORMALIZATIONS = ['LayerNormalization', 'InstanceNormalization'];
+
+/** Makes every normalization of a body take the function's attribute `epsilon`. Returns the function. */
 export function referToEpsilon(body: FunctionProto): FunctionProto {
   const reference = create(AttributeProtoSchema, {
     name: 'epsilon',
@@ -18,7 +20,7 @@ export function referToEpsilon(body: FunctionProto): FunctionProto {
     type: AttributeProto_AttributeType.FLOAT,
   });
   for (const node of body.node)
-    if (node.opType === 'LayerNormalization')
+    if (NORMALIZATIONS.includes(node.opType))
       node.attribute = [...node.attribute.filter(({ name }) => name !== 'epsilon'), reference];
   return body;
 }

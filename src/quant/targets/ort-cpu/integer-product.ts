@@ -4,7 +4,8 @@
  * file defines it as a function with a standard body, for runtimes that do not have it.
  */
 import { GraphBuilder } from '../../../onnx/builder.ts';
-import { makeNode } from '../../../onnx/rewrite.ts';
+import type { Model } from '../../../onnx/read.ts';
+import { importDomain, makeNode } from '../../../onnx/rewrite.ts';
 import { makeTensor } from '../../../onnx/tensor.ts';
 import { DataType, type FunctionProto, type NodeProto } from '../../../onnx/types.ts';
 import type { Bias } from '../../bias.ts';
@@ -29,6 +30,15 @@ export function integerProductFunction(): FunctionProto {
   const real = b.mul(b.cast(product, DataType.FLOAT), b.mul(aScale, bScale));
   b.output('y', b.add(real, bias));
   return b.finishFunction(CONTRIB);
+}
+
+/** Defines the operator in a model that uses it, unless it is defined there. */
+export function declareIntegerProduct(model: Model): void {
+  const isProduct = (domain: string, name: string) => domain === CONTRIB && name === INTEGER_PRODUCT;
+  if (!model.graph.node.some(({ opType, domain }) => isProduct(domain, opType))) return;
+  if (model.functions.some(({ name, domain }) => isProduct(domain, name))) return;
+  model.functions.push(integerProductFunction());
+  importDomain(model, CONTRIB);
 }
 
 /** The node that replaces the product `node`, and the addition of `bias` if there is one. */

@@ -86,11 +86,12 @@ export function fuseLinearBlocks(model: Model): number {
     const behind = behindBlock(block, index, infos);
     // Where a sum is of two blocks, the first one has taken it.
     const found = behind && made.has(endOf(behind)) ? undefined : behind;
-    const parts = partsOf(block, found);
+    const norm = found ? undefined : normBeforeLayer(block, index, infos);
+    const parts = partsOf(block, found, norm);
     const operator = linearOperator(parts);
     functions.set(operator, parts);
     const { product } = block.layers.at(-1) ?? block.layers[0];
-    made.set(found ? endOf(found) : product, blockNode(operator, block, found, packed));
+    made.set(found ? endOf(found) : product, blockNode(operator, block, found, norm, packed));
   }
   if (blocks.length === 0) return 0;
   graph.node = graph.node.map((node) => made.get(node) ?? node);
@@ -101,12 +102,12 @@ export function fuseLinearBlocks(model: Model): number {
   return blocks.length;
 }
 
-function partsOf({ layers, hasGelu }: Block, behind: Behind | undefined): LinearParts {
+function partsOf({ layers, hasGelu }: Block, behind: Behind | undefined, norm: NodeProto | undefined): LinearParts {
   return {
     layers: layers.length,
     hasGelu,
     hasNorm: behind !== undefined && 'norm' in behind,
-    hasNormBefore: behind !== undefined && 'normBefore' in behind,
+    hasNormBefore: norm !== undefined || (behind !== undefined && 'normBefore' in behind),
     hasRowScale: behind !== undefined && 'factors' in behind,
     isRounded: behind !== undefined && 'sum' in behind && behind.sum.rounding !== undefined,
   };
@@ -120,6 +121,7 @@ function blockNode(
   operator: string,
   { layers, x }: Block,
   behind: Behind | undefined,
+  normBefore: NodeProto | undefined,
   packed: ReadonlyMap<string, string>,
 ) {
   const inputs = layers.flatMap(({ product, weight }) => {
@@ -130,6 +132,12 @@ function blockNode(
   const end = behind ? endOf(behind) : last.product;
   const node = makeNode(operator, last.product.name, [x, ...inputs], end.output);
   node.domain = DOMAIN;
+  if (normBefore) {
+    const [of = '', ...constants] = normBefore.input;
+    node.input[0] = of;
+    node.input.push(...constants);
+    setAttribute(node, 'epsilon', epsilonOf(normBefore));
+  }
   if (!behind) return node;
   if ('factors' in behind) {
     node.input.push(behind.factors);
@@ -152,6 +160,15 @@ function behindBlock({ layers, hasGelu, x }: Block, index: GraphIndex, infos: In
   const before = onlyProducer(x, index);
   const isOfX = hasGelu && isNormOfRows(before, x, index, infos) && before.input[0] === sum.x;
   return isOfX ? { sum, normBefore: before } : normBehind(result, sum, index, infos);
+}
+
+/** The normalization whose result one layer alone reads, quantized; undefined if there is none. */
+function normBeforeLayer({ layers }: Block, index: GraphIndex, infos: Infos): NodeProto | undefined {
+  const [layer, second] = layers;
+  const quantizer = second ? undefined : quantizerOf(layer, index);
+  const [bytes = '', normalized = ''] = [quantizer?.output[0], quantizer?.input[0]];
+  const norm = isReadOnce(bytes, index) ? onlyProducer(normalized, index) : undefined;
+  return isNormOfRows(norm, normalized, index, infos) ? norm : undefined;
 }
 
 /** All blocks. Each layer is in one of them: in a pair if it can be, and of three layers in a row the first two are one. */

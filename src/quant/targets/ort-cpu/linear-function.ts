@@ -18,7 +18,7 @@ export interface LinearParts {
   readonly hasGelu: boolean;
   /** Whether a residual sum and a layer normalization follow. */
   readonly hasNorm: boolean;
-  /** Whether the layers read a layer normalization of x, and their result is added to x. */
+  /** Whether the layers read a layer normalization of x; the result of two layers is then added to x. */
   readonly hasNormBefore?: boolean;
   /** Whether the residual sum is of values in 8 bits (residual-sum.ts). */
   readonly isRounded?: boolean;
@@ -29,6 +29,7 @@ export interface LinearParts {
 const OPERATORS: readonly (readonly [operator: string, parts: LinearParts])[] = [
   [operators.INTEGER_LINEAR, { layers: 1, hasGelu: false, hasNorm: false }],
   [operators.INTEGER_LINEAR_SCALED, { layers: 1, hasGelu: false, hasNorm: false, hasRowScale: true }],
+  [operators.NORM_INTEGER_LINEAR, { layers: 1, hasGelu: false, hasNorm: false, hasNormBefore: true }],
   [operators.INTEGER_LINEAR_ADD_NORM, { layers: 1, hasGelu: false, hasNorm: true }],
   [operators.FEED_FORWARD, { layers: 2, hasGelu: false, hasNorm: false }],
   [operators.FEED_FORWARD_ADD_NORM, { layers: 2, hasGelu: false, hasNorm: true }],
@@ -48,7 +49,8 @@ export function linearOperator(parts: LinearParts): string {
       (each.hasRowScale ?? false) === hasRowScale &&
       (each.hasNormBefore ?? false) === hasNormBefore,
   );
-  if (!found || (isRounded && !hasNorm && !hasNormBefore)) throw new Error('no operator has these parts of a block');
+  const hasSum = hasNorm || (hasNormBefore && layers === 2);
+  if (!found || (isRounded && !hasSum)) throw new Error('no operator has these parts of a block');
   return isRounded ? found[0] + operators.ROUNDED : found[0];
 }
 
@@ -81,9 +83,15 @@ export function productsOf(operator: string): number {
   return OPERATORS.find(([name]) => base === name || base === name + operators.ROUNDED)?.[1].layers ?? 0;
 }
 
+/** True for a block that reads bytes: one layer without a normalization before it. */
+const takesBytes = ({ layers, hasNormBefore = false }: LinearParts): boolean => layers === 1 && !hasNormBefore;
+
+/** True for a block with a normalization before or behind its layers. */
+const hasAnyNorm = ({ hasNorm, hasNormBefore = false }: LinearParts): boolean => hasNorm || hasNormBefore;
+
 /**
  * Defines the function for a block. Its inputs:
- * - x [..., depth]: uint8 for one layer; for two layers float, which is quantized first
+ * - x [..., depth]: uint8 for one layer without a norm before it; else float, which is normalized or not and quantized first
  * - for each layer: the scale (float) and zero point (uint8) of the bytes that it reads; its weight, int8 in panels
  *   (packed-weight.ts); the scale of the weight, float [] or [columns]; its bias, float [columns]
  * - with a factor for each row: the factors [..., 1]
@@ -95,7 +103,7 @@ export function productsOf(operator: string): number {
  */
 export function linearFunction(parts: LinearParts): FunctionProto {
   const b = new GraphBuilder(linearOperator(parts));
-  const x = b.input('x', parts.layers === 1 ? DataType.UINT8 : DataType.FLOAT, []);
+  const x = b.input('x', takesBytes(parts) ? DataType.UINT8 : DataType.FLOAT, []);
   const layer = (name: string) => ({
     range: [
       b.input(`${name}_input_scale`, DataType.FLOAT, []),
@@ -106,8 +114,11 @@ export function linearFunction(parts: LinearParts): FunctionProto {
     bias: b.input(`${name}_bias`, DataType.FLOAT, [undefined]),
   });
   const [first, second] = [layer('first'), parts.layers === 2 ? layer('second') : undefined];
-  const residual = parts.hasNorm ? b.input('residual', DataType.FLOAT, []) : parts.hasNormBefore ? x : undefined;
-  const normInputs = residual ? ['norm_scale', 'norm_bias'].map((name) => b.input(name, DataType.FLOAT, [])) : [];
+  const addsX = parts.hasNormBefore && second;
+  const residual = parts.hasNorm ? b.input('residual', DataType.FLOAT, []) : addsX ? x : undefined;
+  const normInputs = hasAnyNorm(parts)
+    ? ['norm_scale', 'norm_bias'].map((name) => b.input(name, DataType.FLOAT, []))
+    : [];
   const norm = (value: Value) => {
     const [scale, bias] = normInputs;
     return scale && bias ? b.layerNormalization(value, scale, bias, 0) : value;
@@ -121,10 +132,10 @@ export function linearFunction(parts: LinearParts): FunctionProto {
     const inputs = [bytes, unpackWeight(b, weight, bias), aScale, scale, aZero, zero, bias];
     return b.call(CONTRIB, INTEGER_PRODUCT, inputs)[0] as Value; // operators with one result
   };
-  let y = apply(second ? quantize(parts.hasNormBefore ? norm(x) : x, first) : x, first);
+  let y = apply(takesBytes(parts) ? x : quantize(parts.hasNormBefore ? norm(x) : x, first), first);
   if (second) y = apply(quantize(parts.hasGelu ? b.gelu(y) : y, second), second);
   if (rowScale) y = b.mul(y, rowScale);
   if (residual) y = addResidual(b, residual, y, rounding);
   b.output('y', parts.hasNorm ? norm(y) : y);
-  return referToEpsilon(b.finishFunction(operators.DOMAIN, residual ? ['epsilon'] : []));
+  return referToEpsilon(b.finishFunction(operators.DOMAIN, hasAnyNorm(parts) ? ['epsilon'] : []));
 }

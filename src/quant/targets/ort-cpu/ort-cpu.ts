@@ -1,6 +1,4 @@
 /** ONNX Runtime on CPUs: uint8 activations with a zero point, int8 weights, in the forms that it fuses. */
-import type { Model } from '../../../onnx/read.ts';
-import { importDomain } from '../../../onnx/rewrite.ts';
 import type { NodeProto } from '../../../onnx/types.ts';
 import { foldConstants } from '../../../runtime/fold-constants.ts';
 import type { PlanEntry } from '../../plan-entry.ts';
@@ -12,11 +10,12 @@ import { placeDynamic } from './dynamic.ts';
 import { fuseFusion } from './fuse-fusion.ts';
 import { fuseFusionNorms } from './fuse-fusion-norm.ts';
 import { fuseFusionSums } from './fuse-fusion-sum.ts';
+import { fuseGroupNorms } from './fuse-group-norms.ts';
 import { fuseMultiHeadAttention } from './fuse-multi-head-attention.ts';
 import { fuseProjectedAttention } from './fuse-projected-attention.ts';
 import { fuseProposalScores } from './fuse-proposal-scores.ts';
 import { fuseSineEmbedding } from './fuse-sine-embedding.ts';
-import { CONTRIB, INTEGER_PRODUCT, integerProductFunction } from './integer-product.ts';
+import { declareIntegerProduct } from './integer-product.ts';
 import { joinParts } from './join-parts.ts';
 import { computeWeightsLate } from './late-weights.ts';
 import { fuseLinearBlocks } from './linear-blocks.ts';
@@ -35,12 +34,12 @@ export const ortCpu: QuantizationTarget = {
   narrow: (entry) => entry,
   place,
   async finish(model) {
-    const usesProduct = model.graph.node.some(({ opType, domain }) => opType === INTEGER_PRODUCT && domain === CONTRIB);
-    if (usesProduct) declareContrib(model);
+    declareIntegerProduct(model);
     if (computeOnBytes(model) > 0) await foldConstants(model);
     fuseMultiHeadAttention(model);
     fuseSineEmbedding(model);
     quantizeEarly(model);
+    if (fuseGroupNorms(model) > 0) await foldConstants(model);
     joinParts(model);
     fuseFusion(model);
     fuseFusionNorms(model);
@@ -66,9 +65,4 @@ function place(entry: PlanEntry, node: NodeProto, context: PlacingContext): Node
     case 'weight-only':
       return scaleColumns(storeAsIntegers(entry, node, context.added), entry.weight, context.added);
   }
-}
-
-function declareContrib(model: Model): void {
-  model.functions.push(integerProductFunction());
-  importDomain(model, CONTRIB);
 }
