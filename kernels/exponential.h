@@ -10,11 +10,6 @@
 namespace dino8 {
 namespace {
 
-// Adding 1.5 · 2^23 to a number between −2^22 and 2^22 leaves the nearest integer, with ties to even, in the low bits of
-// the sum.
-constexpr float kRounding = 12582912.0f;
-constexpr int32_t kRoundingBits = 0x4b400000;
-
 // e^x for x ≤ 0: 2^n · p(f) with n = round(x / ln 2) and f = x / ln 2 − n, where p is the polynomial of degree 5 with p(0) = 1
 // and the smallest relative error of 2^f for |f| ≤ 1/2, 1.1e-7. The error of 1 / ln 2 in single precision adds |x| · 1.4e-8.
 // Below −80 it is e^−80: smaller numbers would soon be denormal, which is slow.

@@ -27,6 +27,11 @@ constexpr int64_t kFloatLanes = 4;
 typedef float FloatVector __attribute__((vector_size(kFloatLanes * 4)));
 typedef int32_t IntVector __attribute__((vector_size(kFloatLanes * 4)));
 
+// Adding 1.5 · 2^23 to a number between −2^22 and 2^22 leaves the nearest integer, with ties to even, in the low bits of
+// the sum.
+constexpr float kRounding = 12582912.0f;
+constexpr int32_t kRoundingBits = 0x4b400000;
+
 inline FloatVector load_floats(const float* from) {
   FloatVector value;
   std::memcpy(&value, from, sizeof value);
@@ -192,6 +197,23 @@ inline void store_limited_bytes(uint8_t* to, const IntVector (&values)[Count]) {
     to[at] = static_cast<uint8_t>(value < 0 ? 0 : value > 255 ? 255 : value);
   }
 #endif
+}
+
+// Stores the integers nearest to four vectors of numbers plus `offset`, which is from 0 to 255. No number is above
+// 255 − offset; those below −offset, and those that are not numbers, become 0.
+inline void store_nearest_bytes(uint8_t* to, const FloatVector (&numbers)[4], int32_t offset) {
+  IntVector nearest[4];
+  for (int at = 0; at < 4; at++) {
+#if defined(__AVX512F__)
+    nearest[at] = (IntVector)_mm512_maskz_cvtps_epi32(0xffff, (__m512)numbers[at]) + offset;
+#elif defined(__AVX2__)
+    nearest[at] = (IntVector)_mm256_cvtps_epi32((__m256)numbers[at]) + offset;
+#else
+    const FloatVector raised = larger(numbers[at], all_floats(-static_cast<float>(offset)));
+    nearest[at] = bits_of(raised + kRounding) + (offset - kRoundingBits);
+#endif
+  }
+  store_limited_bytes(to, nearest);
 }
 
 }  // namespace

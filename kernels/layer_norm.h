@@ -20,43 +20,77 @@ inline FloatVector ones_at_end(int64_t count) {
   return to_floats(-(lanes >= static_cast<int32_t>(kFloatLanes - count)));
 }
 
-// (x − mean) / √(variance + epsilon) · scale + bias over `count` numbers; y may be x.
-inline void normalize(const float* x, int64_t count, float mean, const float* scale, const float* bias, float epsilon,
-                      float* y) {
-  const int64_t whole = whole_vectors(count), rest = count - whole, last = count - kFloatLanes;
-  float squares = 0;
-  FloatVector sums = all_floats(0), end = all_floats(0);
-  const auto difference = [&](int64_t at) { return load_floats(x + at) - mean; };
-  for (int64_t at = 0; at < whole; at += kFloatLanes) sums += difference(at) * difference(at);
-  if (last < 0) {
-    for (int64_t at = 0; at < count; at++) squares += (x[at] - mean) * (x[at] - mean);
-  } else if (rest > 0) {
-    const FloatVector counted = difference(last) * ones_at_end(rest);
-    sums += counted * counted;
-  }
-  squares += sum_of(sums);
+// So many rows are normalized together, since each step of a sum waits for the one before.
+constexpr int kNormRows = 4;
+
+// y = (x − mean) / √(variance + epsilon) · scale + bias over a row of fewer numbers than a vector has; y may be x.
+inline void normalize_few(const float* x, int64_t count, const float* scale, const float* bias, float epsilon, float* y) {
+  float sum = 0, squares = 0;
+  for (int64_t at = 0; at < count; at++) sum += x[at];
+  const float mean = sum / static_cast<float>(count);
+  for (int64_t at = 0; at < count; at++) squares += (x[at] - mean) * (x[at] - mean);
   const float inverse = 1 / std::sqrt(squares / static_cast<float>(count) + epsilon);
-  const auto result = [&](int64_t at) { return difference(at) * inverse * load_floats(scale + at) + load_floats(bias + at); };
-  if (last < 0) {
-    for (int64_t at = 0; at < count; at++) y[at] = (x[at] - mean) * inverse * scale[at] + bias[at];
-    return;
-  }
-  if (rest > 0) end = result(last);
-  for (int64_t at = 0; at < whole; at += kFloatLanes) store_floats(y + at, result(at));
-  if (rest > 0) store_floats(y + last, end);
+  for (int64_t at = 0; at < count; at++) y[at] = (x[at] - mean) * inverse * scale[at] + bias[at];
 }
 
-// y = LayerNormalization(x) over `count` numbers (https://onnx.ai/onnx/operators/onnx__LayerNormalization.html).
-inline void layer_norm(const float* x, int64_t count, const float* scale, const float* bias, float epsilon, float* y) {
+// The same for rows [Rows, count] of at least a vector each.
+template <int Rows>
+inline void normalize(const float* x, int64_t count, const float* scale, const float* bias, float epsilon, float* y) {
   const int64_t whole = whole_vectors(count), rest = count - whole, last = count - kFloatLanes;
-  float sum = 0;
-  FloatVector sums = all_floats(0);
-  for (int64_t at = 0; at < whole; at += kFloatLanes) sums += load_floats(x + at);
-  if (last < 0)
-    for (int64_t at = 0; at < count; at++) sum += x[at];
-  else if (rest > 0)
-    sums += load_floats(x + last) * ones_at_end(rest);
-  normalize(x, count, (sum + sum_of(sums)) / static_cast<float>(count), scale, bias, epsilon, y);
+  const FloatVector ones = ones_at_end(rest);
+  FloatVector sums[Rows] = {}, end[Rows] = {};
+  float mean[Rows], inverse[Rows];
+  const auto number = [&](int row, int64_t at) { return load_floats(x + row * count + at); };
+  const auto difference = [&](int row, int64_t at) { return number(row, at) - mean[row]; };
+  const auto result = [&](int row, int64_t at) {
+    return difference(row, at) * inverse[row] * load_floats(scale + at) + load_floats(bias + at);
+  };
+  for (int64_t at = 0; at < whole; at += kFloatLanes) {
+#pragma GCC unroll 4
+    for (int row = 0; row < Rows; row++) sums[row] += number(row, at);
+  }
+#pragma GCC unroll 4
+  for (int row = 0; row < Rows; row++) {
+    if (rest > 0) sums[row] += number(row, last) * ones;
+    mean[row] = sum_of(sums[row]) / static_cast<float>(count);
+    sums[row] = all_floats(0);
+  }
+  for (int64_t at = 0; at < whole; at += kFloatLanes) {
+#pragma GCC unroll 4
+    for (int row = 0; row < Rows; row++) sums[row] += difference(row, at) * difference(row, at);
+  }
+#pragma GCC unroll 4
+  for (int row = 0; row < Rows; row++) {
+    if (rest > 0) {
+      const FloatVector counted = difference(row, last) * ones;
+      sums[row] += counted * counted;
+    }
+    inverse[row] = 1 / std::sqrt(sum_of(sums[row]) / static_cast<float>(count) + epsilon);
+    // It is computed before the numbers that it shares with another vector are overwritten.
+    if (rest > 0) end[row] = result(row, last);
+  }
+  for (int64_t at = 0; at < whole; at += kFloatLanes) {
+#pragma GCC unroll 4
+    for (int row = 0; row < Rows; row++) store_floats(y + row * count + at, result(row, at));
+  }
+  if (rest > 0)
+    for (int row = 0; row < Rows; row++) store_floats(y + row * count + last, end[row]);
+}
+
+// y = LayerNormalization(x) over `count` numbers (https://onnx.ai/onnx/operators/onnx__LayerNormalization.html); y may be x.
+inline void layer_norm(const float* x, int64_t count, const float* scale, const float* bias, float epsilon, float* y) {
+  if (count < kFloatLanes) normalize_few(x, count, scale, bias, epsilon, y);
+  else normalize<1>(x, count, scale, bias, epsilon, y);
+}
+
+// The same for rows [rows, count].
+inline void layer_norms(const float* x, int64_t rows, int64_t count, const float* scale, const float* bias, float epsilon,
+                        float* y) {
+  int64_t row = 0;
+  if (count >= kFloatLanes)
+    for (; row + kNormRows <= rows; row += kNormRows)
+      normalize<kNormRows>(x + row * count, count, scale, bias, epsilon, y + row * count);
+  for (; row < rows; row++) layer_norm(x + row * count, count, scale, bias, epsilon, y + row * count);
 }
 
 }  // namespace

@@ -37,12 +37,14 @@ class FloatsToBytes {
   template <int Count>
   void operator()(const FloatVector (&x)[Count], uint8_t* to) const {
     constexpr int kSixteen = 16 / kFloatLanes;
-#pragma GCC unroll 4
-    for (int first = 0; first < Count; first += kSixteen) {
+    static_assert(Count == 4 || Count == kSixteen);
+    if constexpr (Count == 4) {
+      store_as_bytes(to, x, inverse_, zero_point_);
+    } else {
       IntVector bytes[kSixteen];
 #pragma GCC unroll 4
-      for (int each = 0; each < kSixteen; each++) bytes[each] = to_byte(x[first + each], inverse_, zero_point_);
-      store_bytes(to + first * kFloatLanes, bytes);
+      for (int each = 0; each < kSixteen; each++) bytes[each] = to_byte(x[each], inverse_, zero_point_);
+      store_bytes(to, bytes);
     }
   }
 
@@ -99,8 +101,7 @@ void layer_to_floats(const uint8_t* from, int64_t rows, int64_t stride, const Pa
 inline void normalize_sums(const LinearBlock& block, int64_t rows, float* y) {
   const int64_t columns = block.last().columns;
   if (block.has_norm_before) return;
-  for (int64_t row = 0; row < rows; row++, y += columns)
-    layer_norm(y, columns, block.norm_scale, block.norm_bias, block.norm_epsilon, y);
+  layer_norms(y, rows, columns, block.norm_scale, block.norm_bias, block.norm_epsilon, y);
 }
 
 // Adds a row of the residual to a row of the result of the layers, y, and normalizes the sum if the norm is behind the layers.
@@ -116,7 +117,8 @@ void linear_block_rows(const LinearBlock& block, int64_t begin, int64_t end) {
   const ByteRows quantized(block.x ? most : 0, depth, 0);
   // Rows whose distance is a power of two would share a few places of the first-level cache.
   const ByteRows between(block.has_second ? most : 0, block.second.depth, 1);
-  const std::unique_ptr<float[]> normalized(new float[static_cast<size_t>(block.has_norm_before ? depth : 0)]);
+  const std::unique_ptr<float[]> normalized(
+      new float[static_cast<size_t>(block.has_norm_before ? kNormRows * depth : 0)]);
   const std::unique_ptr<float[]> results(block.y ? nullptr : new float[static_cast<size_t>(most * columns)]);
   const ResidualSum sum(block.rounding);
   for (int64_t start = begin; start < end; start += Tile::kRowsAtATime) {
@@ -126,13 +128,18 @@ void linear_block_rows(const LinearBlock& block, int64_t begin, int64_t end) {
     const uint8_t* input = block.x ? quantized.row(0) : block.bytes + start * depth;
     const int64_t stride = block.x ? quantized.stride : depth;
     if (block.x)
-      for (int64_t row = 0; row < rows; row++) {
+      for (int64_t row = 0; row < rows; row += kNormRows) {
         const float* x = block.x + (start + row) * depth;
-        if (start + row + Tile::kRowsAtATime < end) prefetch_row(x + Tile::kRowsAtATime * depth, depth);
-        prefetch_row(y + row * columns, columns);
-        if (block.has_norm_before)
-          layer_norm(x, depth, block.norm_scale, block.norm_bias, block.norm_epsilon, normalized.get());
-        quantize_row(block.has_norm_before ? normalized.get() : x, depth, block.input, quantized.row(row));
+        const int64_t some = std::min<int64_t>(kNormRows, rows - row);
+        const int64_t next = std::min(some, end - (start + row + Tile::kRowsAtATime));
+        if (next > 0) prefetch_row(x + Tile::kRowsAtATime * depth, next * depth);
+        prefetch_row(y + row * columns, some * columns);
+        if (block.has_norm_before) {
+          layer_norms(x, some, depth, block.norm_scale, block.norm_bias, block.norm_epsilon, normalized.get());
+          x = normalized.get();
+        }
+        for (int64_t each = 0; each < some; each++)
+          quantize_row(x + each * depth, depth, block.input, quantized.row(row + each));
       }
     // The processor does not foresee by itself which rows follow those that are read again for each panel.
     if (block.bytes)

@@ -32,7 +32,14 @@ inline IntVector to_byte(FloatVector value, float inverse, float zero_point) {
   return bits_of(limited + kRounding) + (static_cast<int32_t>(zero_point) - kRoundingBits);
 }
 
-// The same with a scale and a zero point for each number.
+// Stores the same bytes of four vectors.
+inline void store_as_bytes(uint8_t* to, const FloatVector (&values)[4], float inverse, float zero_point) {
+  FloatVector limited[4];
+  for (int at = 0; at < 4; at++) limited[at] = smaller(all_floats(255 - zero_point), values[at] * inverse);
+  store_nearest_bytes(to, limited, static_cast<int32_t>(zero_point));
+}
+
+// The bytes of a vector with a scale and a zero point for each number.
 inline IntVector to_byte(FloatVector value, FloatVector inverse, IntVector zero_point) {
   const FloatVector lowest = -to_floats(zero_point);
   const FloatVector limited = smaller(larger(value * inverse, lowest), lowest + 255.0f);
@@ -53,6 +60,11 @@ inline IntVector quantize_sixteen(const float* from, float inverse, float zero_p
 __attribute__((noinline)) void quantize_row(const float* from, int64_t count, ByteRange range, uint8_t* to) {
   const float inverse = 1 / range.scale, zero_point = static_cast<float>(range.zero_point);
   int64_t at = 0;
+  for (; at + 4 * kFloatLanes <= count; at += 4 * kFloatLanes) {
+    FloatVector four[4];
+    for (int64_t each = 0; each < 4; each++) four[each] = load_floats(from + at + each * kFloatLanes);
+    store_as_bytes(to + at, four, inverse, zero_point);
+  }
   for (; at + 16 <= count; at += 16) quantize_sixteen(from + at, inverse, zero_point, to + at);
   if (at == count) return;
   if (count >= 16) quantize_sixteen(from + count - 16, inverse, zero_point, to + count - 16);

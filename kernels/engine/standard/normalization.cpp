@@ -45,8 +45,7 @@ class LayerNormalization : public Operator {
     const float* bias = inputs[2] ? inputs[2]->data<float>() : zeros.data();
     float* to = out->data<float>();
     for_each_range(run, rows, 2 * kSimpleCost * static_cast<double>(count), [&](int64_t begin, int64_t end) {
-      for (int64_t row = begin; row < end; row++)
-        layer_norm(from + row * count, count, scale, bias, epsilon_, to + row * count);
+      layer_norms(from + begin * count, end - begin, count, scale, bias, epsilon_, to + begin * count);
     });
     return nullptr;
   }

@@ -280,11 +280,19 @@ describe.runIf(hasKernels)('the kernel', () => {
 
   test.for(KERNEL_PATHS.filter(hasKernelPath))('takes numbers of any size, and none, by %s', async (path) => {
     process.env.DINO8_KERNEL_PATH = path;
-    const model = separate(EXAMPLE);
-    const large = Float32Array.of(1e30, -1e30, Infinity, -Infinity, 3e38, 1e-45, -0, 1e9);
-    expect(await run(await fused(model), large, EXAMPLE, withKernels)).toEqual(await run(model, large, EXAMPLE));
-    const none = new Float32Array(8).fill(Number.NaN);
-    expect((await run(await fused(model), none, EXAMPLE, withKernels)).every(Number.isFinite)).toBe(true);
+    const sizes = [1e30, -1e30, Infinity, -Infinity, 3e38, 1e-45, -0, 1e9];
+    // Some numbers are quantized one by one, others by one or by four vectors.
+    for (const [depth, hidden] of [
+      [8, 20],
+      [96, 84],
+    ] as const) {
+      const block = { ...EXAMPLE, depth, hidden };
+      const model = separate(block);
+      const large = Float32Array.from({ length: depth }, (_, at) => sizes[at % sizes.length] ?? 0);
+      expect(await run(await fused(model), large, block, withKernels)).toEqual(await run(model, large, block));
+      const none = new Float32Array(depth).fill(Number.NaN);
+      expect((await run(await fused(model), none, block, withKernels)).every(Number.isFinite)).toBe(true);
+    }
   });
 
   // Processors with AMX have tile registers, whose sizes both set for themselves.
