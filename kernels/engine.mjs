@@ -42,6 +42,7 @@ const LIBRARY = [
   'multi_head_attention_op.cpp',
   'prepared_layer.cpp',
   'projected_deformable_attention_op.cpp',
+  'projection_feed_forward_op.cpp',
   'proposal_scores_op.cpp',
   'run_memory.cpp',
   'sine_embedding_op.cpp',

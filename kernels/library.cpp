@@ -12,6 +12,7 @@
 #include "observe_op.h"
 #include "operator_names.h"
 #include "projected_deformable_attention_op.h"
+#include "projection_feed_forward_op.h"
 #include "proposal_scores_op.h"
 #include "row_gradients_op.h"
 #include "sine_embedding_op.h"
@@ -34,6 +35,7 @@ OrtStatus* make_domain(const OrtApi& api, Contents contents, OrtCustomOpDomain**
   if (OrtStatus* status = dino8::add_group_norm(api, *domain)) return status;
   if (has_linear_blocks) {
     if (OrtStatus* status = dino8::add_linear_blocks(api, *domain)) return status;
+    if (OrtStatus* status = dino8::add_projection_feed_forward(api, *domain)) return status;
     if (OrtStatus* status = dino8::add_window_attention(api, *domain)) return status;
     if (OrtStatus* status = dino8::add_fusion_attention(api, *domain)) return status;
     if (OrtStatus* status = dino8::add_proposal_scores(api, *domain)) return status;

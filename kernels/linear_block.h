@@ -42,6 +42,9 @@ struct LinearBlockKernels {
   int64_t rows_at_a_time;
   // Computes the rows from `begin` to before `end`.
   void (*rows)(const LinearBlock&, int64_t begin, int64_t end);
+  // The same for two blocks with a residual sum and a normalization: `second`, whose x and residual are null, reads the result of
+  // `first`, whose results are null, and adds its own result to it.
+  void (*two_blocks)(const LinearBlock& first, const LinearBlock& second, int64_t begin, int64_t end);
   // Adds a row of the residual to a row of the result of the layers, y, and normalizes the sum if the norm is behind the layers.
   void (*add_residual)(const LinearBlock&, const float* residual, float* y);
   // Quantizes `count` numbers.

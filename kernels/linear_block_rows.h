@@ -28,6 +28,15 @@ struct ByteRows {
   uint8_t* row(int64_t index) const { return bytes_of(lines.get()) + index * stride; }
 };
 
+// Floats that begin at a cache line.
+struct Floats {
+  std::unique_ptr<CacheLine[]> lines;
+
+  explicit Floats(int64_t count)
+      : lines(new CacheLine[static_cast<size_t>(cache_lines(count * static_cast<int64_t>(sizeof(float))))]) {}
+  float* get() const { return floats_of(lines.get()); }
+};
+
 // A quantization without an activation function before it; see GeluToBytes.
 class FloatsToBytes {
  public:
@@ -110,59 +119,106 @@ __attribute__((noinline)) void add_residual(const LinearBlock& block, const floa
   normalize_sums(block, 1, y);
 }
 
+// What lies between the steps of a block for some rows.
+struct BlockMemory {
+  ByteRows quantized, between;
+  Floats normalized, results;
+
+  BlockMemory(const LinearBlock& block, int64_t rows)
+      : quantized(block.bytes ? 0 : rows, block.first.depth, 0),
+        // Rows whose distance is a power of two would share a few places of the first-level cache.
+        between(block.has_second ? rows : 0, block.second.depth, 1),
+        normalized(block.has_norm_before ? kNormRows * block.first.depth : 0),
+        results(block.y ? 0 : rows * block.last().columns) {}
+};
+
+// Takes `rows` rows through a block. The processor loads what is read of the `next` rows into its caches meanwhile.
 template <class Tile>
-void linear_block_rows(const LinearBlock& block, int64_t begin, int64_t end) {
+void some_rows(const LinearBlock& block, int64_t rows, int64_t next, const BlockMemory& memory) {
   const int64_t depth = block.first.depth, columns = block.last().columns;
-  const int64_t most = std::min(Tile::kRowsAtATime, end - begin);
-  const ByteRows quantized(block.x ? most : 0, depth, 0);
-  // Rows whose distance is a power of two would share a few places of the first-level cache.
-  const ByteRows between(block.has_second ? most : 0, block.second.depth, 1);
-  const std::unique_ptr<float[]> normalized(
-      new float[static_cast<size_t>(block.has_norm_before ? kNormRows * depth : 0)]);
-  const std::unique_ptr<float[]> results(block.y ? nullptr : new float[static_cast<size_t>(most * columns)]);
   const ResidualSum sum(block.rounding);
+  const ByteRows &quantized = memory.quantized, &between = memory.between;
+  float* const y = block.y ? block.y : memory.results.get();
+  const uint8_t* input = block.x ? quantized.row(0) : block.bytes;
+  const int64_t stride = block.x ? quantized.stride : depth;
+  if (block.x)
+    for (int64_t row = 0; row < rows; row += kNormRows) {
+      const float* x = block.x + row * depth;
+      const int64_t some = std::min<int64_t>(kNormRows, rows - row), some_next = std::min(some, next - row);
+      if (some_next > 0) prefetch_row(x + rows * depth, some_next * depth);
+      prefetch_row(y + row * columns, some * columns);
+      if (block.has_norm_before) {
+        layer_norms(x, some, depth, block.norm_scale, block.norm_bias, block.norm_epsilon, memory.normalized.get());
+        x = memory.normalized.get();
+      }
+      for (int64_t each = 0; each < some; each++)
+        quantize_row(x + each * depth, depth, block.input, quantized.row(row + each));
+    }
+  // The processor does not foresee by itself which rows follow those that are read again for each panel.
+  if (block.bytes)
+    for (int64_t at = 0; at < next * depth; at += 64) __builtin_prefetch(block.bytes + rows * depth + at);
+  if (block.has_second) {
+    const int32_t zero_point = block.input.zero_point;
+    if (block.activation == Activation::kGelu)
+      layer_to_bytes<Tile>(input, rows, stride, block.first, zero_point, GeluToBytes(block.hidden), between);
+    else
+      layer_to_bytes<Tile>(input, rows, stride, block.first, zero_point, FloatsToBytes(block.hidden), between);
+    layer_to_floats<Tile>(between.row(0), rows, between.stride, block.second, block.hidden, block.residual, sum, nullptr, y);
+  } else {
+    const float* const next_residual = block.residual && next >= rows ? block.residual + rows * columns : nullptr;
+    layer_to_floats<Tile>(input, rows, stride, block.first, block.input, block.residual, sum, next_residual, y);
+  }
+  if (block.row_scale)
+    for (int64_t row = 0; row < rows; row++)
+      for (int64_t column = 0; column < columns; column++) y[row * columns + column] *= block.row_scale[row];
+  if (block.residual) normalize_sums(block, rows, y);
+  if (block.y_bytes) quantize_row(y, rows * columns, block.y_range, block.y_bytes);
+}
+
+// The same block for the rows from `start` on.
+inline LinearBlock from_row(LinearBlock block, int64_t start) {
+  const int64_t depth = block.first.depth, columns = block.last().columns;
+  if (block.x) block.x += start * depth;
+  if (block.bytes) block.bytes += start * depth;
+  if (block.row_scale) block.row_scale += start;
+  if (block.residual) block.residual += start * columns;
+  if (block.y) block.y += start * columns;
+  if (block.y_bytes) block.y_bytes += start * columns;
+  return block;
+}
+
+// Calls take(start, rows, next) for all rows from `begin` to before `end`, as many at a time as `Tile` wants; `next` rows follow
+// the time after.
+template <class Tile, class Take>
+inline void take_rows(int64_t begin, int64_t end, Take take) {
   for (int64_t start = begin; start < end; start += Tile::kRowsAtATime) {
     const int64_t rows = std::min(Tile::kRowsAtATime, end - start);
-    float* const y = block.y ? block.y + start * columns : results.get();
-    const float* const residual = block.residual ? block.residual + start * columns : nullptr;
-    const uint8_t* input = block.x ? quantized.row(0) : block.bytes + start * depth;
-    const int64_t stride = block.x ? quantized.stride : depth;
-    if (block.x)
-      for (int64_t row = 0; row < rows; row += kNormRows) {
-        const float* x = block.x + (start + row) * depth;
-        const int64_t some = std::min<int64_t>(kNormRows, rows - row);
-        const int64_t next = std::min(some, end - (start + row + Tile::kRowsAtATime));
-        if (next > 0) prefetch_row(x + Tile::kRowsAtATime * depth, next * depth);
-        prefetch_row(y + row * columns, some * columns);
-        if (block.has_norm_before) {
-          layer_norms(x, some, depth, block.norm_scale, block.norm_bias, block.norm_epsilon, normalized.get());
-          x = normalized.get();
-        }
-        for (int64_t each = 0; each < some; each++)
-          quantize_row(x + each * depth, depth, block.input, quantized.row(row + each));
-      }
-    // The processor does not foresee by itself which rows follow those that are read again for each panel.
-    if (block.bytes)
-      for (int64_t at = 0; at < std::min(Tile::kRowsAtATime, end - start - rows) * depth; at += 64)
-        __builtin_prefetch(block.bytes + (start + rows) * depth + at);
-    if (block.has_second) {
-      const int32_t zero_point = block.input.zero_point;
-      if (block.activation == Activation::kGelu)
-        layer_to_bytes<Tile>(input, rows, stride, block.first, zero_point, GeluToBytes(block.hidden), between);
-      else
-        layer_to_bytes<Tile>(input, rows, stride, block.first, zero_point, FloatsToBytes(block.hidden), between);
-      layer_to_floats<Tile>(between.row(0), rows, between.stride, block.second, block.hidden, residual, sum, nullptr, y);
-    } else {
-      const bool has_next = residual && end - start >= 2 * rows;
-      const float* const next_residual = has_next ? residual + rows * columns : nullptr;
-      layer_to_floats<Tile>(input, rows, stride, block.first, block.input, residual, sum, next_residual, y);
-    }
-    if (block.row_scale)
-      for (int64_t row = 0; row < rows; row++)
-        for (int64_t column = 0; column < columns; column++) y[row * columns + column] *= block.row_scale[start + row];
-    if (residual) normalize_sums(block, rows, y);
-    if (block.y_bytes) quantize_row(y, rows * columns, block.y_range, block.y_bytes + start * columns);
+    take(start, rows, std::min(Tile::kRowsAtATime, end - start - rows));
   }
+}
+
+template <class Tile>
+void linear_block_rows(const LinearBlock& block, int64_t begin, int64_t end) {
+  const BlockMemory memory(block, std::min(Tile::kRowsAtATime, end - begin));
+  take_rows<Tile>(begin, end, [&](int64_t start, int64_t rows, int64_t next) {
+    some_rows<Tile>(from_row(block, start), rows, next, memory);
+  });
+}
+
+// The second block reads the result of the first one, which is its residual too.
+template <class Tile>
+void two_linear_blocks_rows(const LinearBlock& first, const LinearBlock& second, int64_t begin, int64_t end) {
+  const int64_t most = std::min(Tile::kRowsAtATime, end - begin);
+  const Floats middle(most * first.last().columns);
+  LinearBlock head = first, tail = second;
+  head.y = middle.get();
+  const BlockMemory of_head(head, most), of_tail(tail, most);
+  take_rows<Tile>(begin, end, [&](int64_t start, int64_t rows, int64_t next) {
+    head = from_row(first, start), tail = from_row(second, start);
+    head.y = middle.get(), tail.x = tail.residual = middle.get();
+    some_rows<Tile>(head, rows, next, of_head);
+    some_rows<Tile>(tail, rows, 0, of_tail);
+  });
 }
 
 }  // namespace

@@ -23,6 +23,7 @@ constexpr const char* kFeedForwardAddNorm = "FeedForwardAddNorm";               
 constexpr const char* kFeedForwardGelu = "FeedForwardGelu";                        // FEED_FORWARD_GELU
 constexpr const char* kFeedForwardGeluAddNorm = "FeedForwardGeluAddNorm";          // FEED_FORWARD_GELU_ADD_NORM
 constexpr const char* kNormFeedForwardGeluAdd = "NormFeedForwardGeluAdd";          // NORM_FEED_FORWARD_GELU_ADD
+constexpr const char* kProjectionFeedForward = "ProjectionFeedForward";            // PROJECTION_FEED_FORWARD
 constexpr const char* kWindowAttention = "WindowAttention";                        // WINDOW_ATTENTION
 constexpr const char* kIntegerWindowAttention = "IntegerWindowAttention";          // INTEGER_WINDOW_ATTENTION
 constexpr const char* kFusionAttention = "FusionAttention";                        // FUSION_ATTENTION

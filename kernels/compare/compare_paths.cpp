@@ -125,6 +125,33 @@ bool compare_linear_block(const CpuKernels& kernels, LinearSizes sizes) {
   return agree(found, expected, is_exact ? 0 : tolerance + sum_step);
 }
 
+// Two blocks together compute what they do one after the other.
+bool compare_two_blocks(const CpuKernels& kernels) {
+  const int64_t depth = 4 * whole(1, 40), columns = 4 * whole(1, 40), hidden = 4 * whole(1, 40), rows = whole(0, 110);
+  Layer of_projection(depth, columns), first(columns, hidden), second(hidden, columns);
+  const auto input = bytes<uint8_t>(rows * depth);
+  const auto residual = reals(rows * columns, 1), norm = reals(columns, 1);
+  LinearBlock projection, feed_forward;
+  projection.bytes = input.data(), projection.first = of_projection.packed, projection.residual = residual.data();
+  feed_forward.has_second = true, feed_forward.first = first.packed, feed_forward.second = second.packed;
+  const auto zero_point = [] { return static_cast<int32_t>(whole(0, 255)); };
+  projection.input = feed_forward.input = {1.0f / 64, zero_point()}, feed_forward.hidden = {0.25f, zero_point()};
+  for (LinearBlock* block : {&projection, &feed_forward})
+    block->norm_scale = block->norm_bias = norm.data(), block->norm_epsilon = 1e-4f;
+  const auto count = static_cast<size_t>(rows * columns);
+  std::vector<float> middle(count), found(count), expected(count);
+  std::vector<uint8_t> found_bytes(count), expected_bytes(count);
+  feed_forward.y_range = {0.5f, zero_point()};
+  feed_forward.y = found.data(), feed_forward.y_bytes = found_bytes.data();
+  kernels.linear_block.two_blocks(projection, feed_forward, 0, rows);
+  projection.y = middle.data();
+  feed_forward.x = feed_forward.residual = middle.data();
+  feed_forward.y = expected.data(), feed_forward.y_bytes = expected_bytes.data();
+  kernels.linear_block.rows(projection, 0, rows);
+  kernels.linear_block.rows(feed_forward, 0, rows);
+  return found == expected && found_bytes == expected_bytes;
+}
+
 bool compare_some_linear_block(const CpuKernels& kernels) {
   const int64_t depth = 4 * whole(1, 40);
   if (whole(0, 3) == 0) return compare_linear_block(kernels, {depth, 4 * whole(1, 40), depth, whole(0, 110)});
@@ -563,6 +590,7 @@ struct Comparison {
 constexpr Comparison kComparisons[] = {{"linear layers", compare_some_linear_block},
                                        {"linear layers of one row", compare_one_row},
                                        {"Gelu in bytes", compare_gelu},
+                                       {"two blocks of linear layers", compare_two_blocks},
                                        {"window attention", compare_window_attention},
                                        {"deformable attention", compare_deformable_attention},
                                        {"deformable attention of queries", compare_projected_attentions},

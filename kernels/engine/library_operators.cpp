@@ -13,6 +13,7 @@
 #include "../operator_names.h"
 #include "../ort_abi.h"
 #include "../projected_deformable_attention_op.h"
+#include "../projection_feed_forward_op.h"
 #include "../proposal_scores_op.h"
 #include "../sine_embedding_op.h"
 #include "../window_attention_op.h"
@@ -159,7 +160,7 @@ const std::vector<const OrtCustomOp*>& library() {
     // They only add to the list, which cannot fail.
     for (const auto add : {add_deformable_attention, add_add_quantized, add_multi_head_attention, add_linear_blocks,
                            add_window_attention, add_fusion_attention, add_sine_embedding, add_proposal_scores,
-                           add_projected_deformable_attention, add_group_norm})
+                           add_projected_deformable_attention, add_group_norm, add_projection_feed_forward})
       add(own_api(), made);
     return made;
   }();

@@ -135,6 +135,22 @@ Inputs linear_block(Choices& choices, const std::string& name) {
   return inputs;
 }
 
+Inputs projection_feed_forward(Choices& choices, bool is_quantized) {
+  const int64_t depth = 4 * choices.whole(1, 12), columns = 4 * choices.whole(1, 20), hidden = 4 * choices.whole(1, 12);
+  const auto add_norm = [&](Inputs& inputs) { inputs.insert(inputs.end(), 2, {{columns}}); };
+  Inputs inputs = {{some_rows(choices, depth)}};
+  add_layer(choices, depth, columns, inputs);
+  auto result = inputs[0].dims;
+  result.back() = columns;
+  inputs.push_back({broadcastable(choices, result)});
+  add_norm(inputs);
+  add_layer(choices, columns, hidden, inputs);
+  add_layer(choices, hidden, columns, inputs);
+  add_norm(inputs);
+  if (is_quantized) add_range(inputs);
+  return inputs;
+}
+
 Inputs window_attention(Choices& choices, bool has_byte_products, bool is_rounded) {
   const int64_t heads = choices.whole(1, 3), channels = 4 * heads * choices.whole(1, 6), window = choices.whole(1, 6);
   const int64_t tokens = window * window;
@@ -246,6 +262,7 @@ Inputs row_gradient(Choices& choices, bool is_normalization) {
 Inputs fitting_inputs(Choices& choices, const std::string& name) {
   const auto has = [&](const char* part) { return name.find(part) != std::string::npos; };
   if (has(kDeformableAttention) || has(kProjectedDeformableAttention)) return deformable_attention(choices, name);
+  if (has(kProjectionFeedForward)) return projection_feed_forward(choices, has(kQuantized));
   if (has("FeedForward") || has(kIntegerLinear)) return linear_block(choices, name);
   if (has(kWindowAttention)) return window_attention(choices, has(kIntegerWindowAttention), has(kRounded));
   if (has(kFusionAttention)) return fusion_attention(choices, has("Norm"), has(kQuantized), has(kAndSum));

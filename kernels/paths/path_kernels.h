@@ -29,8 +29,8 @@ constexpr CpuKernels path_kernels() {
   return {
       query_range<Vector>,
       projected_query_range<Vector, Tile>,
-      {Tile::kIsPreferred, Tile::kRowsAtATime, linear_block_rows<Tile>, add_residual, quantize_row,
-       add_quantize_row},
+      {Tile::kIsPreferred, Tile::kRowsAtATime, linear_block_rows<Tile>, two_linear_blocks_rows<Tile>,
+       add_residual, quantize_row, add_quantize_row},
       window_range<Vector, Tile>,
       {fusion_prepare, fusion_part<Vector, Tile>, fusion_merge},
       multi_head_attention_range<Vector>,

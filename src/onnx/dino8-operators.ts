@@ -30,6 +30,9 @@ export const FEED_FORWARD_GELU_ADD_NORM = 'FeedForwardGeluAddNorm';
 /** Two linear layers of a normalized x with a Gelu between them, then the sum of x and their result. */
 export const NORM_FEED_FORWARD_GELU_ADD = 'NormFeedForwardGeluAdd';
 
+/** The output projection of an attention, then feed-forward layers; see quant/targets/ort-cpu/projection-function.ts. */
+export const PROJECTION_FEED_FORWARD = 'ProjectionFeedForward';
+
 /** Attention within windows of a map; see quant/targets/ort-cpu/window-attention-function.ts. */
 export const WINDOW_ATTENTION = 'WindowAttention';
 /** The same with products of integers in the attention. */

@@ -58,12 +58,13 @@ export function linearOperator(parts: LinearParts): string {
 export const isLinearOperator = (operator: string): boolean =>
   OPERATORS.some(([name]) => operator === name || operator === name + operators.ROUNDED);
 
-/** The integer products of fusion-function.ts, multi-head-attention-function.ts and projected-attention-function.ts. */
-const ATTENTION_PRODUCTS = {
+/** The integer products of the functions of fusion, attention, projected attention and projection in the files beside this one. */
+const PRODUCTS = {
   [operators.FUSION_ATTENTION]: 3,
   [operators.NORM_FUSION_ATTENTION_ADD]: 3,
   [operators.INTEGER_MULTI_HEAD_ATTENTION]: 2,
   [operators.PROJECTED_DEFORMABLE_ATTENTION]: 2,
+  [operators.PROJECTION_FEED_FORWARD]: 3,
 };
 /** The integer products of window-attention-function.ts: the layers, and scores and values if they are integers. */
 const WINDOW_PRODUCTS = { [operators.WINDOW_ATTENTION]: 2, [operators.INTEGER_WINDOW_ATTENTION]: 4 };
@@ -78,8 +79,8 @@ export function productsOf(operator: string): number {
   const ends = [operators.QUANTIZED, operators.QUANTIZED + operators.AND_SUM];
   const end = ends.find((each) => operator.endsWith(each)) ?? '';
   const base = operator.slice(0, operator.length - end.length);
-  const attention = Object.entries(ATTENTION_PRODUCTS).find(([name]) => base === name);
-  if (attention) return attention[1];
+  const known = Object.entries(PRODUCTS).find(([name]) => base === name);
+  if (known) return known[1];
   return OPERATORS.find(([name]) => base === name || base === name + operators.ROUNDED)?.[1].layers ?? 0;
 }
 
@@ -88,6 +89,41 @@ const takesBytes = ({ layers, hasNormBefore = false }: LinearParts): boolean => 
 
 /** True for a block with a normalization before or behind its layers. */
 const hasAnyNorm = ({ hasNorm, hasNormBefore = false }: LinearParts): boolean => hasNorm || hasNormBefore;
+
+/** A layer among the inputs of a function. */
+interface LayerValues {
+  /** Scale and zero point of the bytes that the layer reads. */
+  readonly range: readonly [scale: Value, zeroPoint: Value];
+  readonly weight: Value;
+  readonly scale: Value;
+  readonly bias: Value;
+}
+
+/** Adds the five inputs of a layer to a function, as linearFunction describes them. */
+export function layerInputs(b: GraphBuilder, name: string): LayerValues {
+  return {
+    range: [
+      b.input(`${name}_input_scale`, DataType.FLOAT, []),
+      b.input(`${name}_input_zero_point`, DataType.UINT8, []),
+    ],
+    weight: b.input(`${name}_weight`, DataType.INT8, [undefined, undefined, undefined, undefined]),
+    scale: b.input(`${name}_scale`, DataType.FLOAT, []),
+    bias: b.input(`${name}_bias`, DataType.FLOAT, [undefined]),
+  };
+}
+
+/** The bytes of a value that a layer reads. */
+export const quantizeFor = (b: GraphBuilder, value: Value, { range }: LayerValues): Value =>
+  b.call('', 'QuantizeLinear', [value, ...range])[0] as Value; // one result
+
+/** A layer in integers, applied to bytes. */
+export function linearLayer(b: GraphBuilder, bytes: Value, layer: LayerValues): Value {
+  const { range, weight, scale, bias } = layer;
+  const [aScale, aZero] = range;
+  const zero = b.constant(Int8Array.of(0), []);
+  const inputs = [bytes, unpackWeight(b, weight, bias), aScale, scale, aZero, zero, bias];
+  return b.call(CONTRIB, INTEGER_PRODUCT, inputs)[0] as Value; // one result
+}
 
 /**
  * Defines the function for a block. Its inputs:
@@ -104,16 +140,7 @@ const hasAnyNorm = ({ hasNorm, hasNormBefore = false }: LinearParts): boolean =>
 export function linearFunction(parts: LinearParts): FunctionProto {
   const b = new GraphBuilder(linearOperator(parts));
   const x = b.input('x', takesBytes(parts) ? DataType.UINT8 : DataType.FLOAT, []);
-  const layer = (name: string) => ({
-    range: [
-      b.input(`${name}_input_scale`, DataType.FLOAT, []),
-      b.input(`${name}_input_zero_point`, DataType.UINT8, []),
-    ] as const,
-    weight: b.input(`${name}_weight`, DataType.INT8, [undefined, undefined, undefined, undefined]),
-    scale: b.input(`${name}_scale`, DataType.FLOAT, []),
-    bias: b.input(`${name}_bias`, DataType.FLOAT, [undefined]),
-  });
-  const [first, second] = [layer('first'), parts.layers === 2 ? layer('second') : undefined];
+  const [first, second] = [layerInputs(b, 'first'), parts.layers === 2 ? layerInputs(b, 'second') : undefined];
   const addsX = parts.hasNormBefore && second;
   const residual = parts.hasNorm ? b.input('residual', DataType.FLOAT, []) : addsX ? x : undefined;
   const normInputs = hasAnyNorm(parts)
@@ -125,15 +152,8 @@ export function linearFunction(parts: LinearParts): FunctionProto {
   };
   const rowScale = parts.hasRowScale ? b.input('row_scale', DataType.FLOAT, []) : undefined;
   const rounding = parts.isRounded ? roundingInputs(b) : [];
-  const zero = b.constant(Int8Array.of(0), []);
-  const quantize = (value: Value, { range }: typeof first) =>
-    b.call('', 'QuantizeLinear', [value, ...range])[0] as Value;
-  const apply = (bytes: Value, { range: [aScale, aZero], weight, scale, bias }: typeof first) => {
-    const inputs = [bytes, unpackWeight(b, weight, bias), aScale, scale, aZero, zero, bias];
-    return b.call(CONTRIB, INTEGER_PRODUCT, inputs)[0] as Value; // operators with one result
-  };
-  let y = apply(takesBytes(parts) ? x : quantize(parts.hasNormBefore ? norm(x) : x, first), first);
-  if (second) y = apply(quantize(parts.hasGelu ? b.gelu(y) : y, second), second);
+  let y = linearLayer(b, takesBytes(parts) ? x : quantizeFor(b, parts.hasNormBefore ? norm(x) : x, first), first);
+  if (second) y = linearLayer(b, quantizeFor(b, parts.hasGelu ? b.gelu(y) : y, second), second);
   if (rowScale) y = b.mul(y, rowScale);
   if (residual) y = addResidual(b, residual, y, rounding);
   b.output('y', parts.hasNorm ? norm(y) : y);

@@ -13,6 +13,7 @@ import { fuseFusionSums } from './fuse-fusion-sum.ts';
 import { fuseGroupNorms } from './fuse-group-norms.ts';
 import { fuseMultiHeadAttention } from './fuse-multi-head-attention.ts';
 import { fuseProjectedAttention } from './fuse-projected-attention.ts';
+import { fuseProjections } from './fuse-projection.ts';
 import { fuseProposalScores } from './fuse-proposal-scores.ts';
 import { fuseSineEmbedding } from './fuse-sine-embedding.ts';
 import { declareIntegerProduct } from './integer-product.ts';
@@ -45,6 +46,7 @@ export const ortCpu: QuantizationTarget = {
     fuseFusionNorms(model);
     const attentions = await fuseWindowAttention(model);
     if (fuseLinearBlocks(model) + attentions > 0) await foldConstants(model);
+    fuseProjections(model);
     fuseProposalScores(model);
     fuseProjectedAttention(model);
     quantizeResults(model);

@@ -57,6 +57,7 @@ const WRITERS: readonly string[] = [
   operators.INTEGER_MULTI_HEAD_ATTENTION,
   operators.NORM_FUSION_ATTENTION_ADD,
   operators.PROJECTED_DEFORMABLE_ATTENTION,
+  operators.PROJECTION_FEED_FORWARD,
   operators.SINE_EMBEDDING,
 ];
 
