@@ -10,7 +10,7 @@ import { extractHalf } from '../models/grounding-dino/grounding-dino.ts';
 import { type ModelPackage, readPackage } from '../models/package/package.ts';
 import { GraphBuilder } from '../onnx/builder.ts';
 import { copyModel } from '../onnx/copy.ts';
-import { WINDOW_ATTENTION } from '../onnx/dino8-operators.ts';
+import { PROPOSAL_SCORES, WINDOW_ATTENTION } from '../onnx/dino8-operators.ts';
 import type { Model } from '../onnx/read.ts';
 import { makeTensor, tensorElements } from '../onnx/tensor.ts';
 import { DataType } from '../onnx/types.ts';
@@ -136,8 +136,10 @@ describe('the bundled model', () => {
     const count = (pattern: RegExp) => nodes.filter((node) => pattern.test(node.operator)).length;
     // Queries, keys and values of attention within windows are one product.
     const joined = 2 * model.graph.node.filter(({ opType }) => opType === WINDOW_ATTENTION).length;
+    // The layer of the proposals is computed for all positions, and once more for those that are chosen.
+    const again = model.graph.node.filter(({ opType }) => opType === PROPOSAL_SCORES).length;
     expect(count(/^(DynamicQuantizeMatMul|MatMulIntegerToFloat|MatMulInteger|QLinearConv)$/)).toBe(
-      counts.dynamic + counts.static - joined,
+      counts.dynamic + counts.static - joined + again,
     );
     expect(counts.dynamic + counts.static).toBeGreaterThan(80);
     // The rest are weights that are stored as integers (an embedding is looked up without) and results of convolutions.
