@@ -18,6 +18,7 @@ import type { PlanEntry } from './plan-entry.ts';
 import { storePlanSummary, summarizePlan } from './plan-summary.ts';
 import type { Recipe } from './recipe.ts';
 import { type RangeSources, resolveRanges } from './resolve-ranges.ts';
+import { isDefaultScheme } from './scheme.ts';
 import type { PlacingContext } from './targets/target.ts';
 import { correctBias } from './techniques/correct-bias.ts';
 import { withoutPreparation } from './techniques/prepare.ts';
@@ -107,7 +108,8 @@ async function placeEntries(
   graph.node = [...added.nodes, ...placed];
   append(graph.initializer, added.tensors);
   await foldConstants(model);
-  await target.finish(model);
+  const areToNearest = entries.every(({ weight }) => !weight || isDefaultScheme(weight.scheme));
+  await target.finish(model, rounded.size === 0 && areToNearest);
   removeUnused(model);
   sortTopologically(graph);
 }

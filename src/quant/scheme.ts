@@ -46,6 +46,12 @@ export interface WeightScheme {
 /** The scheme of rules that state none: 8 bits, and a scale for each output channel from its largest magnitude. */
 export const DEFAULT_WEIGHT_SCHEME: WeightScheme = { bits: 8, block: 0, per: 'channel', observer: 'min-max' };
 
+/** True for the scheme of rules that state none; a block has no effect on 8 bits. */
+export const isDefaultScheme = ({ bits, per, observer }: WeightScheme): boolean =>
+  bits === DEFAULT_WEIGHT_SCHEME.bits &&
+  per === DEFAULT_WEIGHT_SCHEME.per &&
+  observer === DEFAULT_WEIGHT_SCHEME.observer;
+
 /** The largest integer of a weight, by its number of bits. */
 export const HIGHEST_OF_BITS: Readonly<Record<WeightScheme['bits'], number>> = { 8: 127, 4: 7 };
 

@@ -108,8 +108,12 @@ export interface QuantizationTarget {
    * names than those of the entry's node.
    */
   place(entry: PlanEntry, node: NodeProto, context: PlacingContext): NodeProto[];
-  /** Passes over the whole model after constants are folded. A pass that adds constants folds them itself. */
-  finish(model: Model): Promise<void> | void;
+  /**
+   * Passes over the whole model after constants are folded. A pass that adds constants folds them itself. `mayRoundAgain` is true if
+   * all weights are rounded to the nearest 8-bit integer of their channel, so that their products may be rounded in the same way;
+   * integers that a technique or a training has chosen have to stay as they are.
+   */
+  finish(model: Model, mayRoundAgain: boolean): Promise<void> | void;
   /** Looks for quantized places that the runtime does not compute in integers. */
   lint(model: Model, options: LintOptions): Promise<LintReport>;
 }

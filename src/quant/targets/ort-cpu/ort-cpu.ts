@@ -21,6 +21,7 @@ import { joinParts } from './join-parts.ts';
 import { computeWeightsLate } from './late-weights.ts';
 import { fuseLinearBlocks } from './linear-blocks.ts';
 import { lintForOrtCpu } from './lint-ort-cpu.ts';
+import { mergeHeadProducts } from './merge-head-products.ts';
 import { quantizeEarly } from './quantize-early.ts';
 import { quantizeResults } from './quantize-results.ts';
 import { scaleColumns } from './scale-columns.ts';
@@ -34,9 +35,10 @@ export const ortCpu: QuantizationTarget = {
   looksUpByLength: true,
   narrow: (entry) => entry,
   place,
-  async finish(model) {
+  async finish(model, mayRoundAgain) {
     declareIntegerProduct(model);
     if (computeOnBytes(model) > 0) await foldConstants(model);
+    if (mayRoundAgain) await mergeHeadProducts(model);
     fuseMultiHeadAttention(model);
     fuseSineEmbedding(model);
     quantizeEarly(model);
