@@ -35,14 +35,16 @@ import { startScales, type TrainablePlan } from './learned-scales.ts';
 
 /** Results along the way, in order: of the backbones, the encoder, the selection of queries, and the decoder. */
 const STAGES = [
-  'model.backbone.conv_encoder.model.encoder.layers.0.downsample.norm',
-  'model.backbone.conv_encoder.model.hidden_states_norms.stage4',
-  'model.text_backbone.encoder.layer.0.attention.output.LayerNorm',
-  'model.encoder.layers.0.deformable_layer.final_layer_norm',
-  'model.encoder.layers.0.text_enhancer_layer.layer_norm_after',
-  'model.enc_output_norm',
-  'model.decoder.layers.0.final_layer_norm',
-].map((path) => `${path}/LayerNormalization:`);
+  'model.backbone.conv_encoder.model.encoder.layers.0.downsample.reduction/MatMul:',
+  'model.text_backbone.encoder.layer.0.output/Add:',
+  ...[
+    'model.backbone.conv_encoder.model.hidden_states_norms.stage4',
+    'model.encoder.layers.0.deformable_layer.final_layer_norm',
+    'model.encoder.layers.0.text_enhancer_layer.layer_norm_after',
+    'model.enc_output_norm',
+    'model.decoder.layers.0.final_layer_norm',
+  ].map((path) => `${path}/LayerNormalization:`),
+];
 
 const QUERIES = 'frozen_queries';
 /** The number of queries of the small checkpoint. */

@@ -13,6 +13,12 @@ import { referToEpsilon } from './epsilon.ts';
 export const NORMED_LEVELS = 4;
 
 /**
+ * True for the name of a node in the body of the function that ONNX Runtime has inlined. It names the DequantizeLinear of the
+ * bytes after the reshapes and transpositions that it moves it behind.
+ */
+export const isOfGroupNorm = (name: string): boolean => name.startsWith(`_inlfunc_${GROUP_NORM_LEVELS}_`);
+
+/**
  * Defines the function. Its inputs:
  * - for each level: bytes uint8 [batch, height, width, channels], their scale float [] and zero point uint8 [], and the factors
  *   and the offsets of the channels, float [channels] or of another shape with as many numbers

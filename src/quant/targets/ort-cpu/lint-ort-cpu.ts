@@ -9,6 +9,7 @@ import { profileRun } from '../../../runtime/profile.ts';
 import type { Feeds } from '../../../runtime/session.ts';
 import { sourceOf } from '../../observe/same-values.ts';
 import type { LintOptions, LintReport } from '../target.ts';
+import { isOfGroupNorm } from './group-norm-function.ts';
 import { productsOf } from './linear-function.ts';
 import { isOfRoundedSum } from './residual-sum.ts';
 
@@ -63,7 +64,7 @@ export async function lintModel(model: Model, feeds: Feeds, options: SessionOpti
   const kindOf = (name: string, operator: string): Unfused['kind'] => {
     if (operator !== 'DequantizeLinear') return 'pair';
     if (index.initializer.has(inputs.get(name) ?? '')) return 'stored';
-    return isOfRoundedSum(name) || isResult(name, index) ? 'result' : 'pair';
+    return isOfRoundedSum(name) || isOfGroupNorm(name) || isResult(name, index) ? 'result' : 'pair';
   };
   const profile = await profileRun(modelBytes(model), options, feeds);
   const unfused = profile
