@@ -1,5 +1,6 @@
 // Compares the kernels of every instruction set of this machine with the scalar ones, on random and on hostile numbers.
 // kernels/compare-paths.mjs builds this program with sanitizers, and for 64-bit ARM processors, and runs it.
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
