@@ -21,7 +21,7 @@ constexpr int32_t kSignedOffset = 128;
 // The memory of a task, see IntegerHead. Each part begins at a cache line.
 struct IntegerHeadScratch {
   int64_t padded, key_steps, value_panels, row_bytes, bias_rows;
-  bool has_bias;
+  bool has_bias;  // or scores that are scaled before the highest is sought, as those with a bias are
   std::unique_ptr<CacheLine[]> lines;
   uint8_t *queries, *rows, *weights;
   int8_t *keys, *values;
@@ -32,7 +32,9 @@ struct IntegerHeadScratch {
       : padded(round_up(a.keys, kPanelColumns)), key_steps((a.size + kStepDepth - 1) / kStepDepth),
         value_panels((a.size + kPanelColumns - 1) / kPanelColumns), row_bytes(value_panels * kPanelColumns),
         bias_rows(a.query_stride == 0 ? 1 : count),
-        has_bias(a.batch_stride != 0 || a.head_stride != 0 || a.query_stride != 0 || a.key_stride != 0 || *a.bias != 0) {
+        // The highest score is that of the highest product only if the scale is positive.
+        has_bias(a.batch_stride != 0 || a.head_stride != 0 || a.query_stride != 0 || a.key_stride != 0 || *a.bias != 0 ||
+                 !(a.query_range.scale * a.key_range.scale * a.scale > 0)) {
     const int64_t bytes[] = {count * row_bytes,
                              a.size == row_bytes ? 0 : a.keys * row_bytes,
                              tile_rows * padded,
