@@ -1,5 +1,6 @@
 /** The nodes that attention is made of, as the passes that replace it look for them. */
 import { integerAttribute } from '../../../onnx/attributes.ts';
+import { DOMAIN } from '../../../onnx/dino8-operators.ts';
 import { type GraphIndex, isStandard } from '../../../onnx/graph-index.ts';
 import type { Infos } from '../../../onnx/infer/infer.ts';
 import { tensorElements } from '../../../onnx/tensor.ts';
@@ -7,6 +8,10 @@ import type { NodeProto } from '../../../onnx/types.ts';
 
 /** The number of dimensions of a value; undefined if it is not known. */
 export const rankOf = (name: string, infos: Infos): number | undefined => infos.get(name)?.shape?.length;
+
+/** True for an operator of dino8's domain. */
+export const isOfDino8 = (node: NodeProto | undefined, operator: string): node is NodeProto =>
+  node?.domain === DOMAIN && node.opType === operator;
 
 /** A softmax over the last of `rank` dimensions. */
 export function isLastSoftmax(node: NodeProto | undefined, rank: number): node is NodeProto {

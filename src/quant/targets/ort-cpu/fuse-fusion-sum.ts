@@ -10,6 +10,7 @@ import { type Infos, inferShapes } from '../../../onnx/infer/infer.ts';
 import type { Model } from '../../../onnx/read.ts';
 import { makeNode, sortTopologically } from '../../../onnx/rewrite.ts';
 import type { FunctionProto, NodeProto } from '../../../onnx/types.ts';
+import { isOfDino8 } from './attention-patterns.ts';
 
 const ATTENTION = NORM_FUSION_ATTENTION_ADD + QUANTIZED;
 
@@ -20,7 +21,7 @@ export function fuseFusionSums(model: Model): number {
   const infos = inferShapes(model);
   const sums = new Set<NodeProto>();
   for (const attention of graph.node) {
-    const found = isOf(attention, ATTENTION) ? sumBehind(attention, index, infos) : undefined;
+    const found = isOfDino8(attention, ATTENTION) ? sumBehind(attention, index, infos) : undefined;
     if (!found) continue;
     const { sum, addend } = found;
     attention.opType += AND_SUM;
@@ -37,8 +38,6 @@ export function fuseFusionSums(model: Model): number {
   return sums.size;
 }
 
-const isOf = ({ domain, opType }: NodeProto, operator: string) => domain === DOMAIN && opType === operator;
-
 /** The sum of the image and a value of the same shape whose bytes alone are read; undefined if there is none. */
 function sumBehind(
   attention: NodeProto,
@@ -50,7 +49,7 @@ function sumBehind(
   for (const sum of (image && index.consumers.get(image)) || []) {
     const [, floats = ''] = sum.output;
     const addend = sum.input.slice(0, 2).find((name) => name !== image);
-    if (!isOf(sum, ADD + QUANTIZED) || floats !== '' || addend === undefined) continue;
+    if (!isOfDino8(sum, ADD + QUANTIZED) || floats !== '' || addend === undefined) continue;
     const [, ...others] = infos.get(addend)?.shape ?? [];
     const isSameShape = sizes.length === 2 && others.length === 2 && sizes.every((size, axis) => size === others[axis]);
     if (isSameShape && !dependsOn(addend, attention, index)) return { sum, addend };

@@ -13,7 +13,7 @@ import { type Infos, inferShapes } from '../../../onnx/infer/infer.ts';
 import type { Model } from '../../../onnx/read.ts';
 import { makeNode, removeUnused, sortTopologically } from '../../../onnx/rewrite.ts';
 import { DataType, type NodeProto } from '../../../onnx/types.ts';
-import { rankOf, reshapesTo } from './attention-patterns.ts';
+import { isOfDino8, rankOf, reshapesTo } from './attention-patterns.ts';
 import { projectedAttentionFunction } from './projected-attention-function.ts';
 
 /** Rewrites the model in place. Returns the number of operators that were made. */
@@ -36,7 +36,7 @@ export function fuseProjectedAttention(model: Model): number {
 
 /** The operator in the place of a deformable attention; undefined if the attention reads anything else. */
 function projectedAttention(node: NodeProto, index: GraphIndex, infos: Infos): NodeProto | undefined {
-  if (node.opType !== DEFORMABLE_ATTENTION || node.domain !== DOMAIN) return undefined;
+  if (!isOfDino8(node, DEFORMABLE_ATTENTION)) return undefined;
   const [value = '', , , spatialShapes = '', , , offsets, logits] = node.input;
   const type = infos.get(value)?.type;
   const [heads, levels] = [infos.get(value)?.shape?.[2], infos.get(spatialShapes)?.shape?.[0]];
@@ -65,8 +65,8 @@ function layerOf(
   const reshape = onlyProducer(name, index);
   const linear = onlyProducer(reshape?.input[0], index);
   const [batch, queries, ...split] = reshapesTo(reshape, index) ?? [];
-  const isLayer = linear?.opType === INTEGER_LINEAR && linear.domain === DOMAIN;
-  if (!isLayer || batch !== 0 || queries !== 0 || rankOf(linear.input[0] ?? '', infos) !== 3) return undefined;
+  if (!isOfDino8(linear, INTEGER_LINEAR) || batch !== 0 || queries !== 0 || rankOf(linear.input[0] ?? '', infos) !== 3)
+    return undefined;
   return { linear, split };
 }
 

@@ -4,7 +4,6 @@
  */
 import { findAttribute } from '../../../onnx/attributes.ts';
 import {
-  DOMAIN,
   FEED_FORWARD_ADD_NORM,
   INTEGER_LINEAR_ADD_NORM,
   PROJECTION_FEED_FORWARD,
@@ -13,6 +12,7 @@ import { type GraphIndex, indexGraph } from '../../../onnx/graph-index.ts';
 import type { Model } from '../../../onnx/read.ts';
 import { copyNode, removeUnused } from '../../../onnx/rewrite.ts';
 import type { NodeProto } from '../../../onnx/types.ts';
+import { isOfDino8 } from './attention-patterns.ts';
 import { projectionFeedForwardFunction } from './projection-function.ts';
 
 /** The place of the residual among the inputs of the feed-forward layers (see linearFunction). */
@@ -44,14 +44,10 @@ export function fuseProjections(model: Model): number {
 function feedForwardBehind(projection: NodeProto, index: GraphIndex): NodeProto | undefined {
   const [result = ''] = projection.output;
   const [feedForward, ...others] = index.consumers.get(result) ?? [];
-  if (!isOperator(projection, INTEGER_LINEAR_ADD_NORM) || index.outputs.has(result)) return undefined;
-  if (!isOperator(feedForward, FEED_FORWARD_ADD_NORM) || others.some((other) => other !== feedForward))
-    return undefined;
+  if (!isOfDino8(projection, INTEGER_LINEAR_ADD_NORM) || index.outputs.has(result)) return undefined;
+  if (!isOfDino8(feedForward, FEED_FORWARD_ADD_NORM) || others.some((other) => other !== feedForward)) return undefined;
   const readers = feedForward.input.flatMap((name, at) => (name === result ? [at] : []));
   const isOfBoth = readers.length === 2 && readers[0] === 0 && readers[1] === RESIDUAL;
   const epsilon = (node: NodeProto) => findAttribute(node, 'epsilon')?.f;
   return isOfBoth && epsilon(projection) === epsilon(feedForward) ? feedForward : undefined;
 }
-
-const isOperator = (node: NodeProto | undefined, operator: string): node is NodeProto =>
-  node?.domain === DOMAIN && node.opType === operator;

@@ -11,7 +11,7 @@ import type { Model } from '../../../onnx/read.ts';
 import { copyNode, importDomain, makeNode, removeUnused, sortTopologically } from '../../../onnx/rewrite.ts';
 import { makeTensor, tensorElements } from '../../../onnx/tensor.ts';
 import { DataType, type NodeProto, type TensorProto } from '../../../onnx/types.ts';
-import { otherInput, rankOf } from './attention-patterns.ts';
+import { isOfDino8, otherInput, rankOf } from './attention-patterns.ts';
 import { epsilonOf } from './epsilon.ts';
 import { isNormOfRows } from './linear-blocks.ts';
 import { proposalScoresFunction } from './proposal-scores-function.ts';
@@ -105,7 +105,7 @@ function proposalsScoredBy(maximum: NodeProto, index: GraphIndex, infos: Infos):
   const quantizer = onlyProducer(layer?.input[0], index);
   const masked = onlyProducer(quantizer?.input[0], index);
   if (!isStandard(sum, 'Add') || !product || !isNormOfRows(norm, features, index, infos)) return undefined;
-  if (layer?.domain !== DOMAIN || layer.opType !== INTEGER_LINEAR) return undefined;
+  if (!isOfDino8(layer, INTEGER_LINEAR)) return undefined;
   if (!isStandard(quantizer, 'QuantizeLinear') || !isStandard(masked, 'Where')) return undefined;
   const mask = otherInput(sum, product) ?? '';
   const choices = (index.consumers.get(features) ?? []).filter((node) => node !== product);

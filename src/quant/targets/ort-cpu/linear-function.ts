@@ -7,8 +7,7 @@ import { GraphBuilder, type Value } from '../../../onnx/builder.ts';
 import * as operators from '../../../onnx/dino8-operators.ts';
 import { DataType, type FunctionProto } from '../../../onnx/types.ts';
 import { referToEpsilon } from './epsilon.ts';
-import { CONTRIB, INTEGER_PRODUCT } from './integer-product.ts';
-import { unpackWeight } from './packed-weight.ts';
+import { layerInputs, linearLayer, quantizeFor } from './integer-layer.ts';
 import { addResidual, roundingInputs } from './residual-sum.ts';
 
 /** The parts of a block of linear layers. */
@@ -58,13 +57,14 @@ export function linearOperator(parts: LinearParts): string {
 export const isLinearOperator = (operator: string): boolean =>
   OPERATORS.some(([name]) => operator === name || operator === name + operators.ROUNDED);
 
-/** The integer products of the functions of fusion, attention, projected attention and projection in the files beside this one. */
+/** The integer products of the functions of attention, projection and proposals in the files beside this one. */
 const PRODUCTS = {
   [operators.FUSION_ATTENTION]: 3,
   [operators.NORM_FUSION_ATTENTION_ADD]: 3,
   [operators.INTEGER_MULTI_HEAD_ATTENTION]: 2,
   [operators.PROJECTED_DEFORMABLE_ATTENTION]: 2,
   [operators.PROJECTION_FEED_FORWARD]: 3,
+  [operators.PROPOSAL_SCORES]: 1,
 };
 /** The integer products of window-attention-function.ts: the layers, and scores and values if they are integers. */
 const WINDOW_PRODUCTS = { [operators.WINDOW_ATTENTION]: 2, [operators.INTEGER_WINDOW_ATTENTION]: 4 };
@@ -75,7 +75,6 @@ export function productsOf(operator: string): number {
     ([name]) => operator === name || operator === name + operators.ROUNDED,
   );
   if (window) return window[1];
-  if (operator === operators.PROPOSAL_SCORES) return 1;
   const ends = [operators.QUANTIZED, operators.QUANTIZED + operators.AND_SUM];
   const end = ends.find((each) => operator.endsWith(each)) ?? '';
   const base = operator.slice(0, operator.length - end.length);
@@ -89,41 +88,6 @@ const takesBytes = ({ layers, hasNormBefore = false }: LinearParts): boolean => 
 
 /** True for a block with a normalization before or behind its layers. */
 const hasAnyNorm = ({ hasNorm, hasNormBefore = false }: LinearParts): boolean => hasNorm || hasNormBefore;
-
-/** A layer among the inputs of a function. */
-interface LayerValues {
-  /** Scale and zero point of the bytes that the layer reads. */
-  readonly range: readonly [scale: Value, zeroPoint: Value];
-  readonly weight: Value;
-  readonly scale: Value;
-  readonly bias: Value;
-}
-
-/** Adds the five inputs of a layer to a function, as linearFunction describes them. */
-export function layerInputs(b: GraphBuilder, name: string): LayerValues {
-  return {
-    range: [
-      b.input(`${name}_input_scale`, DataType.FLOAT, []),
-      b.input(`${name}_input_zero_point`, DataType.UINT8, []),
-    ],
-    weight: b.input(`${name}_weight`, DataType.INT8, [undefined, undefined, undefined, undefined]),
-    scale: b.input(`${name}_scale`, DataType.FLOAT, []),
-    bias: b.input(`${name}_bias`, DataType.FLOAT, [undefined]),
-  };
-}
-
-/** The bytes of a value that a layer reads. */
-export const quantizeFor = (b: GraphBuilder, value: Value, { range }: LayerValues): Value =>
-  b.call('', 'QuantizeLinear', [value, ...range])[0] as Value; // one result
-
-/** A layer in integers, applied to bytes. */
-export function linearLayer(b: GraphBuilder, bytes: Value, layer: LayerValues): Value {
-  const { range, weight, scale, bias } = layer;
-  const [aScale, aZero] = range;
-  const zero = b.constant(Int8Array.of(0), []);
-  const inputs = [bytes, unpackWeight(b, weight, bias), aScale, scale, aZero, zero, bias];
-  return b.call(CONTRIB, INTEGER_PRODUCT, inputs)[0] as Value; // one result
-}
 
 /**
  * Defines the function for a block. Its inputs:

@@ -8,8 +8,8 @@
  *
  * The merged weight has int8 numbers and a scale for each column, as that of every layer. In the second case the floats that the
  * product read are quantized in place of its results, by their own range. Weights whose integers were chosen otherwise than by
- * rounding to the nearest are not merged (`mayRoundAgain` in targets/target.ts). Layers with dynamic quantization, which recipes choose where every rounding
- * counts, are left as they are.
+ * rounding to the nearest are not merged (`mayRoundAgain` in targets/target.ts). Layers with dynamic quantization, which recipes
+ * choose where every rounding counts, are left as they are.
  */
 import { integersAttribute } from '../../../onnx/attributes.ts';
 import { type GraphIndex, indexGraph, isStandard, onlyProducer, onlyReader } from '../../../onnx/graph-index.ts';

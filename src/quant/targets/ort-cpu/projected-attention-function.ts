@@ -6,8 +6,7 @@
 import { GraphBuilder, type Value } from '../../../onnx/builder.ts';
 import { DEFORMABLE_ATTENTION, DOMAIN, PROJECTED_DEFORMABLE_ATTENTION } from '../../../onnx/dino8-operators.ts';
 import { DataType, type FunctionProto } from '../../../onnx/types.ts';
-import { CONTRIB, INTEGER_PRODUCT } from './integer-product.ts';
-import { unpackWeight } from './packed-weight.ts';
+import { linearLayer } from './integer-layer.ts';
 
 /**
  * Defines the function. Its inputs:
@@ -27,15 +26,15 @@ export function projectedAttentionFunction(): FunctionProto {
     b.input(name, DataType.FLOAT, ['batch', 'queries', 'levels', 2]),
   );
   const queries = b.input('queries', DataType.UINT8, ['batch', 'queries', 'depth']);
-  const scale = b.input('queries_scale', DataType.FLOAT, []);
-  const zeroPoint = b.input('queries_zero_point', DataType.UINT8, []);
-  const zero = b.constant(Int8Array.of(0), []);
+  const range = [
+    b.input('queries_scale', DataType.FLOAT, []),
+    b.input('queries_zero_point', DataType.UINT8, []),
+  ] as const;
   const layer = (name: string) => {
     const weight = b.input(`${name}_weight`, DataType.INT8, [undefined, undefined, undefined, undefined]);
-    const weightScale = b.input(`${name}_scale`, DataType.FLOAT, []);
+    const scale = b.input(`${name}_scale`, DataType.FLOAT, []);
     const bias = b.input(`${name}_bias`, DataType.FLOAT, [undefined]);
-    const inputs = [queries, unpackWeight(b, weight, bias), scale, weightScale, zeroPoint, zero, bias];
-    return b.call(CONTRIB, INTEGER_PRODUCT, inputs)[0] as Value; // operators with one result, as below
+    return linearLayer(b, queries, { range, weight, scale, bias });
   };
   const [offsets, logits] = [layer('offsets'), layer('logits')];
   const heads = b.dimension(value, 2);

@@ -8,11 +8,11 @@ import { GraphBuilder, type Value } from '../../../onnx/builder.ts';
 import { DOMAIN, PROJECTION_FEED_FORWARD } from '../../../onnx/dino8-operators.ts';
 import { DataType, type FunctionProto } from '../../../onnx/types.ts';
 import { referToEpsilon } from './epsilon.ts';
-import { layerInputs, linearLayer, quantizeFor } from './linear-function.ts';
+import { layerInputs, linearLayer, quantizeFor } from './integer-layer.ts';
 
 /**
  * Defines the function. Its inputs:
- * - x [..., depth] uint8, and the five inputs of the projection's layer (see linearFunction)
+ * - x [..., depth] uint8, and the five inputs of the projection's layer (integer-layer.ts)
  * - the residual [..., columns], and scale and bias [columns] of the normalization
  * - the inputs of the two feed-forward layers, columns → hidden → columns
  * - scale and bias [columns] of the normalization at the end

@@ -3,19 +3,17 @@
  * of its features with a token (https://arxiv.org/abs/2303.05499, section 3.3). dino8's library has a kernel for which neither the
  * features nor the similarities of all positions are in memory at a time. The body is the same in separate operators.
  */
-import { GraphBuilder, type Value } from '../../../onnx/builder.ts';
+import { GraphBuilder } from '../../../onnx/builder.ts';
 import { DOMAIN, PROPOSAL_SCORES } from '../../../onnx/dino8-operators.ts';
 import { DataType, type FunctionProto } from '../../../onnx/types.ts';
 import { referToEpsilon } from './epsilon.ts';
-import { CONTRIB, INTEGER_PRODUCT } from './integer-product.ts';
-import { unpackWeight } from './packed-weight.ts';
+import { layerInputs, linearLayer, quantizeFor } from './integer-layer.ts';
 
 /**
  * Defines the function. Its inputs:
  * - x float [batch, positions, depth]
  * - valid boolean [batch, positions, 1]: a row of x that is not valid counts as zeros
- * - the layer: the scale (float) and zero point (uint8) of the bytes that x becomes; its weight, int8 in panels
- *   (packed-weight.ts); the scale of the weight, float [] or [width]; its bias, float [width]
+ * - the five inputs of the layer (integer-layer.ts), which has `width` columns
  * - scale and bias of the normalization of its result, float [width]; its `epsilon` is an attribute
  * - text float [batch, width, tokens]
  * - mask float [batch, 1, tokens], added to the similarities
@@ -25,23 +23,14 @@ import { unpackWeight } from './packed-weight.ts';
  */
 export function proposalScoresFunction(): FunctionProto {
   const b = new GraphBuilder(PROPOSAL_SCORES);
-  const one = (domain: string, operator: string, inputs: readonly Value[]) =>
-    b.call(domain, operator, inputs)[0] as Value; // one result
   const x = b.input('x', DataType.FLOAT, [undefined, undefined, undefined]);
   const valid = b.input('valid', DataType.BOOL, [undefined, undefined, 1]);
-  const scale = b.input('input_scale', DataType.FLOAT, []);
-  const zeroPoint = b.input('input_zero_point', DataType.UINT8, []);
-  const weight = b.input('weight', DataType.INT8, [undefined, undefined, undefined, undefined]);
-  const weightScale = b.input('weight_scale', DataType.FLOAT, []);
-  const bias = b.input('bias', DataType.FLOAT, [undefined]);
+  const layer = layerInputs(b, 'layer');
   const normScale = b.input('norm_scale', DataType.FLOAT, [undefined]);
   const normBias = b.input('norm_bias', DataType.FLOAT, [undefined]);
   const text = b.input('text', DataType.FLOAT, [undefined, undefined, undefined]);
   const mask = b.input('mask', DataType.FLOAT, [undefined, 1, undefined]);
-  const bytes = one('', 'QuantizeLinear', [b.where(valid, x, 0), scale, zeroPoint]);
-  const unpacked = unpackWeight(b, weight, bias);
-  const zero = b.constant(Int8Array.of(0), []);
-  const y = one(CONTRIB, INTEGER_PRODUCT, [bytes, unpacked, scale, weightScale, zeroPoint, zero, bias]);
+  const y = linearLayer(b, quantizeFor(b, b.where(valid, x, 0), layer), layer);
   const features = b.layerNormalization(y, normScale, normBias, 0); // [batch, positions, width]
   b.output('scores', b.reduceMax(b.add(b.matmul(features, text), mask), [2], false));
   return referToEpsilon(b.finishFunction(DOMAIN, ['epsilon']));

@@ -8,8 +8,7 @@ import { GraphBuilder, type Value } from '../../../onnx/builder.ts';
 import { DOMAIN, INTEGER_WINDOW_ATTENTION, ROUNDED, WINDOW_ATTENTION } from '../../../onnx/dino8-operators.ts';
 import { DataType, type FunctionProto } from '../../../onnx/types.ts';
 import { referToEpsilon } from './epsilon.ts';
-import { CONTRIB, INTEGER_PRODUCT } from './integer-product.ts';
-import { unpackWeight } from './packed-weight.ts';
+import { layerInputs, linearLayer, quantizeFor } from './integer-layer.ts';
 import { addResidual, roundingInputs, roundTo } from './residual-sum.ts';
 
 /** The number that is added to the score of two tokens that a shifted window brings together from opposite borders. */
@@ -31,14 +30,6 @@ export const windowOperator = ({ hasIntegers, isRounded }: WindowParts): string 
   `${hasIntegers ? INTEGER_WINDOW_ATTENTION : WINDOW_ATTENTION}${isRounded ? ROUNDED : ''}`;
 
 type Range = readonly [scale: Value, zeroPoint: Value];
-
-/** The inputs of a linear layer in integers. */
-interface Layer {
-  readonly range: Range;
-  readonly weight: Value;
-  readonly scale: Value;
-  readonly bias: Value;
-}
 
 /**
  * Defines the function. Its inputs:
@@ -79,16 +70,16 @@ export function windowAttentionFunction(parts: WindowParts): FunctionProto {
   const [rows, columns] = [b.slice(counts, [0], [1], [0]), b.slice(counts, [1], [2], [0])];
 
   const normed = b.layerNormalization(x, normScale, normBias, 0);
-  const bytes = one(b.call('', 'QuantizeLinear', [normed, ...projections.range]));
+  const bytes = quantizeFor(b, normed, projections);
   const rest = b.mod(b.sub(b.integers(0), size), window);
   const amounts = b.vector([0, 0, 0, 0, 0, rest, 0]);
-  const padded = one(b.call('', 'Pad', [bytes, amounts, projections.range[1]]));
+  const padded = b.call('', 'Pad', [bytes, amounts, projections.range[1]])[0] as Value; // one result
   const rolled = roll(b, padded, shift);
   const split = b.reshape(rolled, [0, rows, window, columns, window, channels]);
   const partition = b.reshape(b.transpose(split, [0, 1, 3, 2, 4, 5]), [-1, tokens, channels]);
 
   const [query, key, value] = b.split(
-    apply(b, partition, projections),
+    linearLayer(b, partition, projections),
     b.vector([channels, channels, channels]),
     3,
     -1,
@@ -105,7 +96,7 @@ export function windowAttentionFunction(parts: WindowParts): FunctionProto {
   const biased = b.reshape(b.add(perImage, bias), [-1, heads, tokens, tokens]);
   const mixed = b.matmul(rounded(b.softmax(biased), ofWeights), byHead(value, [0, 2, 1, 3], ofValues));
   const context = b.reshape(b.transpose(mixed, [0, 2, 1, 3]), [0, 0, -1]);
-  const attended = apply(b, one(b.call('', 'QuantizeLinear', [context, ...output.range])), output);
+  const attended = linearLayer(b, quantizeFor(b, context, output), output);
 
   const restore = (values: Value) => {
     const tiles = b.transpose(b.reshape(values, [-1, rows, columns, window, window, channels]), [0, 1, 3, 2, 4, 5]);
@@ -118,8 +109,6 @@ export function windowAttentionFunction(parts: WindowParts): FunctionProto {
   return referToEpsilon(b.finishFunction(DOMAIN, ['epsilon']));
 }
 
-const one = ([result]: readonly Value[]): Value => result as Value; // operators with one result
-
 /** The ranges of queries, keys, weights and values. */
 function productInputs(b: GraphBuilder): readonly Range[] {
   const types = { queries: DataType.UINT8, keys: DataType.INT8, weights: DataType.UINT8, values: DataType.INT8 };
@@ -127,24 +116,6 @@ function productInputs(b: GraphBuilder): readonly Range[] {
     b.input(`${name}_scale`, DataType.FLOAT, []),
     b.input(`${name}_zero_point`, type, []),
   ]);
-}
-
-function layerInputs(b: GraphBuilder, name: string): Layer {
-  return {
-    range: [
-      b.input(`${name}_input_scale`, DataType.FLOAT, []),
-      b.input(`${name}_input_zero_point`, DataType.UINT8, []),
-    ],
-    weight: b.input(`${name}_weight`, DataType.INT8, [undefined, undefined, undefined, undefined]),
-    scale: b.input(`${name}_scale`, DataType.FLOAT, [undefined]),
-    bias: b.input(`${name}_bias`, DataType.FLOAT, [undefined]),
-  };
-}
-
-function apply(b: GraphBuilder, bytes: Value, { range: [aScale, aZero], weight, scale, bias }: Layer): Value {
-  const zero = b.constant(Int8Array.of(0), []);
-  const inputs = [bytes, unpackWeight(b, weight, bias), aScale, scale, aZero, zero, bias];
-  return one(b.call(CONTRIB, INTEGER_PRODUCT, inputs));
 }
 
 /** Moves a map up and to the left by `shift` positions, cyclically. */
