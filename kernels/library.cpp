@@ -11,6 +11,7 @@
 #include "multi_head_attention_op.h"
 #include "observe_op.h"
 #include "operator_names.h"
+#include "patch_merging_op.h"
 #include "projected_deformable_attention_op.h"
 #include "projection_feed_forward_op.h"
 #include "proposal_scores_op.h"
@@ -40,6 +41,7 @@ OrtStatus* make_domain(const OrtApi& api, Contents contents, OrtCustomOpDomain**
     if (OrtStatus* status = dino8::add_fusion_attention(api, *domain)) return status;
     if (OrtStatus* status = dino8::add_proposal_scores(api, *domain)) return status;
     if (OrtStatus* status = dino8::add_projected_deformable_attention(api, *domain)) return status;
+    if (OrtStatus* status = dino8::add_patch_merging(api, *domain)) return status;
   }
   if (!has_training) return nullptr;
   if (OrtStatus* status = dino8::add_deformable_attention_gradient(api, *domain)) return status;

@@ -528,6 +528,31 @@ bool compare_group_norm(const CpuKernels& kernels) {
   return agree(results[0], results[1], 1e-4f);
 }
 
+bool compare_patch_merging(const CpuKernels& kernels) {
+  PatchMerging m;
+  m.batch = whole(1, 2), m.height = whole(1, 15), m.width = whole(1, 15), m.channels = whole(1, 40);
+  const int64_t depth = 4 * m.channels, columns = whole(1, 90);
+  auto x = reals(m.batch * m.height * m.width * m.channels, 2, whole(0, 3) == 0);
+  // Whether the sum of a row's largest numbers, of either sign, overflows depends on their order.
+  for (float& number : x)
+    if (std::isfinite(number)) number = std::clamp(number, -1e15f, 1e15f);
+  const auto scale = reals(depth, 1), bias = reals(depth, 1);
+  const Layer layer(depth, columns, whole(0, 70));
+  m.x = x.data(), m.norm_scale = scale.data(), m.norm_bias = bias.data(), m.norm_epsilon = 1e-4f;
+  m.input = {1.0f / 64, static_cast<int32_t>(whole(0, 255))}, m.layer = layer.packed;
+  std::vector<float> results[2];
+  const CpuKernels* each[] = {&kernels, &scalar_kernels};
+  for (int at = 0; at < 2; at++) {
+    results[at].resize(static_cast<size_t>(m.positions() * columns));
+    m.y = results[at].data();
+    const int64_t middle = whole(0, m.positions());
+    each[at]->patch_merging(m, 0, middle);
+    each[at]->patch_merging(m, middle, m.positions());
+  }
+  // A few bytes may be rounded the other way, which changes sums by a weight each.
+  return agree(results[0], results[1], 4 * 128.0f / 4096);
+}
+
 bool compare_sine_embedding(const CpuKernels& kernels) {
   SineEmbedding e;
   e.size = 2 * whole(1, 40);
@@ -603,6 +628,7 @@ constexpr Comparison kComparisons[] = {{"linear layers", compare_some_linear_blo
                                        {"attention of several heads", compare_multi_head_attention},
                                        {"attention of several heads in bytes", compare_integer_multi_head_attention},
                                        {"group normalization", compare_group_norm},
+                                       {"merging of patches", compare_patch_merging},
                                        {"sine embedding", compare_sine_embedding},
                                        {"scores of proposals", compare_proposal_scores},
                                        {"observation", compare_observation},

@@ -212,6 +212,14 @@ Inputs group_norm_levels(Choices& choices) {
   return inputs;
 }
 
+Inputs patch_merging(Choices& choices) {
+  const int64_t channels = choices.whole(1, 20), depth = 4 * channels;
+  Inputs inputs = {{{choices.whole(0, 2), choices.whole(0, 9), choices.whole(0, 9), channels}}};
+  add_layer(choices, depth, choices.whole(1, 70), inputs);
+  for (int vector = 0; vector < 2; vector++) inputs.push_back({{depth}});
+  return inputs;
+}
+
 Inputs sine_embedding(Choices& choices, bool is_quantized) {
   Inputs inputs = {{some_rows(choices, 1)}, {{choices.whole(0, 40)}, {}, true}};
   if (is_quantized) add_range(inputs);
@@ -268,6 +276,7 @@ Inputs fitting_inputs(Choices& choices, const std::string& name) {
   if (has(kFusionAttention)) return fusion_attention(choices, has("Norm"), has(kQuantized), has(kAndSum));
   if (has(kMultiHeadAttention)) return multi_head_attention(choices, has(kIntegerMultiHeadAttention), has(kQuantized));
   if (has(kGroupNormLevels)) return group_norm_levels(choices);
+  if (has(kPatchMerging)) return patch_merging(choices);
   if (has(kSineEmbedding)) return sine_embedding(choices, has(kQuantized));
   if (has(kProposalScores)) return proposal_scores(choices);
   if (has(kObserve)) return observe(choices);

@@ -15,6 +15,7 @@
 #include "../integer_multi_head_attention_range.h"
 #include "../linear_block_rows.h"
 #include "../multi_head_attention_range.h"
+#include "../patch_merging_range.h"
 #include "../proposal_scores_rows.h"
 #include "../row_gradients.h"
 #include "../sine_embedding_rows.h"
@@ -35,6 +36,7 @@ constexpr CpuKernels path_kernels() {
       {fusion_prepare, fusion_part<Vector, Tile>, fusion_merge},
       multi_head_attention_range<Vector>,
       integer_multi_head_attention_range<typename Tile::Small>,
+      patch_merging_range<Tile>,
       sine_embedding_rows,
       {Tile::kRowsAtATime, proposal_score_of_zeros<Vector, Tile>, proposal_scores_rows<Vector, Tile>},
       {group_norm_sum, group_norm_apply},

@@ -47,6 +47,8 @@ export const NORM_FUSION_ATTENTION_ADD = 'NormFusionAttentionAdd';
 export const MULTI_HEAD_ATTENTION = 'MultiHeadAttention';
 /** The same with products of integers; see quant/targets/ort-cpu/multi-head-attention-function.ts. */
 export const INTEGER_MULTI_HEAD_ATTENTION = 'IntegerMultiHeadAttention';
+/** The merging of neighbours of a map, with a linear layer in integers; see quant/targets/ort-cpu/patch-merging-function.ts. */
+export const PATCH_MERGING = 'PatchMerging';
 
 /** Group normalizations of the maps of four levels; see quant/targets/ort-cpu/group-norm-function.ts. */
 export const GROUP_NORM_LEVELS = 'GroupNormLevels';

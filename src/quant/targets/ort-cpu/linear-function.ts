@@ -57,13 +57,14 @@ export function linearOperator(parts: LinearParts): string {
 export const isLinearOperator = (operator: string): boolean =>
   OPERATORS.some(([name]) => operator === name || operator === name + operators.ROUNDED);
 
-/** The integer products of the functions of attention, projection and proposals in the files beside this one. */
+/** The integer products of the functions of attention, projection, patches and proposals in the files beside this one. */
 const PRODUCTS = {
   [operators.FUSION_ATTENTION]: 3,
   [operators.NORM_FUSION_ATTENTION_ADD]: 3,
   [operators.INTEGER_MULTI_HEAD_ATTENTION]: 2,
   [operators.PROJECTED_DEFORMABLE_ATTENTION]: 2,
   [operators.PROJECTION_FEED_FORWARD]: 3,
+  [operators.PATCH_MERGING]: 1,
   [operators.PROPOSAL_SCORES]: 1,
 };
 /** The integer products of window-attention-function.ts: the layers, and scores and values if they are integers. */

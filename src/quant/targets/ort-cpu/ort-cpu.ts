@@ -12,6 +12,7 @@ import { fuseFusionNorms } from './fuse-fusion-norm.ts';
 import { fuseFusionSums } from './fuse-fusion-sum.ts';
 import { fuseGroupNorms } from './fuse-group-norms.ts';
 import { fuseMultiHeadAttention } from './fuse-multi-head-attention.ts';
+import { fusePatchMerging } from './fuse-patch-merging.ts';
 import { fuseProjectedAttention } from './fuse-projected-attention.ts';
 import { fuseProjections } from './fuse-projection.ts';
 import { fuseProposalScores } from './fuse-proposal-scores.ts';
@@ -51,6 +52,7 @@ export const ortCpu: QuantizationTarget = {
     fuseProjections(model);
     fuseProposalScores(model);
     fuseProjectedAttention(model);
+    await fusePatchMerging(model);
     quantizeResults(model);
     fuseFusionSums(model);
     computeWeightsLate(model);

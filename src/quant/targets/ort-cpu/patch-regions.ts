@@ -1,0 +1,84 @@
+/**
+ * The parts of a graph that bring the numbers of a patch side by side. Such nodes differ with the exporter, and with what is known
+ * of the map's size, so that they are run and compared with what an operator does.
+ */
+import { create } from '@bufbuild/protobuf';
+import { GraphProtoSchema, ModelProtoSchema } from 'onnx-buf';
+import { type GraphIndex, usedBy } from '../../../onnx/graph-index.ts';
+import type { Infos } from '../../../onnx/infer/infer.ts';
+import type { Model } from '../../../onnx/read.ts';
+import { DataType } from '../../../onnx/types.ts';
+import { makeValueInfo } from '../../../onnx/value-info.ts';
+import { modelBytes } from '../../../onnx/write.ts';
+import { Session } from '../../../runtime/session.ts';
+import { floatData, floats } from '../../../runtime/tensor.ts';
+import { type Region, regionBefore } from './window-regions.ts';
+
+/** Operators that move numbers of a map. */
+const MOVES: readonly string[] = ['Pad', 'Reshape', 'Transpose', 'Slice', 'Concat', 'Split', 'Squeeze', 'Unsqueeze'];
+
+export type Shape4 = readonly [number, number, number, number];
+
+/** Where the numbers of patches come from. */
+export interface Patches {
+  readonly shape: Shape4;
+  /** For each number of the result its place in the map; −1 for a zero beside the map. */
+  readonly places: Int32Array;
+}
+
+/** The region in which only numbers of one map of four dimensions are moved, and which ends in `output`; undefined if there is none. */
+export function movesBefore(output: string, index: GraphIndex, infos: Infos): Region | undefined {
+  const isMap = (name: string) =>
+    infos.get(name)?.type === DataType.FLOAT &&
+    !index.initializer.has(name) &&
+    !MOVES.includes(index.producer.get(name)?.opType ?? '');
+  const region = regionBefore(output, isMap, index);
+  if (!region || region.nodes.size === 0 || infos.get(region.input)?.shape?.length !== 4) return undefined;
+  const inner = new Set([region.input, ...[...region.nodes].flatMap((node) => node.output)]);
+  return region.shapes.every((node) => inner.has(node.input[0] ?? '')) ? region : undefined;
+}
+
+/** Runs a region on maps of the given shapes and compares every number with where it belongs. */
+export async function movesPatches(
+  model: Model,
+  region: Region,
+  shapes: readonly Shape4[],
+  patchesOf: (shape: Shape4) => Patches,
+): Promise<boolean> {
+  const nodes = new Set([...region.nodes, ...region.shapes]);
+  const used = new Set([...nodes].flatMap((node) => [...usedBy(node)]));
+  const graph = create(GraphProtoSchema, {
+    name: 'patches',
+    node: model.graph.node.filter((node) => nodes.has(node)),
+    initializer: model.graph.initializer.filter(({ name }) => used.has(name)),
+    input: [makeValueInfo(region.input, DataType.FLOAT, new Array(4).fill(undefined))],
+    output: [makeValueInfo(region.output, DataType.FLOAT, undefined)],
+  });
+  const { irVersion, opsetImport, functions } = model;
+  const part = Object.assign(create(ModelProtoSchema, { irVersion, opsetImport, functions, graph }), { graph });
+  await using session = await Session.create(modelBytes(part), {}, `the nodes before ${region.output}`);
+  for (const shape of shapes) {
+    const map = new Float32Array(shape.reduce((product, size) => product * size, 1)).map((_, at) => numberAt(at));
+    using outputs = await session.run({ [region.input]: floats(map, shape) });
+    const found = outputs.get(region.output);
+    const expected = patchesOf(shape);
+    const hasShape = found.shape.length === 4 && found.shape.every((size, axis) => size === expected.shape[axis]);
+    const isRight = (value: number, at: number) => {
+      const place = expected.places[at] ?? -1;
+      return value === (place < 0 ? 0 : numberAt(place));
+    };
+    if (!hasShape || !floatData(found).every(isRight)) return false;
+  }
+  return true;
+}
+
+/** A number that tells a place from others, and from the zeros beside the map. */
+const numberAt = (at: number): number => (at % (2 ** 24 - 1)) + 1;
+
+/** Maps to try: of sizes that are multiples of a patch and that are not, as far as the dimensions are not known in any case. */
+export function shapesToTry(known: readonly unknown[], tried: readonly Shape4[]): Shape4[] {
+  const shapes = tried.map((shape) =>
+    shape.map((size, axis) => (typeof known[axis] === 'number' ? known[axis] : size)),
+  ) as unknown as Shape4[]; // as many dimensions as before
+  return shapes.filter((shape, at) => shapes.findIndex((other) => other.join() === shape.join()) === at);
+}
