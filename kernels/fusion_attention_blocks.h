@@ -190,7 +190,7 @@ void fusion_image(const FusionAttention& a, const FusionOperands& operands, int6
   const float inverse = 1 / a.image_range.scale, zero_point = static_cast<float>(a.image_range.zero_point);
   const float* const rest = block.score_rest;
   const auto finish = [=](PanelResults results, int64_t row, float* to, uint8_t* to_bytes) {
-    IntVector sixteen[kPanelColumns / kFloatLanes];
+    IntVector sixteen[kPanelColumns / kFloatLanes] = {};
     for (int64_t at = 0; at < kPanelColumns; at += kFloatLanes) {
       FloatVector result = results.vector(at) - rest[row];
       if (has_norm) result += load_floats(to + at);

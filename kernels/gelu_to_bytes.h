@@ -5,6 +5,7 @@
 
 #include "exponential.h"
 #include "float_vector.h"
+#include "linear_layer.h"
 #include "packed_weight.h"
 
 namespace dino8 {
@@ -16,8 +17,8 @@ namespace {
 // 0.0016. gelu.h has the function for results in floats.
 class GeluToBytes {
  public:
-  // False if the error of RowResults::near_vector does not count.
-  static constexpr bool kIsExact = false;
+  // The rounding of a moved bias is far below the error of the polynomial.
+  static constexpr ZeroPointPlace kZeroPointPlace = ZeroPointPlace::kBias;
 
   explicit GeluToBytes(ByteRange range)
       : one_(1 / std::max(range.scale, kLeastScale)), half_(one_ / 2), zero_(kRounding + static_cast<float>(range.zero_point)) {

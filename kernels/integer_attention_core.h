@@ -16,8 +16,8 @@
 namespace dino8 {
 namespace {
 
-// Taken from the products of columns without a key: no difference of two scores is as large (kMostHeadSize).
-constexpr int32_t kNoKey = 1 << 30;
+// The initial sum of columns without a key: no difference of two scores is as large (kMostHeadSize).
+constexpr int32_t kNoKey = -(1 << 30);
 
 // One head. Queries, keys and values are those of multi_head_attention.h; keys and values are lowered by 128.
 struct IntegerHead {
@@ -25,9 +25,10 @@ struct IntegerHead {
   int64_t query_stride;
   const int8_t* keys;  // the columns of panels of `key_steps` steps
   int64_t key_steps;
-  const int32_t* key_rest;  // [padded]: what the tiles have not subtracted from the products of a key, and kNoKey
+  const int32_t* key_sums;  // [padded]: what the sums of products of a key begin with, and kNoKey
   const int8_t* values;     // the rows of `value_panels` panels of `padded` rows
   int64_t value_panels;
+  const int32_t* value_sums;  // [value_panels · 16]: the same for the values
   const int32_t* query_rest;  // [query_count]: what is subtracted from all products of a query, where there is a bias
   float scale;                // of the products
   const float* bias;          // [query_count, padded], minus infinity where there is no key; null for none
@@ -70,9 +71,9 @@ inline int32_t weigh_scores(const float* scores, int64_t padded, float scale, fl
   return sum_of(total);
 }
 
-// Calls finish(query, column, sums, total) for each query and each panel of values, which begins at `column`: the result is
-// sums / total, of the values lowered by 128. `sums` are 16 products less Tile::kOffset for each weight; `total` is not a number
-// where all scores are minus infinity, as by the definition of softmax.
+// Calls finish(query, column, sums, total) for each query and each panel of values, which begins at `column`: the 16 results are
+// sums / total, of the values lowered by 128. `total` is not a number where all scores are minus infinity, as by the definition
+// of softmax.
 template <class Tile, bool has_bias, class Finish>
 void attend_with_bytes(const IntegerHead& head, Finish finish) {
   constexpr int64_t kRows = Tile::kRows, kWidth = Tile::kPanels * kPanelColumns;
@@ -89,12 +90,12 @@ void attend_with_bytes(const IntegerHead& head, Finish finish) {
       const int64_t some_panels = std::min(Tile::kPanels, panels - panel), width = some_panels * kPanelColumns;
       const int64_t column = panel * kPanelColumns;
       tile.multiply(rows, some_panels, queries, head.query_stride, head.keys + panel * panel_bytes, panel_bytes,
-                    head.key_steps, sums);
+                    head.key_steps, head.key_sums + column, sums);
       for (int64_t row = 0; row < rows; row++) {
         float* const to = head.scores + row * head.padded + column;
         FloatVector most = highest[row];
         for (int64_t at = 0; at < width; at += kFloatLanes) {
-          IntVector products = load_ints(sums + row * width + at) - load_ints(head.key_rest + column + at);
+          IntVector products = load_ints(sums + row * width + at);
           if constexpr (has_bias) products -= head.query_rest[first + row];
           FloatVector score = to_floats(products);
           if constexpr (has_bias)
@@ -115,7 +116,7 @@ void attend_with_bytes(const IntegerHead& head, Finish finish) {
     for (int64_t panel = 0; panel < head.value_panels; panel += Tile::kPanels) {
       const int64_t some_panels = std::min(Tile::kPanels, head.value_panels - panel), width = some_panels * kPanelColumns;
       tile.multiply(rows, some_panels, head.weights, head.padded, head.values + panel * head.padded * kPanelColumns,
-                    head.padded * kPanelColumns, head.padded / kStepDepth, sums);
+                    head.padded * kPanelColumns, head.padded / kStepDepth, head.value_sums + panel * kPanelColumns, sums);
       for (int64_t row = 0; row < rows; row++)
         for (int64_t at = 0; at < width; at += kPanelColumns)
           finish(first + row, panel * kPanelColumns + at, sums + row * width + at, totals[row]);

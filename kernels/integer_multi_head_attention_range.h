@@ -25,7 +25,7 @@ struct IntegerHeadScratch {
   std::unique_ptr<CacheLine[]> lines;
   uint8_t *queries, *rows, *weights;
   int8_t *keys, *values;
-  int32_t *key_rest, *value_rest, *query_rest;
+  int32_t *key_sums, *value_sums, *query_rest;
   float *bias, *scores;
 
   IntegerHeadScratch(const IntegerMultiHeadAttention& a, int64_t count, int64_t tile_rows)
@@ -52,7 +52,7 @@ struct IntegerHeadScratch {
     const auto place = [&](int part) { return bytes_of(lines.get()) + starts[part] * 64; };
     queries = place(0), rows = place(1), weights = place(2);
     keys = reinterpret_cast<int8_t*>(place(3)), values = reinterpret_cast<int8_t*>(place(4));
-    key_rest = reinterpret_cast<int32_t*>(place(5)), value_rest = reinterpret_cast<int32_t*>(place(6));
+    key_sums = reinterpret_cast<int32_t*>(place(5)), value_sums = reinterpret_cast<int32_t*>(place(6));
     query_rest = reinterpret_cast<int32_t*>(place(7));
     bias = reinterpret_cast<float*>(place(8)), scores = reinterpret_cast<float*>(place(9));
   }
@@ -88,11 +88,11 @@ inline void load_head(const IntegerMultiHeadAttention& a, int64_t head, int64_t 
   load(a.value, [&](const uint8_t* rows, int64_t stride) {
     pack_as_rows(rows, stride, a.keys, scratch.value_panels, scratch.padded / kStepDepth, scratch.values);
   });
-  sum_columns(scratch.keys, scratch.padded / kPanelColumns, scratch.key_steps, scratch.key_rest);
-  sum_columns(scratch.values, scratch.value_panels, scratch.padded / kStepDepth, scratch.value_rest);
-  for (int64_t key = 0; key < a.keys; key++) scratch.key_rest[key] *= a.query_range.zero_point - offset;
-  std::fill(scratch.key_rest + a.keys, scratch.key_rest + scratch.padded, kNoKey);
-  for (int64_t column = 0; column < scratch.row_bytes; column++) scratch.value_rest[column] *= -offset;
+  sum_columns(scratch.keys, scratch.padded / kPanelColumns, scratch.key_steps, scratch.key_sums);
+  sum_columns(scratch.values, scratch.value_panels, scratch.padded / kStepDepth, scratch.value_sums);
+  for (int64_t key = 0; key < a.keys; key++) scratch.key_sums[key] *= offset - a.query_range.zero_point;
+  std::fill(scratch.key_sums + a.keys, scratch.key_sums + scratch.padded, kNoKey);
+  for (int64_t column = 0; column < scratch.row_bytes; column++) scratch.value_sums[column] *= offset;
   if (!scratch.has_bias) return;
   load_bias(a, head, begin, scratch.bias_rows, scratch.padded, scratch.bias);
   // The zero point of the keys adds the same number to all scores of a query. Softmax does not see it, but a sum with a large
@@ -121,8 +121,7 @@ void integer_multi_head_attention_range(const IntegerMultiHeadAttention& a, int6
     uint8_t result_bytes[kPanelColumns];
     IntVector bytes[kPanelColumns / kFloatLanes];
     for (int64_t at = 0; at < kPanelColumns; at += kFloatLanes) {
-      const IntVector products = load_ints(sums + at) - load_ints(scratch.value_rest + column + at);
-      const FloatVector values = to_floats(products) * factor - zero;
+      const FloatVector values = to_floats(load_ints(sums + at)) * factor - zero;
       store_floats(result + at, values);
       bytes[at / kFloatLanes] = to_byte(values, inverse, zero_point);
     }
@@ -134,9 +133,10 @@ void integer_multi_head_attention_range(const IntegerMultiHeadAttention& a, int6
                         scratch.row_bytes,
                         scratch.keys,
                         scratch.key_steps,
-                        scratch.key_rest,
+                        scratch.key_sums,
                         scratch.values,
                         scratch.value_panels,
+                        scratch.value_sums,
                         scratch.query_rest,
                         a.query_range.scale * a.key_range.scale * a.scale,
                         scratch.bias,

@@ -6,9 +6,9 @@
 //   VNNI are fast, but they add two products in 16 bits, where 255 · 127 · 2 does not fit;
 // - Small, the tile for products so small that setting up a processor would take longer;
 // - kOffset, which its instructions subtract from every byte of a row;
-// - multiply(rows, panels, a, stride, weight, panel_bytes, steps, out), which sets out [rows][panels · 16] to the sums of
-//   (a − kOffset) · weight in 32 bits. The rows of `a` [rows, steps · 4] are `stride` bytes apart, the panels of the
-//   weight `panel_bytes`. No byte outside of them is read.
+// - multiply(rows, panels, a, stride, weight, panel_bytes, steps, initial, out), which sets out [rows][panels · 16] to the
+//   sums of (a − kOffset) · weight in 32 bits, which begin in each row at `initial` [panels · 16]. The rows of `a`
+//   [rows, steps · 4] are `stride` bytes apart, the panels of the weight `panel_bytes`. No byte outside of them is read.
 // Everything here is in an unnamed namespace; see paths/path_kernels.h.
 #pragma once
 
@@ -34,14 +34,16 @@ struct SizedTile {
 
   template <int Rows = Sized::kRows, int Panels = Sized::kPanels>
   void multiply(int64_t rows, int64_t panels, const uint8_t* a, int64_t stride, const int8_t* weight,
-                int64_t panel_bytes, int64_t steps, int32_t* out) const {
+                int64_t panel_bytes, int64_t steps, const int32_t* initial, int32_t* out) const {
     if constexpr (Panels > 1) {
-      if (panels < Panels) return multiply<Rows, Panels - 1>(rows, panels, a, stride, weight, panel_bytes, steps, out);
+      if (panels < Panels)
+        return multiply<Rows, Panels - 1>(rows, panels, a, stride, weight, panel_bytes, steps, initial, out);
     }
     if constexpr (Rows > 1) {
-      if (rows < Rows) return multiply<Rows - 1, Panels>(rows, panels, a, stride, weight, panel_bytes, steps, out);
+      if (rows < Rows)
+        return multiply<Rows - 1, Panels>(rows, panels, a, stride, weight, panel_bytes, steps, initial, out);
     }
-    Sized::template multiply<Rows, Panels>(a, stride, weight, panel_bytes, steps, out);
+    Sized::template multiply<Rows, Panels>(a, stride, weight, panel_bytes, steps, initial, out);
   }
 };
 
@@ -54,7 +56,7 @@ struct PlainTile {
 
   template <int Rows, int Panels>
   static void multiply(const uint8_t* a, int64_t stride, const int8_t* weight, int64_t panel_bytes, int64_t steps,
-                       int32_t* out) {
+                       const int32_t* initial, int32_t* out) {
     for (int panel = 0; panel < Panels; panel++)
       for (int row = 0; row < Rows; row++) {
         int32_t sums[kPanelColumns] = {};
@@ -64,7 +66,7 @@ struct PlainTile {
           for (int column = 0; column < kPanelColumns; column++)
             for (int k = 0; k < kStepDepth; k++) sums[column] += bytes[k] * step[column * kStepDepth + k];
         for (int column = 0; column < kPanelColumns; column++)
-          out[(row * Panels + panel) * kPanelColumns + column] = sums[column];
+          out[(row * Panels + panel) * kPanelColumns + column] = initial[panel * kPanelColumns + column] + sums[column];
       }
   }
 };

@@ -40,7 +40,7 @@ struct Floats {
 // A quantization without an activation function before it; see GeluToBytes.
 class FloatsToBytes {
  public:
-  static constexpr bool kIsExact = true;
+  static constexpr ZeroPointPlace kZeroPointPlace = ZeroPointPlace::kSums;
   explicit FloatsToBytes(ByteRange range) : inverse_(1 / range.scale), zero_point_(static_cast<float>(range.zero_point)) {}
 
   template <int Count>
@@ -68,8 +68,7 @@ inline void results_to_bytes(RowResults results, int64_t at, const ToBytes& to_b
   FloatVector x[kVectors];
 #pragma GCC unroll 4
   for (int each = 0; each < kVectors; each++) {
-    const int64_t place = at + each * kFloatLanes;
-    x[each] = ToBytes::kIsExact ? results.vector(place) : results.near_vector(place);
+    x[each] = results.vector(at + each * kFloatLanes);
   }
   to_bytes(x, to);
 }
@@ -80,16 +79,14 @@ void layer_to_bytes(const uint8_t* from, int64_t rows, int64_t stride, const Pac
                     const ToBytes& to_bytes, const ByteRows& to) {
   // So many panels are four vectors.
   constexpr int kPanels = kFloatLanes / 4, kWidth = kPanels * kPanelColumns;
-  linear_layer_by_rows<Tile>(from, rows, stride, layer, zero_point,
-                             [&to_bytes, start = to.row(0), to_stride = to.stride](int64_t row, int64_t column, int64_t,
-                                                                                   RowResults results) {
-                               uint8_t* const place = start + row * to_stride + column;
-                               int64_t at = 0;
-                               for (; at + kWidth <= results.width; at += kWidth)
-                                 results_to_bytes<kPanels>(results, at, to_bytes, place + at);
-                               for (; at < results.width; at += kPanelColumns)
-                                 results_to_bytes<1>(results, at, to_bytes, place + at);
-                             });
+  linear_layer_by_rows<Tile, ToBytes::kZeroPointPlace>(
+      from, rows, stride, layer, zero_point,
+      [&to_bytes, start = to.row(0), to_stride = to.stride](int64_t row, int64_t column, int64_t, RowResults results) {
+        uint8_t* const place = start + row * to_stride + column;
+        int64_t at = 0;
+        for (; at + kWidth <= results.width; at += kWidth) results_to_bytes<kPanels>(results, at, to_bytes, place + at);
+        for (; at < results.width; at += kPanelColumns) results_to_bytes<1>(results, at, to_bytes, place + at);
+      });
 }
 
 // The last layer, with the residual sum behind it: `to` and, unless it is null, `residual` are [rows, layer.columns]. The

@@ -11,16 +11,20 @@
 namespace dino8 {
 namespace {
 
+// What the sums of `count` columns from `column` on begin with, so that they are those of (a − zero_point) · weight.
+template <class Tile>
+void set_initial_sums(const PackedLayer& layer, int64_t column, int64_t count, int32_t zero_point, int32_t* initial) {
+  for (int64_t at = 0; at < count; at++) initial[at] = (Tile::kOffset - zero_point) * layer.sums[column + at];
+}
+
 // What the results of a panel's columns need, in registers for several rows.
 struct PanelColumns {
   static constexpr int64_t kVectors = kPanelColumns / kFloatLanes;
-  IntVector rest[kVectors];  // what the tiles have not subtracted from the sums
   FloatVector scale[kVectors], bias[kVectors];
 
-  PanelColumns(const PackedLayer& layer, int64_t column, int32_t offset) {
+  PanelColumns(const PackedLayer& layer, int64_t column) {
     for (int64_t at = 0; at < kVectors; at++) {
       const int64_t place = column + at * kFloatLanes;
-      rest[at] = load_ints(layer.sums + place) * offset;
       scale[at] = load_floats(layer.scale + place), bias[at] = load_floats(layer.bias + place);
     }
   }
@@ -32,7 +36,7 @@ struct PanelResults {
   const PanelColumns& columns;
 
   // The sums of products (a − zero_point) · weight from column `at` on.
-  IntVector products(int64_t at) const { return load_ints(sums + at) - columns.rest[at / kFloatLanes]; }
+  IntVector products(int64_t at) const { return load_ints(sums + at); }
   FloatVector scale(int64_t at) const { return columns.scale[at / kFloatLanes]; }
 
   // The results from column `at` on.
@@ -51,19 +55,20 @@ template <class Tile, class Finish>
 void linear_layer_by_panels(const uint8_t* a, int64_t rows, int64_t stride, const PackedLayer& layer,
                             int32_t zero_point, Finish finish) {
   constexpr int64_t kWidth = Tile::kPanels * kPanelColumns;
-  alignas(64) int32_t sums[Tile::kRows * kWidth];
+  alignas(64) int32_t sums[Tile::kRows * kWidth], initial[kWidth];
   const int64_t panels = layer.panels();
   Tile tile;
   for (int64_t panel = 0; panel < panels; panel += Tile::kPanels) {
     const int64_t some_panels = std::min(Tile::kPanels, panels - panel), width = some_panels * kPanelColumns;
     const int64_t first = panel * kPanelColumns;
+    set_initial_sums<Tile>(layer, first, width, zero_point, initial);
     for (int64_t row = 0; row < rows; row += Tile::kRows) {
       const int64_t some_rows = std::min(Tile::kRows, rows - row);
       tile.multiply(some_rows, some_panels, a + row * stride, stride, layer.weight + panel * layer.panel_bytes(),
-                    layer.panel_bytes(), layer.depth / kStepDepth, sums);
+                    layer.panel_bytes(), layer.depth / kStepDepth, initial, sums);
       for (int64_t at = 0; at < width; at += kPanelColumns) {
         const int64_t column = first + at, count = std::min(kPanelColumns, layer.columns - column);
-        const PanelColumns columns(layer, column, zero_point - Tile::kOffset);
+        const PanelColumns columns(layer, column);
         for (int64_t each = 0; each < some_rows; each++)
           finish(row + each, column, count, PanelResults{sums + each * width + at, columns});
       }
@@ -71,26 +76,19 @@ void linear_layer_by_panels(const uint8_t* a, int64_t rows, int64_t stride, cons
   }
 }
 
+// Where the zero point of a layer's input is subtracted: from the sums, or, with the error of one more rounding, from the bias.
+enum class ZeroPointPlace { kSums, kBias };
+
 // The results of one row for the columns of some panels, a vector at a time: (a − zero_point) · weight · scale + bias.
 struct RowResults {
   const int32_t* sums;
-  const int32_t* rest;  // what the tiles have not subtracted from the sums
   const float* scale;
   const float* bias;
-  const float* moved_bias;  // bias − rest · scale
-  int64_t width;            // of the panels
-
-  // The sums of products (a − zero_point) · weight from column `at` on.
-  IntVector products(int64_t at) const { return load_ints(sums + at) - load_ints(rest + at); }
+  int64_t width;  // of the panels
 
   // The results from column `at` on.
   FloatVector vector(int64_t at) const {
-    return to_floats(products(at)) * load_floats(scale + at) + load_floats(bias + at);
-  }
-
-  // The same with one operation less, and with the error of a moved bias.
-  FloatVector near_vector(int64_t at) const {
-    return to_floats(load_ints(sums + at)) * load_floats(scale + at) + load_floats(moved_bias + at);
+    return to_floats(load_ints(sums + at)) * load_floats(scale + at) + load_floats(bias + at);
   }
 
   // Stores the results of the first `count` columns.
@@ -106,28 +104,32 @@ struct RowResults {
 
 // Calls finish(row, column, count, results) for every row of `a`, which are `stride` bytes apart, and some panels at a time,
 // which begin at `column` and have `count` columns of the layer. The results of all of their columns can be computed.
-template <class Tile, class Finish>
+template <class Tile, ZeroPointPlace place = ZeroPointPlace::kSums, class Finish>
 void linear_layer_by_rows(const uint8_t* a, int64_t rows, int64_t stride, const PackedLayer& layer, int32_t zero_point,
                           Finish finish) {
   constexpr int64_t kWidth = Tile::kPanels * kPanelColumns;
-  alignas(64) int32_t sums[Tile::kRows * kWidth], rest[kWidth];
+  alignas(64) int32_t sums[Tile::kRows * kWidth], initial[kWidth] = {};
   alignas(64) float moved_bias[kWidth];
   const int64_t panels = layer.panels();
   Tile tile;
   for (int64_t panel = 0; panel < panels; panel += Tile::kPanels) {
     const int64_t some_panels = std::min(Tile::kPanels, panels - panel), width = some_panels * kPanelColumns;
     const int64_t column = panel * kPanelColumns, count = std::min(width, layer.columns - column);
-    for (int64_t at = 0; at < width; at++) {
-      rest[at] = (zero_point - Tile::kOffset) * layer.sums[column + at];
-      moved_bias[at] = layer.bias[column + at] - static_cast<float>(rest[at]) * layer.scale[column + at];
+    const float* bias = layer.bias + column;
+    if constexpr (place == ZeroPointPlace::kSums) set_initial_sums<Tile>(layer, column, width, zero_point, initial);
+    else {
+      for (int64_t at = 0; at < width; at++) {
+        const int32_t rest = (zero_point - Tile::kOffset) * layer.sums[column + at];
+        moved_bias[at] = bias[at] - static_cast<float>(rest) * layer.scale[column + at];
+      }
+      bias = moved_bias;
     }
     for (int64_t row = 0; row < rows; row += Tile::kRows) {
       const int64_t some_rows = std::min(Tile::kRows, rows - row);
       tile.multiply(some_rows, some_panels, a + row * stride, stride, layer.weight + panel * layer.panel_bytes(),
-                    layer.panel_bytes(), layer.depth / kStepDepth, sums);
+                    layer.panel_bytes(), layer.depth / kStepDepth, initial, sums);
       for (int64_t each = 0; each < some_rows; each++)
-        finish(row + each, column, count,
-               RowResults{sums + each * width, rest, layer.scale + column, layer.bias + column, moved_bias, width});
+        finish(row + each, column, count, RowResults{sums + each * width, layer.scale + column, bias, width});
     }
   }
 }

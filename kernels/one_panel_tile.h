@@ -21,7 +21,7 @@ Four load_four(const uint8_t* bytes) {
 // A type `Panel` has
 // - kOffset, see integer_tile.h;
 // - Step, the 64 weights of a step, and `load(weight)`;
-// - Sums, the 16 sums of a row, which begin at zero, `add(sums, bytes, step)` and `store(out, sums)`.
+// - Sums, the 16 sums of a row, `begin(initial)`, `add(sums, bytes, step)` and `store(out, sums)`.
 template <class Panel>
 struct OnePanelTile {
   static constexpr int kRows = 6;
@@ -30,9 +30,10 @@ struct OnePanelTile {
   static constexpr bool kIsPreferred = true;
 
   template <int Rows, int Panels>
-  static void multiply(const uint8_t* a, int64_t stride, const int8_t* weight, int64_t, int64_t steps, int32_t* out) {
+  static void multiply(const uint8_t* a, int64_t stride, const int8_t* weight, int64_t, int64_t steps,
+                       const int32_t* initial, int32_t* out) {
     static_assert(Panels == 1);
-    typename Panel::Sums row0, row1, row2, row3, row4, row5;
+    typename Panel::Sums row0 = Panel::begin(initial), row1 = row0, row2 = row0, row3 = row0, row4 = row0, row5 = row0;
     for (int64_t at = 0; at < steps; at++, a += kStepDepth, weight += kStepBytes) {
       const typename Panel::Step step = Panel::load(weight);
       Panel::add(row0, a, step);

@@ -41,11 +41,12 @@ class AmxTile {
   AmxTile& operator=(const AmxTile&) = delete;
 
   void multiply(int64_t rows, int64_t panels, const uint8_t* a, int64_t stride, const int8_t* weight,
-                int64_t panel_bytes, int64_t steps, int32_t* out) {
+                int64_t panel_bytes, int64_t steps, const int32_t* initial, int32_t* out) {
     if (steps != steps_) set_steps(steps);
-    if (rows < kTileRows || piece_ < kMinPiece) return multiply_rest(rows, panels, a, stride, weight, panel_bytes, out);
-    if (panels > 1) multiply_tiles<2>(rows, a, stride, weight, panel_bytes, out);
-    else multiply_tiles<1>(rows, a, stride, weight, panel_bytes, out);
+    if (rows < kTileRows || piece_ < kMinPiece)
+      return multiply_rest(rows, panels, a, stride, weight, panel_bytes, initial, out);
+    if (panels > 1) multiply_tiles<2>(rows, a, stride, weight, panel_bytes, initial, out);
+    else multiply_tiles<1>(rows, a, stride, weight, panel_bytes, initial, out);
   }
 
  private:
@@ -74,17 +75,20 @@ class AmxTile {
   // 16 to 32 rows. The second 16 rows end with the last row, so that they may begin within the first.
   template <int Panels>
   void multiply_tiles(int64_t rows, const uint8_t* a, int64_t stride, const int8_t* weight, int64_t panel_bytes,
-                      int32_t* out) const {
+                      const int32_t* initial, int32_t* out) const {
     constexpr int64_t kRowBytes = Panels * kPanelColumns * static_cast<int64_t>(sizeof *out);
     const bool has_second = rows > kTileRows;
     const uint8_t* a1 = a + (rows - kTileRows) * stride;
     int32_t* out1 = out + (rows - kTileRows) * Panels * kPanelColumns;
     // The intrinsics of GCC 12 do not tell the compiler that they read memory.
     asm volatile("" ::: "memory");
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
+    // Rows that are 0 bytes apart are all the same.
+    _tile_loadd(0, initial, 0);
+    _tile_loadd(2, initial, 0);
+    if constexpr (Panels > 1) {
+      _tile_loadd(1, initial + kPanelColumns, 0);
+      _tile_loadd(3, initial + kPanelColumns, 0);
+    }
     const int64_t piece = piece_ * kStepDepth, piece_of_panel = piece_ * kStepBytes;
     for (int64_t at = 0; at < steps_; at += piece_, a += piece, a1 += piece, weight += piece_of_panel) {
       _tile_loadd(6, weight, kStepBytes);
@@ -107,10 +111,10 @@ class AmxTile {
   }
 
   void multiply_rest(int64_t rows, int64_t panels, const uint8_t* a, int64_t stride, const int8_t* weight,
-                     int64_t panel_bytes, int32_t* out) const {
+                     int64_t panel_bytes, const int32_t* initial, int32_t* out) const {
     for (int64_t row = 0; row < rows; row += Small::kRows)
       Small().multiply(std::min(Small::kRows, rows - row), panels, a + row * stride, stride, weight, panel_bytes, steps_,
-                      out + row * panels * kPanelColumns);
+                      initial, out + row * panels * kPanelColumns);
   }
 
   TileConfiguration before_;

@@ -21,10 +21,10 @@ struct Avx2Tile {
 
   template <int Rows, int Panels>
   static void multiply(const uint8_t* a, int64_t stride, const int8_t* weight, int64_t panel_bytes, int64_t steps,
-                       int32_t* out) {
+                       const int32_t* initial, int32_t* out) {
     constexpr int64_t kWidth = Panels * kPanelColumns;
     alignas(32) int16_t words[Rows * kWords];
-    std::fill_n(out, Rows * kWidth, 0);
+    for (int row = 0; row < Rows; row++) std::copy_n(initial, kWidth, out + row * kWidth);
     for (int64_t done = 0; done < steps; done += kSteps) {
       const int64_t some = std::min(kSteps, steps - done);
       for (int row = 0; row < Rows; row++) widen(a + row * stride + done * kStepDepth, some * kStepDepth, words + row * kWords);

@@ -19,11 +19,16 @@ struct AvxVnniPanel {
 
   // The sums of a row for 16 columns.
   struct Sums {
-    __m256i low = _mm256_setzero_si256(), high = _mm256_setzero_si256();
+    __m256i low, high;
   };
 
   static Step load(const int8_t* weight) {
     const auto* from = reinterpret_cast<const __m256i*>(weight);
+    return {_mm256_loadu_si256(from), _mm256_loadu_si256(from + 1)};
+  }
+
+  static Sums begin(const int32_t* initial) {
+    const auto* from = reinterpret_cast<const __m256i*>(initial);
     return {_mm256_loadu_si256(from), _mm256_loadu_si256(from + 1)};
   }
 

@@ -19,11 +19,15 @@ struct NeonPanel {
 
   // The sums of a row for 16 columns.
   struct Sums {
-    int32x4_t part0 = vdupq_n_s32(0), part1 = vdupq_n_s32(0), part2 = vdupq_n_s32(0), part3 = vdupq_n_s32(0);
+    int32x4_t part0, part1, part2, part3;
   };
 
   static Step load(const int8_t* weight) {
     return {{vld1q_s8(weight), vld1q_s8(weight + 16), vld1q_s8(weight + 32), vld1q_s8(weight + 48)}};
+  }
+
+  static Sums begin(const int32_t* initial) {
+    return {vld1q_s32(initial), vld1q_s32(initial + 4), vld1q_s32(initial + 8), vld1q_s32(initial + 12)};
   }
 
   static void add(Sums& sums, const uint8_t* bytes, const Step& step) {

@@ -35,10 +35,12 @@ struct WasmRelaxedTile {
   static constexpr bool kIsPreferred = true;
 
   template <int Rows, int Panels>
-  static void multiply(const uint8_t* a, int64_t stride, const int8_t* weight, int64_t, int64_t steps, int32_t* out) {
+  static void multiply(const uint8_t* a, int64_t stride, const int8_t* weight, int64_t, int64_t steps,
+                       const int32_t* initial, int32_t* out) {
     static_assert(Panels == 1);
     for (int first = 0; first < kPanelColumns; first += 4 * kVectors)
-      multiply_part<Rows>(a, static_cast<int32_t>(stride), weight + first * kStepDepth, static_cast<int32_t>(steps), out + first);
+      multiply_part<Rows>(a, static_cast<int32_t>(stride), weight + first * kStepDepth, static_cast<int32_t>(steps),
+                          initial + first, out + first);
   }
 
  private:
@@ -46,8 +48,13 @@ struct WasmRelaxedTile {
   static constexpr int kVectors = 2;
 
   template <int Rows>
-  static void multiply_part(const uint8_t* a, int32_t stride, const int8_t* step, int32_t steps, int32_t* out) {
-    v128_t sums[Rows][kVectors] = {};
+  static void multiply_part(const uint8_t* a, int32_t stride, const int8_t* step, int32_t steps, const int32_t* initial,
+                            int32_t* out) {
+    v128_t sums[Rows][kVectors];
+#pragma unroll
+    for (int row = 0; row < Rows; row++)
+#pragma unroll
+      for (int part = 0; part < kVectors; part++) sums[row][part] = wasm_v128_load(initial + 4 * part);
     for (int32_t at = 0; at < steps; at++, a += kStepDepth, step += kStepBytes) {
       v128_t weights[kVectors];
 #pragma unroll
