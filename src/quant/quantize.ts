@@ -13,6 +13,7 @@ import { foldConstants } from '../runtime/fold-constants.ts';
 import { type Bias, biasOf } from './bias.ts';
 import { checkWeights } from './check-weights.ts';
 import { clipResults } from './clip-results.ts';
+import type { Mode } from './operators/operator.ts';
 import { countModes, type PlanCounts, type PlanOptions, planQuantization, type QuantizationPlan } from './plan.ts';
 import type { PlanEntry } from './plan-entry.ts';
 import { storePlanSummary, summarizePlan } from './plan-summary.ts';
@@ -31,7 +32,7 @@ export interface Quantized {
   readonly model: Model;
   /** The number of nodes in each mode. */
   readonly counts: PlanCounts;
-  /** The plan that was carried out, with its ranges. */
+  /** The plan that was carried out, with its ranges, and with the modes in which the target computes its nodes. */
   readonly plan: QuantizationPlan;
 }
 
@@ -65,9 +66,16 @@ export async function quantizeModel(
   await checkWeights(resolved.entries);
   const quantized = copyModel(model);
   clipResults(quantized, resolved.clips);
-  await placeEntries(quantized, resolved, rounded ?? new Map());
-  storePlanSummary(quantized, summarizePlan(resolved));
-  return { model: quantized, counts: countModes(resolved), plan: resolved };
+  const modes = await placeEntries(quantized, resolved, rounded ?? new Map());
+  const done = { ...resolved, entries: resolved.entries.map((entry) => inMode(entry, modes.get(entry.node.name))) };
+  storePlanSummary(quantized, summarizePlan(done));
+  return { model: quantized, counts: countModes(done), plan: done };
+}
+
+/** The entry of a node, in the mode in which a target computes it. If that is another one, the planned ranges do not apply. */
+function inMode(entry: PlanEntry, mode = entry.mode): PlanEntry {
+  if (mode === entry.mode) return entry;
+  return { ...entry, mode, activations: entry.activations.map(({ range, byLength, ...place }) => place) };
 }
 
 /** @throws UsageError if a technique of the recipe has to be applied by another function first and was not */
@@ -82,11 +90,12 @@ function checkTechniques(recipe: Recipe, isRounded: boolean): void {
     );
 }
 
+/** Carries out a plan. Returns the modes of the nodes that the target computes in another one than planned, by their names. */
 async function placeEntries(
   model: Model,
   { entries, target }: QuantizationPlan,
   rounded: ReadonlyMap<string, RoundedWeight>,
-): Promise<void> {
+): Promise<ReadonlyMap<string, Mode>> {
   const { graph } = model;
   const index = indexGraph(graph);
   // The rewritten graph is a copy: its nodes are found by the values that they make.
@@ -109,9 +118,11 @@ async function placeEntries(
   append(graph.initializer, added.tensors);
   await foldConstants(model);
   const areToNearest = entries.every(({ weight }) => !weight || isDefaultScheme(weight.scheme));
-  await target.finish(model, rounded.size === 0 && areToNearest);
+  const modes = new Map<string, Mode>();
+  await target.finish(model, rounded.size === 0 && areToNearest, modes);
   removeUnused(model);
   sortTopologically(graph);
+  return modes;
 }
 
 const keyOf = ({ output }: NodeProto) => output[0] ?? '';

@@ -10,9 +10,12 @@ import { makeTensor } from '../onnx/tensor.ts';
 import { DataType, type NodeProto, type TensorProto } from '../onnx/types.ts';
 import { HIGHEST_OF_BITS, SMALLEST_SCALE, type WeightScheme } from './scheme.ts';
 
+/** A float weight: an initializer, or the result of nodes that constant folding runs. */
+export type FloatWeight = Pick<TensorProto, 'name' | 'dims'>;
+
 /** A float weight, the axis along which every entry has its own scale, and how it becomes integers. */
 export interface WeightToQuantize {
-  readonly weight: TensorProto;
+  readonly weight: FloatWeight;
   readonly axis: number;
   readonly scheme: WeightScheme;
 }
@@ -135,7 +138,7 @@ interface WeightParts extends WeightDivisors {
 const FRACTIONS = [1, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5];
 
 /** Adds the nodes that round to the nearest integer; `scale` is the name that the scale [channels] gets. */
-function weightParts(weight: TensorProto, axis: number, scheme: WeightScheme, emit: Emit, scale: string): WeightParts {
+function weightParts(weight: FloatWeight, axis: number, scheme: WeightScheme, emit: Emit, scale: string): WeightParts {
   const divisors = weightDivisors(weight, axis, scheme, emit, scale);
   const values = roundTo(emit('Div', [weight.name, divisors.divisor]), scheme.bits, emit);
   return { values, ...divisors };
@@ -143,7 +146,7 @@ function weightParts(weight: TensorProto, axis: number, scheme: WeightScheme, em
 
 /** Adds the nodes that choose the scales; `scale` is the name that the scale [channels] gets. */
 export function weightDivisors(
-  weight: TensorProto,
+  weight: FloatWeight,
   axis: number,
   scheme: WeightScheme,
   emit: Emit,
@@ -183,7 +186,7 @@ export function weightDivisors(
 }
 
 /** True if a weight is cut into blocks: a matrix whose number of rows is a multiple of the block. */
-function hasBlocks({ dims }: TensorProto, axis: number, { bits, block }: WeightScheme): boolean {
+function hasBlocks({ dims }: FloatWeight, axis: number, { bits, block }: WeightScheme): boolean {
   return bits === 4 && block > 0 && dims.length === 2 && axis === 1 && Number(dims[0]) % block === 0;
 }
 
@@ -241,7 +244,7 @@ export function minimumOf(candidates: readonly string[], errorOf: (candidate: st
 function applyMultipliers(
   values: string,
   multipliers: string,
-  { dims }: TensorProto,
+  { dims }: FloatWeight,
   block: number,
   emit: Emit,
   result: string,

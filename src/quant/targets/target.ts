@@ -9,6 +9,7 @@ import type { NodeProto } from '../../onnx/types.ts';
 import type { SessionOptions } from '../../runtime/options.ts';
 import type { Feeds } from '../../runtime/session.ts';
 import type { Bias } from '../bias.ts';
+import type { Mode } from '../operators/operator.ts';
 import type { PlanEntry } from '../plan-entry.ts';
 import type { Scheme } from '../scheme.ts';
 import type { Additions } from '../weights.ts';
@@ -111,9 +112,10 @@ export interface QuantizationTarget {
   /**
    * Passes over the whole model after constants are folded. A pass that adds constants folds them itself. `mayRoundAgain` is true if
    * all weights are rounded to the nearest 8-bit integer of their channel, so that their products may be rounded in the same way;
-   * integers that a technique or a training has chosen have to stay as they are.
+   * integers that a technique or a training has chosen have to stay as they are. A pass that computes a node of the plan in another
+   * mode adds the node's name and that mode to `modes`.
    */
-  finish(model: Model, mayRoundAgain: boolean): Promise<void> | void;
+  finish(model: Model, mayRoundAgain: boolean, modes: Map<string, Mode>): Promise<void> | void;
   /** Looks for quantized places that the runtime does not compute in integers. */
   lint(model: Model, options: LintOptions): Promise<LintReport>;
 }

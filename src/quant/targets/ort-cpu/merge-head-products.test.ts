@@ -1,10 +1,11 @@
 /** Layers and products by weights of each head as one layer. */
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { packageRoot } from '../../../base/package-root.ts';
 import { planCalibration } from '../../../data/calibration-plan.ts';
 import { readDataset } from '../../../data/datasets/read-dataset.ts';
-import { readPackage } from '../../../models/package/package.ts';
+import { calibrationFeeds } from '../../../detect/calibration-feeds.ts';
+import { type ModelPackage, readPackage } from '../../../models/package/package.ts';
 import { GraphBuilder, type Value } from '../../../onnx/builder.ts';
 import { copyModel } from '../../../onnx/copy.ts';
 import type { Model } from '../../../onnx/read.ts';
@@ -12,14 +13,18 @@ import { makeTensor, tensorElements } from '../../../onnx/tensor.ts';
 import { DataType } from '../../../onnx/types.ts';
 import { modelBytes } from '../../../onnx/write.ts';
 import { calibrateDataset } from '../../../pipeline/calibrate-dataset.ts';
-import { Session } from '../../../runtime/session.ts';
+import { type Feeds, Session } from '../../../runtime/session.ts';
 import { floats } from '../../../runtime/tensor.ts';
 import { noise } from '../../../testing/noise.ts';
+import type { Statistics } from '../../observe/calibrate.ts';
+import type { Mode } from '../../operators/operator.ts';
 import { plannedWeights, planQuantization, valuesToObserve } from '../../plan.ts';
+import { readPlanSummary } from '../../plan-summary.ts';
 import { quantizeModel } from '../../quantize.ts';
-import { readRecipe } from '../../recipe.ts';
+import { type Recipe, readRecipe } from '../../recipe.ts';
 import type { RoundedWeight } from '../../weights.ts';
 import { CONTRIB, INTEGER_PRODUCT, integerProductFunction } from './integer-product.ts';
+import { lintModel } from './lint-ort-cpu.ts';
 import { mergeHeadProducts } from './merge-head-products.ts';
 
 const HEADS = 2;
@@ -110,7 +115,8 @@ async function run(model: Model): Promise<Record<string, readonly number[]>> {
 test('layers and products by weights of each head are one layer, which computes the same within the rounding to 8 bits', async () => {
   const model = textSide();
   const merged = copyModel(model);
-  expect(await mergeHeadProducts(merged)).toBe(4);
+  const modes = new Map<string, Mode>();
+  expect(await mergeHeadProducts(merged, modes)).toBe(4);
   const products = merged.graph.node.filter(({ opType }) => opType === INTEGER_PRODUCT);
   expect(products).toHaveLength(4);
   expect(merged.graph.node.filter(({ opType }) => ['MatMul', 'Mul', 'DequantizeLinear'].includes(opType))).toEqual([]);
@@ -121,40 +127,68 @@ test('layers and products by weights of each head are one layer, which computes 
     for (const [at, value] of values.entries())
       expect(Math.abs((found[name]?.[at] ?? Number.NaN) - value), name).toBeLessThan(0.02 * largest);
   }
+  // The products behind a layer are static as it is; the last product and its layer read what is quantized when the model runs.
+  const ofMode = (wanted: Mode) => [...modes].filter(([, mode]) => mode === wanted).map(([name]) => name);
+  const operatorsOf = (names: readonly string[]) =>
+    names.map((name) => model.graph.node.find((node) => node.name === name)?.opType);
+  expect(operatorsOf(ofMode('static'))).toEqual(['MatMul', 'MatMul', 'MatMul']);
+  expect(operatorsOf(ofMode('dynamic'))).toEqual(['MatMul', INTEGER_PRODUCT]);
 });
 
 test('products stay apart where something else reads what is between', async () => {
-  expect(await mergeHeadProducts(textSide({ isRowsRead: true }))).toBe(2); // the image's and the text's
-  expect(await mergeHeadProducts(textSide({ isSumRead: true }))).toBe(3);
+  expect(await mergeHeadProducts(textSide({ isRowsRead: true }), new Map())).toBe(2); // the image's and the text's
+  expect(await mergeHeadProducts(textSide({ isSumRead: true }), new Map())).toBe(3);
 });
 
-test('integers that were chosen otherwise than by rounding to the nearest are those of the model', async () => {
-  const source = await readPackage(join(packageRoot, 'assets/nano'));
-  const { model } = source;
-  const images = planCalibration(await readDataset(join(packageRoot, 'assets/shapes/calib')), 1, 0);
-  const recipe = await readRecipe('static');
-  const { statistics } = await calibrateDataset(source, valuesToObserve(model, recipe), images);
-  const projection = plannedWeights(planQuantization(model, recipe)).find(({ node }) => /out_vision_proj/.test(node));
-  if (!projection) throw new Error('the recipe stores the projection as integers');
-  const { name, dims } = projection.weight;
-  const shape = dims.map(Number);
-  const numbers = Float32Array.from(tensorElements(projection.weight), Number);
-  const step = numbers.reduce((largest, number) => Math.max(largest, Math.abs(number)), 0) / 127;
-  const chosen = numbers.map((number) => Math.trunc(number / step));
-  const stored: RoundedWeight = {
-    values: makeTensor(`${name}.chosen`, shape, chosen),
-    scale: makeTensor(
-      `${name}.scale`,
-      [shape[projection.axis] ?? 0],
-      new Float32Array(shape[projection.axis] ?? 0).fill(step),
-    ),
-    divisor: makeTensor(`${name}.divisor`, shape, new Float32Array(numbers.length).fill(step)),
-    multipliers: undefined,
-  };
-  const integersOf = ({ graph }: Model) =>
-    graph.initializer
-      .filter(({ dataType, dims: [...sizes] }) => dataType === DataType.INT8 && String(sizes) === String(dims))
-      .map((tensor) => String([...tensorElements(tensor)]));
-  const { model: quantized } = await quantizeModel(model, recipe, { statistics, rounded: new Map([[name, stored]]) });
-  expect(integersOf(quantized)).toContain(String([...chosen]));
+describe('the bundled model by the recipe static', () => {
+  let source: ModelPackage;
+  let recipe: Recipe;
+  let statistics: Statistics;
+  let feeds: Feeds;
+  beforeAll(async () => {
+    source = await readPackage(join(packageRoot, 'assets/nano'));
+    recipe = await readRecipe('static');
+    const images = planCalibration(await readDataset(join(packageRoot, 'assets/shapes/calib')), 1, 0);
+    ({ statistics } = await calibrateDataset(source, valuesToObserve(source.model, recipe), images));
+    feeds = (await calibrationFeeds(source, images.items).next()).value?.feeds ?? {};
+  });
+
+  test('says of merged products how they are computed', async () => {
+    const { model, counts } = await quantizeModel(source.model, recipe, { statistics });
+    expect(readPlanSummary(model)?.layers).toEqual(counts);
+    // What ONNX Runtime computes in float with a stored weight; an embedding is looked up without.
+    const { unfused } = await lintModel(model, feeds);
+    expect(unfused.filter(({ kind }) => kind === 'stored')).toHaveLength(counts['weight-only'] - 1);
+    // The recipe asks for no dynamic layer; each range that is found when the model runs is that of a product and a layer.
+    const quantizers = model.graph.node.filter(({ opType }) => opType === 'DynamicQuantizeLinear');
+    expect(counts.dynamic).toBe(2 * quantizers.length);
+    expect(counts.dynamic).toBeGreaterThan(0);
+  });
+
+  test('keeps integers that were chosen otherwise than by rounding to the nearest', async () => {
+    const { model } = source;
+    const projection = plannedWeights(planQuantization(model, recipe)).find(({ node }) => /out_vision_proj/.test(node));
+    if (!projection) throw new Error('the recipe stores the projection as integers');
+    const { name, dims } = projection.weight;
+    const shape = dims.map(Number);
+    const numbers = Float32Array.from(tensorElements(projection.weight), Number);
+    const step = numbers.reduce((largest, number) => Math.max(largest, Math.abs(number)), 0) / 127;
+    const chosen = numbers.map((number) => Math.trunc(number / step));
+    const stored: RoundedWeight = {
+      values: makeTensor(`${name}.chosen`, shape, chosen),
+      scale: makeTensor(
+        `${name}.scale`,
+        [shape[projection.axis] ?? 0],
+        new Float32Array(shape[projection.axis] ?? 0).fill(step),
+      ),
+      divisor: makeTensor(`${name}.divisor`, shape, new Float32Array(numbers.length).fill(step)),
+      multipliers: undefined,
+    };
+    const integersOf = ({ graph }: Model) =>
+      graph.initializer
+        .filter(({ dataType, dims: [...sizes] }) => dataType === DataType.INT8 && String(sizes) === String(dims))
+        .map((tensor) => String([...tensorElements(tensor)]));
+    const { model: quantized } = await quantizeModel(model, recipe, { statistics, rounded: new Map([[name, stored]]) });
+    expect(integersOf(quantized)).toContain(String([...chosen]));
+  });
 });

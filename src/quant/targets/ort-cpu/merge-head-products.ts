@@ -16,29 +16,28 @@ import { type GraphIndex, indexGraph, isStandard, onlyProducer, onlyReader } fro
 import { type Infos, inferShapes } from '../../../onnx/infer/infer.ts';
 import type { Model } from '../../../onnx/read.ts';
 import { makeNode, removeUnused, sortTopologically } from '../../../onnx/rewrite.ts';
-import { makeTensor, tensorElements } from '../../../onnx/tensor.ts';
-import { DataType, type NodeProto } from '../../../onnx/types.ts';
+import type { NodeProto } from '../../../onnx/types.ts';
 import { foldConstants } from '../../../runtime/fold-constants.ts';
+import type { Mode } from '../../operators/operator.ts';
 import { DEFAULT_WEIGHT_SCHEME } from '../../scheme.ts';
 import { type Additions, emitter, quantizeWeight } from '../../weights.ts';
 import { otherInput, rankOf, reshapesTo } from './attention-patterns.ts';
 import { CONTRIB, INTEGER_PRODUCT } from './integer-product.ts';
 import { type Layer, layerOf } from './linear-blocks.ts';
 import {
-  columnsOf,
-  joinedColumns,
-  joinedRows,
-  type Matrix,
-  rowsOf,
-  scaledColumns,
-  times,
-  transposed,
-} from './matrix.ts';
+  countStoredFloats,
+  headWeightsOf,
+  type ProductBefore,
+  type ProductBehind,
+  weightWithProductBefore,
+  weightWithProductBehind,
+} from './merged-weight.ts';
 
 /** A layer that takes the place of another layer and a product: bytes · weight + bias. */
 interface Replacement {
-  readonly weight: Matrix;
-  readonly bias: Matrix;
+  readonly product: ProductBehind | ProductBefore;
+  /** The node of the product. */
+  readonly node: NodeProto;
   /** The node whose result the merged layer computes. */
   readonly end: NodeProto;
   /** The layer whose bytes the merged one reads, or the floats [batch, heads, rows, columns] that it quantizes. */
@@ -48,8 +47,14 @@ interface Replacement {
   readonly result: 'heads' | 'transposed heads' | 'rows';
 }
 
-/** Rewrites the model in place. Returns the number of products that are part of a layer now. */
-export async function mergeHeadProducts(model: Model): Promise<number> {
+/**
+ * Rewrites the model in place.
+ *
+ * @param modes is given the names of the nodes that are computed in another mode now: products become static as the layers that
+ * they are part of, or dynamic together with these
+ * @returns the number of products that are part of a layer now
+ */
+export async function mergeHeadProducts(model: Model, modes: Map<string, Mode>): Promise<number> {
   const { graph } = model;
   const index = indexGraph(graph);
   const infos = inferShapes(model);
@@ -59,7 +64,12 @@ export async function mergeHeadProducts(model: Model): Promise<number> {
   const found = layers.flatMap((layer) => [...productsBehind(layer, index, infos), ...productBefore(layer, index)]);
   if (found.length === 0) return 0;
   const added: Additions = { nodes: [], tensors: [], weights: new Map(), rounded: new Map() };
-  for (const each of found) replace(each, added);
+  for (const each of found) {
+    replace(each, added);
+    const isDynamic = typeof each.reads === 'string';
+    modes.set(each.node.name, isDynamic ? 'dynamic' : 'static');
+    if (isDynamic) modes.set(each.end.name, 'dynamic');
+  }
   const ends = new Set(found.map(({ end }) => end));
   graph.node = [...graph.node.filter((node) => !ends.has(node)), ...added.nodes];
   graph.initializer.push(...added.tensors);
@@ -78,16 +88,16 @@ function productsBehind(layer: Layer, index: GraphIndex, infos: Infos): Replacem
   const isSplit = String(shape) === `0,0,${heads},-1` && heads > 0 && layer.dims[1] % heads === 0;
   if (!isSplit || rankOf(layer.product.input[0] ?? '', infos) !== 3 || !isTranspose(moved, '0,2,1,3')) return [];
   const scaled = onlyReader(moved, index);
-  const factor = isStandard(scaled, 'Mul') ? numbersOf(otherInput(scaled, moved), index) : undefined;
-  const rows = factor?.length === 1 && scaled ? scaled : moved;
-  const layered = layerWithBias(layer, index);
-  const weight = scaledColumns(layered, new Float64Array(layered.columns).fill((rows === scaled && factor?.[0]) || 1));
+  const factor = isStandard(scaled, 'Mul') ? otherInput(scaled, moved) : undefined;
+  const isScaled = scaled !== undefined && countStoredFloats(factor, index) === 1;
+  const rows = isScaled ? scaled : moved;
+  const scaledLayer = { layer, factor: isScaled ? factor : undefined };
   const readersOf = ({ output: [name = ''] }: NodeProto) =>
     index.outputs.has(name) ? [undefined] : (index.consumers.get(name) ?? []);
   const found = readersOf(rows).flatMap((reader) =>
     isTranspose(reader, '0,1,3,2')
-      ? readersOf(reader).map((product) => productOf(reader, product, true, weight, heads, layer, index))
-      : [productOf(rows, reader, false, weight, heads, layer, index)],
+      ? readersOf(reader).map((product) => productOf(reader, product, true, scaledLayer, heads, index))
+      : [productOf(rows, reader, false, scaledLayer, heads, index)],
   );
   const all = found.flatMap((each) => each ?? []);
   return all.length === found.length ? all : [];
@@ -98,26 +108,22 @@ function productOf(
   { output: [rows = ''] }: NodeProto,
   product: NodeProto | undefined,
   isTransposed: boolean,
-  weight: Matrix,
+  { layer, factor }: Pick<ProductBehind, 'layer' | 'factor'>,
   heads: number,
-  layer: Layer,
   index: GraphIndex,
 ): Replacement | undefined {
   const [place, other] = isTransposed ? [1, 0] : [0, 1];
   if (!isStandard(product, 'MatMul') || product.input[place] !== rows) return undefined;
-  const stored = matricesOf(product.input[other], index);
-  const right = isTransposed ? stored?.map(transposed) : stored;
-  const columns = right?.[0]?.columns ?? 0;
-  if (right?.length !== heads || right[0]?.rows !== weight.columns / heads) return undefined;
+  const ofHeads = headWeightsOf(product.input[other] ?? '', index);
+  if (ofHeads?.heads !== heads) return undefined;
+  const [inner, columns] = isTransposed ? [ofHeads.columns, ofHeads.rows] : [ofHeads.rows, ofHeads.columns];
+  if (inner !== layer.dims[1] / heads) return undefined;
   const scaled = isTransposed ? undefined : onlyReader(product, index);
-  const scales = isStandard(scaled, 'Mul') ? numbersOf(otherInput(scaled, product), index) : undefined;
-  const isScaled = scaled !== undefined && scales?.length === columns;
-  const parts = right.map((each, head) => {
-    const part = times(columnsOf(weight, head, heads), each);
-    return isScaled ? scaledColumns(part, scales) : part;
-  });
+  const scales = isStandard(scaled, 'Mul') ? otherInput(scaled, product) : undefined;
+  const isScaled = scaled !== undefined && countStoredFloats(scales, index) === columns;
   return {
-    ...withoutBias(joinedColumns(parts)),
+    product: { layer, factor, ofHeads, isTransposed, scales: isScaled ? scales : undefined },
+    node: product,
     end: isScaled ? scaled : product,
     reads: layer.product,
     heads,
@@ -134,22 +140,18 @@ function productBefore(layer: Layer, index: GraphIndex): Replacement[] {
   const isJoined = isStandard(quantizer, 'QuantizeLinear') && String(reshapesTo(joined, index)) === '0,0,-1';
   if (!isJoined || !isTranspose(moved, '0,2,1,3') || !isStandard(sum, 'Add')) return [];
   const product = sum.input.map((name) => onlyProducer(name, index)).find((node) => isStandard(node, 'MatMul'));
-  const biases = product && numbersOf(otherInput(sum, product), index);
-  const stored = product && matricesOf(product.input[1], index);
-  const heads = stored?.length ?? 0;
-  const [depth, columns] = layer.dims;
-  if (!product || !biases || !stored || biases.length !== depth || (stored[0]?.columns ?? 0) * heads !== depth)
-    return [];
-  const { weight, bias } = withoutBias(layerWithBias(layer, index));
-  const parts = stored.map((each, head) => times(each, rowsOf(weight, head, heads)));
-  const moreBias = times({ data: biases, rows: 1, columns: depth }, weight);
+  const addend = product && otherInput(sum, product);
+  const ofHeads = product && headWeightsOf(product.input[1] ?? '', index);
+  const depth = layer.dims[0];
+  if (!product || !addend || !ofHeads || countStoredFloats(addend, index) !== depth) return [];
+  if (ofHeads.columns * ofHeads.heads !== depth) return [];
   return [
     {
-      weight: joinedRows(parts),
-      bias: { data: bias.data.map((value, column) => value + (moreBias.data[column] ?? 0)), rows: 1, columns },
+      product: { layer, ofHeads, addend },
+      node: product,
       end: layer.product,
       reads: product.input[0] ?? '',
-      heads,
+      heads: ofHeads.heads,
       result: 'rows',
     },
   ];
@@ -158,58 +160,13 @@ function productBefore(layer: Layer, index: GraphIndex): Replacement[] {
 const isTranspose = (node: NodeProto | undefined, perm: string): node is NodeProto =>
   isStandard(node, 'Transpose') && String(integersAttribute(node, 'perm')) === perm;
 
-/** The numbers of a stored float tensor. */
-function numbersOf(name: string | undefined, { initializer }: GraphIndex): Float64Array | undefined {
-  const stored = initializer.get(name ?? '');
-  return stored?.dataType === DataType.FLOAT ? Float64Array.from(tensorElements(stored), Number) : undefined;
-}
-
-/** A matrix for each head, of stored floats [1, heads, rows, columns] or of bytes with a scale for each column (scale-columns.ts). */
-function matricesOf(name = '', index: GraphIndex): Matrix[] | undefined {
-  const scale = index.producer.get(name);
-  const bytes = isStandard(scale, 'Mul') ? index.producer.get(scale.input[0] ?? '') : undefined;
-  const isOfBytes = isStandard(bytes, 'DequantizeLinear') && bytes.input.length === 2;
-  const stored = index.initializer.get(isOfBytes ? (bytes.input[0] ?? '') : name);
-  const [one, heads = 0, rows = 0, columns = 0] = stored?.dims.map(Number) ?? [];
-  const unit = isOfBytes ? numbersOf(bytes.input[1], index) : Float64Array.of(1);
-  const scales = isOfBytes ? numbersOf(scale?.input[1], index) : new Float64Array(columns).fill(1);
-  if (stored?.dims.length !== 4 || one !== 1 || unit?.length !== 1 || scales?.length !== columns) return undefined;
-  const data = Float64Array.from(tensorElements(stored), Number).map((value) => value * (unit[0] ?? 1));
-  return Array.from({ length: heads }, (_, head) =>
-    scaledColumns({ data: data.subarray(head * rows * columns, (head + 1) * rows * columns), rows, columns }, scales),
-  );
-}
-
-/** The weight of a layer, with the bias as its last row. */
-function layerWithBias({ product, weight, dims: [depth, columns] }: Layer, index: GraphIndex): Matrix {
-  const stored = index.initializer.get(weight);
-  const scale = numbersOf(product.input[3], index) ?? new Float64Array();
-  const scales = scale.length === 1 ? new Float64Array(columns).fill(scale[0] ?? 1) : scale;
-  const data = stored ? Float64Array.from(tensorElements(stored), Number) : new Float64Array();
-  const bias = numbersOf(product.input[6], index) ?? new Float64Array();
-  return joinedRows([scaledColumns({ data, rows: depth, columns }, scales), { data: bias, rows: 1, columns }]);
-}
-
-function withoutBias({ data, rows, columns }: Matrix): { readonly weight: Matrix; readonly bias: Matrix } {
-  const end = (rows - 1) * columns;
-  return {
-    weight: { data: data.subarray(0, end), rows: rows - 1, columns },
-    bias: { data: data.subarray(end), rows: 1, columns },
-  };
-}
-
 /** Adds the nodes of a merged layer. */
-function replace({ weight, bias, end, reads, heads, result }: Replacement, added: Additions): void {
+function replace({ product, end, reads, heads, result }: Replacement, added: Additions): void {
   const name = `${end.name}.Merged`;
   const emit = emitter(name, added);
-  const { columns } = weight;
-  const tensor = makeTensor(`${name}.weight`, [weight.rows, columns], Float32Array.from(weight.data));
-  const biasName = `${name}.bias`;
-  added.tensors.push(tensor, makeTensor(biasName, [columns], Float32Array.from(bias.data)));
-  const { values, scale, zeroPoint } = quantizeWeight(
-    { weight: tensor, axis: 1, scheme: DEFAULT_WEIGHT_SCHEME },
-    added,
-  );
+  const { weight, bias } =
+    'addend' in product ? weightWithProductBefore(product, name, emit) : weightWithProductBehind(product, name, emit);
+  const { values, scale, zeroPoint } = quantizeWeight({ weight, axis: 1, scheme: DEFAULT_WEIGHT_SCHEME }, added);
   let [bytes = '', , aScale = '', , aZero = ''] = typeof reads === 'string' ? [] : reads.input;
   if (typeof reads === 'string') {
     [aScale, aZero] = [`${name}.scale`, `${name}.zero_point`];
@@ -221,11 +178,11 @@ function replace({ weight, bias, end, reads, heads, result }: Replacement, added
   }
   const [output = ''] = end.output;
   const rows = result === 'rows' ? output : `${name}.rows`;
-  const inputs = [bytes, values, aScale, scale, aZero, zeroPoint, biasName];
-  const product = makeNode(INTEGER_PRODUCT, end.name, inputs, [rows]);
-  product.domain = CONTRIB;
-  added.nodes.push(product);
-  const each = columns / heads;
+  const inputs = [bytes, values, aScale, scale, aZero, zeroPoint, bias];
+  const layer = makeNode(INTEGER_PRODUCT, end.name, inputs, [rows]);
+  layer.domain = CONTRIB;
+  added.nodes.push(layer);
+  const each = Number(weight.dims[1]) / heads;
   if (result === 'heads')
     emit('Transpose', [emit('Reshape', [rows, [0, 0, heads, each]])], { perm: [0, 2, 1, 3] }, output);
   // The Reshape keeps ONNX Runtime from joining this Transpose with one that follows to one of any order, which takes longer.

@@ -36,10 +36,10 @@ export const ortCpu: QuantizationTarget = {
   looksUpByLength: true,
   narrow: (entry) => entry,
   place,
-  async finish(model, mayRoundAgain) {
+  async finish(model, mayRoundAgain, modes) {
     declareIntegerProduct(model);
     if (computeOnBytes(model) > 0) await foldConstants(model);
-    if (mayRoundAgain) await mergeHeadProducts(model);
+    if (mayRoundAgain) await mergeHeadProducts(model, modes);
     fuseMultiHeadAttention(model);
     fuseSineEmbedding(model);
     quantizeEarly(model);
