@@ -9,6 +9,7 @@
 #include "linear_block.h"
 #include "multi_head_attention.h"
 #include "observe.h"
+#include "patch_embedding.h"
 #include "patch_merging.h"
 #include "proposal_scores.h"
 #include "sine_embedding.h"
@@ -24,6 +25,7 @@ struct CpuKernels {
   FusionKernels fusion;
   MultiHeadAttentionRange multi_head_attention;
   IntegerMultiHeadAttentionRange integer_multi_head_attention;
+  PatchEmbeddingRange patch_embedding;
   PatchMergingRange patch_merging;
   SineEmbeddingRows sine_embedding;
   ProposalScoresKernels proposal_scores;

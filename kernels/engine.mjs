@@ -40,6 +40,7 @@ const LIBRARY = [
   'group_norm_op.cpp',
   'linear_block_op.cpp',
   'multi_head_attention_op.cpp',
+  'patch_embedding_op.cpp',
   'patch_merging_op.cpp',
   'prepared_layer.cpp',
   'projected_deformable_attention_op.cpp',

@@ -11,6 +11,7 @@
 #include "multi_head_attention_op.h"
 #include "observe_op.h"
 #include "operator_names.h"
+#include "patch_embedding_op.h"
 #include "patch_merging_op.h"
 #include "projected_deformable_attention_op.h"
 #include "projection_feed_forward_op.h"
@@ -41,6 +42,7 @@ OrtStatus* make_domain(const OrtApi& api, Contents contents, OrtCustomOpDomain**
     if (OrtStatus* status = dino8::add_fusion_attention(api, *domain)) return status;
     if (OrtStatus* status = dino8::add_proposal_scores(api, *domain)) return status;
     if (OrtStatus* status = dino8::add_projected_deformable_attention(api, *domain)) return status;
+    if (OrtStatus* status = dino8::add_patch_embedding(api, *domain)) return status;
     if (OrtStatus* status = dino8::add_patch_merging(api, *domain)) return status;
   }
   if (!has_training) return nullptr;

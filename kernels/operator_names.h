@@ -31,6 +31,7 @@ constexpr const char* kNormFusionAttentionAdd = "NormFusionAttentionAdd";       
 constexpr const char* kMultiHeadAttention = "MultiHeadAttention";                  // MULTI_HEAD_ATTENTION
 constexpr const char* kIntegerMultiHeadAttention = "IntegerMultiHeadAttention";    // INTEGER_MULTI_HEAD_ATTENTION
 constexpr const char* kGroupNormLevels = "GroupNormLevels";                        // GROUP_NORM_LEVELS
+constexpr const char* kPatchEmbedding = "PatchEmbedding";                          // PATCH_EMBEDDING
 constexpr const char* kPatchMerging = "PatchMerging";                              // PATCH_MERGING
 constexpr const char* kSineEmbedding = "SineEmbedding";                            // SINE_EMBEDDING
 constexpr const char* kProposalScores = "ProposalScores";                          // PROPOSAL_SCORES

@@ -528,6 +528,28 @@ bool compare_group_norm(const CpuKernels& kernels) {
   return agree(results[0], results[1], 1e-4f);
 }
 
+bool compare_patch_embedding(const CpuKernels& kernels) {
+  PatchEmbedding e;
+  e.patch = whole(0, 1) ? 4 : 2 * whole(1, 4), e.batch = whole(1, 2), e.colours = whole(1, 3);
+  e.height = whole(1, 40), e.width = whole(1, 80);
+  const int64_t columns = whole(1, 90);
+  const auto x = reals(e.batch * e.colours * e.height * e.width, 2, whole(0, 3) == 0);
+  const auto scale = reals(columns, 1), bias = reals(columns, 1);
+  const Layer layer(e.colours * e.patch * e.patch, columns, whole(0, 70));
+  e.x = x.data(), e.norm_scale = scale.data(), e.norm_bias = bias.data(), e.norm_epsilon = 1e-2f;
+  e.input = {1.0f / 64, static_cast<int32_t>(whole(0, 255))}, e.layer = layer.packed;
+  std::vector<float> results[2];
+  const CpuKernels* each[] = {&kernels, &scalar_kernels};
+  for (int at = 0; at < 2; at++) {
+    results[at].resize(static_cast<size_t>(e.all_rows() * e.columns() * columns));
+    e.y = results[at].data();
+    const int64_t middle = whole(0, e.all_rows());
+    each[at]->patch_embedding(e, 0, middle);
+    each[at]->patch_embedding(e, middle, e.all_rows());
+  }
+  return agree(results[0], results[1], 1e-3f);
+}
+
 bool compare_patch_merging(const CpuKernels& kernels) {
   PatchMerging m;
   m.batch = whole(1, 2), m.height = whole(1, 15), m.width = whole(1, 15), m.channels = whole(1, 40);
@@ -628,6 +650,7 @@ constexpr Comparison kComparisons[] = {{"linear layers", compare_some_linear_blo
                                        {"attention of several heads", compare_multi_head_attention},
                                        {"attention of several heads in bytes", compare_integer_multi_head_attention},
                                        {"group normalization", compare_group_norm},
+                                       {"embedding of patches", compare_patch_embedding},
                                        {"merging of patches", compare_patch_merging},
                                        {"sine embedding", compare_sine_embedding},
                                        {"scores of proposals", compare_proposal_scores},

@@ -12,6 +12,7 @@
 #include "../multi_head_attention_op.h"
 #include "../operator_names.h"
 #include "../ort_abi.h"
+#include "../patch_embedding_op.h"
 #include "../patch_merging_op.h"
 #include "../projected_deformable_attention_op.h"
 #include "../projection_feed_forward_op.h"
@@ -162,7 +163,7 @@ const std::vector<const OrtCustomOp*>& library() {
     for (const auto add : {add_deformable_attention, add_add_quantized, add_multi_head_attention, add_linear_blocks,
                            add_window_attention, add_fusion_attention, add_sine_embedding, add_proposal_scores,
                            add_projected_deformable_attention, add_group_norm, add_projection_feed_forward,
-                           add_patch_merging})
+                           add_patch_embedding, add_patch_merging})
       add(own_api(), made);
     return made;
   }();

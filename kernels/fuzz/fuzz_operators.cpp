@@ -212,6 +212,15 @@ Inputs group_norm_levels(Choices& choices) {
   return inputs;
 }
 
+Inputs patch_embedding(Choices& choices) {
+  const int64_t patch = 2 * choices.whole(1, 3), colours = choices.whole(1, 3), columns = choices.whole(1, 70);
+  Inputs inputs = {{{choices.whole(0, 2), colours, choices.whole(0, 20), choices.whole(0, 40)}}};
+  add_layer(choices, colours * patch * patch, columns, inputs);
+  for (int vector = 0; vector < 2; vector++) inputs.push_back({{columns}});
+  inputs.push_back({{}, {patch}});
+  return inputs;
+}
+
 Inputs patch_merging(Choices& choices) {
   const int64_t channels = choices.whole(1, 20), depth = 4 * channels;
   Inputs inputs = {{{choices.whole(0, 2), choices.whole(0, 9), choices.whole(0, 9), channels}}};
@@ -276,6 +285,7 @@ Inputs fitting_inputs(Choices& choices, const std::string& name) {
   if (has(kFusionAttention)) return fusion_attention(choices, has("Norm"), has(kQuantized), has(kAndSum));
   if (has(kMultiHeadAttention)) return multi_head_attention(choices, has(kIntegerMultiHeadAttention), has(kQuantized));
   if (has(kGroupNormLevels)) return group_norm_levels(choices);
+  if (has(kPatchEmbedding)) return patch_embedding(choices);
   if (has(kPatchMerging)) return patch_merging(choices);
   if (has(kSineEmbedding)) return sine_embedding(choices, has(kQuantized));
   if (has(kProposalScores)) return proposal_scores(choices);

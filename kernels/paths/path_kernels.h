@@ -15,6 +15,7 @@
 #include "../integer_multi_head_attention_range.h"
 #include "../linear_block_rows.h"
 #include "../multi_head_attention_range.h"
+#include "../patch_embedding_range.h"
 #include "../patch_merging_range.h"
 #include "../proposal_scores_rows.h"
 #include "../row_gradients.h"
@@ -36,6 +37,7 @@ constexpr CpuKernels path_kernels() {
       {fusion_prepare, fusion_part<Vector, Tile>, fusion_merge},
       multi_head_attention_range<Vector>,
       integer_multi_head_attention_range<typename Tile::Small>,
+      patch_embedding_range<Tile>,
       patch_merging_range<Tile>,
       sine_embedding_rows,
       {Tile::kRowsAtATime, proposal_score_of_zeros<Vector, Tile>, proposal_scores_rows<Vector, Tile>},

@@ -47,6 +47,8 @@ export const NORM_FUSION_ATTENTION_ADD = 'NormFusionAttentionAdd';
 export const MULTI_HEAD_ATTENTION = 'MultiHeadAttention';
 /** The same with products of integers; see quant/targets/ort-cpu/multi-head-attention-function.ts. */
 export const INTEGER_MULTI_HEAD_ATTENTION = 'IntegerMultiHeadAttention';
+/** The embedding of an image's patches, with a linear layer in integers; see quant/targets/ort-cpu/patch-embedding-function.ts. */
+export const PATCH_EMBEDDING = 'PatchEmbedding';
 /** The merging of neighbours of a map, with a linear layer in integers; see quant/targets/ort-cpu/patch-merging-function.ts. */
 export const PATCH_MERGING = 'PatchMerging';
 

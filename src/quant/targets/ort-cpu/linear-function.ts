@@ -64,6 +64,7 @@ const PRODUCTS = {
   [operators.INTEGER_MULTI_HEAD_ATTENTION]: 2,
   [operators.PROJECTED_DEFORMABLE_ATTENTION]: 2,
   [operators.PROJECTION_FEED_FORWARD]: 3,
+  [operators.PATCH_EMBEDDING]: 1,
   [operators.PATCH_MERGING]: 1,
   [operators.PROPOSAL_SCORES]: 1,
 };

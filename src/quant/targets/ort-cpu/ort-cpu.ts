@@ -12,6 +12,7 @@ import { fuseFusionNorms } from './fuse-fusion-norm.ts';
 import { fuseFusionSums } from './fuse-fusion-sum.ts';
 import { fuseGroupNorms } from './fuse-group-norms.ts';
 import { fuseMultiHeadAttention } from './fuse-multi-head-attention.ts';
+import { fusePatchEmbedding } from './fuse-patch-embedding.ts';
 import { fusePatchMerging } from './fuse-patch-merging.ts';
 import { fuseProjectedAttention } from './fuse-projected-attention.ts';
 import { fuseProjections } from './fuse-projection.ts';
@@ -52,6 +53,7 @@ export const ortCpu: QuantizationTarget = {
     fuseProjections(model);
     fuseProposalScores(model);
     fuseProjectedAttention(model);
+    await fusePatchEmbedding(model);
     await fusePatchMerging(model);
     quantizeResults(model);
     fuseFusionSums(model);

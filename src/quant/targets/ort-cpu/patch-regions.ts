@@ -4,14 +4,16 @@
  */
 import { create } from '@bufbuild/protobuf';
 import { GraphProtoSchema, ModelProtoSchema } from 'onnx-buf';
-import { type GraphIndex, usedBy } from '../../../onnx/graph-index.ts';
+import { type GraphIndex, isStandard, usedBy } from '../../../onnx/graph-index.ts';
 import type { Infos } from '../../../onnx/infer/infer.ts';
 import type { Model } from '../../../onnx/read.ts';
-import { DataType } from '../../../onnx/types.ts';
+import { makeNode } from '../../../onnx/rewrite.ts';
+import { DataType, type NodeProto } from '../../../onnx/types.ts';
 import { makeValueInfo } from '../../../onnx/value-info.ts';
 import { modelBytes } from '../../../onnx/write.ts';
 import { Session } from '../../../runtime/session.ts';
 import { floatData, floats } from '../../../runtime/tensor.ts';
+import type { Range } from './residual-sum.ts';
 import { type Region, regionBefore } from './window-regions.ts';
 
 /** Operators that move numbers of a map. */
@@ -26,8 +28,11 @@ export interface Patches {
   readonly places: Int32Array;
 }
 
-/** The region in which only numbers of one map of four dimensions are moved, and which ends in `output`; undefined if there is none. */
-export function movesBefore(output: string, index: GraphIndex, infos: Infos): Region | undefined {
+/**
+ * The region in which only numbers of one map of four dimensions are moved, and which ends in `output`; undefined if there is
+ * none. With a range, the numbers become bytes of this range on their way.
+ */
+export function movesBefore(output: string, index: GraphIndex, infos: Infos, range?: Range): Region | undefined {
   const isMap = (name: string) =>
     infos.get(name)?.type === DataType.FLOAT &&
     !index.initializer.has(name) &&
@@ -35,10 +40,17 @@ export function movesBefore(output: string, index: GraphIndex, infos: Infos): Re
   const region = regionBefore(output, isMap, index);
   if (!region || region.nodes.size === 0 || infos.get(region.input)?.shape?.length !== 4) return undefined;
   const inner = new Set([region.input, ...[...region.nodes].flatMap((node) => node.output)]);
-  return region.shapes.every((node) => inner.has(node.input[0] ?? '')) ? region : undefined;
+  if (!region.shapes.every((node) => inner.has(node.input[0] ?? ''))) return undefined;
+  const ofBytes = [...region.nodes].filter((node) => infos.get(node.output[0] ?? '')?.type === DataType.UINT8);
+  const quantizers = ofBytes.filter((node) => isStandard(node, 'QuantizeLinear'));
+  const isOfRange = ({ input }: NodeProto) => input[1] === range?.[0] && input[2] === range?.[1];
+  // A Pad of bytes is none of these moves: what it puts beside a map need not be the byte of 0.
+  const isMove = (node: NodeProto) => MOVES.includes(node.opType) && node.opType !== 'Pad';
+  const areMoved = ofBytes.every((node) => quantizers.includes(node) || isMove(node));
+  return areMoved && quantizers.length === (range ? 1 : 0) && quantizers.every(isOfRange) ? region : undefined;
 }
 
-/** Runs a region on maps of the given shapes and compares every number with where it belongs. */
+/** Runs a region, in which numbers stay floats, on maps of the given shapes and compares every number with where it belongs. */
 export async function movesPatches(
   model: Model,
   region: Region,
@@ -49,7 +61,7 @@ export async function movesPatches(
   const used = new Set([...nodes].flatMap((node) => [...usedBy(node)]));
   const graph = create(GraphProtoSchema, {
     name: 'patches',
-    node: model.graph.node.filter((node) => nodes.has(node)),
+    node: model.graph.node.filter((node) => nodes.has(node)).map(onFloats),
     initializer: model.graph.initializer.filter(({ name }) => used.has(name)),
     input: [makeValueInfo(region.input, DataType.FLOAT, new Array(4).fill(undefined))],
     output: [makeValueInfo(region.output, DataType.FLOAT, undefined)],
@@ -71,6 +83,10 @@ export async function movesPatches(
   }
   return true;
 }
+
+/** A node as it is on floats: none become bytes. */
+const onFloats = (node: NodeProto): NodeProto =>
+  isStandard(node, 'QuantizeLinear') ? makeNode('Identity', node.name, node.input.slice(0, 1), node.output) : node;
 
 /** A number that tells a place from others, and from the zeros beside the map. */
 const numberAt = (at: number): number => (at % (2 ** 24 - 1)) + 1;
