@@ -199,21 +199,16 @@ inline void store_limited_bytes(uint8_t* to, const IntVector (&values)[Count]) {
 #endif
 }
 
-// Stores the integers nearest to four vectors of numbers plus `offset`, which is from 0 to 255. No number is above
-// 255 − offset; those below −offset, and those that are not numbers, become 0.
-inline void store_nearest_bytes(uint8_t* to, const FloatVector (&numbers)[4], int32_t offset) {
-  IntVector nearest[4];
-  for (int at = 0; at < 4; at++) {
+// The integers nearest to some numbers plus `offset`, which is from 0 to 255. No number is above 255 − offset; those below
+// −offset, and those that are not numbers, become an integer that is not above 0.
+inline IntVector nearest_integers(FloatVector numbers, IntVector offset) {
 #if defined(__AVX512F__)
-    nearest[at] = (IntVector)_mm512_maskz_cvtps_epi32(0xffff, (__m512)numbers[at]) + offset;
+  return (IntVector)_mm512_maskz_cvtps_epi32(0xffff, (__m512)numbers) + offset;
 #elif defined(__AVX2__)
-    nearest[at] = (IntVector)_mm256_cvtps_epi32((__m256)numbers[at]) + offset;
+  return (IntVector)_mm256_cvtps_epi32((__m256)numbers) + offset;
 #else
-    const FloatVector raised = larger(numbers[at], all_floats(-static_cast<float>(offset)));
-    nearest[at] = bits_of(raised + kRounding) + (offset - kRoundingBits);
+  return bits_of(larger(numbers, -to_floats(offset)) + kRounding) + (offset - kRoundingBits);
 #endif
-  }
-  store_limited_bytes(to, nearest);
 }
 
 }  // namespace

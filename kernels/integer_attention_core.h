@@ -16,10 +16,13 @@
 namespace dino8 {
 namespace {
 
+// What is subtracted from an unsigned byte to make a signed one.
+constexpr int32_t kSignedOffset = 128;
+
 // The initial sum of columns without a key: no difference of two scores is as large (kMostHeadSize).
 constexpr int32_t kNoKey = -(1 << 30);
 
-// One head. Queries, keys and values are those of multi_head_attention.h; keys and values are lowered by 128.
+// One head. Queries, keys and values are bytes; keys and values are lowered by 128.
 struct IntegerHead {
   const uint8_t* queries;  // [query_count, key_steps · 4], rows `query_stride` bytes apart
   int64_t query_stride;
@@ -29,13 +32,20 @@ struct IntegerHead {
   const int8_t* values;     // the rows of `value_panels` panels of `padded` rows
   int64_t value_panels;
   const int32_t* value_sums;  // [value_panels · 16]: the same for the values
-  const int32_t* query_rest;  // [query_count]: what is subtracted from all products of a query, where there is a bias
   float scale;                // of the products
-  const float* bias;          // [query_count, padded], minus infinity where there is no key; null for none
-  int64_t bias_stride;        // between rows; 0 if all queries have the same one
-  int64_t query_count, padded;  // keys, a multiple of kPanelColumns
-  float* scores;                // [rows of a tile, padded]
-  uint8_t* weights;             // [rows of a tile, padded]
+  int64_t query_count, key_count;
+  int64_t padded;    // keys, a multiple of kPanelColumns
+  float* scores;     // [rows of a tile, padded]
+  uint8_t* weights;  // [rows of a tile, padded]
+
+  // True if one key is alone behind whole panels of keys. The weights of such keys are computed for some queries together, in
+  // place of those of a panel for each.
+  bool has_last() const { return key_count > 1 && key_count % kPanelColumns == 1; }
+};
+
+// What is added to the scores. Where nothing is, scores are not scaled before the highest one is sought.
+struct NoScoreBias {
+  static constexpr bool kIsAdded = false;
 };
 
 // round(255 · 2^x) for x ≤ 0, with a polynomial of degree 3 for the fraction, whose relative error is below 1.1e-4. It is 0 where
@@ -53,13 +63,12 @@ inline IntVector weight_bytes(FloatVector x) {
   return bits_of(weight + kRounding) - kRoundingBits;
 }
 
-// Sets `bytes` [padded] to the weights of a row of scores. `scale` is that of the scores, whose highest is `highest`. Returns
-// the sum of the weights.
-inline int32_t weigh_scores(const float* scores, int64_t padded, float scale, float highest, uint8_t* bytes) {
-  const float factor = scale * kInverseLn2;
+// Sets `bytes` to the weights of `count` scores of a query, a multiple of kPanelColumns. The scores times `factor` are exponents of
+// two, and `highest` is the highest score. Returns the sums of the weights, in as many parts as a vector has numbers.
+inline IntVector weigh_scores(const float* scores, int64_t count, float factor, float highest, uint8_t* bytes) {
   const FloatVector most = all_floats(highest);
   IntVector total{};
-  for (int64_t at = 0; at < padded; at += kPanelColumns) {
+  for (int64_t at = 0; at < count; at += kPanelColumns) {
     IntVector sixteen[kPanelColumns / kFloatLanes];
     for (int64_t lane = 0; lane < kPanelColumns; lane += kFloatLanes) {
       const IntVector weights = weight_bytes((load_floats(scores + at + lane) - most) * factor);
@@ -68,58 +77,96 @@ inline int32_t weigh_scores(const float* scores, int64_t padded, float scale, fl
     }
     store_bytes(bytes + at, sixteen);
   }
-  return sum_of(total);
+  return total;
 }
 
-// Calls finish(query, column, sums, total) for each query and each panel of values, which begins at `column`: the 16 results are
-// sums / total, of the values lowered by 128. `total` is not a number where all scores are minus infinity, as by the definition
-// of softmax.
-template <class Tile, bool has_bias, class Finish>
-void attend_with_bytes(const IntegerHead& head, Finish finish) {
+// The highest scores of some queries, and the sums of their weights.
+template <class Tile>
+struct QueryScores {
+  static constexpr int64_t kRows = Tile::kRows;
+  FloatVector highest_parts[kRows];  // the highest of the scores at the same place of a vector
+  IntVector total_parts[kRows];
+  alignas(64) float highest[round_up(kRows, kFloatLanes)] = {};
+  alignas(64) int32_t total[round_up(kRows, kFloatLanes)] = {};
+};
+
+// Sets head.weights to the weights of the keys of `rows` queries. Each step is taken for all of them before the next one, since a
+// query's steps wait for each other.
+template <class Tile>
+void weigh_keys(const IntegerHead& head, int64_t rows, float factor, QueryScores<Tile>& queries) {
+  const bool has_last = head.has_last();
+  const int64_t count = has_last ? head.key_count - 1 : head.padded;
+  for (int64_t row = 0; row < rows; row++) queries.highest[row] = largest_of(queries.highest_parts[row]);
+  for (int64_t row = 0; row < rows; row++)
+    queries.total_parts[row] =
+        weigh_scores(head.scores + row * head.padded, count, factor, queries.highest[row], head.weights + row * head.padded);
+  for (int64_t row = 0; row < rows; row++) queries.total[row] = sum_of(queries.total_parts[row]);
+  if (!has_last) return;
+  for (int64_t first = 0; first < rows; first += kFloatLanes) {
+    const int64_t some = std::min(kFloatLanes, rows - first);
+    float last[kFloatLanes] = {};
+    int32_t weights[kFloatLanes];
+    for (int64_t at = 0; at < some; at++) last[at] = head.scores[(first + at) * head.padded + count];
+    store_ints(weights, weight_bytes((load_floats(last) - load_floats(queries.highest + first)) * factor));
+    store_ints(queries.total + first, load_ints(queries.total + first) + load_ints(weights));
+    // Zeros fill up the step.
+    for (int64_t at = 0; at < some; at++) {
+      const uint8_t step[kStepDepth] = {static_cast<uint8_t>(weights[at])};
+      std::memcpy(head.weights + (first + at) * head.padded + count, step, sizeof step);
+    }
+  }
+}
+
+// Calls finish(query, column, sums, inverse) for each query and each panel of values, which begins at `column`: the 16 results are
+// sums · inverse, of the values lowered by 128. `inverse` is not a number where all scores are minus infinity, as by the definition
+// of softmax. A type `Bias` has
+// - add(query, key, scores), the scores of a query and a vector of keys with their bias, minus infinity where there is no key;
+// - rest(query), which is subtracted from all products of a query;
+// - kFactor: scores times this number are exponents of two.
+template <class Tile, class Bias, class Finish>
+void attend_with_bytes(const IntegerHead& head, const Bias& bias, Finish finish) {
   constexpr int64_t kRows = Tile::kRows, kWidth = Tile::kPanels * kPanelColumns;
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   alignas(64) int32_t sums[kRows * kWidth];
   const int64_t panels = head.padded / kPanelColumns, panel_bytes = head.key_steps * kStepBytes;
+  const int64_t value_steps = (head.key_count + kStepDepth - 1) / kStepDepth;
   const Tile tile{};
+  QueryScores<Tile> queries;
   for (int64_t first = 0; first < head.query_count; first += kRows) {
     const int64_t rows = std::min(kRows, head.query_count - first);
-    const uint8_t* const queries = head.queries + first * head.query_stride;
-    FloatVector highest[kRows];
-    for (FloatVector& each : highest) each = all_floats(-kInfinity);
+    for (FloatVector& each : queries.highest_parts) each = all_floats(-kInfinity);
     for (int64_t panel = 0; panel < panels; panel += Tile::kPanels) {
       const int64_t some_panels = std::min(Tile::kPanels, panels - panel), width = some_panels * kPanelColumns;
       const int64_t column = panel * kPanelColumns;
-      tile.multiply(rows, some_panels, queries, head.query_stride, head.keys + panel * panel_bytes, panel_bytes,
-                    head.key_steps, head.key_sums + column, sums);
+      tile.multiply(rows, some_panels, head.queries + first * head.query_stride, head.query_stride,
+                    head.keys + panel * panel_bytes, panel_bytes, head.key_steps, head.key_sums + column, sums);
       for (int64_t row = 0; row < rows; row++) {
         float* const to = head.scores + row * head.padded + column;
-        FloatVector most = highest[row];
+        FloatVector most = queries.highest_parts[row];
         for (int64_t at = 0; at < width; at += kFloatLanes) {
           IntVector products = load_ints(sums + row * width + at);
-          if constexpr (has_bias) products -= head.query_rest[first + row];
+          if constexpr (Bias::kIsAdded) products -= bias.rest(first + row);
           FloatVector score = to_floats(products);
-          if constexpr (has_bias)
-            score = score * head.scale + load_floats(head.bias + (first + row) * head.bias_stride + column + at);
+          if constexpr (Bias::kIsAdded) score = bias.add(first + row, column + at, score * head.scale);
           most = larger(score, most);
           store_floats(to + at, score);
         }
-        highest[row] = most;
+        queries.highest_parts[row] = most;
       }
     }
-    float totals[kRows];
-    for (int64_t row = 0; row < rows; row++) {
-      const float most = largest_of(highest[row]);
-      const int32_t total = weigh_scores(head.scores + row * head.padded, head.padded, has_bias ? 1 : head.scale, most,
-                                         head.weights + row * head.padded);
-      totals[row] = most == -kInfinity ? std::numeric_limits<float>::quiet_NaN() : static_cast<float>(total);
-    }
+    if constexpr (Bias::kIsAdded) weigh_keys<Tile>(head, rows, Bias::kFactor, queries);
+    else weigh_keys<Tile>(head, rows, head.scale * kInverseLn2, queries);
+    float inverse[kRows];
+    for (int64_t row = 0; row < rows; row++)
+      inverse[row] = queries.highest[row] == -kInfinity ? std::numeric_limits<float>::quiet_NaN()
+                                                        : 1 / static_cast<float>(queries.total[row]);
     for (int64_t panel = 0; panel < head.value_panels; panel += Tile::kPanels) {
       const int64_t some_panels = std::min(Tile::kPanels, head.value_panels - panel), width = some_panels * kPanelColumns;
       tile.multiply(rows, some_panels, head.weights, head.padded, head.values + panel * head.padded * kPanelColumns,
-                    head.padded * kPanelColumns, head.padded / kStepDepth, head.value_sums + panel * kPanelColumns, sums);
+                    head.padded * kPanelColumns, value_steps, head.value_sums + panel * kPanelColumns, sums);
       for (int64_t row = 0; row < rows; row++)
         for (int64_t at = 0; at < width; at += kPanelColumns)
-          finish(first + row, panel * kPanelColumns + at, sums + row * width + at, totals[row]);
+          finish(first + row, panel * kPanelColumns + at, sums + row * width + at, inverse[row]);
     }
   }
 }

@@ -15,9 +15,6 @@
 namespace dino8 {
 namespace {
 
-// What is subtracted from an unsigned byte to make a signed one.
-constexpr int32_t kSignedOffset = 128;
-
 // The memory of a task, see IntegerHead. Each part begins at a cache line.
 struct IntegerHeadScratch {
   int64_t padded, key_steps, value_panels, row_bytes, bias_rows;
@@ -105,6 +102,20 @@ inline void load_head(const IntegerMultiHeadAttention& a, int64_t head, int64_t 
   }
 }
 
+// The bias of a head, see IntegerHeadScratch and NoScoreBias.
+struct HeadScoreBias {
+  static constexpr bool kIsAdded = true;
+  static constexpr float kFactor = kInverseLn2;
+  const float* rows;
+  int64_t stride;  // 0 if all queries have the same one
+  const int32_t* query_rest;
+
+  int32_t rest(int64_t query) const { return query_rest[query]; }
+  FloatVector add(int64_t query, int64_t key, FloatVector scores) const {
+    return scores + load_floats(rows + query * stride + key);
+  }
+};
+
 // See `IntegerMultiHeadAttentionRange`.
 template <class Tile>
 void integer_multi_head_attention_range(const IntegerMultiHeadAttention& a, int64_t head, int64_t begin, int64_t end) {
@@ -114,8 +125,8 @@ void integer_multi_head_attention_range(const IntegerMultiHeadAttention& a, int6
   const int64_t first = (head / a.heads * a.queries + begin) * a.channels() + head % a.heads * a.size;
   const float zero = static_cast<float>(a.value_range.zero_point - kSignedOffset) * a.value_range.scale;
   const float inverse = 1 / a.y_range.scale, zero_point = static_cast<float>(a.y_range.zero_point);
-  const auto finish = [&, inverse, zero_point, zero](int64_t query, int64_t column, const int32_t* sums, float total) {
-    const float factor = a.value_range.scale / total;
+  const auto finish = [&, inverse, zero_point, zero](int64_t query, int64_t column, const int32_t* sums, float of_weights) {
+    const float factor = a.value_range.scale * of_weights;
     const int64_t place = first + query * a.channels() + column, width = std::min(kPanelColumns, a.size - column);
     float result[kPanelColumns];
     uint8_t result_bytes[kPanelColumns];
@@ -137,16 +148,15 @@ void integer_multi_head_attention_range(const IntegerMultiHeadAttention& a, int6
                         scratch.values,
                         scratch.value_panels,
                         scratch.value_sums,
-                        scratch.query_rest,
                         a.query_range.scale * a.key_range.scale * a.scale,
-                        scratch.bias,
-                        a.query_stride == 0 ? 0 : scratch.padded,
                         count,
+                        a.keys,
                         scratch.padded,
                         scratch.scores,
                         scratch.weights};
-  if (scratch.has_bias) attend_with_bytes<Tile, true>(all, finish);
-  else attend_with_bytes<Tile, false>(all, finish);
+  const HeadScoreBias bias{scratch.bias, a.query_stride == 0 ? 0 : scratch.padded, scratch.query_rest};
+  if (scratch.has_bias) attend_with_bytes<Tile>(all, bias, finish);
+  else attend_with_bytes<Tile>(all, NoScoreBias{}, finish);
 }
 
 }  // namespace

@@ -34,27 +34,19 @@ inline IntVector to_byte(FloatVector value, float inverse, float zero_point) {
 
 // Stores the same bytes of four vectors.
 inline void store_as_bytes(uint8_t* to, const FloatVector (&values)[4], float inverse, float zero_point) {
-  FloatVector limited[4];
-  for (int at = 0; at < 4; at++) limited[at] = smaller(all_floats(255 - zero_point), values[at] * inverse);
-  store_nearest_bytes(to, limited, static_cast<int32_t>(zero_point));
+  const IntVector offset = IntVector{} + static_cast<int32_t>(zero_point);
+  IntVector nearest[4];
+  for (int at = 0; at < 4; at++)
+    nearest[at] = nearest_integers(smaller(all_floats(255 - zero_point), values[at] * inverse), offset);
+  store_limited_bytes(to, nearest);
 }
 
-// The bytes of a vector with a scale and a zero point for each number.
-inline IntVector to_byte(FloatVector value, FloatVector inverse, IntVector zero_point) {
-  const FloatVector lowest = -to_floats(zero_point);
-  const FloatVector limited = smaller(larger(value * inverse, lowest), lowest + 255.0f);
-  return bits_of(limited + kRounding) + (zero_point - kRoundingBits);
-}
-
-// The bytes of 16 numbers. Returns their sums in as many parts as a vector has numbers.
-inline IntVector quantize_sixteen(const float* from, float inverse, float zero_point, uint8_t* to) {
-  IntVector bytes[16 / kFloatLanes], sums{};
-  for (int64_t at = 0; at < 16 / kFloatLanes; at++) {
+// Stores the bytes of 16 numbers.
+inline void quantize_sixteen(const float* from, float inverse, float zero_point, uint8_t* to) {
+  IntVector bytes[16 / kFloatLanes];
+  for (int64_t at = 0; at < 16 / kFloatLanes; at++)
     bytes[at] = to_byte(load_floats(from + at * kFloatLanes), inverse, zero_point);
-    sums += bytes[at];
-  }
   store_bytes(to, bytes);
-  return sums;
 }
 
 __attribute__((noinline)) void quantize_row(const float* from, int64_t count, ByteRange range, uint8_t* to) {
@@ -70,14 +62,6 @@ __attribute__((noinline)) void quantize_row(const float* from, int64_t count, By
   if (count >= 16) quantize_sixteen(from + count - 16, inverse, zero_point, to + count - 16);
   else
     for (at = 0; at < count; at++) to[at] = to_byte(from[at], inverse, zero_point);
-}
-
-// The same for a multiple of 16 numbers. Returns the sum of the bytes.
-inline int32_t quantize_row_and_sum(const float* from, int64_t count, ByteRange range, uint8_t* to) {
-  const float inverse = 1 / range.scale, zero_point = static_cast<float>(range.zero_point);
-  IntVector sums{};
-  for (int64_t at = 0; at < count; at += 16) sums += quantize_sixteen(from + at, inverse, zero_point, to + at);
-  return sum_of(sums);
 }
 
 // Quantizes a + b and, unless `sum` is null, keeps the sum as floats too.

@@ -21,10 +21,12 @@ struct WindowAttention {
   ByteRange input;
   PackedLayer projections;  // to queries, keys and values, one after the other: 3 · channels columns
   float query_scale = 0;
-  const float* position_bias = nullptr;  // [heads, tokens of a window, padded_tokens], minus infinity at the end of a row
-  // The numbers that bytes stand for, if the products of attention are products of bytes. Keys and values are signed.
+  // [heads, tokens of a window, padded_tokens], minus infinity at the end of a row; times 1 / ln 2 with products of bytes
+  const float* position_bias = nullptr;
+  // The numbers that bytes stand for, if the products of attention are products of bytes. Keys and values are signed. The weights
+  // of keys are bytes relative to the largest one of a query, whose sum divides the result.
   bool has_byte_products = false;
-  ByteRange query, key, weights, value;
+  ByteRange query, key, value;
   ByteRange context;
   PackedLayer output;
   ResidualRounding residual;

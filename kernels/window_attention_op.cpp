@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <limits>
 #include <memory>
 #include <new>
@@ -12,6 +13,7 @@
 
 #include "cache_line.h"
 #include "cpu_operator.h"
+#include "exponential.h"
 #include "prepared_layer.h"
 #include "quantized_output.h"
 #include "window_attention.h"
@@ -23,17 +25,17 @@ constexpr size_t kX = 0, kNormScale = 1, kNormBias = 2, kPositionBias = 8, kQuer
                  kShift = 16, kPlainInputs = 17;
 constexpr LayerInputs kProjections = layer_at(3), kOutput = layer_at(9);
 
-// The inputs of a variant: those above, then scale and zero point of queries, keys, weights and values where products are
-// of bytes, and then those of x, the branch and the sum where the residual sum is rounded.
+// The inputs of a variant: those above, then scale and zero point of queries, keys and values where products are of bytes, and
+// then those of x, the branch and the sum where the residual sum is rounded.
 struct Variant {
   bool has_byte_products, is_rounded;
 
   constexpr size_t products() const { return kPlainInputs; }
-  constexpr size_t rounding() const { return products() + (has_byte_products ? 8 : 0); }
+  constexpr size_t rounding() const { return products() + (has_byte_products ? 6 : 0); }
   constexpr size_t inputs() const { return rounding() + (is_rounded ? 6 : 0); }
   // Keys and values are signed.
   constexpr bool is_signed(size_t index) const {
-    return has_byte_products && (index == products() + 3 || index == products() + 7);
+    return has_byte_products && (index == products() + 3 || index == products() + 5);
   }
   constexpr bool is_zero_point(size_t index) const { return index > products() && (index - products()) % 2 == 1; }
 };
@@ -69,15 +71,21 @@ OrtStatus* read_window(const OrtApi& api, const OrtKernelInfo* node, WindowAtten
   return nullptr;
 }
 
-// Copies the bias into rows of padded_tokens, which begin at cache lines, if that is not their size. Returns null, or the
-// sentence that says what is wrong.
+// A score as an exponent of two.
+float as_power(float score) {
+  constexpr float kMost = std::numeric_limits<float>::max();
+  return std::isfinite(score) ? std::clamp(score * kInverseLn2, -kMost, kMost) : score;
+}
+
+// Copies the bias into rows of padded_tokens, which begin at cache lines, unless the kernel can read it as it is. Returns null, or
+// the sentence that says what is wrong.
 const char* read_position_bias(const InputTensor& bias, WindowAttentionKernel& kernel) {
   WindowAttention& a = kernel.attention;
   if (bias.data == nullptr) return "WindowAttention: the bias of the positions must be a constant of the model";
   if (bias.rank != 3 || bias.dims[0] < 1 || bias.dims[1] != a.tokens() || bias.dims[2] != a.tokens())
     return "WindowAttention: the bias of the positions does not fit the window";
   a.heads = bias.dims[0];
-  if (a.padded_tokens() == a.tokens()) return nullptr;
+  if (a.padded_tokens() == a.tokens() && !a.has_byte_products) return nullptr;
   const int64_t rows = a.heads * a.tokens();
   const int64_t bytes = rows * a.padded_tokens() * static_cast<int64_t>(sizeof(float));
   kernel.position_bias.reset(new (std::nothrow) CacheLine[static_cast<size_t>(cache_lines(bytes))]);
@@ -85,12 +93,14 @@ const char* read_position_bias(const InputTensor& bias, WindowAttentionKernel& k
   float* to = floats_of(kernel.position_bias.get());
   const auto* from = static_cast<const float*>(bias.data);
   for (int64_t row = 0; row < rows; row++, from += a.tokens(), to += a.padded_tokens()) {
-    std::copy(from, from + a.tokens(), to);
+    if (a.has_byte_products) std::transform(from, from + a.tokens(), to, as_power);
+    else std::copy(from, from + a.tokens(), to);
     std::fill(to + a.tokens(), to + a.padded_tokens(), -std::numeric_limits<float>::infinity());
   }
   return nullptr;
 }
 
+template <bool has_byte_products>
 OrtStatus* create(const OrtCustomOp*, const void* table, const OrtKernelInfo* node, void** created) {
   const OrtApi api{static_cast<const void* const*>(table)};
   const auto invalid = [&](const char* problem) { return api.createStatus(kInvalidArgument, problem); };
@@ -99,6 +109,7 @@ OrtStatus* create(const OrtCustomOp*, const void* table, const OrtKernelInfo* no
   auto kernel = std::make_unique<WindowAttentionKernel>();
   kernel->api = api, kernel->run = path->kernels->window_attention;
   WindowAttention& a = kernel->attention;
+  a.has_byte_products = has_byte_products;
   if (OrtStatus* status = api.floatAttribute(node, "epsilon", &a.norm_epsilon)) return status;
   if (OrtStatus* status = read_window(api, node, a)) return status;
   if (OrtStatus* status = read_layer(api, node, kProjections, kernel->projections)) return status;
@@ -132,8 +143,8 @@ void run_task(void* data, size_t index) {
 template <bool has_byte_products, bool is_rounded>
 const char* read_ranges(const InputTensor* in, WindowAttention& a) {
   constexpr Variant variant{has_byte_products, is_rounded};
-  a.has_byte_products = has_byte_products, a.residual.is_rounded = is_rounded;
-  ByteRange* const of_products[] = {&a.query, &a.key, &a.weights, &a.value};
+  a.residual.is_rounded = is_rounded;
+  ByteRange* const of_products[] = {&a.query, &a.key, &a.value};
   ByteRange* const of_sum[] = {&a.residual.x, &a.residual.branch, &a.residual.sum};
   for (size_t index = variant.products(); index < variant.inputs(); index += 2) {
     ByteRange& range = *(index < variant.rounding() ? of_products[(index - variant.products()) / 2]
@@ -209,7 +220,7 @@ OrtCustomOp describe_op() {
   op.GetInputTypeCount = [](const OrtCustomOp*) { return Variant{has_byte_products, is_rounded}.inputs(); };
   op.GetInputType = input_type<has_byte_products, is_rounded>;
   op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return 1; };
-  op.CreateKernelV2 = guarded_create<create>;
+  op.CreateKernelV2 = guarded_create<create<has_byte_products>>;
   op.KernelComputeV2 = guarded<WindowAttentionKernel, compute<has_byte_products, is_rounded>>;
   op.KernelDestroy = [](void* kernel) { delete static_cast<WindowAttentionKernel*>(kernel); };
   return op;

@@ -6,6 +6,7 @@
 #include <memory>
 #include <new>
 
+#include "exponential.h"
 #include "window_attention.h"
 
 namespace dino8 {
@@ -76,10 +77,11 @@ class WindowMasks {
   // Returns the row of each token; null if there is nothing to add in this window.
   const float* const* of(const WindowAttention& a, const WindowLines& lines) {
     if (!lines.down.has_border && !lines.across.has_border) return nullptr;
+    const float across_borders = a.has_byte_products ? kAcrossBorders * kInverseLn2 : kAcrossBorders;
     for (int64_t token = 0; token < a.tokens(); token++) {
       const int64_t group = 2 * lines.down.group(token / a.window) + lines.across.group(token % a.window);
       for (int64_t other = 0; other < kGroups; other++)
-        rows_[other * a.padded_tokens() + token] = other == group ? 0 : kAcrossBorders;
+        rows_[other * a.padded_tokens() + token] = other == group ? 0 : across_borders;
       row_of_[token] = rows_.get() + group * a.padded_tokens();
     }
     return row_of_.get();

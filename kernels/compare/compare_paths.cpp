@@ -234,7 +234,7 @@ bool compare_window_attention(const CpuKernels& kernels) {
   a.projections = projections.packed, a.output = output.packed, a.query_scale = 0.25f;
   a.has_byte_products = whole(0, 1) != 0;
   a.query = {1.0f / 64, static_cast<int32_t>(whole(0, 255))}, a.key = {1.0f / 64, static_cast<int32_t>(whole(-128, 127))};
-  a.weights = {1.0f / 255, static_cast<int32_t>(whole(0, 1))}, a.value = {1.0f / 32, static_cast<int32_t>(whole(-128, 127))};
+  a.value = {1.0f / 32, static_cast<int32_t>(whole(-128, 127))};
   a.residual.is_rounded = whole(0, 1) != 0;
   a.residual.x = a.residual.branch = a.residual.sum = {1.0f / 32, static_cast<int32_t>(whole(0, 255))};
   std::vector<float> found(x.size()), expected(x.size());

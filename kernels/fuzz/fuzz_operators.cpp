@@ -161,7 +161,7 @@ Inputs window_attention(Choices& choices, bool has_byte_products, bool is_rounde
   inputs.push_back(one_number(true));
   inputs.push_back({{}, {window}});
   inputs.push_back({{}, {choices.whole(0, window - 1)}});
-  for (int range = 0; range < (has_byte_products ? 4 : 0) + (is_rounded ? 3 : 0); range++) add_range(inputs);
+  for (int range = 0; range < (has_byte_products ? 3 : 0) + (is_rounded ? 3 : 0); range++) add_range(inputs);
   return inputs;
 }
 

@@ -4,13 +4,12 @@
  * queries of a head at a time through all of it, so that no tensor of all queries and keys exists; the body computes the same
  * in separate operators.
  *
- * `ai.dino8::IntegerMultiHeadAttention` is the same with products of integers. The weights of keys are bytes relative to the
- * largest one of a query, and are divided by their sum behind the product with the values: so 8 bits represent them well
- * however many keys there are.
+ * `ai.dino8::IntegerMultiHeadAttention` is the same with products of integers. The weights of keys are bytes as in byte-weights.ts.
  */
 import { GraphBuilder, type Value } from '../../../onnx/builder.ts';
 import { DOMAIN, INTEGER_MULTI_HEAD_ATTENTION, MULTI_HEAD_ATTENTION } from '../../../onnx/dino8-operators.ts';
 import { DataType, type FunctionProto } from '../../../onnx/types.ts';
+import { mixByBytes } from './byte-weights.ts';
 
 /** The variants of the operator. */
 export interface MultiHeadParts {
@@ -49,20 +48,7 @@ export function multiHeadAttentionFunction(parts: MultiHeadParts): FunctionProto
   const product = b.matmul(byHead(query, [0, 2, 1, 3]), byHead(key, [0, 2, 3, 1]));
   const scores = b.add(b.mul(product, scale), bias);
   const values = byHead(value, [0, 2, 1, 3]);
-  const mixed = parts.hasIntegers ? mixByBytes(b, scores, values, one) : b.matmul(b.softmax(scores), values);
+  const mixed = parts.hasIntegers ? mixByBytes(b, scores, values) : b.matmul(b.softmax(scores), values);
   b.output('y', b.reshape(b.transpose(mixed, [0, 2, 1, 3]), [0, 0, -1]));
   return b.finishFunction(DOMAIN);
-}
-
-/** The means of values by weights that are bytes relative to the largest one of a query. */
-function mixByBytes(
-  b: GraphBuilder,
-  scores: Value,
-  values: Value,
-  one: (operator: string, inputs: readonly Value[]) => Value,
-): Value {
-  const range = [b.constant(Float32Array.of(1 / 255), []), b.constant(Uint8Array.of(0), [])];
-  const exponentials = b.exp(b.sub(scores, b.reduceMax(scores, [-1])));
-  const weights = one('DequantizeLinear', [one('QuantizeLinear', [exponentials, ...range]), ...range]);
-  return b.div(b.matmul(weights, values), b.reduceSum(weights, [-1]));
 }

@@ -2,11 +2,12 @@
  * The operators `ai.dino8::WindowAttention`: attention within the windows of a map (Swin Transformer, Liu et al. 2021,
  * https://arxiv.org/abs/2103.14030), with the normalization before it and the residual sum behind it. dino8's library has a
  * kernel that takes some windows at a time through all of it and finds their tokens in the map by index; the body is the same
- * in separate operators, with a tensor of windows.
+ * in separate operators, with a tensor of windows. In the variants with integers the weights of keys are bytes as in byte-weights.ts.
  */
 import { GraphBuilder, type Value } from '../../../onnx/builder.ts';
 import { DOMAIN, INTEGER_WINDOW_ATTENTION, ROUNDED, WINDOW_ATTENTION } from '../../../onnx/dino8-operators.ts';
 import { DataType, type FunctionProto } from '../../../onnx/types.ts';
+import { mixByBytes } from './byte-weights.ts';
 import { referToEpsilon } from './epsilon.ts';
 import { layerInputs, linearLayer, quantizeFor } from './integer-layer.ts';
 import { addResidual, roundingInputs, roundTo } from './residual-sum.ts';
@@ -41,7 +42,7 @@ type Range = readonly [scale: Value, zeroPoint: Value];
  * - the layer behind the attention, with the same five inputs
  * - query_scale float [], window int64 [1], shift int64 [1]: the queries are multiplied by the first; windows have window² tokens;
  *   the map is padded to whole windows on the right and at the bottom, and then rolled up and to the left by `shift`
- * - with integers: scale and zero point of queries (uint8), keys (int8), weights, which are the softmax (uint8), and values (int8)
+ * - with integers: scale and zero point of queries (uint8), keys (int8) and values (int8)
  * - if it is rounded: those of x, of what is added to it, and of the sum (uint8)
  *
  * Output y float [batch, height, width, channels].
@@ -59,7 +60,7 @@ export function windowAttentionFunction(parts: WindowParts): FunctionProto {
   const queryScale = b.input('query_scale', DataType.FLOAT, []);
   const window = b.input('window', DataType.INT64, [1]);
   const shift = b.input('shift', DataType.INT64, [1]);
-  const [ofQueries, ofKeys, ofWeights, ofValues] = parts.hasIntegers ? productInputs(b) : [];
+  const [ofQueries, ofKeys, ofValues] = parts.hasIntegers ? productInputs(b) : [];
   const rounding = parts.isRounded ? roundingInputs(b) : [];
 
   const channels = b.dimension(x, 3);
@@ -88,13 +89,14 @@ export function windowAttentionFunction(parts: WindowParts): FunctionProto {
     const split = (value: Value) => b.transpose(b.reshape(value, [0, 0, heads, -1]), order);
     return range ? roundTo(b, part as Value, range, split) : split(part as Value); // Split has three results
   };
-  const rounded = (value: Value, range: Range | undefined) => (range ? roundTo(b, value, range) : value);
-  const queries = rounded(b.mul(byHead(query, [0, 2, 1, 3]), queryScale), ofQueries);
+  const scaled = b.mul(byHead(query, [0, 2, 1, 3]), queryScale);
+  const queries = ofQueries ? roundTo(b, scaled, ofQueries) : scaled;
   const scores = b.matmul(queries, byHead(key, [0, 2, 3, 1], ofKeys));
   const bias = b.add(shiftMask(b, { rows, columns, window, shift, tokens }), positionBias);
   const perImage = b.reshape(scores, [-1, b.mul(rows, columns), heads, tokens, tokens]);
   const biased = b.reshape(b.add(perImage, bias), [-1, heads, tokens, tokens]);
-  const mixed = b.matmul(rounded(b.softmax(biased), ofWeights), byHead(value, [0, 2, 1, 3], ofValues));
+  const values = byHead(value, [0, 2, 1, 3], ofValues);
+  const mixed = parts.hasIntegers ? mixByBytes(b, biased, values) : b.matmul(b.softmax(biased), values);
   const context = b.reshape(b.transpose(mixed, [0, 2, 1, 3]), [0, 0, -1]);
   const attended = linearLayer(b, quantizeFor(b, context, output), output);
 
@@ -109,9 +111,9 @@ export function windowAttentionFunction(parts: WindowParts): FunctionProto {
   return referToEpsilon(b.finishFunction(DOMAIN, ['epsilon']));
 }
 
-/** The ranges of queries, keys, weights and values. */
+/** The ranges of queries, keys and values. */
 function productInputs(b: GraphBuilder): readonly Range[] {
-  const types = { queries: DataType.UINT8, keys: DataType.INT8, weights: DataType.UINT8, values: DataType.INT8 };
+  const types = { queries: DataType.UINT8, keys: DataType.INT8, values: DataType.INT8 };
   return Object.entries(types).map(([name, type]) => [
     b.input(`${name}_scale`, DataType.FLOAT, []),
     b.input(`${name}_zero_point`, type, []),

@@ -153,7 +153,6 @@ function operator(
       ? [
           ...range('queries', 2 ** -6, Uint8Array.of(119)),
           ...range('keys', 2 ** -5, Int8Array.of(-9)),
-          ...range('weights', 1 / 255, Uint8Array.of(seed & 1)),
           ...range('values', 2 ** -5, Int8Array.of(5)),
         ]
       : []),

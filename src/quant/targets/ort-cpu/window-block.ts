@@ -25,7 +25,7 @@ export interface WindowBlock extends WindowRegions {
   readonly output: Layer;
   readonly biasName: string;
   readonly queryScale: number;
-  /** The ranges of queries, keys, weights and values where the products of the attention are products of integers. */
+  /** The ranges of queries, keys and values where the products of the attention are products of integers. */
   readonly ranges: readonly Range[] | undefined;
   readonly sum: ResidualSum;
   readonly channels: number;
@@ -100,16 +100,19 @@ export class WindowBlockFinder {
       keys?.value,
       mixed?.value,
     ].filter((value) => value !== undefined);
-    const found = [queries?.range, keys?.range, weightPair && rangeOf(weightPair), mixed?.range];
-    const ranges = this.#rangesOf(found);
-    if (values.length !== 3 || (!ranges && found.some(Boolean))) return undefined;
+    const found = [queries?.range, keys?.range, mixed?.range];
+    const ranges = weightPair && this.#rangesOf(found);
+    if (values.length !== 3 || (!ranges && [weightPair, ...found].some(Boolean))) return undefined;
     const bias = Float32Array.from(tensorElements(stored), Number);
     return { biasing, biasName, bias, heads, window, queryScale, ranges, values, mix };
   }
 
-  /** The ranges of queries, keys, weights and values: undefined unless all are there and of the types that the kernel reads. */
+  /**
+   * The ranges of queries, keys and values: undefined unless all are there and of the types that the kernel reads. The kernel needs
+   * no range of the weights (byte-weights.ts).
+   */
   #rangesOf(found: readonly (Range | undefined)[]): readonly Range[] | undefined {
-    const types = [DataType.UINT8, DataType.INT8, DataType.UINT8, DataType.INT8];
+    const types = [DataType.UINT8, DataType.INT8, DataType.INT8];
     const ranges = found.filter((range) => range !== undefined);
     const isWhole = types.every((type, at) => ranges[at] && isRangeOf(ranges[at], type, this.#infos));
     return ranges.length === types.length && isWhole ? ranges : undefined;
