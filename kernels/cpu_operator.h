@@ -1,4 +1,5 @@
-// The common part of all custom operators: they run on the CPU, and all their inputs and outputs are required.
+// The common part of all custom operators: they run on the CPU, and their inputs and outputs are required
+// unless the operator says otherwise (quantized_output.h).
 #pragma once
 
 #include <atomic>

@@ -1,6 +1,6 @@
 // Deformable attention, written once over a vector type `V` that each instruction set provides:
 //   V::Lanes, V::broadcast(scalar), V::load(pointer), V::store(pointer, v), V::multiply_add(v, scalar, sum) for floats;
-//   V::PairSums and V::HalfPairSums, the sums of so many channels of bytes, as PlainPairSums below; the latter are for the
+//   V::PairSums and V::HalfPairSums, the sums of so many channels of bytes, as those of plain_pair_sums.h; the latter are for the
 //   channels that are left over.
 // The channels of a head are adjacent in memory, so reading one corner of a sample takes a vector load or two.
 #pragma once

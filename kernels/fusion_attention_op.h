@@ -1,4 +1,4 @@
-// The custom operator of attention between an image and a text.
+// The custom operators of attention between an image and a text.
 #pragma once
 
 #include "ort_abi.h"

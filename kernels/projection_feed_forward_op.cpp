@@ -1,4 +1,4 @@
-// The custom operator that is the end of a transformer's layer: the output projection of an attention with its residual sum and
+// The custom operators that are the end of a transformer's layer: the output projection of an attention with its residual sum and
 // normalization, then the feed-forward layers, which read the result and are added to it. Some rows at a time go through all
 // of it, so that the rows between are never written to memory. src/quant/targets/ort-cpu/projection-function.ts describes it.
 #include "projection_feed_forward_op.h"

@@ -1,4 +1,4 @@
-// The custom operator that is the end of a transformer's layer.
+// The custom operators that are the end of a transformer's layer.
 #pragma once
 
 #include "ort_abi.h"
