@@ -3,10 +3,12 @@
 //
 //   npm run bench:roofline -- [MODEL.onnx IO.safetensors] [--threads 2] [--runs 3] [--nodes 20] [--write]
 //
-// Without a model it takes the one that bench:full made, whose table --write puts into docs/performance.md. Times are those of ONNX Runtime's profile. Two limits are measured
-// before and after, for the instruction set that is used (DINO8_KERNEL_PATH; kernel_peak.cpp): the peak, which is what the
-// instruction does on registers, and the product, which is what dino8's own product does on data in the caches. A third, ONNX
-// Runtime's own product, is what users measure without dino8 (runtime-product.mjs). Multiply-adds are counted from the shapes, those of fused operators by their bodies; bytes are those of the tensors that operators read and write.
+// Without a model it takes the one that bench:full made, whose table --write puts into docs/performance.md. Times are those of
+// ONNX Runtime's profile. Two limits are measured before and after, for the instruction set that is used (DINO8_KERNEL_PATH;
+// kernel_peak.cpp): the peak, which is what the instruction does on registers, and the product, which is what dino8's own product
+// does on data in the caches. A third, ONNX Runtime's own product, is what users measure without dino8 (runtime-product.mjs).
+// Multiply-adds are counted from the shapes, those of fused operators by their bodies; bytes are those of the tensors that
+// operators read and write.
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -72,8 +74,13 @@ for (const { name, seconds, bytes } of nodes) {
   row.seconds += seconds / runs;
   row.bytes += bytes;
 }
-const total = { nodes: 0, integer: 0, float: 0, bytes: 0, seconds: 0 };
-for (const row of rows.values()) for (const key of Object.keys(total)) total[key] += row[key];
+const sumOf = (some) => {
+  const sum = { nodes: 0, integer: 0, float: 0, bytes: 0, seconds: 0 };
+  for (const row of some) for (const key of Object.keys(sum)) sum[key] += row[key];
+  return sum;
+};
+const total = sumOf(rows.values());
+const windows = sumOf([...rows].filter(([name]) => name.endsWith(': window attention')).map(([, row]) => row));
 
 const share = ({ integer, float, seconds }, limit) => (seconds > 0 ? (integer + float) / seconds / limit : 0);
 const percent = (part) => `${(100 * part).toFixed(0)} %`;
@@ -88,6 +95,7 @@ const present = ([name, row]) => [
   percent(row.seconds / total.seconds),
   percent(share(row, peak)),
   percent(share(row, product)),
+  percent(share(row, ofRuntime)),
   (row.bytes / 1e9 / row.seconds).toFixed(1),
 ];
 const inBillions = (rate) => (rate / 1e9).toLocaleString('en-US', { maximumFractionDigits: 0 });
@@ -103,6 +111,7 @@ const COUNTED = [
   'of the time',
   'of the peak',
   'of the product',
+  "of ONNX Runtime's",
   'GB/s',
 ];
 tables.table(
@@ -118,7 +127,9 @@ tables.text(
   `${threads} threads do ${inBillions(registers)} billion multiply-adds of bytes a second by \`${before.path}\` on registers, which is the peak, ` +
     `and ${inBillions(product)} in\ndino8's product on data in the caches. ONNX Runtime's own product, MatMulInteger, does ${inBillions(ofRuntime)}. ` +
     `The model is ${((total.integer + total.float) / 1e9).toFixed(0)} billion, in\n${total.seconds.toFixed(2)} s: ${percent(share(total, peak))} of the peak, ` +
-    `${percent(share(total, product))} of dino8's product and ${percent(share(total, ofRuntime))} of ONNX Runtime's.`,
+    `${percent(share(total, product))} of dino8's product and ${percent(share(total, ofRuntime))} of ONNX Runtime's. ` +
+    `Window attention of all\nstages together takes ${(1000 * windows.seconds).toFixed(1)} ms: ${percent(share(windows, peak))} of the peak, ` +
+    `${percent(share(windows, product))} of dino8's product and ${percent(share(windows, ofRuntime))} of ONNX Runtime's.`,
 );
 if (uncounted > 0)
   console.log(`The multiply-adds of ${uncounted} nodes are missing, because their shapes are not known.`);
