@@ -8,6 +8,7 @@
 #include "exponential.h"
 #include "fusion_attention.h"
 #include "fusion_weights.h"
+#include "layer_norm.h"
 #include "linear_layer.h"
 #include "normalized_bytes.h"
 #include "packed_activation.h"
@@ -86,26 +87,50 @@ __attribute__((noinline)) void transpose_bytes(const uint8_t* from, int64_t from
       to[column * stride + row] = from[row * from_stride + column];
 }
 
+// Pairs of bytes are added in 16 bits, which hold 128 sums of two.
 __attribute__((noinline)) int32_t sum_bytes(const uint8_t* bytes, int64_t count) {
-  int32_t sum = 0;
-  for (int64_t at = 0; at < count; at++) sum += bytes[at];
+  typedef uint16_t Words __attribute__((vector_size(sizeof(IntVector))));
+  constexpr int64_t kBytes = sizeof(Words), kMost = 128 * kBytes;
+  IntVector sums{};
+  int64_t at = 0;
+  while (count - at >= kBytes) {
+    Words words{};
+    for (const int64_t end = std::min(count, at + kMost); at + kBytes <= end; at += kBytes) {
+      Words both;
+      std::memcpy(&both, bytes + at, sizeof both);
+      words += (both & 255) + (both >> 8);
+    }
+    IntVector pairs;
+    std::memcpy(&pairs, &words, sizeof pairs);
+    sums += (pairs & 0xffff) + (pairs >> 16 & 0xffff);
+  }
+  int32_t sum = sum_of(sums);
+  for (; at < count; at++) sum += bytes[at];
   return sum;
+}
+
+// Normalizes rows [Rows, width] of a norm to `image` and their bytes.
+template <int Rows>
+void normalize_for_fusion(const FusionAttention& a, int64_t start, float* image, uint8_t* bytes) {
+  const FusionNorm& norm = a.norm;
+  normalize_rows_to_bytes<Rows>(norm.rows + start * a.width, a.width, norm.scale, norm.bias, norm.epsilon, a.x_range, image,
+                                bytes, a.depth());
 }
 
 // Returns `rows` rows of x from `start` on as the products of integers read them, a.depth() bytes each. With a norm, `image`
 // becomes the normalized rows.
 inline const uint8_t* fusion_rows(const FusionAttention& a, int64_t start, int64_t rows, float* image, uint8_t* own) {
   if (!a.has_own_x()) return a.x + start * a.width;
-  const FusionNorm& norm = a.norm;
-  for (int64_t row = 0; row < rows; row++) {
-    uint8_t* const to = own + row * a.depth();
-    const int64_t at = (start + row) * a.width;
-    if (norm.rows == nullptr) std::memcpy(to, a.x + at, static_cast<size_t>(a.width));
-    else
-      normalize_to_bytes(norm.rows + at, a.width, norm.scale, norm.bias, norm.epsilon, a.x_range, image + row * a.width,
-                         to);
-    std::memset(to + a.width, 0, static_cast<size_t>(a.depth() - a.width));
+  const int64_t width = a.width, depth = a.depth();
+  int64_t row = 0;
+  if (a.norm.rows != nullptr) {
+    for (; row + kNormRows <= rows; row += kNormRows)
+      normalize_for_fusion<kNormRows>(a, start + row, image + row * width, own + row * depth);
+    for (; row < rows; row++) normalize_for_fusion<1>(a, start + row, image + row * width, own + row * depth);
   }
+  // Without a norm, these are all rows.
+  for (; row < rows; row++) std::memcpy(own + row * depth, a.x + (start + row) * width, static_cast<size_t>(width));
+  for (row = 0; row < rows; row++) std::memset(own + row * depth + width, 0, static_cast<size_t>(depth - width));
   return own;
 }
 

@@ -54,30 +54,45 @@ inline void token_factors(const float* bias, int64_t tokens, int64_t columns, fl
   for (int64_t token = 0; token < tokens; token++) to[token] = power_or_zero(bias[token] - highest);
 }
 
-// Returns the highest score of a position, and raises `maximum` to its scores with the bias of the position.
-template <class V>
-float add_to_maxima(const float* scores, int64_t columns, float bias, float* maximum) {
-  const typename V::Type added = V::broadcast(bias);
-  typename V::Type highest = V::broadcast(-kInfinity);
+// Sets `highest` to the highest score of each of some positions, and raises `maximum` to their scores with the biases of the
+// positions. The positions go through it together, so that maxima are loaded and stored once for all of them.
+template <class V, int Rows>
+void add_to_maxima(const float* scores, int64_t columns, const float* bias, float* maximum, float* highest) {
+  typename V::Type added[Rows], most[Rows];
+#pragma GCC unroll 4
+  for (int row = 0; row < Rows; row++) added[row] = V::broadcast(bias[row]), most[row] = V::broadcast(-kInfinity);
   for (int64_t at = 0; at < columns; at += V::Lanes) {
-    const typename V::Type score = V::load(scores + at);
-    highest = V::larger(score, highest);
-    V::store(maximum + at, V::larger(V::add(score, added), V::load(maximum + at)));
+    typename V::Type raised = V::load(maximum + at);
+#pragma GCC unroll 4
+    for (int row = 0; row < Rows; row++) {
+      const typename V::Type score = V::load(scores + row * columns + at);
+      most[row] = V::larger(score, most[row]);
+      raised = V::larger(V::add(score, added[row]), raised);
+    }
+    V::store(maximum + at, raised);
   }
-  return V::highest_of(highest);
+#pragma GCC unroll 4
+  for (int row = 0; row < Rows; row++) highest[row] = V::highest_of(most[row]);
 }
 
-// Sets `to` to the powers of a position. Returns the sum of their products with the token factors.
-template <class V>
-float powers_of(const float* scores, int64_t columns, float highest, const float* token_factor, float* to) {
-  const typename V::Type most = V::broadcast(highest);
-  typename V::Type total = V::broadcast(0);
+// Sets `to` [Rows, columns] to the powers of some positions, and `sums` to the sums of their products with the token factors.
+// The positions go through it together, since each step of an exponential waits for the one before.
+template <class V, int Rows>
+void powers_of(const float* scores, int64_t columns, const float* highest, const float* token_factor, float* to, float* sums) {
+  typename V::Type most[Rows], total[Rows];
+#pragma GCC unroll 4
+  for (int row = 0; row < Rows; row++) most[row] = V::broadcast(highest[row]), total[row] = V::broadcast(0);
   for (int64_t at = 0; at < columns; at += V::Lanes) {
-    const typename V::Type power = exponential_of<V>(V::subtract(V::load(scores + at), most));
-    V::store(to + at, power);
-    total = V::multiply_add(power, V::load(token_factor + at), total);
+    const typename V::Type factor = V::load(token_factor + at);
+#pragma GCC unroll 4
+    for (int row = 0; row < Rows; row++) {
+      const typename V::Type power = exponential_of<V>(V::subtract(V::load(scores + row * columns + at), most[row]));
+      V::store(to + row * columns + at, power);
+      total[row] = V::multiply_add(power, factor, total[row]);
+    }
   }
-  return V::sum_of(total);
+#pragma GCC unroll 4
+  for (int row = 0; row < Rows; row++) sums[row] = V::sum_of(total[row]);
 }
 
 // Sets the maxima of rows and columns, and the factors of both.
@@ -85,12 +100,15 @@ template <class V>
 void block_factors(const float* scores, int64_t rows, int64_t columns, FusionBlock& block) {
   std::fill_n(block.maximum, columns, -kInfinity);
   block.highest = -kInfinity;
-  for (int64_t row = 0; row < rows; row++) {
-    const float bias = block.position_bias[row];
-    block.row_maximum[row] = add_to_maxima<V>(scores + row * columns, columns, bias, block.maximum);
-    block.highest = larger(block.row_maximum[row] + bias, block.highest);
-  }
-  for (int64_t row = 0; row < rows; row++)
+  int64_t row = 0;
+  for (; row + kStepDepth <= rows; row += kStepDepth)
+    add_to_maxima<V, kStepDepth>(scores + row * columns, columns, block.position_bias + row, block.maximum,
+                                 block.row_maximum + row);
+  for (; row < rows; row++)
+    add_to_maxima<V, 1>(scores + row * columns, columns, block.position_bias + row, block.maximum, block.row_maximum + row);
+  for (row = 0; row < rows; row++)
+    block.highest = larger(block.row_maximum[row] + block.position_bias[row], block.highest);
+  for (row = 0; row < rows; row++)
     block.row_factor[row] = power_or_zero(block.row_maximum[row] + block.position_bias[row] - block.highest);
   std::fill(block.row_factor + rows, block.row_factor + round_up(rows, kStepDepth), 0.0f);
   for (int64_t column = 0; column < columns; column++)
@@ -172,11 +190,13 @@ void fusion_weights(const FusionAttention& a, const FusionOperands& operands, in
     const float* const scores = block.scores + row * columns;
     uint8_t* const image = block.image_weights + row * image_stride + first;
     float totals[kStepDepth] = {}, inverse[kStepDepth] = {};
-    for (int64_t each = 0; each < count; each++) {
-      totals[each] = powers_of<V>(scores + each * columns, columns, block.row_maximum[row + each], token_factor,
-                                  block.powers + each * columns);
-      inverse[each] = 1 / (a.weights.scale * larger(totals[each], kLeastSum));
-    }
+    if (count == kStepDepth)
+      powers_of<V, kStepDepth>(scores, columns, block.row_maximum + row, token_factor, block.powers, totals);
+    else
+      for (int64_t each = 0; each < count; each++)
+        powers_of<V, 1>(scores + each * columns, columns, block.row_maximum + row + each, token_factor,
+                        block.powers + each * columns, totals + each);
+    for (int64_t each = 0; each < count; each++) inverse[each] = 1 / (a.weights.scale * larger(totals[each], kLeastSum));
     std::fill(block.powers + count * columns, block.powers + kStepDepth * columns, 0.0f);
     weights_of_step(token_factor, columns, block.row_factor + row, inverse, static_cast<float>(a.weights.zero_point),
                     panel_bytes, block, image, image_stride, block.text_weights + row * kPanelColumns);

@@ -65,12 +65,6 @@ inline void moments_of_rows(const float* x, int64_t count, float epsilon, RowMom
   }
 }
 
-inline RowMoments moments_of_row(const float* x, int64_t count, float epsilon) {
-  RowMoments moments[1];
-  moments_of_rows(x, count, epsilon, moments);
-  return moments[0];
-}
-
 // y = LayerNormalization(x) over `count` numbers, with the moments of ONNX Runtime, for rows [Rows, count]; y may be x.
 template <int Rows>
 inline void normalize_rows_as_runtime(const float* x, int64_t count, const float* scale, const float* bias, float epsilon,
@@ -90,26 +84,31 @@ inline void normalize_as_runtime(const float* x, int64_t count, const float* sca
   normalize_rows_as_runtime<1>(x, count, scale, bias, epsilon, y);
 }
 
-// The same, and its bytes, by quotients as ONNX Runtime computes them.
-inline void normalize_to_bytes(const float* x, int64_t count, const float* scale, const float* bias, float epsilon,
-                               ByteRange range, float* y, uint8_t* bytes) {
-  const auto [mean, inverse] = moments_of_row(x, count, epsilon);
+// The same, and the bytes of the rows, by quotients as ONNX Runtime computes them, whose rows are `stride` bytes apart.
+template <int Rows>
+inline void normalize_rows_to_bytes(const float* x, int64_t count, const float* scale, const float* bias, float epsilon,
+                                    ByteRange range, float* y, uint8_t* bytes, int64_t stride) {
+  RowMoments moments[Rows];
+  moments_of_rows(x, count, epsilon, moments);
   const float zero_point = static_cast<float>(range.zero_point);
-  int64_t at = 0;
-  for (; at + 16 <= count; at += 16) {
-    IntVector sixteen[16 / kFloatLanes];
-    for (int64_t lane = 0; lane < 16; lane += kFloatLanes) {
-      const int64_t place = at + lane;
-      const FloatVector result =
-          (load_floats(x + place) - mean) * inverse * load_floats(scale + place) + load_floats(bias + place);
-      store_floats(y + place, result);
-      sixteen[lane / kFloatLanes] = to_byte(result / range.scale, 1, zero_point);
+  for (int row = 0; row < Rows; row++, x += count, y += count, bytes += stride) {
+    const auto [mean, inverse] = moments[row];
+    int64_t at = 0;
+    for (; at + 16 <= count; at += 16) {
+      IntVector sixteen[16 / kFloatLanes];
+      for (int64_t lane = 0; lane < 16; lane += kFloatLanes) {
+        const int64_t place = at + lane;
+        const FloatVector result =
+            (load_floats(x + place) - mean) * inverse * load_floats(scale + place) + load_floats(bias + place);
+        store_floats(y + place, result);
+        sixteen[lane / kFloatLanes] = to_byte(result / range.scale, 1, zero_point);
+      }
+      store_bytes(bytes + at, sixteen);
     }
-    store_bytes(bytes + at, sixteen);
-  }
-  for (; at < count; at++) {
-    y[at] = (x[at] - mean) * inverse * scale[at] + bias[at];
-    bytes[at] = to_byte(y[at] / range.scale, 1, zero_point);
+    for (; at < count; at++) {
+      y[at] = (x[at] - mean) * inverse * scale[at] + bias[at];
+      bytes[at] = to_byte(y[at] / range.scale, 1, zero_point);
+    }
   }
 }
 
