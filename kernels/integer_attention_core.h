@@ -104,7 +104,9 @@ void weigh_keys(const IntegerHead& head, int64_t rows, float factor, QueryScores
   if (!has_last) return;
   for (int64_t first = 0; first < rows; first += kFloatLanes) {
     const int64_t some = std::min(kFloatLanes, rows - first);
-    float last[kFloatLanes] = {};
+    // The lanes without a query have a score as well: one above the highest would overflow.
+    float last[kFloatLanes];
+    std::copy_n(queries.highest + first, kFloatLanes, last);
     int32_t weights[kFloatLanes];
     for (int64_t at = 0; at < some; at++) last[at] = head.scores[(first + at) * head.padded + count];
     store_ints(weights, weight_bytes((load_floats(last) - load_floats(queries.highest + first)) * factor));
