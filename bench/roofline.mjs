@@ -1,10 +1,10 @@
 // The roofline of a model: for each component its multiply-adds, the bytes that its operators move, its time, and the share of
 // the machine's INT8 peak that it reaches.
 //
-//   npm run bench:roofline -- [MODEL.onnx IO.safetensors] [--threads 2] [--runs 3] [--nodes 20] [--write]
+//   npm run bench:roofline -- [MODEL.onnx IO.safetensors] [--threads 2] [--runs 5] [--nodes 20] [--write]
 //
 // Without a model it takes the one that bench:full made, whose table --write puts into docs/performance.md. Times are those of
-// ONNX Runtime's profile. Two limits are measured before and after, for the instruction set that is used (DINO8_KERNEL_PATH;
+// ONNX Runtime's profile, of each component the median of the runs. Two limits are measured before and after, for the instruction set that is used (DINO8_KERNEL_PATH;
 // kernel_peak.cpp): the peak, which is what the instruction does on registers, and the product, which is what dino8's own product
 // does on data in the caches. A third, ONNX Runtime's own product, is what users measure without dino8 (runtime-product.mjs).
 // Multiply-adds are counted from the shapes, those of fused operators by their bodies; bytes are those of the tensors that
@@ -18,13 +18,14 @@ import { kernelOptions, profileRun, tensorOf } from '../dist/runtime.mjs';
 import { componentOf, components } from './components.mjs';
 import { kernelPeak } from './kernel-peak.mjs';
 import { runtimeProduct } from './runtime-product.mjs';
+import { quantile } from './statistics.mjs';
 import { openTables, readArguments } from './write-table.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const made = (name) => join(here, '..', '.dino8', 'bench-full', name);
 const { values: options, positionals } = readArguments({
   threads: { type: 'string', default: '2' },
-  runs: { type: 'string', default: '3' },
+  runs: { type: 'string', default: '5' },
   nodes: { type: 'string', default: '0' },
 });
 const [path = made('int8.onnx'), io = made('io.safetensors')] = positionals;
@@ -41,7 +42,7 @@ const tables = openTables(['roofline', 'roofline-peak'], {
     MODEL: [path, made('int8.onnx')],
     IO: [io, made('io.safetensors')],
     '--threads': [threads, 2],
-    '--runs': [runs, 3],
+    '--runs': [runs, 5],
   },
 });
 
@@ -51,7 +52,8 @@ const inputs = loaded.model.graph.input.map(({ name }) => name).filter((name) =>
 const feeds = Object.fromEntries(inputs.map((name) => [name, tensorOf(tensors.get(name))]));
 
 const before = kernelPeak(threads);
-const nodes = await profileRun(path, { threads, ...kernelOptions() }, feeds, runs);
+const profiles = [];
+while (profiles.length < runs) profiles.push(await profileRun(path, { threads, ...kernelOptions() }, feeds));
 const after = kernelPeak(threads);
 const ofRuntime = await runtimeProduct(threads);
 const product = Math.max(before.multiplyAddsPerSecond, after.multiplyAddsPerSecond);
@@ -61,26 +63,34 @@ const peak = registers || product;
 
 const EVERY_SEGMENT = 99;
 const { modules, uncounted } = await inspectModel(loaded, { feeds, depth: EVERY_SEGMENT, profile: false });
-const rows = new Map(components.map((name) => [name, { nodes: 0, integer: 0, float: 0, bytes: 0, seconds: 0 }]));
+const rows = new Map(components.map((name) => [name, { nodes: 0, integer: 0, float: 0, bytes: 0, times: [] }]));
 for (const { path: module, multiplyAdds, integerMultiplyAdds } of modules) {
   const row = rows.get(componentOf(module));
   row.integer += integerMultiplyAdds;
   row.float += multiplyAdds - integerMultiplyAdds;
 }
-for (const { name, seconds, bytes } of nodes) {
-  // ONNX Runtime names a fused node after one of its parts, and a few anew; those are in the rest.
-  const row = rows.get(componentOf(name.slice(0, Math.max(name.lastIndexOf('/'), 0))));
-  row.nodes++;
-  row.seconds += seconds / runs;
-  row.bytes += bytes;
+for (const [run, nodes] of profiles.entries()) {
+  for (const row of rows.values()) row.times.push(0);
+  for (const { name, seconds, bytes } of nodes) {
+    // ONNX Runtime names a fused node after one of its parts, and a few anew; those are in the rest.
+    const row = rows.get(componentOf(name.slice(0, Math.max(name.lastIndexOf('/'), 0))));
+    row.times[run] += seconds;
+    if (run > 0) continue;
+    row.nodes++;
+    row.bytes += bytes;
+  }
 }
 const sumOf = (some) => {
-  const sum = { nodes: 0, integer: 0, float: 0, bytes: 0, seconds: 0 };
-  for (const row of some) for (const key of Object.keys(sum)) sum[key] += row[key];
+  const sum = { nodes: 0, integer: 0, float: 0, bytes: 0, times: profiles.map(() => 0) };
+  for (const row of some) {
+    for (const key of ['nodes', 'integer', 'float', 'bytes']) sum[key] += row[key];
+    for (const [run, seconds] of row.times.entries()) sum.times[run] += seconds;
+  }
   return sum;
 };
 const total = sumOf(rows.values());
 const windows = sumOf([...rows].filter(([name]) => name.endsWith(': window attention')).map(([, row]) => row));
+for (const row of [...rows.values(), total, windows]) row.seconds = quantile(row.times, 0.5);
 
 const share = ({ integer, float, seconds }, limit) => (seconds > 0 ? (integer + float) / seconds / limit : 0);
 const percent = (part) => `${(100 * part).toFixed(0)} %`;
@@ -133,9 +143,14 @@ tables.text(
 );
 if (uncounted > 0)
   console.log(`The multiply-adds of ${uncounted} nodes are missing, because their shapes are not known.`);
-const slowest = nodes.toSorted((a, b) => b.seconds - a.seconds).slice(0, Number(options.nodes));
+const secondsOf = new Map(profiles[0].map(({ name }) => [name, []]));
+for (const { name, seconds } of profiles.flat()) secondsOf.get(name)?.push(seconds);
+const slowest = profiles[0]
+  .map(({ name, operator }) => ({ name, operator, seconds: quantile(secondsOf.get(name), 0.5) }))
+  .toSorted((a, b) => b.seconds - a.seconds)
+  .slice(0, Number(options.nodes));
 for (const { name, operator, seconds } of slowest)
-  console.log(`${((seconds / runs) * 1000).toFixed(2).padStart(8)} ms  ${operator}  ${name}`);
+  console.log(`${(seconds * 1000).toFixed(2).padStart(8)} ms  ${operator}  ${name}`);
 mkdirSync(join(here, 'results'), { recursive: true });
 writeFileSync(
   join(here, 'results', 'roofline.json'),
