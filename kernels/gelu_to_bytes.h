@@ -24,7 +24,8 @@ class GeluToBytes {
       : one_(1 / std::max(range.scale, kLeastScale)), half_(one_ / 2), zero_(kRounding + static_cast<float>(range.zero_point)) {
     constexpr float kCoefficients[kCount] = {2.47635512e-08f, -1.69725047e-06f, 4.98583904e-05f, -0.000831878919f,
                                              0.00885604601f,  -0.0647501871f,   0.398005366f};
-    for (int at = 0; at < kCount; at++) p_[at] = kCoefficients[at] * one_;
+    for (int at = 0; at < kCount; at++) p_[at] = range.scale > kMostScale ? 0 : kCoefficients[at] * one_;
+    if (range.scale > kMostScale) p_[kCount - 1] = one_;
   }
 
   // Stores the bytes of some vectors. They go through it together, since each step of a polynomial waits for the one before.
@@ -56,6 +57,8 @@ class GeluToBytes {
   static constexpr float kLowest = -3.94155f;
   // The lowest results are about −0.17. By this scale they are far from where their sums with kRounding would be below 0.
   static constexpr float kLeastScale = 1.0f / (1 << 22);
+  // By larger scales the first coefficients would underflow. Φ(x) is then 1 from x = 1/2 on: what is below is no step of the bytes.
+  static constexpr float kMostScale = 1e27f;
   static constexpr int kCount = 7;
   // 1, 1/2, the zero point and the coefficients, in steps of the bytes.
   float one_, half_, zero_, p_[kCount];
