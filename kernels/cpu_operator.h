@@ -77,6 +77,17 @@ inline OrtCustomOp describe_cpu_operator() {
   return op;
 }
 
+// The same for an operator with a state of its own, of the type `Kernel`, which `create` makes.
+template <class Kernel, OrtStatus* (*create)(const OrtCustomOp*, const void*, const OrtKernelInfo*, void**),
+          OrtStatus* (*compute)(void*, OrtKernelContext*)>
+OrtCustomOp describe_cpu_operator() {
+  OrtCustomOp op = describe_cpu_operator();
+  op.CreateKernelV2 = guarded_create<create>;
+  op.KernelComputeV2 = guarded<Kernel, compute>;
+  op.KernelDestroy = [](void* kernel) { delete static_cast<Kernel*>(kernel); };
+  return op;
+}
+
 // Runs `task(&work, part)` for each of `parts` parts: on ONNX Runtime's threads if there are several parts, on the
 // calling thread if there is one.
 template <class Work>

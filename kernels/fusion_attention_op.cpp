@@ -257,7 +257,7 @@ int input_type(const OrtCustomOp*, size_t index) {
 
 template <Variant variant>
 OrtCustomOp describe_op() {
-  OrtCustomOp op = describe_cpu_operator();
+  OrtCustomOp op = describe_cpu_operator<FusionKernel, create<variant>, compute<variant>>();
   op.GetName = [](const OrtCustomOp*) {
     static const std::string name =
         std::string(has_norm(variant) ? kNormFusionAttentionAdd : kFusionAttention) +
@@ -274,9 +274,6 @@ OrtCustomOp describe_op() {
   op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t {
     return has_sum(variant) ? kSumBytes + 1 : is_quantized(variant) ? kQuantizedText + 1 : 2;
   };
-  op.CreateKernelV2 = guarded_create<create<variant>>;
-  op.KernelComputeV2 = guarded<FusionKernel, compute<variant>>;
-  op.KernelDestroy = [](void* kernel) { delete static_cast<FusionKernel*>(kernel); };
   return op;
 }
 

@@ -163,14 +163,11 @@ int input_type(const OrtCustomOp*, size_t index) {
 }
 
 OrtCustomOp describe_op() {
-  OrtCustomOp op = describe_cpu_operator();
+  OrtCustomOp op = describe_cpu_operator<GroupNormLevelsKernel, create, compute>();
   op.GetName = [](const OrtCustomOp*) { return kGroupNormLevels; };
   op.GetInputTypeCount = [](const OrtCustomOp*) { return kInputs; };
   op.GetInputType = input_type;
   op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return 1; };
-  op.CreateKernelV2 = guarded_create<create>;
-  op.KernelComputeV2 = guarded<GroupNormLevelsKernel, compute>;
-  op.KernelDestroy = [](void* kernel) { delete static_cast<GroupNormLevelsKernel*>(kernel); };
   return op;
 }
 

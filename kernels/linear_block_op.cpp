@@ -157,13 +157,10 @@ OrtStatus* compute(void* data, OrtKernelContext* context) {
   InputTensor in[kMaxInputs];
   for (size_t index = 0; index < variant.end() + (is_quantized ? 2 : 0); index++)
     if (OrtStatus* status = read_input(kernel.api, context, index, in[index])) return status;
-  const auto start = [&](const PreparedLayer& layer, const LayerInputs& inputs, LayerOfRun& run) {
-    return start_layer(layer, in[inputs.weight], in[inputs.scale], in[inputs.zero_point], run);
-  };
   LayerOfRun first, second;
-  if (const char* problem = start(kernel.first, kFirst, first)) return invalid(problem);
+  if (const char* problem = start_layer(kernel.first, in, kFirst, first)) return invalid(problem);
   if constexpr (variant.has_second) {
-    if (const char* problem = start(kernel.second, kSecond, second)) return invalid(problem);
+    if (const char* problem = start_layer(kernel.second, in, kSecond, second)) return invalid(problem);
   }
   const InputTensor& x = in[kX];
   if (x.rank < 1 || x.dims[x.rank - 1] != kernel.first.depth)
@@ -228,7 +225,7 @@ int input_type(const OrtCustomOp*, size_t index) {
 
 template <size_t number, bool is_quantized>
 OrtCustomOp describe_op() {
-  OrtCustomOp op = describe_cpu_operator();
+  OrtCustomOp op = describe_cpu_operator<LinearBlockKernel, create<number>, compute<number, is_quantized>>();
   op.GetName = [](const OrtCustomOp*) {
     static const std::string name = std::string(kVariants[number].name) +
                                     (kVariants[number].is_rounded ? kRounded : "") + (is_quantized ? kQuantized : "");
@@ -240,9 +237,6 @@ OrtCustomOp describe_op() {
   op.GetInputType = input_type<number, is_quantized>;
   op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return 1; };
   if (is_quantized) describe_quantized(op);
-  op.CreateKernelV2 = guarded_create<create<number>>;
-  op.KernelComputeV2 = guarded<LinearBlockKernel, compute<number, is_quantized>>;
-  op.KernelDestroy = [](void* kernel) { delete static_cast<LinearBlockKernel*>(kernel); };
   return op;
 }
 

@@ -62,9 +62,7 @@ OrtStatus* compute(void* data, OrtKernelContext* context) {
   for (size_t index = 0; index < kInputs; index++)
     if (OrtStatus* status = read_input(kernel.api, context, index, in[index])) return status;
   LayerOfRun layer;
-  if (const char* problem =
-          start_layer(kernel.layer, in[kLayer.weight], in[kLayer.scale], in[kLayer.zero_point], layer))
-    return invalid(problem);
+  if (const char* problem = start_layer(kernel.layer, in, kLayer, layer)) return invalid(problem);
   const InputTensor& x = in[kX];
   if (x.rank != 4 || x.dims[1] != kernel.colours)
     return invalid("PatchEmbedding: x is no image of as many colours as the weight");
@@ -88,7 +86,7 @@ OrtStatus* compute(void* data, OrtKernelContext* context) {
 }
 
 OrtCustomOp describe_op() {
-  OrtCustomOp op = describe_cpu_operator();
+  OrtCustomOp op = describe_cpu_operator<PatchEmbeddingKernel, create, compute>();
   op.GetName = [](const OrtCustomOp*) { return kPatchEmbedding; };
   op.GetInputTypeCount = [](const OrtCustomOp*) { return kInputs; };
   op.GetInputType = [](const OrtCustomOp*, size_t index) {
@@ -97,9 +95,6 @@ OrtCustomOp describe_op() {
     return index == kLayer.zero_point ? kUint8Element : kFloatElement;
   };
   op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return 1; };
-  op.CreateKernelV2 = guarded_create<create>;
-  op.KernelComputeV2 = guarded<PatchEmbeddingKernel, compute>;
-  op.KernelDestroy = [](void* kernel) { delete static_cast<PatchEmbeddingKernel*>(kernel); };
   return op;
 }
 

@@ -53,9 +53,7 @@ OrtStatus* compute(void* data, OrtKernelContext* context) {
   for (size_t index = 0; index < kInputs; index++)
     if (OrtStatus* status = read_input(kernel.api, context, index, in[index])) return status;
   LayerOfRun layer;
-  if (const char* problem =
-          start_layer(kernel.layer, in[kLayer.weight], in[kLayer.scale], in[kLayer.zero_point], layer))
-    return invalid(problem);
+  if (const char* problem = start_layer(kernel.layer, in, kLayer, layer)) return invalid(problem);
   const InputTensor& x = in[kX];
   if (x.rank != 4 || x.dims[3] != kernel.layer.depth / 4)
     return invalid("PatchMerging: x is no map of a quarter of the weight's rows as channels");
@@ -78,7 +76,7 @@ OrtStatus* compute(void* data, OrtKernelContext* context) {
 }
 
 OrtCustomOp describe_op() {
-  OrtCustomOp op = describe_cpu_operator();
+  OrtCustomOp op = describe_cpu_operator<PatchMergingKernel, create, compute>();
   op.GetName = [](const OrtCustomOp*) { return kPatchMerging; };
   op.GetInputTypeCount = [](const OrtCustomOp*) { return kInputs; };
   op.GetInputType = [](const OrtCustomOp*, size_t index) {
@@ -86,9 +84,6 @@ OrtCustomOp describe_op() {
     return index == kLayer.zero_point ? kUint8Element : kFloatElement;
   };
   op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return 1; };
-  op.CreateKernelV2 = guarded_create<create>;
-  op.KernelComputeV2 = guarded<PatchMergingKernel, compute>;
-  op.KernelDestroy = [](void* kernel) { delete static_cast<PatchMergingKernel*>(kernel); };
   return op;
 }
 

@@ -47,13 +47,12 @@ OrtStatus* read_layer(const OrtApi& api, const OrtKernelInfo* node, const LayerI
   return problem ? api.createStatus(kInvalidArgument, problem) : nullptr;
 }
 
-const char* start_layer(const PreparedLayer& layer, const InputTensor& weight, const InputTensor& input_scale,
-                        const InputTensor& input_zero_point, LayerOfRun& run) {
-  if (const char* problem = read_range(input_scale, input_zero_point, run.input)) return problem;
+const char* start_layer(const PreparedLayer& layer, const InputTensor* in, const LayerInputs& inputs, LayerOfRun& run) {
+  if (const char* problem = read_range(in[inputs.scale], in[inputs.zero_point], run.input)) return problem;
   run.scale = layer.scale;
   for (float& each : run.scale) each *= run.input.scale;
-  run.packed = {static_cast<const int8_t*>(weight.data), layer.depth, layer.columns, layer.sums.data(), run.scale.data(),
-                layer.bias.data()};
+  run.packed = {static_cast<const int8_t*>(in[inputs.weight].data), layer.depth, layer.columns, layer.sums.data(),
+                run.scale.data(), layer.bias.data()};
   return nullptr;
 }
 

@@ -34,9 +34,9 @@ struct LayerOfRun {
   std::vector<float> scale;
 };
 
-// Returns null, or the sentence that says what is wrong with the range of the input.
-const char* start_layer(const PreparedLayer& layer, const InputTensor& weight, const InputTensor& input_scale,
-                        const InputTensor& input_zero_point, LayerOfRun& run);
+// Sets `run` from the inputs `in` of a node. Returns null, or the sentence that says what is wrong with the range of the layer's
+// input.
+const char* start_layer(const PreparedLayer& layer, const InputTensor* in, const LayerInputs& inputs, LayerOfRun& run);
 
 // The number of rows of a task, a multiple of the rows that a kernel takes at a time: enough to be worth a task, and few
 // enough that all threads get about the same.

@@ -77,11 +77,8 @@ OrtStatus* compute(void* data, OrtKernelContext* context) {
   for (size_t index = 0; index < (is_quantized ? kMaxInputs : kPlainInputs); index++)
     if (OrtStatus* status = read_input(kernel.api, context, index, in[index])) return status;
   LayerOfRun offsets, logits;
-  const auto start = [&](const PreparedLayer& layer, const LayerInputs& inputs, LayerOfRun& run) {
-    return start_layer(layer, in[inputs.weight], in[inputs.scale], in[inputs.zero_point], run);
-  };
-  if (const char* problem = start(kernel.offsets, kOffsetLayer, offsets)) return invalid(problem);
-  if (const char* problem = start(kernel.logits, kLogitLayer, logits)) return invalid(problem);
+  if (const char* problem = start_layer(kernel.offsets, in, kOffsetLayer, offsets)) return invalid(problem);
+  if (const char* problem = start_layer(kernel.logits, in, kLogitLayer, logits)) return invalid(problem);
   Work work{};
   DeformableAttention& a = work.attention;
   a.value_type = type;
@@ -128,7 +125,7 @@ int input_type(const OrtCustomOp*, size_t index) {
 // ONNX Runtime chooses among operators of the same name by the types of their inputs.
 template <ValueType type, bool is_quantized>
 OrtCustomOp describe_op() {
-  OrtCustomOp op = describe_cpu_operator();
+  OrtCustomOp op = describe_cpu_operator<ProjectedKernel, create, compute<type, is_quantized>>();
   op.GetName = [](const OrtCustomOp*) {
     static const std::string name = std::string(kProjectedDeformableAttention) + (is_quantized ? kQuantized : "");
     return name.c_str();
@@ -137,9 +134,6 @@ OrtCustomOp describe_op() {
   op.GetInputType = input_type<type>;
   op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return 1; };
   if (is_quantized) describe_quantized(op);
-  op.CreateKernelV2 = guarded_create<create>;
-  op.KernelComputeV2 = guarded<ProjectedKernel, compute<type, is_quantized>>;
-  op.KernelDestroy = [](void* kernel) { delete static_cast<ProjectedKernel*>(kernel); };
   return op;
 }
 

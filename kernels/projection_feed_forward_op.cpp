@@ -82,12 +82,8 @@ OrtStatus* compute(void* data, OrtKernelContext* context) {
   for (size_t index = 0; index < (is_quantized ? kMaxInputs : kRange); index++)
     if (OrtStatus* status = read_input(kernel.api, context, index, in[index])) return status;
   LayerOfRun layers[kLayerCount];
-  for (size_t at = 0; at < kLayerCount; at++) {
-    const LayerInputs& inputs = kLayers[at];
-    if (const char* problem = start_layer(kernel.layers[at], in[inputs.weight], in[inputs.scale], in[inputs.zero_point],
-                                          layers[at]))
-      return invalid(problem);
-  }
+  for (size_t at = 0; at < kLayerCount; at++)
+    if (const char* problem = start_layer(kernel.layers[at], in, kLayers[at], layers[at])) return invalid(problem);
   const auto& [of_projection, of_first, of_second] = layers;
   const InputTensor &x = in[kX], &residual = in[kResidual];
   const int64_t depth = kernel.layers[0].depth, columns = kernel.layers[0].columns;
@@ -132,7 +128,7 @@ int input_type(const OrtCustomOp*, size_t index) {
 
 template <bool is_quantized>
 OrtCustomOp describe_op() {
-  OrtCustomOp op = describe_cpu_operator();
+  OrtCustomOp op = describe_cpu_operator<ProjectionFeedForwardKernel, create, compute<is_quantized>>();
   op.GetName = [](const OrtCustomOp*) {
     static const std::string name = std::string(kProjectionFeedForward) + (is_quantized ? kQuantized : "");
     return name.c_str();
@@ -141,9 +137,6 @@ OrtCustomOp describe_op() {
   op.GetInputType = input_type;
   op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return 1; };
   if (is_quantized) describe_quantized(op);
-  op.CreateKernelV2 = guarded_create<create>;
-  op.KernelComputeV2 = guarded<ProjectionFeedForwardKernel, compute<is_quantized>>;
-  op.KernelDestroy = [](void* kernel) { delete static_cast<ProjectionFeedForwardKernel*>(kernel); };
   return op;
 }
 

@@ -105,8 +105,7 @@ OrtStatus* compute(void* data, OrtKernelContext* context) {
   for (size_t index = 0; index < kInputs; index++)
     if (OrtStatus* status = read_input(kernel.api, context, index, in[index])) return status;
   LayerOfRun layer;
-  if (const char* problem = start_layer(kernel.layer, in[kLayer.weight], in[kLayer.scale], in[kLayer.zero_point], layer))
-    return invalid(problem);
+  if (const char* problem = start_layer(kernel.layer, in, kLayer, layer)) return invalid(problem);
   Sizes sizes{};
   if (const char* problem = read_sizes(in, kernel.layer, sizes)) return invalid(problem);
   const int64_t dims[] = {sizes.images, sizes.positions};
@@ -151,7 +150,7 @@ OrtStatus* compute(void* data, OrtKernelContext* context) {
 }
 
 OrtCustomOp describe_op() {
-  OrtCustomOp op = describe_cpu_operator();
+  OrtCustomOp op = describe_cpu_operator<ProposalScoresKernel, create, compute>();
   op.GetName = [](const OrtCustomOp*) { return kProposalScores; };
   op.GetInputTypeCount = [](const OrtCustomOp*) { return kInputs; };
   op.GetInputType = [](const OrtCustomOp*, size_t index) {
@@ -161,9 +160,6 @@ OrtCustomOp describe_op() {
                                         : kFloatElement;
   };
   op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return 1; };
-  op.CreateKernelV2 = guarded_create<create>;
-  op.KernelComputeV2 = guarded<ProposalScoresKernel, compute>;
-  op.KernelDestroy = [](void* kernel) { delete static_cast<ProposalScoresKernel*>(kernel); };
   return op;
 }
 

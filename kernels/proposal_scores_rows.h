@@ -32,19 +32,6 @@ struct ScoreRows {
   }
 };
 
-// Sets `to` to the bytes of `count` numbers, by quotients as QuantizeLinear of ONNX Runtime computes them.
-inline void quantize_by_quotients(const float* from, int64_t count, ByteRange range, uint8_t* to) {
-  const float zero_point = static_cast<float>(range.zero_point);
-  int64_t at = 0;
-  for (; at + 16 <= count; at += 16) {
-    IntVector sixteen[16 / kFloatLanes];
-    for (int64_t lane = 0; lane < 16; lane += kFloatLanes)
-      sixteen[lane / kFloatLanes] = to_byte(load_floats(from + at + lane) / range.scale, 1, zero_point);
-    store_bytes(to + at, sixteen);
-  }
-  for (; at < count; at++) to[at] = to_byte(from[at] / range.scale, 1, zero_point);
-}
-
 // Sets `features` to the normalized results of the layer.
 template <class Tile>
 __attribute__((noinline)) void score_features(const ProposalScores& p, int64_t rows, const ScoreRows& scratch) {
@@ -129,7 +116,7 @@ void proposal_scores_rows(const ProposalScores& p, int64_t begin, int64_t end) {
         p.y[next] = p.score_of_zeros;
         continue;
       }
-      quantize_by_quotients(p.x + next * depth, depth, p.input, scratch.bytes.row(rows));
+      quantize_as_runtime(p.x + next * depth, depth, p.input, scratch.bytes.row(rows));
       places[rows++] = next;
     }
     score_rows<Vector, Tile>(p, rows, scratch, [&](int64_t row, float score) { p.y[places[row]] = score; });

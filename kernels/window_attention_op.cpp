@@ -163,12 +163,9 @@ OrtStatus* compute(void* data, OrtKernelContext* context) {
   InputTensor in[kMaxInputs];
   for (size_t index = 0; index < variant.inputs(); index++)
     if (OrtStatus* status = read_input(kernel.api, context, index, in[index])) return status;
-  const auto start = [&](const PreparedLayer& layer, const LayerInputs& inputs, LayerOfRun& run) {
-    return start_layer(layer, in[inputs.weight], in[inputs.scale], in[inputs.zero_point], run);
-  };
   LayerOfRun projections, output;
-  if (const char* problem = start(kernel.projections, kProjections, projections)) return invalid(problem);
-  if (const char* problem = start(kernel.output, kOutput, output)) return invalid(problem);
+  if (const char* problem = start_layer(kernel.projections, in, kProjections, projections)) return invalid(problem);
+  if (const char* problem = start_layer(kernel.output, in, kOutput, output)) return invalid(problem);
   Work work{kernel.attention, kernel.run, 0};
   WindowAttention& a = work.attention;
   if (const char* problem = read_ranges<has_byte_products, is_rounded>(in, a)) return invalid(problem);
@@ -211,7 +208,7 @@ int input_type(const OrtCustomOp*, size_t index) {
 
 template <bool has_byte_products, bool is_rounded>
 OrtCustomOp describe_op() {
-  OrtCustomOp op = describe_cpu_operator();
+  OrtCustomOp op = describe_cpu_operator<WindowAttentionKernel, create<has_byte_products>, compute<has_byte_products, is_rounded>>();
   op.GetName = [](const OrtCustomOp*) {
     static const std::string name =
         std::string(has_byte_products ? kIntegerWindowAttention : kWindowAttention) + (is_rounded ? kRounded : "");
@@ -220,9 +217,6 @@ OrtCustomOp describe_op() {
   op.GetInputTypeCount = [](const OrtCustomOp*) { return Variant{has_byte_products, is_rounded}.inputs(); };
   op.GetInputType = input_type<has_byte_products, is_rounded>;
   op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return 1; };
-  op.CreateKernelV2 = guarded_create<create<has_byte_products>>;
-  op.KernelComputeV2 = guarded<WindowAttentionKernel, compute<has_byte_products, is_rounded>>;
-  op.KernelDestroy = [](void* kernel) { delete static_cast<WindowAttentionKernel*>(kernel); };
   return op;
 }
 

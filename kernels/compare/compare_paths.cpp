@@ -189,7 +189,7 @@ bool compare_gelu(const CpuKernels& kernels) {
   }
   std::vector<uint8_t> input(kRows * 4);
   for (int64_t row = 0; row < kRows; row++) input[static_cast<size_t>(row * 4)] = static_cast<uint8_t>(row);
-  const float scales[] = {1e-9f, 1e-3f, 0.0028f, 0.01f, 0.03f, 0.1f, 1e33f};
+  const float scales[] = {1e-9f, 1e-3f, 0.0028f, 0.01f, 0.03f, 0.1f, 1e38f};
   LinearBlock block;
   block.bytes = input.data(), block.first = first.packed, block.second = second.packed;
   block.has_second = true, block.activation = Activation::kGelu;
@@ -209,12 +209,13 @@ bool compare_gelu(const CpuKernels& kernels) {
     }
   // Beyond all numbers, and what is none.
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  const float odd[] = {kInfinity, 3e38f, -kInfinity, -3e38f, std::nanf("")};
-  for (int64_t column = 0; column < kColumns; column++) first.bias[static_cast<size_t>(column)] = odd[column % 5];
+  const float odd[] = {kInfinity, 3e38f, 1e8f, -kInfinity, -3e38f, std::nanf("")};
+  for (int64_t column = 0; column < kColumns; column++) first.bias[static_cast<size_t>(column)] = odd[column % 6];
   kernels.linear_block.rows(block, 0, kRows);
   for (int64_t at = 0; at < kRows * kColumns; at++) {
-    const float byte = found[static_cast<size_t>(at)];
-    if (at % kColumns % 5 < 2 ? byte != 255 - zero_point : !(std::fabs(byte) <= error)) return false;
+    const double byte = found[static_cast<size_t>(at)], x = odd[at % kColumns % 6];
+    const double exact = x > 0 ? std::min(x / scale, 255.0 - zero_point) : 0;
+    if (exact == 255.0 - zero_point ? byte != exact : !(std::fabs(byte - exact) <= error)) return false;
   }
   return true;
 }
