@@ -13,8 +13,8 @@ import { isOfDino8 } from './attention-patterns.ts';
 import { epsilonOf } from './epsilon.ts';
 import { isNormOfRows } from './linear-blocks.ts';
 import { patchEmbeddingFunction } from './patch-embedding-function.ts';
-import { movesBefore, movesPatches, type Patches, type Shape4, shapesToTry } from './patch-regions.ts';
-import type { Region } from './window-regions.ts';
+import { movesBefore, movesPatches, type Patches } from './patch-regions.ts';
+import { type MapShape, type Region, shapesToTry } from './window-regions.ts';
 
 /** Rewrites the model in place. Returns the number of operators that were made. */
 export async function fusePatchEmbedding(model: Model): Promise<number> {
@@ -68,7 +68,7 @@ function embeddingBefore(norm: NodeProto, index: GraphIndex, infos: Infos): Embe
 }
 
 /** Where the numbers of each patch come from, in the order of patch-embedding-function.ts. */
-function patchesOf([batch, colours, height, width]: Shape4, patch: number): Patches {
+function patchesOf([batch, colours, height, width]: MapShape, patch: number): Patches {
   const [rows, columns] = [Math.ceil(height / patch), Math.ceil(width / patch)];
   const depth = colours * patch * patch;
   const places = new Int32Array(batch * rows * columns * depth);

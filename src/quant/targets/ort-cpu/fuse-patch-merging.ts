@@ -10,7 +10,8 @@ import { copyNode, removeUnused } from '../../../onnx/rewrite.ts';
 import type { NodeProto } from '../../../onnx/types.ts';
 import { isOfDino8 } from './attention-patterns.ts';
 import { patchMergingFunction } from './patch-merging-function.ts';
-import { movesBefore, movesPatches, type Patches, type Shape4, shapesToTry } from './patch-regions.ts';
+import { movesBefore, movesPatches, type Patches } from './patch-regions.ts';
+import { type MapShape, shapesToTry } from './window-regions.ts';
 
 /** Rewrites the model in place. Returns the number of operators that were made. */
 export async function fusePatchMerging(model: Model): Promise<number> {
@@ -41,7 +42,7 @@ export async function fusePatchMerging(model: Model): Promise<number> {
 }
 
 /** Where the numbers of the four neighbours of each position of the result come from, in the order of patch-merging-function.ts. */
-function neighboursOf([batch, height, width, channels]: Shape4): Patches {
+function neighboursOf([batch, height, width, channels]: MapShape): Patches {
   const [rows, columns] = [Math.ceil(height / 2), Math.ceil(width / 2)];
   const places = new Int32Array(batch * rows * columns * 4 * channels);
   let at = 0;

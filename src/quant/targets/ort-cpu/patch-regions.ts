@@ -14,16 +14,14 @@ import { modelBytes } from '../../../onnx/write.ts';
 import { Session } from '../../../runtime/session.ts';
 import { floatData, floats } from '../../../runtime/tensor.ts';
 import type { Range } from './residual-sum.ts';
-import { type Region, regionBefore } from './window-regions.ts';
+import { type MapShape, type Region, regionBefore } from './window-regions.ts';
 
 /** Operators that move numbers of a map. */
 const MOVES: readonly string[] = ['Pad', 'Reshape', 'Transpose', 'Slice', 'Concat', 'Split', 'Squeeze', 'Unsqueeze'];
 
-export type Shape4 = readonly [number, number, number, number];
-
 /** Where the numbers of patches come from. */
 export interface Patches {
-  readonly shape: Shape4;
+  readonly shape: MapShape;
   /** For each number of the result its place in the map; −1 for a zero beside the map. */
   readonly places: Int32Array;
 }
@@ -54,8 +52,8 @@ export function movesBefore(output: string, index: GraphIndex, infos: Infos, ran
 export async function movesPatches(
   model: Model,
   region: Region,
-  shapes: readonly Shape4[],
-  patchesOf: (shape: Shape4) => Patches,
+  shapes: readonly MapShape[],
+  patchesOf: (shape: MapShape) => Patches,
 ): Promise<boolean> {
   const nodes = new Set([...region.nodes, ...region.shapes]);
   const used = new Set([...nodes].flatMap((node) => [...usedBy(node)]));
@@ -90,11 +88,3 @@ const onFloats = (node: NodeProto): NodeProto =>
 
 /** A number that tells a place from others, and from the zeros beside the map. */
 const numberAt = (at: number): number => (at % (2 ** 24 - 1)) + 1;
-
-/** Maps to try: of sizes that are multiples of a patch and that are not, as far as the dimensions are not known in any case. */
-export function shapesToTry(known: readonly unknown[], tried: readonly Shape4[]): Shape4[] {
-  const shapes = tried.map((shape) =>
-    shape.map((size, axis) => (typeof known[axis] === 'number' ? known[axis] : size)),
-  ) as unknown as Shape4[]; // as many dimensions as before
-  return shapes.filter((shape, at) => shapes.findIndex((other) => other.join() === shape.join()) === at);
-}

@@ -18,7 +18,7 @@ import { MapSizes } from './map-sizes.ts';
 import { packWeight } from './packed-weight.ts';
 import { type WindowParts, windowAttentionFunction, windowOperator } from './window-attention-function.ts';
 import { type WindowBlock, WindowBlockFinder } from './window-block.ts';
-import { type MapShape, shiftOf } from './window-regions.ts';
+import { shapesToTry, shiftOf } from './window-regions.ts';
 
 /**
  * Rewrites the model in place. The weights are packed by nodes that the caller folds.
@@ -43,7 +43,13 @@ export async function fuseWindowAttention(model: Model): Promise<number> {
       return sizes.isSame(value, x) && infos.get(value)?.shape?.at(-1) === block.channels;
     };
     if (!regions.every(({ shapes }) => shapes.every(hasMapSize))) continue;
-    const shift = await shiftOf(model, block, shapesToTry(infos.get(x)?.shape ?? [], block));
+    const { window, channels } = block;
+    // A map with several windows along both sides, and one with two images that is lower than a window.
+    const shapes = shapesToTry(infos.get(x)?.shape ?? [], [
+      [1, 2 * window, 2 * window + 2, channels],
+      [2, Math.max(window - 2, 1), window + 2, channels],
+    ]);
+    const shift = await shiftOf(model, block, shapes);
     if (shift === undefined) continue;
     sizes.assume(block.restoration.output, x);
     const parts = { hasIntegers: block.ranges !== undefined, isRounded: block.sum.rounding !== undefined };
@@ -57,22 +63,6 @@ export async function fuseWindowAttention(model: Model): Promise<number> {
   sortTopologically(graph);
   removeUnused(model);
   return made.size;
-}
-
-/**
- * A map with several windows along both sides, and one with two images that is lower than a window; of the dimensions that are
- * known in any case.
- */
-function shapesToTry(known: readonly unknown[], { window, channels }: WindowBlock): MapShape[] {
-  const size = (axis: number, otherwise: number) => (typeof known[axis] === 'number' ? known[axis] : otherwise);
-  const shape = (batch: number, height: number, width: number): MapShape => [
-    size(0, batch),
-    size(1, height),
-    size(2, width),
-    channels,
-  ];
-  const [large, low] = [shape(1, 2 * window, 2 * window + 2), shape(2, Math.max(window - 2, 1), window + 2)];
-  return large.join() === low.join() ? [large] : [large, low];
 }
 
 function blockNode(model: Model, block: WindowBlock, shift: number, operator: string): NodeProto {

@@ -50,8 +50,16 @@ export function regionBefore(
   return inputs.size === 1 && input !== undefined ? { input, output, nodes, shapes: [...shapes] } : undefined;
 }
 
-/** The dimensions of a map [batch, height, width, channels]. */
-export type MapShape = readonly [batch: number, height: number, width: number, channels: number];
+/** The dimensions of a map [batch, height, width, channels], or of an image [batch, colours, height, width]. */
+export type MapShape = readonly [number, number, number, number];
+
+/** Maps on which regions are run: those of the given shapes, with the dimensions that are known in any case. */
+export function shapesToTry(known: readonly unknown[], tried: readonly MapShape[]): MapShape[] {
+  const shapes = tried.map((shape) =>
+    shape.map((size, axis) => (typeof known[axis] === 'number' ? known[axis] : size)),
+  ) as unknown as MapShape[]; // as many dimensions as before
+  return shapes.filter((shape, at) => shapes.findIndex((other) => other.join() === shape.join()) === at);
+}
 
 /** The parameters of a block whose regions do the same as `WindowAttention`. */
 export interface WindowRegions {
