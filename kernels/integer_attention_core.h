@@ -16,7 +16,7 @@
 namespace dino8 {
 namespace {
 
-// What is subtracted from an unsigned byte to make a signed one.
+// Subtracting this from a number of uint8 makes one of int8.
 constexpr int32_t kSignedOffset = 128;
 
 // The initial sum of columns without a key: no difference of two scores is as large (kMostHeadSize).
@@ -43,7 +43,7 @@ struct IntegerHead {
   bool has_last() const { return key_count > 1 && key_count % kPanelColumns == 1; }
 };
 
-// What is added to the scores. Where nothing is, scores are not scaled before the highest one is sought.
+// An attention without a bias. Its scores are not scaled before the highest one is sought, since their order is the same.
 struct NoScoreBias {
   static constexpr bool kIsAdded = false;
 };

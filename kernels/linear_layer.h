@@ -11,7 +11,8 @@
 namespace dino8 {
 namespace {
 
-// What the sums of `count` columns from `column` on begin with, so that they are those of (a − zero_point) · weight.
+// Sets `initial` to the numbers that a tile begins the sums of `count` columns with, from `column` on. With them, the sums are those of
+// (a − zero_point) · weight.
 template <class Tile>
 void set_initial_sums(const PackedLayer& layer, int64_t column, int64_t count, int32_t zero_point, int32_t* initial) {
   for (int64_t at = 0; at < count; at++) initial[at] = (Tile::kOffset - zero_point) * layer.sums[column + at];

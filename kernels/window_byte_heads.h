@@ -142,7 +142,8 @@ class WindowByteHeads {
   const WindowAttention* a_ = nullptr;
   int64_t stride_ = 0, key_steps_ = 0, value_panels_ = 0;
   std::unique_ptr<CacheLine[]> rows_;  // [windows · tokens, stride]: bytes of queries, keys and values side by side
-  // Of the columns of the projections: scale and bias in steps of the bytes, and the largest number of steps.
+  // For each column of the projections: its scale and bias, both divided by the scale of the bytes, and the highest value that a
+  // byte can hold.
   std::unique_ptr<float[]> scale_, bias_, highest_;
   std::unique_ptr<int32_t[]> zero_point_;               // the same
   std::unique_ptr<CacheLine[]> keys_, values_;          // of one head, in panels

@@ -14,7 +14,7 @@ export interface HeadWeights {
   readonly heads: number;
   readonly rows: number;
   readonly columns: number;
-  /** What int8 values are multiplied by: a number, and a number for each column (scale-columns.ts); none for floats. */
+  /** The names of the scales of int8 values: one number, and one for each column (scale-columns.ts). Floats have no scales. */
   readonly scales: readonly string[];
 }
 
@@ -45,7 +45,7 @@ export function headWeightsOf(name: string, index: GraphIndex): HeadWeights | un
   return isOfBytes && String(counts) !== `1,${columns}` ? undefined : { values, heads, rows, columns, scales };
 }
 
-/** What follows a layer by head, and its product with weights of each head. */
+/** A layer whose result is split by head, and the product of each head with stored weights that follows. */
 export interface ProductBehind {
   readonly layer: Layer;
   /** A stored number that the layer's result is multiplied by. */
