@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <exception>
+#include <limits>
 
 #include "cpu_path.h"
 #include "op_tensor.h"
@@ -72,6 +73,8 @@ inline OrtCustomOp describe_cpu_operator() {
   op.GetInputCharacteristic = [](const OrtCustomOp*, size_t) { return kRequired; };
   op.GetOutputCharacteristic = [](const OrtCustomOp*, size_t) { return kRequired; };
   op.GetInputMemoryType = [](const OrtCustomOp*, size_t) { return kMemTypeDefault; };
+  op.GetStartVersion = [](const OrtCustomOp*) { return 1; };
+  op.GetEndVersion = [](const OrtCustomOp*) { return std::numeric_limits<int>::max(); };
   op.CreateKernelV2 = guarded_create<create_kernel>;
   op.KernelDestroy = [](void* kernel) { delete static_cast<OperatorKernel*>(kernel); };
   return op;
@@ -86,6 +89,17 @@ OrtCustomOp describe_cpu_operator() {
   op.KernelComputeV2 = guarded<Kernel, compute>;
   op.KernelDestroy = [](void* kernel) { delete static_cast<Kernel*>(kernel); };
   return op;
+}
+
+// Allows ONNX Runtime to give an operator the memory of `input`, which nothing reads later, for the result `output`.
+template <int input, int output>
+void may_overwrite(OrtCustomOp& op) {
+  op.GetMayInplace = [](int** inputs, int** outputs) -> size_t {
+    static int from = input, to = output;
+    *inputs = &from, *outputs = &to;
+    return 1;
+  };
+  op.ReleaseMayInplace = [](int*, int*) {};
 }
 
 // Runs `task(&work, part)` for each of `parts` parts: on ONNX Runtime's threads if there are several parts, on the

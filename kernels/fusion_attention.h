@@ -57,7 +57,8 @@ struct FusionAttention {
   ByteRange weights;                  // of the image's weights of tokens
   ByteMatrix to_image;                // [heads · tokens, width]
   const float* image_bias = nullptr;  // [width]
-  // [positions, width], as floats, as bytes, or both; bytes and no floats only if there is a norm
+  // [positions, width], as floats, as bytes, or both; bytes and no floats only if there is a norm. The floats may take the place of
+  // the rows of the norm
   float* image = nullptr;
   uint8_t* image_bytes = nullptr;
   ByteRange image_range;

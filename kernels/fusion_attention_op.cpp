@@ -267,6 +267,7 @@ OrtCustomOp describe_op() {
   op.GetInputTypeCount = [](const OrtCustomOp*) { return input_count(variant); };
   op.GetInputType = input_type<variant>;
   if (is_quantized(variant)) describe_quantized(op);
+  if (has_norm(variant)) may_overwrite<kX, is_quantized(variant) ? kFloatsBesideBytes : 0>(op);
   if (has_sum(variant))
     op.GetOutputType = [](const OrtCustomOp*, size_t index) {
       return index == 0 || index == kSumBytes ? kUint8Element : kFloatElement;

@@ -27,7 +27,7 @@ struct LinearBlock {
   const float* norm_scale = nullptr;
   const float* norm_bias = nullptr;
   float norm_epsilon = 0;
-  // [rows, columns of the last layer], as floats, as bytes, or both
+  // [rows, columns of the last layer], as floats, as bytes, or both; the floats may take the place of the residual
   float* y = nullptr;
   uint8_t* y_bytes = nullptr;
   ByteRange y_range;

@@ -237,6 +237,7 @@ OrtCustomOp describe_op() {
   op.GetInputType = input_type<number, is_quantized>;
   op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return 1; };
   if (is_quantized) describe_quantized(op);
+  if (kVariants[number].adds_x()) may_overwrite<kX, is_quantized ? kFloatsBesideBytes : 0>(op);
   return op;
 }
 

@@ -10,6 +10,7 @@ struct OrtStatus;
 struct OrtValue;
 struct OrtKernelInfo;
 struct OrtKernelContext;
+struct OrtShapeInferContext;
 struct OrtCustomOpDomain;
 struct OrtSessionOptions;
 struct OrtMemoryInfo;
@@ -26,7 +27,7 @@ struct OrtApiBase {
 };
 
 constexpr uint32_t kApiVersion = 24;       // the first with GetTensorElementTypeAndShapeDataReference
-constexpr uint32_t kOperatorVersion = 16;  // the newest in which every callback of OrtCustomOp below is optional
+constexpr uint32_t kOperatorVersion = 18;  // the first with GetMayInplace
 // ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT and others
 constexpr int kFloatElement = 1, kUint8Element = 2, kInt8Element = 3, kInt32Element = 6, kInt64Element = 7,
               kBoolElement = 9;
@@ -54,6 +55,13 @@ struct OrtCustomOp {
   int (*GetVariadicOutputHomogeneity)(const OrtCustomOp*);
   OrtStatus* (*CreateKernelV2)(const OrtCustomOp*, const void* api, const OrtKernelInfo*, void** kernel);
   OrtStatus* (*KernelComputeV2)(void* kernel, OrtKernelContext*);
+  OrtStatus* (*InferOutputShape)(const OrtCustomOp*, OrtShapeInferContext*);
+  int (*GetStartVersion)(const OrtCustomOp*);
+  int (*GetEndVersion)(const OrtCustomOp*);
+  size_t (*GetMayInplace)(int** inputs, int** outputs);
+  void (*ReleaseMayInplace)(int* inputs, int* outputs);
+  size_t (*GetAliasMap)(int** inputs, int** outputs);
+  void (*ReleaseAliasMap)(int* inputs, int* outputs);
 };
 
 // The functions used, by their position in the table.

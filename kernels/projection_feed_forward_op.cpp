@@ -137,6 +137,7 @@ OrtCustomOp describe_op() {
   op.GetInputType = input_type;
   op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return 1; };
   if (is_quantized) describe_quantized(op);
+  may_overwrite<kResidual, is_quantized ? kFloatsBesideBytes : 0>(op);
   return op;
 }
 

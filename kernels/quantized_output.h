@@ -8,6 +8,9 @@
 
 namespace dino8 {
 
+// The output that is the result in float beside the bytes.
+constexpr int kFloatsBesideBytes = 1;
+
 // The outputs of a kernel. Where there are no bytes, the floats are the first output.
 struct Results {
   float* floats = nullptr;   // null if nobody reads them
@@ -31,14 +34,14 @@ inline OrtStatus* make_results(const OrtApi& api, OrtKernelContext* context, con
   if (const char* problem = read_range(range[0], range[1], out.range))
     return api.createStatus(kInvalidArgument, problem);
   if (OrtStatus* status = make_output(api, context, 0, dims, rank, &out.bytes)) return status;
-  return make_optional_output(api, context, 1, dims, rank, &out.floats);
+  return make_optional_output(api, context, kFloatsBesideBytes, dims, rank, &out.floats);
 }
 
 // Describes the outputs of an operator whose name ends with Quantized and that has one result.
 inline void describe_quantized(OrtCustomOp& op) {
   op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return 2; };
   op.GetOutputType = [](const OrtCustomOp*, size_t index) { return index == 0 ? kUint8Element : kFloatElement; };
-  op.GetOutputCharacteristic = [](const OrtCustomOp*, size_t index) { return index == 1 ? kOptional : kRequired; };
+  op.GetOutputCharacteristic = [](const OrtCustomOp*, size_t index) { return index == kFloatsBesideBytes ? kOptional : kRequired; };
 }
 
 }  // namespace dino8

@@ -30,7 +30,7 @@ struct WindowAttention {
   ByteRange context;
   PackedLayer output;
   ResidualRounding residual;
-  float* y = nullptr;  // [batch, height, width, channels]
+  float* y = nullptr;  // [batch, height, width, channels]; may be x
 
   int64_t tokens() const { return window * window; }
   int64_t padded_tokens() const { return round_up(tokens(), kScoreStep); }

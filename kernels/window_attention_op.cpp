@@ -217,6 +217,7 @@ OrtCustomOp describe_op() {
   op.GetInputTypeCount = [](const OrtCustomOp*) { return Variant{has_byte_products, is_rounded}.inputs(); };
   op.GetInputType = input_type<has_byte_products, is_rounded>;
   op.GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return 1; };
+  may_overwrite<kX, 0>(op);
   return op;
 }
 

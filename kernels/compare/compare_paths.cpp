@@ -52,6 +52,10 @@ bool agree(const std::vector<float>& a, const std::vector<float>& b, float toler
   return true;
 }
 
+bool have_same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
 struct Layer {
   std::vector<int8_t> weight;
   std::vector<int32_t> sums;
@@ -78,6 +82,21 @@ struct Layer {
 struct LinearSizes {
   int64_t depth, hidden, columns, rows;
 };
+
+// True if a block computes the same where its result takes the place of the residual, which may be its x too.
+bool overwrites_residual(const CpuKernels& kernels, LinearBlock block, int64_t rows) {
+  if (!block.residual) return true;
+  const auto count = static_cast<size_t>(rows * block.last().columns);
+  std::vector<float> apart(count), in_place(block.residual, block.residual + count);
+  std::vector<uint8_t> unused(count);
+  block.y = apart.data(), block.y_bytes = unused.data();
+  if (block.has_norm_before && block.has_second) block.x = block.residual;
+  kernels.linear_block.rows(block, 0, rows);
+  if (block.x == block.residual) block.x = in_place.data();
+  block.residual = block.y = in_place.data();
+  kernels.linear_block.rows(block, 0, rows);
+  return have_same_bits(apart, in_place);
+}
 
 bool compare_linear_block(const CpuKernels& kernels, LinearSizes sizes) {
   const auto [depth, hidden, columns, rows] = sizes;
@@ -114,6 +133,7 @@ bool compare_linear_block(const CpuKernels& kernels, LinearSizes sizes) {
   block.y_range = {0.5f, static_cast<int32_t>(whole(0, 255))};
   block.y = found.data() + skipped, block.y_bytes = found_bytes.data();
   kernels.linear_block.rows(block, 0, rows);
+  if (!overwrites_residual(kernels, block, rows)) return false;
   block.y = nullptr;  // bytes alone are the same
   std::vector<uint8_t> only_bytes(found.size());
   block.y_bytes = only_bytes.data();
@@ -149,7 +169,12 @@ bool compare_two_blocks(const CpuKernels& kernels) {
   feed_forward.y_range = {0.5f, zero_point()};
   feed_forward.y = found.data(), feed_forward.y_bytes = found_bytes.data();
   kernels.linear_block.two_blocks(projection, feed_forward, 0, rows);
-  projection.y = middle.data();
+  // The result may take the place of the residual.
+  std::vector<float> in_place = residual;
+  projection.residual = feed_forward.y = in_place.data();
+  kernels.linear_block.two_blocks(projection, feed_forward, 0, rows);
+  if (!have_same_bits(found, in_place)) return false;
+  projection.residual = residual.data(), projection.y = middle.data();
   feed_forward.x = feed_forward.residual = middle.data();
   feed_forward.y = expected.data(), feed_forward.y_bytes = expected_bytes.data();
   kernels.linear_block.rows(projection, 0, rows);
@@ -241,7 +266,11 @@ bool compare_window_attention(const CpuKernels& kernels) {
   std::vector<float> found(x.size()), expected(x.size());
   a.y = found.data();
   if (!kernels.window_attention(a, 0, a.windows())) return false;
-  a.y = expected.data();
+  // The result may take the place of the map.
+  std::vector<float> in_place = x;
+  a.x = a.y = in_place.data();
+  if (!kernels.window_attention(a, 0, a.windows()) || !have_same_bits(found, in_place)) return false;
+  a.x = x.data(), a.y = expected.data();
   if (!scalar_kernels.window_attention(a, 0, a.windows())) return false;
   // A byte of the normalized map may be rounded the other way, which moves up to all scores of a window, and so may bytes
   // of the result. Where x is not finite, its bytes differ by what a processor makes of numbers that are none.
@@ -441,6 +470,13 @@ bool compare_fusion(const CpuKernels& kernels) {
     a.image = has_floats ? images[at].data() : nullptr, a.text = texts[at].data();
     a.image_bytes = has_norm ? image_bytes[at].data() : nullptr;
     run_fusion(each[at]->fusion, a);
+  }
+  if (has_norm && has_floats) {
+    // The image's result may take the place of the image.
+    std::vector<float> in_place = rows;
+    a.norm.rows = a.image = in_place.data();
+    run_fusion(kernels.fusion, a);
+    if (!have_same_bits(images[0], in_place)) return false;
   }
   // A few weights that are halfway between two bytes may go to the other one.
   constexpr float kFew = 3.0f * 255 / 255;

@@ -56,6 +56,10 @@ OrtStatus* output(OrtKernelContext* context, size_t index, const int64_t* dims, 
   if (index >= context->outputs.size() || !context->is_output_wanted[index]) return nullptr;
   const std::vector<int64_t> shape(dims, dims + rank);
   if (!tensor_bytes(shape, context->output_types[index])) return create_status(kFail, "an output is too large");
+  if (context->overwritten != nullptr && index == context->overwriting_output && context->overwritten->dims == shape) {
+    *out = context->overwritten;
+    return nullptr;
+  }
   context->outputs[index] = make_tensor(context->output_types[index], shape, context->filling);
   *out = context->outputs[index].get();
   return nullptr;

@@ -44,7 +44,10 @@ struct OrtKernelContext {
   std::vector<const OrtValue*> inputs;  // null where an input is left out
   std::vector<int> output_types;
   std::vector<bool> is_output_wanted;
-  std::vector<std::unique_ptr<OrtValue>> outputs;
+  std::vector<std::unique_ptr<OrtValue>> outputs;  // null where an output is not wanted, or in the place of an input
+  // The input whose memory becomes an output if that has the same shape, or null.
+  OrtValue* overwritten = nullptr;
+  size_t overwriting_output = 0;
   int filling = 0;  // the byte that new outputs are full of
 };
 

@@ -24,6 +24,7 @@ import { computeWeightsLate } from './late-weights.ts';
 import { fuseLinearBlocks } from './linear-blocks.ts';
 import { lintForOrtCpu } from './lint-ort-cpu.ts';
 import { mergeHeadProducts } from './merge-head-products.ts';
+import { declareOverwrittenInputs } from './overwritten-inputs.ts';
 import { quantizeEarly } from './quantize-early.ts';
 import { quantizeResults } from './quantize-results.ts';
 import { scaleColumns } from './scale-columns.ts';
@@ -58,6 +59,7 @@ export const ortCpu: QuantizationTarget = {
     quantizeResults(model);
     fuseFusionSums(model);
     computeWeightsLate(model);
+    declareOverwrittenInputs(model);
   },
   lint: lintForOrtCpu,
 };

@@ -1,0 +1,85 @@
+/**
+ * Results that take the place of an input in memory. A block of a transformer adds its result to its input, which is mostly not
+ * read later; written to the same place, it needs no second map, and the processor loads no other memory for it.
+ *
+ * The kernels of such operators allow ONNX Runtime to do that. It does where nothing reads the input later and the file declares the
+ * same shape for both, with the same name for a dimension that differs from run to run. This declares the shapes.
+ */
+import * as operators from '../../../onnx/dino8-operators.ts';
+import { indexGraph } from '../../../onnx/graph-index.ts';
+import { inferShapes } from '../../../onnx/infer/infer.ts';
+import type { Model } from '../../../onnx/read.ts';
+import { DataType, type NodeProto, type Shape } from '../../../onnx/types.ts';
+import { makeValueInfo } from '../../../onnx/value-info.ts';
+
+/** Places among the inputs of ProjectedDeformableAttention and ProjectionFeedForward, see their functions. */
+const QUERIES = 6;
+const RESIDUAL = 6;
+
+/** The operators whose result has the shape of their first input and may take its place. */
+const IN_PLACE_OF_FIRST = new Set<string>([
+  operators.WINDOW_ATTENTION,
+  operators.INTEGER_WINDOW_ATTENTION,
+  operators.NORM_FEED_FORWARD_GELU_ADD,
+  operators.NORM_FUSION_ATTENTION_ADD,
+]);
+
+/** Rewrites the model in place. Returns the number of results that may take the place of an input. */
+export function declareOverwrittenInputs(model: Model): number {
+  const { graph } = model;
+  const { initializer, outputs, producer } = indexGraph(graph);
+  const infos = inferShapes(model);
+  const rows = rowsOfValues(graph.node);
+  const shapes = new Map<string, Shape>();
+  let count = 0;
+  for (const node of graph.node) {
+    const { operator, floats } = resultOf(node);
+    const overwritten = overwrittenInput(operator, node, rows);
+    if (overwritten === undefined || floats === '' || outputs.has(floats)) continue;
+    if (!producer.has(overwritten) || initializer.has(overwritten)) continue;
+    const known = infos.get(floats)?.shape;
+    const shape =
+      shapes.get(overwritten) ??
+      infos.get(overwritten)?.shape?.map((size, axis) => size ?? known?.[axis] ?? `${overwritten}.${axis}`);
+    if (!shape) continue;
+    shapes.set(overwritten, shape).set(floats, shape);
+    count++;
+  }
+  graph.valueInfo = [
+    ...graph.valueInfo.filter(({ name }) => !shapes.has(name)),
+    ...Array.from(shapes, ([name, shape]) => makeValueInfo(name, DataType.FLOAT, shape)),
+  ];
+  return count;
+}
+
+/** The operator of dino8 without the ends of its name, and the name of its result in floats; '' for other operators and results. */
+function resultOf({ domain, opType, output }: NodeProto): { readonly operator: string; readonly floats: string } {
+  if (domain !== operators.DOMAIN) return { operator: '', floats: '' };
+  const { ROUNDED, QUANTIZED, AND_SUM } = operators;
+  const [operator = ''] = opType.split(new RegExp(`(?:${ROUNDED})?(?:${QUANTIZED}(?:${AND_SUM})?)?$`));
+  return { operator, floats: output[operator === opType || opType === operator + ROUNDED ? 0 : 1] ?? '' };
+}
+
+/** The input whose place the result may take; undefined if there is none, or if its shape may be another one. */
+function overwrittenInput(operator: string, { input }: NodeProto, rows: (name: string) => string): string | undefined {
+  const [first = ''] = input;
+  if (IN_PLACE_OF_FIRST.has(operator)) return first;
+  const residual = input[RESIDUAL] ?? '';
+  return operator === operators.PROJECTION_FEED_FORWARD && rows(first) === rows(residual) ? residual : undefined;
+}
+
+/** Returns what names the rows of a value: values have all dimensions but the last in common where it is the same name. */
+function rowsOfValues(nodes: readonly NodeProto[]): (name: string) => string {
+  const found = new Map<string, string>();
+  const rows = (name: string) => found.get(name) ?? name;
+  for (const node of nodes) {
+    const { operator } = resultOf(node);
+    const [first = ''] = node.input;
+    const isAttention = operator === operators.PROJECTED_DEFORMABLE_ATTENTION;
+    if (isAttention) for (const name of node.output) found.set(name, rows(node.input[QUERIES] ?? ''));
+    if (operator !== operators.NORM_FUSION_ATTENTION_ADD) continue;
+    const isText = (_: string, at: number) => at === (node.opType === operator ? 1 : 2);
+    for (const name of node.output.filter((each, at) => !isText(each, at))) found.set(name, rows(first));
+  }
+  return rows;
+}
