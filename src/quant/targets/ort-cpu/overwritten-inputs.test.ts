@@ -13,7 +13,7 @@ import * as operators from '../../../onnx/dino8-operators.ts';
 import type { Model } from '../../../onnx/read.ts';
 import { makeNode } from '../../../onnx/rewrite.ts';
 import { makeTensor } from '../../../onnx/tensor.ts';
-import { DataType } from '../../../onnx/types.ts';
+import { DataType, type FunctionProto } from '../../../onnx/types.ts';
 import { valueInfoToTensorInfo } from '../../../onnx/value-info.ts';
 import { modelBytes } from '../../../onnx/write.ts';
 import { Session } from '../../../runtime/session.ts';
@@ -69,6 +69,14 @@ const declared = (model: Model): Model => {
   return copy;
 };
 
+/** An operator with four results of the shape of x or, if not, of the sum of it and a value of which nothing is known. */
+function resultsOfShape(name: string, isOfX: boolean): FunctionProto {
+  const b = new GraphBuilder(name);
+  const [x, other] = [b.input('x', DataType.FLOAT, []), b.input('other', DataType.FLOAT, [])];
+  for (const result of ['bytes', 'image', 'text', 'sum']) b.output(result, isOfX ? b.mul(x, x) : b.add(x, other));
+  return b.finishFunction(operators.DOMAIN);
+}
+
 const shapesOf = ({ graph }: Model) =>
   new Map(graph.valueInfo.map((info) => [info.name, valueInfoToTensorInfo(info)?.shape]));
 
@@ -105,15 +113,16 @@ describe('results in the place of inputs', () => {
 
   test('a projection overwrites its residual where both have the rows of one value', () => {
     const attention = operators.NORM_FUSION_ATTENTION_ADD + operators.QUANTIZED + operators.AND_SUM;
-    const between = (residual: string, queries = 'sum') => {
+    const between = (residual: string, queries = 'sum', batch: 'x' | 'other' = 'x') => {
       const model = blocks(1);
+      model.functions.push(resultsOfShape(attention, batch === 'x'));
       const inputs = (first: string, at: number, second: string) =>
         Array.from({ length: at + 1 }, (_, each) => (each === 0 ? first : each === at ? second : 'one'));
       const call = (operator: string, input: string[], output: string[]) =>
         Object.assign(makeNode(operator, operator, input, output), { domain: operators.DOMAIN });
       const [source = ''] = model.graph.node[0]?.output ?? [];
       model.graph.node.push(
-        call(attention, [source], ['bytes', 'image', 'text', 'sum']),
+        call(attention, [source, 'other'], ['bytes', 'image', 'text', 'sum']),
         call(operators.PROJECTED_DEFORMABLE_ATTENTION + operators.QUANTIZED, inputs('value', 6, queries), [
           'sampled',
           '',
@@ -127,6 +136,7 @@ describe('results in the place of inputs', () => {
     expect(between('image').get('end')).toHaveLength(3);
     expect(between('text').has('end')).toBe(false);
     expect(between('image', 'text').has('end')).toBe(false);
+    expect(between('image', 'sum', 'other').has('image')).toBe(false);
   });
 });
 

@@ -16,7 +16,7 @@ import { makeValueInfo } from '../../../onnx/value-info.ts';
 const QUERIES = 6;
 const RESIDUAL = 6;
 
-/** The operators whose result has the shape of their first input and may take its place. */
+/** The operators whose result may take the place of their first input, whose shape it has. */
 const IN_PLACE_OF_FIRST = new Set<string>([
   operators.WINDOW_ATTENTION,
   operators.INTEGER_WINDOW_ATTENTION,
@@ -37,10 +37,12 @@ export function declareOverwrittenInputs(model: Model): number {
     const overwritten = overwrittenInput(operator, node, rows);
     if (overwritten === undefined || floats === '' || outputs.has(floats)) continue;
     if (!producer.has(overwritten) || initializer.has(overwritten)) continue;
-    const known = infos.get(floats)?.shape;
+    const [known, result] = [overwritten, floats].map((name) => infos.get(name)?.shape);
+    // One image may be read with several texts, which makes several of it.
+    const isRepeated = known?.[0] === undefined || known[0] !== result?.[0];
+    if (operator === operators.NORM_FUSION_ATTENTION_ADD && isRepeated) continue;
     const shape =
-      shapes.get(overwritten) ??
-      infos.get(overwritten)?.shape?.map((size, axis) => size ?? known?.[axis] ?? `${overwritten}.${axis}`);
+      shapes.get(overwritten) ?? known?.map((size, axis) => size ?? result?.[axis] ?? `${overwritten}.${axis}`);
     if (!shape) continue;
     shapes.set(overwritten, shape).set(floats, shape);
     count++;
@@ -74,12 +76,12 @@ function rowsOfValues(nodes: readonly NodeProto[]): (name: string) => string {
   const rows = (name: string) => found.get(name) ?? name;
   for (const node of nodes) {
     const { operator } = resultOf(node);
-    const [first = ''] = node.input;
     const isAttention = operator === operators.PROJECTED_DEFORMABLE_ATTENTION;
     if (isAttention) for (const name of node.output) found.set(name, rows(node.input[QUERIES] ?? ''));
     if (operator !== operators.NORM_FUSION_ATTENTION_ADD) continue;
-    const isText = (_: string, at: number) => at === (node.opType === operator ? 1 : 2);
-    for (const name of node.output.filter((each, at) => !isText(each, at))) found.set(name, rows(first));
+    const text = node.opType === operator ? 1 : 2;
+    const ofImage = node.output.filter((name, at) => at !== text && name !== '');
+    for (const name of ofImage) found.set(name, ofImage[0] ?? '');
   }
   return rows;
 }
