@@ -40,9 +40,15 @@ struct FusionNorm {
 
 // The bytes of image + addend, for what reads the image with a value of each position added to it.
 struct FusionSum {
-  const float* addend = nullptr;  // [positions, width]; null if nothing reads such a sum
+  const float* addend = nullptr;  // [positions, width], or a table [rows, size]; null if nothing reads such a sum
   uint8_t* bytes = nullptr;       // [positions, width]
   ByteRange range;
+  // [positions, width / size]: the rows of the table that a position's numbers are, one after the other, from its end on if
+  // negative; null without a table
+  const int64_t* places = nullptr;
+  int64_t rows = 0, size = 0;
+
+  const float* row(int64_t place) const { return addend + (place < 0 ? place + rows : place) * size; }
 };
 
 struct FusionAttention {

@@ -240,6 +240,20 @@ void fusion_image(const FusionAttention& a, const FusionOperands& operands, int6
                                });
 }
 
+// The bytes of the sum of a block's image and what is added to it.
+inline void fusion_sum(const FusionAttention& a, int64_t start, int64_t rows, const float* image) {
+  const FusionSum& sum = a.sum;
+  uint8_t* const bytes = sum.bytes + start * a.width;
+  if (sum.places == nullptr)
+    return add_quantize_row(image, sum.addend + start * a.width, rows * a.width, sum.range, nullptr, bytes);
+  const int64_t parts = a.width / sum.size;
+  const int64_t* const places = sum.places + start * parts;
+  for (int64_t part = 0; part < rows * parts; part++) {
+    const int64_t at = part * sum.size;
+    add_quantize_row(image + at, sum.row(places[part]), sum.size, sum.range, nullptr, bytes + at);
+  }
+}
+
 template <class Vector, class Tile>
 void fusion_part(const FusionAttention& a, const FusionOperands& operands, int64_t begin, int64_t end, FusionSums& sums,
                  FusionBlock& block) {
@@ -254,11 +268,11 @@ void fusion_part(const FusionAttention& a, const FusionOperands& operands, int64
     for (int64_t head = 0; head < a.heads; head++)
       fusion_head<Vector, Tile>(a, operands, head, x, rows, start == begin, block, sums);
     const int64_t place = start * a.width;
-    const float* const addend = a.sum.addend == nullptr ? nullptr : a.sum.addend + place;
+    // The rows of a table are in the caches.
+    const bool has_rows = a.sum.addend != nullptr && a.sum.places == nullptr;
     fusion_image<Tile>(a, operands, rows, block, image, a.image_bytes == nullptr ? nullptr : a.image_bytes + place,
-                       addend);
-    if (addend != nullptr)
-      add_quantize_row(image, addend, rows * a.width, a.sum.range, nullptr, a.sum.bytes + place);
+                       has_rows ? a.sum.addend + place : nullptr);
+    if (a.sum.addend != nullptr) fusion_sum(a, start, rows, image);
   }
 }
 

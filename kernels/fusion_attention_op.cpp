@@ -19,19 +19,21 @@ constexpr size_t kX = 0, kXScale = 1, kXZeroPoint = 2, kToScores = 3, kToScoresS
                  kTokenBias = 6, kPositionBias = 7, kWeightScale = 8, kWeightZeroPoint = 9, kToImage = 10,
                  kToImageScale = 11, kToImageZeroPoint = 12, kImageBias = 13, kNormScale = 14, kNormBias = 15,
                  kResultScale = 16, kResultZeroPoint = 17, kAddend = 18, kSumScale = 19, kSumZeroPoint = 20,
-                 kMostInputs = 21;
+                 kPlaces = 21, kMostInputs = 22;
 
 // The results where the image's is bytes; see quantized_output.h for the first two.
 constexpr size_t kQuantizedText = 2, kSumBytes = 3;
 
-// The attention alone, within its layer, the same with the image's result as bytes, and with the bytes of another sum.
-enum class Variant { kAlone, kLayer, kLayerQuantized, kLayerQuantizedAndSum };
+// The attention alone, within its layer, the same with the image's result as bytes, and with the bytes of another sum, whose
+// addend is rows of its own or those of a table.
+enum class Variant { kAlone, kLayer, kLayerQuantized, kLayerQuantizedAndSum, kLayerQuantizedAndGatheredSum };
 
 constexpr bool has_norm(Variant variant) { return variant != Variant::kAlone; }
-constexpr bool has_sum(Variant variant) { return variant == Variant::kLayerQuantizedAndSum; }
+constexpr bool has_table(Variant variant) { return variant == Variant::kLayerQuantizedAndGatheredSum; }
+constexpr bool has_sum(Variant variant) { return variant == Variant::kLayerQuantizedAndSum || has_table(variant); }
 constexpr bool is_quantized(Variant variant) { return variant == Variant::kLayerQuantized || has_sum(variant); }
 constexpr size_t input_count(Variant variant) {
-  return has_sum(variant) ? kMostInputs : is_quantized(variant) ? kAddend : has_norm(variant) ? kResultScale : kNormScale;
+  return has_table(variant) ? kMostInputs : has_sum(variant) ? kPlaces : is_quantized(variant) ? kAddend : has_norm(variant) ? kResultScale : kNormScale;
 }
 
 struct FusionKernel {
@@ -110,6 +112,31 @@ int64_t batch_of(const InputTensor (&in)[kMostInputs]) {
   return batch;
 }
 
+// Returns null, or the sentence that says what does not fit in what is added to the image.
+const char* check_addend(const InputTensor (&in)[kMostInputs], bool has_table) {
+  const InputTensor &x = in[kX], &addend = in[kAddend], &places = in[kPlaces];
+  const int64_t width = x.dims[2];
+  if (!has_table) {
+    if (!is_matrix(addend, x.dims[1], width))
+      return "ai.dino8::FusionAttention: what is added to the image is not [batch, positions, width]";
+    if (addend.dims[0] != 1 && addend.dims[0] != batch_of(in))
+      return "ai.dino8::FusionAttention: what is added to the image has another number of images";
+    return nullptr;
+  }
+  if (addend.rank != 3 || addend.dims[2] < 1 || width % addend.dims[2] != 0)
+    return "ai.dino8::FusionAttention: the table is not [batch, rows, size], or its size does not divide the width";
+  const int64_t parts = width / addend.dims[2];
+  if (places.rank != 3 || places.dims[2] != 1 || places.dims[1] % parts != 0 || places.dims[1] / parts != x.dims[1])
+    return "ai.dino8::FusionAttention: the places in the table are not [batch, positions * width / size, 1]";
+  if (addend.dims[0] != batch_of(in) || places.dims[0] != batch_of(in))
+    return "ai.dino8::FusionAttention: the table or the places have another number of images";
+  const auto* const each = static_cast<const int64_t*>(places.data);
+  const int64_t rows = addend.dims[1];
+  if (std::any_of(each, each + places.count(), [rows](int64_t place) { return place < -rows || place >= rows; }))
+    return "ai.dino8::FusionAttention: a place is not one of the table's rows";
+  return nullptr;
+}
+
 // Returns null, or the sentence that says what does not fit.
 const char* check(const InputTensor (&in)[kMostInputs], Variant variant) {
   const InputTensor &x = in[kX], &tokens = in[kTokenBias], &positions = in[kPositionBias];
@@ -133,12 +160,9 @@ const char* check(const InputTensor (&in)[kMostInputs], Variant variant) {
   for (const size_t index : {kNormScale, kNormBias})
     if (has_norm(variant) && in[index].count() != width)
       return "ai.dino8::FusionAttention: scale or bias of the normalization have another size than the width";
-  const InputTensor& addend = in[kAddend];
-  if (has_sum(variant) && !is_matrix(addend, x.dims[1], width))
-    return "ai.dino8::FusionAttention: what is added to the image is not [batch, positions, width]";
-  if (has_sum(variant) && addend.dims[0] != 1 && addend.dims[0] != batch_of(in))
-    return "ai.dino8::FusionAttention: what is added to the image has another number of images";
   if (batch_of(in) < 0) return "ai.dino8::FusionAttention: the inputs have different numbers of images";
+  if (has_sum(variant))
+    if (const char* problem = check_addend(in, has_table(variant))) return problem;
   for (const size_t index : {kXScale, kToScoresScale, kWeightScale, kToImageScale})
     if (!is_scale(in[index])) return "ai.dino8::FusionAttention: a scale is not one finite number above 0";
   for (const size_t index : {kXZeroPoint, kToScoresZeroPoint, kWeightZeroPoint, kToImageZeroPoint})
@@ -227,8 +251,11 @@ OrtStatus* compute(void* data, OrtKernelContext* context) {
     FusionAttention a = attention_of(in, each, variant, kernel.norm_epsilon);
     if (image.floats != nullptr) a.image = image.floats + each * image_size;
     if (image.bytes != nullptr) a.image_bytes = image.bytes + each * image_size;
-    if (has_sum(variant))
+    if (has_sum(variant)) {
       a.sum = {image_at<float>(in[kAddend], each), sum.bytes + each * image_size, sum.range};
+      if (has_table(variant))
+        a.sum.places = image_at<int64_t>(in[kPlaces], each), a.sum.rows = in[kAddend].dims[1], a.sum.size = in[kAddend].dims[2];
+    }
     a.image_range = image.range, a.text = text + each * text_size;
     if (OrtStatus* status = run_image(kernel, context, a)) return status;
   }
@@ -250,6 +277,8 @@ int input_type(const OrtCustomOp*, size_t index) {
     case kToImage:
     case kToImageZeroPoint:
       return kInt8Element;
+    case kPlaces:
+      return kInt64Element;
     default:
       return kFloatElement;
   }
@@ -261,7 +290,7 @@ OrtCustomOp describe_op() {
   op.GetName = [](const OrtCustomOp*) {
     static const std::string name =
         std::string(has_norm(variant) ? kNormFusionAttentionAdd : kFusionAttention) +
-        (is_quantized(variant) ? kQuantized : "") + (has_sum(variant) ? kAndSum : "");
+        (is_quantized(variant) ? kQuantized : "") + (has_table(variant) ? kAndGatheredSum : has_sum(variant) ? kAndSum : "");
     return name.c_str();
   };
   op.GetInputTypeCount = [](const OrtCustomOp*) { return input_count(variant); };
@@ -283,7 +312,8 @@ OrtCustomOp describe_op() {
 OrtStatus* add_fusion_attention(const OrtApi& api, OrtCustomOpDomain* domain) {
   static const OrtCustomOp ops[] = {describe_op<Variant::kAlone>(), describe_op<Variant::kLayer>(),
                                     describe_op<Variant::kLayerQuantized>(),
-                                    describe_op<Variant::kLayerQuantizedAndSum>()};
+                                    describe_op<Variant::kLayerQuantizedAndSum>(),
+                                    describe_op<Variant::kLayerQuantizedAndGatheredSum>()};
   for (const OrtCustomOp& op : ops)
     if (OrtStatus* status = api.addOperator(domain, &op)) return status;
   return nullptr;

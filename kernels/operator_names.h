@@ -38,6 +38,7 @@ constexpr const char* kProposalScores = "ProposalScores";                       
 constexpr const char* kAdd = "Add";                                                // ADD
 constexpr const char* kQuantized = "Quantized";                                    // QUANTIZED
 constexpr const char* kAndSum = "AndSum";                                          // AND_SUM
+constexpr const char* kAndGatheredSum = "AndGatheredSum";                          // AND_GATHERED_SUM
 constexpr const char* kRounded = "Rounded";                                        // ROUNDED
 constexpr const char* kObserve = "Observe";                                        // OBSERVE
 constexpr const char* kLayerNormalizationGradient = "LayerNormalizationGradient";  // LAYER_NORMALIZATION_GRADIENT

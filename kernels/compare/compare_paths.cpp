@@ -459,7 +459,12 @@ bool compare_fusion(const CpuKernels& kernels) {
   const auto rows = reals(a.positions * a.width, 1), norm_scale = reals(a.width, 1), norm_bias = reals(a.width, 1);
   if (has_norm) a.norm = {rows.data(), norm_scale.data(), norm_bias.data(), 1e-5f}, a.image_range = {kImageScale, 128};
   const auto addend = reals(a.positions * a.width, 1);
-  if (whole(0, 1) == 1) a.sum = {addend.data(), nullptr, {kImageScale, 100}};
+  // One row of the table for each number of a position, or for all of them.
+  const int64_t size = whole(0, 1) == 1 ? 1 : a.width, table_rows = a.positions * a.width / size;
+  std::vector<int64_t> places(static_cast<size_t>(table_rows));
+  for (int64_t& place : places) place = whole(-table_rows, table_rows - 1);
+  const bool has_sum = whole(0, 1) == 1, has_table = has_sum && whole(0, 1) == 1;
+  if (has_sum) a.sum = {addend.data(), nullptr, {kImageScale, 100}, has_table ? places.data() : nullptr, table_rows, size};
   std::vector<float> images[2], texts[2];
   std::vector<uint8_t> image_bytes[2], sum_bytes[2];
   const CpuKernels* each[] = {&kernels, &scalar_kernels};
@@ -470,6 +475,19 @@ bool compare_fusion(const CpuKernels& kernels) {
     a.image = has_floats ? images[at].data() : nullptr, a.text = texts[at].data();
     a.image_bytes = has_norm ? image_bytes[at].data() : nullptr;
     run_fusion(each[at]->fusion, a);
+  }
+  if (has_table) {
+    // The sum is that with an addend whose rows are those of the table.
+    std::vector<float> rows_of_table;
+    for (const int64_t place : places)
+      for (int64_t column = 0; column < size; column++)
+        rows_of_table.push_back(addend[static_cast<size_t>((place + table_rows) % table_rows * size + column)]);
+    std::vector<uint8_t> expected(x.size());
+    a.sum = {rows_of_table.data(), expected.data(), a.sum.range};
+    a.image = has_floats ? images[0].data() : nullptr, a.text = texts[0].data(), a.image_bytes = has_norm ? image_bytes[0].data() : nullptr;
+    run_fusion(kernels.fusion, a);
+    a.sum = {};
+    if (sum_bytes[0] != expected) return false;
   }
   if (has_norm && has_floats) {
     // The image's result may take the place of the image.

@@ -165,8 +165,9 @@ Inputs window_attention(Choices& choices, bool has_byte_products, bool is_rounde
   return inputs;
 }
 
-Inputs fusion_attention(Choices& choices, bool has_norm, bool is_quantized, bool has_sum) {
-  const int64_t batch = choices.whole(1, 2), width = choices.whole(1, 80), heads = choices.whole(1, 3);
+Inputs fusion_attention(Choices& choices, bool has_norm, bool is_quantized, bool has_sum, bool has_table) {
+  const int64_t size = choices.whole(1, 40), parts = choices.whole(1, 2), width = size * parts;
+  const int64_t batch = choices.whole(1, 2), heads = choices.whole(1, 3);
   const int64_t tokens = choices.whole(1, 20), positions = choices.once_in(6) ? choices.whole(250, 530) : choices.whole(0, 20);
   const auto images = [&] { return choices.once_in(3) ? 1 : batch; };
   Inputs inputs = {{{images(), positions, width}}};
@@ -181,6 +182,11 @@ Inputs fusion_attention(Choices& choices, bool has_norm, bool is_quantized, bool
   for (int vector = 0; vector < (has_norm ? 3 : 1); vector++) inputs.push_back({{width}});
   if (is_quantized) add_range(inputs);
   if (has_sum) inputs.push_back({{images(), positions, width}}), add_range(inputs);
+  if (!has_table) return inputs;
+  const int64_t rows = choices.whole(1, 30);
+  inputs.push_back({{batch, rows, size}}), add_range(inputs);
+  inputs.push_back({{batch, positions * parts, 1}});
+  for (int64_t at = 0; at < batch * positions * parts; at++) inputs.back().integers.push_back(choices.whole(-rows, rows - 1));
   return inputs;
 }
 
@@ -282,7 +288,7 @@ Inputs fitting_inputs(Choices& choices, const std::string& name) {
   if (has(kProjectionFeedForward)) return projection_feed_forward(choices, has(kQuantized));
   if (has("FeedForward") || has(kIntegerLinear)) return linear_block(choices, name);
   if (has(kWindowAttention)) return window_attention(choices, has(kIntegerWindowAttention), has(kRounded));
-  if (has(kFusionAttention)) return fusion_attention(choices, has("Norm"), has(kQuantized), has(kAndSum));
+  if (has(kFusionAttention)) return fusion_attention(choices, has("Norm"), has(kQuantized), has(kAndSum), has(kAndGatheredSum));
   if (has(kMultiHeadAttention)) return multi_head_attention(choices, has(kIntegerMultiHeadAttention), has(kQuantized));
   if (has(kGroupNormLevels)) return group_norm_levels(choices);
   if (has(kPatchEmbedding)) return patch_embedding(choices);

@@ -65,6 +65,8 @@ export const PROPOSAL_SCORES = 'ProposalScores';
 export const QUANTIZED = 'Quantized';
 /** The end of the name of the operator that also writes the bytes of a sum with its result; see quant/targets/ort-cpu/fuse-fusion-sum.ts. */
 export const AND_SUM = 'AndSum';
+/** The same with a value whose rows are put together from those of a table. */
+export const AND_GATHERED_SUM = 'AndGatheredSum';
 /** The end of the names of operators with a residual sum of values in 8 bits; see quant/targets/ort-cpu/residual-sum.ts. */
 export const ROUNDED = 'Rounded';
 /** ONNX's operator, whose sum AddQuantized quantizes. */

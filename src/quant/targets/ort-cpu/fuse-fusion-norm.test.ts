@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { GraphBuilder, type Value } from '../../../onnx/builder.ts';
 import { copyModel } from '../../../onnx/copy.ts';
 import {
+  AND_GATHERED_SUM,
   AND_SUM,
   DOMAIN,
   FUSION_ATTENTION,
@@ -14,7 +15,7 @@ import { makeTensor } from '../../../onnx/tensor.ts';
 import { DataType } from '../../../onnx/types.ts';
 import { modelBytes } from '../../../onnx/write.ts';
 import { type Feeds, Session } from '../../../runtime/session.ts';
-import { floats, tensor } from '../../../runtime/tensor.ts';
+import { floats, integers, tensor } from '../../../runtime/tensor.ts';
 import { largestDifference } from '../../../testing/difference.ts';
 import { hasKernelPath, hasKernels, withKernels } from '../../../testing/kernels.ts';
 import { noise } from '../../../testing/noise.ts';
@@ -40,10 +41,15 @@ interface Layer {
   readonly addend?: 'input' | 'text';
   /** The last dimension of the addend, if it is not the width. */
   readonly addendWidth?: number;
+  /** The size of a row of the table that the addend's rows are put together from, if they are. */
+  readonly tableSize?: number;
+  /** Whether the table is one for all images. */
+  readonly hasOneTable?: boolean;
 }
 
 /** x → LayerNormalization → bytes → attention, then the sum with the normalized x, whose bytes are an output. */
-function layer({ width, isRead, isNormRead, hasOtherScale, addend, addendWidth = width }: Layer): Model {
+function layer(parts: Layer): Model {
+  const { width, isRead, isNormRead, hasOtherScale, addend, addendWidth = width, tableSize, hasOneTable } = parts;
   const b = new GraphBuilder('layer');
   b.define(fusionFunction({ hasNorm: false }));
   const number = (name: string, data: Float32Array | Uint8Array | Int8Array) =>
@@ -59,7 +65,8 @@ function layer({ width, isRead, isNormRead, hasOtherScale, addend, addendWidth =
       ),
     );
   const columns = HEADS * TOKENS;
-  const x = b.input('x', DataType.FLOAT, ['batch', 'positions', width]);
+  // The number of rows that are put together is not known before the model runs.
+  const x = b.input('x', DataType.FLOAT, ['batch', tableSize ? undefined : 'positions', width]);
   const normalized = b.layerNormalization(x, vector('scale', 1), vector('bias', 2), 1e-3);
   const xRange = range('x', X_SCALE, Uint8Array.of(117));
   const [bytes] = b.call('', 'QuantizeLinear', [normalized, ...xRange]);
@@ -87,8 +94,13 @@ function layer({ width, isRead, isNormRead, hasOtherScale, addend, addendWidth =
   b.output('bytes', b.reshape(result as Value, [-1]));
   if (isRead) b.output('sum', b.reshape(sum, [-1]));
   if (isNormRead) b.output('normalized', normalized);
+  const gathered = (size: number) => {
+    const images = hasOneTable ? 1 : 'batch';
+    const table = b.input('table', DataType.FLOAT, [images, 'rows', size]);
+    return b.reshape(b.gatherRows(table, b.input('places', DataType.INT64, [images, 'places'])), [0, -1, width]);
+  };
   if (addend) {
-    const input = b.input('addend', DataType.FLOAT, [1, 'positions', addendWidth]);
+    const input = tableSize ? gathered(tableSize) : b.input('addend', DataType.FLOAT, [1, 'positions', addendWidth]);
     const placed = b.add(sum, addend === 'text' ? b.mul(input, b.reduceMax(text, [1])) : input);
     const [placedBytes] = b.call('', 'QuantizeLinear', [placed, ...range('placed', 1 / 20, Uint8Array.of(90))]);
     b.output('placed', b.reshape(placedBytes as Value, [-1]));
@@ -135,13 +147,13 @@ function fused(model: Model): Model {
   return copy;
 }
 
-/** The same with the bytes of a further sum. */
-function fusedWithSum(model: Model): Model {
+/** The same with the bytes of a further sum, by the operator whose name ends so. */
+function fusedWithSum(model: Model, end = AND_SUM): Model {
   const copy = copyModel(model);
   expect(fuseFusionNorms(copy)).toBe(1);
   expect(quantizeResults(copy)).toBe(2);
   expect(fuseFusionSums(copy)).toBe(1);
-  expect(operatorsOf(copy)).toContain(`${NORM_FUSION_ATTENTION_ADD}${QUANTIZED}${AND_SUM}`);
+  expect(operatorsOf(copy)).toContain(`${NORM_FUSION_ATTENTION_ADD}${QUANTIZED}${end}`);
   expect(operatorsOf(copy).filter((name) => /LayerNorm|Add(Quantized)?$|QuantizeLinear/.test(name))).toEqual([]);
   return copy;
 }
@@ -203,6 +215,51 @@ describe('the layer as one operator', () => {
     quantizeResults(before);
     // AddQuantized adds and rounds in the same way.
     expect(await run(fusedWithSum(model), feeds, withKernels)).toEqual(await run(before, feeds, withKernels));
+  });
+
+  /** A table of nine rows for each image, and places in it, from its end on as well. */
+  const withTable = (width: number, size: number, batch: number): Feeds => ({
+    ...feedsOf(width, batch),
+    table: floats(noise(batch * 9 * size, 8), [batch, 9, size]),
+    places: integers(
+      Array.from({ length: (batch * POSITIONS * width) / size }, (_, at) => ((at * 7) % 18) - 9),
+      [batch, (POSITIONS * width) / size],
+    ),
+  });
+
+  test('reads the rows of another value from a table as the separate operators do', async () => {
+    const [model, feeds] = [layer({ width: 64, addend: 'input', tableSize: 32 }), withTable(64, 32, 2)];
+    expect(await run(fusedWithSum(model, AND_GATHERED_SUM), feeds)).toEqual(await run(model, feeds));
+  });
+
+  test.runIf(hasKernels).for([
+    { width: 64, size: 32, batch: 1, isRead: true },
+    { width: 256, size: 256, batch: 2, isRead: false },
+    { width: 51, size: 17, batch: 2, isRead: true },
+    { width: 3, size: 1, batch: 1, isRead: false },
+  ])('has a kernel that reads a table: %j', async ({ width, size, batch, isRead }) => {
+    const model = layer({ width, isRead, addend: 'input', tableSize: size });
+    const [before, feeds] = [copyModel(model), withTable(width, size, batch)];
+    fuseFusionNorms(before);
+    quantizeResults(before);
+    const after = fusedWithSum(model, AND_GATHERED_SUM);
+    expect(operatorsOf(after)).not.toContain('GatherND');
+    expect(await run(after, feeds, withKernels)).toEqual(await run(before, feeds, withKernels));
+  });
+
+  test('a value of a table for all images stays a value of its own', () => {
+    const model = fusedWithSum(layer({ width: 64, addend: 'input', tableSize: 32, hasOneTable: true }));
+    expect(operatorsOf(model)).toContain('GatherND');
+  });
+
+  test.runIf(hasKernels).for([
+    { change: { places: [9] }, message: /a place is not one of the table's rows/ },
+    { change: { places: [-10] }, message: /a place is not one of the table's rows/ },
+    { change: { count: 4 }, message: /the places in the table are not/ },
+  ])('refuses places that are none: %j', async ({ change: { places = [0], count = 2 * POSITIONS }, message }) => {
+    const model = fusedWithSum(layer({ width: 64, addend: 'input', tableSize: 32 }), AND_GATHERED_SUM);
+    const wrong = integers([...new Array(count - 1).fill(0), ...places], [1, count]);
+    await expect(run(model, { ...withTable(64, 32, 1), places: wrong }, withKernels)).rejects.toThrow(message);
   });
 
   test.for<Partial<Layer>>([

@@ -1,14 +1,24 @@
 /**
  * The attention between an image and a text within its layer (fuse-fusion-norm.ts) also writes the bytes of the sum of the image
- * and another value, such as the embedding of positions, so that no other pass goes over the image's floats.
+ * and another value, such as the embedding of positions, so that no other pass goes over the image's floats. Where the rows of that
+ * value are put together from those of a table, such as one row for each line of the image and one for each column, the attention
+ * reads the table, so that the value is never in memory.
  */
 import { clone } from '@bufbuild/protobuf';
 import { FunctionProtoSchema } from 'onnx-buf';
-import { ADD, AND_SUM, DOMAIN, NORM_FUSION_ATTENTION_ADD, QUANTIZED } from '../../../onnx/dino8-operators.ts';
-import { type GraphIndex, indexGraph, isReadOnce, usedBy } from '../../../onnx/graph-index.ts';
+import { integerAttribute } from '../../../onnx/attributes.ts';
+import {
+  ADD,
+  AND_GATHERED_SUM,
+  AND_SUM,
+  DOMAIN,
+  NORM_FUSION_ATTENTION_ADD,
+  QUANTIZED,
+} from '../../../onnx/dino8-operators.ts';
+import { type GraphIndex, indexGraph, isReadOnce, isStandard, usedBy } from '../../../onnx/graph-index.ts';
 import { type Infos, inferShapes } from '../../../onnx/infer/infer.ts';
 import type { Model } from '../../../onnx/read.ts';
-import { makeNode, sortTopologically } from '../../../onnx/rewrite.ts';
+import { makeNode, removeUnused, sortTopologically } from '../../../onnx/rewrite.ts';
 import type { FunctionProto, NodeProto } from '../../../onnx/types.ts';
 import { isOfDino8 } from './attention-patterns.ts';
 
@@ -20,12 +30,16 @@ export function fuseFusionSums(model: Model): number {
   const index = indexGraph(graph);
   const infos = inferShapes(model);
   const sums = new Set<NodeProto>();
+  const used = new Set<string>();
   for (const attention of graph.node) {
     const found = isOfDino8(attention, ATTENTION) ? sumBehind(attention, index, infos) : undefined;
     if (!found) continue;
     const { sum, addend } = found;
-    attention.opType += AND_SUM;
-    attention.input.push(addend, ...sum.input.slice(2));
+    const gathered = gatheredRows(addend, attention, index, infos);
+    attention.opType += gathered ? AND_GATHERED_SUM : AND_SUM;
+    const range = sum.input.slice(2);
+    attention.input.push(...(gathered ? [gathered.table, ...range, gathered.places] : [addend, ...range]));
+    used.add(attention.opType);
     attention.output.push(sum.output[0] ?? '');
     if (isReadOnce(attention.output[1] ?? '', index)) attention.output[1] = '';
     sums.add(sum);
@@ -33,8 +47,9 @@ export function fuseFusionSums(model: Model): number {
   const base = model.functions.find(({ domain, name }) => domain === DOMAIN && name === ATTENTION);
   if (sums.size === 0 || !base) return 0;
   graph.node = graph.node.filter((node) => !sums.has(node));
-  model.functions.push(functionWithSum(base));
+  for (const name of used) model.functions.push(functionWithSum(base, name));
   sortTopologically(graph);
+  removeUnused(model);
   return sums.size;
 }
 
@@ -57,6 +72,29 @@ function sumBehind(
   return undefined;
 }
 
+/**
+ * The table [batch, rows, size] and the places [batch, positions · width / size, 1] in it that the rows of an addend are gathered
+ * from, one batch for each image; undefined if the addend is made otherwise.
+ */
+function gatheredRows(
+  addend: string,
+  attention: NodeProto,
+  { producer }: GraphIndex,
+  infos: Infos,
+): { readonly table: string; readonly places: string } | undefined {
+  const reshape = producer.get(addend);
+  const gather = isStandard(reshape, 'Reshape') ? producer.get(reshape.input[0] ?? '') : undefined;
+  if (!isStandard(gather, 'GatherND') || integerAttribute(gather, 'batch_dims', 0) !== 1) return undefined;
+  const [table = '', places = ''] = gather.input;
+  const [batch, ...rest] = infos.get(attention.output[1] ?? '')?.shape ?? [];
+  const [ofTable, ofPlaces, ofAddend] = [table, places, addend].map((name) => infos.get(name)?.shape);
+  const [size, width] = [ofTable?.[2], rest[1]];
+  const isOfImages = batch !== undefined && [ofTable, ofPlaces, ofAddend].every((shape) => shape?.[0] === batch);
+  if (!isOfImages || ofTable?.length !== 3 || ofPlaces?.length !== 3 || ofPlaces[2] !== 1) return undefined;
+  const isWhole = typeof size === 'number' && typeof width === 'number' && width % size === 0;
+  return isWhole ? { table, places } : undefined;
+}
+
 /** True if a value is computed from results of a node. */
 function dependsOn(name: string, node: NodeProto, { producer }: GraphIndex): boolean {
   const seen = new Set([name]);
@@ -69,18 +107,29 @@ function dependsOn(name: string, node: NodeProto, { producer }: GraphIndex): boo
 }
 
 /**
- * The function of the attention whose results are bytes and floats of the image, and the text's. Further inputs: `addend` float
- * [batch or 1, positions, width], and scale and zero point (uint8) of the sum. Its last output is the sum as bytes.
+ * The function `name` of the attention whose results are bytes and floats of the image, and the text's. Further inputs: `addend`
+ * float [batch or 1, positions, width], and scale and zero point (uint8) of the sum. If the sum is gathered, `addend` is a table
+ * [batch, rows, size], and the last input is `places` int64 [batch, positions · width / size, 1]: a position's numbers are those of
+ * the table's rows at its places, one after the other. The last output is the sum as bytes.
  */
-function functionWithSum(base: FunctionProto): FunctionProto {
+function functionWithSum(base: FunctionProto, name: string): FunctionProto {
   const body = clone(FunctionProtoSchema, base);
-  body.name += AND_SUM;
+  body.name = name;
   const [addend, scale, zeroPoint, sum, bytes] = ['addend', 'sum_scale', 'sum_zero_point', 'sum', 'sum_bytes'];
+  const [places, rows, shape, gathered] = ['places', 'rows', 'sum_shape', 'gathered'];
+  const [image = ''] = body.output.slice(1);
+  const isGathered = name.endsWith(AND_GATHERED_SUM);
+  if (isGathered)
+    body.node.push(
+      makeNode('GatherND', `${name}/GatherND`, [addend, places], [rows], { batch_dims: 1 }),
+      makeNode('Shape', `${name}/Shape`, [image], [shape]),
+      makeNode('Reshape', `${name}/Reshape`, [rows, shape], [gathered]),
+    );
   body.node.push(
-    makeNode('Add', `${body.name}/Add`, [body.output[1] ?? '', addend], [sum]),
-    makeNode('QuantizeLinear', `${body.name}/QuantizeLinear_1`, [sum, scale, zeroPoint], [bytes]),
+    makeNode('Add', `${name}/Add`, [image, isGathered ? gathered : addend], [sum]),
+    makeNode('QuantizeLinear', `${name}/QuantizeLinear_1`, [sum, scale, zeroPoint], [bytes]),
   );
-  body.input.push(addend, scale, zeroPoint);
+  body.input.push(addend, scale, zeroPoint, ...(isGathered ? [places] : []));
   body.output.push(bytes);
   return body;
 }

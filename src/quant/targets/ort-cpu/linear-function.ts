@@ -77,7 +77,7 @@ export function productsOf(operator: string): number {
     ([name]) => operator === name || operator === name + operators.ROUNDED,
   );
   if (window) return window[1];
-  const ends = [operators.QUANTIZED, operators.QUANTIZED + operators.AND_SUM];
+  const ends = ['', operators.AND_SUM, operators.AND_GATHERED_SUM].map((sum) => operators.QUANTIZED + sum);
   const end = ends.find((each) => operator.endsWith(each)) ?? '';
   const base = operator.slice(0, operator.length - end.length);
   const known = Object.entries(PRODUCTS).find(([name]) => base === name);

@@ -57,8 +57,10 @@ export function declareOverwrittenInputs(model: Model): number {
 /** The operator of dino8 without the ends of its name, and the name of its result in floats; '' for other operators and results. */
 function resultOf({ domain, opType, output }: NodeProto): { readonly operator: string; readonly floats: string } {
   if (domain !== operators.DOMAIN) return { operator: '', floats: '' };
-  const { ROUNDED, QUANTIZED, AND_SUM } = operators;
-  const [operator = ''] = opType.split(new RegExp(`(?:${ROUNDED})?(?:${QUANTIZED}(?:${AND_SUM})?)?$`));
+  const { ROUNDED, QUANTIZED, AND_SUM, AND_GATHERED_SUM } = operators;
+  const [operator = ''] = opType.split(
+    new RegExp(`(?:${ROUNDED})?(?:${QUANTIZED}(?:${AND_SUM}|${AND_GATHERED_SUM})?)?$`),
+  );
   return { operator, floats: output[operator === opType || opType === operator + ROUNDED ? 0 : 1] ?? '' };
 }
 
