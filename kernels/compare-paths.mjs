@@ -3,7 +3,7 @@
 // WebAssembly, if there is a compiler for it.
 //   node kernels/compare-paths.mjs [cases of each kernel]
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,7 +11,10 @@ import { findEngineCompiler, TARGET, variants } from './engine.mjs';
 import { findCompiler, sources } from './library.mjs';
 
 const cases = process.argv[2] ?? '60';
-const program = fileURLToPath(new URL('compare/compare_paths.cpp', import.meta.url));
+const folderOfProgram = fileURLToPath(new URL('compare', import.meta.url));
+const program = readdirSync(folderOfProgram)
+  .filter((name) => name.endsWith('.cpp'))
+  .map((name) => ({ path: join(folderOfProgram, name), flags: [] }));
 const ARM_COMPILER = 'aarch64-linux-gnu-g++';
 const EMULATOR = 'qemu-aarch64';
 const exists = (command) => spawnSync(command, ['--version'], { stdio: 'ignore' }).status === 0;
@@ -22,7 +25,7 @@ function compare(label, { compiler, architecture, flags, emulator = [] }) {
   try {
     const common = ['-std=c++17', '-ffp-contract=fast', '-Wall', '-Wextra', '-Werror', ...flags];
     const wanted = sources(compiler, architecture).filter(({ path }) => /cpu_path\.cpp$|paths\//.test(path));
-    const objects = [...wanted, { path: program, flags: [] }].map(({ path, flags: own }) => {
+    const objects = [...wanted, ...program].map(({ path, flags: own }) => {
       const object = join(folder, basename(path).replace('.cpp', '.o'));
       execFileSync(compiler, [...common, ...own, '-c', path, '-o', object], { stdio: 'inherit' });
       return object;

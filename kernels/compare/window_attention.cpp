@@ -1,0 +1,47 @@
+// Compares attention within windows.
+#include "cases.h"
+#include "comparisons.h"
+
+namespace dino8 {
+namespace {
+
+bool compare_window_attention(const CpuKernels& kernels) {
+  WindowAttention a;
+  a.batch = whole(1, 2), a.height = whole(1, 15), a.width = whole(1, 15);
+  a.window = whole(1, 7), a.shift = whole(0, a.window - 1), a.heads = whole(1, 3), a.channels = 4 * a.heads * whole(1, 9);
+  const bool is_hostile = whole(0, 3) == 0;
+  const auto x = reals(a.batch * a.height * a.width * a.channels, 2, is_hostile), norm = reals(a.channels, 1);
+  auto bias = reals(a.heads * a.tokens() * a.padded_tokens(), 1, is_hostile);
+  for (auto row = bias.begin(); row != bias.end(); row += a.padded_tokens())
+    std::fill(row + a.tokens(), row + a.padded_tokens(), -std::numeric_limits<float>::infinity());
+  Layer projections(a.channels, 3 * a.channels), output(a.channels, a.channels);
+  a.x = x.data(), a.norm_scale = a.norm_bias = norm.data(), a.norm_epsilon = 1e-4f, a.position_bias = bias.data();
+  a.input = {1.0f / 64, static_cast<int32_t>(whole(0, 255))}, a.context = {0.25f, static_cast<int32_t>(whole(0, 255))};
+  a.projections = projections.packed, a.output = output.packed, a.query_scale = 0.25f;
+  a.has_byte_products = whole(0, 1) != 0;
+  a.query = {1.0f / 64, static_cast<int32_t>(whole(0, 255))}, a.key = {1.0f / 64, static_cast<int32_t>(whole(-128, 127))};
+  a.value = {1.0f / 32, static_cast<int32_t>(whole(-128, 127))};
+  a.residual.is_rounded = whole(0, 1) != 0;
+  a.residual.x = a.residual.branch = a.residual.sum = {1.0f / 32, static_cast<int32_t>(whole(0, 255))};
+  std::vector<float> found(x.size()), expected(x.size());
+  a.y = found.data();
+  if (!kernels.window_attention(a, 0, a.windows())) return false;
+  // The result may take the place of the map.
+  std::vector<float> in_place = x;
+  a.x = a.y = in_place.data();
+  if (!kernels.window_attention(a, 0, a.windows()) || !have_same_bits(found, in_place)) return false;
+  a.x = x.data(), a.y = expected.data();
+  if (!scalar_kernels.window_attention(a, 0, a.windows())) return false;
+  // A byte of the normalized map may be rounded the other way, which moves up to all scores of a window, and so may bytes
+  // of the result. Where x is not finite, its bytes differ by what a processor makes of numbers that are none.
+  const float sum_step = a.residual.is_rounded ? 2.0f / 32 : 0;
+  return is_hostile || agree(found, expected, 8 * 0.25f * 128 / 4096 + sum_step);
+}
+
+}  // namespace
+
+Comparisons window_attention_comparisons() {
+  return {{"window attention", compare_window_attention}};
+}
+
+}  // namespace dino8
