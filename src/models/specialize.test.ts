@@ -4,7 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { typicalSize } from '../data/preprocessing.ts';
+import { copyModel } from '../onnx/copy.ts';
+import { inferShapes } from '../onnx/infer/infer.ts';
 import type { Model } from '../onnx/read.ts';
+import { DataType } from '../onnx/types.ts';
+import { makeValueInfo, valueInfoToTensorInfo } from '../onnx/value-info.ts';
 import { modelBytes } from '../onnx/write.ts';
 import { quantizeModel } from '../quant/quantize.ts';
 import { readRecipe } from '../quant/recipe.ts';
@@ -93,5 +97,23 @@ describe('specialize', () => {
     const special = await specialize(source.model, { batch: 1, height, width });
     const joined = joinHalves(extractHalf(special, 'text'), extractHalf(special, 'detect'));
     expect(await run(joined)).toEqual(await run(special));
+  });
+
+  test('declared shapes stay in the half that has the value, and get the numbers that are known', async () => {
+    const model = copyModel(source.model);
+    const infos = inferShapes(model);
+    const isMap = (name: string) => infos.get(name)?.shape?.length === 4;
+    const [name = ''] = model.graph.node.find(
+      ({ opType, output }) => opType === 'LayerNormalization' && output.some(isMap),
+    )?.output ?? [''];
+    const channels = infos.get(name)?.shape?.at(-1);
+    model.graph.valueInfo = [makeValueInfo(name, DataType.FLOAT, ['batch', 'rows', 'columns', channels])];
+    const halves = [extractHalf(model, 'text'), extractHalf(model, 'detect')] as const;
+    expect(halves.map(({ graph }) => graph.valueInfo)).toEqual([[], model.graph.valueInfo]);
+    expect(joinHalves(...halves).graph.valueInfo).toEqual(model.graph.valueInfo);
+    const special = await specialize(model, { batch: 1, height, width });
+    const shape = special.graph.valueInfo.map((info) => valueInfoToTensorInfo(info)?.shape);
+    expect(shape).toEqual([inferShapes(special).get(name)?.shape]);
+    expect(shape[0]).toEqual([1, expect.any(Number), expect.any(Number), channels]);
   });
 });

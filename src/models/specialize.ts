@@ -13,7 +13,7 @@ import { removeNoOps } from '../onnx/remove-no-ops.ts';
 import { replaceUses } from '../onnx/rewrite.ts';
 import { makeTensor } from '../onnx/tensor.ts';
 import { DataType, type Dimension, elementCount, type Shape } from '../onnx/types.ts';
-import { makeValueInfo, valueInfoToTensorInfo } from '../onnx/value-info.ts';
+import { declarationsWithin, makeValueInfo, valueInfoToTensorInfo } from '../onnx/value-info.ts';
 import { foldConstants } from '../runtime/fold-constants.ts';
 
 /** The size of the inputs of an image model with an optional prompt. */
@@ -122,7 +122,20 @@ async function fold(special: Model): Promise<Model> {
     changes += await foldConstants(special, LARGEST_CONSTANT);
     changes += removeNoOps(special);
   }
+  declareKnownSizes(special);
   return special;
+}
+
+/** Declared shapes of values have numbers where inference knows them, and are left out where the value is. */
+function declareKnownSizes(special: Model): void {
+  const { graph } = special;
+  const infos = inferShapes(special);
+  graph.valueInfo = declarationsWithin(graph, graph.valueInfo).map((value) => {
+    const info = valueInfoToTensorInfo(value);
+    const known = infos.get(value.name)?.shape ?? [];
+    const sizes = info?.shape?.map((size, axis) => (typeof known[axis] === 'number' ? known[axis] : size));
+    return info ? makeValueInfo(value.name, info.type, sizes) : value;
+  });
 }
 
 function checkSize(size: InputSize, { canvasFor }: SizeRules): void {

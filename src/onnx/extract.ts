@@ -9,11 +9,11 @@ import { inferShapes } from './infer/infer.ts';
 import type { Model } from './read.ts';
 import { removeUnused } from './rewrite.ts';
 import type { TensorProto } from './types.ts';
-import { makeValueInfo } from './value-info.ts';
+import { declarationsWithin, makeValueInfo } from './value-info.ts';
 
 /**
- * Returns the model that computes `outputs` from `inputs`. Nodes and weights are shared with `model`, and the metadata is
- * kept.
+ * Returns the model that computes `outputs` from `inputs`. Nodes and weights are shared with `model`, and the metadata and the
+ * declared shapes are kept.
  * @param inputs names of values of `model`, which need not be inputs of it
  * @param outputs names of values of `model`
  * @param constants values that take the place of other inputs of `model`
@@ -55,6 +55,7 @@ export function extractModel(
   });
   const result = Object.assign(extracted, { graph: part });
   removeUnused(result);
+  part.valueInfo = declarationsWithin(part, graph.valueInfo);
   const made = new Set([
     ...inputs,
     ...part.initializer.map((tensor) => tensor.name),

@@ -7,7 +7,7 @@ import {
   TypeProtoSchema,
   ValueInfoProtoSchema,
 } from 'onnx-buf';
-import type { DataType, Shape, TensorInfo, ValueInfoProto } from './types.ts';
+import type { DataType, GraphProto, Shape, TensorInfo, ValueInfoProto } from './types.ts';
 
 /** Declares the type and the shape of a value; without a shape not even the rank is declared. */
 export function makeValueInfo(name: string, type: DataType, shape: Shape | undefined): ValueInfoProto {
@@ -23,6 +23,16 @@ export function makeValueInfo(name: string, type: DataType, shape: Shape | undef
     name,
     type: create(TypeProtoSchema, { value: { case: 'tensorType', value: tensor } }),
   });
+}
+
+/** Those of some declarations that are of values which a graph's nodes compute and which are no outputs of it. */
+export function declarationsWithin(
+  { node, output }: GraphProto,
+  declared: readonly ValueInfoProto[],
+): ValueInfoProto[] {
+  const computed = new Set(node.flatMap((each) => each.output));
+  for (const { name } of output) computed.delete(name);
+  return declared.filter(({ name }) => computed.has(name));
 }
 
 /** The declared type and shape of a value; undefined for values that are not tensors. */

@@ -12,7 +12,7 @@ import type { Model } from '../../onnx/read.ts';
 import { removeUnused, sortTopologically } from '../../onnx/rewrite.ts';
 import { makeTensor } from '../../onnx/tensor.ts';
 import { DataType, type Shape } from '../../onnx/types.ts';
-import { makeValueInfo, valueInfoToTensorInfo } from '../../onnx/value-info.ts';
+import { declarationsWithin, makeValueInfo, valueInfoToTensorInfo } from '../../onnx/value-info.ts';
 import { foldConstants } from '../../runtime/fold-constants.ts';
 import { refuseFixedPrompt } from '../fixed-prompt.ts';
 import type { LoadedCheckpoint } from './checkpoint/hugging-face.ts';
@@ -134,6 +134,7 @@ export function joinHalves(text: Model, detect: Model): Model {
     (node) => node.output[0] ?? '',
   ).filter((node) => !stored.has(node.output[0] ?? ''));
   graph.output = detect.graph.output;
+  graph.valueInfo = declarationsWithin(graph, [...text.graph.valueInfo, ...detect.graph.valueInfo]);
   joined.functions = detect.functions;
   joined.opsetImport = detect.opsetImport;
   joined.metadataProps = text.metadataProps;
