@@ -4,7 +4,6 @@
 
 #include <atomic>
 #include <exception>
-#include <limits>
 
 #include "cpu_path.h"
 #include "op_tensor.h"
@@ -73,8 +72,6 @@ inline OrtCustomOp describe_cpu_operator() {
   op.GetInputCharacteristic = [](const OrtCustomOp*, size_t) { return kRequired; };
   op.GetOutputCharacteristic = [](const OrtCustomOp*, size_t) { return kRequired; };
   op.GetInputMemoryType = [](const OrtCustomOp*, size_t) { return kMemTypeDefault; };
-  op.GetStartVersion = [](const OrtCustomOp*) { return 1; };
-  op.GetEndVersion = [](const OrtCustomOp*) { return std::numeric_limits<int>::max(); };
   op.CreateKernelV2 = guarded_create<create_kernel>;
   op.KernelDestroy = [](void* kernel) { delete static_cast<OperatorKernel*>(kernel); };
   return op;

@@ -24,6 +24,10 @@ const IN_PLACE_OF_FIRST = new Set<string>([
   operators.NORM_FUSION_ATTENTION_ADD,
 ]);
 
+const { ROUNDED, QUANTIZED, AND_SUM, AND_GATHERED_SUM } = operators;
+/** What may follow the name of an operator. */
+const ENDS = new RegExp(`(?:${ROUNDED})?(?:${QUANTIZED}(?:${AND_SUM}|${AND_GATHERED_SUM})?)?$`);
+
 /** Rewrites the model in place. Returns the number of results that may take the place of an input. */
 export function declareOverwrittenInputs(model: Model): number {
   const { graph } = model;
@@ -57,11 +61,9 @@ export function declareOverwrittenInputs(model: Model): number {
 /** The operator of dino8 without the ends of its name, and the name of its result in floats; '' for other operators and results. */
 function resultOf({ domain, opType, output }: NodeProto): { readonly operator: string; readonly floats: string } {
   if (domain !== operators.DOMAIN) return { operator: '', floats: '' };
-  const { ROUNDED, QUANTIZED, AND_SUM, AND_GATHERED_SUM } = operators;
-  const [operator = ''] = opType.split(
-    new RegExp(`(?:${ROUNDED})?(?:${QUANTIZED}(?:${AND_SUM}|${AND_GATHERED_SUM})?)?$`),
-  );
-  return { operator, floats: output[operator === opType || opType === operator + ROUNDED ? 0 : 1] ?? '' };
+  const [operator = ''] = opType.split(ENDS);
+  const isOfBytes = opType !== operator && opType !== operator + ROUNDED;
+  return { operator, floats: output[isOfBytes ? 1 : 0] ?? '' };
 }
 
 /** The input whose place the result may take; undefined if there is none, or if its shape may be another one. */
