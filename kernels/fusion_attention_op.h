@@ -5,8 +5,8 @@
 
 namespace dino8 {
 
-// Adds the operators ai.dino8::FusionAttention, NormFusionAttentionAdd, NormFusionAttentionAddQuantized and
-// NormFusionAttentionAddQuantizedAndSum.
+// Adds the operators ai.dino8::FusionAttention, NormFusionAttentionAdd, NormFusionAttentionAddQuantized,
+// NormFusionAttentionAddQuantizedAndSum and NormFusionAttentionAddQuantizedAndGatheredSum.
 OrtStatus* add_fusion_attention(const OrtApi& api, OrtCustomOpDomain* domain);
 
 }  // namespace dino8

@@ -18,34 +18,43 @@ constexpr uint32_t kHighestBits = 0x80808080;
 inline uint32_t first_bytes(int64_t count) { return count >= kStepDepth ? ~0u : (1u << (8 * count)) - 1; }
 
 // Four steps of a row.
-typedef uint32_t Words __attribute__((vector_size(4 * kStepDepth)));
-constexpr int64_t kWords = 4;
+typedef uint32_t FourSteps __attribute__((vector_size(4 * kStepDepth)));
+constexpr int64_t kSquare = 4;
+
+// Four of the steps of a, which are 0 to 3, and of b, which are 4 to 7. GCC has the function of Clang from version 12 on.
+template <int... steps>
+inline FourSteps choose_steps(FourSteps a, FourSteps b) {
+#if defined(__clang__)
+  return __builtin_shufflevector(a, b, steps...);
+#else
+  return __builtin_shuffle(a, b, FourSteps{steps...});
+#endif
+}
 
 // Four steps of four rows, `stride` bytes apart, become as many columns of four steps.
 inline void pack_square(const uint8_t* from, int64_t stride, int8_t* to) {
-  Words rows[kWords];
-  for (int64_t row = 0; row < kWords; row++) {
+  FourSteps rows[kSquare];
+  for (int64_t row = 0; row < kSquare; row++) {
     std::memcpy(rows + row, from + row * stride, sizeof *rows);
     rows[row] ^= kHighestBits;
   }
-  const Words low01 = __builtin_shufflevector(rows[0], rows[1], 0, 4, 1, 5), low23 = __builtin_shufflevector(rows[2], rows[3], 0, 4, 1, 5);
-  const Words high01 = __builtin_shufflevector(rows[0], rows[1], 2, 6, 3, 7), high23 = __builtin_shufflevector(rows[2], rows[3], 2, 6, 3, 7);
-  const Words steps[kWords] = {__builtin_shufflevector(low01, low23, 0, 1, 4, 5), __builtin_shufflevector(low01, low23, 2, 3, 6, 7),
-                               __builtin_shufflevector(high01, high23, 0, 1, 4, 5),
-                               __builtin_shufflevector(high01, high23, 2, 3, 6, 7)};
-  for (int64_t step = 0; step < kWords; step++) std::memcpy(to + step * kStepBytes, steps + step, sizeof *steps);
+  const FourSteps low01 = choose_steps<0, 4, 1, 5>(rows[0], rows[1]), low23 = choose_steps<0, 4, 1, 5>(rows[2], rows[3]);
+  const FourSteps high01 = choose_steps<2, 6, 3, 7>(rows[0], rows[1]), high23 = choose_steps<2, 6, 3, 7>(rows[2], rows[3]);
+  const FourSteps columns[kSquare] = {choose_steps<0, 1, 4, 5>(low01, low23), choose_steps<2, 3, 6, 7>(low01, low23),
+                                    choose_steps<0, 1, 4, 5>(high01, high23), choose_steps<2, 3, 6, 7>(high01, high23)};
+  for (int64_t step = 0; step < kSquare; step++) std::memcpy(to + step * kStepBytes, columns + step, sizeof *columns);
 }
 
 // Rows become columns of the panels: `from` has `rows` rows of `depth` bytes, `stride` apart, and up to three more bytes
 // behind the last row. The rest of the panels stays as it is.
 inline void pack_as_columns(const uint8_t* from, int64_t stride, int64_t rows, int64_t depth, int8_t* to) {
   const int64_t steps = (depth + kStepDepth - 1) / kStepDepth;
-  const int64_t square_rows = rows / kWords * kWords, square_steps = depth / kStepDepth / kWords * kWords;
+  const int64_t square_rows = rows / kSquare * kSquare, square_steps = depth / kStepDepth / kSquare * kSquare;
   const auto place = [=](int64_t row, int64_t step) {
     return to + ((row / kPanelColumns * steps + step) * kPanelColumns + row % kPanelColumns) * kStepDepth;
   };
-  for (int64_t row = 0; row < square_rows; row += kWords)
-    for (int64_t step = 0; step < square_steps; step += kWords)
+  for (int64_t row = 0; row < square_rows; row += kSquare)
+    for (int64_t step = 0; step < square_steps; step += kSquare)
       pack_square(from + row * stride + step * kStepDepth, stride, place(row, step));
   for (int64_t row = 0; row < rows; row++)
     for (int64_t step = row < square_rows ? square_steps : 0; step < steps; step++) {

@@ -48,7 +48,7 @@ inline bool agree(const std::vector<float>& a, const std::vector<float>& b, floa
 }
 
 inline bool have_same_bits(const std::vector<float>& a, const std::vector<float>& b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+  return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);
 }
 
 struct Layer {

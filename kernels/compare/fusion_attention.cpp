@@ -28,6 +28,13 @@ void run_fusion(const FusionKernels& kernels, const FusionAttention& a) {
   for (int64_t head = 0; head < a.heads; head++) kernels.merge(a, head, sums, a.parts());
 }
 
+struct FusionResults {
+  std::vector<float> image, text;
+  std::vector<uint8_t> image_bytes, sum_bytes;
+};
+
+std::vector<float> floats_of(const std::vector<uint8_t>& numbers) { return {numbers.begin(), numbers.end()}; }
+
 bool compare_fusion(const CpuKernels& kernels) {
   FusionAttention a;
   a.positions = whole(0, 3) == 0 ? whole(257, 600) : whole(1, 70);
@@ -58,42 +65,43 @@ bool compare_fusion(const CpuKernels& kernels) {
   for (int64_t& place : places) place = whole(-table_rows, table_rows - 1);
   const bool has_sum = whole(0, 1) == 1, has_table = has_sum && whole(0, 1) == 1;
   if (has_sum) a.sum = {addend.data(), nullptr, {kImageScale, 100}, has_table ? places.data() : nullptr, table_rows, size};
-  std::vector<float> images[2], texts[2];
-  std::vector<uint8_t> image_bytes[2], sum_bytes[2];
-  const CpuKernels* each[] = {&kernels, &scalar_kernels};
-  for (int at = 0; at < 2; at++) {
-    images[at].resize(x.size()), texts[at].resize(to_image.size());
-    image_bytes[at].resize(x.size()), sum_bytes[at].resize(x.size());
-    a.sum.bytes = sum_bytes[at].data();
-    a.image = has_floats ? images[at].data() : nullptr, a.text = texts[at].data();
-    a.image_bytes = has_norm ? image_bytes[at].data() : nullptr;
-    run_fusion(each[at]->fusion, a);
-  }
+  const auto compute = [&](const CpuKernels& by, FusionAttention of, FusionResults& to) {
+    to.image.resize(x.size()), to.text.resize(to_image.size()), to.image_bytes.resize(x.size()), to.sum_bytes.resize(x.size());
+    of.image = has_floats ? to.image.data() : nullptr, of.text = to.text.data();
+    of.image_bytes = has_norm ? to.image_bytes.data() : nullptr, of.sum.bytes = to.sum_bytes.data();
+    run_fusion(by.fusion, of);
+  };
+  FusionResults found, expected;
+  compute(kernels, a, found);
+  compute(scalar_kernels, a, expected);
   if (has_table) {
     // The sum is that with an addend whose rows are those of the table.
     std::vector<float> rows_of_table;
     for (const int64_t place : places)
       for (int64_t column = 0; column < size; column++)
         rows_of_table.push_back(addend[static_cast<size_t>((place + table_rows) % table_rows * size + column)]);
-    std::vector<uint8_t> expected(x.size());
-    a.sum = {rows_of_table.data(), expected.data(), a.sum.range};
-    a.image = has_floats ? images[0].data() : nullptr, a.text = texts[0].data(), a.image_bytes = has_norm ? image_bytes[0].data() : nullptr;
-    run_fusion(kernels.fusion, a);
-    a.sum = {};
-    if (sum_bytes[0] != expected) return false;
+    FusionAttention plain = a;
+    plain.sum = {rows_of_table.data(), nullptr, a.sum.range};
+    FusionResults by_rows;
+    compute(kernels, plain, by_rows);
+    if (by_rows.sum_bytes != found.sum_bytes) return false;
   }
   if (has_norm && has_floats) {
     // The image's result may take the place of the image.
-    std::vector<float> in_place = rows;
-    a.norm.rows = a.image = in_place.data();
-    run_fusion(kernels.fusion, a);
-    if (!have_same_bits(images[0], in_place)) return false;
+    FusionResults in_place;
+    in_place.image = rows;
+    FusionAttention own = a;
+    own.norm.rows = in_place.image.data();
+    compute(kernels, own, in_place);
+    if (!have_same_bits(found.image, in_place.image) || !have_same_bits(found.text, in_place.text) ||
+        found.image_bytes != in_place.image_bytes || found.sum_bytes != in_place.sum_bytes)
+      return false;
   }
   // A few weights that are halfway between two bytes may go to the other one.
   constexpr float kFew = 3.0f * 255 / 255;
-  return agree(images[0], images[1], kFew * kImageScale) && agree(texts[0], texts[1], kFew * kXScale) &&
-         agree({image_bytes[0].begin(), image_bytes[0].end()}, {image_bytes[1].begin(), image_bytes[1].end()}, kFew + 1) &&
-         agree({sum_bytes[0].begin(), sum_bytes[0].end()}, {sum_bytes[1].begin(), sum_bytes[1].end()}, kFew + 1);
+  return agree(found.image, expected.image, kFew * kImageScale) && agree(found.text, expected.text, kFew * kXScale) &&
+         agree(floats_of(found.image_bytes), floats_of(expected.image_bytes), kFew + 1) &&
+         agree(floats_of(found.sum_bytes), floats_of(expected.sum_bytes), kFew + 1);
 }
 
 }  // namespace

@@ -134,12 +134,16 @@ export function joinHalves(text: Model, detect: Model): Model {
     (node) => node.output[0] ?? '',
   ).filter((node) => !stored.has(node.output[0] ?? ''));
   graph.output = detect.graph.output;
-  graph.valueInfo = declarationsWithin(graph, [...text.graph.valueInfo, ...detect.graph.valueInfo]);
   joined.functions = detect.functions;
   joined.opsetImport = detect.opsetImport;
   joined.metadataProps = text.metadataProps;
   removeUnused(joined);
   sortTopologically(graph);
+  const declared = [...text.graph.valueInfo, ...detect.graph.valueInfo];
+  graph.valueInfo = declarationsWithin(
+    graph,
+    uniqueBy(declared, ({ name }) => name),
+  );
   return joined;
 }
 

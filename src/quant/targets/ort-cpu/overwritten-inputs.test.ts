@@ -14,7 +14,7 @@ import type { Model } from '../../../onnx/read.ts';
 import { makeNode } from '../../../onnx/rewrite.ts';
 import { makeTensor } from '../../../onnx/tensor.ts';
 import { DataType, type FunctionProto } from '../../../onnx/types.ts';
-import { valueInfoToTensorInfo } from '../../../onnx/value-info.ts';
+import { makeValueInfo, valueInfoToTensorInfo } from '../../../onnx/value-info.ts';
 import { modelBytes } from '../../../onnx/write.ts';
 import { Session } from '../../../runtime/session.ts';
 import { floatData, floats } from '../../../runtime/tensor.ts';
@@ -109,6 +109,10 @@ describe('results in the place of inputs', () => {
     node.input[0] = 'x';
     expect(declareOverwrittenInputs(model)).toBe(0);
     expect(model.graph.valueInfo).toEqual([]);
+    const other = blocks(2);
+    const [first] = other.graph.node.filter(({ domain }) => domain === operators.DOMAIN);
+    other.graph.output.push(makeValueInfo(first?.output[0] ?? '', DataType.FLOAT, undefined));
+    expect(declareOverwrittenInputs(other)).toBe(0);
   });
 
   test('a projection overwrites its residual where both have the rows of one value', () => {

@@ -40,9 +40,9 @@ export function declareOverwrittenInputs(model: Model): number {
     const { operator, floats } = resultOf(node);
     const overwritten = overwrittenInput(operator, node, rows);
     if (overwritten === undefined || floats === '' || outputs.has(floats)) continue;
-    if (!producer.has(overwritten) || initializer.has(overwritten)) continue;
+    if (!producer.has(overwritten) || initializer.has(overwritten) || outputs.has(overwritten)) continue;
     const [known, result] = [overwritten, floats].map((name) => infos.get(name)?.shape);
-    // One image may be read with several texts, which makes several of it.
+    // Where the batch of the text has a name of its own, one image may be read with several texts, which makes several of it.
     const isRepeated = known?.[0] === undefined || known[0] !== result?.[0];
     if (operator === operators.NORM_FUSION_ATTENTION_ADD && isRepeated) continue;
     const shape =
