@@ -33,7 +33,14 @@ constexpr bool has_table(Variant variant) { return variant == Variant::kLayerQua
 constexpr bool has_sum(Variant variant) { return variant == Variant::kLayerQuantizedAndSum || has_table(variant); }
 constexpr bool is_quantized(Variant variant) { return variant == Variant::kLayerQuantized || has_sum(variant); }
 constexpr size_t input_count(Variant variant) {
-  return has_table(variant) ? kMostInputs : has_sum(variant) ? kPlaces : is_quantized(variant) ? kAddend : has_norm(variant) ? kResultScale : kNormScale;
+  switch (variant) {
+    case Variant::kAlone: return kNormScale;
+    case Variant::kLayer: return kResultScale;
+    case Variant::kLayerQuantized: return kAddend;
+    case Variant::kLayerQuantizedAndSum: return kPlaces;
+    case Variant::kLayerQuantizedAndGatheredSum: break;
+  }
+  return kMostInputs;
 }
 
 struct FusionKernel {

@@ -126,9 +126,10 @@ async function fold(special: Model): Promise<Model> {
   return special;
 }
 
-/** Declared shapes of values have numbers where inference knows them, and are left out where the value is. */
+/** Puts the numbers that inference knows into the declared shapes, and drops those of values that no node computes any more. */
 function declareKnownSizes(special: Model): void {
   const { graph } = special;
+  if (graph.valueInfo.length === 0) return;
   const infos = inferShapes(special);
   graph.valueInfo = declarationsWithin(graph, graph.valueInfo).map((value) => {
     const info = valueInfoToTensorInfo(value);

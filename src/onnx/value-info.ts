@@ -25,7 +25,7 @@ export function makeValueInfo(name: string, type: DataType, shape: Shape | undef
   });
 }
 
-/** Those of some declarations that are of values which a graph's nodes compute and which are no outputs of it. */
+/** Selects the declarations of a graph's inner values, which its nodes compute and which are not its outputs. */
 export function declarationsWithin(
   { node, output }: GraphProto,
   declared: readonly ValueInfoProto[],

@@ -13,6 +13,17 @@ export const rankOf = (name: string, infos: Infos): number | undefined => infos.
 export const isOfDino8 = (node: NodeProto | undefined, operator: string): node is NodeProto =>
   node?.domain === DOMAIN && node.opType === operator;
 
+/** The data [batch, rows, size] and the indices [batch, places, 1] of a node that takes rows of each image; undefined for other nodes. */
+export function takenRows(
+  node: NodeProto | undefined,
+  infos: Infos,
+): { readonly data: string; readonly indices: string } | undefined {
+  if (!isStandard(node, 'GatherND') || integerAttribute(node, 'batch_dims', 0) !== 1) return undefined;
+  const [data = '', indices = ''] = node.input;
+  const shape = infos.get(indices)?.shape;
+  return rankOf(data, infos) === 3 && shape?.length === 3 && shape[2] === 1 ? { data, indices } : undefined;
+}
+
 /** A softmax over the last of `rank` dimensions. */
 export function isLastSoftmax(node: NodeProto | undefined, rank: number): node is NodeProto {
   const axis = node && integerAttribute(node, 'axis', -1);

@@ -6,7 +6,6 @@
  */
 import { clone } from '@bufbuild/protobuf';
 import { FunctionProtoSchema } from 'onnx-buf';
-import { integerAttribute } from '../../../onnx/attributes.ts';
 import {
   ADD,
   AND_GATHERED_SUM,
@@ -20,7 +19,7 @@ import { type Infos, inferShapes } from '../../../onnx/infer/infer.ts';
 import type { Model } from '../../../onnx/read.ts';
 import { makeNode, removeUnused, sortTopologically } from '../../../onnx/rewrite.ts';
 import type { FunctionProto, NodeProto } from '../../../onnx/types.ts';
-import { isOfDino8 } from './attention-patterns.ts';
+import { isOfDino8, takenRows } from './attention-patterns.ts';
 
 const ATTENTION = NORM_FUSION_ATTENTION_ADD + QUANTIZED;
 
@@ -83,16 +82,15 @@ function gatheredRows(
   infos: Infos,
 ): { readonly table: string; readonly places: string } | undefined {
   const reshape = producer.get(addend);
-  const gather = isStandard(reshape, 'Reshape') ? producer.get(reshape.input[0] ?? '') : undefined;
-  if (!isStandard(gather, 'GatherND') || integerAttribute(gather, 'batch_dims', 0) !== 1) return undefined;
-  const [table = '', places = ''] = gather.input;
-  const [batch, ...rest] = infos.get(attention.output[1] ?? '')?.shape ?? [];
-  const [ofTable, ofPlaces, ofAddend] = [table, places, addend].map((name) => infos.get(name)?.shape);
-  const [size, width] = [ofTable?.[2], rest[1]];
-  const isOfImages = batch !== undefined && [ofTable, ofPlaces, ofAddend].every((shape) => shape?.[0] === batch);
-  if (!isOfImages || ofTable?.length !== 3 || ofPlaces?.length !== 3 || ofPlaces[2] !== 1) return undefined;
+  const rows = isStandard(reshape, 'Reshape') ? takenRows(producer.get(reshape.input[0] ?? ''), infos) : undefined;
+  if (!rows) return undefined;
+  const { data: table, indices: places } = rows;
+  const [batch, , width] = infos.get(attention.output[1] ?? '')?.shape ?? [];
+  const isOfImages =
+    batch !== undefined && [table, places, addend].every((name) => infos.get(name)?.shape?.[0] === batch);
+  const size = infos.get(table)?.shape?.[2];
   const isWhole = typeof size === 'number' && typeof width === 'number' && width % size === 0;
-  return isWhole ? { table, places } : undefined;
+  return isOfImages && isWhole ? { table, places } : undefined;
 }
 
 /** True if a value is computed from results of a node. */

@@ -11,7 +11,7 @@ import type { Model } from '../../../onnx/read.ts';
 import { copyNode, importDomain, makeNode, removeUnused, sortTopologically } from '../../../onnx/rewrite.ts';
 import { makeTensor, tensorElements } from '../../../onnx/tensor.ts';
 import { DataType, type NodeProto, type TensorProto } from '../../../onnx/types.ts';
-import { isOfDino8, otherInput, rankOf } from './attention-patterns.ts';
+import { isOfDino8, otherInput, rankOf, takenRows } from './attention-patterns.ts';
 import { epsilonOf } from './epsilon.ts';
 import { isNormOfRows } from './linear-blocks.ts';
 import { proposalScoresFunction } from './proposal-scores-function.ts';
@@ -109,7 +109,9 @@ function proposalsScoredBy(maximum: NodeProto, index: GraphIndex, infos: Infos):
   if (!isStandard(quantizer, 'QuantizeLinear') || !isStandard(masked, 'Where')) return undefined;
   const mask = otherInput(sum, product) ?? '';
   const choices = (index.consumers.get(features) ?? []).filter((node) => node !== product);
-  const isChosen = choices.every((node) => takesRows(node, features, infos)) && !index.outputs.has(features);
+  const rows = choices.map((node) => takenRows(node, infos));
+  const areRows = rows.every((each) => each?.data === features && each.indices !== features);
+  const isChosen = areRows && !index.outputs.has(features);
   const isQuantizedForLayer = quantizer.input[1] === layer.input[1] && quantizer.input[2] === layer.input[2];
   const isOfTokens = isOverLast(maximum, index) && haveSizes(masked, features, text, mask, infos);
   const countsAsZeros = isZero(index.initializer.get(masked.input[2] ?? ''));
@@ -122,14 +124,6 @@ function isOverLast(maximum: NodeProto, { initializer }: GraphIndex): boolean {
   const axes = initializer.get(maximum.input[1] ?? '');
   const [axis, ...others] = axes ? Array.from(tensorElements(axes), Number) : [];
   return others.length === 0 && (axis === 2 || axis === -1) && integerAttribute(maximum, 'keepdims', 1) === 0;
-}
-
-/** True if a node takes rows of `features` [batch, positions, width] by the indices of positions [batch, rows, 1]. */
-function takesRows(node: NodeProto, features: string, infos: Infos): boolean {
-  const [data, indices = ''] = node.input;
-  const shape = infos.get(indices)?.shape;
-  const isOfBatch = isStandard(node, 'GatherND') && integerAttribute(node, 'batch_dims', 0) === 1;
-  return isOfBatch && data === features && indices !== features && shape?.length === 3 && shape[2] === 1;
 }
 
 /** True for a condition [batch, positions, 1] of rows, their features, a text, and a mask [batch, 1, tokens]. */

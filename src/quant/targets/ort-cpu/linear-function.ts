@@ -5,6 +5,7 @@
  */
 import { GraphBuilder, type Value } from '../../../onnx/builder.ts';
 import * as operators from '../../../onnx/dino8-operators.ts';
+import { parseOperator } from '../../../onnx/parse-operator.ts';
 import { DataType, type FunctionProto } from '../../../onnx/types.ts';
 import { referToEpsilon } from './epsilon.ts';
 import { layerInputs, linearLayer, quantizeFor } from './integer-layer.ts';
@@ -73,16 +74,12 @@ const WINDOW_PRODUCTS = { [operators.WINDOW_ATTENTION]: 2, [operators.INTEGER_WI
 
 /** Returns the number of integer products in one of dino8's operators; 0 for all other operators. */
 export function productsOf(operator: string): number {
-  const window = Object.entries(WINDOW_PRODUCTS).find(
-    ([name]) => operator === name || operator === name + operators.ROUNDED,
-  );
-  if (window) return window[1];
-  const ends = ['', operators.AND_SUM, operators.AND_GATHERED_SUM].map((sum) => operators.QUANTIZED + sum);
-  const end = ends.find((each) => operator.endsWith(each)) ?? '';
-  const base = operator.slice(0, operator.length - end.length);
-  const known = Object.entries(PRODUCTS).find(([name]) => base === name);
-  if (known) return known[1];
-  return OPERATORS.find(([name]) => base === name || base === name + operators.ROUNDED)?.[1].layers ?? 0;
+  const { base, isRounded, isQuantized } = parseOperator(operator);
+  const found = (products: Readonly<Record<string, number>>) =>
+    Object.hasOwn(products, base) ? products[base] : undefined;
+  const window = isQuantized ? undefined : found(WINDOW_PRODUCTS);
+  const other = isRounded ? undefined : found(PRODUCTS);
+  return window ?? other ?? OPERATORS.find(([name]) => base === name)?.[1].layers ?? 0;
 }
 
 /** True for a block that reads bytes: one layer without a normalization before it. */

@@ -23,6 +23,8 @@ import { noise } from '../../../testing/noise.ts';
 import { integerProductFunction } from './integer-product.ts';
 import { type LinearParts, linearFunction, linearOperator } from './linear-function.ts';
 import { declareOverwrittenInputs } from './overwritten-inputs.ts';
+import { QUERIES } from './projected-attention-function.ts';
+import { RESIDUAL } from './projection-function.ts';
 
 const CHANNELS = 16;
 const BLOCK: LinearParts = { layers: 2, hasGelu: true, hasNorm: false, hasNormBefore: true };
@@ -127,11 +129,11 @@ describe('results in the place of inputs', () => {
       const [source = ''] = model.graph.node[0]?.output ?? [];
       model.graph.node.push(
         call(attention, [source, 'other'], ['bytes', 'image', 'text', 'sum']),
-        call(operators.PROJECTED_DEFORMABLE_ATTENTION + operators.QUANTIZED, inputs('value', 6, queries), [
+        call(operators.PROJECTED_DEFORMABLE_ATTENTION + operators.QUANTIZED, inputs('value', QUERIES, queries), [
           'sampled',
           '',
         ]),
-        call(operators.PROJECTION_FEED_FORWARD, inputs('sampled', 6, residual), ['end']),
+        call(operators.PROJECTION_FEED_FORWARD, inputs('sampled', RESIDUAL, residual), ['end']),
       );
       declareOverwrittenInputs(model);
       return shapesOf(model);

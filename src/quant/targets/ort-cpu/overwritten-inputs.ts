@@ -8,13 +8,12 @@
 import * as operators from '../../../onnx/dino8-operators.ts';
 import { indexGraph } from '../../../onnx/graph-index.ts';
 import { inferShapes } from '../../../onnx/infer/infer.ts';
+import { parseOperator } from '../../../onnx/parse-operator.ts';
 import type { Model } from '../../../onnx/read.ts';
 import { DataType, type NodeProto, type Shape } from '../../../onnx/types.ts';
 import { makeValueInfo } from '../../../onnx/value-info.ts';
-
-/** Places among the inputs of ProjectedDeformableAttention and ProjectionFeedForward, see their functions. */
-const QUERIES = 6;
-const RESIDUAL = 6;
+import { QUERIES } from './projected-attention-function.ts';
+import { RESIDUAL } from './projection-function.ts';
 
 /** The operators whose result may take the place of their first input, whose shape it has. */
 const IN_PLACE_OF_FIRST = new Set<string>([
@@ -24,14 +23,10 @@ const IN_PLACE_OF_FIRST = new Set<string>([
   operators.NORM_FUSION_ATTENTION_ADD,
 ]);
 
-const { ROUNDED, QUANTIZED, AND_SUM, AND_GATHERED_SUM } = operators;
-/** What may follow the name of an operator. */
-const ENDS = new RegExp(`(?:${ROUNDED})?(?:${QUANTIZED}(?:${AND_SUM}|${AND_GATHERED_SUM})?)?$`);
-
 /** Rewrites the model in place. Returns the number of results that may take the place of an input. */
 export function declareOverwrittenInputs(model: Model): number {
   const { graph } = model;
-  const { initializer, outputs, producer } = indexGraph(graph);
+  const { outputs, producer } = indexGraph(graph);
   const infos = inferShapes(model);
   const rows = rowsOfValues(graph.node);
   const shapes = new Map<string, Shape>();
@@ -40,7 +35,7 @@ export function declareOverwrittenInputs(model: Model): number {
     const { operator, floats } = resultOf(node);
     const overwritten = overwrittenInput(operator, node, rows);
     if (overwritten === undefined || floats === '' || outputs.has(floats)) continue;
-    if (!producer.has(overwritten) || initializer.has(overwritten) || outputs.has(overwritten)) continue;
+    if (!producer.has(overwritten) || outputs.has(overwritten)) continue;
     const [known, result] = [overwritten, floats].map((name) => infos.get(name)?.shape);
     // Where the batch of the text has a name of its own, one image may be read with several texts, which makes several of it.
     const isRepeated = known?.[0] === undefined || known[0] !== result?.[0];
@@ -58,12 +53,11 @@ export function declareOverwrittenInputs(model: Model): number {
   return count;
 }
 
-/** The operator of dino8 without the ends of its name, and the name of its result in floats; '' for other operators and results. */
+/** The base of the name of dino8's operator, and the name of its result in floats; '' for other operators and results. */
 function resultOf({ domain, opType, output }: NodeProto): { readonly operator: string; readonly floats: string } {
   if (domain !== operators.DOMAIN) return { operator: '', floats: '' };
-  const [operator = ''] = opType.split(ENDS);
-  const isOfBytes = opType !== operator && opType !== operator + ROUNDED;
-  return { operator, floats: output[isOfBytes ? 1 : 0] ?? '' };
+  const { base, isQuantized } = parseOperator(opType);
+  return { operator: base, floats: output[isQuantized ? 1 : 0] ?? '' };
 }
 
 /** The input whose place the result may take; undefined if there is none, or if its shape may be another one. */

@@ -8,6 +8,9 @@ import { DEFORMABLE_ATTENTION, DOMAIN, PROJECTED_DEFORMABLE_ATTENTION } from '..
 import { DataType, type FunctionProto } from '../../../onnx/types.ts';
 import { linearLayer } from './integer-layer.ts';
 
+/** The place of the queries among the inputs. */
+export const QUERIES = 6;
+
 /**
  * Defines the function. Its inputs:
  * - value, value_scale, value_zero_point, spatial_shapes, reference_points and offset_scale, as in deformable-attention.ts

@@ -10,6 +10,9 @@ import { DataType, type FunctionProto } from '../../../onnx/types.ts';
 import { referToEpsilon } from './epsilon.ts';
 import { layerInputs, linearLayer, quantizeFor } from './integer-layer.ts';
 
+/** The place of the residual among the inputs. */
+export const RESIDUAL = 6;
+
 /**
  * Defines the function. Its inputs:
  * - x [..., depth] uint8, and the five inputs of the projection's layer (integer-layer.ts)
