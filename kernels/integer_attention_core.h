@@ -12,12 +12,10 @@
 #include "float_vector.h"
 #include "integer_tile.h"
 #include "packed_weight.h"
+#include "weight_bytes.h"
 
 namespace dino8 {
 namespace {
-
-// Subtracting this from a number of uint8 makes one of int8.
-constexpr int32_t kSignedOffset = 128;
 
 // The initial sum of columns without a key: no difference of two scores is as large (kMostHeadSize).
 constexpr int32_t kNoKey = -(1 << 30);
@@ -37,10 +35,6 @@ struct IntegerHead {
   int64_t padded;    // keys, a multiple of kPanelColumns
   float* scores;     // [rows of a tile, padded]
   uint8_t* weights;  // [rows of a tile, padded]
-
-  // True if one key is alone behind whole panels of keys. The weights of such keys are computed for some queries together, in
-  // place of those of a panel for each.
-  bool has_last() const { return key_count > 1 && key_count % kPanelColumns == 1; }
 };
 
 // An attention without a bias. Its scores are not scaled before the highest one is sought, since their order is the same.
@@ -48,34 +42,23 @@ struct NoScoreBias {
   static constexpr bool kIsAdded = false;
 };
 
-// round(255 · 2^x) for x ≤ 0, with a polynomial of degree 3 for the fraction, whose relative error is below 1.1e-4. It is 0 where
-// x is not a number.
-inline IntVector weight_bytes(FloatVector x) {
-  constexpr float kLowest = -100;
-  x = larger(x, all_floats(kLowest));
-  const FloatVector shifted = x + kRounding, r = x - (shifted - kRounding);
-  FloatVector p = multiply_add(all_floats(0.05500848f * 255), r, all_floats(0.24221012f * 255));
-  p = multiply_add(p, r, all_floats(0.69328288f * 255));
-  p = multiply_add(p, r, all_floats(255));
-  const IntVector bits = bits_of(p) + (bits_of(shifted) << 23);
-  FloatVector weight;
-  std::memcpy(&weight, &bits, sizeof weight);
-  return bits_of(weight + kRounding) - kRoundingBits;
-}
-
 // Sets `bytes` to the weights of `count` scores of a query, a multiple of kPanelColumns. The scores times `factor` are exponents of
 // two, and `highest` is the highest score. Returns the sums of the weights, in as many parts as a vector has numbers.
 inline IntVector weigh_scores(const float* scores, int64_t count, float factor, float highest, uint8_t* bytes) {
   const FloatVector most = all_floats(highest);
   IntVector total{};
   for (int64_t at = 0; at < count; at += kPanelColumns) {
-    IntVector sixteen[kPanelColumns / kFloatLanes];
-    for (int64_t lane = 0; lane < kPanelColumns; lane += kFloatLanes) {
-      const IntVector weights = weight_bytes((load_floats(scores + at + lane) - most) * factor);
-      total += weights;
-      sixteen[lane / kFloatLanes] = weights;
+    constexpr int64_t kVectors = kPanelColumns / kFloatLanes;
+    FloatVector exponents[kVectors];
+    IntVector weights[kVectors];
+    for (int64_t each = 0; each < kVectors; each++)
+      exponents[each] = (load_floats(scores + at + each * kFloatLanes) - most) * factor;
+    weight_bits(exponents, weights);
+    for (IntVector& each : weights) {
+      each -= kRoundingBits;
+      total += each;
     }
-    store_bytes(bytes + at, sixteen);
+    store_bytes(bytes + at, weights);
   }
   return total;
 }
@@ -86,37 +69,19 @@ struct QueryScores {
   static constexpr int64_t kRows = Tile::kRows;
   FloatVector highest_parts[kRows];  // the highest of the scores at the same place of a vector
   IntVector total_parts[kRows];
-  alignas(64) float highest[round_up(kRows, kFloatLanes)] = {};
-  alignas(64) int32_t total[round_up(kRows, kFloatLanes)] = {};
+  float highest[kRows];
+  int32_t total[kRows];
 };
 
 // Sets head.weights to the weights of the keys of `rows` queries. Each step is taken for all of them before the next one, since a
 // query's steps wait for each other.
 template <class Tile>
 void weigh_keys(const IntegerHead& head, int64_t rows, float factor, QueryScores<Tile>& queries) {
-  const bool has_last = head.has_last();
-  const int64_t count = has_last ? head.key_count - 1 : head.padded;
   for (int64_t row = 0; row < rows; row++) queries.highest[row] = largest_of(queries.highest_parts[row]);
   for (int64_t row = 0; row < rows; row++)
     queries.total_parts[row] =
-        weigh_scores(head.scores + row * head.padded, count, factor, queries.highest[row], head.weights + row * head.padded);
+        weigh_scores(head.scores + row * head.padded, head.padded, factor, queries.highest[row], head.weights + row * head.padded);
   for (int64_t row = 0; row < rows; row++) queries.total[row] = sum_of(queries.total_parts[row]);
-  if (!has_last) return;
-  for (int64_t first = 0; first < rows; first += kFloatLanes) {
-    const int64_t some = std::min(kFloatLanes, rows - first);
-    // The lanes without a query have a score as well: one above the highest would overflow.
-    float last[kFloatLanes];
-    std::copy_n(queries.highest + first, kFloatLanes, last);
-    int32_t weights[kFloatLanes];
-    for (int64_t at = 0; at < some; at++) last[at] = head.scores[(first + at) * head.padded + count];
-    store_ints(weights, weight_bytes((load_floats(last) - load_floats(queries.highest + first)) * factor));
-    store_ints(queries.total + first, load_ints(queries.total + first) + load_ints(weights));
-    // Zeros fill up the step.
-    for (int64_t at = 0; at < some; at++) {
-      const uint8_t step[kStepDepth] = {static_cast<uint8_t>(weights[at])};
-      std::memcpy(head.weights + (first + at) * head.padded + count, step, sizeof step);
-    }
-  }
 }
 
 // Calls finish(query, column, sums, inverse) for each query and each panel of values, which begins at `column`: the 16 results are

@@ -9,6 +9,7 @@
 // - multiply(rows, panels, a, stride, weight, panel_bytes, steps, initial, out), which sets out [rows][panels · 16] to the
 //   sums of (a − kOffset) · weight in 32 bits, which begin in each row at `initial` [panels · 16]. The rows of `a`
 //   [rows, steps · 4] are `stride` bytes apart, the panels of the weight `panel_bytes`. No byte outside of them is read.
+//   A SizedTile takes one more argument, the distance of the steps of a row in bytes, which is 4 if it is left out.
 // Everything here is in an unnamed namespace; see paths/path_kernels.h.
 #pragma once
 
@@ -34,16 +35,17 @@ struct SizedTile {
 
   template <int Rows = Sized::kRows, int Panels = Sized::kPanels>
   void multiply(int64_t rows, int64_t panels, const uint8_t* a, int64_t stride, const int8_t* weight,
-                int64_t panel_bytes, int64_t steps, const int32_t* initial, int32_t* out) const {
+                int64_t panel_bytes, int64_t steps, const int32_t* initial, int32_t* out,
+                int64_t step_stride = kStepDepth) const {
     if constexpr (Panels > 1) {
       if (panels < Panels)
-        return multiply<Rows, Panels - 1>(rows, panels, a, stride, weight, panel_bytes, steps, initial, out);
+        return multiply<Rows, Panels - 1>(rows, panels, a, stride, weight, panel_bytes, steps, initial, out, step_stride);
     }
     if constexpr (Rows > 1) {
       if (rows < Rows)
-        return multiply<Rows - 1, Panels>(rows, panels, a, stride, weight, panel_bytes, steps, initial, out);
+        return multiply<Rows - 1, Panels>(rows, panels, a, stride, weight, panel_bytes, steps, initial, out, step_stride);
     }
-    Sized::template multiply<Rows, Panels>(a, stride, weight, panel_bytes, steps, initial, out);
+    Sized::template multiply<Rows, Panels>(a, stride, weight, panel_bytes, steps, initial, out, step_stride);
   }
 };
 
@@ -56,13 +58,13 @@ struct PlainTile {
 
   template <int Rows, int Panels>
   static void multiply(const uint8_t* a, int64_t stride, const int8_t* weight, int64_t panel_bytes, int64_t steps,
-                       const int32_t* initial, int32_t* out) {
+                       const int32_t* initial, int32_t* out, int64_t step_stride) {
     for (int panel = 0; panel < Panels; panel++)
       for (int row = 0; row < Rows; row++) {
         int32_t sums[kPanelColumns] = {};
         const int8_t* step = weight + panel * panel_bytes;
         const uint8_t* bytes = a + row * stride;
-        for (int64_t at = 0; at < steps; at++, step += kStepBytes, bytes += kStepDepth)
+        for (int64_t at = 0; at < steps; at++, step += kStepBytes, bytes += step_stride)
           for (int column = 0; column < kPanelColumns; column++)
             for (int k = 0; k < kStepDepth; k++) sums[column] += bytes[k] * step[column * kStepDepth + k];
         for (int column = 0; column < kPanelColumns; column++)

@@ -33,44 +33,60 @@ inline void normalize_few(const float* x, int64_t count, const float* scale, con
   for (int64_t at = 0; at < count; at++) y[at] = (x[at] - mean) * inverse * scale[at] + bias[at];
 }
 
+// What some rows are normalized by: (x − mean) · inverse.
+template <int Rows>
+struct NormMoments {
+  float mean[Rows], inverse[Rows];
+
+  // Of rows of `count` numbers, at least as many as a vector has.
+  NormMoments(const float* const (&x)[Rows], int64_t count, float epsilon) {
+    const int64_t whole = whole_vectors(count), rest = count - whole, last = count - kFloatLanes;
+    const FloatVector ones = ones_at_end(rest);
+    FloatVector sums[Rows] = {};
+    for (int64_t at = 0; at < whole; at += kFloatLanes) {
+#pragma GCC unroll 8
+      for (int row = 0; row < Rows; row++) sums[row] += load_floats(x[row] + at);
+    }
+#pragma GCC unroll 8
+    for (int row = 0; row < Rows; row++) {
+      if (rest > 0) sums[row] += load_floats(x[row] + last) * ones;
+      mean[row] = sum_of(sums[row]) / static_cast<float>(count);
+      sums[row] = all_floats(0);
+    }
+    for (int64_t at = 0; at < whole; at += kFloatLanes) {
+#pragma GCC unroll 8
+      for (int row = 0; row < Rows; row++) {
+        const FloatVector difference = load_floats(x[row] + at) - mean[row];
+        sums[row] += difference * difference;
+      }
+    }
+#pragma GCC unroll 8
+    for (int row = 0; row < Rows; row++) {
+      if (rest > 0) {
+        const FloatVector counted = (load_floats(x[row] + last) - mean[row]) * ones;
+        sums[row] += counted * counted;
+      }
+      inverse[row] = 1 / std::sqrt(sum_of(sums[row]) / static_cast<float>(count) + epsilon);
+    }
+  }
+};
+
 // The same for rows [Rows, count] of at least a vector each.
 template <int Rows>
 inline void normalize(const float* x, int64_t count, const float* scale, const float* bias, float epsilon, float* y) {
   const int64_t whole = whole_vectors(count), rest = count - whole, last = count - kFloatLanes;
-  const FloatVector ones = ones_at_end(rest);
-  FloatVector sums[Rows] = {}, end[Rows] = {};
-  float mean[Rows], inverse[Rows];
-  const auto number = [&](int row, int64_t at) { return load_floats(x + row * count + at); };
-  const auto difference = [&](int row, int64_t at) { return number(row, at) - mean[row]; };
+  const float* rows[Rows];
+  for (int row = 0; row < Rows; row++) rows[row] = x + row * count;
+  const NormMoments<Rows> moments(rows, count, epsilon);
   const auto result = [&](int row, int64_t at) {
-    return difference(row, at) * inverse[row] * load_floats(scale + at) + load_floats(bias + at);
+    return (load_floats(rows[row] + at) - moments.mean[row]) * moments.inverse[row] * load_floats(scale + at) + load_floats(bias + at);
   };
+  // It is computed before the numbers that it shares with another vector are overwritten.
+  FloatVector end[Rows] = {};
+  if (rest > 0)
+    for (int row = 0; row < Rows; row++) end[row] = result(row, last);
   for (int64_t at = 0; at < whole; at += kFloatLanes) {
-#pragma GCC unroll 4
-    for (int row = 0; row < Rows; row++) sums[row] += number(row, at);
-  }
-#pragma GCC unroll 4
-  for (int row = 0; row < Rows; row++) {
-    if (rest > 0) sums[row] += number(row, last) * ones;
-    mean[row] = sum_of(sums[row]) / static_cast<float>(count);
-    sums[row] = all_floats(0);
-  }
-  for (int64_t at = 0; at < whole; at += kFloatLanes) {
-#pragma GCC unroll 4
-    for (int row = 0; row < Rows; row++) sums[row] += difference(row, at) * difference(row, at);
-  }
-#pragma GCC unroll 4
-  for (int row = 0; row < Rows; row++) {
-    if (rest > 0) {
-      const FloatVector counted = difference(row, last) * ones;
-      sums[row] += counted * counted;
-    }
-    inverse[row] = 1 / std::sqrt(sum_of(sums[row]) / static_cast<float>(count) + epsilon);
-    // It is computed before the numbers that it shares with another vector are overwritten.
-    if (rest > 0) end[row] = result(row, last);
-  }
-  for (int64_t at = 0; at < whole; at += kFloatLanes) {
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int row = 0; row < Rows; row++) store_floats(y + row * count + at, result(row, at));
   }
   if (rest > 0)

@@ -31,10 +31,10 @@ struct OnePanelTile {
 
   template <int Rows, int Panels>
   static void multiply(const uint8_t* a, int64_t stride, const int8_t* weight, int64_t, int64_t steps,
-                       const int32_t* initial, int32_t* out) {
+                       const int32_t* initial, int32_t* out, int64_t step_stride) {
     static_assert(Panels == 1);
     typename Panel::Sums row0 = Panel::begin(initial), row1 = row0, row2 = row0, row3 = row0, row4 = row0, row5 = row0;
-    for (int64_t at = 0; at < steps; at++, a += kStepDepth, weight += kStepBytes) {
+    for (int64_t at = 0; at < steps; at++, a += step_stride, weight += kStepBytes) {
       const typename Panel::Step step = Panel::load(weight);
       Panel::add(row0, a, step);
       if constexpr (Rows > 1) Panel::add(row1, a + stride, step);

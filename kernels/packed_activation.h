@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #include "float_vector.h"
 #include "packed_weight.h"
@@ -11,7 +12,10 @@
 namespace dino8 {
 namespace {
 
-// Bytes of 0 to 255 become int8 by changing their highest bits, here of four bytes at once.
+// Subtracting this from a number of uint8 makes one of int8.
+constexpr int32_t kSignedOffset = 128;
+
+// The same is done by changing their highest bits, here those of four bytes at once.
 constexpr uint32_t kHighestBits = 0x80808080;
 
 // The first `count` of four bytes.
@@ -21,13 +25,14 @@ inline uint32_t first_bytes(int64_t count) { return count >= kStepDepth ? ~0u : 
 typedef uint32_t FourSteps __attribute__((vector_size(4 * kStepDepth)));
 constexpr int64_t kSquare = 4;
 
-// Four of the steps of a, which are 0 to 3, and of b, which are 4 to 7. GCC has the function of Clang from version 12 on.
-template <int... steps>
-inline FourSteps choose_steps(FourSteps a, FourSteps b) {
+// Some of the numbers of a, which are the first ones, and of b. GCC has the function of Clang from version 12 on.
+template <int... numbers, class Vector>
+inline Vector choose(Vector a, Vector b) {
 #if defined(__clang__)
-  return __builtin_shufflevector(a, b, steps...);
+  return __builtin_shufflevector(a, b, numbers...);
 #else
-  return __builtin_shuffle(a, b, FourSteps{steps...});
+  typedef std::make_signed_t<std::decay_t<decltype(a[0])>> Index __attribute__((vector_size(sizeof(Vector))));
+  return __builtin_shuffle(a, b, Index{numbers...});
 #endif
 }
 
@@ -38,10 +43,10 @@ inline void pack_square(const uint8_t* from, int64_t stride, int8_t* to) {
     std::memcpy(rows + row, from + row * stride, sizeof *rows);
     rows[row] ^= kHighestBits;
   }
-  const FourSteps low01 = choose_steps<0, 4, 1, 5>(rows[0], rows[1]), low23 = choose_steps<0, 4, 1, 5>(rows[2], rows[3]);
-  const FourSteps high01 = choose_steps<2, 6, 3, 7>(rows[0], rows[1]), high23 = choose_steps<2, 6, 3, 7>(rows[2], rows[3]);
-  const FourSteps columns[kSquare] = {choose_steps<0, 1, 4, 5>(low01, low23), choose_steps<2, 3, 6, 7>(low01, low23),
-                                    choose_steps<0, 1, 4, 5>(high01, high23), choose_steps<2, 3, 6, 7>(high01, high23)};
+  const FourSteps low01 = choose<0, 4, 1, 5>(rows[0], rows[1]), low23 = choose<0, 4, 1, 5>(rows[2], rows[3]);
+  const FourSteps high01 = choose<2, 6, 3, 7>(rows[0], rows[1]), high23 = choose<2, 6, 3, 7>(rows[2], rows[3]);
+  const FourSteps columns[kSquare] = {choose<0, 1, 4, 5>(low01, low23), choose<2, 3, 6, 7>(low01, low23),
+                                    choose<0, 1, 4, 5>(high01, high23), choose<2, 3, 6, 7>(high01, high23)};
   for (int64_t step = 0; step < kSquare; step++) std::memcpy(to + step * kStepBytes, columns + step, sizeof *columns);
 }
 
@@ -65,26 +70,62 @@ inline void pack_as_columns(const uint8_t* from, int64_t stride, int64_t rows, i
     }
 }
 
+// The bytes of 16 columns, and pairs of them.
+typedef uint8_t SixteenBytes __attribute__((vector_size(kPanelColumns)));
+typedef uint16_t EightPairs __attribute__((vector_size(kPanelColumns)));
+
+inline SixteenBytes load_sixteen(const uint8_t* from) {
+  SixteenBytes bytes;
+  std::memcpy(&bytes, from, sizeof bytes);
+  return bytes;
+}
+
+// Four rows of 16 columns become a step of a panel. The bytes that are not in `whole` become 0.
+inline void pack_step(const uint8_t* const (&rows)[kStepDepth], int64_t column, uint32_t whole, int8_t* to) {
+  const SixteenBytes a = load_sixteen(rows[0] + column), b = load_sixteen(rows[1] + column);
+  const SixteenBytes c = load_sixteen(rows[2] + column), d = load_sixteen(rows[3] + column);
+  const auto low = [](SixteenBytes x, SixteenBytes y) {
+    return (EightPairs)choose<0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23>(x, y);
+  };
+  const auto high = [](SixteenBytes x, SixteenBytes y) {
+    return (EightPairs)choose<8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31>(x, y);
+  };
+  const EightPairs pairs[4] = {low(a, b), low(c, d), high(a, b), high(c, d)};
+  for (int half = 0; half < 2; half++) {
+    const EightPairs first = pairs[2 * half], second = pairs[2 * half + 1];
+    const FourSteps columns[2] = {(FourSteps)choose<0, 8, 1, 9, 2, 10, 3, 11>(first, second),
+                                  (FourSteps)choose<4, 12, 5, 13, 6, 14, 7, 15>(first, second)};
+    for (int part = 0; part < 2; part++) {
+      const FourSteps packed = (columns[part] ^ kHighestBits) & whole;
+      std::memcpy(to + (2 * half + part) * sizeof packed, &packed, sizeof packed);
+    }
+  }
+}
+
 // Rows stay rows: `from` has `rows` rows of `panels` · 16 bytes, `stride` apart. The panels have `steps` steps, of which those
 // behind the rows stay as they are.
 inline void pack_as_rows(const uint8_t* from, int64_t stride, int64_t rows, int64_t panels, int64_t steps, int8_t* to) {
   for (int64_t row = 0; row < rows; row += kStepDepth, from += kStepDepth * stride) {
     const int64_t count = rows - row;
-    const uint32_t whole = first_bytes(count);
-    const uint8_t* row1 = count > 1 ? from + stride : from;
-    const uint8_t* row2 = count > 2 ? from + 2 * stride : from;
-    const uint8_t* row3 = count > 3 ? from + 3 * stride : from;
-    for (int64_t panel = 0; panel < panels; panel++) {
-      uint32_t four[kPanelColumns];
-      for (int64_t at = 0; at < kPanelColumns; at++) {
-        const int64_t column = panel * kPanelColumns + at;
-        const uint32_t bytes = static_cast<uint32_t>(from[column]) | static_cast<uint32_t>(row1[column]) << 8 |
-                               static_cast<uint32_t>(row2[column]) << 16 | static_cast<uint32_t>(row3[column]) << 24;
-        four[at] = (bytes ^ kHighestBits) & whole;
-      }
-      std::memcpy(to + (panel * steps + row / kStepDepth) * kStepBytes, four, sizeof four);
-    }
+    const uint8_t* const four[kStepDepth] = {from, count > 1 ? from + stride : from, count > 2 ? from + 2 * stride : from,
+                                             count > 3 ? from + 3 * stride : from};
+    for (int64_t panel = 0; panel < panels; panel++)
+      pack_step(four, panel * kPanelColumns, first_bytes(count), to + (panel * steps + row / kStepDepth) * kStepBytes);
   }
+}
+
+// The sum of `count` bytes.
+inline int32_t sum_of_bytes(const uint8_t* from, int64_t count) {
+  int32_t sum = 0;
+  int64_t at = 0;
+#if defined(__SSE2__)
+  __m128i parts = _mm_setzero_si128();
+  for (; at + 16 <= count; at += 16)
+    parts = _mm_add_epi64(parts, _mm_sad_epu8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from + at)), _mm_setzero_si128()));
+  sum = _mm_cvtsi128_si32(_mm_add_epi64(parts, _mm_unpackhi_epi64(parts, parts)));
+#endif
+  for (; at < count; at++) sum += from[at];
+  return sum;
 }
 
 // Sets `sums` [panels · 16] to the sums of the panels' columns.

@@ -32,11 +32,13 @@ inline IntVector to_byte(FloatVector value, float inverse, float zero_point) {
   return bits_of(limited + kRounding) + (static_cast<int32_t>(zero_point) - kRoundingBits);
 }
 
-// Stores the same bytes of four vectors.
-inline void store_as_bytes(uint8_t* to, const FloatVector (&values)[4], float inverse, float zero_point) {
+// Stores the same bytes of as many vectors as store_limited_bytes takes.
+template <int Count>
+inline void store_as_bytes(uint8_t* to, const FloatVector (&values)[Count], float inverse, float zero_point) {
   const IntVector offset = IntVector{} + static_cast<int32_t>(zero_point);
-  IntVector nearest[4];
-  for (int at = 0; at < 4; at++)
+  IntVector nearest[Count];
+#pragma GCC unroll 4
+  for (int at = 0; at < Count; at++)
     nearest[at] = nearest_integers(smaller(all_floats(255 - zero_point), values[at] * inverse), offset);
   store_limited_bytes(to, nearest);
 }

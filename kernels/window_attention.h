@@ -21,7 +21,8 @@ struct WindowAttention {
   ByteRange input;
   PackedLayer projections;  // to queries, keys and values, one after the other: 3 · channels columns
   float query_scale = 0;
-  // [heads, tokens of a window, padded_tokens], minus infinity at the end of a row; times 1 / ln 2 with products of bytes
+  // [heads, queries, keys], whose rows are padded_tokens long, with minus infinity at their ends; with products of bytes it is
+  // [heads, keys, queries] with any numbers there, times 1 / ln 2
   const float* position_bias = nullptr;
   // The numbers that bytes stand for, if the products of attention are products of bytes. Keys and values are signed. The weights
   // of keys are bytes relative to the largest one of a query, whose sum divides the result.

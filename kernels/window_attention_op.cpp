@@ -77,8 +77,21 @@ float as_power(float score) {
   return std::isfinite(score) ? std::clamp(score * kInverseLn2, -kMost, kMost) : score;
 }
 
-// Copies the bias into rows of padded_tokens, which begin at cache lines, unless the kernel can read it as it is. Returns null, or
-// the sentence that says what is wrong.
+// Copies the bias of a head into rows of padded_tokens: a row for each query, or with products of bytes for each key.
+void copy_position_bias(const WindowAttention& a, const float* from, float* to) {
+  const int64_t tokens = a.tokens(), padded = a.padded_tokens();
+  for (int64_t row = 0; row < tokens; row++, to += padded)
+    if (a.has_byte_products) {
+      for (int64_t query = 0; query < tokens; query++) to[query] = as_power(from[query * tokens + row]);
+      std::fill(to + tokens, to + padded, 0.0f);
+    } else {
+      std::copy_n(from + row * tokens, tokens, to);
+      std::fill(to + tokens, to + padded, -std::numeric_limits<float>::infinity());
+    }
+}
+
+// Prepares the bias, whose rows begin at cache lines, unless the kernel can read it as it is. Returns null, or the sentence that says
+// what is wrong.
 const char* read_position_bias(const InputTensor& bias, WindowAttentionKernel& kernel) {
   WindowAttention& a = kernel.attention;
   if (bias.data == nullptr) return "WindowAttention: the bias of the positions must be a constant of the model";
@@ -86,17 +99,13 @@ const char* read_position_bias(const InputTensor& bias, WindowAttentionKernel& k
     return "WindowAttention: the bias of the positions does not fit the window";
   a.heads = bias.dims[0];
   if (a.padded_tokens() == a.tokens() && !a.has_byte_products) return nullptr;
-  const int64_t rows = a.heads * a.tokens();
-  const int64_t bytes = rows * a.padded_tokens() * static_cast<int64_t>(sizeof(float));
+  const int64_t numbers = a.tokens() * a.padded_tokens();
+  const int64_t bytes = a.heads * numbers * static_cast<int64_t>(sizeof(float));
   kernel.position_bias.reset(new (std::nothrow) CacheLine[static_cast<size_t>(cache_lines(bytes))]);
   if (!kernel.position_bias) return "WindowAttention: there is not enough memory for the bias of the positions";
-  float* to = floats_of(kernel.position_bias.get());
   const auto* from = static_cast<const float*>(bias.data);
-  for (int64_t row = 0; row < rows; row++, from += a.tokens(), to += a.padded_tokens()) {
-    if (a.has_byte_products) std::transform(from, from + a.tokens(), to, as_power);
-    else std::copy(from, from + a.tokens(), to);
-    std::fill(to + a.tokens(), to + a.padded_tokens(), -std::numeric_limits<float>::infinity());
-  }
+  for (int64_t head = 0; head < a.heads; head++)
+    copy_position_bias(a, from + head * a.tokens() * a.tokens(), floats_of(kernel.position_bias.get()) + head * numbers);
   return nullptr;
 }
 

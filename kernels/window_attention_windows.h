@@ -14,7 +14,7 @@
 #include <utility>
 
 #include "cache_line.h"
-#include "layer_norm.h"
+#include "layer_norm_bytes.h"
 #include "prefetch.h"
 #include "residual_sum.h"
 #include "window_byte_heads.h"
@@ -30,7 +30,7 @@ struct WindowScratch {
   WindowMasks masks;
   std::unique_ptr<CacheLine[]> lines;   // of the rows of bytes
   int64_t stride = 0;                   // of the rows of bytes, [windows · tokens, channels]
-  std::unique_ptr<float[]> normalized;  // [kNormRows, channels]
+  std::unique_ptr<float[]> normalized;  // [channels]
   std::unique_ptr<int64_t[]> places;    // [windows · tokens]: see place_tokens
   std::unique_ptr<int64_t[]> next;      // the same for the windows that are computed next, −1 where there are no more
 
@@ -39,38 +39,46 @@ struct WindowScratch {
     const int64_t all = windows * a.tokens();
     stride = cache_lines(a.channels + kPanelColumns) * 64;
     return heads.set(a, windows) && masks.set(a) && allocate(lines, all * stride / 64) &&
-           allocate(normalized, kNormRows * a.channels) && allocate(places, all) && allocate(next, all);
+           allocate(normalized, a.channels) && allocate(places, all) && allocate(next, all);
   }
 
   uint8_t* bytes(int64_t row) { return bytes_of(lines.get()) + row * stride; }
 };
 
-// The tokens from `row` on that follow each other in the map, at most as many as are normalized together; 1 for padding.
-inline int64_t tokens_side_by_side(const int64_t* places, int64_t row, int64_t rows) {
-  int64_t count = 1;
-  if (places[row] < 0) return count;
-  while (count < kNormRows && row + count < rows && places[row + count] == places[row] + count) count++;
-  return count;
+// Sets the bytes of the tokens of `rows` [rows of a tile] that are no padding.
+template <int Count, class Heads>
+void load_tokens(const WindowAttention& a, const int64_t (&rows)[Count], WindowScratch<Heads>& scratch) {
+  const float* x[Count];
+  uint8_t* to[Count];
+  for (int each = 0; each < Count; each++) {
+    const int64_t place = scratch.places[rows[each]] * a.channels;
+    prefetch_row(a.y + place, a.channels);
+    x[each] = a.x + place, to[each] = scratch.bytes(rows[each]);
+  }
+  if (a.channels % 16 == 0)
+    return normalize_to_bytes<Count>({a.channels, a.norm_scale, a.norm_bias, a.norm_epsilon, a.input}, x, to);
+  for (int each = 0; each < Count; each++) {
+    layer_norm(x[each], a.channels, a.norm_scale, a.norm_bias, a.norm_epsilon, scratch.normalized.get());
+    quantize_row(scratch.normalized.get(), a.channels, a.input, to[each]);
+  }
 }
 
 template <class Heads>
 void load_windows(const WindowAttention& a, int64_t rows, WindowScratch<Heads>& scratch) {
-  const int64_t channels = a.channels;
-  float* const normalized = scratch.normalized.get();
-  for (int64_t row = 0, count = 1; row < rows; row += count) {
-    count = tokens_side_by_side(scratch.places.get(), row, rows);
-    for (int64_t each = row; each < row + count; each++)
-      if (scratch.next[each] >= 0) prefetch_row(a.x + scratch.next[each] * channels, channels);
-    const int64_t place = scratch.places[row];
-    if (place < 0) {
-      std::fill_n(scratch.bytes(row), channels, static_cast<uint8_t>(a.input.zero_point));
+  int64_t waiting[kNormRowsToBytes];
+  int count = 0;
+  for (int64_t row = 0; row < rows; row++) {
+    if (scratch.next[row] >= 0) prefetch_row(a.x + scratch.next[row] * a.channels, a.channels);
+    if (scratch.places[row] < 0) {
+      std::fill_n(scratch.bytes(row), a.channels, static_cast<uint8_t>(a.input.zero_point));
       continue;
     }
-    prefetch_row(a.y + place * channels, count * channels);
-    layer_norms(a.x + place * channels, count, channels, a.norm_scale, a.norm_bias, a.norm_epsilon, normalized);
-    for (int64_t each = 0; each < count; each++)
-      quantize_row(normalized + each * channels, channels, a.input, scratch.bytes(row + each));
+    waiting[count++] = row;
+    if (count < kNormRowsToBytes) continue;
+    load_tokens(a, waiting, scratch);
+    count = 0;
   }
+  for (int each = 0; each < count; each++) load_tokens<1>(a, {waiting[each]}, scratch);
 }
 
 template <class Tile, class Heads>

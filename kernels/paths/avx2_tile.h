@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 
 #include "../packed_weight.h"
 
@@ -21,13 +22,13 @@ struct Avx2Tile {
 
   template <int Rows, int Panels>
   static void multiply(const uint8_t* a, int64_t stride, const int8_t* weight, int64_t panel_bytes, int64_t steps,
-                       const int32_t* initial, int32_t* out) {
+                       const int32_t* initial, int32_t* out, int64_t step_stride) {
     constexpr int64_t kWidth = Panels * kPanelColumns;
     alignas(32) int16_t words[Rows * kWords];
     for (int row = 0; row < Rows; row++) std::copy_n(initial, kWidth, out + row * kWidth);
     for (int64_t done = 0; done < steps; done += kSteps) {
       const int64_t some = std::min(kSteps, steps - done);
-      for (int row = 0; row < Rows; row++) widen(a + row * stride + done * kStepDepth, some * kStepDepth, words + row * kWords);
+      for (int row = 0; row < Rows; row++) widen(a + row * stride + done * step_stride, some, step_stride, words + row * kWords);
       for (int64_t at = 0; at < 2 * Panels; at++)
         multiply_half_panel<Rows>(words, weight + at / 2 * panel_bytes + done * kStepBytes + at % 2 * (kStepBytes / 2),
                                   some, out + at * kHalf, kWidth);
@@ -39,13 +40,23 @@ struct Avx2Tile {
   // So many steps of the rows of a tile take 4 kB when they are widened.
   static constexpr int64_t kSteps = 128, kWords = kSteps * kStepDepth;
 
-  static void widen(const uint8_t* from, int64_t count, int16_t* to) {
+  static void widen(const uint8_t* from, int64_t steps, int64_t step_stride, int16_t* to) {
+    if (step_stride != kStepDepth) return widen_steps(from, steps, step_stride, to);
+    const int64_t count = steps * kStepDepth;
     int64_t at = 0;
     for (; at + 16 <= count; at += 16) {
       const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + at));
       _mm256_store_si256(reinterpret_cast<__m256i*>(to + at), _mm256_cvtepu8_epi16(bytes));
     }
     for (; at < count; at++) to[at] = from[at];
+  }
+
+  static void widen_steps(const uint8_t* from, int64_t steps, int64_t step_stride, int16_t* to) {
+    for (int64_t step = 0; step < steps; step++, from += step_stride, to += kStepDepth) {
+      int32_t four;
+      std::memcpy(&four, from, sizeof four);
+      _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_cvtepu8_epi16(_mm_cvtsi32_si128(four)));
+    }
   }
 
   // The sums of a row for 8 columns: pairs of 32-bit sums, of which the two of a column are still to be added.

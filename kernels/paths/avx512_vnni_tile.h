@@ -55,9 +55,9 @@ struct Avx512VnniTile {
 
   template <int Rows, int Panels>
   static void multiply(const uint8_t* a, int64_t stride, const int8_t* weight, int64_t panel_bytes, int64_t steps,
-                       const int32_t* initial, int32_t* out) {
+                       const int32_t* initial, int32_t* out, int64_t step_stride) {
     Vectors row0 = load<Panels>(initial, sizeof(__m512i)), row1 = row0, row2 = row0, row3 = row0, row4 = row0, row5 = row0;
-    for (int64_t at = 0; at < steps; at++, a += kStepDepth, weight += kStepBytes) {
+    for (int64_t at = 0; at < steps; at++, a += step_stride, weight += kStepBytes) {
       const Vectors step = load<Panels>(weight, panel_bytes);
       add<Panels>(row0, a, step);
       if constexpr (Rows > 1) add<Panels>(row1, a + stride, step);

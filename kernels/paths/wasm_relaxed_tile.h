@@ -36,11 +36,11 @@ struct WasmRelaxedTile {
 
   template <int Rows, int Panels>
   static void multiply(const uint8_t* a, int64_t stride, const int8_t* weight, int64_t, int64_t steps,
-                       const int32_t* initial, int32_t* out) {
+                       const int32_t* initial, int32_t* out, int64_t step_stride) {
     static_assert(Panels == 1);
     for (int first = 0; first < kPanelColumns; first += 4 * kVectors)
       multiply_part<Rows>(a, static_cast<int32_t>(stride), weight + first * kStepDepth, static_cast<int32_t>(steps),
-                          initial + first, out + first);
+                          initial + first, out + first, static_cast<int32_t>(step_stride));
   }
 
  private:
@@ -49,13 +49,13 @@ struct WasmRelaxedTile {
 
   template <int Rows>
   static void multiply_part(const uint8_t* a, int32_t stride, const int8_t* step, int32_t steps, const int32_t* initial,
-                            int32_t* out) {
+                            int32_t* out, int32_t step_stride) {
     v128_t sums[Rows][kVectors];
 #pragma unroll
     for (int row = 0; row < Rows; row++)
 #pragma unroll
       for (int part = 0; part < kVectors; part++) sums[row][part] = wasm_v128_load(initial + 4 * part);
-    for (int32_t at = 0; at < steps; at++, a += kStepDepth, step += kStepBytes) {
+    for (int32_t at = 0; at < steps; at++, a += step_stride, step += kStepBytes) {
       v128_t weights[kVectors];
 #pragma unroll
       for (int part = 0; part < kVectors; part++) weights[part] = wasm_v128_load(step + 16 * part);

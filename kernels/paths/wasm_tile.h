@@ -20,13 +20,13 @@ struct WasmTile {
 
   template <int Rows, int Panels>
   static void multiply(const uint8_t* a, int64_t stride, const int8_t* weight, int64_t panel_bytes, int64_t steps,
-                       const int32_t* initial, int32_t* out) {
+                       const int32_t* initial, int32_t* out, int64_t step_stride) {
     constexpr int64_t kWidth = Panels * kPanelColumns;
     alignas(16) int16_t words[Rows * kWords];
     for (int row = 0; row < Rows; row++) std::copy_n(initial, kWidth, out + row * kWidth);
     for (int64_t done = 0; done < steps; done += kSteps) {
       const int64_t some = std::min(kSteps, steps - done);
-      for (int row = 0; row < Rows; row++) widen(a + row * stride + done * kStepDepth, some * kStepDepth, words + row * kWords);
+      for (int row = 0; row < Rows; row++) widen(a + row * stride + done * step_stride, some, step_stride, words + row * kWords);
       for (int panel = 0; panel < Panels; panel++)
         for (int64_t column = 0; column < kPanelColumns; column += kColumns)
           multiply_columns<Rows>(words, weight + panel * panel_bytes + done * kStepBytes + column * kStepDepth,
@@ -42,10 +42,17 @@ struct WasmTile {
   // So many steps of the rows of a tile take 3 kB when they are widened.
   static constexpr int64_t kSteps = 128, kWords = kSteps * kStepDepth;
 
-  static void widen(const uint8_t* from, int64_t count, int16_t* to) {
+  static void widen(const uint8_t* from, int64_t steps, int64_t step_stride, int16_t* to) {
+    if (step_stride != kStepDepth) return widen_steps(from, steps, step_stride, to);
+    const int64_t count = steps * kStepDepth;
     int64_t at = 0;
     for (; at + 8 <= count; at += 8) wasm_v128_store(to + at, wasm_u16x8_load8x8(from + at));
     for (; at < count; at++) to[at] = from[at];
+  }
+
+  static void widen_steps(const uint8_t* from, int64_t steps, int64_t step_stride, int16_t* to) {
+    for (int64_t step = 0; step < steps; step++, from += step_stride, to += kStepDepth)
+      wasm_v128_store64_lane(to, wasm_u16x8_extend_low_u8x16(wasm_v128_load32_zero(from)), 0);
   }
 
   // Adds the sums of two columns each to 4 columns of a row. Each sum is in two parts.
