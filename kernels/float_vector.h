@@ -5,7 +5,6 @@
 
 #include <cstdint>
 #include <cstring>
-#include <type_traits>
 #if defined(__SSE2__)
 #include <immintrin.h>
 #elif defined(__aarch64__)
@@ -198,15 +197,6 @@ inline void store_limited_bytes(uint8_t* to, const IntVector (&values)[Count]) {
     to[at] = static_cast<uint8_t>(value < 0 ? 0 : value > 255 ? 255 : value);
   }
 #endif
-}
-
-// Calls store(vectors, at) for all of `count` numbers, a multiple of 16, from `at` on: four vectors at a time, then 16 numbers.
-// `vectors` is a std::integral_constant.
-template <class Store>
-inline void store_by_vectors(int64_t count, const Store& store) {
-  int64_t at = 0;
-  for (; at + 4 * kFloatLanes <= count; at += 4 * kFloatLanes) store(std::integral_constant<int, 4>(), at);
-  for (; at < count; at += 16) store(std::integral_constant<int, 16 / kFloatLanes>(), at);
 }
 
 // The integers nearest to some numbers plus `offset`, which is from 0 to 255. No number is above 255 − offset; those below

@@ -80,26 +80,32 @@ void linear_layer_by_panels(const uint8_t* a, int64_t rows, int64_t stride, cons
 // Where the zero point of a layer's input is subtracted: from the sums, or, with the error of one more rounding, from the bias.
 enum class ZeroPointPlace { kSums, kBias };
 
-// The results of one row for the columns of some panels, a vector at a time: (a − zero_point) · weight · scale + bias.
+// The results of one row for the columns of some panels, a vector at a time: (a − zero_point) · weight · scale + bias. `Sums` are the
+// sums of products, see multiply_rows in integer_tile.h.
+template <class Sums>
 struct RowResults {
-  const int32_t* sums;
+  Sums sums;
   const float* scale;
   const float* bias;
-  int64_t width;  // of the panels
+
+  // The columns of the panels.
+  static constexpr int64_t width() { return Sums::width(); }
 
   // The results from column `at` on.
-  FloatVector vector(int64_t at) const {
-    return to_floats(load_ints(sums + at)) * load_floats(scale + at) + load_floats(bias + at);
+  FloatVector vector(int64_t at) const { return to_floats(sums(at)) * load_floats(scale + at) + load_floats(bias + at); }
+
+  // Calls take(at, result) for all vectors of results.
+  template <class Take>
+  DINO8_INLINE void each_vector(Take take) const {
+    for (int64_t at = 0; at < width(); at += kFloatLanes) take(at, vector(at));
   }
 
   // Stores the results of the first `count` columns.
-  void store(float* to, int64_t count) const {
-    int64_t at = 0;
-    for (; at + kFloatLanes <= count; at += kFloatLanes) store_floats(to + at, vector(at));
-    if (at == count) return;
-    float few[kFloatLanes];
-    store_floats(few, vector(at));
-    std::copy(few, few + (count - at), to + at);
+  DINO8_INLINE void store(float* to, int64_t count) const {
+    float all[width()];
+    float* const whole = count == width() ? to : all;
+    each_vector([whole](int64_t at, FloatVector result) DINO8_INLINE { store_floats(whole + at, result); });
+    if (whole == all) std::copy_n(all, count, to);
   }
 };
 
@@ -109,7 +115,7 @@ template <class Tile, ZeroPointPlace place = ZeroPointPlace::kSums, class Finish
 void linear_layer_by_rows(const uint8_t* a, int64_t rows, int64_t stride, const PackedLayer& layer, int32_t zero_point,
                           Finish finish) {
   constexpr int64_t kWidth = Tile::kPanels * kPanelColumns;
-  alignas(64) int32_t sums[Tile::kRows * kWidth], initial[kWidth] = {};
+  alignas(64) int32_t initial[kWidth] = {};
   alignas(64) float moved_bias[kWidth];
   const int64_t panels = layer.panels();
   Tile tile;
@@ -127,10 +133,11 @@ void linear_layer_by_rows(const uint8_t* a, int64_t rows, int64_t stride, const 
     }
     for (int64_t row = 0; row < rows; row += Tile::kRows) {
       const int64_t some_rows = std::min(Tile::kRows, rows - row);
-      tile.multiply(some_rows, some_panels, a + row * stride, stride, layer.weight + panel * layer.panel_bytes(),
-                    layer.panel_bytes(), layer.depth / kStepDepth, initial, sums);
-      for (int64_t each = 0; each < some_rows; each++)
-        finish(row + each, column, count, RowResults{sums + each * width, layer.scale + column, bias, width});
+      tile.multiply_rows(some_rows, some_panels, a + row * stride, stride, layer.weight + panel * layer.panel_bytes(),
+                         layer.panel_bytes(), layer.depth / kStepDepth, initial,
+                         [=, scale = layer.scale + column](int64_t each, auto sums) DINO8_INLINE {
+                           finish(row + each, column, count, RowResults<decltype(sums)>{sums, scale, bias});
+                         });
     }
   }
 }

@@ -28,6 +28,7 @@ struct OnePanelTile {
   static constexpr int kPanels = 1;
   static constexpr int32_t kOffset = Panel::kOffset;
   static constexpr bool kIsPreferred = true;
+  static constexpr bool kKeepsSums = false;
 
   template <int Rows, int Panels>
   static void multiply(const uint8_t* a, int64_t stride, const int8_t* weight, int64_t, int64_t steps,

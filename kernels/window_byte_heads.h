@@ -48,19 +48,23 @@ class WindowByteHeads {
   auto receiver() {
     // The numbers are computed in steps of the bytes.
     return [rows = bytes_of(rows_.get()), stride = stride_, scale = scale_.get(), bias = bias_.get(), highest = highest_.get(),
-            zero_point = zero_point_.get()](int64_t row, int64_t column, int64_t, RowResults results) {
-      store_by_vectors(results.width, [=](auto vectors, int64_t at) {
+            zero_point = zero_point_.get()](int64_t row, int64_t column, int64_t, auto results) DINO8_INLINE {
+      constexpr int64_t kFour = 4 * kFloatLanes, kWhole = results.width() / kFour * kFour;
+      const auto store = [=](auto vectors, int64_t at) DINO8_INLINE {
         constexpr int kCount = vectors;
         IntVector nearest[kCount];
 #pragma GCC unroll 4
         for (int64_t each = 0; each < kCount; each++) {
           const int64_t from = at + each * kFloatLanes, place = column + from;
           const FloatVector value =
-              multiply_add(to_floats(load_ints(results.sums + from)), load_floats(scale + place), load_floats(bias + place));
+              multiply_add(to_floats(results.sums(from)), load_floats(scale + place), load_floats(bias + place));
           nearest[each] = nearest_integers(smaller(load_floats(highest + place), value), load_ints(zero_point + place));
         }
         store_limited_bytes(rows + row * stride + column + at, nearest);
-      });
+      };
+      for (int64_t at = 0; at < kWhole; at += kFour) store(std::integral_constant<int, 4>(), at);
+      for (int64_t at = kWhole; at < results.width(); at += kPanelColumns)
+        store(std::integral_constant<int, kPanelColumns / kFloatLanes>(), at);
     };
   }
 

@@ -49,6 +49,15 @@ class AmxTile {
     else multiply_tiles<1>(rows, a, stride, weight, panel_bytes, initial, out);
   }
 
+  template <class Take>
+  void multiply_rows(int64_t rows, int64_t panels, const uint8_t* a, int64_t stride, const int8_t* weight,
+                     int64_t panel_bytes, int64_t steps, const int32_t* initial, Take take) {
+    alignas(64) int32_t sums[kRows * kPanels * kPanelColumns];
+    multiply(rows, panels, a, stride, weight, panel_bytes, steps, initial, sums);
+    if (panels > 1) take_stored_rows<2>(sums, rows, take);
+    else take_stored_rows<1>(sums, rows, take);
+  }
+
  private:
   static constexpr int64_t kTileRows = 16, kMaxPiece = 16;
   // With fewer steps in a piece, VPDPBUSD is faster.

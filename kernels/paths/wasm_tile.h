@@ -17,6 +17,7 @@ struct WasmTile {
   static constexpr int kPanels = 4;
   static constexpr int32_t kOffset = 0;
   static constexpr bool kIsPreferred = true;
+  static constexpr bool kKeepsSums = false;
 
   template <int Rows, int Panels>
   static void multiply(const uint8_t* a, int64_t stride, const int8_t* weight, int64_t panel_bytes, int64_t steps,
