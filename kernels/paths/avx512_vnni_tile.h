@@ -3,11 +3,20 @@
 
 #include <immintrin.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 
 #include "../float_vector.h"
 #include "../packed_weight.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define DINO8_IS_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define DINO8_IS_SANITIZED 1
+#endif
+#endif
 
 namespace dino8 {
 namespace {
@@ -87,7 +96,7 @@ struct Avx512VnniTile {
     }
   };
 
-  // The operands of the loop of multiply_rows.
+  // What the loop of multiply_rows reads, at the places that its instructions name.
   struct Operands {
     const uint8_t* a;
     int64_t stride;
@@ -95,6 +104,17 @@ struct Avx512VnniTile {
     int64_t panel_bytes, steps, step_stride;
     const int32_t* initial;
   };
+  static_assert(offsetof(Operands, stride) == 8 && offsetof(Operands, weight) == 16 && offsetof(Operands, panel_bytes) == 24 &&
+                offsetof(Operands, steps) == 32 && offsetof(Operands, step_stride) == 40 && offsetof(Operands, initial) == 48);
+
+#if DINO8_IS_SANITIZED
+  // Sanitizers do not see what assembly reads, so that the same is read and computed without it.
+  static void check_sums(const Operands& o, const RowSums (&rows)[kRows]) {
+    alignas(64) int32_t expected[sizeof rows / sizeof(int32_t)];
+    multiply<kRows, kPanels>(o.a, o.stride, o.weight, o.panel_bytes, o.steps, o.initial, expected, o.step_stride);
+    if (std::memcmp(rows, expected, sizeof rows) != 0) __builtin_trap();
+  }
+#endif
 
   // See integer_tile.h; for kRows rows and kPanels panels, and at least one step. The loop is written in assembly, because compilers
   // move the sums between registers, or to memory and back, in each of its rounds if something else than stores follows (GCC 12,
@@ -146,6 +166,10 @@ struct Avx512VnniTile {
         : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "cc", "memory");
 #undef DINO8_ADD_ROW
 #undef DINO8_BEGIN_ROW
+#if DINO8_IS_SANITIZED
+    const RowSums rows[] = {row0, row1, row2, row3, row4, row5};
+    check_sums(operands, rows);
+#endif
     take(0, row0), take(1, row1), take(2, row2), take(3, row3), take(4, row4), take(5, row5);
   }
 };
