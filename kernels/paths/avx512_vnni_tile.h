@@ -110,7 +110,8 @@ struct Avx512VnniTile {
 #if DINO8_IS_SANITIZED
   // Sanitizers do not see what assembly reads, so that the same is read and computed without it.
   static void check_sums(const Operands& o, const RowSums (&rows)[kRows]) {
-    alignas(64) int32_t expected[sizeof rows / sizeof(int32_t)];
+    alignas(64) int32_t expected[kRows * kPanels * kPanelColumns];
+    static_assert(sizeof expected == sizeof rows);
     multiply<kRows, kPanels>(o.a, o.stride, o.weight, o.panel_bytes, o.steps, o.initial, expected, o.step_stride);
     if (std::memcmp(rows, expected, sizeof rows) != 0) __builtin_trap();
   }
