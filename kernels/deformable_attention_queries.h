@@ -221,8 +221,8 @@ class QueryComputation {
         finder_(a, one()) {}
 
   // Computes the queries from `begin` to `end` - 1, which are numbered over the whole batch. `offsets` and `logits` are those of
-  // `begin` and of the ones behind it.
-  void run(int64_t begin, int64_t end, const float* offsets, const float* logits) {
+  // `begin` and of the ones behind it. Everything is inlined: the larger a source file is, the less of this GCC inlines by itself.
+  __attribute__((flatten)) void run(int64_t begin, int64_t end, const float* offsets, const float* logits) {
     const DeformableAttention& a = a_;
     const int64_t samples = Samples ? Samples : a.levels * a.points, blocks = blocks_of(samples);
     const int64_t row = a.heads * a.size, row_samples = a.heads * samples;

@@ -8,51 +8,31 @@
 // - kOffset, which its instructions subtract from every byte of a row;
 // - multiply(rows, panels, a, stride, weight, panel_bytes, steps, initial, out), which sets out [rows][panels · 16] to the
 //   sums of (a − kOffset) · weight in 32 bits, which begin in each row at `initial` [panels · 16]. The rows of `a`
-//   [rows, steps · 4] are `stride` bytes apart, the panels of the weight `panel_bytes`. No byte outside of them is read;
-// - multiply_rows(rows, panels, a, stride, weight, panel_bytes, steps, initial, take), the same, which calls take(row, sums)
-//   for each row instead. Its sums stay in registers where there are enough of them. `sums` is a copy that has width(), the
-//   constant panels · 16, and sums(at), the vector from column `at` on; it pays to have `at` known to the compiler.
-// Both functions of a SizedTile take one more argument, the distance of the steps of a row in bytes, which is 4 if it is left out.
+//   [rows, steps · 4] are `stride` bytes apart, the panels of the weight `panel_bytes`. No byte outside of them is read.
+//   A SizedTile takes one more argument, the distance of the steps of a row in bytes, which is 4 if it is left out;
+// - kKeepsSums; if it is true, also multiply_rows(a, stride, weight, panel_bytes, steps, initial, take), the same for kRows rows, kPanels
+//   panels and at least one step, which calls take(row, sums) for each row instead. The sums are in registers: `sums` is a `RowSums`,
+//   with kAreWhole, which is true, width(), which is kPanels · 16, and sums(at), the vector from column `at` on.
 // Everything here is in an unnamed namespace; see paths/path_kernels.h.
 #pragma once
 
 #include <cstdint>
 
-#include "float_vector.h"
 #include "packed_weight.h"
-
-// For the functions that `multiply_rows` calls for each row: only there the sums are in registers.
-#define DINO8_INLINE __attribute__((always_inline))
 
 namespace dino8 {
 namespace {
 
-// The sums of a row of a tile in memory, see multiply_rows.
-template <int Panels>
-struct StoredSums {
-  const int32_t* first;
-
-  static constexpr int64_t width() { return Panels * kPanelColumns; }
-  IntVector operator()(int64_t at) const { return load_ints(first + at); }
-};
-
-// Calls take(row, sums) for the rows of a tile in memory.
-template <int Panels, class Take>
-inline void take_stored_rows(const int32_t* sums, int64_t rows, Take take) {
-  for (int64_t row = 0; row < rows; row++, sums += Panels * kPanelColumns) take(row, StoredSums<Panels>{sums});
-}
-
 // So many rows of 2,048 bytes fit into a second-level cache of 256 kB.
 constexpr int64_t kRowsOfSmallCache = 48;
 
-// A tile made of `Sized::multiply<Rows, Panels>`, whose sizes are known to the compiler, and of `Sized::multiply_rows` for kRows rows
-// and kPanels panels if `Sized::kKeepsSums` is true.
+// A tile made of `Sized::multiply<Rows, Panels>`, whose sizes are known to the compiler.
 template <class Sized>
 struct SizedTile {
   static constexpr int64_t kRows = Sized::kRows, kPanels = Sized::kPanels;
   static constexpr int64_t kRowsAtATime = kRowsOfSmallCache;
   static constexpr int32_t kOffset = Sized::kOffset;
-  static constexpr bool kIsPreferred = Sized::kIsPreferred;
+  static constexpr bool kIsPreferred = Sized::kIsPreferred, kKeepsSums = Sized::kKeepsSums;
   static_assert(kRowsAtATime % kRows == 0);
   using Small = SizedTile;
 
@@ -71,21 +51,10 @@ struct SizedTile {
     Sized::template multiply<Rows, Panels>(a, stride, weight, panel_bytes, steps, initial, out, step_stride);
   }
 
-  template <int Panels = Sized::kPanels, class Take>
-  void multiply_rows(int64_t rows, int64_t panels, const uint8_t* a, int64_t stride, const int8_t* weight,
-                     int64_t panel_bytes, int64_t steps, const int32_t* initial, Take take,
-                     int64_t step_stride = kStepDepth) const {
-    if constexpr (Panels > 1) {
-      if (panels < Panels)
-        return multiply_rows<Panels - 1>(rows, panels, a, stride, weight, panel_bytes, steps, initial, take, step_stride);
-    }
-    if constexpr (Sized::kKeepsSums && Panels == Sized::kPanels) {
-      if (rows == kRows && steps > 0)
-        return Sized::multiply_rows({a, stride, weight, panel_bytes, steps, step_stride, initial}, take);
-    }
-    alignas(64) int32_t sums[kRows * Panels * kPanelColumns];
-    multiply<Sized::kRows, Panels>(rows, Panels, a, stride, weight, panel_bytes, steps, initial, sums, step_stride);
-    take_stored_rows<Panels>(sums, rows, take);
+  template <class Take>
+  void multiply_rows(const uint8_t* a, int64_t stride, const int8_t* weight, int64_t panel_bytes, int64_t steps,
+                     const int32_t* initial, const Take& take) const {
+    Sized::multiply_rows({a, stride, weight, panel_bytes, steps, initial}, take);
   }
 };
 

@@ -63,7 +63,7 @@ class FloatsToBytes {
 
 // Sets `to` [Panels · 16] to the bytes of the results from column `at` on.
 template <int Panels, class ToBytes, class Results>
-DINO8_INLINE inline void results_to_bytes(const Results& results, int64_t at, const ToBytes& to_bytes, uint8_t* to) {
+inline void results_to_bytes(const Results& results, int64_t at, const ToBytes& to_bytes, uint8_t* to) {
   constexpr int kVectors = Panels * kPanelColumns / kFloatLanes;
   FloatVector x[kVectors];
 #pragma GCC unroll 4
@@ -81,11 +81,11 @@ void layer_to_bytes(const uint8_t* from, int64_t rows, int64_t stride, const Pac
   constexpr int kPanels = kFloatLanes / 4, kWidth = kPanels * kPanelColumns;
   linear_layer_by_rows<Tile, ToBytes::kZeroPointPlace>(
       from, rows, stride, layer, zero_point,
-      [&to_bytes, start = to.row(0), to_stride = to.stride](int64_t row, int64_t column, int64_t, auto results) DINO8_INLINE {
-        constexpr int64_t kWhole = results.width() / kWidth * kWidth;
+      [&to_bytes, start = to.row(0), to_stride = to.stride](int64_t row, int64_t column, int64_t, auto results) {
         uint8_t* const place = start + row * to_stride + column;
-        for (int64_t at = 0; at < kWhole; at += kWidth) results_to_bytes<kPanels>(results, at, to_bytes, place + at);
-        for (int64_t at = kWhole; at < results.width(); at += kPanelColumns) results_to_bytes<1>(results, at, to_bytes, place + at);
+        int64_t at = 0;
+        for (; at + kWidth <= results.width(); at += kWidth) results_to_bytes<kPanels>(results, at, to_bytes, place + at);
+        for (; at < results.width(); at += kPanelColumns) results_to_bytes<1>(results, at, to_bytes, place + at);
       });
 }
 
@@ -95,7 +95,7 @@ template <class Tile>
 void layer_to_floats(const uint8_t* from, int64_t rows, int64_t stride, const PackedLayer& layer, ByteRange input,
                      const float* residual, const ResidualSum& sum, const float* read_next, float* to) {
   linear_layer_by_rows<Tile>(from, rows, stride, layer, input.zero_point,
-                             [=, columns = layer.columns](int64_t row, int64_t column, int64_t count, auto results) DINO8_INLINE {
+                             [=, columns = layer.columns](int64_t row, int64_t column, int64_t count, auto results) {
                                const int64_t place = row * columns + column;
                                if (read_next) prefetch_row(read_next + place, count);
                                if (residual) sum.store(residual + place, count, results, to + place);

@@ -80,8 +80,17 @@ void linear_layer_by_panels(const uint8_t* a, int64_t rows, int64_t stride, cons
 // Where the zero point of a layer's input is subtracted: from the sums, or, with the error of one more rounding, from the bias.
 enum class ZeroPointPlace { kSums, kBias };
 
-// The results of one row for the columns of some panels, a vector at a time: (a − zero_point) · weight · scale + bias. `Sums` are the
-// sums of products, see multiply_rows in integer_tile.h.
+// The sums of a row in memory; see `RowSums` in integer_tile.h for those in registers.
+struct StoredSums {
+  static constexpr bool kAreWhole = false;
+  const int32_t* first;
+  int64_t columns;
+
+  int64_t width() const { return columns; }
+  IntVector operator()(int64_t at) const { return load_ints(first + at); }
+};
+
+// The results of one row for the columns of some panels, a vector at a time: (a − zero_point) · weight · scale + bias.
 template <class Sums>
 struct RowResults {
   Sums sums;
@@ -89,23 +98,23 @@ struct RowResults {
   const float* bias;
 
   // The columns of the panels.
-  static constexpr int64_t width() { return Sums::width(); }
+  int64_t width() const { return sums.width(); }
+
+  // So many of `count` columns have results. The compiler knows the number if the sums are in registers.
+  int64_t columns(int64_t count) const { return Sums::kAreWhole ? width() : count; }
 
   // The results from column `at` on.
   FloatVector vector(int64_t at) const { return to_floats(sums(at)) * load_floats(scale + at) + load_floats(bias + at); }
 
-  // Calls take(at, result) for all vectors of results.
-  template <class Take>
-  DINO8_INLINE void each_vector(Take take) const {
-    for (int64_t at = 0; at < width(); at += kFloatLanes) take(at, vector(at));
-  }
-
-  // Stores the results of the first `count` columns.
-  DINO8_INLINE void store(float* to, int64_t count) const {
-    float all[width()];
-    float* const whole = count == width() ? to : all;
-    each_vector([whole](int64_t at, FloatVector result) DINO8_INLINE { store_floats(whole + at, result); });
-    if (whole == all) std::copy_n(all, count, to);
+  // Stores the results of the first `all` columns.
+  void store(float* to, int64_t all) const {
+    const int64_t count = columns(all);
+    int64_t at = 0;
+    for (; at + kFloatLanes <= count; at += kFloatLanes) store_floats(to + at, vector(at));
+    if (at == count) return;
+    float few[kFloatLanes];
+    store_floats(few, vector(at));
+    std::copy(few, few + (count - at), to + at);
   }
 };
 
@@ -115,7 +124,7 @@ template <class Tile, ZeroPointPlace place = ZeroPointPlace::kSums, class Finish
 void linear_layer_by_rows(const uint8_t* a, int64_t rows, int64_t stride, const PackedLayer& layer, int32_t zero_point,
                           Finish finish) {
   constexpr int64_t kWidth = Tile::kPanels * kPanelColumns;
-  alignas(64) int32_t initial[kWidth] = {};
+  alignas(64) int32_t sums[Tile::kRows * kWidth], initial[kWidth] = {};
   alignas(64) float moved_bias[kWidth];
   const int64_t panels = layer.panels();
   Tile tile;
@@ -131,13 +140,22 @@ void linear_layer_by_rows(const uint8_t* a, int64_t rows, int64_t stride, const 
       }
       bias = moved_bias;
     }
+    const int8_t* const weight = layer.weight + panel * layer.panel_bytes();
+    const int64_t steps = layer.depth / kStepDepth;
     for (int64_t row = 0; row < rows; row += Tile::kRows) {
       const int64_t some_rows = std::min(Tile::kRows, rows - row);
-      tile.multiply_rows(some_rows, some_panels, a + row * stride, stride, layer.weight + panel * layer.panel_bytes(),
-                         layer.panel_bytes(), layer.depth / kStepDepth, initial,
-                         [=, scale = layer.scale + column](int64_t each, auto sums) DINO8_INLINE {
-                           finish(row + each, column, count, RowResults<decltype(sums)>{sums, scale, bias});
-                         });
+      if constexpr (Tile::kKeepsSums) {
+        if (some_rows == Tile::kRows && count == kWidth && steps > 0) {
+          tile.multiply_rows(a + row * stride, stride, weight, layer.panel_bytes(), steps, initial,
+                             [&, scale = layer.scale + column](int64_t each, auto row_sums) {
+                               finish(row + each, column, kWidth, RowResults<decltype(row_sums)>{row_sums, scale, bias});
+                             });
+          continue;
+        }
+      }
+      tile.multiply(some_rows, some_panels, a + row * stride, stride, weight, layer.panel_bytes(), steps, initial, sums);
+      for (int64_t each = 0; each < some_rows; each++)
+        finish(row + each, column, count, RowResults<StoredSums>{{sums + each * width, width}, layer.scale + column, bias});
     }
   }
 }

@@ -46,7 +46,7 @@ template <class Tile>
 void embed_patches(const PatchEmbedding& e, const uint8_t* bytes, int64_t rows, int64_t stride, float* results, float* y) {
   const int64_t columns = e.layer.columns;
   linear_layer_by_rows<Tile>(bytes, rows, stride, e.layer, e.input.zero_point,
-                             [=](int64_t row, int64_t column, int64_t count, auto found) DINO8_INLINE {
+                             [=](int64_t row, int64_t column, int64_t count, auto found) {
                                prefetch_row(y + row * columns + column, count);
                                found.store(results + row * columns + column, count);
                              });

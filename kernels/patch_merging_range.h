@@ -67,7 +67,7 @@ void patch_merging_range(const PatchMerging& m, int64_t begin, int64_t end) {
         quantize_row(gathered.get() + each * depth, depth, m.input, bytes.row(row + each));
     }
     linear_layer_by_rows<Tile>(bytes.row(0), rows, bytes.stride, m.layer, m.input.zero_point,
-                               [=](int64_t at, int64_t column, int64_t count, auto results) DINO8_INLINE {
+                               [=](int64_t at, int64_t column, int64_t count, auto results) {
                                  results.store(y + at * columns + column, count);
                                });
   });

@@ -37,7 +37,7 @@ template <class Tile>
 __attribute__((noinline)) void score_features(const ProposalScores& p, int64_t rows, const ScoreRows& scratch) {
   linear_layer_by_rows<Tile>(scratch.bytes.row(0), rows, scratch.bytes.stride, p.layer, p.input.zero_point,
                              [=, to = scratch.features, stride = scratch.stride](
-                                 int64_t row, int64_t column, int64_t count, auto results) DINO8_INLINE {
+                                 int64_t row, int64_t column, int64_t count, auto results) {
                                results.store(to + row * stride + column, count);
                              });
   for (int64_t row = 0; row < rows; row++) {

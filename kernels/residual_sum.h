@@ -51,18 +51,18 @@ class ResidualSum {
     store_floats(y + last, end);
   }
 
-  // y = x + results for the first `count` columns.
+  // y = x + results for the first `all` columns.
   template <class Results>
-  DINO8_INLINE void store(const float* x, int64_t count, const Results& results, float* y) const {
-    constexpr int64_t kWidth = Results::width();
-    float all[kWidth];
-    const bool is_whole = count == kWidth;
-    if (!is_whole) std::copy_n(x, count, all), std::fill(all + count, all + kWidth, 0.0f);
-    const float* const from = is_whole ? x : all;
-    float* const to = is_whole ? y : all;
-    results.each_vector(
-        [=](int64_t at, FloatVector result) DINO8_INLINE { store_floats(to + at, (*this)(load_floats(from + at), result)); });
-    if (!is_whole) std::copy_n(all, count, y);
+  void store(const float* x, int64_t all, const Results& results, float* y) const {
+    const int64_t count = results.columns(all);
+    int64_t at = 0;
+    for (; at + kFloatLanes <= count; at += kFloatLanes)
+      store_floats(y + at, (*this)(load_floats(x + at), results.vector(at)));
+    if (at == count) return;
+    float few[kFloatLanes] = {};
+    std::copy(x + at, x + count, few);
+    store_floats(few, (*this)(load_floats(few), results.vector(at)));
+    std::copy(few, few + (count - at), y + at);
   }
 
  private:

@@ -92,7 +92,7 @@ void attend_windows(const WindowAttention& a, int64_t begin, int64_t windows, Wi
                          scratch.bytes(window * tokens), scratch.stride);
   linear_layer_by_rows<Tile>(scratch.bytes(0), all, scratch.stride, a.output, a.context.zero_point,
                              [x = a.x, y = a.y, channels, places = scratch.places.get(), sum = ResidualSum(a.residual)](
-                                 int64_t row, int64_t column, int64_t count, auto results) DINO8_INLINE {
+                                 int64_t row, int64_t column, int64_t count, auto results) {
                                if (places[row] < 0) return;
                                const int64_t at = places[row] * channels + column;
                                sum.store(x + at, count, results, y + at);

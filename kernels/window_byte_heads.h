@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <type_traits>
 
 #include "cache_line.h"
 #include "linear_layer.h"
@@ -48,9 +49,8 @@ class WindowByteHeads {
   auto receiver() {
     // The numbers are computed in steps of the bytes.
     return [rows = bytes_of(rows_.get()), stride = stride_, scale = scale_.get(), bias = bias_.get(), highest = highest_.get(),
-            zero_point = zero_point_.get()](int64_t row, int64_t column, int64_t, auto results) DINO8_INLINE {
-      constexpr int64_t kFour = 4 * kFloatLanes, kWhole = results.width() / kFour * kFour;
-      const auto store = [=](auto vectors, int64_t at) DINO8_INLINE {
+            zero_point = zero_point_.get()](int64_t row, int64_t column, int64_t, auto results) {
+      const auto store = [=](auto vectors, int64_t at) {
         constexpr int kCount = vectors;
         IntVector nearest[kCount];
 #pragma GCC unroll 4
@@ -62,9 +62,9 @@ class WindowByteHeads {
         }
         store_limited_bytes(rows + row * stride + column + at, nearest);
       };
-      for (int64_t at = 0; at < kWhole; at += kFour) store(std::integral_constant<int, 4>(), at);
-      for (int64_t at = kWhole; at < results.width(); at += kPanelColumns)
-        store(std::integral_constant<int, kPanelColumns / kFloatLanes>(), at);
+      int64_t at = 0;
+      for (; at + 4 * kFloatLanes <= results.width(); at += 4 * kFloatLanes) store(std::integral_constant<int, 4>(), at);
+      for (; at < results.width(); at += kPanelColumns) store(std::integral_constant<int, kPanelColumns / kFloatLanes>(), at);
     };
   }
 

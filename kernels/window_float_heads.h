@@ -37,10 +37,10 @@ class WindowFloatHeads {
 
   auto receiver() {
     return [rows = rows_.get(), stride = stride_, factors = factors_.get()](int64_t row, int64_t column, int64_t,
-                                                                            auto results) DINO8_INLINE {
-      results.each_vector([=, to = rows + row * stride + column, factor = factors + column](int64_t at, FloatVector result) DINO8_INLINE {
-        store_floats(to + at, result * load_floats(factor + at));
-      });
+                                                                            auto results) {
+      float* const to = rows + row * stride + column;
+      for (int64_t at = 0; at < results.width(); at += kFloatLanes)
+        store_floats(to + at, results.vector(at) * load_floats(factors + column + at));
     };
   }
 

@@ -28,6 +28,7 @@ class AmxTile {
   static constexpr int64_t kRowsAtATime = 64;
   static constexpr int32_t kOffset = 0;
   static constexpr bool kIsPreferred = true;
+  static constexpr bool kKeepsSums = false;
   using Small = SizedTile<Avx512VnniTile>;
 
   // ONNX Runtime's own products keep a configuration in each of its threads, so that the one that is found here is put
@@ -47,15 +48,6 @@ class AmxTile {
       return multiply_rest(rows, panels, a, stride, weight, panel_bytes, initial, out);
     if (panels > 1) multiply_tiles<2>(rows, a, stride, weight, panel_bytes, initial, out);
     else multiply_tiles<1>(rows, a, stride, weight, panel_bytes, initial, out);
-  }
-
-  template <class Take>
-  void multiply_rows(int64_t rows, int64_t panels, const uint8_t* a, int64_t stride, const int8_t* weight,
-                     int64_t panel_bytes, int64_t steps, const int32_t* initial, Take take) {
-    alignas(64) int32_t sums[kRows * kPanels * kPanelColumns];
-    multiply(rows, panels, a, stride, weight, panel_bytes, steps, initial, sums);
-    if (panels > 1) take_stored_rows<2>(sums, rows, take);
-    else take_stored_rows<1>(sums, rows, take);
   }
 
  private:

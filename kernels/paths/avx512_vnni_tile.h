@@ -90,6 +90,7 @@ struct Avx512VnniTile {
   struct RowSums {
     __m512i panel0, panel1, panel2, panel3;
 
+    static constexpr bool kAreWhole = true;
     static constexpr int64_t width() { return kPanels * kPanelColumns; }
     IntVector operator()(int64_t at) const {
       return (IntVector)(at < 16 ? panel0 : at < 32 ? panel1 : at < 48 ? panel2 : panel3);
@@ -101,27 +102,27 @@ struct Avx512VnniTile {
     const uint8_t* a;
     int64_t stride;
     const int8_t* weight;
-    int64_t panel_bytes, steps, step_stride;
+    int64_t panel_bytes, steps;
     const int32_t* initial;
   };
   static_assert(offsetof(Operands, stride) == 8 && offsetof(Operands, weight) == 16 && offsetof(Operands, panel_bytes) == 24 &&
-                offsetof(Operands, steps) == 32 && offsetof(Operands, step_stride) == 40 && offsetof(Operands, initial) == 48);
+                offsetof(Operands, steps) == 32 && offsetof(Operands, initial) == 40);
 
 #if DINO8_IS_SANITIZED
   // Sanitizers do not see what assembly reads, so that the same is read and computed without it.
   static void check_sums(const Operands& o, const RowSums (&rows)[kRows]) {
     alignas(64) int32_t expected[kRows * kPanels * kPanelColumns];
     static_assert(sizeof expected == sizeof rows);
-    multiply<kRows, kPanels>(o.a, o.stride, o.weight, o.panel_bytes, o.steps, o.initial, expected, o.step_stride);
+    multiply<kRows, kPanels>(o.a, o.stride, o.weight, o.panel_bytes, o.steps, o.initial, expected, kStepDepth);
     if (std::memcmp(rows, expected, sizeof rows) != 0) __builtin_trap();
   }
 #endif
 
-  // See integer_tile.h; for kRows rows and kPanels panels, and at least one step. The loop is written in assembly, because compilers
+  // See integer_tile.h. The loop is written in assembly, because compilers
   // move the sums between registers, or to memory and back, in each of its rounds if something else than stores follows (GCC 12,
-  // measured: a quarter of the speed).
+  // measured: a quarter of the speed). All that `take` calls is inlined: a call would move all sums to memory.
   template <class Take>
-  __attribute__((noinline)) static void multiply_rows(const Operands& operands, Take take) {
+  __attribute__((noinline, flatten)) static void multiply_rows(const Operands& operands, const Take& take) {
     __m512i weight0, weight1, weight2, weight3, row;
     RowSums row0, row1, row2, row3, row4, row5;
 #define DINO8_ADD_ROW(place, p0, p1, p2, p3) \
@@ -134,18 +135,18 @@ struct Avx512VnniTile {
   "vmovdqa64 %[sum00], %[" p0 "]\n vmovdqa64 %[sum01], %[" p1 "]\n vmovdqa64 %[sum02], %[" p2 "]\n" \
   "vmovdqa64 %[sum03], %[" p3 "]\n"
     asm volatile(
-        "movq 48(%[operands]), %%rax\n"
+        "movq 40(%[operands]), %%rax\n"
         "vmovdqu64 (%%rax), %[sum00]\n vmovdqu64 64(%%rax), %[sum01]\n"
         "vmovdqu64 128(%%rax), %[sum02]\n vmovdqu64 192(%%rax), %[sum03]\n"
         DINO8_BEGIN_ROW("sum10", "sum11", "sum12", "sum13") DINO8_BEGIN_ROW("sum20", "sum21", "sum22", "sum23")
         DINO8_BEGIN_ROW("sum30", "sum31", "sum32", "sum33") DINO8_BEGIN_ROW("sum40", "sum41", "sum42", "sum43")
         DINO8_BEGIN_ROW("sum50", "sum51", "sum52", "sum53")
         // rax: the step of the first row; rcx, rdx and rsi: one, three and five strides; r8: the step of the first panel; r9 and r10:
-        // one and three distances of panels; r11: the steps that are left; rdi: the distance of steps.
+        // one and three distances of panels; r11: the steps that are left.
         "movq 0(%[operands]), %%rax\n movq 8(%[operands]), %%rcx\n movq 16(%[operands]), %%r8\n"
-        "movq 24(%[operands]), %%r9\n movq 32(%[operands]), %%r11\n movq 40(%[operands]), %%rdi\n"
+        "movq 24(%[operands]), %%r9\n movq 32(%[operands]), %%r11\n"
         "leaq (%%rcx,%%rcx,2), %%rdx\n leaq (%%rcx,%%rcx,4), %%rsi\n leaq (%%r9,%%r9,2), %%r10\n"
-        ".p2align 4\n"
+        ".p2align 6\n"
         "0:\n"
         "vmovdqu64 (%%r8), %[weight0]\n vmovdqu64 (%%r8,%%r9), %[weight1]\n"
         "vmovdqu64 (%%r8,%%r9,2), %[weight2]\n vmovdqu64 (%%r8,%%r10), %[weight3]\n"
@@ -155,7 +156,7 @@ struct Avx512VnniTile {
         DINO8_ADD_ROW("(%%rax,%%rdx)", "sum30", "sum31", "sum32", "sum33")
         DINO8_ADD_ROW("(%%rax,%%rcx,4)", "sum40", "sum41", "sum42", "sum43")
         DINO8_ADD_ROW("(%%rax,%%rsi)", "sum50", "sum51", "sum52", "sum53")
-        "addq $64, %%r8\n addq %%rdi, %%rax\n decq %%r11\n jnz 0b\n"
+        "addq $64, %%r8\n addq $4, %%rax\n decq %%r11\n jnz 0b\n"
         : [sum00] "=&v"(row0.panel0), [sum01] "=&v"(row0.panel1), [sum02] "=&v"(row0.panel2), [sum03] "=&v"(row0.panel3),
           [sum10] "=&v"(row1.panel0), [sum11] "=&v"(row1.panel1), [sum12] "=&v"(row1.panel2), [sum13] "=&v"(row1.panel3),
           [sum20] "=&v"(row2.panel0), [sum21] "=&v"(row2.panel1), [sum22] "=&v"(row2.panel2), [sum23] "=&v"(row2.panel3),
@@ -164,7 +165,7 @@ struct Avx512VnniTile {
           [sum50] "=&v"(row5.panel0), [sum51] "=&v"(row5.panel1), [sum52] "=&v"(row5.panel2), [sum53] "=&v"(row5.panel3),
           [weight0] "=&v"(weight0), [weight1] "=&v"(weight1), [weight2] "=&v"(weight2), [weight3] "=&v"(weight3), [row] "=&v"(row)
         : [operands] "r"(&operands)
-        : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "cc", "memory");
+        : "rax", "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "cc", "memory");
 #undef DINO8_ADD_ROW
 #undef DINO8_BEGIN_ROW
 #if DINO8_IS_SANITIZED
