@@ -9,13 +9,16 @@ import {
   wholeNumber,
 } from '../base/check-options.ts';
 import { Preprocessor } from '../data/preprocess.ts';
-import { detectionOf } from '../models/family.ts';
+import { detectionOf, sizesOf } from '../models/family.ts';
 import { readFixedPrompts } from '../models/fixed-prompt.ts';
 import type { ModelPackage } from '../models/package/package.ts';
 import { createTokenizer } from '../models/tokenizer.ts';
 import type { Model } from '../onnx/read.ts';
+import { splitOffInputs } from '../onnx/split-off-inputs.ts';
 import { modelBytes } from '../onnx/write.ts';
+import { CachingRunner } from '../runtime/caching-runner.ts';
 import { kernelOptions } from '../runtime/kernels.ts';
+import type { ModelRunner } from '../runtime/model-runner.ts';
 import { type SessionOptions, sessionSchemas } from '../runtime/options.ts';
 import { Session } from '../runtime/session.ts';
 import { BaseDetector, MAX_WAITING } from './base-detector.ts';
@@ -44,6 +47,12 @@ const packageSchema = objectWith('what `readPackage` returned', 'model', 'family
 
 /** Calls that run at once: Node.js has four threads for native work unless it is told otherwise. */
 const CALLS_AT_ONCE = 4;
+
+/**
+ * The number of masks of valid pixels for which positions, masks and proposals are kept. Calls that run at once may have one
+ * each, and none of them then takes the place of another's.
+ */
+const MASKS_KEPT = CALLS_AT_ONCE;
 
 /**
  * A loaded detector. It holds ONNX Runtime sessions until it is closed: by `close`, or at the end of the block in which it was
@@ -77,12 +86,21 @@ export class Detector extends BaseDetector {
       signal?.throwIfAborted();
       return part;
     };
-    const load = (part: Model) => keep(Session.create(modelBytes(part), settings, source));
+    const load = (part: Model, others: SessionOptions = {}) =>
+      keep(Session.create(modelBytes(part), { ...settings, ...others }, source));
+    const loadDetect = async (half: Model): Promise<ModelRunner> => {
+      const parts = splitOffInputs(half, [sizesOf(modelPackage).validPixels]);
+      if (!parts) return load(half);
+      // What stays of the first part are its results; an arena would hold the memory of all other values too.
+      const first = await load(parts.first, { memoryArena: false });
+      const inputs = half.graph.input.map(({ name }) => name);
+      return new CachingRunner(first, await load(parts.second), { inputs, capacity: MASKS_KEPT });
+    };
     const fixedPrompts = readFixedPrompts(model);
     const isFixed = fixedPrompts.length > 0;
     try {
       const text = isFixed ? undefined : await load(steps.extractHalf(model, 'text'));
-      const detect = await load(isFixed ? model : steps.extractHalf(model, 'detect'));
+      const detect = await loadDetect(isFixed ? model : steps.extractHalf(model, 'detect'));
       const preprocessor = await keep(Preprocessor.create(preprocessing, options.threads));
       const preparation = {
         prepare: (images: Parameters<Preprocessor['prepare']>[0]) => preprocessor.prepare(images),

@@ -15,7 +15,7 @@ import {
 import { InputError } from '../base/errors.ts';
 import { fileError, irregularFile } from '../base/files.ts';
 import type { Model } from '../onnx/read.ts';
-import { DataType } from '../onnx/types.ts';
+import { checkFeeds } from './check-feeds.ts';
 import { RuntimeError } from './error.ts';
 import { mapWeights } from './mapped-weights.ts';
 import { addressOf, ort, ortEnvironment, type Pointer } from './native.ts';
@@ -193,7 +193,7 @@ export class Session implements AsyncDisposable {
   async #run(feeds: Feeds, options: RunOptions): Promise<Outputs> {
     const handle = this.#open();
     const { from } = options;
-    const inputs = this.#checkFeeds(feeds, from);
+    const inputs = checkFeeds(this.name, this.inputs, feeds, (key) => from?.has(key) ?? false);
     const taken = [...this.inputs.keys()].filter((key) => !feeds[key] && from?.has(key));
     const outputs = [...(options.outputs ?? this.outputs.keys())];
     const inputNames = this.#nameList([...inputs.map(([key]) => key), ...taken]);
@@ -247,29 +247,6 @@ export class Session implements AsyncDisposable {
   #open(): Pointer {
     if (!this.#handle) throw new RuntimeError(`${this.name} was closed.`);
     return this.#handle;
-  }
-
-  #checkFeeds(feeds: Feeds, from: Outputs | undefined): [string, Tensor][] {
-    const unknown = Object.keys(feeds).find((key) => !this.inputs.has(key));
-    if (unknown !== undefined)
-      throw new RuntimeError(
-        `${this.name} has no input ${unknown}; its inputs are ${[...this.inputs.keys()].join(', ')}.`,
-      );
-    return [...this.inputs].flatMap(([key, info]): [string, Tensor][] => {
-      const value = feeds[key];
-      if (!value && from?.has(key)) return [];
-      if (!value) throw new RuntimeError(`${this.name} needs the input ${key}, which was not given.`);
-      const fits =
-        value.type === info.type &&
-        (!info.shape ||
-          (info.shape.length === value.shape.length &&
-            info.shape.every((dimension, axis) => typeof dimension !== 'number' || dimension === value.shape[axis])));
-      if (!fits)
-        throw new RuntimeError(
-          `${this.name} takes ${key} as ${DataType[info.type]}[${info.shape?.map((dimension) => dimension ?? '?').join(', ') ?? '…'}] and was given ${describeTensor(value)}.`,
-        );
-      return [[key, value]];
-    });
   }
 
   #nameList(keys: readonly string[]): BigUint64Array {

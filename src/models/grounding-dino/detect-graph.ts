@@ -65,7 +65,7 @@ function detectorBody(network: Network, config: Config, inputs: DetectInputs): S
         offsetScale: b.unsqueeze(b.div(1, extents), [0]), // [1, 1, levels, 2]
       },
       validRatios: b.concat([validRatios, validRatios], 3),
-      imageMask: additiveMask(network, b.unsqueeze(b.greater(b.squeeze(mask, [2]), 0), [1, 2])),
+      imageMask: additiveMask(network, b.unsqueeze(b.greater(b.squeeze(mask, [2]), 0), [1])),
     };
   });
 

@@ -11,7 +11,7 @@ import type { Network } from './network.ts';
 export interface EncoderContext {
   /** Position embeddings [batch, positions, d_model], added to the image features that become queries. */
   readonly imagePositions: Value;
-  /** Added to scores over image positions, [batch, 1, 1, positions]. */
+  /** Added to scores over image positions, [batch, 1, positions]. */
   readonly imageMask: Value;
   /** 1 for valid positions, [batch, positions, 1]. */
   readonly validPositions: Value;
@@ -121,7 +121,7 @@ function crossAttention(
   const imageDelta = b.add(b.matmul(b.reshape(overTokens, [0, 0, -1]), toImage), out.bias);
 
   // Softmax along the positions is invariant to a number that is added to all scores of a token.
-  const overPositions = b.softmax(b.add(b.transpose(scores, [0, 2, 1]), b.squeeze(context.imageMask, [1])));
+  const overPositions = b.softmax(b.add(b.transpose(scores, [0, 2, 1]), context.imageMask));
   const gathered = b.reshape(b.matmul(overPositions, image), [0, heads, -1, width]); // [batch, heads, tokens, width]
   const value = byHead('values_vision_proj', [0, 1, 3, 2]);
   const textContext = b.scope('values_vision_proj', () => b.add(b.matmul(gathered, value.weight), value.bias));

@@ -34,10 +34,7 @@ export interface Levels {
 export function describeLevels(network: Network, config: Config, maps: readonly Value[], pixelMask: Value): Levels {
   const { b } = network;
   const { d_model: width, num_feature_levels: count } = config;
-  const sizes = b.concat(
-    maps.map((map) => b.unsqueeze(b.shapeOf(map, 2, 4), [0])),
-    0,
-  );
+  const sizes = levelSizes(network, config, pixelMask);
   const lines = describeLines(network, sizes, pixelMask, count);
   const { levelOf, rowAndColumn } = placesOf(network, sizes, lines.starts);
   const columnAndRow = b.gather(rowAndColumn, b.integers(1, 0), 1);
@@ -57,6 +54,22 @@ export function describeLevels(network: Network, config: Config, maps: readonly 
     sizes,
     validRatios: b.div(validSizes, b.cast(b.gather(sizes, areSwapped, 1), DataType.FLOAT)),
   };
+}
+
+/**
+ * The height and width of each level, int64 [levels, 2]. They follow from the size of the mask and not from the maps, so that
+ * nothing but the features depends on what the picture shows. The patch embedding and each further halving round up, and
+ * ⌈⌈n / a⌉ / b⌉ = ⌈n / (a · b)⌉.
+ */
+function levelSizes(network: Network, config: Config, pixelMask: Value): Value {
+  const { b } = network;
+  const { patch_size: patch, out_indices: stages } = config.backbone_config;
+  const count = config.num_feature_levels;
+  const [firstStage = 1] = stages; // counted from 1
+  const strides = BigInt64Array.from({ length: count }, (_, level) => BigInt(patch * 2 ** (firstStage - 1 + level)));
+  const added = strides.map((stride) => stride - 1n);
+  const side = b.unsqueeze(b.shapeOf(pixelMask, 1, 3), [0]);
+  return b.div(b.add(side, b.constant(added, [count, 1])), b.constant(strides, [count, 1]));
 }
 
 /**
