@@ -86,13 +86,13 @@ export class Detector extends BaseDetector {
       signal?.throwIfAborted();
       return part;
     };
-    const load = (part: Model, others: SessionOptions = {}) =>
-      keep(Session.create(modelBytes(part), { ...settings, ...others }, source));
+    const load = (part: Model, overrides: SessionOptions = {}) =>
+      keep(Session.create(modelBytes(part), { ...settings, ...overrides }, source));
     const loadDetect = async (half: Model): Promise<ModelRunner> => {
       const parts = splitOffInputs(half, [sizesOf(modelPackage).validPixels]);
       if (!parts) return load(half);
-      // What stays of the first part are its results; an arena would hold the memory of all other values too.
-      const first = await load(parts.first, { memoryArena: false });
+      // Only the results of the first part stay, in memory of the processor; an arena would hold that of all its values.
+      const first = await load(parts.first, { providers: ['cpu'], memoryArena: false });
       const inputs = half.graph.input.map(({ name }) => name);
       return new CachingRunner(first, await load(parts.second), { inputs, capacity: MASKS_KEPT });
     };
