@@ -91,8 +91,8 @@ export class Detector extends BaseDetector {
     const loadDetect = async (half: Model): Promise<ModelRunner> => {
       const parts = splitOffInputs(half, [sizesOf(modelPackage).validPixels]);
       if (!parts) return load(half);
-      // Only the results of the first part stay, in memory of the processor; an arena would hold that of all its values.
-      const first = await load(parts.first, { providers: ['cpu'], memoryArena: false });
+      // The results are needed in memory of the processor, whichever provider runs the rest.
+      const first = await load(parts.first, { providers: ['cpu'] });
       const inputs = half.graph.input.map(({ name }) => name);
       return new CachingRunner(first, await load(parts.second), { inputs, capacity: MASKS_KEPT });
     };
