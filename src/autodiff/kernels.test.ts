@@ -51,10 +51,12 @@ describe.runIf(hasKernels)('the kernels of the gradients of layer normalisation 
             const feeds = feedsOf(rows, more, channels, seed);
             using actual = await kernel.run(feeds);
             using expected = await body.run(feeds);
-            for (const name of expected.names)
-              expect(largestDifference(floatData(actual.get(name)), floatData(expected.get(name))), name).toBeLessThan(
-                1e-4,
-              );
+            for (const name of expected.names) {
+              const wanted = floatData(expected.get(name));
+              // The gradient of the scale is a sum over up to 3,600 rows, whose terms are rounded in another order.
+              const largest = wanted.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+              expect(largestDifference(floatData(actual.get(name)), wanted), name).toBeLessThan(1e-4 + 1e-5 * largest);
+            }
           },
         ),
         { numRuns: 25 },
