@@ -37,6 +37,10 @@ struct IntegerHead {
   uint8_t* weights;  // [rows of a tile, padded]
 };
 
+// The products of an attention without a bias are scaled by more than this: the score of a column without a key is then at least 80
+// below that of any key (kMostHeadSize), so that its weight is 0.
+constexpr float kLowestScaleWithoutBias = 1e-7f;
+
 // An attention without a bias. Its scores are not scaled before the highest one is sought, since their order is the same.
 struct NoScoreBias {
   static constexpr bool kIsAdded = false;

@@ -29,9 +29,10 @@ struct IntegerHeadScratch {
       : padded(round_up(a.keys, kPanelColumns)), key_steps((a.size + kStepDepth - 1) / kStepDepth),
         value_panels((a.size + kPanelColumns - 1) / kPanelColumns), row_bytes(value_panels * kPanelColumns),
         bias_rows(a.query_stride == 0 ? 1 : count),
-        // The highest score is that of the highest product only if the scale is positive.
+        // The highest score is that of the highest product only if the scale is positive, and a column without a key has no weight
+        // only if its sum, kNoKey, times the scale is low enough.
         has_bias(a.batch_stride != 0 || a.head_stride != 0 || a.query_stride != 0 || a.key_stride != 0 || *a.bias != 0 ||
-                 !(a.query_range.scale * a.key_range.scale * a.scale > 0)) {
+                 !(a.query_range.scale * a.key_range.scale * a.scale > kLowestScaleWithoutBias)) {
     const int64_t bytes[] = {count * row_bytes,
                              a.size == row_bytes ? 0 : a.keys * row_bytes,
                              tile_rows * padded,

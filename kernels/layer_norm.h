@@ -33,12 +33,13 @@ inline void normalize_few(const float* x, int64_t count, const float* scale, con
   for (int64_t at = 0; at < count; at++) y[at] = (x[at] - mean) * inverse * scale[at] + bias[at];
 }
 
-// What some rows are normalized by: (x − mean) · inverse.
+// The means of some rows and the inverses of their standard deviations, √(variance + epsilon). A row is normalized by subtracting its
+// mean and multiplying by the inverse.
 template <int Rows>
 struct NormMoments {
   float mean[Rows], inverse[Rows];
 
-  // Of rows of `count` numbers, at least as many as a vector has.
+  // Computes them for rows `x` of `count` numbers each. A row has at least as many numbers as a vector.
   NormMoments(const float* const (&x)[Rows], int64_t count, float epsilon) {
     const int64_t whole = whole_vectors(count), rest = count - whole, last = count - kFloatLanes;
     const FloatVector ones = ones_at_end(rest);
@@ -71,7 +72,7 @@ struct NormMoments {
   }
 };
 
-// The same for rows [Rows, count] of at least a vector each.
+// The same as normalize_few for rows [Rows, count] that have at least as many numbers as a vector.
 template <int Rows>
 inline void normalize(const float* x, int64_t count, const float* scale, const float* bias, float epsilon, float* y) {
   const int64_t whole = whole_vectors(count), rest = count - whole, last = count - kFloatLanes;

@@ -100,15 +100,16 @@ struct RowResults {
   // The columns of the panels.
   int64_t width() const { return sums.width(); }
 
-  // So many of `count` columns have results. The compiler knows the number if the sums are in registers.
-  int64_t columns(int64_t count) const { return Sums::kAreWhole ? width() : count; }
+  // Returns `count`, the number of columns that the layer has here. It is width() if the sums are in registers, and then the
+  // compiler knows it.
+  int64_t known_count(int64_t count) const { return Sums::kAreWhole ? width() : count; }
 
   // The results from column `at` on.
   FloatVector vector(int64_t at) const { return to_floats(sums(at)) * load_floats(scale + at) + load_floats(bias + at); }
 
-  // Stores the results of the first `all` columns.
-  void store(float* to, int64_t all) const {
-    const int64_t count = columns(all);
+  // Stores the results of the first `columns` columns.
+  void store(float* to, int64_t columns) const {
+    const int64_t count = known_count(columns);
     int64_t at = 0;
     for (; at + kFloatLanes <= count; at += kFloatLanes) store_floats(to + at, vector(at));
     if (at == count) return;

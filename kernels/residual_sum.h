@@ -51,10 +51,10 @@ class ResidualSum {
     store_floats(y + last, end);
   }
 
-  // y = x + results for the first `all` columns.
+  // y = x + results for the first `columns` columns.
   template <class Results>
-  void store(const float* x, int64_t all, const Results& results, float* y) const {
-    const int64_t count = results.columns(all);
+  void store(const float* x, int64_t columns, const Results& results, float* y) const {
+    const int64_t count = results.known_count(columns);
     int64_t at = 0;
     for (; at + kFloatLanes <= count; at += kFloatLanes)
       store_floats(y + at, (*this)(load_floats(x + at), results.vector(at)));

@@ -45,7 +45,7 @@ struct WindowScratch {
   uint8_t* bytes(int64_t row) { return bytes_of(lines.get()) + row * stride; }
 };
 
-// Sets the bytes of the tokens of `rows` [rows of a tile] that are no padding.
+// Normalizes and quantizes the tokens of some rows of the scratch memory. None of them is padding.
 template <int Count, class Heads>
 void load_tokens(const WindowAttention& a, const int64_t (&rows)[Count], WindowScratch<Heads>& scratch) {
   const float* x[Count];

@@ -8,8 +8,10 @@ namespace {
 bool compare_window_attention(const CpuKernels& kernels) {
   WindowAttention a;
   a.batch = whole(1, 2), a.height = whole(1, 15), a.width = whole(1, 15);
-  // Windows of 23 have more tokens than their weights are added up at a time for.
-  a.window = whole(0, 15) == 0 ? 23 : whole(1, 12), a.shift = whole(0, a.window - 1), a.heads = whole(1, 3), a.channels = 4 * a.heads * whole(1, 9);
+  // A window of 23 has 529 tokens, which is more than the number of weights that are added up at once, 256.
+  a.window = whole(0, 15) == 0 ? 23 : whole(1, 12), a.shift = whole(0, a.window - 1);
+  // A layer takes a multiple of 4 channels, which four heads of any size have.
+  a.heads = whole(1, 4), a.channels = a.heads * (a.heads == 4 ? whole(1, 36) : 4 * whole(1, 9));
   const bool is_hostile = whole(0, 3) == 0;
   const auto x = reals(a.batch * a.height * a.width * a.channels, 2, is_hostile), norm = reals(a.channels, 1);
   auto bias = reals(a.heads * a.tokens() * a.padded_tokens(), 1, is_hostile);

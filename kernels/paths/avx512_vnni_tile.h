@@ -97,7 +97,8 @@ struct Avx512VnniTile {
     }
   };
 
-  // What the loop of multiply_rows reads, at the places that its instructions name.
+  // The operands of multiply_rows. Its assembly finds each of them by its distance in bytes from the first, as the assertion
+  // below states them.
   struct Operands {
     const uint8_t* a;
     int64_t stride;
@@ -118,9 +119,9 @@ struct Avx512VnniTile {
   }
 #endif
 
-  // See integer_tile.h. The loop is written in assembly, because compilers
-  // move the sums between registers, or to memory and back, in each of its rounds if something else than stores follows (GCC 12,
-  // measured: a quarter of the speed). All that `take` calls is inlined: a call would move all sums to memory.
+  // See integer_tile.h. The loop is written in assembly, because compilers move the sums between registers, or to memory and back,
+  // in each of its rounds if something else than stores follows (GCC 12, measured: a quarter of the speed). All that `take` calls
+  // is inlined: a call would move all sums to memory.
   template <class Take>
   __attribute__((noinline, flatten)) static void multiply_rows(const Operands& operands, const Take& take) {
     __m512i weight0, weight1, weight2, weight3, row;

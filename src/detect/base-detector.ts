@@ -216,10 +216,11 @@ export abstract class BaseDetector implements AsyncDisposable {
   /**
    * Runs the model on a prepared image and an encoded prompt.
    * @returns the seconds that the run took
-   * @throws RuntimeError if the model does not run
+   * @throws UsageError if the image was not prepared, or the prompt not encoded; InputError if the model is made for images of another
+   * size; RuntimeError if the model does not run
    */
   async time(prepared: PreparedImages, prompt: EncodedPrompt): Promise<number> {
-    checkValue('The prepared image', preparedSchema, prepared);
+    checkPrepared(prepared);
     checkValue('The prompt', promptSchema, prompt);
     const start = performance.now();
     for (const { feeds } of prompt.chunks) (await this.#run(prepared, feeds)).dispose();
@@ -266,6 +267,21 @@ export abstract class BaseDetector implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
+}
+
+/**
+ * Checks a prepared image that a caller gives. A model takes the sizes of its feature maps from the valid pixels, so that it would find
+ * wrong boxes where these are those of another image.
+ * @throws UsageError if it is none, or if its valid pixels are not those of its pixels
+ */
+function checkPrepared(prepared: PreparedImages): void {
+  checkValue('The prepared image', preparedSchema, prepared);
+  const [batch, , ...sides] = prepared.pixelValues.shape;
+  const [pixels, valid] = [[batch, ...sides].join('x'), prepared.validPixels.shape.join('x')];
+  if (pixels !== valid)
+    throw new UsageError(
+      `The prepared image has pixels for ${pixels} (images, rows and columns) and valid pixels for ${valid}; give both as \`prepare\` returned them.`,
+    );
 }
 
 /** @throws InputError if a model is made for prepared images of another size than that of this one */

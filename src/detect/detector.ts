@@ -9,7 +9,7 @@ import {
   wholeNumber,
 } from '../base/check-options.ts';
 import { Preprocessor } from '../data/preprocess.ts';
-import { detectionOf, sizesOf } from '../models/family.ts';
+import { detectionOf } from '../models/family.ts';
 import { readFixedPrompts } from '../models/fixed-prompt.ts';
 import type { ModelPackage } from '../models/package/package.ts';
 import { createTokenizer } from '../models/tokenizer.ts';
@@ -23,7 +23,10 @@ import { type SessionOptions, sessionSchemas } from '../runtime/options.ts';
 import { Session } from '../runtime/session.ts';
 import { BaseDetector, MAX_WAITING } from './base-detector.ts';
 
-/** Options of `Detector.create`. All but `maxWaiting` and `signal` are passed to ONNX Runtime. */
+/**
+ * Options of `Detector.create`. All but `maxWaiting` and `signal` are passed to ONNX Runtime. What depends on the mask of valid
+ * pixels alone runs on the processor, whatever `providers` says: it is computed once for a mask.
+ */
 export interface DetectorOptions extends Pick<SessionOptions, 'threads' | 'providers' | 'config' | 'optimization'> {
   /**
    * The number of calls of `detect` and `rank` that may wait while others run; 1024 by default. The next one is refused, so that
@@ -89,9 +92,10 @@ export class Detector extends BaseDetector {
     const load = (part: Model, overrides: SessionOptions = {}) =>
       keep(Session.create(modelBytes(part), { ...settings, ...overrides }, source));
     const loadDetect = async (half: Model): Promise<ModelRunner> => {
-      const parts = splitOffInputs(half, [sizesOf(modelPackage).validPixels]);
+      const { sizes } = modelPackage.family;
+      const parts = sizes && splitOffInputs(half, [sizes.validPixels]);
       if (!parts) return load(half);
-      // The results are needed in memory of the processor, whichever provider runs the rest.
+      // The second part reads the results in memory of the processor, whichever provider runs it.
       const first = await load(parts.first, { providers: ['cpu'] });
       const inputs = half.graph.input.map(({ name }) => name);
       return new CachingRunner(first, await load(parts.second), { inputs, capacity: MASKS_KEPT });

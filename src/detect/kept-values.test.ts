@@ -122,7 +122,17 @@ test('a detector runs the part of the mask once for a size', async () => {
   expect(count()).toBe(3);
 });
 
-test('a model with static shapes is one session: without padding it has no mask, and with it the mask has one size', async () => {
+test('valid pixels that are those of another image are refused, also where both have as many pixels', async () => {
+  await using detector = await Detector.create(nano);
+  const prompt = await detector.encodePrompt(PHRASES);
+  const { pixelValues } = imagesOf(1, 192, 256);
+  for (const { validPixels } of [imagesOf(1, 256, 192), imagesOf(2, 192, 128), imagesOf(1, 192, 224)])
+    await expect(detector.time({ pixelValues, validPixels }, prompt)).rejects.toThrow(
+      /^The prepared image has pixels for 1x192x256 .* and valid pixels for [0-9x]+;/,
+    );
+});
+
+test('a model with static shapes has no first part without padding, and with padding its first part runs once', async () => {
   const size = { batch: 1, height: 192, width: 256 };
   const images = imagesOf(1, 192, 256);
   for (const padding of [false, true]) {

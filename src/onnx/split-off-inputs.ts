@@ -9,7 +9,10 @@ import type { Model } from './read.ts';
 import type { SplitModel } from './split.ts';
 import type { NodeProto } from './types.ts';
 
-/** Operators whose results have more bytes than what they read: they repeat numbers, or store them wider. */
+/**
+ * Operators whose results usually have more bytes than what they read: they repeat numbers, or store them wider. Cast is none of
+ * them, since it makes numbers narrower as often.
+ */
 const WIDENING = ['DequantizeLinear', 'Expand', 'Gather', 'GatherND'];
 
 /** Operators whose results are the numbers that they read. */

@@ -76,7 +76,6 @@ export class CachingRunner implements ModelRunner {
     if (this.#isClosed) throw new RuntimeError(`${name} was closed.`);
     const given = checkFeeds(name, this.inputs, feeds);
     const entry = this.#entryOf(new Map(given.filter(([key]) => this.#first.inputs.has(key))));
-    entry.runs++;
     try {
       const results = await entry.results;
       const others = given.filter(([key]) => this.#second.inputs.has(key));
@@ -87,12 +86,16 @@ export class CachingRunner implements ModelRunner {
     }
   }
 
-  /** The entry of these inputs, which becomes the one that was used last. A new one takes the place of the one that was not used for longest. */
+  /**
+   * The entry of these inputs, with one more run that needs it. It becomes the one that was used last; a new one takes the place
+   * of the one that was not used for longest.
+   */
   #entryOf(inputs: ReadonlyMap<string, Tensor>): CacheEntry {
     const place = this.#entries.findIndex((entry) => haveSameBytes(entry.inputs, inputs));
     const [known] = place < 0 ? [] : this.#entries.splice(place, 1);
     const entry = known ?? this.#compute(inputs);
     this.#entries.push(entry);
+    entry.runs++;
     if (this.#entries.length > this.#capacity) {
       const oldest = this.#entries.shift();
       if (oldest?.runs === 0) void free(oldest);

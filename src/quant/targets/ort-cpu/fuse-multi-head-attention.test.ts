@@ -27,6 +27,8 @@ interface Case {
   readonly masked: 'none' | 'some' | 'all';
   /** What is added to the score of a masked key. */
   readonly mask: number;
+  /** What products of queries and keys are multiplied by; 0.3 by default. */
+  readonly scale?: number;
   readonly seed: number;
 }
 
@@ -87,7 +89,7 @@ function mostDifference(b: GraphBuilder, scores: Value, values: Value): Value {
 }
 
 /** Attention in separate operators, as models have it; with `writesBytes`, its result is quantized as well. */
-function separate({ heads, bias }: Case, writesBytes = false, bytes: Bytes = 'none'): Model {
+function separate({ heads, bias, scale = 0.3 }: Case, writesBytes = false, bytes: Bytes = 'none'): Model {
   const b = new GraphBuilder('separate');
   const rounded = (x: Value, scale: number, zeroPoint: Uint8Array | Int8Array) => {
     const range = [
@@ -107,7 +109,7 @@ function separate({ heads, bias }: Case, writesBytes = false, bytes: Bytes = 'no
     part('query', [0, 2, 1, 3], Uint8Array.of(131)),
     part('value', [0, 2, 1, 3], Int8Array.of(7)),
   ];
-  const scaled = b.mul(b.matmul(query, key), 0.3);
+  const scaled = b.mul(b.matmul(query, key), scale);
   const scores = bias
     ? b.add(scaled, b.input('bias', DataType.FLOAT, [undefined, undefined, undefined, undefined]))
     : scaled;
@@ -243,6 +245,19 @@ describe.runIf(hasKernels)('the kernel', () => {
       }),
       { numRuns: 20 },
     );
+  });
+
+  test.for(paths)('gives no weight to keys that fill up a vector, however small the scale is, by %s', async (path) => {
+    process.env.DINO8_KERNEL_PATH = path;
+    for (const keys of [17, 33, 40])
+      for (const scale of [1e-4, 1e-5, 1e-12]) {
+        const each = { ...EXAMPLE, bias: undefined, keys, scale };
+        const [found, expected] = await Promise.all([
+          run(fused(each, false, 'all'), feedsOf(each), withKernels),
+          run(separate(each, false, 'operands'), feedsOf(each)),
+        ]);
+        expect(largestDifference(found, expected)).toBeLessThan(1e-3);
+      }
   });
 
   test('writes bytes, and floats for those that read them', async () => {
