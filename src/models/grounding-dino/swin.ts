@@ -108,21 +108,33 @@ function planWindows(network: Network, x: Value, size: number): Windows {
   return { size, mapSize, rows, columns, shiftMask: shiftMask(network, rows, columns, size) };
 }
 
-/** After a cyclic shift, tokens of different regions must not attend to each other (figure 4 of the paper). */
+/**
+ * After a cyclic shift, tokens of different regions must not attend to each other (figure 4 of the paper). Only the windows of the
+ * last row and of the last column hold several regions, so that there are four kinds of windows, whose masks are constants.
+ */
 function shiftMask(network: Network, rows: Value, columns: Value, size: number): Value {
   const { b } = network;
-  const regions = (count: Value, orderOfAxis: number) => {
-    const length = b.squeeze(b.mul(count, b.integers(size)), [0]);
-    const index = b.range(b.integer(0), length, b.integer(1));
-    const isPast = (border: number) =>
-      b.cast(b.greaterOrEqual(index, b.sub(length, b.integer(border))), DataType.INT64);
-    return b.mul(b.add(isPast(size), isPast(Math.floor(size / 2))), b.integers(orderOfAxis));
+  const isLast = (count: Value) => {
+    const length = b.squeeze(count, [0]);
+    return b.cast(b.equal(b.range(b.integer(0), length, b.integer(1)), b.sub(length, b.integer(1))), DataType.INT64);
   };
-  const region = b.add(b.unsqueeze(regions(rows, 3), [1]), regions(columns, 1));
-  const grouped = b.transpose(b.reshape(region, [rows, size, columns, size]), [0, 2, 1, 3]);
-  const tokens = b.reshape(grouped, [-1, size * size]);
-  const same = b.equal(b.unsqueeze(tokens, [1]), b.unsqueeze(tokens, [2]));
-  return b.unsqueeze(b.where(same, 0, ACROSS_BORDERS), [1]);
+  const kinds = b.add(b.unsqueeze(b.mul(isLast(rows), b.integers(2)), [1]), isLast(columns));
+  const masks = b.constant(masksOfKinds(size), [4, 1, size ** 2, size ** 2]);
+  return b.gather(masks, b.reshape(kinds, [-1]), 0);
+}
+
+/** The masks of windows that are not at an end, in the last column, in the last row, and in both: [4, 1, tokens, tokens]. */
+function masksOfKinds(size: number): Float32Array {
+  const tokens = size * size;
+  const border = size - Math.floor(size / 2);
+  return Float32Array.from({ length: 4 * tokens * tokens }, (_, at) => {
+    const [kind, from, to] = [Math.floor(at / tokens ** 2), Math.floor(at / tokens) % tokens, at % tokens];
+    const isAcross = (place: (token: number) => number) => place(from) >= border !== place(to) >= border;
+    const areApart =
+      (kind >= 2 && isAcross((token) => Math.floor(token / size))) ||
+      (kind % 2 === 1 && isAcross((token) => token % size));
+    return areApart ? ACROSS_BORDERS : 0;
+  });
 }
 
 function swinBlock(
