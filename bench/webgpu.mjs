@@ -58,6 +58,7 @@ async function check(form) {
     backend: 'webgpu',
   });
   const golden = JSON.parse(readFileSync(join(output, 'golden.json'), 'utf8'));
+  const [{ boxes: expected }] = golden.prompts;
   const server = spawn(process.execPath, [join(output, 'server.mjs'), '0'], { stdio: ['ignore', 'pipe', 'inherit'] });
   try {
     const address = await new Promise((resolve) => server.stdout.once('data', (line) => resolve(String(line).trim())));
@@ -67,12 +68,12 @@ async function check(form) {
     const start = Date.now();
     const { boxes, adapter } = await page.evaluate(findInPage, golden);
     await page.close();
-    const differences = golden.boxes.map((wanted) => difference(wanted, boxes, SIZE));
+    const differences = expected.map((wanted) => difference(wanted, boxes, SIZE));
     const [score, place] = ['score', 'place'].map((key) => Math.max(...differences.map((each) => each[key])));
     const agrees = Math.max(score, place) <= ALLOWED[floats];
     console.log(
       `${form} (${(written.modelBytes / 1e6).toFixed(1)} MB, ${adapter}, ${((Date.now() - start) / 1000).toFixed(0)} s): ` +
-        `${golden.boxes.length} boxes, scores within ${score.toExponential(1)} and places within ${place.toExponential(1)} of those in WebAssembly` +
+        `${expected.length} boxes, scores within ${score.toExponential(1)} and places within ${place.toExponential(1)} of those in WebAssembly` +
         `, allowed ${ALLOWED[floats]}: ${agrees ? 'agrees' : 'DIFFERS'}`,
     );
     return agrees;
