@@ -240,7 +240,7 @@ describe.skipIf(!files)(`the engine${why}`, () => {
 
   test('refuses inputs that do not fit', async () => {
     const session = await load(simple());
-    await expect(session.run({})).rejects.toThrow('the model needs the input x, which is missing.');
+    await expect(session.run({})).rejects.toThrow('the model needs the input x, which was not given.');
     await expect(session.run({ x: rows(1, 2, 3), z: rows(1, 2, 3) })).rejects.toThrow(
       'the model has no input z; its inputs are x.',
     );

@@ -1,7 +1,8 @@
 /** A model that the engine has loaded, as `ModelRunner`. */
 import { isOutOfMemory, MemoryError, messageOf } from '../../base/errors.ts';
 import { parseModel } from '../../onnx/parse.ts';
-import { byteLength, DataType, elementCount, type TensorInfo } from '../../onnx/types.ts';
+import { byteLength, elementCount, type TensorInfo } from '../../onnx/types.ts';
+import { checkFeeds } from '../../runtime/check-feeds.ts';
 import { RuntimeError } from '../../runtime/error.ts';
 import type { ModelRunner, RunResults } from '../../runtime/model-runner.ts';
 import type { Feeds } from '../../runtime/session.ts';
@@ -119,37 +120,16 @@ export class EngineSession implements ModelRunner {
     }
   }
 
-  /** @throws RuntimeError for inputs that are missing, unknown, or of another type or shape than the model's */
+  /** @throws RuntimeError for inputs that are missing, unknown, or of another type, shape or length than the model's */
   #checkFeeds(feeds: Feeds): [string, Tensor][] {
-    for (const key of Object.keys(feeds))
-      if (!this.inputs.has(key))
-        throw new RuntimeError(
-          `${this.#name} has no input ${key}; its inputs are ${[...this.inputs.keys()].join(', ')}.`,
-        );
-    return [...this.inputs].map(([key, info]) => {
-      const value = feeds[key];
-      if (!value) throw new RuntimeError(`${this.#name} needs the input ${key}, which is missing.`);
-      if (!fits(value, info))
-        throw new RuntimeError(
-          `${this.#name} takes ${key} as ${DataType[info.type]}[${info.shape?.map((size) => size ?? '?').join(', ') ?? '…'}] and was given ${describeTensor(value)}.`,
-        );
+    const given = checkFeeds(this.#name, this.inputs, feeds);
+    for (const [key, value] of given)
       if (byteLength(value.type, elementCount(value.shape)) !== value.data.byteLength)
         throw new RuntimeError(
           `${this.#name} was given ${key} as ${describeTensor(value)} with ${value.data.length} elements.`,
         );
-      return [key, value];
-    });
+    return given;
   }
-}
-
-/** Whether a tensor has the type and the shape of an input. */
-function fits({ type, shape }: Tensor, info: TensorInfo): boolean {
-  if (type !== info.type) return false;
-  const sizes = info.shape;
-  return (
-    !sizes ||
-    (sizes.length === shape.length && sizes.every((size, axis) => typeof size !== 'number' || size === shape[axis]))
-  );
 }
 
 /** Results that were copied out of the engine, whose memory the garbage collector frees. */
