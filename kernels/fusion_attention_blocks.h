@@ -171,27 +171,31 @@ void fusion_head(const FusionAttention& a, const FusionOperands& operands, int64
   const int64_t columns = a.columns(), first = head * columns;
   const PackedLayer to_scores{operands.to_scores + first * a.depth(), a.depth(),            columns,
                               operands.score_sums + first,            operands.score_scale, operands.score_bias};
-  linear_layer_by_panels<Tile>(x, rows, a.depth(), to_scores, a.x_range.zero_point,
-                               [&](int64_t row, int64_t column, int64_t, PanelResults results) {
-                                 float* const to = block.scores + row * columns + column;
-                                 for (int64_t at = 0; at < kPanelColumns; at += kFloatLanes)
-                                   store_floats(to + at, results.vector(at) - block.score_rest[row]);
-                               });
+  linear_layer_by_rows<Tile>(
+      x, rows, a.depth(), to_scores, a.x_range.zero_point,
+      [columns, scores = block.scores, rest = block.score_rest](int64_t row, int64_t column, int64_t, auto results) {
+        float* const to = scores + row * columns + column;
+        for (int64_t at = 0; at < results.width(); at += kFloatLanes) store_floats(to + at, results.vector(at) - rest[row]);
+      });
   const int64_t depth = round_up(rows, FusionAttention::kWholeDepth);
   fusion_weights<Vector>(a, operands, head, rows, depth, block);
   raise_maxima(columns, block.text_sums, block, sums.maximum + first, sums.total + first);
   for (int64_t column = 0; column < columns; column++)
     block.text_sums[column] -= kHalfRange * static_cast<int32_t>(depth);
   const PackedLayer weights{block.text_weights, depth, columns, block.text_sums, block.new_factor, operands.zeros};
-  linear_layer_by_panels<Tile>(
+  linear_layer_by_rows<Tile>(
       block.x_transposed, a.width, depth, weights, a.x_range.zero_point,
-      [&](int64_t channel, int64_t column, int64_t, PanelResults results) {
-        float* const to = sums.sums + (head * a.width + channel) * columns + column;
-        for (int64_t at = 0; at < kPanelColumns; at += kFloatLanes) {
-          const FloatVector added =
-              to_floats(results.products(at) + block.x_sums[channel]) * results.scale(at);
-          if (is_first) store_floats(to + at, added);
-          else store_floats(to + at, load_floats(to + at) * load_floats(block.old_factor + column + at) + added);
+      [columns, is_first, start = sums.sums + head * a.width * columns, x_sums = block.x_sums, old_factor = block.old_factor](
+          int64_t channel, int64_t column, int64_t, auto results) {
+        float* const to = start + channel * columns + column;
+        const auto added = [=](int64_t at) {
+          return to_floats(results.sums(at) + x_sums[channel]) * load_floats(results.scale + at);
+        };
+        if (is_first) {
+          for (int64_t at = 0; at < results.width(); at += kFloatLanes) store_floats(to + at, added(at));
+        } else {
+          for (int64_t at = 0; at < results.width(); at += kFloatLanes)
+            store_floats(to + at, load_floats(to + at) * load_floats(old_factor + column + at) + added(at));
         }
       });
 }
@@ -214,10 +218,10 @@ void fusion_image(const FusionAttention& a, const FusionOperands& operands, int6
   const bool has_norm = a.norm.rows != nullptr, has_bytes = bytes != nullptr;
   const float inverse = 1 / a.image_range.scale, zero_point = static_cast<float>(a.image_range.zero_point);
   const float* const rest = block.score_rest;
-  const auto finish = [=](PanelResults results, int64_t row, float* to, uint8_t* to_bytes) {
+  const auto finish = [=](const auto& results, int64_t panel, int64_t row, float* to, uint8_t* to_bytes) {
     IntVector sixteen[kPanelColumns / kFloatLanes] = {};
     for (int64_t at = 0; at < kPanelColumns; at += kFloatLanes) {
-      FloatVector result = results.vector(at) - rest[row];
+      FloatVector result = results.vector(panel + at) - rest[row];
       if (has_norm) result += load_floats(to + at);
       store_floats(to + at, result);
       if (has_bytes) sixteen[at / kFloatLanes] = to_byte(result, inverse, zero_point);
@@ -225,19 +229,21 @@ void fusion_image(const FusionAttention& a, const FusionOperands& operands, int6
     if (has_bytes) store_bytes(to_bytes, sixteen);
   };
   const int64_t width = a.width;
-  linear_layer_by_panels<Tile>(block.image_weights, rows, image_depth, to_image, a.weights.zero_point,
-                               [=](int64_t row, int64_t column, int64_t count, PanelResults results) {
-                                 const int64_t place = row * width + column;
-                                 if (addend != nullptr) prefetch_row(addend + place, count);
-                                 if (count == kPanelColumns)
-                                   return finish(results, row, image + place, has_bytes ? bytes + place : nullptr);
-                                 float few[kPanelColumns] = {};
-                                 uint8_t few_bytes[kPanelColumns];
-                                 std::copy(image + place, image + place + count, few);
-                                 finish(results, row, few, few_bytes);
-                                 std::copy(few, few + count, image + place);
-                                 if (has_bytes) std::copy(few_bytes, few_bytes + count, bytes + place);
-                               });
+  linear_layer_by_rows<Tile>(block.image_weights, rows, image_depth, to_image, a.weights.zero_point,
+                             [=](int64_t row, int64_t column, int64_t columns, auto results) {
+                               const int64_t place = row * width + column, count = results.known_count(columns);
+                               if (addend != nullptr) prefetch_row(addend + place, count);
+                               int64_t at = 0;
+                               for (; at + kPanelColumns <= count; at += kPanelColumns)
+                                 finish(results, at, row, image + place + at, has_bytes ? bytes + place + at : nullptr);
+                               if (at == count) return;
+                               float few[kPanelColumns] = {};
+                               uint8_t few_bytes[kPanelColumns];
+                               std::copy(image + place + at, image + place + count, few);
+                               finish(results, at, row, few, few_bytes);
+                               std::copy(few, few + (count - at), image + place + at);
+                               if (has_bytes) std::copy(few_bytes, few_bytes + (count - at), bytes + place + at);
+                             });
 }
 
 // The bytes of the sum of a block's image and what is added to it.

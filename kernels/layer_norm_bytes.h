@@ -1,8 +1,6 @@
 // Layer normalization of rows whose results are bytes. Everything here is in an unnamed namespace; see paths/path_kernels.h.
 #pragma once
 
-#include <type_traits>
-
 #include "layer_norm.h"
 #include "quantize_rows.h"
 
@@ -24,7 +22,6 @@ constexpr int kNormRowsToBytes = 8;
 // Sets the rows `to` to the bytes of LayerNormalization(x), as layer_norms and quantize_row compute them.
 template <int Rows>
 inline void normalize_to_bytes(const NormToBytes& norm, const float* const (&x)[Rows], uint8_t* const (&to)[Rows]) {
-  constexpr int64_t kFour = 4 * kFloatLanes;
   const int64_t count = norm.count;
   const float *const scale = norm.scale, *const bias = norm.bias;
   const NormMoments<Rows> moments(x, count, norm.epsilon);
@@ -35,14 +32,11 @@ inline void normalize_to_bytes(const NormToBytes& norm, const float* const (&x)[
     const auto result = [&](int64_t at) {
       return (load_floats(from + at) - mean) * inverse * load_floats(scale + at) + load_floats(bias + at);
     };
-    const auto store = [&](auto vectors, int64_t at) {
+    take_vectors(count, [&](auto vectors, int64_t at) {
       FloatVector results[vectors];
       for (int64_t each = 0; each < vectors; each++) results[each] = result(at + each * kFloatLanes);
       store_as_bytes(to[row] + at, results, inverse_step, zero_point);
-    };
-    int64_t at = 0;
-    for (; at + kFour <= count; at += kFour) store(std::integral_constant<int, 4>(), at);
-    for (; at < count; at += 16) store(std::integral_constant<int, 16 / kFloatLanes>(), at);
+    });
   }
 }
 

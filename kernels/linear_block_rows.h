@@ -45,47 +45,27 @@ class FloatsToBytes {
 
   template <int Count>
   void operator()(const FloatVector (&x)[Count], uint8_t* to) const {
-    constexpr int kSixteen = 16 / kFloatLanes;
-    static_assert(Count == 4 || Count == kSixteen);
-    if constexpr (Count == 4) {
-      store_as_bytes(to, x, inverse_, zero_point_);
-    } else {
-      IntVector bytes[kSixteen];
-#pragma GCC unroll 4
-      for (int each = 0; each < kSixteen; each++) bytes[each] = to_byte(x[each], inverse_, zero_point_);
-      store_bytes(to, bytes);
-    }
+    store_as_bytes(to, x, inverse_, zero_point_);
   }
 
  private:
   float inverse_, zero_point_;
 };
 
-// Sets `to` [Panels · 16] to the bytes of the results from column `at` on.
-template <int Panels, class ToBytes, class Results>
-inline void results_to_bytes(const Results& results, int64_t at, const ToBytes& to_bytes, uint8_t* to) {
-  constexpr int kVectors = Panels * kPanelColumns / kFloatLanes;
-  FloatVector x[kVectors];
-#pragma GCC unroll 4
-  for (int each = 0; each < kVectors; each++) {
-    x[each] = results.vector(at + each * kFloatLanes);
-  }
-  to_bytes(x, to);
-}
-
 // The first of two layers, with the activation function and the quantization behind it.
 template <class Tile, class ToBytes>
 void layer_to_bytes(const uint8_t* from, int64_t rows, int64_t stride, const PackedLayer& layer, int32_t zero_point,
                     const ToBytes& to_bytes, const ByteRows& to) {
-  // So many panels are four vectors.
-  constexpr int kPanels = kFloatLanes / 4, kWidth = kPanels * kPanelColumns;
   linear_layer_by_rows<Tile, ToBytes::kZeroPointPlace>(
       from, rows, stride, layer, zero_point,
       [&to_bytes, start = to.row(0), to_stride = to.stride](int64_t row, int64_t column, int64_t, auto results) {
-        uint8_t* const place = start + row * to_stride + column;
-        int64_t at = 0;
-        for (; at + kWidth <= results.width(); at += kWidth) results_to_bytes<kPanels>(results, at, to_bytes, place + at);
-        for (; at < results.width(); at += kPanelColumns) results_to_bytes<1>(results, at, to_bytes, place + at);
+        take_vectors(results.width(), [&, place = start + row * to_stride + column](auto vectors, int64_t at) {
+          constexpr int kCount = vectors;
+          FloatVector x[kCount];
+#pragma GCC unroll 4
+          for (int each = 0; each < kCount; each++) x[each] = results.vector(at + each * kFloatLanes);
+          to_bytes(x, place + at);
+        });
       });
 }
 

@@ -18,65 +18,6 @@ void set_initial_sums(const PackedLayer& layer, int64_t column, int64_t count, i
   for (int64_t at = 0; at < count; at++) initial[at] = (Tile::kOffset - zero_point) * layer.sums[column + at];
 }
 
-// What the results of a panel's columns need, in registers for several rows.
-struct PanelColumns {
-  static constexpr int64_t kVectors = kPanelColumns / kFloatLanes;
-  FloatVector scale[kVectors], bias[kVectors];
-
-  PanelColumns(const PackedLayer& layer, int64_t column) {
-    for (int64_t at = 0; at < kVectors; at++) {
-      const int64_t place = column + at * kFloatLanes;
-      scale[at] = load_floats(layer.scale + place), bias[at] = load_floats(layer.bias + place);
-    }
-  }
-};
-
-// The results of one row for the 16 columns of a panel, a vector at a time: (a − zero_point) · weight · scale + bias.
-struct PanelResults {
-  const int32_t* sums;
-  const PanelColumns& columns;
-
-  // The sums of products (a − zero_point) · weight from column `at` on.
-  IntVector products(int64_t at) const { return load_ints(sums + at); }
-  FloatVector scale(int64_t at) const { return columns.scale[at / kFloatLanes]; }
-
-  // The results from column `at` on.
-  FloatVector vector(int64_t at) const {
-    return to_floats(products(at)) * scale(at) + columns.bias[at / kFloatLanes];
-  }
-
-  void store(float* to) const {
-    for (int64_t at = 0; at < kPanelColumns; at += kFloatLanes) store_floats(to + at, vector(at));
-  }
-};
-
-// Calls finish(row, column, count, results) for every row of `a`, which are `stride` bytes apart, and every panel, which
-// begins at `column` and has `count` columns of the layer. All 16 results can be computed.
-template <class Tile, class Finish>
-void linear_layer_by_panels(const uint8_t* a, int64_t rows, int64_t stride, const PackedLayer& layer,
-                            int32_t zero_point, Finish finish) {
-  constexpr int64_t kWidth = Tile::kPanels * kPanelColumns;
-  alignas(64) int32_t sums[Tile::kRows * kWidth], initial[kWidth];
-  const int64_t panels = layer.panels();
-  Tile tile;
-  for (int64_t panel = 0; panel < panels; panel += Tile::kPanels) {
-    const int64_t some_panels = std::min(Tile::kPanels, panels - panel), width = some_panels * kPanelColumns;
-    const int64_t first = panel * kPanelColumns;
-    set_initial_sums<Tile>(layer, first, width, zero_point, initial);
-    for (int64_t row = 0; row < rows; row += Tile::kRows) {
-      const int64_t some_rows = std::min(Tile::kRows, rows - row);
-      tile.multiply(some_rows, some_panels, a + row * stride, stride, layer.weight + panel * layer.panel_bytes(),
-                    layer.panel_bytes(), layer.depth / kStepDepth, initial, sums);
-      for (int64_t at = 0; at < width; at += kPanelColumns) {
-        const int64_t column = first + at, count = std::min(kPanelColumns, layer.columns - column);
-        const PanelColumns columns(layer, column);
-        for (int64_t each = 0; each < some_rows; each++)
-          finish(row + each, column, count, PanelResults{sums + each * width + at, columns});
-      }
-    }
-  }
-}
-
 // Where the zero point of a layer's input is subtracted: from the sums, or, with the error of one more rounding, from the bias.
 enum class ZeroPointPlace { kSums, kBias };
 
@@ -146,7 +87,7 @@ void linear_layer_by_rows(const uint8_t* a, int64_t rows, int64_t stride, const 
     for (int64_t row = 0; row < rows; row += Tile::kRows) {
       const int64_t some_rows = std::min(Tile::kRows, rows - row);
       if constexpr (Tile::kKeepsSums) {
-        if (some_rows == Tile::kRows && count == kWidth && steps > 0) {
+        if (some_rows == Tile::kRows && count == kWidth) {
           tile.multiply_rows(a + row * stride, stride, weight, layer.panel_bytes(), steps, initial,
                              [&, scale = layer.scale + column](int64_t each, auto row_sums) {
                                finish(row + each, column, kWidth, RowResults<decltype(row_sums)>{row_sums, scale, bias});

@@ -16,7 +16,7 @@ constexpr int64_t kSquareLanes = 8;
 typedef float SquareFloats __attribute__((vector_size(kSquareLanes * sizeof(float))));
 typedef double SquareDoubles __attribute__((vector_size(kSquareLanes * sizeof(double))));
 
-// What a row is normalized by: (x − mean) · inverse.
+// The mean of a row and the inverse of its standard deviation, √(variance + epsilon).
 struct RowMoments {
   float mean, inverse;
 };

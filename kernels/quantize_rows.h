@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #include "exponential.h"
 #include "float_vector.h"
@@ -41,6 +42,15 @@ inline void store_as_bytes(uint8_t* to, const FloatVector (&values)[Count], floa
   for (int at = 0; at < Count; at++)
     nearest[at] = nearest_integers(smaller(all_floats(255 - zero_point), values[at] * inverse), offset);
   store_limited_bytes(to, nearest);
+}
+
+// Calls take(vectors, at) for `count` columns, a multiple of 16: with four vectors at a time, and with the vectors of 16 columns where
+// fewer are left. `vectors` is a std::integral_constant, the number of vectors from column `at` on.
+template <class Take>
+inline void take_vectors(int64_t count, const Take& take) {
+  int64_t at = 0;
+  for (; at + 4 * kFloatLanes <= count; at += 4 * kFloatLanes) take(std::integral_constant<int, 4>(), at);
+  for (; at < count; at += 16) take(std::integral_constant<int, 16 / kFloatLanes>(), at);
 }
 
 // Stores the bytes of 16 numbers.

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <algorithm>
-#include <type_traits>
 
 #include "cache_line.h"
 #include "linear_layer.h"
@@ -50,7 +49,7 @@ class WindowByteHeads {
     // The numbers are computed in steps of the bytes.
     return [rows = bytes_of(rows_.get()), stride = stride_, scale = scale_.get(), bias = bias_.get(), highest = highest_.get(),
             zero_point = zero_point_.get()](int64_t row, int64_t column, int64_t, auto results) {
-      const auto store = [=](auto vectors, int64_t at) {
+      take_vectors(results.width(), [=](auto vectors, int64_t at) {
         constexpr int kCount = vectors;
         IntVector nearest[kCount];
 #pragma GCC unroll 4
@@ -61,10 +60,7 @@ class WindowByteHeads {
           nearest[each] = nearest_integers(smaller(load_floats(highest + place), value), load_ints(zero_point + place));
         }
         store_limited_bytes(rows + row * stride + column + at, nearest);
-      };
-      int64_t at = 0;
-      for (; at + 4 * kFloatLanes <= results.width(); at += 4 * kFloatLanes) store(std::integral_constant<int, 4>(), at);
-      for (; at < results.width(); at += kPanelColumns) store(std::integral_constant<int, kPanelColumns / kFloatLanes>(), at);
+      });
     };
   }
 
