@@ -87,13 +87,12 @@ void linear_layer_by_rows(const uint8_t* a, int64_t rows, int64_t stride, const 
     for (int64_t row = 0; row < rows; row += Tile::kRows) {
       const int64_t some_rows = std::min(Tile::kRows, rows - row);
       if constexpr (Tile::kKeepsSums) {
-        if (some_rows == Tile::kRows && count == kWidth) {
-          tile.multiply_rows(a + row * stride, stride, weight, layer.panel_bytes(), steps, initial,
-                             [&, scale = layer.scale + column](int64_t each, auto row_sums) {
-                               finish(row + each, column, kWidth, RowResults<decltype(row_sums)>{row_sums, scale, bias});
-                             });
+        const auto take = [&, scale = layer.scale + column](int64_t each, auto row_sums) {
+          finish(row + each, column, row_sums.width(), RowResults<decltype(row_sums)>{row_sums, scale, bias});
+        };
+        if (some_rows == Tile::kRows && count == width &&
+            tile.multiply_rows(some_panels, a + row * stride, stride, weight, layer.panel_bytes(), steps, initial, take))
           continue;
-        }
       }
       tile.multiply(some_rows, some_panels, a + row * stride, stride, weight, layer.panel_bytes(), steps, initial, sums);
       for (int64_t each = 0; each < some_rows; each++)

@@ -24,7 +24,7 @@ Four load_four(const uint8_t* bytes) {
 // - Step, the weights of a step of `Count` panels, and `load<Count>(weight, panel_bytes)`;
 // - Sums, the sums of a row for `Count` panels, `begin<Count>(initial)`, `add<Count>(sums, bytes, step)`, `store<Count>(out, sums)` and
 //   `vector(sums, at)`, which is the vector from column `at` on;
-// - `hold(sums)`, a statement of assembly without instructions that takes the sums of kCount panels in registers and gives them back.
+// - `hold<Count>(sums)`, statements of assembly without instructions that take the sums of `Count` panels in registers and give them back.
 template <class Panels>
 struct SixRowTile {
   static constexpr int kRows = 6;
@@ -48,29 +48,33 @@ struct SixRowTile {
     if constexpr (Rows > 5) Panels::template store<Count>(out + 5 * kWidth, row5);
   }
 
-  // The sums of a row of kPanels panels.
+  // The sums of a row of `Count` panels.
+  template <int Count>
   struct RowSums {
     Sums sums;
 
     static constexpr bool kAreWhole = true;
-    static constexpr int64_t width() { return kPanels * kPanelColumns; }
+    static constexpr int64_t width() { return Count * kPanelColumns; }
     IntVector operator()(int64_t at) const { return Panels::vector(sums, at); }
   };
 
   // See integer_tile.h. All that `take` calls is inlined: a call would move all sums to memory. Unless the sums are held in registers
   // behind the loop, GCC 12 moves them between registers in each of its rounds (a quarter of the speed, measured).
-  template <class Take>
+  template <int Count, class Take>
   __attribute__((noinline, flatten)) static void multiply_rows(const uint8_t* a, int64_t stride, const int8_t* weight,
                                                                int64_t panel_bytes, int64_t steps, const int32_t* initial,
                                                                const Take& take) {
     Sums row0, row1, row2, row3, row4, row5;
-    add_products<kRows, kPanels>(a, stride, weight, panel_bytes, steps, initial, kStepDepth, row0, row1, row2, row3, row4, row5);
-    Panels::hold(row0), Panels::hold(row1), Panels::hold(row2), Panels::hold(row3), Panels::hold(row4), Panels::hold(row5);
-    take(0, RowSums{row0}), take(1, RowSums{row1}), take(2, RowSums{row2});
-    take(3, RowSums{row3}), take(4, RowSums{row4}), take(5, RowSums{row5});
+    add_products<kRows, Count>(a, stride, weight, panel_bytes, steps, initial, kStepDepth, row0, row1, row2, row3, row4, row5);
+    hold<Count>(row0), hold<Count>(row1), hold<Count>(row2), hold<Count>(row3), hold<Count>(row4), hold<Count>(row5);
+    using Row = RowSums<Count>;
+    take(0, Row{row0}), take(1, Row{row1}), take(2, Row{row2}), take(3, Row{row3}), take(4, Row{row4}), take(5, Row{row5});
   }
 
  private:
+  template <int Count>
+  static void hold(Sums& sums) { Panels::template hold<Count>(sums); }
+
   // Sets the sums of the first `Rows` rows. They are named variables in place of an array or a structure, which GCC 12 keeps in memory
   // (half of the speed, measured).
   template <int Rows, int Count>

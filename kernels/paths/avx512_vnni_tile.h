@@ -52,8 +52,12 @@ struct Avx512VnniPanels {
     return (IntVector)(at < 16 ? sums.panel0 : at < 32 ? sums.panel1 : at < 48 ? sums.panel2 : sums.panel3);
   }
 
+  template <int Count>
   static void hold(Sums& sums) {
-    asm volatile("" : "+v"(sums.panel0), "+v"(sums.panel1), "+v"(sums.panel2), "+v"(sums.panel3));
+    asm volatile("" : "+v"(sums.panel0));
+    if constexpr (Count > 1) asm volatile("" : "+v"(sums.panel1));
+    if constexpr (Count > 2) asm volatile("" : "+v"(sums.panel2));
+    if constexpr (Count > 3) asm volatile("" : "+v"(sums.panel3));
   }
 
  private:

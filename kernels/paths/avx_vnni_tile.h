@@ -51,6 +51,7 @@ struct AvxVnniPanel {
 
   static IntVector vector(const Sums& sums, int64_t at) { return (IntVector)(at < 8 ? sums.low : sums.high); }
 
+  template <int>
   static void hold(Sums& sums) { asm volatile("" : "+x"(sums.low), "+x"(sums.high)); }
 };
 

@@ -54,6 +54,7 @@ struct NeonPanel {
     return (IntVector)(at < 4 ? sums.part0 : at < 8 ? sums.part1 : at < 12 ? sums.part2 : sums.part3);
   }
 
+  template <int>
   static void hold(Sums& sums) { asm volatile("" : "+w"(sums.part0), "+w"(sums.part1), "+w"(sums.part2), "+w"(sums.part3)); }
 };
 
