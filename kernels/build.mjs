@@ -24,7 +24,7 @@ const run = promisify(execFile);
 const FLAGS = [
   '-std=c++17',
   '-O3',
-  // The loops of products begin at lines of the caches of instructions (1 % of the model, measured).
+  // Loops begin at cache lines. For the loops of products this is worth 0.8 % of the time of a model (measured).
   '-falign-loops=64',
   '-fPIC',
   '-fvisibility=hidden',

@@ -218,10 +218,10 @@ void fusion_image(const FusionAttention& a, const FusionOperands& operands, int6
   const bool has_norm = a.norm.rows != nullptr, has_bytes = bytes != nullptr;
   const float inverse = 1 / a.image_range.scale, zero_point = static_cast<float>(a.image_range.zero_point);
   const float* const rest = block.score_rest;
-  const auto finish = [=](const auto& results, int64_t panel, int64_t row, float* to, uint8_t* to_bytes) {
+  const auto finish = [=](const auto& results, int64_t first, int64_t row, float* to, uint8_t* to_bytes) {
     IntVector sixteen[kPanelColumns / kFloatLanes] = {};
     for (int64_t at = 0; at < kPanelColumns; at += kFloatLanes) {
-      FloatVector result = results.vector(panel + at) - rest[row];
+      FloatVector result = results.vector(first + at) - rest[row];
       if (has_norm) result += load_floats(to + at);
       store_floats(to + at, result);
       if (has_bytes) sixteen[at / kFloatLanes] = to_byte(result, inverse, zero_point);

@@ -27,7 +27,8 @@ namespace {
 // So many rows of 2,048 bytes fit into a second-level cache of 256 kB.
 constexpr int64_t kRowsOfSmallCache = 48;
 
-// A tile made of `Sized::multiply<Rows, Panels>`, whose sizes are known to the compiler.
+// A tile made of `Sized::multiply<Rows, Panels>` and, with kKeepsSums, `Sized::multiply_rows<Panels>`, whose sizes are known to the
+// compiler.
 template <class Sized>
 struct SizedTile {
   static constexpr int64_t kRows = Sized::kRows, kPanels = Sized::kPanels;

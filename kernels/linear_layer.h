@@ -11,13 +11,6 @@
 namespace dino8 {
 namespace {
 
-// Sets `initial` to the numbers that a tile begins the sums of `count` columns with, from `column` on. With them, the sums are those of
-// (a − zero_point) · weight.
-template <class Tile>
-void set_initial_sums(const PackedLayer& layer, int64_t column, int64_t count, int32_t zero_point, int32_t* initial) {
-  for (int64_t at = 0; at < count; at++) initial[at] = (Tile::kOffset - zero_point) * layer.sums[column + at];
-}
-
 // Where the zero point of a layer's input is subtracted: from the sums, or, with the error of one more rounding, from the bias.
 enum class ZeroPointPlace { kSums, kBias };
 
@@ -74,8 +67,9 @@ void linear_layer_by_rows(const uint8_t* a, int64_t rows, int64_t stride, const 
     const int64_t some_panels = std::min(Tile::kPanels, panels - panel), width = some_panels * kPanelColumns;
     const int64_t column = panel * kPanelColumns, count = std::min(width, layer.columns - column);
     const float* bias = layer.bias + column;
-    if constexpr (place == ZeroPointPlace::kSums) set_initial_sums<Tile>(layer, column, width, zero_point, initial);
-    else {
+    if constexpr (place == ZeroPointPlace::kSums) {
+      for (int64_t at = 0; at < width; at++) initial[at] = (Tile::kOffset - zero_point) * layer.sums[column + at];
+    } else {
       for (int64_t at = 0; at < width; at++) {
         const int32_t rest = (zero_point - Tile::kOffset) * layer.sums[column + at];
         moved_bias[at] = bias[at] - static_cast<float>(rest) * layer.scale[column + at];

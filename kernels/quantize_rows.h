@@ -53,27 +53,18 @@ inline void take_vectors(int64_t count, const Take& take) {
   for (; at < count; at += 16) take(std::integral_constant<int, 16 / kFloatLanes>(), at);
 }
 
-// Stores the bytes of 16 numbers.
-inline void quantize_sixteen(const float* from, float inverse, float zero_point, uint8_t* to) {
-  IntVector bytes[16 / kFloatLanes];
-  for (int64_t at = 0; at < 16 / kFloatLanes; at++)
-    bytes[at] = to_byte(load_floats(from + at * kFloatLanes), inverse, zero_point);
-  store_bytes(to, bytes);
-}
-
 __attribute__((noinline)) void quantize_row(const float* from, int64_t count, ByteRange range, uint8_t* to) {
   const float inverse = 1 / range.scale, zero_point = static_cast<float>(range.zero_point);
-  int64_t at = 0;
-  for (; at + 4 * kFloatLanes <= count; at += 4 * kFloatLanes) {
-    FloatVector four[4];
-    for (int64_t each = 0; each < 4; each++) four[each] = load_floats(from + at + each * kFloatLanes);
-    store_as_bytes(to + at, four, inverse, zero_point);
-  }
-  for (; at + 16 <= count; at += 16) quantize_sixteen(from + at, inverse, zero_point, to + at);
-  if (at == count) return;
-  if (count >= 16) quantize_sixteen(from + count - 16, inverse, zero_point, to + count - 16);
+  const auto quantize = [=](auto vectors, int64_t at) {
+    FloatVector values[vectors];
+    for (int64_t each = 0; each < vectors; each++) values[each] = load_floats(from + at + each * kFloatLanes);
+    store_as_bytes(to + at, values, inverse, zero_point);
+  };
+  take_vectors(count / 16 * 16, quantize);
+  if (count % 16 == 0) return;
+  if (count >= 16) quantize(std::integral_constant<int, 16 / kFloatLanes>(), count - 16);
   else
-    for (at = 0; at < count; at++) to[at] = to_byte(from[at], inverse, zero_point);
+    for (int64_t at = 0; at < count; at++) to[at] = to_byte(from[at], inverse, zero_point);
 }
 
 // Quantizes a + b and, unless `sum` is null, keeps the sum as floats too.

@@ -59,7 +59,7 @@ struct SixRowTile {
   };
 
   // See integer_tile.h. All that `take` calls is inlined: a call would move all sums to memory. Unless the sums are held in registers
-  // behind the loop, GCC 12 moves them between registers in each of its rounds (a quarter of the speed, measured).
+  // behind the loop, GCC 12 moves them between registers in each of its rounds, and the speed falls to a quarter (measured).
   template <int Count, class Take>
   __attribute__((noinline, flatten)) static void multiply_rows(const uint8_t* a, int64_t stride, const int8_t* weight,
                                                                int64_t panel_bytes, int64_t steps, const int32_t* initial,
@@ -75,8 +75,8 @@ struct SixRowTile {
   template <int Count>
   static void hold(Sums& sums) { Panels::template hold<Count>(sums); }
 
-  // Sets the sums of the first `Rows` rows. They are named variables in place of an array or a structure, which GCC 12 keeps in memory
-  // (half of the speed, measured).
+  // Sets the sums of the first `Rows` rows. They are named variables in place of an array, or a structure of all rows, which GCC 12
+  // keeps in memory; the speed falls to a half then (measured).
   template <int Rows, int Count>
   __attribute__((always_inline)) static void add_products(const uint8_t* a, int64_t stride, const int8_t* weight,
                                                           int64_t panel_bytes, int64_t steps, const int32_t* initial,

@@ -2,7 +2,7 @@
 // paths/path_kernels.h.
 #pragma once
 
-#include <algorithm>
+#include <memory>
 
 #include "cache_line.h"
 #include "linear_layer.h"

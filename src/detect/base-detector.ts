@@ -42,6 +42,7 @@ export interface EncodedPrompt {
 
 const promptSchema = objectWith('what `encodePrompt` returned, not the phrases themselves', 'prompt', 'chunks');
 const preparedSchema = objectWith('what `prepare` returned', 'pixelValues', 'validPixels');
+const tensorSchema = objectWith('a tensor, as `prepare` returned it', 'shape');
 const signalSchema = optional(abortSignal);
 
 /** The parts of a detector: the sessions that run its model, and the steps around the runs. */
@@ -270,12 +271,14 @@ export abstract class BaseDetector implements AsyncDisposable {
 }
 
 /**
- * Checks a prepared image that a caller gives. A model takes the sizes of its feature maps from the valid pixels, so that it would find
- * wrong boxes where these are those of another image.
- * @throws UsageError if it is none, or if its valid pixels are not those of its pixels
+ * Checks a prepared image that a caller gives. A model takes the sizes of its feature maps from the valid pixels, so that those of an image
+ * of another size would give wrong boxes.
+ * @throws UsageError if it is no prepared image, or if its pixels and its valid pixels differ in size
  */
 function checkPrepared(prepared: PreparedImages): void {
   checkValue('The prepared image', preparedSchema, prepared);
+  checkValue('`pixelValues` of the prepared image', tensorSchema, prepared.pixelValues);
+  checkValue('`validPixels` of the prepared image', tensorSchema, prepared.validPixels);
   const [batch, , ...sides] = prepared.pixelValues.shape;
   const [pixels, valid] = [[batch, ...sides].join('x'), prepared.validPixels.shape.join('x')];
   if (pixels !== valid)

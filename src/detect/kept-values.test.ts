@@ -130,6 +130,8 @@ test('valid pixels that are those of another image are refused, also where both 
     await expect(detector.time({ pixelValues, validPixels }, prompt)).rejects.toThrow(
       /^The prepared image has pixels for 1x192x256 .* and valid pixels for [0-9x]+;/,
     );
+  const nothing = { pixelValues, validPixels: undefined } as unknown as PreparedImages;
+  await expect(detector.time(nothing, prompt)).rejects.toThrow(/^`validPixels` of the prepared image/);
 });
 
 test('a model with static shapes has no first part without padding, and with padding its first part runs once', async () => {

@@ -19,10 +19,11 @@ const ACROSS_BORDERS = -100;
 export function swin(network: Network, config: SwinConfig, pixels: Value): Value[] {
   const { b } = network;
   let x = b.scope('embeddings', () => patchEmbedding(network, config, pixels));
+  const masks = b.scope('encoder.windows', () => shiftMasks(network, config.window_size));
   const maps: Value[] = [];
   for (const [stage, depth] of config.depths.entries()) {
     const channels = config.embed_dim * 2 ** stage;
-    x = b.scope(`encoder.layers.${stage}`, () => stageBlocks(network, config, x, stage, depth));
+    x = b.scope(`encoder.layers.${stage}`, () => stageBlocks(network, config, x, stage, depth, masks));
     if (config.out_indices.includes(stage + 1))
       maps.push(
         b.scope('hidden_states_norms', () =>
@@ -91,49 +92,63 @@ interface Windows {
   readonly shiftMask: Value;
 }
 
-function stageBlocks(network: Network, config: SwinConfig, input: Value, stage: number, depth: number): Value {
+function stageBlocks(
+  network: Network,
+  config: SwinConfig,
+  input: Value,
+  stage: number,
+  depth: number,
+  masks: Value,
+): Value {
   const { b } = network;
-  const windows = b.scope('windows', () => planWindows(network, input, config.window_size));
+  const windows = b.scope('windows', () => planWindows(network, input, config.window_size, masks));
   let x = input;
   for (let block = 0; block < depth; block++)
     x = b.scope(`blocks.${block}`, () => swinBlock(network, config, x, stage, windows, block % 2 === 1));
   return x;
 }
 
-function planWindows(network: Network, x: Value, size: number): Windows {
+/** @param masks of the four kinds of windows, [4, 1, tokens, tokens] */
+function planWindows(network: Network, x: Value, size: number, masks: Value): Windows {
   const { b } = network;
   const mapSize = b.shapeOf(x, 1, 3);
   const counts = b.div(b.add(mapSize, b.integers(size - 1)), b.integers(size));
   const [rows, columns] = network.pair(counts);
-  return { size, mapSize, rows, columns, shiftMask: shiftMask(network, rows, columns, size) };
+  return { size, mapSize, rows, columns, shiftMask: b.gather(masks, kindsOfWindows(network, rows, columns), 0) };
 }
 
 /**
  * After a cyclic shift, tokens of different regions must not attend to each other (figure 4 of the paper). Only the windows of the
- * last row and of the last column hold several regions, so that there are four kinds of windows, whose masks are constants.
+ * last row and of the last column hold several regions, so that there are four kinds of windows, whose masks are constants:
+ * [4, 1, tokens, tokens].
  */
-function shiftMask(network: Network, rows: Value, columns: Value, size: number): Value {
-  const { b } = network;
+function shiftMasks({ b }: Network, size: number): Value {
+  const regions = b.constant(regionsOfKinds(size), [4, size ** 2]);
+  const same = b.equal(b.unsqueeze(regions, [1]), b.unsqueeze(regions, [2]));
+  return b.unsqueeze(b.where(same, 0, ACROSS_BORDERS), [1]);
+}
+
+/** The kind of each window, row by row: 2 more in the last row, and 1 more in the last column; int64 [windows]. */
+function kindsOfWindows({ b }: Network, rows: Value, columns: Value): Value {
   const isLast = (count: Value) => {
     const length = b.squeeze(count, [0]);
     return b.cast(b.equal(b.range(b.integer(0), length, b.integer(1)), b.sub(length, b.integer(1))), DataType.INT64);
   };
-  const kinds = b.add(b.unsqueeze(b.mul(isLast(rows), b.integers(2)), [1]), isLast(columns));
-  const masks = b.constant(masksOfKinds(size), [4, 1, size ** 2, size ** 2]);
-  return b.gather(masks, b.reshape(kinds, [-1]), 0);
+  return b.reshape(b.add(b.unsqueeze(b.mul(isLast(rows), b.integers(2)), [1]), isLast(columns)), [-1]);
 }
 
-/** The masks of windows that are not at an end, in the last column, in the last row, and in both: [4, 1, tokens, tokens]. */
-function masksOfKinds(size: number): Float32Array {
+/**
+ * The region of each token of a window that is in neither the last row nor the last column, in the last column, in the last row, and in
+ * both: int64 [4, tokens].
+ */
+function regionsOfKinds(size: number): BigInt64Array {
   const tokens = size * size;
   const border = size - Math.floor(size / 2);
-  return Float32Array.from({ length: 4 * tokens * tokens }, (_, at) => {
-    const [kind, from, to] = [Math.floor(at / tokens ** 2), Math.floor(at / tokens) % tokens, at % tokens];
-    const isAcross = (place: (token: number) => number) => place(from) >= border !== place(to) >= border;
-    const areApart =
-      (kind >= 2 && isAcross((token) => Math.floor(token / size))) ||
-      (kind % 2 === 1 && isAcross((token) => token % size));
-    return areApart ? ACROSS_BORDERS : 0;
+  return BigInt64Array.from({ length: 4 * tokens }, (_, at) => {
+    const [kind, token] = [Math.floor(at / tokens), at % tokens];
+    const isBelow = kind >= 2 && Math.floor(token / size) >= border;
+    const isRight = kind % 2 === 1 && token % size >= border;
+    return BigInt(2 * Number(isBelow) + Number(isRight));
   });
 }
 

@@ -11,7 +11,7 @@ import { DOMAIN, WINDOW_ATTENTION } from '../../../onnx/dino8-operators.ts';
 import { extractModel } from '../../../onnx/extract.ts';
 import { inferShapes } from '../../../onnx/infer/infer.ts';
 import type { Model } from '../../../onnx/read.ts';
-import { makeTensor, type TypedArray } from '../../../onnx/tensor.ts';
+import { makeTensor, type TypedArray, tensorElements } from '../../../onnx/tensor.ts';
 import { DataType } from '../../../onnx/types.ts';
 import { makeValueInfo } from '../../../onnx/value-info.ts';
 import { modelBytes } from '../../../onnx/write.ts';
@@ -364,8 +364,12 @@ describe('the bundled backbone', () => {
 
   const changes: readonly (readonly [string, (model: Model) => void])[] = [
     [
-      'the mask of shifted windows is another one',
-      (model) => replaceConstant(model, /windows\/Gather/, 0, new Float32Array(4 * 7 ** 4).fill(-1), [4, 1, 49, 49]),
+      'the mask of shifted windows is weaker',
+      (model) => replaceMasks(model, (masks) => masks.map((mask) => mask.map((x) => x / 100))),
+    ],
+    [
+      'the masks of the last row and of the last column are exchanged',
+      (model) => replaceMasks(model, ([inside = [], column = [], row = [], both = []]) => [inside, row, column, both]),
     ],
     ['tokens are in another order', (model) => setOrder(model, /blocks\.\d\/Transpose$/, [0, 1, 3, 4, 2, 5])],
     ['heads are split in another way', (model) => setOrder(model, /attention\.self\/Transpose_2/, [0, 3, 1, 2])],
@@ -389,6 +393,18 @@ function replaceConstant({ graph }: Model, pattern: RegExp, input: number, data:
   const name = `changed_${pattern.source}_${input}`;
   graph.initializer.push(makeTensor(name, dims, data));
   for (const node of graph.node) if (pattern.test(node.name)) node.input[input] = name;
+}
+
+/** Gives windows other masks of their four kinds. */
+function replaceMasks(model: Model, change: (masks: readonly number[][]) => readonly number[][]): void {
+  const gather = model.graph.node.find(({ name }) => /windows\/Gather/.test(name));
+  const stored = model.graph.initializer.find(({ name }) => name === gather?.input[0]);
+  if (!stored) throw new Error('the masks of shifted windows are stored');
+  const numbers = Array.from(tensorElements(stored), Number);
+  const length = numbers.length / 4;
+  const masks = [0, 1, 2, 3].map((kind) => numbers.slice(kind * length, (kind + 1) * length));
+  const changed = Float32Array.from(change(masks).flat());
+  replaceConstant(model, /windows\/Gather/, 0, changed, stored.dims.map(Number));
 }
 
 function setOrder({ graph }: Model, pattern: RegExp, order: readonly number[]): void {
