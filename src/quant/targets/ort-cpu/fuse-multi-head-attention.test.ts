@@ -27,7 +27,7 @@ interface Case {
   readonly masked: 'none' | 'some' | 'all';
   /** What is added to the score of a masked key. */
   readonly mask: number;
-  /** What products of queries and keys are multiplied by; 0.3 by default. */
+  /** The attention multiplies the products of queries and keys by this number. It is 0.3 by default. */
   readonly scale?: number;
   readonly seed: number;
 }
