@@ -4,10 +4,10 @@
 // is missing. Set DINO8_WERROR to treat warnings as errors, as CI does.
 import { execFile } from 'node:child_process';
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { compileAll } from './compile.mjs';
 import {
   engineCompilers,
   engineErrorFile,
@@ -69,27 +69,18 @@ function importsOf(path) {
   return imports.map(({ name }) => name).filter((name) => !GIVEN.includes(name));
 }
 
-/** Makes the modules in a folder. Sources are compiled as many at a time as there are processors. */
+/** Makes the modules in a folder. */
 async function build(compiler, temporary) {
-  const waiting = variants.flatMap((variant) =>
-    engineSources().map((source) => ({ variant, source, object: objectOf(variant, source) })),
+  const objectOf = (variant, source) =>
+    join(temporary, `${variant.file}-${relative(here, source).replaceAll(/[\\/]/g, '-')}.o`);
+  const files = variants.flatMap((variant) =>
+    engineSources().map((path) => ({
+      path,
+      flags: [...FLAGS, optimization(path), ...variant.flags],
+      object: objectOf(variant, path),
+    })),
   );
-  function objectOf(variant, source) {
-    return join(temporary, `${variant.file}-${relative(here, source).replaceAll(/[\\/]/g, '-')}.o`);
-  }
-  const compile = async () => {
-    for (let next = waiting.shift(); next; next = waiting.shift())
-      await run(compiler, [
-        ...FLAGS,
-        optimization(next.source),
-        ...next.variant.flags,
-        '-c',
-        next.source,
-        '-o',
-        next.object,
-      ]);
-  };
-  await Promise.all(Array.from({ length: availableParallelism() }, compile));
+  await compileAll(compiler, files);
   for (const variant of variants) {
     const objects = engineSources().map((source) => objectOf(variant, source));
     const linked = join(temporary, variant.file);

@@ -4,9 +4,9 @@
 // the same results; `dino8 doctor` then shows why. Set DINO8_WERROR to treat warnings as errors, as CI does.
 import { execFile } from 'node:child_process';
 import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
+import { compileAll } from './compile.mjs';
 import {
   buildFolder,
   compilers,
@@ -34,21 +34,18 @@ const FLAGS = [
   ...(process.env.DINO8_WERROR ? ['-Werror'] : []),
 ];
 
-/** Compiles all sources, as many at a time as there are processors, and links them to `library`. */
+/** Compiles all sources and links them to `library`. */
 async function build(compiler, library) {
   const temporary = join(buildFolder, `tmp-${process.pid}`);
   mkdirSync(temporary, { recursive: true });
   try {
-    const waiting = sources(compiler).map(({ path, flags }) => ({
+    const files = sources(compiler).map(({ path, flags }) => ({
+      path,
+      flags: [...FLAGS, ...flags],
       object: join(temporary, basename(path).replace('.cpp', '.o')),
-      command: [...FLAGS, ...flags, '-c', path],
     }));
-    const objects = waiting.map(({ object }) => object);
-    const worker = async () => {
-      for (let next = waiting.pop(); next; next = waiting.pop())
-        await run(compiler, [...next.command, '-o', next.object]);
-    };
-    await Promise.all(Array.from({ length: availableParallelism() }, worker));
+    await compileAll(compiler, files);
+    const objects = files.map(({ object }) => object);
     const linked = join(temporary, 'library');
     await run(compiler, ['-shared', ...objects, '-o', linked]);
     // The library is renamed into place, so that no process ever sees a part of it. It counts once its record is there.

@@ -7,6 +7,7 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { compileAll } from './compile.mjs';
 import { findEngineCompiler, TARGET, variants } from './engine.mjs';
 import { findCompiler, sources } from './library.mjs';
 
@@ -20,16 +21,18 @@ const EMULATOR = 'qemu-aarch64';
 const exists = (command) => spawnSync(command, ['--version'], { stdio: 'ignore' }).status === 0;
 
 /** Builds the kernels without ONNX Runtime's operators, and the program that compares them; runs it. */
-function compare(label, { compiler, architecture, flags, emulator = [] }) {
+async function compare(label, { compiler, architecture, flags, emulator = [] }) {
   const folder = mkdtempSync(join(tmpdir(), 'dino8-kernels-'));
   try {
     const common = ['-std=c++17', '-ffp-contract=fast', '-Wall', '-Wextra', '-Werror', ...flags];
     const wanted = sources(compiler, architecture).filter(({ path }) => /cpu_path\.cpp$|paths\//.test(path));
-    const objects = [...wanted, ...program].map(({ path, flags: own }) => {
-      const object = join(folder, basename(path).replace('.cpp', '.o'));
-      execFileSync(compiler, [...common, ...own, '-c', path, '-o', object], { stdio: 'inherit' });
-      return object;
-    });
+    const files = [...wanted, ...program].map(({ path, flags: own }) => ({
+      path,
+      flags: [...common, ...own],
+      object: join(folder, basename(path).replace('.cpp', '.o')),
+    }));
+    await compileAll(compiler, files);
+    const objects = files.map(({ object }) => object);
     const executable = join(folder, 'compare');
     execFileSync(compiler, [...flags, ...objects, '-o', executable], { stdio: 'inherit' });
     const [command, ...args] = [...emulator, executable, cases];
@@ -45,11 +48,11 @@ function compare(label, { compiler, architecture, flags, emulator = [] }) {
 const compiler = findCompiler();
 const sanitizers = ['-g', '-O1', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
 if (compiler === undefined) console.log('No C++ compiler was found, so that no kernels were compared.');
-else compare('this machine', { compiler, architecture: process.arch, flags: sanitizers });
+else await compare('this machine', { compiler, architecture: process.arch, flags: sanitizers });
 if (!exists(ARM_COMPILER) || !exists(EMULATOR))
   console.log(`64-bit ARM: not compared, since ${ARM_COMPILER} or ${EMULATOR} is not installed.`);
 else
-  compare('64-bit ARM, emulated', {
+  await compare('64-bit ARM, emulated', {
     compiler: ARM_COMPILER,
     architecture: 'arm64',
     flags: ['-O2', '-static'],
@@ -59,7 +62,7 @@ const wasmCompiler = findEngineCompiler();
 if (wasmCompiler === undefined) console.log('WebAssembly: not compared, since no compiler for it is installed.');
 else
   for (const variant of variants)
-    compare(`WebAssembly, ${variant.flags.join(' ')}`, {
+    await compare(`WebAssembly, ${variant.flags.join(' ')}`, {
       compiler: wasmCompiler,
       architecture: 'wasm',
       flags: [

@@ -6,12 +6,13 @@
 //   node kernels/fuzz.mjs --only engine              one of the two: library or engine
 //   node kernels/fuzz.mjs --operator Observe         one operator; --cases N, --seed S
 //   node kernels/fuzz.mjs --libfuzzer --seconds 600  the same inputs, steered by coverage, for each operator; needs clang++
-import { execFile, execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs, promisify } from 'node:util';
+import { parseArgs } from 'node:util';
+import { compileAll } from './compile.mjs';
 import { findCompiler, sources } from './library.mjs';
 
 const { values } = parseArgs({
@@ -44,7 +45,6 @@ const programs = values.only
     ? ['library']
     : ['library', 'engine'];
 
-const run = promisify(execFile);
 const env = {
   ...process.env,
   UBSAN_OPTIONS: 'print_stacktrace=1',
@@ -124,15 +124,13 @@ function sourcesOf(program) {
 
 /** Compiles a program. @returns its path */
 async function buildProgram(program) {
-  const waiting = sourcesOf(program).map(({ path, flags }) => ({
+  const files = sourcesOf(program).map(({ path, flags }) => ({
+    path,
+    flags: [...FLAGS, ...sanitizers, ...fuzzer, ...flags],
     object: join(folder, `${program}-${basename(path).replace('.cpp', '.o')}`),
-    args: [...FLAGS, ...sanitizers, ...fuzzer, ...flags, '-c', path],
   }));
-  const objects = waiting.map(({ object }) => object);
-  const worker = async () => {
-    for (let next = waiting.pop(); next; next = waiting.pop()) await run(compiler, [...next.args, '-o', next.object]);
-  };
-  await Promise.all(Array.from({ length: availableParallelism() }, worker));
+  await compileAll(compiler, files);
+  const objects = files.map(({ object }) => object);
   const executable = join(folder, program);
   execFileSync(compiler, [...sanitizers, ...fuzzer, ...objects, '-o', executable], { stdio: 'inherit' });
   return executable;
