@@ -37,14 +37,19 @@ std::vector<Byte> bytes(int64_t count) {
   return numbers;
 }
 
-// True if the numbers agree to `tolerance`, relative above 1; where one is not a number, the other is none either.
-inline bool agree(const std::vector<float>& a, const std::vector<float>& b, float tolerance) {
+// How many of the numbers differ by more than `tolerance`, relative above 1, or where only one of them is a number.
+inline int64_t differences(const std::vector<float>& a, const std::vector<float>& b, float tolerance) {
+  int64_t count = 0;
   for (size_t at = 0; at < a.size(); at++) {
     if (std::isnan(a[at]) && std::isnan(b[at])) continue;
     if (a[at] == b[at]) continue;
-    if (!(std::fabs(a[at] - b[at]) <= tolerance * std::max(1.0f, std::fabs(b[at])))) return false;
+    if (!(std::fabs(a[at] - b[at]) <= tolerance * std::max(1.0f, std::fabs(b[at])))) count++;
   }
-  return true;
+  return count;
+}
+
+inline bool agree(const std::vector<float>& a, const std::vector<float>& b, float tolerance) {
+  return differences(a, b, tolerance) == 0;
 }
 
 inline bool have_same_bits(const std::vector<float>& a, const std::vector<float>& b) {

@@ -11,7 +11,9 @@ bool compare_group_norm(const CpuKernels& kernels) {
   const int64_t channels = whole(1, 140), rows = whole(0, 3) == 0 ? kMostSummedRows : whole(1, 40), skipped = whole(0, 20);
   const auto from = whole(0, 3) == 0 ? std::vector<uint8_t>(static_cast<size_t>(skipped + rows * channels), 255)
                                      : bytes<uint8_t>(skipped + rows * channels);
-  const auto factors = reals(channels, 1, whole(0, 3) == 0), offsets = reals(channels, 1, whole(0, 3) == 0);
+  // Not both, since whether the sum of two large numbers overflows depends on whether a product is rounded before it is added.
+  const int64_t hostile = whole(0, 7);
+  const auto factors = reals(channels, 1, hostile == 0), offsets = reals(channels, 1, hostile == 1);
   std::vector<int32_t> sums[2], squares[2];
   std::vector<float> results[2];
   const CpuKernels* each[] = {&kernels, &scalar_kernels};
