@@ -11,9 +11,9 @@
 //   [rows, steps · 4] are `stride` bytes apart, the panels of the weight `panel_bytes`. No byte outside of them is read.
 //   A SizedTile takes one more argument, the distance of the steps of a row in bytes, which is 4 if it is left out;
 // - kKeepsSums; if it is true, also multiply_rows(panels, a, stride, weight, panel_bytes, steps, initial, take), the same for kRows rows,
-//   which calls take(row, sums) for each row instead. The sums are in registers: `sums` is a `RowSums`, with kAreWhole, which is true,
-//   width(), which is panels · 16, and sums(at), the vector from column `at` on. It returns false, and does nothing, unless there are
-//   kPanels panels or half as many.
+//   which calls take(row, column, sums) for each row, and for each column at which some panels begin, instead. The sums are in registers:
+//   `sums` is a `RowSums`, with kAreWhole, which is true, width(), the number of its columns, and sums(at), the vector from column
+//   `column` + `at` on. It returns false, and does nothing, unless there are kPanels panels or half as many, and at most kMostSteps steps.
 // Everything here is in an unnamed namespace; see paths/path_kernels.h.
 #pragma once
 
@@ -57,6 +57,7 @@ struct SizedTile {
   bool multiply_rows(int64_t panels, const uint8_t* a, int64_t stride, const int8_t* weight, int64_t panel_bytes, int64_t steps,
                      const int32_t* initial, const Take& take) const {
     constexpr int kHalf = Sized::kPanels / 2;
+    if (steps > Sized::kMostSteps) return false;
     if (panels == kPanels) {
       Sized::template multiply_rows<Sized::kPanels>(a, stride, weight, panel_bytes, steps, initial, take);
       return true;

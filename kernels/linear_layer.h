@@ -81,8 +81,8 @@ void linear_layer_by_rows(const uint8_t* a, int64_t rows, int64_t stride, const 
     for (int64_t row = 0; row < rows; row += Tile::kRows) {
       const int64_t some_rows = std::min(Tile::kRows, rows - row);
       if constexpr (Tile::kKeepsSums) {
-        const auto take = [&, scale = layer.scale + column](int64_t each, auto row_sums) {
-          finish(row + each, column, row_sums.width(), RowResults<decltype(row_sums)>{row_sums, scale, bias});
+        const auto take = [&, scale = layer.scale + column](int64_t each, int64_t at, auto row_sums) {
+          finish(row + each, column + at, row_sums.width(), RowResults<decltype(row_sums)>{row_sums, scale + at, bias + at});
         };
         if (some_rows == Tile::kRows && count == width &&
             tile.multiply_rows(some_panels, a + row * stride, stride, weight, layer.panel_bytes(), steps, initial, take))

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <limits>
 
 #include "float_vector.h"
 #include "packed_weight.h"
@@ -32,6 +33,7 @@ struct SixRowTile {
   static constexpr int32_t kOffset = Panels::kOffset;
   static constexpr bool kIsPreferred = true;
   static constexpr bool kKeepsSums = true;
+  static constexpr int64_t kMostSteps = std::numeric_limits<int64_t>::max();
   using Sums = typename Panels::Sums;
 
   template <int Rows, int Count>
@@ -68,7 +70,8 @@ struct SixRowTile {
     add_products<kRows, Count>(a, stride, weight, panel_bytes, steps, initial, kStepDepth, row0, row1, row2, row3, row4, row5);
     hold<Count>(row0), hold<Count>(row1), hold<Count>(row2), hold<Count>(row3), hold<Count>(row4), hold<Count>(row5);
     using Row = RowSums<Count>;
-    take(0, Row{row0}), take(1, Row{row1}), take(2, Row{row2}), take(3, Row{row3}), take(4, Row{row4}), take(5, Row{row5});
+    take(0, 0, Row{row0}), take(1, 0, Row{row1}), take(2, 0, Row{row2});
+    take(3, 0, Row{row3}), take(4, 0, Row{row4}), take(5, 0, Row{row5});
   }
 
  private:
