@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "float_vector.h"
+#include "moments_so_far.h"
 
 namespace dino8 {
 namespace {
@@ -70,15 +71,26 @@ struct NormMoments {
       inverse[row] = 1 / std::sqrt(sum_of(sums[row]) / static_cast<float>(count) + epsilon);
     }
   }
+
+  // Takes them from what was added up while the rows were made. Their `count` is a multiple of kFloatLanes.
+  NormMoments(const MomentsSoFar* rows, int64_t count, float epsilon) {
+#pragma GCC unroll 8
+    for (int row = 0; row < Rows; row++) {
+      mean[row] = sum_of(rows[row].mean) / static_cast<float>(kFloatLanes);
+      const FloatVector distance = rows[row].mean - mean[row];
+      const FloatVector squares = rows[row].squares + distance * distance * static_cast<float>(count / kFloatLanes);
+      inverse[row] = 1 / std::sqrt(sum_of(squares) / static_cast<float>(count) + epsilon);
+    }
+  }
 };
 
-// The same as normalize_few for rows [Rows, count] that have at least as many numbers as a vector.
+// Normalizes rows [Rows, count] that have at least as many numbers as a vector; y may be x.
 template <int Rows>
-inline void normalize(const float* x, int64_t count, const float* scale, const float* bias, float epsilon, float* y) {
+inline void normalize_by(const NormMoments<Rows>& moments, const float* x, int64_t count, const float* scale, const float* bias,
+                         float* y) {
   const int64_t whole = whole_vectors(count), rest = count - whole, last = count - kFloatLanes;
   const float* rows[Rows];
   for (int row = 0; row < Rows; row++) rows[row] = x + row * count;
-  const NormMoments<Rows> moments(rows, count, epsilon);
   const auto result = [&](int row, int64_t at) {
     return (load_floats(rows[row] + at) - moments.mean[row]) * moments.inverse[row] * load_floats(scale + at) + load_floats(bias + at);
   };
@@ -92,6 +104,14 @@ inline void normalize(const float* x, int64_t count, const float* scale, const f
   }
   if (rest > 0)
     for (int row = 0; row < Rows; row++) store_floats(y + row * count + last, end[row]);
+}
+
+// The same as normalize_few for rows [Rows, count] that have at least as many numbers as a vector.
+template <int Rows>
+inline void normalize(const float* x, int64_t count, const float* scale, const float* bias, float epsilon, float* y) {
+  const float* rows[Rows];
+  for (int row = 0; row < Rows; row++) rows[row] = x + row * count;
+  normalize_by(NormMoments<Rows>(rows, count, epsilon), x, count, scale, bias, y);
 }
 
 // y = LayerNormalization(x) over `count` numbers (https://onnx.ai/onnx/operators/onnx__LayerNormalization.html); y may be x.
@@ -108,6 +128,20 @@ inline void layer_norms(const float* x, int64_t rows, int64_t count, const float
     for (; row + kNormRows <= rows; row += kNormRows)
       normalize<kNormRows>(x + row * count, count, scale, bias, epsilon, y + row * count);
   for (; row < rows; row++) layer_norm(x + row * count, count, scale, bias, epsilon, y + row * count);
+}
+
+// The same in place for rows whose moments were added up while they were made. `count` is a multiple of kFloatLanes.
+inline void layer_norms_by(const MomentsSoFar* moments, int64_t rows, int64_t count, const float* scale, const float* bias, float epsilon,
+                           float* y) {
+  int64_t row = 0;
+  for (; row + kNormRows <= rows; row += kNormRows) {
+    float* const some = y + row * count;
+    normalize_by(NormMoments<kNormRows>(moments + row, count, epsilon), some, count, scale, bias, some);
+  }
+  for (; row < rows; row++) {
+    float* const one = y + row * count;
+    normalize_by(NormMoments<1>(moments + row, count, epsilon), one, count, scale, bias, one);
+  }
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "prefetch.h"
 #include "quantize_rows.h"
 #include "residual_sum.h"
+#include "moments_so_far.h"
 
 namespace dino8 {
 namespace {
@@ -83,30 +84,54 @@ void layer_to_floats(const uint8_t* from, int64_t rows, int64_t stride, const Pa
                              });
 }
 
-// Normalizes `rows` sums with the residual if the norm is behind the layers.
-inline void normalize_sums(const LinearBlock& block, int64_t rows, float* y) {
+// The same with a residual, for columns that are a multiple of 16. The moments of the sums are added to `moments` [rows].
+template <class Tile>
+void layer_to_floats_and_moments(const uint8_t* from, int64_t rows, int64_t stride, const PackedLayer& layer, ByteRange input,
+                                 const float* residual, const ResidualSum& sum, const float* read_next, float* to,
+                                 MomentsSoFar* moments) {
+  linear_layer_by_rows<Tile>(from, rows, stride, layer, input.zero_point,
+                             [=, columns = layer.columns](int64_t row, int64_t column, int64_t count, auto results) {
+                               const int64_t place = row * columns + column;
+                               if (read_next) prefetch_row(read_next + place, count);
+                               sum.store(residual + place, count, results, to + place, column, moments[row]);
+                             });
+}
+
+// Normalizes `rows` sums with the residual if the norm is behind the layers. `moments` [rows] are theirs, or null.
+inline void normalize_sums(const LinearBlock& block, int64_t rows, const MomentsSoFar* moments, float* y) {
   const int64_t columns = block.last().columns;
   if (block.has_norm_before) return;
-  layer_norms(y, rows, columns, block.norm_scale, block.norm_bias, block.norm_epsilon, y);
+  if (moments) layer_norms_by(moments, rows, columns, block.norm_scale, block.norm_bias, block.norm_epsilon, y);
+  else layer_norms(y, rows, columns, block.norm_scale, block.norm_bias, block.norm_epsilon, y);
 }
 
 // Adds a row of the residual to a row of the result of the layers, y, and normalizes the sum if the norm is behind the layers.
 __attribute__((noinline)) void add_residual(const LinearBlock& block, const float* residual, float* y) {
   ResidualSum(block.rounding).add(residual, block.last().columns, y);
-  normalize_sums(block, 1, y);
+  normalize_sums(block, 1, nullptr, y);
+}
+
+// True if the moments of a block's results can be added up while these are in registers.
+template <class Tile>
+bool adds_moments(const LinearBlock& block) {
+  return Tile::kKeepsSums && block.residual && !block.row_scale && !block.has_norm_before &&
+         block.last().columns % kPanelColumns == 0;
 }
 
 // What lies between the steps of a block for some rows.
 struct BlockMemory {
   ByteRows quantized, between;
   Floats normalized, results;
+  // Of rows that are normalized behind the layers; null for other ones.
+  std::unique_ptr<MomentsSoFar[]> moments;
 
-  BlockMemory(const LinearBlock& block, int64_t rows)
+  BlockMemory(const LinearBlock& block, int64_t rows, bool adds_moments)
       : quantized(block.bytes ? 0 : rows, block.first.depth, 0),
         // Rows whose distance is a power of two would share a few places of the first-level cache.
         between(block.has_second ? rows : 0, block.second.depth, 1),
         normalized(block.has_norm_before ? kNormRows * block.first.depth : 0),
-        results(block.y ? 0 : rows * block.last().columns) {}
+        results(block.y ? 0 : rows * block.last().columns),
+        moments(adds_moments ? new MomentsSoFar[static_cast<size_t>(rows)] : nullptr) {}
 };
 
 // Takes `rows` rows through a block. The processor loads what is read of the `next` rows into its caches meanwhile.
@@ -116,6 +141,8 @@ void some_rows(const LinearBlock& block, int64_t rows, int64_t next, const Block
   const ResidualSum sum(block.rounding);
   const ByteRows &quantized = memory.quantized, &between = memory.between;
   float* const y = block.y ? block.y : memory.results.get();
+  MomentsSoFar* const moments = memory.moments.get();
+  if (moments) std::fill_n(moments, rows, MomentsSoFar());
   const uint8_t* input = block.x ? quantized.row(0) : block.bytes;
   const int64_t stride = block.x ? quantized.stride : depth;
   if (block.x)
@@ -134,21 +161,29 @@ void some_rows(const LinearBlock& block, int64_t rows, int64_t next, const Block
   // The processor does not foresee by itself which rows follow those that are read again for each panel.
   if (block.bytes)
     for (int64_t at = 0; at < next * depth; at += 64) __builtin_prefetch(block.bytes + rows * depth + at);
+  const auto last_layer = [&](const uint8_t* from, int64_t from_stride, ByteRange range, const float* read_next) {
+    if constexpr (Tile::kKeepsSums) {
+      if (moments)
+        return layer_to_floats_and_moments<Tile>(from, rows, from_stride, block.last(), range, block.residual, sum, read_next, y,
+                                                 moments);
+    }
+    layer_to_floats<Tile>(from, rows, from_stride, block.last(), range, block.residual, sum, read_next, y);
+  };
   if (block.has_second) {
     const int32_t zero_point = block.input.zero_point;
     if (block.activation == Activation::kGelu)
       layer_to_bytes<Tile>(input, rows, stride, block.first, zero_point, GeluToBytes(block.hidden), between);
     else
       layer_to_bytes<Tile>(input, rows, stride, block.first, zero_point, FloatsToBytes(block.hidden), between);
-    layer_to_floats<Tile>(between.row(0), rows, between.stride, block.second, block.hidden, block.residual, sum, nullptr, y);
+    last_layer(between.row(0), between.stride, block.hidden, nullptr);
   } else {
     const float* const next_residual = block.residual && next >= rows ? block.residual + rows * columns : nullptr;
-    layer_to_floats<Tile>(input, rows, stride, block.first, block.input, block.residual, sum, next_residual, y);
+    last_layer(input, stride, block.input, next_residual);
   }
   if (block.row_scale)
     for (int64_t row = 0; row < rows; row++)
       for (int64_t column = 0; column < columns; column++) y[row * columns + column] *= block.row_scale[row];
-  if (block.residual) normalize_sums(block, rows, y);
+  if (block.residual) normalize_sums(block, rows, moments, y);
   if (block.y_bytes) quantize_row(y, rows * columns, block.y_range, block.y_bytes);
 }
 
@@ -176,7 +211,7 @@ inline void take_rows(int64_t begin, int64_t end, Take take) {
 
 template <class Tile>
 void linear_block_rows(const LinearBlock& block, int64_t begin, int64_t end) {
-  const BlockMemory memory(block, std::min(Tile::kRowsAtATime, end - begin));
+  const BlockMemory memory(block, std::min(Tile::kRowsAtATime, end - begin), adds_moments<Tile>(block));
   take_rows<Tile>(begin, end, [&](int64_t start, int64_t rows, int64_t next) {
     some_rows<Tile>(from_row(block, start), rows, next, memory);
   });
@@ -188,8 +223,8 @@ void two_linear_blocks_rows(const LinearBlock& first, const LinearBlock& second,
   const int64_t most = std::min(Tile::kRowsAtATime, end - begin);
   const Floats middle(most * first.last().columns);
   LinearBlock head = first, tail = second;
-  head.y = middle.get();
-  const BlockMemory of_head(head, most), of_tail(tail, most);
+  head.y = middle.get(), tail.x = tail.residual = middle.get();
+  const BlockMemory of_head(head, most, adds_moments<Tile>(head)), of_tail(tail, most, adds_moments<Tile>(tail));
   take_rows<Tile>(begin, end, [&](int64_t start, int64_t rows, int64_t next) {
     head = from_row(first, start), tail = from_row(second, start);
     head.y = middle.get(), tail.x = tail.residual = middle.get();

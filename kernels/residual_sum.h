@@ -6,6 +6,7 @@
 
 #include "linear_layer.h"
 #include "quantize_rows.h"
+#include "moments_so_far.h"
 
 namespace dino8 {
 namespace {
@@ -63,6 +64,24 @@ class ResidualSum {
     std::copy(x + at, x + count, few);
     store_floats(few, (*this)(load_floats(few), results.vector(at)));
     std::copy(few, few + (count - at), y + at);
+  }
+
+  // The same for `columns` columns, a multiple of 16, from `column` of a row on, whose moments are added to `moments`.
+  template <class Results>
+  void store(const float* x, int64_t columns, const Results& results, float* y, int64_t column, MomentsSoFar& moments) const {
+    MomentsSoFar sums = moments;
+    take_vectors(results.known_count(columns), [&](auto vectors, int64_t at) {
+      constexpr int kCount = vectors;
+      FloatVector some[kCount];
+#pragma GCC unroll 4
+      for (int each = 0; each < kCount; each++) {
+        const int64_t place = at + each * kFloatLanes;
+        some[each] = (*this)(load_floats(x + place), results.vector(place));
+        store_floats(y + place, some[each]);
+      }
+      sums.add(some, column + at);
+    });
+    moments = sums;
   }
 
  private:

@@ -1,0 +1,34 @@
+// The moments of a row, added up by parts of the row while these are in registers. Everything here is in an unnamed namespace; see
+// paths/path_kernels.h.
+#pragma once
+
+#include <cstdint>
+
+#include "float_vector.h"
+
+namespace dino8 {
+namespace {
+
+// What is known of the columns of a row that were added. Element k of the vectors is of the columns k, k + kFloatLanes and so on: their
+// mean, and the sum of the squares of their distances from it. Parts are joined as Chan, Golub and LeVeque do (Updating formulae and a
+// pairwise algorithm for computing sample variances, 1979), so that no large sums are subtracted from each other.
+struct MomentsSoFar {
+  FloatVector mean = {}, squares = {};
+
+  // Adds `Count` vectors of a row, the first of which begins at `column`. The columns before were added already.
+  template <int Count>
+  void add(const FloatVector (&x)[Count], int64_t column) {
+    FloatVector sum = x[0], part = {};
+    for (int each = 1; each < Count; each++) sum += x[each];
+    const FloatVector part_mean = sum * (1.0f / Count);
+    for (int each = 0; each < Count; each++) part += (x[each] - part_mean) * (x[each] - part_mean);
+    constexpr int64_t kColumns = Count * kFloatLanes;
+    const float share = static_cast<float>(kColumns) / static_cast<float>(column + kColumns);
+    const FloatVector distance = part_mean - mean;
+    mean += distance * share;
+    squares += part + distance * (distance * (share * static_cast<float>(column / kFloatLanes)));
+  }
+};
+
+}  // namespace
+}  // namespace dino8
