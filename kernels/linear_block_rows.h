@@ -122,7 +122,7 @@ bool adds_moments(const LinearBlock& block) {
 struct BlockMemory {
   ByteRows quantized, between;
   Floats normalized, results;
-  // Of rows that are normalized behind the layers; null for other ones.
+  // The moments of the results of each row, or null where they are not added up; see `adds_moments`.
   std::unique_ptr<MomentsSoFar[]> moments;
 
   BlockMemory(const LinearBlock& block, int64_t rows, bool adds_moments)

@@ -9,9 +9,10 @@
 namespace dino8 {
 namespace {
 
-// What is known of the columns of a row that were added. Element k of the vectors is of the columns k, k + kFloatLanes and so on: their
-// mean, and the sum of the squares of their distances from it. Parts are joined as Chan, Golub and LeVeque do (Updating formulae and a
-// pairwise algorithm for computing sample variances, 1979), so that no large sums are subtracted from each other.
+// The moments of the columns of a row that were added so far. Element k of both vectors describes the columns k, k + kFloatLanes and so
+// on: `mean` has their mean, and `squares` the sum of their squared distances from it. `add` joins the moments of two parts as Chan,
+// Golub and LeVeque do (Updating formulae and a pairwise algorithm for computing sample variances, 1979), which subtracts no large sums
+// from each other.
 struct MomentsSoFar {
   FloatVector mean = {}, squares = {};
 

@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include "linear_layer.h"
-#include "quantize_rows.h"
 #include "moments_so_far.h"
+#include "quantize_rows.h"
 
 namespace dino8 {
 namespace {

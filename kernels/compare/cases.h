@@ -37,7 +37,8 @@ std::vector<Byte> bytes(int64_t count) {
   return numbers;
 }
 
-// How many of the numbers differ by more than `tolerance`, relative above 1, or where only one of them is a number.
+// Counts the pairs of numbers that do not agree. Two numbers agree if their difference is at most `tolerance`, or `tolerance` times the
+// second number where that is above 1. NaN agrees with NaN only.
 inline int64_t differences(const std::vector<float>& a, const std::vector<float>& b, float tolerance) {
   int64_t count = 0;
   for (size_t at = 0; at < a.size(); at++) {
@@ -48,6 +49,7 @@ inline int64_t differences(const std::vector<float>& a, const std::vector<float>
   return count;
 }
 
+// True if all pairs of numbers agree.
 inline bool agree(const std::vector<float>& a, const std::vector<float>& b, float tolerance) {
   return differences(a, b, tolerance) == 0;
 }
