@@ -37,21 +37,15 @@ std::vector<Byte> bytes(int64_t count) {
   return numbers;
 }
 
-// Counts the pairs of numbers that do not agree. Two numbers agree if their difference is at most `tolerance`, or `tolerance` times the
-// second number where that is above 1. NaN agrees with NaN only.
-inline int64_t differences(const std::vector<float>& a, const std::vector<float>& b, float tolerance) {
-  int64_t count = 0;
+// True if all pairs of numbers agree: if their difference is at most `tolerance`, or `tolerance` times the second number where that is
+// above 1. NaN agrees with NaN only.
+inline bool agree(const std::vector<float>& a, const std::vector<float>& b, float tolerance) {
   for (size_t at = 0; at < a.size(); at++) {
     if (std::isnan(a[at]) && std::isnan(b[at])) continue;
     if (a[at] == b[at]) continue;
-    if (!(std::fabs(a[at] - b[at]) <= tolerance * std::max(1.0f, std::fabs(b[at])))) count++;
+    if (!(std::fabs(a[at] - b[at]) <= tolerance * std::max(1.0f, std::fabs(b[at])))) return false;
   }
-  return count;
-}
-
-// True if all pairs of numbers agree.
-inline bool agree(const std::vector<float>& a, const std::vector<float>& b, float tolerance) {
-  return differences(a, b, tolerance) == 0;
+  return true;
 }
 
 inline bool have_same_bits(const std::vector<float>& a, const std::vector<float>& b) {
