@@ -57,7 +57,7 @@ const peaks = [];
 const productsOfRuntime = [];
 const profiles = [];
 while (profiles.length < rounds) {
-  peaks.push(kernelPeak(threads));
+  peaks.push(await kernelPeak(threads));
   productsOfRuntime.push(await runtimeProduct(threads));
   profiles.push(await profileRun(path, { threads, ...kernelOptions() }, feeds, RUNS));
 }

@@ -4,8 +4,7 @@
 // is missing. Set DINO8_WERROR to treat warnings as errors, as CI does.
 import { execFile } from 'node:child_process';
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join, relative } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { compileAll } from './compile.mjs';
 import {
@@ -24,7 +23,6 @@ import {
 import { buildFolder } from './library.mjs';
 
 const run = promisify(execFile);
-const here = dirname(fileURLToPath(import.meta.url));
 
 const FLAGS = [
   TARGET,
@@ -71,18 +69,12 @@ function importsOf(path) {
 
 /** Makes the modules in a folder. */
 async function build(compiler, temporary) {
-  const objectOf = (variant, source) =>
-    join(temporary, `${variant.file}-${relative(here, source).replaceAll(/[\\/]/g, '-')}.o`);
-  const files = variants.flatMap((variant) =>
-    engineSources().map((path) => ({
-      path,
-      flags: [...FLAGS, optimization(path), ...variant.flags],
-      object: objectOf(variant, path),
-    })),
-  );
-  await compileAll(compiler, files);
+  const files = engineSources().map((path) => ({ path, flags: [optimization(path)] }));
   for (const variant of variants) {
-    const objects = engineSources().map((source) => objectOf(variant, source));
+    const objects = await compileAll(compiler, files, {
+      folder: join(temporary, `objects-${variant.file}`),
+      flags: [...FLAGS, ...variant.flags],
+    });
     const linked = join(temporary, variant.file);
     await run(compiler, [...LINK_FLAGS, ...variant.flags, ...objects, '-o', linked]);
     const imports = importsOf(linked);

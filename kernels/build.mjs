@@ -37,15 +37,8 @@ const FLAGS = [
 /** Compiles all sources and links them to `library`. */
 async function build(compiler, library) {
   const temporary = join(buildFolder, `tmp-${process.pid}`);
-  mkdirSync(temporary, { recursive: true });
   try {
-    const files = sources(compiler).map(({ path, flags }) => ({
-      path,
-      flags: [...FLAGS, ...flags],
-      object: join(temporary, basename(path).replace('.cpp', '.o')),
-    }));
-    await compileAll(compiler, files);
-    const objects = files.map(({ object }) => object);
+    const objects = await compileAll(compiler, sources(compiler), { folder: temporary, flags: FLAGS });
     const linked = join(temporary, 'library');
     await run(compiler, ['-shared', ...objects, '-o', linked]);
     // The library is renamed into place, so that no process ever sees a part of it. It counts once its record is there.

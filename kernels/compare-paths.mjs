@@ -5,7 +5,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { compileAll } from './compile.mjs';
 import { findEngineCompiler, TARGET, variants } from './engine.mjs';
@@ -26,13 +26,7 @@ async function compare(label, { compiler, architecture, flags, emulator = [] }) 
   try {
     const common = ['-std=c++17', '-ffp-contract=fast', '-Wall', '-Wextra', '-Werror', ...flags];
     const wanted = sources(compiler, architecture).filter(({ path }) => /cpu_path\.cpp$|paths\//.test(path));
-    const files = [...wanted, ...program].map(({ path, flags: own }) => ({
-      path,
-      flags: [...common, ...own],
-      object: join(folder, basename(path).replace('.cpp', '.o')),
-    }));
-    await compileAll(compiler, files);
-    const objects = files.map(({ object }) => object);
+    const objects = await compileAll(compiler, [...wanted, ...program], { folder, flags: common });
     const executable = join(folder, 'compare');
     execFileSync(compiler, [...flags, ...objects, '-o', executable], { stdio: 'inherit' });
     const [command, ...args] = [...emulator, executable, cases];

@@ -9,7 +9,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { compileAll } from './compile.mjs';
@@ -124,14 +124,9 @@ function sourcesOf(program) {
 
 /** Compiles a program. @returns its path */
 async function buildProgram(program) {
-  const files = sourcesOf(program).map(({ path, flags }) => ({
-    path,
-    flags: [...FLAGS, ...sanitizers, ...fuzzer, ...flags],
-    object: join(folder, `${program}-${basename(path).replace('.cpp', '.o')}`),
-  }));
-  await compileAll(compiler, files);
-  const objects = files.map(({ object }) => object);
-  const executable = join(folder, program);
+  const flags = [...FLAGS, ...sanitizers, ...fuzzer];
+  const objects = await compileAll(compiler, sourcesOf(program), { folder: join(folder, program), flags });
+  const executable = join(folder, `fuzz-${program}`);
   execFileSync(compiler, [...sanitizers, ...fuzzer, ...objects, '-o', executable], { stdio: 'inherit' });
   return executable;
 }
