@@ -1,7 +1,8 @@
 // Measures how many multiply-adds of bytes a second dino8's own integer product does when everything is in the caches of a
-// processor, and how many its instruction does on registers alone: the limits of bench/roofline.mjs. All bytes are random, since
-// multipliers take less power for equal ones: zeros let AMX do 1.2 times as many (measured). It goes by the instruction set that DINO8_KERNEL_PATH names, or by the fastest one. Prints one line of JSON; the rate of registers is 0 for
-// instruction sets without a dot product on this architecture. usage: kernel_peak THREADS
+// processor, and how many its instruction does on registers alone: the limits of bench/roofline.mjs. It goes by the instruction
+// set that DINO8_KERNEL_PATH names, or by the fastest one. All bytes are random: multipliers take less power for zeros, of which
+// AMX multiplies 1.2 times as many a second (measured). Prints one line of JSON; the rate of registers is 0 for instruction sets
+// without a dot product on this architecture. usage: kernel_peak THREADS
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>

@@ -54,6 +54,12 @@ class AmxTile {
   static constexpr int64_t kTileRows = 16, kMaxPiece = 16;
   // With fewer steps in a piece, VPDPBUSD is faster.
   static constexpr int64_t kMinPiece = 3;
+  // So many pieces of a panel are loaded into the caches before they are read.
+  static constexpr int64_t kPiecesAhead = 2;
+
+  __attribute__((always_inline)) static void prefetch_bytes(const int8_t* from, int64_t count) {
+    for (int64_t at = 0; at < count; at += 64) __builtin_prefetch(from + at);
+  }
 
   static void load(const TileConfiguration& configuration) { asm volatile("ldtilecfg %0" ::"m"(configuration)); }
 
@@ -92,6 +98,9 @@ class AmxTile {
     }
     const int64_t piece = piece_ * kStepDepth, piece_of_panel = piece_ * kStepBytes;
     for (int64_t at = 0; at < steps_; at += piece_, a += piece, a1 += piece, weight += piece_of_panel) {
+      // The processor does not foresee which lines of two panels follow.
+      prefetch_bytes(weight + kPiecesAhead * piece_of_panel, piece_of_panel);
+      if constexpr (Panels > 1) prefetch_bytes(weight + panel_bytes + kPiecesAhead * piece_of_panel, piece_of_panel);
       _tile_loadd(6, weight, kStepBytes);
       _tile_loadd(4, a, stride);
       _tile_dpbusd(0, 4, 6);
