@@ -71,7 +71,7 @@ export function sourceHash() {
   const hash = createHash('sha256');
   for (const folder of ['.', 'paths', ...FOLDERS])
     for (const name of readdirSync(join(here, folder)).sort())
-      if (/\.(cpp|h)$/.test(name) || (folder === '.' && /^(build-engine|engine|library)\.mjs$/.test(name)))
+      if (/\.(cpp|h)$/.test(name) || (folder === '.' && /^(build-engine|compile|engine|library)\.mjs$/.test(name)))
         hash.update(`${folder}/${name}`).update(readFileSync(join(here, folder, name)));
   return hash.digest('hex');
 }

@@ -78,7 +78,7 @@ export function libraryFile() {
   const hash = createHash('sha256');
   for (const folder of ['.', 'paths'])
     for (const name of readdirSync(join(here, folder)).sort())
-      if (/\.(cpp|h)$|^(build|library)\.mjs$/.test(name))
+      if (/\.(cpp|h)$|^(build|compile|library)\.mjs$/.test(name))
         hash.update(name).update(readFileSync(join(here, folder, name)));
   const extension = { darwin: 'dylib', win32: 'dll' }[process.platform] ?? 'so';
   const digest = hash.digest('hex').slice(0, 12);

@@ -54,7 +54,7 @@ class AmxTile {
   static constexpr int64_t kTileRows = 16, kMaxPiece = 16;
   // With fewer steps in a piece, VPDPBUSD is faster.
   static constexpr int64_t kMinPiece = 3;
-  // So many pieces of a panel are loaded into the caches before they are read.
+  // The weights of a piece are asked for while the piece that is so many before it is multiplied.
   static constexpr int64_t kPiecesAhead = 2;
 
   __attribute__((always_inline)) static void prefetch_bytes(const int8_t* from, int64_t count) {
@@ -98,9 +98,11 @@ class AmxTile {
     }
     const int64_t piece = piece_ * kStepDepth, piece_of_panel = piece_ * kStepBytes;
     for (int64_t at = 0; at < steps_; at += piece_, a += piece, a1 += piece, weight += piece_of_panel) {
-      // The processor does not foresee which lines of two panels follow.
-      prefetch_bytes(weight + kPiecesAhead * piece_of_panel, piece_of_panel);
-      if constexpr (Panels > 1) prefetch_bytes(weight + panel_bytes + kPiecesAhead * piece_of_panel, piece_of_panel);
+      // The processor does not foresee which lines follow. Behind the end of these panels come the next ones.
+      const int64_t passed = at + kPiecesAhead * piece_ < steps_ ? 0 : (Panels - 1) * panel_bytes;
+      const int8_t* const ahead = weight + kPiecesAhead * piece_of_panel + passed;
+      prefetch_bytes(ahead, piece_of_panel);
+      if constexpr (Panels > 1) prefetch_bytes(ahead + panel_bytes, piece_of_panel);
       _tile_loadd(6, weight, kStepBytes);
       _tile_loadd(4, a, stride);
       _tile_dpbusd(0, 4, 6);
