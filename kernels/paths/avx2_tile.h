@@ -21,7 +21,7 @@ struct Avx2Tile {
   static constexpr int32_t kOffset = 0;
   static constexpr bool kIsPreferred = true;
   static constexpr bool kKeepsSums = true;
-  static constexpr int64_t kMostSteps = 512;
+  static constexpr int64_t kMostSteps = 768;
 
   template <int Rows, int Panels>
   static void multiply(const uint8_t* a, int64_t stride, const int8_t* weight, int64_t panel_bytes, int64_t steps,
@@ -74,7 +74,7 @@ struct Avx2Tile {
 
  private:
   static constexpr int64_t kHalf = kPanelColumns / 2;
-  // So many steps of the rows of a tile take 16 kB when they are widened.
+  // So many steps of the rows of a tile take 24 kB when they are widened.
   static constexpr int64_t kSteps = kMostSteps, kWords = kSteps * kStepDepth;
 
   static void widen(const uint8_t* from, int64_t steps, int64_t step_stride, int16_t* to) {
