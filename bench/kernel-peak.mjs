@@ -5,7 +5,7 @@ import { existsSync, rmSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { compileAll } from '../kernels/compile.mjs';
-import { findCompiler, libraryFile, sources } from '../kernels/library.mjs';
+import { findCompiler, libraryFile, pathSources } from '../kernels/library.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const program = join(here, 'kernel_peak.cpp');
@@ -28,7 +28,7 @@ async function buildTo(executable) {
     throw new Error('No C++ compiler was found, so the peak cannot be measured; install one.');
   const objects = join(folder, `peak-${process.pid}`);
   try {
-    const wanted = sources(compiler).filter(({ path }) => /cpu_path\.cpp$|paths\//.test(path));
+    const wanted = pathSources(compiler);
     // The path's choice and this program are compiled for the same instruction sets.
     const { flags: macros } = wanted.find(({ path }) => path.endsWith('cpu_path.cpp'));
     const files = [...wanted, { path: program, flags: macros }];

@@ -101,7 +101,6 @@ if (compiler === undefined)
   fail(`no C++ compiler with the C++ library for WebAssembly was found; ${engineCompilers.join(', ')} were tried`);
 else {
   const temporary = join(buildFolder, `tmp-engine-${process.pid}`);
-  mkdirSync(temporary, { recursive: true });
   try {
     const hash = sourceHash();
     await build(compiler, temporary);

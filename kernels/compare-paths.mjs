@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { compileAll } from './compile.mjs';
 import { findEngineCompiler, TARGET, variants } from './engine.mjs';
-import { findCompiler, sources } from './library.mjs';
+import { findCompiler, pathSources } from './library.mjs';
 
 const cases = process.argv[2] ?? '60';
 const folderOfProgram = fileURLToPath(new URL('compare', import.meta.url));
@@ -25,8 +25,8 @@ async function compare(label, { compiler, architecture, flags, emulator = [] }) 
   const folder = mkdtempSync(join(tmpdir(), 'dino8-kernels-'));
   try {
     const common = ['-std=c++17', '-ffp-contract=fast', '-Wall', '-Wextra', '-Werror', ...flags];
-    const wanted = sources(compiler, architecture).filter(({ path }) => /cpu_path\.cpp$|paths\//.test(path));
-    const objects = await compileAll(compiler, [...wanted, ...program], { folder, flags: common });
+    const files = [...pathSources(compiler, architecture), ...program];
+    const objects = await compileAll(compiler, files, { folder, flags: common });
     const executable = join(folder, 'compare');
     execFileSync(compiler, [...flags, ...objects, '-o', executable], { stdio: 'inherit' });
     const [command, ...args] = [...emulator, executable, cases];

@@ -8,6 +8,7 @@
 
 #include "deformable_attention_queries.h"
 #include "linear_block_rows.h"
+#include "prefetch.h"
 
 namespace dino8 {
 namespace {
@@ -27,8 +28,7 @@ void projected_query_range(const DeformableAttention& attention, const QueryProj
       const int64_t queries = std::min(most, end - start);
       const uint8_t* const from = of.queries + start * depth;
       // The processor does not foresee by itself which rows follow those that are read again for each panel.
-      for (int64_t at = 0; at < std::min(most, end - start - queries) * depth; at += 64)
-        __builtin_prefetch(from + queries * depth + at);
+      prefetch_bytes(from + queries * depth, std::min(most, end - start - queries) * depth);
       layer_to_floats<Tile>(from, queries, depth, of.offsets, of.range, nullptr, no_sum, nullptr, offsets);
       layer_to_floats<Tile>(from, queries, depth, of.logits, of.range, nullptr, no_sum, nullptr, logits);
       computation.run(start, start + queries, offsets, logits);

@@ -70,6 +70,11 @@ export function sources(compiler, architecture = process.arch, platform = proces
   return [...common, ...paths].map(({ file, flags = [] }) => ({ path: join(here, file), flags }));
 }
 
+/** Those of them that compute, without ONNX Runtime's operators: the instruction sets, and the choice between them. */
+export function pathSources(compiler, architecture) {
+  return sources(compiler, architecture).filter(({ path }) => /cpu_path\.cpp$|paths\//.test(path));
+}
+
 /**
  * The path of the library: its name has the platform, the architecture and a hash of all files that it is made from.
  * src/runtime/kernels.ts finds it by the part in front of the hash.

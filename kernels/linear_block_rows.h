@@ -159,8 +159,7 @@ void some_rows(const LinearBlock& block, int64_t rows, int64_t next, const Block
         quantize_row(x + each * depth, depth, block.input, quantized.row(row + each));
     }
   // The processor does not foresee by itself which rows follow those that are read again for each panel.
-  if (block.bytes)
-    for (int64_t at = 0; at < next * depth; at += 64) __builtin_prefetch(block.bytes + rows * depth + at);
+  if (block.bytes) prefetch_bytes(block.bytes + rows * depth, next * depth);
   const auto last_layer = [&](const uint8_t* from, int64_t from_stride, ByteRange range, const float* read_next) {
     if constexpr (Tile::kKeepsSums) {
       if (moments)

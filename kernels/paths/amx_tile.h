@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "../integer_tile.h"
+#include "../prefetch.h"
 #include "avx512_vnni_tile.h"
 
 namespace dino8 {
@@ -56,10 +57,6 @@ class AmxTile {
   static constexpr int64_t kMinPiece = 3;
   // The weights of a piece are asked for while the piece that is so many before it is multiplied.
   static constexpr int64_t kPiecesAhead = 2;
-
-  __attribute__((always_inline)) static void prefetch_bytes(const int8_t* from, int64_t count) {
-    for (int64_t at = 0; at < count; at += 64) __builtin_prefetch(from + at);
-  }
 
   static void load(const TileConfiguration& configuration) { asm volatile("ldtilecfg %0" ::"m"(configuration)); }
 
