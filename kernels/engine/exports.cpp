@@ -26,6 +26,7 @@ struct OpenGraph {
   Graph graph;
   Node node;
   std::vector<ValueNumber> inputs, outputs;
+  bool is_kept = false;
 };
 
 Shape shape_of(const int32_t* dims, int32_t rank) {
@@ -62,6 +63,10 @@ DINO8_ENGINE_EXPORT(dino8_graph_problem) const char* dino8_graph_problem(const O
 DINO8_ENGINE_EXPORT(dino8_graph_input) int32_t dino8_graph_input(OpenGraph* open, int32_t value) {
   return open->graph.add_input(value);
 }
+// An input whose numbers are the same in most runs.
+DINO8_ENGINE_EXPORT(dino8_graph_steady_input) int32_t dino8_graph_steady_input(OpenGraph* open, int32_t value) {
+  return open->graph.add_steady_input(value);
+}
 DINO8_ENGINE_EXPORT(dino8_graph_output) int32_t dino8_graph_output(OpenGraph* open, int32_t value) {
   return open->graph.add_output(value);
 }
@@ -71,9 +76,11 @@ char* dino8_graph_constant(OpenGraph* open, int32_t value, int32_t element, cons
   return open->graph.add_constant(value, static_cast<Element>(element), shape_of(dims, rank));
 }
 
-// A node is described by these functions, and added by the last one. Its inputs and outputs come in order, -1 where one is left out.
-DINO8_ENGINE_EXPORT(dino8_node_begin) void dino8_node_begin(OpenGraph* open, int32_t opset) {
+// A node is described by these functions, and added by the last one. Its inputs and outputs come in order, -1 where one is left out. One that
+// is kept runs again only if inputs have other types or sizes than in the run before, or steady ones other numbers.
+DINO8_ENGINE_EXPORT(dino8_node_begin) void dino8_node_begin(OpenGraph* open, int32_t opset, int32_t is_kept) {
   open->node = {}, open->inputs.clear(), open->outputs.clear();
+  open->is_kept = is_kept != 0;
   open->node.opset = opset;
 }
 DINO8_ENGINE_EXPORT(dino8_node_domain) void dino8_node_domain(OpenGraph* open, const char* text, size_t bytes) {
@@ -107,7 +114,7 @@ void dino8_attribute_text(OpenGraph* open, const char* text, size_t bytes) {
   if (!open->node.attributes.empty()) open->node.attributes.back().text.assign(text, bytes);
 }
 DINO8_ENGINE_EXPORT(dino8_node_end) int32_t dino8_node_end(OpenGraph* open) {
-  return open->graph.add_node(std::move(open->node), std::move(open->inputs), std::move(open->outputs));
+  return open->graph.add_node(std::move(open->node), std::move(open->inputs), std::move(open->outputs), open->is_kept);
 }
 
 // Computes what depends on constants alone. Nothing can be added afterwards.

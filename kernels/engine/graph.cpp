@@ -99,6 +99,12 @@ bool Graph::add_input(ValueNumber value) {
   return true;
 }
 
+bool Graph::add_steady_input(ValueNumber value) {
+  if (!add_input(value)) return false;
+  at(value).is_steady = true;
+  return true;
+}
+
 bool Graph::add_output(ValueNumber value) {
   if (!is_value(value)) return fail("an output is no value of the graph");
   at(value).is_output = true;
@@ -119,10 +125,11 @@ char* Graph::add_constant(ValueNumber value, Element element, const Shape& shape
   return data;
 }
 
-bool Graph::add_node(Node node, std::vector<ValueNumber> inputs, std::vector<ValueNumber> outputs) {
+bool Graph::add_node(Node node, std::vector<ValueNumber> inputs, std::vector<ValueNumber> outputs, bool is_kept) {
   if (is_finished_ || nodes() == kMostValues) return fail("there are too many nodes");
   Step step;
   step.node = std::move(node), step.inputs = std::move(inputs), step.outputs = std::move(outputs);
+  step.is_kept = is_kept;
   for (const ValueNumber input : step.inputs) {
     if (input == kNoValue) continue;
     if (!is_value(input) || at(input).kind == Kind::kUnknown)
@@ -191,7 +198,6 @@ bool Graph::finish() {
   release_unread_constants();
   for (size_t number = 0; number < values_.size(); number++)
     if (values_[number].is_output && values_[number].kind == Kind::kUnknown) return fail("no node computes an output");
-  find_kept_values();
   find_releases();
   return true;
 }
@@ -208,58 +214,18 @@ void Graph::release_unread_constants() {
   }
 }
 
-// The position of the inputs by which an operator decides on the dimensions of its outputs; none for others.
-static std::vector<size_t> inputs_that_are_sizes(const std::string& type) {
-  struct Entry {
-    const char* type;
-    std::vector<size_t> inputs;
-  };
-  static const std::vector<Entry> entries = {
-      {"Reshape", {1}},        {"Expand", {1}},    {"Tile", {1}},      {"ConstantOfShape", {0}},
-      {"Range", {0, 1, 2}},    {"Pad", {1, 3}},    {"TopK", {1}},      {"Slice", {1, 2, 3, 4}},
-      {"Squeeze", {1}},        {"Split", {1}},     {"Unsqueeze", {1}}, {"ReduceSum", {1}},
-      {"ReduceMax", {1}},      {"ReduceMin", {1}}, {"ReduceProd", {1}}, {"ReduceMean", {1}},
-      {"CumSum", {1}},
-  };
-  for (const Entry& entry : entries)
-    if (type == entry.type) return entry.inputs;
-  return {};
-}
-
-// Positions, masks and their like depend on the sizes of the inputs alone: on the results of Shape. They are kept as long as inputs
-// have the same sizes. Where the size of a value depends on numbers of an input, none is kept.
-void Graph::find_kept_values() {
-  std::vector<bool> is_fixed(values_.size());
-  const auto fixed = [&](ValueNumber value) {
-    return value == kNoValue || at(value).kind == Kind::kConstant || is_fixed[static_cast<size_t>(value)];
-  };
-  bool are_sizes_fixed = true;
-  for (Step& step : steps_) {
-    for (const size_t index : inputs_that_are_sizes(step.node.type))
-      if (index < step.inputs.size() && !fixed(step.inputs[index])) are_sizes_fixed = false;
-    const bool is_shape = step.node.type == "Shape" || step.node.type == "Size";
-    step.depends_on_sizes_only = is_shape || std::all_of(step.inputs.begin(), step.inputs.end(), fixed);
-    if (step.depends_on_sizes_only)
-      for (const ValueNumber output : step.outputs)
-        if (output != kNoValue) is_fixed[static_cast<size_t>(output)] = true;
-  }
-  if (!are_sizes_fixed)
-    for (Step& step : steps_) step.depends_on_sizes_only = false;
-}
-
-// A value is released after the last step that reads it. Those that the next run needs again are kept: the constants, and what depends
-// on sizes alone and is read by other steps.
+// A value is released after the last step that reads it. Those that the next run needs again are kept: the constants, and results of
+// kept steps that other steps read.
 void Graph::find_releases() {
   std::vector<bool> is_alive(values_.size());
   for (const Step& step : steps_)
-    if (!step.depends_on_sizes_only)
+    if (!step.is_kept)
       for (const ValueNumber input : step.inputs)
         if (input != kNoValue) at(input).is_kept = true;
   for (Value& value : values_) value.is_kept = value.is_kept && value.kind == Kind::kComputed;
   for (const Step& step : steps_)
     for (const ValueNumber output : step.outputs)
-      if (output != kNoValue)
-        at(output).is_kept = step.depends_on_sizes_only && (at(output).is_kept || at(output).is_output);
+      if (output != kNoValue) at(output).is_kept = step.is_kept && (at(output).is_kept || at(output).is_output);
   for (size_t number = 0; number < values_.size(); number++) {
     const Value& value = values_[number];
     is_alive[number] = value.is_output || value.is_kept || value.kind == Kind::kConstant;
@@ -293,21 +259,40 @@ char* Graph::set_input(ValueNumber value, Element element, const Shape& shape) {
 void Graph::forget_kept_values() {
   for (Value& value : values_)
     if (value.is_kept) value.tensor = nullptr;
-  has_values_of_sizes_ = false;
+  has_kept_values_ = false;
+}
+
+static bool have_same_bytes(const Tensor& some, const Tensor& others) {
+  if (some.element != others.element || some.shape != others.shape) return false;
+  const auto bytes = static_cast<size_t>(some.shape.count()) * bytes_of(some.element);
+  return std::memcmp(some.memory.get(), others.memory.get(), bytes) == 0;
+}
+
+// Forgets what is kept if a steady input has other numbers than in the run before.
+void Graph::compare_steady_inputs() {
+  for (const ValueNumber number : inputs_) {
+    Value& input = at(number);
+    if (!input.is_steady || input.tensor == nullptr) continue;
+    const Tensor* const before = input.kept_tensor.get();
+    if (before == nullptr || !have_same_bytes(*before, *input.tensor)) forget_kept_values();
+    input.kept_tensor = input.tensor;
+  }
 }
 
 bool Graph::run(int32_t begin, int32_t end) {
   if (!is_finished_ || begin < 0 || end > nodes()) return fail("these nodes cannot be run");
   problem_.clear();
-  if (begin == 0)
+  if (begin == 0) {
     for (const ValueNumber input : inputs_)
       if (at(input).tensor == nullptr && at(input).is_read) return fail("an input is missing");
+    compare_steady_inputs();
+  }
   for (int32_t index = begin; index < end; index++) {
     Step& step = steps_[static_cast<size_t>(index)];
-    if (step.depends_on_sizes_only && has_values_of_sizes_) release(step);
+    if (step.is_kept && has_kept_values_) release(step);
     else if (!run_step(step)) return false;
   }
-  if (end == nodes()) has_values_of_sizes_ = true;
+  if (end == nodes()) has_kept_values_ = true;
   return true;
 }
 

@@ -26,11 +26,14 @@ class Graph {
 
   // The following return false where something is wrong, and `problem` then says what.
   bool add_input(ValueNumber value);
+  // Adds an input whose numbers are the same in most runs.
+  bool add_steady_input(ValueNumber value);
   bool add_output(ValueNumber value);
   // Memory for the elements of a constant, to be filled in before `finish`; null where something is wrong.
   char* add_constant(ValueNumber value, Element element, const Shape& shape);
-  // Adds a node. Its constants and the number of its outputs are found by `finish`.
-  bool add_node(Node node, std::vector<ValueNumber> inputs, std::vector<ValueNumber> outputs);
+  // Adds a node. Its constants and the number of its outputs are found by `finish`. One that is kept computes the same as long as all
+  // inputs of the graph have the same types and sizes, and steady ones the same numbers: it runs again only if they have not.
+  bool add_node(Node node, std::vector<ValueNumber> inputs, std::vector<ValueNumber> outputs, bool is_kept);
   bool finish();
 
   // The nodes that are left to run.
@@ -43,7 +46,7 @@ class Graph {
   bool run(int32_t begin, int32_t end);
   // A value after a run: that of an output, null if there is none.
   const Tensor* value(ValueNumber number) const;
-  // Releases the values of a run, but for those that are the same for the next inputs of the same sizes.
+  // Releases the values of a run, but for those that are kept.
   void end_run();
 
   const std::string& problem() const { return problem_; }
@@ -54,15 +57,17 @@ class Graph {
     std::vector<ValueNumber> inputs, outputs;
     std::unique_ptr<Operator> made;
     std::vector<ValueNumber> released;  // values that nobody reads after this step
-    bool depends_on_sizes_only = false;
+    bool is_kept = false;
   };
   enum class Kind : uint8_t { kUnknown, kInput, kConstant, kComputed };
   struct Value {
     Kind kind = Kind::kUnknown;
     bool is_output = false, is_read = false;
-    bool is_kept = false;  // while inputs have the same sizes
+    bool is_steady = false;
+    bool is_kept = false;  // a result of a step that is kept
     Element kept_element = Element::kFloat;  // of an input: type and dimensions of its last value
     Shape kept_shape;
+    std::shared_ptr<Tensor> kept_tensor;  // of a steady input: its last value
     std::shared_ptr<Tensor> tensor;
   };
   class StepRun;
@@ -77,14 +82,14 @@ class Graph {
   void release_unread_constants();
   bool has_constants_only(const Step& step) const;
   void find_releases();
-  void find_kept_values();
   void forget_kept_values();
+  void compare_steady_inputs();
 
   std::vector<Value> values_;
   std::vector<Step> steps_;
   std::vector<ValueNumber> inputs_;
   bool is_finished_ = false;
-  bool has_values_of_sizes_ = false;  // there are values that are kept as long as inputs have the same sizes
+  bool has_kept_values_ = false;
   std::string problem_;
 };
 

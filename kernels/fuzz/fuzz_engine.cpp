@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <limits>
 #include <map>
 #include <string>
@@ -182,12 +183,12 @@ bool run_case(const OperatorEntry& entry, Choices& choices) {
       char* data = graph.add_constant(index, input.element, input.shape);
       if (data == nullptr) return false;
       fill(choices, input, data);
-    } else if (graph.add_input(index)) {
+    } else if (choices.once_in(3) ? graph.add_steady_input(index) : graph.add_input(index)) {
       fed.push_back(index);
     }
   }
   for (int32_t index = 0; index < outputs; index++) written.push_back(inputs + index);
-  if (!graph.add_node(std::move(node), read, written)) return false;
+  if (!graph.add_node(std::move(node), read, written, choices.once_in(3))) return false;
   for (const ValueNumber output : written)
     if (!choices.once_in(3) && !graph.add_output(output)) return false;
   if (!graph.finish()) return false;
@@ -199,6 +200,8 @@ bool run_case(const OperatorEntry& entry, Choices& choices) {
       char* data = graph.set_input(value, input.element, input.shape);
       if (data == nullptr) return false;
       fill(choices, input, data);
+      // Equal numbers in both runs, so that what depends on steady inputs is kept.
+      if (choices.once_in(3)) std::memset(data, 0, static_cast<size_t>(input.shape.count()) * bytes_of(input.element));
     }
     has_run = graph.run(0, graph.nodes());
     // Every byte of a result is read, so that the sanitizer sees one that is not there.

@@ -92,8 +92,7 @@ export class Detector extends BaseDetector {
     const load = (part: Model, overrides: SessionOptions = {}) =>
       keep(Session.create(modelBytes(part), { ...settings, ...overrides }, source));
     const loadDetect = async (half: Model): Promise<ModelRunner> => {
-      const { sizes } = modelPackage.family;
-      const parts = sizes && splitOffInputs(half, [sizes.validPixels]);
+      const parts = splitOffInputs(half, steps.steadyInputs);
       if (!parts) return load(half);
       // The second part reads the results in memory of the processor, whichever provider runs it.
       const first = await load(parts.first, { providers: ['cpu'] });

@@ -114,6 +114,8 @@ export interface PromptLayout {
 export interface DetectionSteps {
   /** The names of the results of the half `detect`. */
   readonly results: DetectionResults;
+  /** The names of the inputs of the half `detect` that are the same for most images, such as the mask of valid pixels. */
+  readonly steadyInputs: readonly string[];
   /** The tokens and the inputs of a prompt, for programs that make them without dino8. */
   readonly promptLayout: PromptLayout;
   /** The maximum number of tokens of a prompt, special tokens included. */

@@ -85,14 +85,14 @@ export class Detector extends BaseDetector {
     await checkBackend(backend, floats);
     const loader = await loaderOf(modelPackage, options);
     const opened: ModelRunner[] = [];
-    const load = async (model: Uint8Array, provider: Backend) => {
-      const session = await loader.load(model, provider);
+    const load = async (...model: Parameters<ModelLoader['load']>) => {
+      const session = await loader.load(...model);
       opened.push(session);
       return session;
     };
     try {
       const text = files.text && (await load(files.text, 'wasm'));
-      const detect = await load(files.detect, backend);
+      const detect = await load(files.detect, backend, steps.steadyInputs);
       const pixels = await load(files.pixels, 'wasm');
       const preparation = {
         prepare: (images: Parameters<typeof prepareImages>[0]) => prepareImages(images, preprocessing, pixels),

@@ -12,8 +12,12 @@ import { WebSession } from './web-session.ts';
 export interface ModelLoader {
   /** The number of threads on which they run. */
   readonly threads: number;
-  /** Loads a model. */
-  load(model: Uint8Array, backend: Backend): Promise<ModelRunner>;
+  /**
+   * Loads a model.
+   * @param steadyInputs names of inputs that are the same in most runs. The engine computes what depends on them alone only if they
+   * change; onnxruntime-web computes it in each run
+   */
+  load(model: Uint8Array, backend: Backend, steadyInputs?: readonly string[]): Promise<ModelRunner>;
   /** Frees what the models share, after they were closed. */
   close(): void;
 }
@@ -32,7 +36,11 @@ export async function loaderOf({ engine, source }: WebPackage, options: LoaderOp
   if (engine) {
     const threads = possibleThreads(options.threads);
     const module = await EngineModule.create(engine, threads);
-    return { threads, load: (model) => EngineSession.create(module, model, source), close: () => module.close() };
+    return {
+      threads,
+      load: (model, _backend, steadyInputs) => EngineSession.create(module, model, source, steadyInputs),
+      close: () => module.close(),
+    };
   }
   const { runtime } = options;
   if (!runtime)

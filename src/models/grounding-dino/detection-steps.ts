@@ -5,7 +5,15 @@ import type { DetectionSteps, PromptChunk } from '../detection-family.ts';
 import type { NamedOutputs } from '../named-outputs.ts';
 import { padForQueries } from './canvas.ts';
 import { type Config, longestText } from './config.ts';
-import { fixedPromptLength, imageFeeds, PROMPT_LAYOUT, promptChoice, promptFeeds, textFeeds } from './half-feeds.ts';
+import {
+  fixedPromptLength,
+  imageFeeds,
+  PROMPT_LAYOUT,
+  promptChoice,
+  promptFeeds,
+  textFeeds,
+  VALID_PIXELS,
+} from './half-feeds.ts';
 import { groundedBoxes, type RawDetections, rankedBoxes } from './postprocess.ts';
 import { createPrompt } from './prompt.ts';
 
@@ -16,6 +24,7 @@ export function groundingDinoSteps(config: Config): DetectionSteps {
   const longestPrompt = longestText(config);
   return {
     results: RESULTS,
+    steadyInputs: [VALID_PIXELS],
     promptLayout: PROMPT_LAYOUT,
     longestPrompt,
     createPrompt: (phrases, tokenizer, longest = longestPrompt) => createPrompt(phrases, tokenizer, longest),

@@ -17,6 +17,9 @@ const [FIRST, LAST, SEPARATOR] = DELIMITERS;
 /** The input of a model for several prompts: the number of the prompt, int64 [1]. */
 export const CHOICE = 'prompt';
 
+/** The input of the half `detect` that says which pixels are no padding: booleans [images, height, width]. */
+export const VALID_PIXELS = 'valid_pixels';
+
 /** The input that chooses the prompt of a model for several. */
 export const promptChoice = (index: number): Feeds => ({ [CHOICE]: integers([index], [1]) });
 
@@ -56,7 +59,7 @@ export function promptFeeds({ tokens }: PromptChunk, encoded: NamedOutputs, leng
 /** Inputs of the half `detect` that come from images. A model without padding has no mask of valid pixels. */
 export function imageFeeds(prepared: PreparedImages, takes: (input: string) => boolean): Feeds {
   const { pixelValues, validPixels } = prepared;
-  if (takes('valid_pixels')) return { pixel_values: pixelValues, valid_pixels: validPixels };
+  if (takes(VALID_PIXELS)) return { pixel_values: pixelValues, [VALID_PIXELS]: validPixels };
   checkUnpadded(prepared);
   return { pixel_values: pixelValues };
 }

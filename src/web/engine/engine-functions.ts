@@ -20,10 +20,11 @@ export interface EngineFunctions {
   dino8_graph_release(graph: Address): void;
   dino8_graph_problem(graph: Address): Address;
   dino8_graph_input(graph: Address, value: number): number;
+  dino8_graph_steady_input(graph: Address, value: number): number;
   dino8_graph_output(graph: Address, value: number): number;
   dino8_graph_constant(graph: Address, value: number, element: number, dims: Address, rank: number): Address;
 
-  dino8_node_begin(graph: Address, opset: number): void;
+  dino8_node_begin(graph: Address, opset: number, isKept: number): void;
   dino8_node_domain(graph: Address, text: Address, bytes: number): void;
   dino8_node_type(graph: Address, text: Address, bytes: number): void;
   dino8_node_name(graph: Address, text: Address, bytes: number): void;
@@ -63,6 +64,7 @@ export const FUNCTIONS: readonly (keyof EngineFunctions)[] = [
   'dino8_graph_release',
   'dino8_graph_problem',
   'dino8_graph_input',
+  'dino8_graph_steady_input',
   'dino8_graph_output',
   'dino8_graph_constant',
   'dino8_node_begin',

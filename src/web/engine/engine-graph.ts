@@ -38,6 +38,8 @@ export interface EngineNode {
   /** The numbers of values; −1 where one is left out. */
   readonly inputs: readonly number[];
   readonly outputs: readonly number[];
+  /** Whether it computes the same as long as all inputs have the same types and sizes, and steady ones the same numbers. */
+  readonly isKept: boolean;
 }
 
 /** A graph; `release` frees its memory. Every method throws EngineFailure where the engine says that something is wrong. */
@@ -57,6 +59,11 @@ export class EngineGraph {
     this.#check(this.#engine.call('dino8_graph_input', this.#address, value));
   }
 
+  /** Declares that runs are given a value, which is the same in most of them. */
+  addSteadyInput(value: number): void {
+    this.#check(this.#engine.call('dino8_graph_steady_input', this.#address, value));
+  }
+
   /** Declares that runs give out a value. */
   addOutput(value: number): void {
     this.#check(this.#engine.call('dino8_graph_output', this.#address, value));
@@ -68,9 +75,9 @@ export class EngineGraph {
   }
 
   /** Adds a node behind those whose results it reads. */
-  addNode({ domain, type, name, opset, attributes, inputs, outputs }: EngineNode): void {
+  addNode({ domain, type, name, opset, attributes, inputs, outputs, isKept }: EngineNode): void {
     const engine = this.#engine;
-    this.#engine.call('dino8_node_begin', this.#address, opset);
+    this.#engine.call('dino8_node_begin', this.#address, opset, Number(isKept));
     this.#engine.call('dino8_node_domain', this.#address, ...engine.placeText(domain));
     this.#engine.call('dino8_node_type', this.#address, ...engine.placeText(type));
     this.#engine.call('dino8_node_name', this.#address, ...engine.placeText(name));

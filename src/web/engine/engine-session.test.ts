@@ -99,6 +99,40 @@ describe.skipIf(!files)(`the engine${why}`, () => {
     expect(floatData((await session.run({ x }, { signal })).get('y'))[0]).toBe(300);
   });
 
+  test('keeps what depends on a steady input alone until its numbers, its sizes or those of another input change', async () => {
+    const b = new GraphBuilder('steady');
+    const [x, mask] = [b.input('x', DataType.FLOAT, ['n']), b.input('mask', DataType.FLOAT, ['m'])];
+    const length = b.cast(b.shapeOf(x), DataType.FLOAT);
+    let y = b.add(b.mul(b.reduceSum(mask, [0], true), length), x);
+    for (let index = 0; index < 200; index++) y = b.add(y, 1); // so that a run can be stopped
+    b.output('y', y);
+    b.output('doubled', b.mul(mask, 2)); // an output that is kept
+    const session = await EngineSession.create(await start(), modelBytes(b.finish()), 'the model', [
+      'mask',
+      'no input',
+    ]);
+    const feeds = (size: number, ...numbers: number[]) => ({
+      x: floats(new Float32Array(size).fill(0.5), [size]),
+      mask: floats(Float32Array.from(numbers), [numbers.length]),
+    });
+    const masks = [[1, 2], [1, 2], [1, 3], [1, 2], [1, 2, 0], [-0], [0], [NaN], [NaN], [1, 2]];
+    for (const numbers of masks)
+      for (const size of [1, 1, 2, 1]) {
+        const results = await session.run(feeds(size, ...numbers));
+        const sum = numbers.reduce((total, number) => total + number, 0);
+        expect([...floatData(results.get('y'))]).toEqual(new Array(size).fill(sum * size + 200.5));
+        expect([...floatData(results.get('doubled'))]).toEqual(numbers.map((number) => 2 * number));
+      }
+    // A run that is stopped has not computed all that is kept.
+    const controller = new AbortController();
+    const stopped = session.run(feeds(1, 4), { signal: controller.signal });
+    setImmediate(() => controller.abort(new Error('within')));
+    await expect(stopped).rejects.toThrow('within');
+    for (const number of [4, 5, 4])
+      expect([...floatData((await session.run(feeds(1, number))).get('y'))]).toEqual([number + 200.5]);
+    await session.close();
+  });
+
   test('inlines functions that it has no operator for, and keeps those that it has', async () => {
     const bytes = simple((model) => {
       const [mul] = model.graph.node;

@@ -35,15 +35,21 @@ export class EngineSession implements ModelRunner {
    *
    * @param model the bytes of an ONNX file
    * @param name how errors name the model
+   * @param steadyInputs names of inputs that are the same in most runs: what depends on them alone is computed again only if they change
    * @throws RuntimeError if the engine lacks an operator or the model does not load; InputError if the file is damaged; MemoryError if
    * there is too little memory
    * @example
    * const session = await EngineSession.create(engine, model, 'the model');
    * using results = await session.run({ x: floats(new Float32Array(3), [1, 3]) });
    */
-  static async create(engine: EngineModule, model: Uint8Array, name: string): Promise<EngineSession> {
+  static async create(
+    engine: EngineModule,
+    model: Uint8Array,
+    name: string,
+    steadyInputs: readonly string[] = [],
+  ): Promise<EngineSession> {
     try {
-      return new EngineSession(loadGraph(engine, parseModel(model, name), name), name);
+      return new EngineSession(loadGraph(engine, parseModel(model, name), name, steadyInputs), name);
     } catch (error) {
       throw failure(`${name} does not load`, error);
     }

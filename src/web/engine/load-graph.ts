@@ -20,6 +20,7 @@ import { valueInfoToTensorInfo } from '../../onnx/value-info.ts';
 import type { TensorBytes } from '../../runtime/tensor.ts';
 import { type EngineAttribute, EngineGraph, type EngineNode, hasElementType } from './engine-graph.ts';
 import { EngineFailure, type EngineModule } from './engine-module.ts';
+import { keptNodes } from './kept-nodes.ts';
 
 /** An input of a graph: the number of its value, and what the model says of it. */
 interface GraphInput {
@@ -45,9 +46,15 @@ const VERSIONS = { oldest: 13, newest: 21 };
  * Loads a model.
  * @param model is changed
  * @param source names the model in errors
+ * @param steadyInputs names of inputs that are the same in most runs; those that the model lacks are left out
  * @throws EngineFailure or InputError, which says what the engine does not take
  */
-export function loadGraph(engine: EngineModule, model: Model, source: string): LoadedGraph {
+export function loadGraph(
+  engine: EngineModule,
+  model: Model,
+  source: string,
+  steadyInputs: readonly string[],
+): LoadedGraph {
   const version = standardVersion(model);
   if (version < VERSIONS.oldest || version > VERSIONS.newest)
     throw new EngineFailure(
@@ -57,6 +64,7 @@ export function loadGraph(engine: EngineModule, model: Model, source: string): L
   sortTopologically(model.graph);
   removeUnused(model); // which goes through the nodes from the last one
   checkOperators(engine, model.graph.node);
+  const kept = keptNodes(model.graph, steadyInputs);
   const values = new ValueNumbers();
   const constants = constantsOf(model);
   const inputs = new Map<string, GraphInput>();
@@ -78,11 +86,14 @@ export function loadGraph(engine: EngineModule, model: Model, source: string): L
       attributes: node.attribute.filter(({ t }) => !t || t !== filling).map((each) => engineAttribute(each, node)),
       inputs: [...node.input.map((name) => values.of(name)), ...added.map(({ value }) => value)],
       outputs: node.output.map((name) => values.of(name)),
+      isKept: kept.has(node),
     });
   }
   const graph = new EngineGraph(engine, values.count);
   try {
-    for (const { value } of inputs.values()) graph.addInput(value);
+    for (const [name, { value }] of inputs)
+      if (steadyInputs.includes(name)) graph.addSteadyInput(value);
+      else graph.addInput(value);
     for (const { name, tensor, value } of stored) graph.addConstant(value, storedBytes(name, tensor));
     for (const node of nodes) graph.addNode(node);
     for (const value of outputs.values()) graph.addOutput(value);

@@ -21,7 +21,7 @@ import { quantizeModel } from '../../quant/quantize.ts';
 import { readRecipe } from '../../quant/recipe.ts';
 import type { RunResults } from '../../runtime/model-runner.ts';
 import { Session } from '../../runtime/session.ts';
-import { describeTensor, floatData } from '../../runtime/tensor.ts';
+import { describeTensor, floatData, integers, type Tensor } from '../../runtime/tensor.ts';
 import { haveSameBytes, largestDifference } from '../../testing/difference.ts';
 import { hasKernels, withKernels } from '../../testing/kernels.ts';
 import { Detector as WebDetector } from '../detector.ts';
@@ -95,17 +95,40 @@ describe.skipIf(!files)(`in the engine${why}`, () => {
     const bytes = modelBytes(modelBy(recipe).model);
     await using session = await Session.create(bytes, hasKernels ? withKernels : {});
     using wanted = await session.run(made.feeds);
-    const inEngine = await EngineSession.create(await EngineModule.create(engine), bytes, recipe);
+    const inEngine = await EngineSession.create(await EngineModule.create(engine), bytes, recipe, ['pixel_mask']);
     const found = await inEngine.run(made.feeds);
     for (const name of session.outputs.keys())
       expect(describeTensor(found.get(name))).toBe(describeTensor(wanted.get(name)));
     expect(largestDifference(bestScores(found), bestScores(wanted))).toBeLessThan(WHOLE_GRAPH_SCORE);
-    // For the same sizes again, the engine keeps what depends on sizes alone.
-    const again = await inEngine.run(made.feeds);
-    for (const name of found.names) expect(haveSameBytes(again.get(name).data, found.get(name).data)).toBe(true);
+    // The engine keeps what depends on sizes and on the mask alone, until the mask is another one.
+    const padded = { ...made.feeds, pixel_mask: withoutLastRows(made.feeds['pixel_mask']) };
+    const keepsNothing = await EngineSession.create(await EngineModule.create(engine), bytes, recipe);
+    const foundPadded = await keepsNothing.run(padded);
+    for (const [feeds, expected] of [
+      [made.feeds, found],
+      [padded, foundPadded],
+      [made.feeds, found],
+    ] as const) {
+      const again = await inEngine.run(feeds);
+      for (const name of expected.names)
+        expect(haveSameBytes(again.get(name).data, expected.get(name).data)).toBe(true);
+    }
+    expect(haveSameBytes(foundPadded.get('logits').data, found.get('logits').data)).toBe(false);
     await inEngine.close();
+    await keepsNothing.close();
   });
 });
+
+/** The mask of an image whose last quarter is padding. */
+function withoutLastRows(mask: Tensor | undefined): Tensor {
+  if (!mask) throw new Error('the whole graph takes a mask');
+  const { shape, data } = mask;
+  const last = (data.length * 3) / 4;
+  return integers(
+    Array.from({ length: data.length }, (_, pixel) => (pixel < last ? Number(data[pixel]) : 0)),
+    shape,
+  );
+}
 
 /** The five best scores among all queries. */
 function bestScores(results: Pick<RunResults, 'get'>): number[] {
