@@ -8,6 +8,7 @@
 
 #include "float_vector.h"
 #include "packed_weight.h"
+#include "prefetch.h"
 
 namespace dino8 {
 namespace {
@@ -75,6 +76,10 @@ struct SixRowTile {
   }
 
  private:
+  // How far ahead weights are asked for. Those of deep layers come from the second-level cache, and Intel's processors load them too late
+  // by themselves.
+  static constexpr int64_t kBytesAhead = 8 * kStepBytes;
+
   template <int Count>
   static void hold(Sums& sums) { Panels::template hold<Count>(sums); }
 
@@ -88,6 +93,7 @@ struct SixRowTile {
     row0 = row1 = row2 = row3 = row4 = row5 = Panels::template begin<Count>(initial);
     for (int64_t at = 0; at < steps; at++, a += step_stride, weight += kStepBytes) {
       const typename Panels::Step step = Panels::template load<Count>(weight, panel_bytes);
+      for (int panel = 0; panel < Count; panel++) prefetch_bytes(weight + panel * panel_bytes + kBytesAhead, kStepBytes);
       Panels::template add<Count>(row0, a, step);
       if constexpr (Rows > 1) Panels::template add<Count>(row1, a + stride, step);
       if constexpr (Rows > 2) Panels::template add<Count>(row2, a + 2 * stride, step);
