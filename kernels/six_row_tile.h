@@ -77,7 +77,7 @@ struct SixRowTile {
 
  private:
   // How far ahead weights are asked for. Those of deep layers come from the second-level cache, and Intel's processors load them too late
-  // by themselves.
+  // by themselves. At the end of a panel this asks for the beginning of the next one.
   static constexpr int64_t kBytesAhead = 8 * kStepBytes;
 
   template <int Count>

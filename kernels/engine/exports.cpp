@@ -1,5 +1,5 @@
 // The functions that the module exports to JavaScript. Numbers of values are those that the caller gives to the values of its graph; texts are bytes of the
-// module's memory, as `dino8_allocate` returns it. src/web/engine/engine-module.ts has the same functions with types.
+// module's memory, as `dino8_allocate` returns it. src/web/engine/engine-functions.ts has the same functions with types.
 #include <cstdlib>
 #include <memory>
 #include <string>
@@ -77,7 +77,8 @@ char* dino8_graph_constant(OpenGraph* open, int32_t value, int32_t element, cons
 }
 
 // A node is described by these functions, and added by the last one. Its inputs and outputs come in order, -1 where one is left out. One that
-// is kept runs again only if inputs have other types or sizes than in the run before, or steady ones other numbers.
+// is kept runs again only if inputs have other types or sizes than in the run before, or steady ones other numbers, or if that run
+// did not come to its end.
 DINO8_ENGINE_EXPORT(dino8_node_begin) void dino8_node_begin(OpenGraph* open, int32_t opset, int32_t is_kept) {
   open->node = {}, open->inputs.clear(), open->outputs.clear();
   open->is_kept = is_kept != 0;

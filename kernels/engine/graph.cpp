@@ -217,15 +217,15 @@ void Graph::release_unread_constants() {
 // A value is released after the last step that reads it. Those that the next run needs again are kept: the constants, and results of
 // kept steps that other steps read.
 void Graph::find_releases() {
-  std::vector<bool> is_alive(values_.size());
+  std::vector<bool> is_alive(values_.size()), is_read_in_each_run(values_.size());
   for (const Step& step : steps_)
     if (!step.is_kept)
       for (const ValueNumber input : step.inputs)
-        if (input != kNoValue) at(input).is_kept = true;
-  for (Value& value : values_) value.is_kept = value.is_kept && value.kind == Kind::kComputed;
+        if (input != kNoValue) is_read_in_each_run[static_cast<size_t>(input)] = true;
   for (const Step& step : steps_)
-    for (const ValueNumber output : step.outputs)
-      if (output != kNoValue) at(output).is_kept = step.is_kept && (at(output).is_kept || at(output).is_output);
+    if (step.is_kept)
+      for (const ValueNumber output : step.outputs)
+        if (output != kNoValue) at(output).is_kept = at(output).is_output || is_read_in_each_run[static_cast<size_t>(output)];
   for (size_t number = 0; number < values_.size(); number++) {
     const Value& value = values_[number];
     is_alive[number] = value.is_output || value.is_kept || value.kind == Kind::kConstant;
@@ -250,8 +250,8 @@ char* Graph::set_input(ValueNumber value, Element element, const Shape& shape) {
   if (tensor->memory == nullptr) return fail(kNoMemory), nullptr;
   char* const data = tensor->memory.get();
   Value& input = at(value);
-  if (input.kept_element != element || input.kept_shape != shape) forget_kept_values();
-  input.kept_element = element, input.kept_shape = shape;
+  if (input.last_element != element || input.last_shape != shape) forget_kept_values();
+  input.last_element = element, input.last_shape = shape;
   input.tensor = std::move(tensor);
   return data;
 }
@@ -273,9 +273,9 @@ void Graph::compare_steady_inputs() {
   for (const ValueNumber number : inputs_) {
     Value& input = at(number);
     if (!input.is_steady || input.tensor == nullptr) continue;
-    const Tensor* const before = input.kept_tensor.get();
+    const Tensor* const before = input.last_tensor.get();
     if (before == nullptr || !have_same_bytes(*before, *input.tensor)) forget_kept_values();
-    input.kept_tensor = input.tensor;
+    input.last_tensor = input.tensor;
   }
 }
 
@@ -286,6 +286,8 @@ bool Graph::run(int32_t begin, int32_t end) {
     for (const ValueNumber input : inputs_)
       if (at(input).tensor == nullptr && at(input).is_read) return fail("an input is missing");
     compare_steady_inputs();
+    // A run that did not come to its end has left some of them.
+    if (!has_kept_values_) forget_kept_values();
   }
   for (int32_t index = begin; index < end; index++) {
     Step& step = steps_[static_cast<size_t>(index)];

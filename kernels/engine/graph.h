@@ -32,7 +32,8 @@ class Graph {
   // Memory for the elements of a constant, to be filled in before `finish`; null where something is wrong.
   char* add_constant(ValueNumber value, Element element, const Shape& shape);
   // Adds a node. Its constants and the number of its outputs are found by `finish`. One that is kept computes the same as long as all
-  // inputs of the graph have the same types and sizes, and steady ones the same numbers: it runs again only if they have not.
+  // inputs of the graph have the same types and sizes, and steady ones the same numbers: it runs again only if they have not, or if the
+  // run before did not come to its end.
   bool add_node(Node node, std::vector<ValueNumber> inputs, std::vector<ValueNumber> outputs, bool is_kept);
   bool finish();
 
@@ -63,11 +64,11 @@ class Graph {
   struct Value {
     Kind kind = Kind::kUnknown;
     bool is_output = false, is_read = false;
-    bool is_steady = false;
-    bool is_kept = false;  // a result of a step that is kept
-    Element kept_element = Element::kFloat;  // of an input: type and dimensions of its last value
-    Shape kept_shape;
-    std::shared_ptr<Tensor> kept_tensor;  // of a steady input: its last value
+    bool is_steady = false;  // an input whose numbers are the same in most runs
+    bool is_kept = false;  // a result of a kept step that other steps or the caller read
+    Element last_element = Element::kFloat;  // of an input: type and dimensions of its last value
+    Shape last_shape;
+    std::shared_ptr<Tensor> last_tensor;  // of a steady input: its last value
     std::shared_ptr<Tensor> tensor;
   };
   class StepRun;

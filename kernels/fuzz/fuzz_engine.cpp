@@ -7,7 +7,6 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <limits>
 #include <map>
 #include <string>
@@ -193,15 +192,16 @@ bool run_case(const OperatorEntry& entry, Choices& choices) {
     if (!choices.once_in(3) && !graph.add_output(output)) return false;
   if (!graph.finish()) return false;
   bool has_run = false;
-  const int64_t runs = choices.whole(1, 2);
+  const int64_t runs = choices.whole(1, 3);
+  const bool repeats = choices.once_in(2);  // the same numbers in each run, so that what is kept is used
+  const Choices before = choices;
   for (int64_t run = 0; run < runs; run++) {
+    if (repeats) choices = before;
     for (const ValueNumber value : fed) {
       const FuzzedInput& input = chosen.inputs[static_cast<size_t>(value)];
       char* data = graph.set_input(value, input.element, input.shape);
       if (data == nullptr) return false;
       fill(choices, input, data);
-      // Equal numbers in both runs, so that what depends on steady inputs is kept.
-      if (choices.once_in(3)) std::memset(data, 0, static_cast<size_t>(input.shape.count()) * bytes_of(input.element));
     }
     has_run = graph.run(0, graph.nodes());
     // Every byte of a result is read, so that the sanitizer sees one that is not there.

@@ -95,8 +95,8 @@ class AmxTile {
     }
     const int64_t piece = piece_ * kStepDepth, piece_of_panel = piece_ * kStepBytes;
     for (int64_t at = 0; at < steps_; at += piece_, a += piece, a1 += piece, weight += piece_of_panel) {
-      // The processor does not foresee which lines follow. Behind the end of these panels come the next ones. As many lines are asked
-      // for as the largest piece has, by instructions without a loop, which takes a tenth of the time of deep layers (measured).
+      // The processor does not foresee which lines follow. Behind the end of these panels come the next ones. The number of lines is that
+      // of the largest piece, since a loop over a number that the compiler does not know took up to 13 % of the time (measured).
       const int64_t passed = at + kPiecesAhead * piece_ < steps_ ? 0 : (Panels - 1) * panel_bytes;
       const int8_t* const ahead = weight + kPiecesAhead * piece_of_panel + passed;
       prefetch_bytes(ahead, kMaxPiece * kStepBytes);

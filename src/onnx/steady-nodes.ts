@@ -15,7 +15,7 @@ const RESHAPING = ['Reshape', 'Squeeze', 'Unsqueeze'];
 export interface SteadyNodes {
   /** In the order of the graph. Nodes that depend on constants alone are not among them. */
   readonly nodes: Set<NodeProto>;
-  /** True for a value that does not change while the given values do not: one of them, a constant, or what is computed of these. */
+  /** True for one of the given values, a constant, and a result of a node that was found or depends on constants alone. */
   isSteady(value: string): boolean;
 }
 
@@ -23,6 +23,7 @@ export interface SteadyNodes {
  * Finds the nodes that depend on some of `values`, and on nothing else but constants.
  *
  * @param graph whose nodes come in an order in which they can run
+ * @param values names of inputs, or of results of nodes
  * @param isEligible says which nodes may be found; what depends on another one is not found either
  */
 export function findSteadyNodes(

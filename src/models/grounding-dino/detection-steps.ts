@@ -5,17 +5,10 @@ import type { DetectionSteps, PromptChunk } from '../detection-family.ts';
 import type { NamedOutputs } from '../named-outputs.ts';
 import { padForQueries } from './canvas.ts';
 import { type Config, longestText } from './config.ts';
-import {
-  fixedPromptLength,
-  imageFeeds,
-  PROMPT_LAYOUT,
-  promptChoice,
-  promptFeeds,
-  textFeeds,
-  VALID_PIXELS,
-} from './half-feeds.ts';
+import { fixedPromptLength, imageFeeds, PROMPT_LAYOUT, promptChoice, promptFeeds, textFeeds } from './half-feeds.ts';
 import { groundedBoxes, type RawDetections, rankedBoxes } from './postprocess.ts';
 import { createPrompt } from './prompt.ts';
+import { VALID_PIXELS } from './value-names.ts';
 
 const RESULTS = { logits: 'logits', boxes: 'pred_boxes' };
 

@@ -22,7 +22,7 @@ import { Network } from './network.ts';
 import { phraseMasks } from './phrase-masks.ts';
 import type { Stages } from './stages.ts';
 import { textEncoder } from './text-graph.ts';
-import { INTERFACES } from './value-names.ts';
+import { INTERFACES, VALID_PIXELS } from './value-names.ts';
 import { Weights } from './weights.ts';
 
 /** Which graph is built: the text encoder, the detector that takes its results, or both in one. */
@@ -79,7 +79,7 @@ export function extractHalf(model: Model, kind: 'text' | 'detect'): Model {
     ...model.graph.node.flatMap((node) => node.output),
   ]);
   // A model that is specialised to images without padding has no mask of valid pixels.
-  const inputs = INTERFACES[kind].inputs.filter((name) => name !== 'valid_pixels' || made.has(name));
+  const inputs = INTERFACES[kind].inputs.filter((name) => name !== VALID_PIXELS || made.has(name));
   return extractModel(model, inputs, INTERFACES[kind].outputs, [noTypes()]);
 }
 
@@ -116,9 +116,7 @@ export function joinHalves(text: Model, detect: Model): Model {
     tokens: find(text, 'input_ids'),
     tokenMask: find(detect, 'text_token_mask'),
     // A model that is specialised to images without padding has no mask of valid pixels.
-    pixelMask: detect.graph.input.some(({ name }) => name === 'valid_pixels')
-      ? find(detect, 'valid_pixels')
-      : undefined,
+    pixelMask: detect.graph.input.some(({ name }) => name === VALID_PIXELS) ? find(detect, VALID_PIXELS) : undefined,
   });
   const joined = b.finish();
   const { graph } = joined;
@@ -177,7 +175,7 @@ function promptGraph(
   const masks = b.scope('prompt', () => ({
     ...phraseMasks(network, tokens),
     tokenMask: boundary('text_token_mask', b.cast(attentionMask, DataType.BOOL)),
-    validPixels: boundary('valid_pixels', b.cast(pixelMask, DataType.BOOL)),
+    validPixels: boundary(VALID_PIXELS, b.cast(pixelMask, DataType.BOOL)),
   }));
   return { pixels, tokens, tokenTypes, ...masks };
 }

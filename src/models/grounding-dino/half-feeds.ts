@@ -8,6 +8,7 @@ import type { NamedOutputs } from '../named-outputs.ts';
 import { checkUnpadded } from './canvas.ts';
 import { DELIMITERS } from './phrase-masks.ts';
 import { tokenMasks } from './token-masks.ts';
+import { VALID_PIXELS } from './value-names.ts';
 
 /** The token id that fills the prompt of a model with a fixed length; the masks hide it. */
 const PADDING = 0;
@@ -16,9 +17,6 @@ const [FIRST, LAST, SEPARATOR] = DELIMITERS;
 
 /** The input of a model for several prompts: the number of the prompt, int64 [1]. */
 export const CHOICE = 'prompt';
-
-/** The input of the half `detect` that says which pixels are no padding: booleans [images, height, width]. */
-export const VALID_PIXELS = 'valid_pixels';
 
 /** The input that chooses the prompt of a model for several. */
 export const promptChoice = (index: number): Feeds => ({ [CHOICE]: integers([index], [1]) });

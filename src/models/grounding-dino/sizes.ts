@@ -1,7 +1,7 @@
 /** How the inputs of the combined model depend on batch, image size and prompt length. */
 import type { SizeRules } from '../specialize.ts';
 import { type CanvasConfig, canvasFor } from './canvas.ts';
-import { VALID_PIXELS } from './half-feeds.ts';
+import { VALID_PIXELS } from './value-names.ts';
 
 /** Pixels along a side for one position of the backbone's last map: patches of 4, which are halved three times. */
 const COARSEST_STRIDE = 32;

@@ -73,7 +73,7 @@ export class EngineSession implements ModelRunner {
   }
 
   /**
-   * Times the nodes.
+   * Times the nodes. Those whose results are kept from run to run take no time but in the first run.
    * @param runs of so many runs the least time of each node is taken
    */
   async profile(feeds: Feeds, runs = 5): Promise<NodeTime[]> {

@@ -1,4 +1,5 @@
 /** The engine keeps what depends on sizes and steady inputs alone. */
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { packageRoot } from '../../base/package-root.ts';
@@ -7,7 +8,7 @@ import { readPackage } from '../../models/package/package.ts';
 import { GraphBuilder } from '../../onnx/builder.ts';
 import { splitOffInputs } from '../../onnx/split-off-inputs.ts';
 import { DataType } from '../../onnx/types.ts';
-import { keptNodes } from './kept-nodes.ts';
+import { keptNodes, SIZE_INPUTS } from './kept-nodes.ts';
 
 const operators = (nodes: Iterable<{ opType: string }>) => [...nodes].map(({ opType }) => opType).sort();
 
@@ -47,4 +48,19 @@ test('of a detector all nodes are kept that a detector in Node.js computes once 
   expect(once.length).toBeGreaterThan(20);
   expect(once.filter((name) => !kept.has(name))).toEqual([]);
   expect(kept.size).toBeLessThan(half.graph.node.length / 2);
+});
+
+/** The standard operators of the engine whose results have sizes that depend on the sizes of their inputs, and on attributes, alone. */
+const BY_SIZES =
+  'Abs Add And ArgMax Cast Ceil Clip Concat Conv Cos CumSum DequantizeLinear Div DynamicQuantizeLinear Equal Erf Exp Flatten Floor ' +
+  'Gather GatherElements GatherND Gelu Gemm Greater GreaterOrEqual GridSample Identity InstanceNormalization LayerNormalization Less ' +
+  'LessOrEqual Log MatMul MatMulInteger Max Min Mod Mul Neg Not Or Pow QuantizeLinear Reciprocal Relu Round Shape Sigmoid Sin Size ' +
+  'Softmax Sqrt Sub Tanh Transpose Where';
+
+test('of every operator of the engine it is known whether its numbers decide on sizes', async () => {
+  const folder = join(packageRoot, 'kernels/engine/standard');
+  const names = (await readdir(folder)).filter((name) => name.endsWith('.cpp'));
+  const sources = await Promise.all(names.map((name) => readFile(join(folder, name), 'utf8')));
+  const entries = sources.flatMap((source) => [...source.matchAll(/\{"", "(\w+)"/g)].map(([, type = '']) => type));
+  expect([...new Set(entries)].sort()).toEqual([...BY_SIZES.split(' '), ...Object.keys(SIZE_INPUTS)].sort());
 });

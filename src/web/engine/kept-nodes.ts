@@ -6,10 +6,9 @@ import type { GraphProto, NodeProto } from '../../onnx/types.ts';
 /** Operators whose results are sizes of what they read. */
 const MEASURING = ['Shape', 'Size'];
 
-/** The positions of the inputs by which an operator decides on the sizes of its results. The engine has no others like them. */
-const SIZE_INPUTS: Readonly<Record<string, readonly number[]>> = {
+/** The positions of the inputs by which an operator decides on the sizes of its results. A test says so of all operators of the engine. */
+export const SIZE_INPUTS: Readonly<Record<string, readonly number[]>> = {
   ConstantOfShape: [0],
-  CumSum: [1],
   Expand: [1],
   Pad: [1, 3],
   Range: [0, 1, 2],
@@ -29,14 +28,16 @@ const SIZE_INPUTS: Readonly<Record<string, readonly number[]>> = {
 
 /**
  * The nodes that compute the same, such as positions and masks, as long as all inputs have the same types and sizes, and some of them
- * the same numbers. Where the sizes of a value depend on numbers of other inputs there are none, since results of Shape may then
- * change too.
+ * the same numbers. Those at their end that only repeat or widen numbers are left out. Where the sizes of a value depend on numbers of
+ * other inputs there are none, since results of Shape may then change too.
  *
- * @param graph whose nodes come in an order in which they can run
- * @param inputs the inputs that have the same numbers; names of others are left out
+ * @param graph whose nodes come in an order in which they can run, and whose standard operators have the domain ''
+ * @param inputs the inputs that have the same numbers; names that are no input are ignored
  */
 export function keptNodes(graph: GraphProto, inputs: readonly string[]): Set<NodeProto> {
-  const given = graph.input.map(({ name }) => name).filter((name) => inputs.includes(name));
+  // An input with a stored value is a constant in the engine.
+  const stored = new Set(graph.initializer.map(({ name }) => name));
+  const given = graph.input.map(({ name }) => name).filter((name) => inputs.includes(name) || stored.has(name));
   const measuring = graph.node.filter((node) => MEASURING.some((operator) => isStandard(node, operator)));
   const { nodes, isSteady } = findSteadyNodes(graph, [...given, ...measuring.flatMap(({ output }) => output)]);
   const decidesOnSizes = (node: NodeProto, index: number) =>

@@ -62,6 +62,7 @@ export function loadGraph(
     );
   inlineUnknownFunctions(engine, model, source);
   sortTopologically(model.graph);
+  shortenStandardDomain(model.graph.node);
   removeUnused(model); // which goes through the nodes from the last one
   checkOperators(engine, model.graph.node);
   const kept = keptNodes(model.graph, steadyInputs);
@@ -79,7 +80,7 @@ export function loadGraph(
     const added = filling ? [{ name: nameOf(node), tensor: filling, value: values.next() }] : [];
     stored.push(...added);
     nodes.push({
-      domain: isStandardDomain(node.domain) ? '' : node.domain,
+      domain: node.domain,
       type: node.opType,
       name: nameOf(node),
       opset: versionOfDomain(model, node.domain),
@@ -135,6 +136,11 @@ function inlineUnknownFunctions(engine: EngineModule, model: Model, source: stri
   const isOperator = ({ domain, name, overload }: FunctionProto) => overload === '' && engine.hasOperator(domain, name);
   model.functions = model.functions.filter((body) => !isOperator(body));
   inlineFunctions(model, source);
+}
+
+/** Gives the operators of the standard one of the two names of their domain: the empty one. */
+function shortenStandardDomain(nodes: readonly NodeProto[]): void {
+  for (const node of nodes) if (isStandardDomain(node.domain)) node.domain = '';
 }
 
 /** @throws EngineFailure that names the first node whose operator the engine lacks */
