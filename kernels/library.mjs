@@ -70,7 +70,7 @@ export function sources(compiler, architecture = process.arch, platform = proces
   return [...common, ...paths].map(({ file, flags = [] }) => ({ path: join(here, file), flags }));
 }
 
-/** Those of them that compute, without ONNX Runtime's operators: the instruction sets, and the choice between them. */
+/** The sources that compute: one for each instruction set, and the one that chooses between them. The operators of ONNX Runtime are not among them. */
 export function pathSources(compiler, architecture) {
   return sources(compiler, architecture).filter(({ path }) => /cpu_path\.cpp$|paths\//.test(path));
 }

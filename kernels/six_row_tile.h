@@ -76,8 +76,9 @@ struct SixRowTile {
   }
 
  private:
-  // How far ahead weights are asked for. Those of deep layers come from the second-level cache, and Intel's processors load them too late
-  // by themselves. At the end of a panel this asks for the beginning of the next one.
+  // The bytes between the weights that are multiplied and those that are prefetched. The weights of a deep layer are in the second-level
+  // cache, and the prefetcher of Intel's processors alone loads them too late. At the end of a panel the beginning of the next panel is
+  // prefetched.
   static constexpr int64_t kBytesAhead = 8 * kStepBytes;
 
   template <int Count>

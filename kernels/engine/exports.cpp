@@ -60,12 +60,10 @@ DINO8_ENGINE_EXPORT(dino8_graph_problem) const char* dino8_graph_problem(const O
   return open->graph.problem().c_str();
 }
 
-DINO8_ENGINE_EXPORT(dino8_graph_input) int32_t dino8_graph_input(OpenGraph* open, int32_t value) {
-  return open->graph.add_input(value);
-}
-// An input whose numbers are the same in most runs.
-DINO8_ENGINE_EXPORT(dino8_graph_steady_input) int32_t dino8_graph_steady_input(OpenGraph* open, int32_t value) {
-  return open->graph.add_steady_input(value);
+// The numbers of an input that is steady are the same in most runs.
+DINO8_ENGINE_EXPORT(dino8_graph_input)
+int32_t dino8_graph_input(OpenGraph* open, int32_t value, int32_t is_steady) {
+  return open->graph.add_input(value, is_steady != 0);
 }
 DINO8_ENGINE_EXPORT(dino8_graph_output) int32_t dino8_graph_output(OpenGraph* open, int32_t value) {
   return open->graph.add_output(value);

@@ -92,16 +92,11 @@ bool Graph::fail(const Step& step, Problem problem) {
   return fail((name.empty() ? "a node" : "the node " + name) + " (" + step.node.type + "): " + problem);
 }
 
-bool Graph::add_input(ValueNumber value) {
+bool Graph::add_input(ValueNumber value, bool is_steady) {
   if (!is_value(value) || at(value).kind != Kind::kUnknown) return fail("an input has the name of another value");
   at(value).kind = Kind::kInput;
+  at(value).is_steady = is_steady;
   inputs_.push_back(value);
-  return true;
-}
-
-bool Graph::add_steady_input(ValueNumber value) {
-  if (!add_input(value)) return false;
-  at(value).is_steady = true;
   return true;
 }
 
@@ -249,10 +244,7 @@ char* Graph::set_input(ValueNumber value, Element element, const Shape& shape) {
   tensor->memory = allocate(shape.count() * static_cast<int64_t>(bytes_of(element)));
   if (tensor->memory == nullptr) return fail(kNoMemory), nullptr;
   char* const data = tensor->memory.get();
-  Value& input = at(value);
-  if (input.last_element != element || input.last_shape != shape) forget_kept_values();
-  input.last_element = element, input.last_shape = shape;
-  input.tensor = std::move(tensor);
+  at(value).tensor = std::move(tensor);
   return data;
 }
 
@@ -263,19 +255,21 @@ void Graph::forget_kept_values() {
 }
 
 static bool have_same_bytes(const Tensor& some, const Tensor& others) {
-  if (some.element != others.element || some.shape != others.shape) return false;
   const auto bytes = static_cast<size_t>(some.shape.count()) * bytes_of(some.element);
   return std::memcmp(some.memory.get(), others.memory.get(), bytes) == 0;
 }
 
-// Forgets what is kept if a steady input has other numbers than in the run before.
-void Graph::compare_steady_inputs() {
+// Forgets what is kept if an input has another type or other dimensions than in the run before, or a steady one other numbers.
+void Graph::compare_inputs() {
   for (const ValueNumber number : inputs_) {
     Value& input = at(number);
-    if (!input.is_steady || input.tensor == nullptr) continue;
-    const Tensor* const before = input.last_tensor.get();
-    if (before == nullptr || !have_same_bytes(*before, *input.tensor)) forget_kept_values();
-    input.last_tensor = input.tensor;
+    if (input.tensor == nullptr) continue;
+    const Tensor& now = *input.tensor;
+    const bool is_alike = input.last.element == now.element && input.last.shape == now.shape;
+    const bool has_numbers = !input.is_steady || input.last.memory != nullptr;
+    if (!is_alike || !has_numbers || (input.is_steady && !have_same_bytes(input.last, now))) forget_kept_values();
+    input.last = now;
+    if (!input.is_steady) input.last.memory = nullptr;
   }
 }
 
@@ -285,7 +279,7 @@ bool Graph::run(int32_t begin, int32_t end) {
   if (begin == 0) {
     for (const ValueNumber input : inputs_)
       if (at(input).tensor == nullptr && at(input).is_read) return fail("an input is missing");
-    compare_steady_inputs();
+    compare_inputs();
     // A run that did not come to its end has left some of them.
     if (!has_kept_values_) forget_kept_values();
   }

@@ -25,9 +25,8 @@ class Graph {
   Graph& operator=(const Graph&) = delete;
 
   // The following return false where something is wrong, and `problem` then says what.
-  bool add_input(ValueNumber value);
-  // Adds an input whose numbers are the same in most runs.
-  bool add_steady_input(ValueNumber value);
+  // The numbers of an input that is steady are the same in most runs.
+  bool add_input(ValueNumber value, bool is_steady);
   bool add_output(ValueNumber value);
   // Memory for the elements of a constant, to be filled in before `finish`; null where something is wrong.
   char* add_constant(ValueNumber value, Element element, const Shape& shape);
@@ -64,12 +63,10 @@ class Graph {
   struct Value {
     Kind kind = Kind::kUnknown;
     bool is_output = false, is_read = false;
-    bool is_steady = false;  // an input whose numbers are the same in most runs
+    bool is_steady = false;
     bool is_kept = false;  // a result of a kept step that other steps or the caller read
-    Element last_element = Element::kFloat;  // of an input: type and dimensions of its last value
-    Shape last_shape;
-    std::shared_ptr<Tensor> last_tensor;  // of a steady input: its last value
     std::shared_ptr<Tensor> tensor;
+    Tensor last;  // of an input: its value in the run before, whose numbers are left out unless it is steady
   };
   class StepRun;
 
@@ -84,7 +81,7 @@ class Graph {
   bool has_constants_only(const Step& step) const;
   void find_releases();
   void forget_kept_values();
-  void compare_steady_inputs();
+  void compare_inputs();
 
   std::vector<Value> values_;
   std::vector<Step> steps_;

@@ -182,7 +182,7 @@ bool run_case(const OperatorEntry& entry, Choices& choices) {
       char* data = graph.add_constant(index, input.element, input.shape);
       if (data == nullptr) return false;
       fill(choices, input, data);
-    } else if (choices.once_in(3) ? graph.add_steady_input(index) : graph.add_input(index)) {
+    } else if (graph.add_input(index, choices.once_in(3))) {
       fed.push_back(index);
     }
   }

@@ -85,8 +85,8 @@ export class Detector extends BaseDetector {
     await checkBackend(backend, floats);
     const loader = await loaderOf(modelPackage, options);
     const opened: ModelRunner[] = [];
-    const load = async (...model: Parameters<ModelLoader['load']>) => {
-      const session = await loader.load(...model);
+    const load = async (model: Uint8Array, provider: Backend, steadyInputs?: readonly string[]) => {
+      const session = await loader.load(model, provider, steadyInputs);
       opened.push(session);
       return session;
     };

@@ -19,8 +19,7 @@ export interface EngineFunctions {
   dino8_graph_create(values: number): Address;
   dino8_graph_release(graph: Address): void;
   dino8_graph_problem(graph: Address): Address;
-  dino8_graph_input(graph: Address, value: number): number;
-  dino8_graph_steady_input(graph: Address, value: number): number;
+  dino8_graph_input(graph: Address, value: number, isSteady: number): number;
   dino8_graph_output(graph: Address, value: number): number;
   dino8_graph_constant(graph: Address, value: number, element: number, dims: Address, rank: number): Address;
 
@@ -64,7 +63,6 @@ export const FUNCTIONS: readonly (keyof EngineFunctions)[] = [
   'dino8_graph_release',
   'dino8_graph_problem',
   'dino8_graph_input',
-  'dino8_graph_steady_input',
   'dino8_graph_output',
   'dino8_graph_constant',
   'dino8_node_begin',

@@ -54,14 +54,9 @@ export class EngineGraph {
     if (this.#address === 0) throw new EngineFailure(`it has ${values} values, which are too many`);
   }
 
-  /** Declares that runs are given a value. */
-  addInput(value: number): void {
-    this.#check(this.#engine.call('dino8_graph_input', this.#address, value));
-  }
-
-  /** Declares that runs are given a value, which is the same in most of them. */
-  addSteadyInput(value: number): void {
-    this.#check(this.#engine.call('dino8_graph_steady_input', this.#address, value));
+  /** Declares that runs are given a value. @param isSteady whether it is the same in most of them */
+  addInput(value: number, isSteady: boolean): void {
+    this.#check(this.#engine.call('dino8_graph_input', this.#address, value, Number(isSteady)));
   }
 
   /** Declares that runs give out a value. */

@@ -2,6 +2,7 @@
 import { AttributeProto_AttributeType as AttributeType } from 'onnx-buf';
 import { findAttribute } from '../../onnx/attributes.ts';
 import { constantTensor } from '../../onnx/constant-tensor.ts';
+import { isStandard } from '../../onnx/graph-index.ts';
 import { inlineFunctions } from '../../onnx/lower/inline-functions.ts';
 import { isStandardDomain, operatorName, standardVersion } from '../../onnx/opset.ts';
 import type { Model } from '../../onnx/parse.ts';
@@ -92,9 +93,7 @@ export function loadGraph(
   }
   const graph = new EngineGraph(engine, values.count);
   try {
-    for (const [name, { value }] of inputs)
-      if (steadyInputs.includes(name)) graph.addSteadyInput(value);
-      else graph.addInput(value);
+    for (const [name, { value }] of inputs) graph.addInput(value, steadyInputs.includes(name));
     for (const { name, tensor, value } of stored) graph.addConstant(value, storedBytes(name, tensor));
     for (const node of nodes) graph.addNode(node);
     for (const value of outputs.values()) graph.addOutput(value);
@@ -162,7 +161,7 @@ function versionOfDomain(model: Model, domain: string): number {
 
 const nameOf = (node: NodeProto): string => node.name || (node.output.find(Boolean) ?? node.opType);
 
-const isConstant = ({ opType, domain }: NodeProto): boolean => opType === 'Constant' && isStandardDomain(domain);
+const isConstant = (node: NodeProto): boolean => isStandard(node, 'Constant');
 
 /** The initializers of a model and the values of its Constant nodes, by their names. */
 function constantsOf({ graph }: Model): Map<string, TensorProto> {
@@ -179,7 +178,7 @@ function constantOf(node: NodeProto): TensorProto {
 
 /** The value that a ConstantOfShape repeats, which is an attribute in a model and an input in the engine. */
 const fillingOf = (node: NodeProto): TensorProto | undefined =>
-  node.opType === 'ConstantOfShape' && isStandardDomain(node.domain) ? findAttribute(node, 'value')?.t : undefined;
+  isStandard(node, 'ConstantOfShape') ? findAttribute(node, 'value')?.t : undefined;
 
 function storedBytes(name: string, tensor: TensorProto): TensorBytes {
   const type = tensor.dataType as DataType; // an enum on the wire
